@@ -1,0 +1,3 @@
+//! Wardian serves models as sandboxed WebAssembly components.
+
+pub mod model;

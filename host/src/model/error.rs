@@ -1,0 +1,131 @@
+//! What goes wrong, in two enums: one for requests, one for loads.
+//!
+//! The `Display` text of an [`InferError`] is what a caller may read. What a guest said when it died, or
+//! anything else that belongs to the model's owner, is in [`InferError::private`] and goes to the log.
+
+use std::time::Duration;
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InferError {
+    /// The request is malformed or does not fit the model.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// There is no such model or version for this tenant.
+    #[error("there is no such model or version")]
+    ModelNotFound,
+    /// The body is larger than the limit.
+    #[error("the request is larger than the {limit} bytes allowed")]
+    RequestTooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The model itself refused the input.
+    #[error("{0}")]
+    Rejected(String),
+    /// As many requests wait as may.
+    #[error("{limit} requests wait for this model already; try again later")]
+    QueueFull {
+        /// How many may wait.
+        limit: u32,
+    },
+    /// The guest trapped.
+    #[error("the model stopped with a fault; its log has the details")]
+    Trapped {
+        /// What the engine and the guest said.
+        detail: String,
+    },
+    /// The guest needed more memory than it may have.
+    #[error("the model ran out of its {limit} bytes of memory")]
+    OutOfMemory {
+        /// The limit, in bytes.
+        limit: u64,
+        /// What the engine and the guest said.
+        detail: String,
+    },
+    /// The model answered, but not as its metadata promises, or not within its limits.
+    #[error("the model's answer was not valid; its log has the details")]
+    BadOutput(String),
+    /// The answer holds something that JSON cannot.
+    #[error("the answer cannot be written as JSON: {0}; ask for binary output")]
+    NotJson(String),
+    /// The model said that it failed.
+    #[error("the model reported a failure; its log has the details")]
+    Failed(String),
+    /// The model is wanted but not serving now.
+    #[error("the model is not ready: {0}")]
+    NotReady(String),
+    /// The host has no room for another instance, or is stopping.
+    #[error("the server is overloaded or stopping; try again later")]
+    Overloaded,
+    /// The request's time was up.
+    #[error("the deadline of {} ms has passed", .0.as_millis())]
+    DeadlineExceeded(Duration),
+    /// The request's CPU time was up.
+    #[error("the model used up its {} ms of CPU time", .0.as_millis())]
+    CpuTimeExceeded(Duration),
+    /// A fault of the host's own.
+    #[error("the server failed to handle this request; its log has the details")]
+    Internal(String),
+}
+
+impl InferError {
+    /// What only the model's owner or the operator may read, if there is anything.
+    pub fn private(&self) -> Option<&str> {
+        match self {
+            InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
+            InferError::BadOutput(detail) | InferError::Failed(detail) | InferError::Internal(detail) => Some(detail),
+            _ => None,
+        }
+    }
+}
+
+/// Where on its way to serving a version failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading its files and settings.
+    Read,
+    /// Checking the component's structure, imports and exports.
+    Validate,
+    /// Translating it to machine code.
+    Compile,
+    /// Running its `load`.
+    Load,
+    /// Linking it with what the host offers.
+    Link,
+    /// Running its `warm-up` and the warm-up requests.
+    WarmUp,
+    /// Comparing its answers with the golden requests.
+    Golden,
+}
+
+impl std::fmt::Display for Stage {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Stage::Read => "read",
+            Stage::Validate => "validate",
+            Stage::Compile => "compile",
+            Stage::Load => "load",
+            Stage::Link => "link",
+            Stage::WarmUp => "warm-up",
+            Stage::Golden => "golden",
+        })
+    }
+}
+
+/// Why a version cannot serve. Its reason is shown to whoever may list the repository.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{stage}: {reason}")]
+pub struct LoadError {
+    /// Where it failed.
+    pub stage: Stage,
+    /// Why, and what would mend it.
+    pub reason: String,
+}
+
+impl LoadError {
+    /// A failure at that stage.
+    pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
+        LoadError { stage, reason: reason.into() }
+    }
+}

@@ -1,0 +1,152 @@
+//! Who is who: tenants, models, versions.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a text cannot be a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "'{name}' is not a {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
+)]
+pub struct InvalidName {
+    what: &'static str,
+    name: String,
+}
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 128;
+
+fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let rest = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    if first && rest && name.len() <= MAX_NAME {
+        return Ok(());
+    }
+    Err(InvalidName { what, name: name.chars().take(MAX_NAME).collect() })
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $type:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks the name. Fails unless it matches `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+            pub fn new(name: &str) -> Result<Self, InvalidName> {
+                check_name($what, name)?;
+                Ok(Self(name.into()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, out)
+            }
+        }
+
+        /// So that maps keyed by name can be searched with the text of a URL.
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name_type!(
+    /// The name of a tenant.
+    TenantName,
+    "tenant"
+);
+name_type!(
+    /// The name of a model, unique within its tenant.
+    ModelName,
+    "model"
+);
+
+impl TenantName {
+    /// The only tenant of a server for which none are configured.
+    pub fn default_tenant() -> Self {
+        Self("default".into())
+    }
+}
+
+/// The number of a model's version: 1 or above, higher is newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(u64);
+
+impl Version {
+    /// The version of that number; `None` for 0.
+    pub fn new(number: u64) -> Option<Self> {
+        (number > 0).then_some(Self(number))
+    }
+
+    /// Reads a plain decimal number without sign or leading zeros, as it stands in a path.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| text.parse().ok()).flatten().and_then(Self::new)
+    }
+
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+/// One version of one model of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId {
+    /// Whose model it is.
+    pub tenant: TenantName,
+    /// Which model.
+    pub name: ModelName,
+    /// Which version of it.
+    pub version: Version,
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}/{} version {}", self.tenant, self.name, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_could_leave_a_directory_are_refused() {
+        for name in ["iris", "a", "A.b_c-9", &"x".repeat(128)] {
+            assert!(ModelName::new(name).is_ok(), "{name}");
+        }
+        for name in ["", ".", "..", ".hidden", "-x", "a/b", "a\\b", "a b", "é", "a\0", &"x".repeat(129)] {
+            assert!(ModelName::new(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn versions_are_plain_positive_numbers() {
+        assert_eq!(Version::parse("12").map(Version::number), Some(12));
+        for text in ["", "0", "01", "+1", "-1", "1.0", "v1", "99999999999999999999"] {
+            assert_eq!(Version::parse(text), None, "{text}");
+        }
+    }
+}

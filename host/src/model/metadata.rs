@@ -1,0 +1,240 @@
+//! What a model says of itself, and whether requests and responses agree with it.
+
+use super::tensor::MAX_DIMENSIONS;
+use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor};
+
+/// What a model says of one of its inputs or outputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name, unique among the inputs or among the outputs.
+    pub name: String,
+    /// The type of its elements.
+    pub datatype: Datatype,
+    /// Elements along each dimension; -1 where any number will do.
+    pub shape: Vec<i64>,
+    /// Whether it may be left out.
+    pub optional: bool,
+}
+
+/// What a model says of itself once it has loaded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// A sentence for people; may be empty.
+    pub description: String,
+    /// The tensors a request may hold.
+    pub inputs: Vec<TensorSpec>,
+    /// The tensors a response may hold.
+    pub outputs: Vec<TensorSpec>,
+    /// Above 0, the first dimension of every tensor is a batch of at most this many items.
+    pub max_batch_size: u32,
+    /// Anything else worth telling a client.
+    pub properties: Vec<Parameter>,
+}
+
+/// More inputs or outputs than any real model has; a bound for what a guest can make the host keep.
+const MAX_SPECS: usize = 256;
+const MAX_TENSOR_NAME: usize = 256;
+
+impl Metadata {
+    /// Checks that the description makes sense. Fails with a text for the model's author.
+    pub fn check(&self) -> Result<(), String> {
+        check_specs("input", &self.inputs)?;
+        check_specs("output", &self.outputs)?;
+        if self.outputs.is_empty() {
+            return Err("the metadata names no outputs".into());
+        }
+        if self.max_batch_size > 0 {
+            let unbatched = self.inputs.iter().chain(&self.outputs).find(|spec| spec.shape.first() != Some(&-1));
+            if let Some(spec) = unbatched {
+                return Err(format!("max-batch-size is above 0, so the first dimension of '{}' must be -1", spec.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that a request's inputs are those the model takes. Fails with a text for the caller.
+    pub fn check_request(&self, request: &InferRequest) -> Result<(), String> {
+        check_tensors("input", &self.inputs, &request.inputs)?;
+        for name in &request.outputs {
+            if !self.outputs.iter().any(|spec| spec.name == *name) {
+                return Err(format!("the model has no output '{name}'; it has {}", names(&self.outputs)));
+            }
+        }
+        self.check_batch(request)
+    }
+
+    fn check_batch(&self, request: &InferRequest) -> Result<(), String> {
+        if self.max_batch_size == 0 {
+            return Ok(());
+        }
+        let mut sizes = request.inputs.iter().filter_map(|tensor| tensor.shape.first().copied());
+        let Some(size) = sizes.next() else { return Ok(()) };
+        if sizes.any(|other| other != size) {
+            return Err("the first dimension is the batch, and must be the same for every input".into());
+        }
+        if size > u64::from(self.max_batch_size) {
+            return Err(format!("the batch of {size} items is larger than the model's {}", self.max_batch_size));
+        }
+        Ok(())
+    }
+
+    /// Checks that a response's outputs are those the model promised. Fails with a text for the model's author.
+    ///
+    /// Outputs that the request did not ask for may be absent.
+    pub fn check_response(&self, wanted: &[String], response: &InferResponse) -> Result<(), String> {
+        for tensor in &response.outputs {
+            tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
+        }
+        check_known("output", &self.outputs, &response.outputs)?;
+        let missing = self.outputs.iter().find(|spec| {
+            let asked = if wanted.is_empty() { !spec.optional } else { wanted.contains(&spec.name) };
+            asked && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
+        });
+        missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
+    }
+}
+
+fn check_specs(what: &str, specs: &[TensorSpec]) -> Result<(), String> {
+    if specs.len() > MAX_SPECS {
+        return Err(format!("the metadata names {} {what}s; at most {MAX_SPECS} are allowed", specs.len()));
+    }
+    for (index, spec) in specs.iter().enumerate() {
+        check_spec(spec).map_err(|fault| format!("the metadata's {what} '{}' {fault}", shorten(&spec.name)))?;
+        if specs[..index].iter().any(|earlier| earlier.name == spec.name) {
+            return Err(format!("the metadata names {what} '{}' twice", spec.name));
+        }
+    }
+    Ok(())
+}
+
+fn check_spec(spec: &TensorSpec) -> Result<(), String> {
+    if spec.name.is_empty() {
+        return Err("has no name".into());
+    }
+    if spec.name.len() > MAX_TENSOR_NAME || spec.name.chars().any(char::is_control) {
+        return Err(format!("has a name with control characters or longer than {MAX_TENSOR_NAME} bytes"));
+    }
+    if spec.shape.len() > MAX_DIMENSIONS {
+        return Err(format!("has more than {MAX_DIMENSIONS} dimensions"));
+    }
+    if spec.shape.iter().any(|&dimension| dimension < -1) {
+        return Err(format!("has shape {:?}; a dimension is -1 for any number, or not negative", spec.shape));
+    }
+    let known = spec.shape.iter().filter(|&&dimension| dimension >= 0);
+    let product = known.copied().try_fold(1i64, i64::checked_mul);
+    match product {
+        Some(elements) if elements <= MAX_SPEC_ELEMENTS => Ok(()),
+        _ => Err(format!("has shape {:?}, more elements than any request can hold", spec.shape)),
+    }
+}
+
+/// No tensor larger than a guest's memory can reach a model.
+const MAX_SPEC_ELEMENTS: i64 = 1 << 32;
+
+fn check_tensors(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
+    check_known(what, specs, tensors)?;
+    let missing = specs.iter().find(|spec| !spec.optional && !tensors.iter().any(|tensor| tensor.name == spec.name));
+    missing.map_or(Ok(()), |spec| Err(format!("{what} '{}' is missing; the model takes {}", spec.name, names(specs))))
+}
+
+fn check_known(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
+    for (index, tensor) in tensors.iter().enumerate() {
+        let spec = specs.iter().find(|spec| spec.name == tensor.name);
+        let spec =
+            spec.ok_or_else(|| format!("unknown {what} '{}'; the model has {}", shorten(&tensor.name), names(specs)))?;
+        check_against(spec, tensor).map_err(|fault| format!("{what} '{}' {fault}", spec.name))?;
+        if tensors[..index].iter().any(|earlier| earlier.name == tensor.name) {
+            return Err(format!("{what} '{}' is given twice", spec.name));
+        }
+    }
+    Ok(())
+}
+
+fn check_against(spec: &TensorSpec, tensor: &Tensor) -> Result<(), String> {
+    if spec.datatype != tensor.datatype {
+        return Err(format!("has datatype {}, expected {}", tensor.datatype, spec.datatype));
+    }
+    let fits = spec.shape.len() == tensor.shape.len()
+        && spec.shape.iter().zip(&tensor.shape).all(|(&want, &have)| want < 0 || want as u64 == have);
+    if !fits {
+        return Err(format!("has shape {:?}, expected {:?}", tensor.shape, spec.shape));
+    }
+    Ok(())
+}
+
+fn names(specs: &[TensorSpec]) -> String {
+    let quoted: Vec<_> = specs.iter().map(|spec| format!("'{}'", spec.name)).collect();
+    if quoted.is_empty() { "none".into() } else { quoted.join(", ") }
+}
+
+/// Keeps a name that someone else chose from filling an error text.
+fn shorten(name: &str) -> String {
+    name.chars().filter(|char| !char.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(name: &str, shape: &[i64]) -> TensorSpec {
+        TensorSpec { name: name.into(), datatype: Datatype::Uint8, shape: shape.into(), optional: false }
+    }
+
+    fn model(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Metadata {
+        Metadata { inputs: inputs.into(), outputs: outputs.into(), ..Metadata::default() }
+    }
+
+    fn tensor(name: &str, shape: &[u64]) -> Tensor {
+        let elements = shape.iter().product::<u64>() as usize;
+        Tensor { name: name.into(), datatype: Datatype::Uint8, shape: shape.into(), data: vec![0; elements] }
+    }
+
+    #[test]
+    fn metadata_that_makes_no_sense_is_refused() {
+        let y = spec("y", &[1]);
+        assert!(model(&[spec("x", &[-1])], &[y.clone()]).check().is_ok());
+        assert!(model(&[], &[]).check().is_err());
+        for bad in [spec("", &[1]), spec("x", &[-2]), spec("x", &[1 << 40]), spec(&"n".repeat(300), &[1])] {
+            assert!(model(&[bad.clone()], &[y.clone()]).check().is_err(), "{bad:?}");
+        }
+        assert!(model(&[spec("x", &[1]), spec("x", &[1])], &[y.clone()]).check().is_err());
+        let batched = Metadata { max_batch_size: 4, ..model(&[spec("x", &[2])], &[spec("y", &[-1])]) };
+        assert!(batched.check().is_err());
+    }
+
+    #[test]
+    fn a_request_must_hold_exactly_what_the_model_takes() {
+        let metadata = model(&[spec("x", &[-1, 2])], &[spec("y", &[-1])]);
+        let check = |inputs: &[Tensor], outputs: &[&str]| {
+            let outputs = outputs.iter().map(|name| name.to_string()).collect();
+            metadata.check_request(&InferRequest { inputs: inputs.into(), outputs, ..InferRequest::default() })
+        };
+        assert!(check(&[tensor("x", &[3, 2])], &[]).is_ok());
+        assert!(check(&[tensor("x", &[3, 2])], &["y"]).is_ok());
+        for (inputs, outputs, says) in [
+            (vec![], vec![], "missing"),
+            (vec![tensor("z", &[1])], vec![], "unknown input 'z'"),
+            (vec![tensor("x", &[3, 3])], vec![], "expected [-1, 2]"),
+            (vec![tensor("x", &[1, 2]), tensor("x", &[1, 2])], vec![], "twice"),
+            (vec![tensor("x", &[3, 2])], vec!["q"], "no output 'q'"),
+        ] {
+            let fault = check(&inputs, &outputs).unwrap_err();
+            assert!(fault.contains(says), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_response_must_hold_what_was_promised() {
+        let metadata = model(&[], &[spec("y", &[2]), spec("z", &[1])]);
+        let check = |wanted: &[&str], outputs: &[Tensor]| {
+            let wanted: Vec<_> = wanted.iter().map(|name| name.to_string()).collect();
+            metadata.check_response(&wanted, &InferResponse { outputs: outputs.into(), ..InferResponse::default() })
+        };
+        assert!(check(&[], &[tensor("y", &[2]), tensor("z", &[1])]).is_ok());
+        assert!(check(&["y"], &[tensor("y", &[2])]).is_ok());
+        assert!(check(&[], &[tensor("y", &[2])]).is_err());
+        assert!(check(&[], &[tensor("y", &[3]), tensor("z", &[1])]).is_err());
+        let torn = Tensor { data: vec![0], ..tensor("y", &[2]) };
+        assert!(check(&["y"], &[torn]).is_err());
+    }
+}

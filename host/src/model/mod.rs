@@ -1,0 +1,20 @@
+//! The vocabulary: names, tensors, requests, responses, metadata, settings and errors.
+//!
+//! Nothing here does I/O or waits. Nothing here knows a wire format or the engine: `api` and `engine`
+//! each convert at their own rim.
+
+mod datatype;
+mod error;
+mod id;
+mod metadata;
+mod request;
+mod settings;
+mod tensor;
+
+pub use datatype::Datatype;
+pub use error::{InferError, LoadError, Stage};
+pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
+pub use metadata::{Metadata, TensorSpec};
+pub use request::{InferRequest, InferResponse, Parameter, ParameterValue};
+pub use settings::{Batching, Capabilities, Instances, Isolation, Limits, ModelSettings, VersionPolicy, Warmup};
+pub use tensor::{Tensor, bytes_elements, push_bytes_element};

@@ -1,0 +1,47 @@
+//! What goes into a model and what comes out.
+
+use super::Tensor;
+
+/// A value beside the tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParameterValue {
+    /// True or false.
+    Boolean(bool),
+    /// A whole number.
+    Integer(i64),
+    /// Any other number.
+    Number(f64),
+    /// A text.
+    Text(String),
+}
+
+/// A named value beside the tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: ParameterValue,
+}
+
+/// One request to a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InferRequest {
+    /// The caller's name for the request, echoed in the response; empty when it gave none.
+    pub id: String,
+    /// Values for the model beside the tensors.
+    pub parameters: Vec<Parameter>,
+    /// The tensors to work on.
+    pub inputs: Vec<Tensor>,
+    /// The names of the outputs the caller wants; empty for all.
+    pub outputs: Vec<String>,
+}
+
+/// A model's answer to one request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct InferResponse {
+    /// Values beside the tensors.
+    pub parameters: Vec<Parameter>,
+    /// The results.
+    pub outputs: Vec<Tensor>,
+}

@@ -1,0 +1,140 @@
+//! What is in force for one model, whether written in its `model.toml` or defaulted here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Version;
+
+/// Which of a model's versions are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionPolicy {
+    /// The newest so many that can serve.
+    Latest(u32),
+    /// All of them.
+    All,
+    /// Exactly these.
+    Only(Vec<Version>),
+}
+
+/// Whether an instance outlives a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Every request gets a fresh instance.
+    Request,
+    /// Instances answer one request after another, within one tenant and version.
+    Pooled,
+}
+
+/// How many instances there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instances {
+    /// Kept ready when pooled.
+    pub min: u32,
+    /// The most that work at the same time.
+    pub max: u32,
+    /// How long a pooled instance above `min` may be idle.
+    pub idle_timeout: Duration,
+}
+
+/// How requests are grouped and queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// The most requests that may wait for an instance.
+    pub max_queue: u32,
+}
+
+/// What a model may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of guest memory, summed over all memories of an instance.
+    pub memory: u64,
+    /// Wall-clock time of a request, queueing included.
+    pub deadline: Duration,
+    /// CPU time of a request.
+    pub cpu_time: Duration,
+    /// Bytes of a request's body, after decompression.
+    pub request: u64,
+    /// Bytes of a response.
+    pub response: u64,
+}
+
+/// What is tried before a version goes live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warmup {
+    /// How many requests made up from the metadata are sent to it.
+    pub requests: u32,
+}
+
+/// What the host grants a model beyond its own computing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Values that `wasi:config` answers with.
+    pub config: BTreeMap<String, String>,
+}
+
+/// What is in force for one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelSettings {
+    /// Which versions are wanted.
+    pub versions: VersionPolicy,
+    /// Whether an instance outlives a request.
+    pub isolation: Isolation,
+    /// How many instances there may be.
+    pub instances: Instances,
+    /// How requests are grouped and queued.
+    pub batching: Batching,
+    /// What a request may use.
+    pub limits: Limits,
+    /// What is tried before a version goes live.
+    pub warmup: Warmup,
+    /// What is granted.
+    pub capabilities: Capabilities,
+}
+
+impl Default for VersionPolicy {
+    fn default() -> Self {
+        VersionPolicy::Latest(1)
+    }
+}
+
+// Nothing one request leaves behind may reach the next, unless someone chooses otherwise.
+impl Default for Isolation {
+    fn default() -> Self {
+        Isolation::Request
+    }
+}
+
+// Instances are cheap to make, so none is kept; a guest computes, so more of them at once than a few
+// times the cores only adds memory.
+impl Default for Instances {
+    fn default() -> Self {
+        Instances { min: 0, max: 8, idle_timeout: Duration::from_secs(60) }
+    }
+}
+
+// Longer than any queue that still answers within the deadline; short enough to bound memory.
+impl Default for Batching {
+    fn default() -> Self {
+        Batching { max_queue: 1000 }
+    }
+}
+
+// Ample for small and medium models; a caller who waits longer than 5 s has usually gone.
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory: 256 << 20,
+            deadline: Duration::from_secs(5),
+            cpu_time: Duration::from_secs(2),
+            request: 16 << 20,
+            response: 16 << 20,
+        }
+    }
+}
+
+// One request shows that the exports answer and that the metadata is true.
+impl Default for Warmup {
+    fn default() -> Self {
+        Warmup { requests: 1 }
+    }
+}
