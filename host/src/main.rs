@@ -1,2 +1,4 @@
 //! The program.
-fn main() {}
+fn main() -> anyhow::Result<()> {
+    wardian::engine::compile::job::run()
+}

@@ -1,0 +1,155 @@
+//! What a model may ask of the host, one file per interface.
+//!
+//! A version is granted a fixed set of capabilities when it loads ([`Grants`]); each instance carries a
+//! [`Ctx`] made from it. A component that imports anything else is refused before it is compiled, see
+//! [`is_granted`], so a missing grant shows when a file is dropped and never at the first request.
+//!
+//! Each file has a view on which the generated traits are implemented, so that a capability knows
+//! nothing of the engine's own state; [`add_to_linker`] links them all.
+
+mod artifacts;
+mod config;
+mod logging;
+mod wasi;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker};
+
+pub use logging::{Level, LogLine, LogSink};
+
+/// The generated bindings of the imports that are ours to implement.
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world capabilities {
+                import wardian:model/artifacts@0.1.0;
+                import wasi:logging/logging@0.1.0-draft;
+                import wasi:config/store@0.2.0-rc.1;
+            }
+        ",
+        world: "wardian:host/capabilities",
+    });
+}
+
+/// What one version of a model may use, fixed when it loads.
+#[derive(Clone)]
+pub struct Grants {
+    /// The values that `wasi:config` answers with.
+    pub config: Arc<BTreeMap<String, String>>,
+    /// The sidecar files that `load` may read, by name.
+    pub sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Where the guest's log lines go.
+    pub log: LogSink,
+}
+
+/// One instance's hold on what it was granted.
+pub struct Ctx {
+    grants: Grants,
+    /// Sidecar files can be read while this is set.
+    loading: bool,
+    /// What a call may still log.
+    budget: Arc<logging::Budget>,
+    // Made when first asked for: most models never touch WASI after `load`, and making it costs
+    // more than a small inference.
+    wasi: Option<Box<wasi::Wasi>>,
+}
+
+impl Ctx {
+    /// The capabilities of a new instance.
+    pub fn new(grants: Grants) -> Self {
+        let budget = Arc::default();
+        Ctx { grants, loading: false, budget, wasi: None }
+    }
+
+    /// Opens or closes what is only open while `load` runs.
+    pub fn set_loading(&mut self, loading: bool) {
+        self.loading = loading;
+    }
+
+    /// Starts a new call: it may log anew.
+    pub fn begin_call(&mut self) {
+        self.budget.refill();
+    }
+
+    /// The last of what the guest wrote to its standard error: a panic's text, as a rule.
+    pub fn last_words(&self) -> String {
+        self.wasi.as_ref().map(|wasi| wasi.last_words()).unwrap_or_default()
+    }
+}
+
+/// Gives access to the [`Ctx`] inside a store's data.
+pub trait CtxView: Send + 'static {
+    /// The instance's capabilities.
+    fn ctx_mut(&mut self) -> &mut Ctx;
+}
+
+/// Tells the generated code that our views borrow a [`Ctx`].
+struct HasCtx;
+
+impl HasData for HasCtx {
+    type Data<'a> = &'a mut Ctx;
+}
+
+/// Links everything that a model can be granted.
+pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::wardian::model::artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
+    bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
+    bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
+    wasi::add_to_linker(linker)
+}
+
+/// The imports a component may have, without their versions.
+///
+/// Of WASI only what a program's standard library needs to start: no sockets, no HTTP, and a
+/// filesystem without a single directory in it.
+const GRANTED: [&str; 24] = [
+    "wardian:model/artifacts",
+    "wardian:model/types",
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:config/store",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:logging/logging",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// Whether a component may import the interface of that name, such as `wasi:io/streams@0.2.6`.
+pub fn is_granted(import: &str) -> bool {
+    let interface = import.split_once('@').map_or(import, |(interface, _version)| interface);
+    GRANTED.contains(&interface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_granted;
+
+    #[test]
+    fn what_reaches_outside_is_not_granted() {
+        assert!(is_granted("wasi:io/streams@0.2.6"));
+        assert!(is_granted("wasi:random/random@0.2.0"));
+        for import in ["wasi:http/outgoing-handler@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:sql/query", "x", ""] {
+            assert!(!is_granted(import), "{import}");
+        }
+    }
+}

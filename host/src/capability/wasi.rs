@@ -1,0 +1,198 @@
+//! The part of WASI that a program's standard library needs, with nothing behind it.
+//!
+//! No arguments, environment, directory or network; clocks that tell the millisecond and no less;
+//! standard output and error as log lines.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::logging::{Budget, Level, write};
+use super::{Ctx, Grants};
+
+/// The most bytes a guest may ask the random source for at once.
+const MAX_RANDOM: u64 = 64 << 10;
+
+/// The most host resources (streams, pollables) an instance may hold.
+const MAX_RESOURCES: usize = 1000;
+
+/// How much of standard error is kept to explain a trap, in bytes.
+const LAST_WORDS: usize = 2048;
+
+/// An instance's WASI, made when first used.
+pub(super) struct Wasi {
+    ctx: WasiCtx,
+    table: ResourceTable,
+    stderr: Output,
+}
+
+impl Wasi {
+    fn new(grants: &Grants, budget: &Arc<Budget>) -> Self {
+        let output = |level, context| Output::new(grants.clone(), budget.clone(), level, context);
+        let stderr = output(Level::Warn, "stderr");
+        let ctx = WasiCtx::builder()
+            .stdout(output(Level::Info, "stdout"))
+            .stderr(stderr.clone())
+            .wall_clock(CoarseWallClock)
+            .monotonic_clock(CoarseMonotonicClock(Instant::now()))
+            .max_random_size(MAX_RANDOM)
+            .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        Wasi { ctx, table, stderr }
+    }
+
+    pub(super) fn last_words(&self) -> String {
+        self.stderr.lock().recent.trim_end().to_owned()
+    }
+}
+
+impl Ctx {
+    /// The instance's WASI, for the store's `WasiView`.
+    pub fn wasi(&mut self) -> WasiCtxView<'_> {
+        let Ctx { wasi, grants, budget, .. } = self;
+        let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, budget)));
+        WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
+    }
+}
+
+/// Links the interfaces, and no others: sockets are not even there to be refused.
+pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    // Clocks, streams, polls, secure random, standard streams.
+    wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+    random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
+    random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
+    cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::environment::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_input::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_output::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
+    filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+}
+
+// A fine clock measures what neighbours leave in the caches.
+const TICK: Duration = Duration::from_millis(1);
+
+struct CoarseWallClock;
+
+impl HostWallClock for CoarseWallClock {
+    fn resolution(&self) -> Duration {
+        TICK
+    }
+
+    fn now(&self) -> Duration {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_millis(now.as_millis() as u64)
+    }
+}
+
+struct CoarseMonotonicClock(Instant);
+
+impl HostMonotonicClock for CoarseMonotonicClock {
+    fn resolution(&self) -> u64 {
+        TICK.as_nanos() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.0.elapsed().as_millis() as u64 * self.resolution()
+    }
+}
+
+/// Standard output or error: splits what is written into log lines.
+#[derive(Clone)]
+struct Output(Arc<Mutex<Lines>>);
+
+struct Lines {
+    grants: Grants,
+    budget: Arc<Budget>,
+    level: Level,
+    context: &'static str,
+    /// A line that has not ended yet.
+    partial: Vec<u8>,
+    /// The end of what was written, for explaining a trap.
+    recent: String,
+}
+
+/// A line is passed on unfinished once it is this long.
+const MAX_PARTIAL: usize = 4096;
+
+impl Output {
+    fn new(grants: Grants, budget: Arc<Budget>, level: Level, context: &'static str) -> Self {
+        let lines = Lines { grants, budget, level, context, partial: Vec::new(), recent: String::new() };
+        Output(Arc::new(Mutex::new(lines)))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn push(&mut self, bytes: &[u8]) {
+        for chunk in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.partial.extend_from_slice(chunk);
+            if chunk.ends_with(b"\n") || self.partial.len() >= MAX_PARTIAL {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = String::from_utf8_lossy(&self.partial).into_owned();
+        self.partial.clear();
+        if self.recent.len() + line.len() > LAST_WORDS {
+            self.recent.clear();
+        }
+        self.recent.push_str(&line[..line.floor_char_boundary(LAST_WORDS)]);
+        write(&self.grants, &self.budget, self.level, self.context, &line);
+    }
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    // Only WASI 0.3 asks for this form, and it is not linked.
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+        Box::new(tokio::io::sink())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+#[wasmtime_wasi::async_trait]
+impl OutputStream for Output {
+    fn write(&mut self, bytes: bytes::Bytes) -> StreamResult<()> {
+        self.lock().push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_PARTIAL)
+    }
+}

@@ -1,0 +1,332 @@
+//! Compiled components on disk, so that a restart compiles nothing.
+//!
+//! An artifact is a directory named by its key, holding the machine code, what was learned of the
+//! model, and its sidecar files where `load` runs per instance. It is made under another name and
+//! renamed into place, so that it is there whole or not at all, and it is never written again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::hex;
+use crate::model::Metadata;
+
+mod about;
+
+/// Mixed into the engine's fingerprint: raised whenever the content of an artifact changes its meaning.
+pub(super) const FORMAT: &[u8] = b"wardian artifact 1";
+
+const CODE: &str = "model.cwasm";
+const ABOUT: &str = "about.json";
+const SIDECARS: &str = "sidecars";
+
+/// The name of an artifact: a digest over everything that its content depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ArtifactKey(String);
+
+impl ArtifactKey {
+    /// The key of a component's artifact. `component` and the sidecars' digests are SHA-256 over their
+    /// content; `config` counts because `load` may read it.
+    pub fn new<'a>(
+        fingerprint: &str,
+        component: &[u8; 32],
+        sidecars: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
+        config: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut hasher = Sha256::new();
+        field(&mut hasher, fingerprint.as_bytes());
+        field(&mut hasher, component);
+        for (name, digest) in sidecars {
+            field(&mut hasher, name.as_bytes());
+            field(&mut hasher, digest);
+        }
+        field(&mut hasher, b"config");
+        for (key, value) in config {
+            field(&mut hasher, key.as_bytes());
+            field(&mut hasher, value.as_bytes());
+        }
+        ArtifactKey(hex(&hasher.finalize()))
+    }
+}
+
+/// Lengths keep neighbouring fields from being mistaken for each other.
+fn field(hasher: &mut Sha256, bytes: &[u8]) {
+    hasher.update((bytes.len() as u64).to_le_bytes());
+    hasher.update(bytes);
+}
+
+impl std::fmt::Display for ArtifactKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// Whether instances start already loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Snapshot {
+    /// They do: the artifact holds the memory that `load` left.
+    Taken,
+    /// They do not, for this reason; `load` runs in each.
+    Impossible(String),
+}
+
+/// What was learned of a model while its artifact was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct About {
+    /// What the model says of itself.
+    pub metadata: Metadata,
+    /// Whether instances start already loaded.
+    pub snapshot: Snapshot,
+}
+
+/// An artifact that was read and found whole.
+pub struct Artifact {
+    /// The file of machine code.
+    pub code: PathBuf,
+    /// What was learned of the model.
+    pub about: About,
+    /// What `load` may read, where it runs per instance.
+    pub sidecars: BTreeMap<String, Vec<u8>>,
+}
+
+/// The directory of artifacts, private to this user.
+#[derive(Clone, Debug)]
+pub struct ArtifactStore {
+    root: PathBuf,
+}
+
+impl ArtifactStore {
+    /// Opens the store in that directory, making it if need be, and clears away what an earlier
+    /// process left unfinished. Fails if others could write to it: whoever can, owns this process.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        let metadata = fs::metadata(root)?;
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(not_private(root, "belongs to another user"));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
+        }
+        let store = ArtifactStore { root: root.to_owned() };
+        store.clear_unfinished()?;
+        Ok(store)
+    }
+
+    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case it
+    /// is removed so that it will be made anew.
+    pub fn get(&self, key: &ArtifactKey) -> Option<Artifact> {
+        let directory = self.root.join(&key.0);
+        if !directory.exists() {
+            return None;
+        }
+        match read_artifact(&directory) {
+            Ok(artifact) => Some(artifact),
+            Err(error) => {
+                tracing::warn!(%key, %error, "removing a damaged artifact");
+                let _ = fs::remove_dir_all(&directory);
+                None
+            }
+        }
+    }
+
+    /// A private directory to make an artifact in; give it to [`publish`](Self::publish).
+    pub fn stage(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.root)
+    }
+
+    /// Moves a finished artifact into place. What another made meanwhile under the same key stays.
+    pub fn publish(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
+        let target = self.root.join(&key.0);
+        fs::File::open(staged.path())?.sync_all()?;
+        let staged = staged.keep();
+        if let Err(error) = fs::rename(&staged, &target) {
+            let _ = fs::remove_dir_all(&staged);
+            if !target.exists() {
+                return Err(error);
+            }
+        }
+        fs::File::open(&self.root)?.sync_all()
+    }
+
+    /// Removes every artifact but those, and returns how many went. What is mapped stays mapped.
+    pub fn collect(&self, keep: &std::collections::HashSet<ArtifactKey>) -> io::Result<usize> {
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with(UNFINISHED) || keep.contains(&ArtifactKey(name)) {
+                continue;
+            }
+            fs::remove_dir_all(entry.path())?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    fn clear_unfinished(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const UNFINISHED: &str = "unfinished-";
+
+fn not_private(root: &Path, why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::PermissionDenied, format!("the artifact store {} {why}", root.display()))
+}
+
+/// Writes an artifact's files into a staged directory.
+pub(super) fn write_artifact(
+    directory: &Path,
+    code: &[u8],
+    about: &About,
+    sidecars: &BTreeMap<String, Vec<u8>>,
+) -> io::Result<()> {
+    let mut digests = BTreeMap::new();
+    if let Snapshot::Impossible(_) = about.snapshot {
+        fs::create_dir(directory.join(SIDECARS))?;
+        for (name, content) in sidecars {
+            write_synced(&directory.join(SIDECARS).join(name), content)?;
+            digests.insert(name.clone(), sha256(content));
+        }
+    }
+    write_synced(&directory.join(CODE), code)?;
+    write_synced(&directory.join(ABOUT), &about::to_json(about, &sha256(code), &digests)?)
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    io::Write::write_all(&mut file, content)?;
+    file.set_permissions(fs::Permissions::from_mode(0o400))?;
+    file.sync_all()
+}
+
+fn read_artifact(directory: &Path) -> io::Result<Artifact> {
+    let recorded = about::from_json(&fs::read(directory.join(ABOUT))?)?;
+    let code = directory.join(CODE);
+    check(&code, &recorded.code, &sha256_file(&code)?)?;
+    let mut sidecars = BTreeMap::new();
+    for (name, digest) in &recorded.sidecars {
+        let path = directory.join(SIDECARS).join(name);
+        let content = fs::read(&path)?;
+        check(&path, digest, &sha256(&content))?;
+        sidecars.insert(name.clone(), content);
+    }
+    Ok(Artifact { code, about: recorded.about, sidecars })
+}
+
+fn check(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
+    if recorded == actual {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Err(io::Error::new(io::ErrorKind::InvalidData, format!("{name} is not what was written")))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn sha256_file(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let length = file.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..length]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn about() -> About {
+        About { metadata: Metadata::default(), snapshot: Snapshot::Impossible("a test".into()) }
+    }
+
+    fn key(name: &str) -> ArtifactKey {
+        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new())
+    }
+
+    fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, ArtifactStore) {
+        let root = tempfile::tempdir().unwrap();
+        let store = ArtifactStore::open(root.path()).unwrap();
+        let staged = store.stage().unwrap();
+        let sidecars = BTreeMap::from([("weights".to_string(), vec![1, 2, 3])]);
+        write_artifact(staged.path(), b"code", &about(), &sidecars).unwrap();
+        store.publish(key, staged).unwrap();
+        (root, store)
+    }
+
+    #[test]
+    fn what_is_published_is_read_again() {
+        let key = key("a");
+        let (_root, store) = store_with(&key);
+        let artifact = store.get(&key).unwrap();
+        assert_eq!(artifact.about, about());
+        assert_eq!(artifact.sidecars["weights"], [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_damaged_artifact_is_not_used() {
+        let key = key("a");
+        for victim in [CODE, ABOUT, "sidecars/weights"] {
+            let (root, store) = store_with(&key);
+            let path = root.path().join(&key.0).join(victim);
+            let mut content = fs::read(&path).unwrap();
+            content[0] ^= 1;
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, content).unwrap();
+            assert!(store.get(&key).is_none(), "{victim}");
+            assert!(!root.path().join(&key.0).exists(), "{victim}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_collected() {
+        let (kept, gone) = (key("a"), key("b"));
+        let (root, store) = store_with(&kept);
+        fs::create_dir(root.path().join(&gone.0)).unwrap();
+        assert_eq!(store.collect(&HashSet::from([kept.clone()])).unwrap(), 1);
+        assert!(store.get(&kept).is_some());
+    }
+
+    #[test]
+    fn unfinished_work_is_cleared_away() {
+        let (root, store) = store_with(&key("a"));
+        let unfinished = store.stage().unwrap().keep();
+        ArtifactStore::open(root.path()).unwrap();
+        assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn every_part_of_the_key_counts() {
+        let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
+        let keys = [
+            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new()),
+            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new()),
+            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new()),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new()),
+            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new()),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new()),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.5")),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.6")),
+        ];
+        assert_eq!(HashSet::from(keys).len(), 8);
+    }
+}

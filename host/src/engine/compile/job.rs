@@ -1,0 +1,214 @@
+//! The child's side: everything that is done to a component before it can serve.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use sha2::{Digest, Sha256};
+use wasmtime::Store;
+use wasmtime::component::{Component, Instance};
+
+use super::super::artifact::{About, Snapshot, write_artifact};
+use super::super::bindings::inference;
+use super::super::instance::new_store;
+use super::super::state::State;
+use super::super::{Budget, Engine, hex, trap};
+use super::{CompileLimits, Input, Job, Report, StageName, snapshot, validate};
+use crate::capability::Grants;
+use crate::model::{InferError, LoadError, Metadata, Stage};
+
+/// Runs the job given on standard input and reports on standard output. Fails only where it cannot
+/// even report.
+pub fn run() -> anyhow::Result<()> {
+    let mut job = Vec::new();
+    io::stdin().read_to_end(&mut job)?;
+    let job: Job = serde_json::from_slice(&job)?;
+    confine(&job.limits)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    report(match runtime.block_on(perform(&job)) {
+        Ok(()) => Report::Done,
+        Err(error) => error.into(),
+    });
+    Ok(())
+}
+
+/// Limits what this process may use, from here to its end.
+fn confine(limits: &CompileLimits) -> anyhow::Result<()> {
+    // A child without its parent has nobody to report to.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
+    // Private writable memory. The address space is not limited: the engine reserves terabytes of it
+    // and uses next to none.
+    setrlimit(Resource::Data, exactly(limits.memory))?;
+    let seconds = limits.cpu_time.as_secs().max(1);
+    // The first limit is a signal that tells the parent why; the second cannot be caught.
+    setrlimit(Resource::Cpu, Rlimit { current: Some(seconds), maximum: Some(seconds + 5) })?;
+    setrlimit(Resource::Core, exactly(0))?;
+    // Requests come first. Not the lowest priority, or a busy server would never take an update.
+    nice(10)?;
+    Ok(())
+}
+
+fn report(report: Report) {
+    let mut out = io::stdout().lock();
+    // A parent that is gone needs no report.
+    let _ = serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out));
+}
+
+async fn perform(job: &Job) -> Result<(), LoadError> {
+    report(Report::Stage(StageName::Read));
+    let component = read(&job.component)?;
+    let sidecars = job.sidecars.iter().map(|(name, input)| Ok((name.clone(), read(input)?)));
+    let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
+
+    report(Report::Stage(StageName::Validate));
+    validate::component(&component)?;
+
+    let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
+    let sidecars = Arc::new(sidecars);
+    let (code, about) = prepare(&engine, job, &component, sidecars.clone()).await?;
+    write_artifact(&job.output, &code, &about, &sidecars).map_err(in_compile)
+}
+
+/// Loads the model and snapshots it if that is possible; returns machine code and what was learned.
+async fn prepare(
+    engine: &Engine,
+    job: &Job,
+    component: &[u8],
+    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+) -> Result<(Vec<u8>, About), LoadError> {
+    let instrumented = match snapshot::instrument(component) {
+        Ok(instrumented) => instrumented,
+        Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
+    };
+    let (_, compiled) = compile(engine, instrumented.bytes())?;
+    let mut loaded = load(engine, job, &compiled, sidecars.clone()).await?;
+    let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
+        Ok(taken) => taken,
+        Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
+    };
+    drop(loaded.store);
+    report(Report::Stage(StageName::Compile));
+    let code = engine.wasmtime().precompile_component(&taken).map_err(in_compile)?;
+    Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
+}
+
+async fn prepare_unsnapshotted(
+    engine: &Engine,
+    job: &Job,
+    component: &[u8],
+    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    reason: String,
+) -> Result<(Vec<u8>, About), LoadError> {
+    let (code, compiled) = compile(engine, component)?;
+    let loaded = load(engine, job, &compiled, sidecars).await?;
+    Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Impossible(reason) }))
+}
+
+fn compile(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, Component), LoadError> {
+    report(Report::Stage(StageName::Compile));
+    let compiled = Component::new(engine.wasmtime(), component).map_err(in_compile)?;
+    Ok((compiled.serialize().map_err(in_compile)?, compiled))
+}
+
+struct Loaded {
+    store: Store<State>,
+    instance: Instance,
+    metadata: Metadata,
+}
+
+async fn load(
+    engine: &Engine,
+    job: &Job,
+    component: &Component,
+    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+) -> Result<Loaded, LoadError> {
+    report(Report::Stage(StageName::Load));
+    let allowed = Duration::from_millis(job.load.deadline_ms);
+    let budget = Budget::new(Instant::now(), allowed, allowed);
+    let grants = Grants { config: Arc::new(job.config.clone()), sidecars, log: Arc::new(|line| report(line.into())) };
+    let mut store = new_store(engine, &grants, job.load.memory, budget.clone());
+    let outcome = tokio::time::timeout(allowed, call_load(engine, component, &mut store)).await;
+    let outcome = outcome.unwrap_or_else(|_| Err(CallError::Model(budget.deadline_exceeded())));
+    let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
+    metadata.check().map_err(in_load)?;
+    Ok(Loaded { store, instance, metadata })
+}
+
+async fn call_load(
+    engine: &Engine,
+    component: &Component,
+    store: &mut Store<State>,
+) -> Result<(Instance, Metadata), CallError> {
+    let pre = engine.linker().instantiate_pre(component)?;
+    let instance = pre.instantiate_async(&mut *store).await?;
+    let inference = inference::GuestIndices::new(&pre)?.load(&mut *store, &instance)?;
+    store.data_mut().ctx.set_loading(true);
+    let outcome = inference.call_load(&mut *store).await;
+    store.data_mut().ctx.set_loading(false);
+    match outcome? {
+        Ok(metadata) => Ok((instance, metadata.into())),
+        Err(error) => Err(CallError::Model(error.into())),
+    }
+}
+
+/// Why `load` gave no metadata.
+enum CallError {
+    Engine(wasmtime::Error),
+    Model(InferError),
+}
+
+impl From<wasmtime::Error> for CallError {
+    fn from(error: wasmtime::Error) -> Self {
+        CallError::Engine(error)
+    }
+}
+
+impl CallError {
+    fn explain(self, job: &Job, store: &Store<State>) -> LoadError {
+        let error = match self {
+            CallError::Engine(error) => trap::classify(&error, store.data()),
+            CallError::Model(error) => error,
+        };
+        let seconds = Duration::from_millis(job.load.deadline_ms);
+        LoadError::new(
+            Stage::Load,
+            match error {
+                InferError::Trapped { detail } => format!("load did not return: {detail}"),
+                InferError::OutOfMemory { limit, detail } => {
+                    format!("load needed more than the {limit} bytes that limits.memory allows: {detail}")
+                }
+                InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => {
+                    format!("load took longer than {seconds:?}")
+                }
+                InferError::Rejected(text) | InferError::Failed(text) => format!("load failed: {text}"),
+                other => other.to_string(),
+            },
+        )
+    }
+}
+
+fn read(input: &Input) -> Result<Vec<u8>, LoadError> {
+    let name = input.path.file_name().unwrap_or_default().to_string_lossy();
+    let content =
+        read_file(&input.path).map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
+    if hex(&Sha256::digest(&content)) != input.sha256 {
+        return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));
+    }
+    Ok(content)
+}
+
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
+    LoadError::new(Stage::Compile, format!("{:#}", error.into()))
+}
+
+fn in_load(reason: String) -> LoadError {
+    LoadError::new(Stage::Load, reason)
+}

@@ -1,0 +1,162 @@
+//! Making an artifact of a component, in a child process.
+//!
+//! Compiling is the one thing here whose cost a stranger chooses: a small file can keep a compiler busy
+//! for minutes and gigabytes. So it happens in a process of its own, `wardian compile`, with limits on
+//! memory, CPU and time and with low priority, together with running the guest's `load` and taking the
+//! snapshot. When a limit is passed the child dies and nobody else notices.
+//!
+//! [`child`] is the parent's side: it starts the process, follows its [`Report`]s and explains its end.
+//! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in on
+//! standard input as one JSON document; reports come out on standard output, one JSON document a line.
+
+mod child;
+pub mod job;
+mod snapshot;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use child::Compiler;
+
+use super::EngineConfig;
+use crate::capability::{Level, LogLine};
+use crate::model::{LoadError, Stage};
+
+/// What a compile child is to do and within which limits.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// The component.
+    pub component: Input,
+    /// The files that its `load` may read, by name.
+    pub sidecars: BTreeMap<String, Input>,
+    /// The values that its `load` may ask `wasi:config` for.
+    pub config: BTreeMap<String, String>,
+    /// The directory to write the artifact into.
+    pub output: PathBuf,
+    /// What the guest's `load` may use.
+    pub load: LoadLimits,
+    /// What the child itself may use.
+    pub limits: CompileLimits,
+    /// The most bytes of memory that the engine lets any guest have.
+    pub max_memory: u64,
+    /// Bytes of stack that the engine gives a guest.
+    pub stack: u64,
+}
+
+/// A file whose content is known by its digest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Input {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of its content, in hexadecimal; the job fails if the file no longer matches.
+    pub sha256: String,
+}
+
+/// What a guest's `load` may use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoadLimits {
+    /// Bytes of guest memory.
+    pub memory: u64,
+    /// Wall-clock and CPU time, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// What a compile child may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// Bytes of memory.
+    pub memory: u64,
+    /// CPU time.
+    pub cpu_time: Duration,
+    /// Wall-clock time.
+    pub wall_time: Duration,
+}
+
+impl Default for CompileLimits {
+    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB; its tenfold is a bomb.
+    fn default() -> Self {
+        CompileLimits { memory: 4 << 30, cpu_time: Duration::from_secs(120), wall_time: Duration::from_secs(240) }
+    }
+}
+
+impl Job {
+    fn engine_config(&self) -> EngineConfig {
+        // A child has one instance; slots beyond that would count against its memory limit.
+        EngineConfig { max_memory: self.max_memory, instances: 2, stack: self.stack }
+    }
+}
+
+/// What a compile child says, one line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Report {
+    /// It has come to that stage.
+    Stage(StageName),
+    /// The guest wrote a log line while loading.
+    Log { level: String, context: String, message: String },
+    /// The artifact is written.
+    Done,
+    /// It cannot be made.
+    Failed { stage: StageName, reason: String },
+}
+
+/// A [`Stage`] as it is written down.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum StageName {
+    Read,
+    Validate,
+    Compile,
+    Load,
+}
+
+impl From<StageName> for Stage {
+    fn from(name: StageName) -> Stage {
+        match name {
+            StageName::Read => Stage::Read,
+            StageName::Validate => Stage::Validate,
+            StageName::Compile => Stage::Compile,
+            StageName::Load => Stage::Load,
+        }
+    }
+}
+
+impl From<LoadError> for Report {
+    fn from(error: LoadError) -> Report {
+        let stage = match error.stage {
+            Stage::Read => StageName::Read,
+            Stage::Validate => StageName::Validate,
+            Stage::Load => StageName::Load,
+            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden => StageName::Compile,
+        };
+        Report::Failed { stage, reason: error.reason }
+    }
+}
+
+impl From<LogLine> for Report {
+    fn from(line: LogLine) -> Report {
+        let level = match line.level {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        };
+        Report::Log { level: level.into(), context: line.context, message: line.message }
+    }
+}
+
+fn level(name: &str) -> Level {
+    match name {
+        "trace" => Level::Trace,
+        "debug" => Level::Debug,
+        "info" => Level::Info,
+        "warn" => Level::Warn,
+        _ => Level::Error,
+    }
+}

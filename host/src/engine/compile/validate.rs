@@ -1,0 +1,85 @@
+//! What can be said of a component without compiling it.
+
+use wasmparser::{Encoding, Parser, Payload, Validator};
+
+use super::super::bindings::INFERENCE;
+use crate::capability::is_granted;
+use crate::model::{LoadError, Stage};
+
+/// A component's surface.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Surface {
+    /// The names of what it imports, in order.
+    pub imports: Vec<String>,
+    /// The names of what it exports, in order.
+    pub exports: Vec<String>,
+}
+
+/// Checks that the bytes are a valid component, that it is a model, and that it imports nothing
+/// beyond what is granted. Fails with what is wrong and what would mend it.
+pub fn component(bytes: &[u8]) -> Result<Surface, LoadError> {
+    let surface = surface(bytes)?;
+    Validator::new().validate_all(bytes).map_err(|error| fault(format!("not a valid component: {error}")))?;
+    if let Some(import) = surface.imports.iter().find(|import| !is_granted(import)) {
+        return Err(fault(format!("it imports '{import}', which is not granted")));
+    }
+    if !surface.exports.iter().any(|export| export == INFERENCE) {
+        return Err(fault(missing_export(&surface)));
+    }
+    Ok(surface)
+}
+
+fn missing_export(surface: &Surface) -> String {
+    let exports = if surface.exports.is_empty() { "nothing".into() } else { surface.exports.join(", ") };
+    format!("it does not export '{INFERENCE}', as every model must; it exports {exports}")
+}
+
+/// Reads a component's imports and exports. Fails if the bytes are not a component at all.
+pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
+    let mut surface = Surface::default();
+    let mut depth = 0usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|error| fault(format!("not a WebAssembly component: {error}")))? {
+            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
+                return Err(fault("a core module, not a component; build it for the target wasm32-wasip2".into()));
+            }
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
+                for import in section {
+                    surface.imports.push(import.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                for export in section {
+                    surface.exports.push(export.map_err(malformed)?.name.name.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(surface)
+}
+
+fn malformed(error: wasmparser::BinaryReaderError) -> LoadError {
+    fault(format!("not a valid component: {error}"))
+}
+
+fn fault(reason: String) -> LoadError {
+    LoadError::new(Stage::Validate, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_component_is_told_apart() {
+        let reason = |bytes: &[u8]| component(bytes).unwrap_err().reason;
+        assert!(reason(b"").contains("not a WebAssembly component"));
+        assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
+        assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));
+        let empty_component = b"\0asm\x0d\0\x01\0";
+        assert!(reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'"));
+    }
+}

@@ -1,0 +1,142 @@
+//! A running model.
+
+use wasmtime::{Store, UpdateDeadline};
+
+use super::artifact::Snapshot;
+use super::bindings::{inference, lifecycle, types};
+use super::state::{MemoryLimit, State};
+use super::trap::{Interrupted, classify};
+use super::{Budget, Engine, Template};
+use crate::capability::{Ctx, Grants};
+use crate::model::{InferError, InferRequest, InferResponse, Metadata};
+
+/// Component-model handles an instance may hold; a model needs a few for its standard streams.
+const MAX_HANDLES: usize = 1000;
+
+/// A running model: one store with one instance in it. It answers one call at a time, and none after
+/// a call has failed inside the guest.
+pub struct Instance {
+    store: Store<State>,
+    inference: inference::Guest,
+    lifecycle: Option<lifecycle::Guest>,
+    response_limit: u64,
+    /// A guest that was interrupted or trapped is in no state to be called again.
+    dead: bool,
+}
+
+impl Instance {
+    /// Makes an instance, and runs `load` in it where its code does not start already loaded.
+    pub async fn new(template: &Template, budget: Budget) -> Result<Instance, InferError> {
+        let mut store = new_store(template.engine(), template.grants(), template.memory_limit(), budget);
+        store.set_hostcall_fuel(hostcall_fuel(template.response_limit()));
+        let made = template.pre().instantiate_async(&mut store).await;
+        let instance = made.map_err(|error| classify(&error, store.data()))?;
+        let inference = template.inference().load(&mut store, &instance);
+        let inference = inference.map_err(|error| InferError::Internal(format!("{error:#}")))?;
+        let lifecycle = template.lifecycle().map(|indices| indices.load(&mut store, &instance)).transpose();
+        let lifecycle = lifecycle.map_err(|error| InferError::Internal(format!("{error:#}")))?;
+        let response_limit = template.response_limit();
+        let mut instance = Instance { store, inference, lifecycle, response_limit, dead: false };
+        if let Snapshot::Impossible(_) = template.snapshot() {
+            instance.load().await?;
+        }
+        Ok(instance)
+    }
+
+    /// Starts a call within that budget; `new` has started the first.
+    pub fn begin_call(&mut self, budget: Budget) {
+        let response_limit = self.response_limit;
+        self.store.set_hostcall_fuel(hostcall_fuel(response_limit));
+        self.store.data_mut().ctx.begin_call();
+        self.store.data_mut().budget = budget;
+    }
+
+    /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
+    pub async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, InferError> {
+        let request = types::Request::from(request);
+        self.store.set_epoch_deadline(1);
+        let outcome = self.inference.call_infer(&mut self.store, &request).await;
+        let response = InferResponse::from(self.conclude(outcome)??);
+        self.check_size(&response)?;
+        Ok(response)
+    }
+
+    async fn load(&mut self) -> Result<Metadata, InferError> {
+        self.store.data_mut().ctx.set_loading(true);
+        self.store.set_epoch_deadline(1);
+        let outcome = self.inference.call_load(&mut self.store).await;
+        self.store.data_mut().ctx.set_loading(false);
+        Ok(self.conclude(outcome)??.into())
+    }
+
+    /// Runs the model's own `warm-up`, if it has one.
+    pub async fn warm_up(&mut self) -> Result<(), InferError> {
+        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
+        self.store.set_epoch_deadline(1);
+        let outcome = lifecycle.call_warm_up(&mut self.store).await;
+        Ok(self.conclude(outcome)??)
+    }
+
+    /// Runs the model's own `unload`, if it has one.
+    pub async fn unload(&mut self) -> Result<(), InferError> {
+        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
+        self.store.set_epoch_deadline(1);
+        let outcome = lifecycle.call_unload(&mut self.store).await;
+        self.conclude(outcome)
+    }
+
+    /// Whether it can take another call.
+    pub fn is_alive(&self) -> bool {
+        !self.dead
+    }
+
+    /// Bytes of memory it has, which never shrinks.
+    pub fn memory(&self) -> u64 {
+        self.store.data().memory.used()
+    }
+
+    fn conclude<T>(&mut self, outcome: wasmtime::Result<T>) -> Result<T, InferError> {
+        outcome.map_err(|error| {
+            self.dead = true;
+            classify(&error, self.store.data())
+        })
+    }
+
+    fn check_size(&self, response: &InferResponse) -> Result<(), InferError> {
+        let size: u64 = response.outputs.iter().map(|tensor| tensor.data.len() as u64).sum();
+        if size > self.response_limit {
+            let limit = self.response_limit;
+            return Err(InferError::BadOutput(format!("the outputs have {size} bytes; the limit is {limit}")));
+        }
+        Ok(())
+    }
+}
+
+impl From<types::Error> for InferError {
+    fn from(error: types::Error) -> Self {
+        match error {
+            types::Error::Rejected(text) => InferError::Rejected(text),
+            types::Error::Failed(text) => InferError::Failed(text),
+        }
+    }
+}
+
+/// Bytes that a guest may make the host copy in one call: its answer, and as much again for names,
+/// log lines and the like.
+fn hostcall_fuel(response_limit: u64) -> usize {
+    usize::try_from(response_limit.saturating_mul(2)).unwrap_or(usize::MAX).max(1 << 20)
+}
+
+/// A store whose guest is stopped when its budget is spent and gives way at every tick.
+pub(super) fn new_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budget) -> Store<State> {
+    let state = State { ctx: Ctx::new(grants.clone()), memory: MemoryLimit::new(memory), budget };
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(|state| &mut state.memory);
+    store.set_max_component_handles(MAX_HANDLES);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        store.data().budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+    });
+    store
+}

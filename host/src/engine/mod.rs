@@ -1,0 +1,105 @@
+//! wasmtime, narrowed to what serving models needs.
+//!
+//! Read in this order: [`Engine`] is the process's one engine; a [`Job`](compile::Job) makes an
+//! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an artifact
+//! mapped into memory; a [`Template`] is code with one version's grants and limits; an [`Instance`] is
+//! made from a template, answers calls within a [`Budget`], and is thrown away. Where a call runs is
+//! for [`GuestThreads`] to say, and what its end means for [`trap`].
+
+mod artifact;
+mod bindings;
+mod budget;
+pub mod compile;
+mod instance;
+mod settings;
+mod state;
+mod template;
+mod threads;
+mod ticker;
+mod trap;
+mod trusted;
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Linker;
+
+pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Snapshot};
+pub use budget::Budget;
+pub use instance::Instance;
+pub use settings::{EngineConfig, Reset};
+pub use template::{Code, Template};
+pub use threads::GuestThreads;
+
+use state::State;
+use ticker::Ticker;
+
+/// The process's one engine. A clone is shallow.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<EngineInner>,
+}
+
+struct EngineInner {
+    wasmtime: wasmtime::Engine,
+    linker: Linker<State>,
+    reset: Reset,
+    _ticker: Ticker,
+}
+
+impl Engine {
+    /// Builds the engine, its linker and its clock. Fails if the machine cannot reserve the address
+    /// space for the instance slots.
+    pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
+        let reset = Reset::detect();
+        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset))?;
+        let mut linker = Linker::new(&wasmtime);
+        crate::capability::add_to_linker(&mut linker)?;
+        let ticker = Ticker::start(&wasmtime)?;
+        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, _ticker: ticker }) })
+    }
+
+    /// What an artifact must have been compiled for to run here: engine version, settings and CPU.
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = StableHasher(Sha256::new());
+        std::hash::Hash::hash(&self.inner.wasmtime.precompile_compatibility_hash(), &mut hasher);
+        hasher.0.update(artifact::FORMAT);
+        hex(&hasher.0.finalize()[..16])
+    }
+
+    /// How an instance's memory is made as new.
+    pub fn reset(&self) -> Reset {
+        self.inner.reset
+    }
+
+    fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner.wasmtime
+    }
+
+    fn linker(&self) -> &Linker<State> {
+        &self.inner.linker
+    }
+}
+
+/// The standard library's hasher may change with any release; a fingerprint on disk may not.
+struct StableHasher(Sha256);
+
+impl std::hash::Hasher for StableHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    // The bytes are taken from the hash itself by `fingerprint`.
+    fn finish(&self) -> u64 {
+        0
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,113 @@
+//! The engine's settings, each with its reason.
+
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// What an operator may choose of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// The most bytes of memory any one guest can be allowed.
+    pub max_memory: u64,
+    /// The most instances alive at once, over all tenants and models.
+    pub instances: u32,
+    /// The most bytes of stack a guest may use.
+    pub stack: u64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        // A thousand slots reserve 4 TiB of the 128 TiB a process can address, and cost nothing unused.
+        EngineConfig { max_memory: 1 << 30, instances: 1000, stack: 1 << 20 }
+    }
+}
+
+/// How an instance's memory is made as new before another instance gets it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// By copying the original over the pages that were written to. Twice the throughput of fresh
+    /// instances on two cores, because unmapping makes every core flush its address translations.
+    DirtyPages,
+    /// By unmapping what was written to.
+    Unmap,
+}
+
+impl Reset {
+    /// Dirty pages where the kernel can list them (Linux 6.7) and none can hide: wasmtime 48 does not
+    /// reset a page that was swapped out, so there must be no swap.
+    pub fn detect() -> Self {
+        let swapless = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1);
+        let forced_off = std::env::var_os("WARDIAN_RESET").is_some_and(|choice| choice == "unmap");
+        if swapless && !forced_off && PoolingAllocationConfig::is_pagemap_scan_available() {
+            Reset::DirtyPages
+        } else {
+            Reset::Unmap
+        }
+    }
+}
+
+/// Dirty bytes that a reset may copy back; what a guest wrote beyond them is unmapped. A slot keeps as
+/// much resident while it waits for its next instance, so this times the warm slots is memory held.
+const KEEP_RESIDENT: usize = 8 << 20;
+
+/// Slots that stay attached to the component that last used them.
+const WARM_SLOTS: u32 = 64;
+
+/// wasmtime's configuration. The compile child and the server build it from the same
+/// [`EngineConfig`], or the one could not read what the other wrote.
+pub(super) fn wasmtime_config(config: &EngineConfig, reset: Reset) -> Config {
+    let mut wasmtime = Config::new();
+    wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, reset)));
+    interruption(&mut wasmtime, config);
+    features(&mut wasmtime);
+    code(&mut wasmtime);
+    wasmtime
+}
+
+fn pool(config: &EngineConfig, reset: Reset) -> PoolingAllocationConfig {
+    let count = config.instances;
+    let mut pool = PoolingAllocationConfig::new();
+    // A component is its own module and two or three small ones that adapt it to the host.
+    pool.total_component_instances(count).total_core_instances(count.saturating_mul(4));
+    pool.total_memories(count).total_tables(count.saturating_mul(2)).total_stacks(count);
+    pool.max_core_instances_per_component(16).max_memories_per_component(2).max_tables_per_component(8);
+    // The default of 1 MiB refuses large guests with a confusing error.
+    pool.max_component_instance_size(10 << 20).max_core_instance_size(10 << 20);
+    pool.table_elements(100_000);
+    pool.max_memory_size(usize::try_from(config.max_memory).unwrap_or(usize::MAX));
+    pool.max_unused_warm_slots(WARM_SLOTS).decommit_batch_size(16);
+    // The stack's top pages: written by every call, cheaper to clear than to map anew.
+    pool.async_stack_keep_resident(64 << 10);
+    if reset == Reset::DirtyPages {
+        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT).table_keep_resident(64 << 10);
+    }
+    pool
+}
+
+fn interruption(wasmtime: &mut Config, config: &EngineConfig) {
+    let stack = usize::try_from(config.stack).unwrap_or(usize::MAX / 2);
+    wasmtime.epoch_interruption(true);
+    wasmtime.max_wasm_stack(stack);
+    // Host functions run on the guest's stack and need room of their own.
+    wasmtime.async_stack_size(stack.saturating_add(1 << 20));
+    // Tenants take turns on the same stacks.
+    wasmtime.async_stack_zeroing(true);
+}
+
+/// Off is what models do not need and what most of the engine's past faults were in.
+fn features(wasmtime: &mut Config) {
+    wasmtime.concurrency_support(false);
+    wasmtime.wasm_memory64(false);
+    wasmtime.wasm_multi_memory(false);
+    wasmtime.wasm_relaxed_simd(true);
+    // Snapshots are computed on one machine and may be served on another.
+    wasmtime.relaxed_simd_deterministic(true);
+}
+
+fn code(wasmtime: &mut Config) {
+    wasmtime.cranelift_opt_level(OptLevel::Speed);
+    // Weights are one dense image of up to a whole memory; the 16 MiB default would copy larger ones
+    // into every instance.
+    wasmtime.memory_guaranteed_dense_image_size(1 << 30);
+    // Registering unwind tables takes time quadratic in the number of loaded components.
+    wasmtime.native_unwind_info(false);
+    wasmtime.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(20));
+}

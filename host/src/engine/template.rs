@@ -1,0 +1,121 @@
+//! Code that is ready to be instantiated.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wasmtime::component::InstancePre;
+
+use super::artifact::{Artifact, Snapshot};
+use super::bindings::{LIFECYCLE, inference, lifecycle};
+use super::state::State;
+use super::{Engine, trusted};
+use crate::capability::Grants;
+use crate::model::{LoadError, Metadata, Stage};
+
+/// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
+/// never is.
+pub struct Code {
+    engine: Engine,
+    pre: InstancePre<State>,
+    inference: inference::GuestIndices,
+    lifecycle: Option<lifecycle::GuestIndices>,
+    metadata: Arc<Metadata>,
+    snapshot: Snapshot,
+    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Where its memory starts, in bytes; what a snapshot holds.
+    initial_memory: u64,
+}
+
+impl Code {
+    /// Maps an artifact and links it. Fails if the artifact is of another engine, which its key prevents.
+    pub fn map(engine: &Engine, artifact: Artifact) -> Result<Code, LoadError> {
+        Self::try_map(engine, artifact).map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
+    }
+
+    fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
+        let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
+        // Now, so that the first request does not pay for it.
+        component.initialize_copy_on_write_image()?;
+        let pre = engine.linker().instantiate_pre(&component)?;
+        let lifecycle = match component.get_export_index(None, LIFECYCLE) {
+            Some(_) => Some(lifecycle::GuestIndices::new(&pre)?),
+            None => None,
+        };
+        let resources = component.resources_required();
+        Ok(Code {
+            engine: engine.clone(),
+            inference: inference::GuestIndices::new(&pre)?,
+            lifecycle,
+            pre,
+            metadata: Arc::new(artifact.about.metadata),
+            snapshot: artifact.about.snapshot,
+            sidecars: Arc::new(artifact.sidecars),
+            initial_memory: resources.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0),
+        })
+    }
+}
+
+/// Code with one version's grants and limits: everything an instance needs. A clone is shallow.
+#[derive(Clone)]
+pub struct Template {
+    inner: Arc<TemplateInner>,
+}
+
+struct TemplateInner {
+    code: Arc<Code>,
+    grants: Grants,
+    memory: u64,
+    response: u64,
+}
+
+impl Template {
+    /// A template of that code. `memory` and `response` are limits in bytes. The sidecar files of
+    /// `grants` are replaced by the artifact's own.
+    pub fn new(code: Arc<Code>, grants: Grants, memory: u64, response: u64) -> Self {
+        let grants = Grants { sidecars: code.sidecars.clone(), ..grants };
+        Template { inner: Arc::new(TemplateInner { code, grants, memory, response }) }
+    }
+
+    /// What the model says of itself.
+    pub fn metadata(&self) -> &Arc<Metadata> {
+        &self.inner.code.metadata
+    }
+
+    /// Whether instances start already loaded, and if not, why.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.inner.code.snapshot
+    }
+
+    /// Bytes of memory that an instance starts with; shared between instances until written to.
+    pub fn initial_memory(&self) -> u64 {
+        self.inner.code.initial_memory
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        &self.inner.code.engine
+    }
+
+    pub(super) fn pre(&self) -> &InstancePre<State> {
+        &self.inner.code.pre
+    }
+
+    pub(super) fn inference(&self) -> &inference::GuestIndices {
+        &self.inner.code.inference
+    }
+
+    pub(super) fn lifecycle(&self) -> Option<&lifecycle::GuestIndices> {
+        self.inner.code.lifecycle.as_ref()
+    }
+
+    pub(super) fn grants(&self) -> &Grants {
+        &self.inner.grants
+    }
+
+    pub(super) fn memory_limit(&self) -> u64 {
+        self.inner.memory
+    }
+
+    pub(super) fn response_limit(&self) -> u64 {
+        self.inner.response
+    }
+}

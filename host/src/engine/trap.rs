@@ -1,0 +1,46 @@
+//! What the end of a call means.
+
+use wasmtime::PoolConcurrencyLimitError;
+
+use super::state::State;
+use crate::model::InferError;
+
+/// The longest private explanation kept, in bytes.
+const MAX_DETAIL: usize = 8 << 10;
+
+/// Carries an [`InferError`] through the guest's stack when the host itself ends a call.
+#[derive(Debug)]
+pub(super) struct Interrupted(pub(super) InferError);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Tells why a call into the guest failed.
+pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
+    if let Some(Interrupted(reason)) = error.downcast_ref() {
+        return reason.clone();
+    }
+    if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
+        return InferError::Overloaded;
+    }
+    let detail = detail(error, state);
+    if state.memory.exceeded() {
+        return InferError::OutOfMemory { limit: state.memory.limit(), detail };
+    }
+    InferError::Trapped { detail }
+}
+
+fn detail(error: &wasmtime::Error, state: &State) -> String {
+    let mut detail = format!("{error:#}");
+    let last_words = state.ctx.last_words();
+    if !last_words.is_empty() {
+        detail = format!("{detail}; it last wrote: {last_words}");
+    }
+    detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
+    detail
+}
