@@ -1,4 +1,7 @@
-//! The program.
-fn main() -> anyhow::Result<()> {
-    wardian::engine::compile::job::run()
+//! The program: parses, runs one subcommand, and turns its outcome into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wardian::cli::run()
 }

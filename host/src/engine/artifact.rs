@@ -4,11 +4,12 @@
 //! model, and its sidecar files where `load` runs per instance. It is made under another name and
 //! renamed into place, so that it is there whole or not at all, and it is never written again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -124,7 +125,11 @@ impl ArtifactStore {
             return None;
         }
         match read_artifact(&directory) {
-            Ok(artifact) => Some(artifact),
+            Ok(artifact) => {
+                // The directory's own time tells when it was last used.
+                let _ = fs::File::open(&directory).and_then(|file| file.set_modified(SystemTime::now()));
+                Some(artifact)
+            }
             Err(error) => {
                 tracing::warn!(%key, %error, "removing a damaged artifact");
                 let _ = fs::remove_dir_all(&directory);
@@ -152,13 +157,15 @@ impl ArtifactStore {
         fs::File::open(&self.root)?.sync_all()
     }
 
-    /// Removes every artifact but those, and returns how many went. What is mapped stays mapped.
-    pub fn collect(&self, keep: &std::collections::HashSet<ArtifactKey>) -> io::Result<usize> {
+    /// Removes every artifact but those and the ones used less than `max_age` ago, and returns how many
+    /// went. What is mapped stays mapped.
+    pub fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
         let mut removed = 0;
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(UNFINISHED) || keep.contains(&ArtifactKey(name)) {
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if name.starts_with(UNFINISHED) || keep.contains(&ArtifactKey(name)) || age < max_age {
                 continue;
             }
             fs::remove_dir_all(entry.path())?;
@@ -251,8 +258,6 @@ fn sha256_file(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     fn about() -> About {
@@ -302,7 +307,9 @@ mod tests {
         let (kept, gone) = (key("a"), key("b"));
         let (root, store) = store_with(&kept);
         fs::create_dir(root.path().join(&gone.0)).unwrap();
-        assert_eq!(store.collect(&HashSet::from([kept.clone()])).unwrap(), 1);
+        let keep = HashSet::from([kept.clone()]);
+        assert_eq!(store.collect(&keep, Duration::from_secs(3600)).unwrap(), 0);
+        assert_eq!(store.collect(&keep, Duration::ZERO).unwrap(), 1);
         assert!(store.get(&kept).is_some());
     }
 

@@ -91,6 +91,11 @@ impl Template {
         self.inner.code.initial_memory
     }
 
+    /// Whether the model takes part in its own lifespan.
+    pub fn has_lifecycle(&self) -> bool {
+        self.inner.code.lifecycle.is_some()
+    }
+
     pub(super) fn engine(&self) -> &Engine {
         &self.inner.code.engine
     }

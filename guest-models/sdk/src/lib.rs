@@ -1,0 +1,71 @@
+//! Write a model that Wardian serves.
+//!
+//! A model is a type that implements [`Model`], in a crate of type `cdylib` built for
+//! `wasm32-wasip2`:
+//!
+//! ```
+//! use wardian_sdk::{Error, Metadata, Model, Request, Response, Tensor};
+//!
+//! struct Double;
+//!
+//! impl Model for Double {
+//!     fn load() -> Result<Self, Error> {
+//!         Ok(Double)
+//!     }
+//!
+//!     fn metadata(&self) -> Metadata {
+//!         Metadata::new().input::<f32>("x", [-1]).output::<f32>("y", [-1])
+//!     }
+//!
+//!     fn infer(&self, request: Request) -> Result<Response, Error> {
+//!         let x = request.input("x")?.view::<f32>()?;
+//!         let y = x.iter().map(|value| value * 2.0);
+//!         Ok(Response::new().output(Tensor::new("y", [x.len()], y)))
+//!     }
+//! }
+//!
+//! wardian_sdk::export!(Double);
+//! ```
+//!
+//! # What the host does with it
+//! It calls [`Model::load`] once per version, in a sandbox, and takes a snapshot of the memory that
+//! call leaves behind; every instance starts from the snapshot, already loaded. So `load` is the
+//! place for everything slow, and what it keeps must be plain memory: an open file or stream would
+//! be a dangling handle afterwards, and a random seed or the time would be the same in every
+//! instance. A `println!` in `load` leaves such a stream behind; use [`info!`] and its siblings.
+//!
+//! # Natively
+//! The crate also compiles for the machine it is developed on, so that a model's own tests run under
+//! `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and [`config::get`]
+//! finds nothing. With the feature `testing`, `golden::check` compares a model with its `golden.json`.
+
+mod model;
+#[doc(hidden)]
+pub use model::Exported;
+pub use model::{Lifecycle, Model};
+
+mod request;
+mod response;
+mod tensor;
+mod view;
+pub use tensor::Typed;
+pub use view::{Element, Rows, View};
+
+mod metadata;
+
+mod error;
+pub use error::OrError;
+
+pub mod artifacts;
+pub mod config;
+pub mod kernels;
+pub mod logging;
+
+#[cfg(feature = "testing")]
+pub mod golden;
+
+#[doc(hidden)]
+pub mod bindings;
+pub use bindings::types::{
+    Datatype, Error, Metadata, Parameter, ParameterValue, Request, Response, Tensor, TensorSpec,
+};

@@ -1,0 +1,53 @@
+//! Log lines that the host keeps for the model's owner.
+//!
+//! Write them with [`trace!`](crate::trace), [`debug!`](crate::debug), [`info!`](crate::info),
+//! [`warn!`](crate::warn) and [`error!`](crate::error), which take what `format!` takes. Unlike
+//! `println!` they are safe in `load`.
+
+pub use crate::bindings::model::wasi::logging::logging::Level;
+
+/// Writes one line; `context` says what part of the model it comes from. Natively it goes to stderr.
+pub fn log(level: Level, context: &str, message: &str) {
+    #[cfg(target_family = "wasm")]
+    crate::bindings::model::wasi::logging::logging::log(level, context, message);
+    #[cfg(not(target_family = "wasm"))]
+    eprintln!("{level:?} {context}: {message}");
+}
+
+/// Logs what only the author needs, in great detail.
+#[macro_export]
+macro_rules! trace {
+    ($($text:tt)*) => { $crate::log_at!(Trace, $($text)*) };
+}
+
+/// Logs what helps to find a fault.
+#[macro_export]
+macro_rules! debug {
+    ($($text:tt)*) => { $crate::log_at!(Debug, $($text)*) };
+}
+
+/// Logs what an operator may want to know.
+#[macro_export]
+macro_rules! info {
+    ($($text:tt)*) => { $crate::log_at!(Info, $($text)*) };
+}
+
+/// Logs what somebody should look at.
+#[macro_export]
+macro_rules! warn {
+    ($($text:tt)*) => { $crate::log_at!(Warn, $($text)*) };
+}
+
+/// Logs what went wrong.
+#[macro_export]
+macro_rules! error {
+    ($($text:tt)*) => { $crate::log_at!(Error, $($text)*) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! log_at {
+    ($level:ident, $($text:tt)*) => {
+        $crate::logging::log($crate::logging::Level::$level, ::core::module_path!(), &::std::format!($($text)*))
+    };
+}

@@ -1,0 +1,137 @@
+//! Reading a request.
+
+use crate::{Error, OrError, ParameterValue, Request, Tensor};
+
+impl Request {
+    /// The input of that name.
+    ///
+    /// # Errors
+    /// Rejected if there is none; the text names those there are.
+    pub fn input(&self, name: &str) -> Result<&Tensor, Error> {
+        self.find_input(name)
+            .or_rejected(format_args!("the request has no input {name:?}, only {:?}", self.input_names()))
+    }
+
+    /// The input of that name, if the request has it: for optional inputs.
+    pub fn find_input(&self, name: &str) -> Option<&Tensor> {
+        self.inputs.iter().find(|input| input.name == name)
+    }
+
+    /// The value of a parameter, if the request has it.
+    pub fn parameter(&self, name: &str) -> Option<&ParameterValue> {
+        let parameter = self.parameters.iter().find(|parameter| parameter.name == name);
+        parameter.map(|parameter| &parameter.value)
+    }
+
+    /// Whether the caller wants an output of that name. A model may compute it in any case: the host
+    /// drops what was not asked for.
+    pub fn wants(&self, output: &str) -> bool {
+        self.outputs.is_empty() || self.outputs.iter().any(|name| name == output)
+    }
+
+    fn input_names(&self) -> Vec<&str> {
+        self.inputs.iter().map(|input| input.name.as_str()).collect()
+    }
+}
+
+// === impl ParameterValue ===
+
+impl ParameterValue {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            ParameterValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_boolean(&self) -> Option<bool> {
+        match self {
+            ParameterValue::Boolean(boolean) => Some(*boolean),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            ParameterValue::Integer(integer) => Some(*integer),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one; an integer counts.
+    pub fn as_number(&self) -> Option<f64> {
+        match self {
+            ParameterValue::Number(number) => Some(*number),
+            ParameterValue::Integer(integer) => Some(*integer as f64),
+            _ => None,
+        }
+    }
+}
+
+impl From<bool> for ParameterValue {
+    fn from(boolean: bool) -> Self {
+        ParameterValue::Boolean(boolean)
+    }
+}
+
+impl From<i64> for ParameterValue {
+    fn from(integer: i64) -> Self {
+        ParameterValue::Integer(integer)
+    }
+}
+
+impl From<f64> for ParameterValue {
+    fn from(number: f64) -> Self {
+        ParameterValue::Number(number)
+    }
+}
+
+impl From<&str> for ParameterValue {
+    fn from(text: &str) -> Self {
+        ParameterValue::Text(text.to_owned())
+    }
+}
+
+impl From<String> for ParameterValue {
+    fn from(text: String) -> Self {
+        ParameterValue::Text(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, Parameter, Request, Tensor};
+
+    fn request() -> Request {
+        let parameters = vec![Parameter { name: "top".into(), value: 3.into() }];
+        let inputs = vec![Tensor::new("a", [1], [1_u8]), Tensor::new("b", [1], [2_u8])];
+        Request { id: String::new(), parameters, inputs, outputs: vec!["y".into()] }
+    }
+
+    #[test]
+    fn a_missing_input_is_rejected_with_those_there_are() {
+        let error = request().input("x").err();
+        let text = r#"the request has no input "x", only ["a", "b"]"#;
+        assert!(matches!(error, Some(Error::Rejected(said)) if said == text));
+        assert!(request().input("b").is_ok());
+    }
+
+    #[test]
+    fn parameters_are_found_by_name_and_read_by_type() {
+        let request = request();
+        assert_eq!(request.parameter("top").and_then(|value| value.as_number()), Some(3.0));
+        assert_eq!(request.parameter("top").and_then(|value| value.as_text()), None);
+        assert!(request.parameter("bottom").is_none());
+    }
+
+    #[test]
+    fn outputs_are_wanted_when_named_or_when_none_is() {
+        let mut request = request();
+        assert!(request.wants("y") && !request.wants("z"));
+        request.outputs.clear();
+        assert!(request.wants("z"));
+    }
+}

@@ -1,0 +1,143 @@
+//! What is in force for a model: the fields of Triton's model configuration that mean something here, and
+//! under `wardian` the rest.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::error::ApiError;
+use super::metadata::PLATFORM;
+use super::router::{ModelPath, json_response};
+use super::{ApiState, caller};
+use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
+use crate::servable::Servable;
+
+/// `GET /v2/models/{m}[/versions/{v}]/config`.
+pub(super) async fn model_config(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let tenant = caller::identify(&headers).tenant;
+    let version = path.version.as_deref();
+    let handle = state
+        .dataplane
+        .find(&tenant, &path.model, version)
+        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    let versions = state.dataplane.versions(&tenant, &path.model);
+    Ok(json_response(&Config::of(&handle, &versions)))
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    name: &'a str,
+    platform: &'static str,
+    backend: &'static str,
+    version_policy: Value,
+    max_batch_size: u32,
+    input: Vec<Tensor<'a>>,
+    output: Vec<Tensor<'a>>,
+    wardian: Value,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    data_type: &'static str,
+    dims: &'a [i64],
+    optional: bool,
+}
+
+impl<'a> Config<'a> {
+    fn of(servable: &'a Servable, versions: &[Version]) -> Self {
+        let metadata = servable.metadata();
+        Config {
+            name: servable.id().name.as_str(),
+            platform: PLATFORM,
+            backend: "wardian",
+            version_policy: version_policy(&servable.settings().versions),
+            max_batch_size: metadata.max_batch_size,
+            input: metadata.inputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),
+            output: metadata.outputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),
+            wardian: in_force(servable, versions),
+        }
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// As in Triton's configuration, the dimensions leave out the batch.
+    fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
+        let batch = usize::from(metadata.max_batch_size > 0);
+        let dims = spec.shape.get(batch..).unwrap_or_default();
+        Tensor { name: &spec.name, data_type: data_type(spec.datatype), dims, optional: spec.optional }
+    }
+}
+
+fn version_policy(policy: &VersionPolicy) -> Value {
+    match policy {
+        VersionPolicy::Latest(count) => json!({ "latest": { "num_versions": count } }),
+        VersionPolicy::All => json!({ "all": {} }),
+        VersionPolicy::Only(versions) => json!({ "specific": { "versions": numbers(versions) } }),
+    }
+}
+
+fn numbers(versions: &[Version]) -> Vec<u64> {
+    versions.iter().map(|version| version.number()).collect()
+}
+
+fn in_force(servable: &Servable, versions: &[Version]) -> Value {
+    let settings = servable.settings();
+    let report = servable.report();
+    let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
+    json!({
+        "version": servable.id().version.number(),
+        "versions": numbers(versions),
+        "digest": report.digest,
+        "snapshot": report.snapshot.is_ok(),
+        "snapshot_reason": report.snapshot.err(),
+        "isolation": match settings.isolation { Isolation::Request => "request", Isolation::Pooled => "pooled" },
+        "instances": {
+            "min": settings.instances.min,
+            "max": settings.instances.max,
+            "idle_timeout_ms": milliseconds(settings.instances.idle_timeout),
+            "idle": report.idle_instances,
+            "busy": report.busy_instances,
+        },
+        "memory_bytes": report.memory_bytes,
+        "batching": { "max_queue": settings.batching.max_queue },
+        "limits": {
+            "memory_bytes": settings.limits.memory,
+            "deadline_ms": milliseconds(settings.limits.deadline),
+            "cpu_time_ms": milliseconds(settings.limits.cpu_time),
+            "request_bytes": settings.limits.request,
+            "response_bytes": settings.limits.response,
+        },
+        "warmup": { "requests": settings.warmup.requests },
+        // The values may be secrets of the model's owner.
+        "capabilities": { "config": settings.capabilities.config.keys().collect::<Vec<_>>() },
+    })
+}
+
+/// The name of a datatype in Triton's model configuration.
+fn data_type(datatype: Datatype) -> &'static str {
+    match datatype {
+        Datatype::Bool => "TYPE_BOOL",
+        Datatype::Uint8 => "TYPE_UINT8",
+        Datatype::Uint16 => "TYPE_UINT16",
+        Datatype::Uint32 => "TYPE_UINT32",
+        Datatype::Uint64 => "TYPE_UINT64",
+        Datatype::Int8 => "TYPE_INT8",
+        Datatype::Int16 => "TYPE_INT16",
+        Datatype::Int32 => "TYPE_INT32",
+        Datatype::Int64 => "TYPE_INT64",
+        Datatype::Fp16 => "TYPE_FP16",
+        Datatype::Bf16 => "TYPE_BF16",
+        Datatype::Fp32 => "TYPE_FP32",
+        Datatype::Fp64 => "TYPE_FP64",
+        Datatype::Bytes => "TYPE_STRING",
+    }
+}

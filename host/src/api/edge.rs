@@ -1,0 +1,135 @@
+//! Where a request enters and its response leaves.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tower::Service;
+
+use super::error::ApiError;
+use super::infer::{self, Target};
+use super::{ApiState, json, request_id, router};
+
+/// The HTTP interface. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    state: Arc<ApiState>,
+    router: Router,
+}
+
+/// What is known of a request before anyone has looked into it.
+#[derive(Clone)]
+pub(super) struct Context {
+    /// Names the request in its response and in the log.
+    pub(super) request_id: HeaderValue,
+    /// When its head had arrived; deadlines count from here.
+    pub(super) received: Instant,
+}
+
+/// The header that tells where a request's time went (W3C Server Timing), in milliseconds.
+pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+impl Api {
+    /// The interface to these parts.
+    pub fn new(state: ApiState) -> Self {
+        let state = Arc::new(state);
+        Api { router: router::router(state.clone()), state }
+    }
+
+    /// Answers one request. Never fails: a panic in a handler becomes that request's 500.
+    ///
+    /// Dropping the future cancels the request.
+    pub async fn serve(&self, request: Request<Body>) -> Response {
+        let context = Context { request_id: request_id::of(request.headers()), received: Instant::now() };
+        let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
+        let mut response = outcome.unwrap_or_else(|panic| after_panic(&context, panic.as_ref()));
+        context.mark(&mut response);
+        response
+    }
+
+    async fn route(&self, request: Request<Body>, context: &Context) -> Response {
+        // Nearly all requests are inference. Taking them before the router spares each a boxed future, a
+        // copy of the path's parameters and two allocations.
+        if request.method() == Method::POST
+            && let Some(target) = Target::parse(request.uri().path())
+        {
+            return infer::respond(&self.state, context, target, request).await;
+        }
+        self.route_others(request, context.clone()).await
+    }
+
+    async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {
+        request.extensions_mut().insert(context);
+        let response = self.router.clone().call(request).await.into_response();
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED { refuse_method(response) } else { response }
+    }
+}
+
+impl Context {
+    /// Adds the headers that every response carries.
+    fn mark(&self, response: &mut Response) {
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, self.request_id.clone());
+        if !headers.contains_key(SERVER_TIMING) {
+            headers.insert(SERVER_TIMING, server_timing(&[("total", self.received.elapsed())]));
+        }
+    }
+}
+
+/// The value of `Server-Timing` for these parts.
+pub(super) fn server_timing(parts: &[(&str, Duration)]) -> HeaderValue {
+    let mut text = Vec::with_capacity(64);
+    for (index, (name, duration)) in parts.iter().enumerate() {
+        if index > 0 {
+            text.extend_from_slice(b", ");
+        }
+        text.extend_from_slice(name.as_bytes());
+        text.extend_from_slice(b";dur=");
+        write_milliseconds(&mut text, *duration);
+    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn write_milliseconds(out: &mut Vec<u8>, duration: Duration) {
+    let micros = duration.as_micros() as u64;
+    json::write_integer(out, micros / 1000);
+    let rest = micros % 1000;
+    out.extend([b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
+}
+
+fn digit(number: u64) -> u8 {
+    b'0' + (number % 10) as u8
+}
+
+/// Keeps axum's `Allow` and gives the response the body of every other error.
+fn refuse_method(bare: Response) -> Response {
+    let mut response = ApiError::method_not_allowed().into_response();
+    if let Some(allow) = bare.headers().get(axum::http::header::ALLOW) {
+        response.headers_mut().insert(axum::http::header::ALLOW, allow.clone());
+    }
+    response
+}
+
+fn after_panic(context: &Context, panic: &(dyn Any + Send)) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    tracing::error!(request_id = ?context.request_id, code = "internal", panic = text, "a request handler panicked");
+    ApiError::from(crate::model::InferError::Internal(text.into())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_are_in_milliseconds() {
+        let parts = [("queue", Duration::from_nanos(12_999)), ("compute", Duration::from_micros(1_234_050))];
+        assert_eq!(server_timing(&parts), "queue;dur=0.012, compute;dur=1234.050");
+    }
+}

@@ -1,0 +1,172 @@
+//! The one table from what went wrong to what a caller sees.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::json::write_string;
+use crate::lifecycle::CommandError;
+use crate::model::InferError;
+
+/// An error as a caller sees it: `{"error": text, "code": code}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ApiError {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) text: String,
+}
+
+/// The queue of a model or a load that was under way has usually moved on after a second.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+impl ApiError {
+    pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        ApiError { status, code, text: text.into() }
+    }
+
+    /// There is nothing at this path.
+    pub(super) fn no_such_path() -> Self {
+        ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+    }
+
+    /// The path takes other methods, which the header `Allow` names.
+    pub(super) fn method_not_allowed() -> Self {
+        let text = "this path does not take this method; the header Allow names those it takes";
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
+    }
+
+    /// The protocol has it, this server does not.
+    pub(super) fn unsupported(text: &str) -> Self {
+        ApiError::new(StatusCode::NOT_IMPLEMENTED, "unsupported", text)
+    }
+
+    /// Says which model and version the error is about.
+    pub(super) fn about(mut self, model: &str, version: Option<&str>) -> Self {
+        let model = super::json::shorten(model);
+        self.text = match version {
+            Some(version) => format!("model '{model}' version {}: {}", super::json::shorten(version), self.text),
+            None => format!("model '{model}': {}", self.text),
+        };
+        self
+    }
+}
+
+/// The status and machine code of every error a request can end in.
+fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
+    match error {
+        InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
+        InferError::ModelNotFound => (StatusCode::NOT_FOUND, "model_not_found"),
+        InferError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
+        InferError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected_input"),
+        InferError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded"),
+        InferError::Trapped { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_trapped"),
+        InferError::OutOfMemory { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_out_of_memory"),
+        InferError::BadOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
+        InferError::NotJson(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
+        InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+        InferError::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_ready"),
+        InferError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
+        InferError::DeadlineExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
+        InferError::CpuTimeExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "cpu_time_exceeded"),
+        InferError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+impl From<&InferError> for ApiError {
+    fn from(error: &InferError) -> Self {
+        let (status, code) = of_infer(error);
+        ApiError::new(status, code, error.to_string())
+    }
+}
+
+impl From<InferError> for ApiError {
+    fn from(error: InferError) -> Self {
+        ApiError::from(&error)
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::NotFound => InferError::ModelNotFound.into(),
+            CommandError::Stopping => InferError::Overloaded.into(),
+            // The request was well formed and the server works: it is the model that cannot be processed.
+            CommandError::Failed(fault) => {
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = Vec::with_capacity(self.text.len() + 64);
+        body.extend_from_slice(b"{\"error\":");
+        write_string(&mut body, &self.text);
+        body.extend_from_slice(b",\"code\":");
+        write_string(&mut body, self.code);
+        body.push(b'}');
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{LoadError, Stage};
+
+    #[test]
+    fn every_error_has_the_status_and_code_of_the_contract() {
+        let second = Duration::from_secs(1);
+        let detail = || "secret".to_string();
+        for (error, status, code) in [
+            (InferError::InvalidInput("x".into()), 400, "invalid_input"),
+            (InferError::ModelNotFound, 404, "model_not_found"),
+            (InferError::RequestTooLarge { limit: 1 }, 413, "request_too_large"),
+            (InferError::Rejected("x".into()), 422, "model_rejected_input"),
+            (InferError::QueueFull { limit: 1 }, 429, "quota_exceeded"),
+            (InferError::Trapped { detail: detail() }, 500, "model_trapped"),
+            (InferError::OutOfMemory { limit: 1, detail: detail() }, 500, "model_out_of_memory"),
+            (InferError::BadOutput(detail()), 500, "model_bad_output"),
+            (InferError::NotJson("x".into()), 500, "model_bad_output"),
+            (InferError::Failed(detail()), 500, "model_failed"),
+            (InferError::NotReady("x".into()), 503, "model_not_ready"),
+            (InferError::Overloaded, 503, "overloaded"),
+            (InferError::DeadlineExceeded(second), 504, "deadline_exceeded"),
+            (InferError::CpuTimeExceeded(second), 504, "cpu_time_exceeded"),
+            (InferError::Internal(detail()), 500, "internal"),
+        ] {
+            let seen = ApiError::from(&error);
+            assert_eq!((seen.status.as_u16(), seen.code), (status, code), "{error:?}");
+            assert!(!seen.text.contains("secret"), "{error:?}");
+            let retries = seen.into_response().headers().contains_key(RETRY_AFTER);
+            assert_eq!(retries, status == 429 || status == 503, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn commands_fail_with_stage_and_reason() {
+        let failed = ApiError::from(CommandError::Failed(LoadError::new(Stage::Link, "needs sql")));
+        assert_eq!(
+            (failed.status.as_u16(), failed.code, failed.text.as_str()),
+            (422, "load_failed", "link: needs sql")
+        );
+        assert_eq!(ApiError::from(CommandError::NotFound).status, StatusCode::NOT_FOUND);
+        assert_eq!(ApiError::from(CommandError::Stopping).status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn an_error_names_its_model() {
+        let error = ApiError::from(InferError::ModelNotFound);
+        assert!(error.clone().about("a", None).text.starts_with("model 'a': there is no"));
+        assert!(error.about("a", Some("3")).text.starts_with("model 'a' version 3: "));
+    }
+}

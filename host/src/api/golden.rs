@@ -1,0 +1,105 @@
+//! Golden requests: a file of inference requests with the answers they must get, in the same JSON.
+//!
+//! `{"tolerance": {"relative": 1e-6, "absolute": 0}, "cases": [{"request": {…}, "response": {"outputs": […]}}]}`
+//!
+//! A number may differ from the one written down by `absolute`, plus `relative` times it. Both default to 0.
+
+use super::infer::{read_request, read_tensor};
+use super::json::{Fault, Reader};
+use crate::lifecycle::{Golden, GoldenCase, Tolerance};
+use crate::model::{InferRequest, Tensor};
+
+/// Reads a file of golden requests. Fails with a text for the model's author.
+pub fn parse_golden(text: &[u8]) -> Result<Golden, String> {
+    read(text).map_err(|fault| fault.to_string())
+}
+
+fn read(text: &[u8]) -> Result<Golden, Fault> {
+    let mut reader = Reader::new(text)?;
+    let mut golden = Golden { tolerance: Tolerance::default(), cases: Vec::new() };
+    reader.members(&["tolerance", "cases"], |reader, key| match key {
+        "tolerance" => read_tolerance(reader).map(|tolerance| golden.tolerance = tolerance),
+        _ => reader.array(|reader| {
+            let number = golden.cases.len() + 1;
+            let case = read_case(reader).map_err(|fault| fault.within(format!("case {number}")))?;
+            golden.cases.push(case);
+            Ok(())
+        }),
+    })?;
+    if golden.cases.is_empty() {
+        return Err(reader.fault("there are no 'cases'"));
+    }
+    reader.finish()?;
+    Ok(golden)
+}
+
+fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, Fault> {
+    let mut tolerance = Tolerance::default();
+    reader.members(&["relative", "absolute"], |reader, key| {
+        let number = reader.number()?.float64();
+        match key {
+            "relative" => tolerance.relative = number,
+            _ => tolerance.absolute = number,
+        }
+        Ok(())
+    })?;
+    Ok(tolerance)
+}
+
+fn read_case(reader: &mut Reader<'_>) -> Result<GoldenCase, Fault> {
+    let (mut request, mut outputs) = (None::<InferRequest>, None::<Vec<Tensor>>);
+    reader.members(&["request", "response"], |reader, key| {
+        match key {
+            "request" => request = Some(read_request(reader).map_err(|fault| fault.within(key))?),
+            _ => outputs = Some(read_outputs(reader).map_err(|fault| fault.within(key))?),
+        }
+        Ok(())
+    })?;
+    let request = request.ok_or_else(|| reader.fault("it has no 'request'"))?;
+    let outputs = outputs.filter(|outputs| !outputs.is_empty());
+    let outputs = outputs.ok_or_else(|| reader.fault("it has no 'response' with 'outputs'"))?;
+    Ok(GoldenCase { request, outputs })
+}
+
+fn read_outputs(reader: &mut Reader<'_>) -> Result<Vec<Tensor>, Fault> {
+    let mut outputs = Vec::new();
+    reader.members(&["outputs", "id", "model_name", "model_version"], |reader, key| match key {
+        "outputs" => reader.array(|reader| {
+            outputs.push(read_tensor(reader)?);
+            Ok(())
+        }),
+        _ => reader.skip(),
+    })?;
+    Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_models_golden_requests_are_read() {
+        for text in [
+            &include_bytes!("../../../guest-models/house-price/golden.json")[..],
+            include_bytes!("../../../guest-models/digits/golden.json"),
+            include_bytes!("../../../guest-models/upper/golden.json"),
+        ] {
+            assert!(!parse_golden(text).unwrap().cases.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, says) in [
+            ("", "expected an object"),
+            (r#"{"cases": []}"#, "no 'cases'"),
+            (r#"{"cases": [{"request": {"inputs": []}}]}"#, "case 1: it has no 'response'"),
+            (r#"{"cases": [{"response": {"outputs": []}}]}"#, "case 1: it has no 'request'"),
+            (r#"{"casses": []}"#, "unknown key 'casses'"),
+            (r#"{"tolerance": {"relative": "x"}}"#, "expected"),
+        ] {
+            let fault = parse_golden(text.as_bytes()).unwrap_err();
+            assert!(fault.contains(says), "{text}: {fault}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether the server and its models can answer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::router::{ModelPath, json_response};
+use super::{ApiState, caller};
+
+/// `GET /v2/health/live`: the process answers.
+pub(super) async fn live() -> Response {
+    json_response(&Live { live: true })
+}
+
+/// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping.
+pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
+    let ready = state.dataplane.ready();
+    let response = json_response(&Ready { ready });
+    if ready { response } else { unavailable(response) }
+}
+
+/// `GET /ping`, SageMaker's word for ready; the body is empty.
+pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
+    if state.dataplane.ready() { StatusCode::OK.into_response() } else { unavailable(().into_response()) }
+}
+
+/// `GET /v2/models/{m}[/versions/{v}]/ready`: 200, or the error that inference would meet.
+pub(super) async fn model_ready(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let caller = caller::identify(&headers);
+    let version = path.version.as_deref();
+    state
+        .dataplane
+        .find(&caller.tenant, &path.model, version)
+        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    Ok(json_response(&ModelReady { name: &path.model, ready: true }))
+}
+
+#[derive(Serialize)]
+struct Live {
+    live: bool,
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+}
+
+#[derive(Serialize)]
+struct ModelReady<'a> {
+    name: &'a str,
+    ready: bool,
+}
+
+fn unavailable(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}

@@ -1,0 +1,52 @@
+//! Reading a request's body, no further than allowed.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt;
+
+use crate::model::InferError;
+
+/// A client that takes longer than this to send what it announced is taken for gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Reads a whole body. Fails with [`InferError::RequestTooLarge`] as soon as it is known to exceed `limit`
+/// bytes: by its announced length before anything is read, else while reading.
+pub(super) async fn read(body: Body, limit: u64) -> Result<Bytes, InferError> {
+    if body.size_hint().lower() > limit {
+        return Err(InferError::RequestTooLarge { limit });
+    }
+    let read = tokio::time::timeout(PATIENCE, collect(body, limit)).await;
+    read.unwrap_or(Err(InferError::DeadlineExceeded(PATIENCE)))
+}
+
+async fn collect(mut body: Body, limit: u64) -> Result<Bytes, InferError> {
+    // Most bodies arrive in one piece, which is then used where it lies.
+    let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+    check(first.len(), limit)?;
+    let Some(second) = next(&mut body).await? else { return Ok(first) };
+    let mut whole = Vec::with_capacity(first.len().saturating_add(body.size_hint().lower() as usize));
+    whole.extend_from_slice(&first);
+    let mut piece = Some(second);
+    while let Some(bytes) = piece {
+        check(whole.len().saturating_add(bytes.len()), limit)?;
+        whole.extend_from_slice(&bytes);
+        piece = next(&mut body).await?;
+    }
+    Ok(whole.into())
+}
+
+async fn next(body: &mut Body) -> Result<Option<Bytes>, InferError> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| InferError::InvalidInput("the body ended before its announced length".into()))?;
+        // Trailers say nothing here.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn check(length: usize, limit: u64) -> Result<(), InferError> {
+    if length as u64 > limit { Err(InferError::RequestTooLarge { limit }) } else { Ok(()) }
+}

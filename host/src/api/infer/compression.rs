@@ -1,0 +1,187 @@
+//! `Content-Encoding` of requests, `Accept-Encoding` of responses: gzip and deflate.
+
+use std::io::{Read, Write};
+
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use flate2::Compression;
+use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
+use flate2::write::{GzEncoder, ZlibEncoder};
+
+use super::response_json::Encoded;
+use crate::model::InferError;
+
+/// A way to compress a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Gzip,
+    /// What HTTP calls deflate: a zlib stream.
+    Deflate,
+}
+
+/// Below this a response fits two packets either way, and compressing it only costs time.
+const MIN_RESPONSE: usize = 2048;
+
+impl Coding {
+    /// Its name in HTTP headers.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Coding::Gzip => "gzip",
+            Coding::Deflate => "deflate",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Coding> {
+        [Coding::Gzip, Coding::Deflate].into_iter().find(|coding| name.eq_ignore_ascii_case(coding.name()))
+    }
+}
+
+/// How a request's body is compressed. Fails for codings not offered.
+pub(super) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
+    let name = value.to_str().unwrap_or_default().trim();
+    if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+        return Ok(None);
+    }
+    let unknown = || InferError::InvalidInput("the body's Content-Encoding must be gzip, deflate or identity".into());
+    Coding::from_name(name).map(Some).ok_or_else(unknown)
+}
+
+/// How a response may be compressed: the first coding the caller accepts and we offer.
+pub(super) fn for_response(headers: &HeaderMap) -> Option<Coding> {
+    let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
+    accepted.split(',').find_map(|entry| {
+        let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
+        Coding::from_name(name.trim()).filter(|_| !refused)
+    })
+}
+
+/// About how long a body will be once decompressed, to judge how much work it is.
+pub(super) fn expected_length(coding: Option<Coding>, length: usize) -> usize {
+    // Digits compress to a third or less; a bomb to a thousandth.
+    coding.map_or(length, |_| length.saturating_mul(32))
+}
+
+/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes, having
+/// allocated no more than that.
+pub(super) fn decompress(coding: Coding, body: &[u8], limit: u64) -> Result<Vec<u8>, InferError> {
+    match coding {
+        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit),
+        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit),
+    }
+}
+
+/// How much is decompressed at a time.
+const STEP: usize = 16 << 10;
+
+fn read_bounded(mut source: impl Read, compressed: usize, limit: u64) -> Result<Vec<u8>, InferError> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
+    let mut step = [0; STEP];
+    loop {
+        let read = source.read(&mut step).map_err(|_| damaged())?;
+        let piece = step.get(..read).unwrap_or_default();
+        if piece.is_empty() {
+            return Ok(whole);
+        }
+        if piece.len() > most - whole.len() {
+            return Err(InferError::RequestTooLarge { limit });
+        }
+        reserve(&mut whole, piece.len(), most);
+        whole.extend_from_slice(piece);
+    }
+}
+
+/// Grows as a vector does, by doubling, but never beyond `most`.
+fn reserve(whole: &mut Vec<u8>, more: usize, most: usize) {
+    if whole.capacity() - whole.len() < more {
+        let target = whole.capacity().saturating_mul(2).max(whole.len() + more).min(most);
+        whole.reserve_exact(target - whole.len());
+    }
+}
+
+fn damaged() -> InferError {
+    InferError::InvalidInput("the body is not what its Content-Encoding says: it does not decompress".into())
+}
+
+/// Compresses a response where that is accepted and worth it; tells whether it was.
+pub(super) fn compress(coding: Option<Coding>, encoded: Encoded) -> (Encoded, Option<Coding>) {
+    let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else { return (encoded, None) };
+    match compressed(coding, &encoded.body) {
+        Ok(body) => (Encoded { body, ..encoded }, Some(coding)),
+        Err(_) => (encoded, None),
+    }
+}
+
+fn compressed(coding: Coding, body: &[u8]) -> std::io::Result<Vec<u8>> {
+    let out = Vec::with_capacity(body.len() / 2);
+    match coding {
+        Coding::Gzip => {
+            let mut encoder = GzEncoder::new(out, Compression::fast());
+            encoder.write_all(body)?;
+            encoder.finish()
+        }
+        Coding::Deflate => {
+            let mut encoder = ZlibEncoder::new(out, Compression::fast());
+            encoder.write_all(body)?;
+            encoder.finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const BOTH: [Coding; 2] = [Coding::Gzip, Coding::Deflate];
+
+    #[test]
+    fn what_is_compressed_decompresses() {
+        let body: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
+        for coding in BOTH {
+            let packed = compressed(coding, &body).unwrap();
+            assert_eq!(decompress(coding, &packed, 100_000).unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        for coding in BOTH {
+            let bomb = compressed(coding, &vec![0; 64 << 20]).unwrap();
+            assert!(bomb.len() < 1 << 20);
+            for limit in [0, 1, 1 << 20, (64 << 20) - 1] {
+                assert_eq!(decompress(coding, &bomb, limit), Err(InferError::RequestTooLarge { limit }));
+            }
+            assert!(decompress(coding, &bomb, 64 << 20).unwrap().capacity() <= 64 << 20);
+        }
+    }
+
+    #[test]
+    fn a_torn_or_foreign_stream_is_refused() {
+        for coding in BOTH {
+            let packed = compressed(coding, &[7; 5000]).unwrap();
+            for body in [&packed[..packed.len() - 5], b"no stream"] {
+                assert!(matches!(decompress(coding, body, 10_000), Err(InferError::InvalidInput(_))));
+            }
+        }
+    }
+
+    #[test]
+    fn headers_choose_the_coding() {
+        let header = |name, value| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        assert_eq!(of_request(&header(CONTENT_ENCODING, "GZIP")), Ok(Some(Coding::Gzip)));
+        assert_eq!(of_request(&header(CONTENT_ENCODING, "identity")), Ok(None));
+        assert!(of_request(&header(CONTENT_ENCODING, "br")).is_err());
+        for (accepted, expected) in [
+            ("gzip, deflate", Some(Coding::Gzip)),
+            ("br;q=1.0, deflate;q=0.5, gzip", Some(Coding::Deflate)),
+            ("gzip;q=0, identity", None),
+            ("*", None),
+        ] {
+            assert_eq!(for_response(&header(ACCEPT_ENCODING, accepted)), expected, "{accepted}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Where in a body the JSON ends and binary data begins, in the two ways the protocol has of saying so.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::binary;
+use super::request_json::{RequestJson, read_request_text};
+use crate::model::{InferError, Metadata};
+
+/// What a request's body consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Nothing but JSON.
+    Json,
+    /// JSON of so many bytes, then binary data.
+    Mixed(usize),
+    /// Nothing but the bytes of the only input.
+    Raw,
+}
+
+/// How the length of the JSON is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// By the header `Inference-Header-Content-Length`.
+    Header,
+    /// By a content type of its own, which SageMaker lets through where it drops unknown headers.
+    SageMaker,
+}
+
+const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+const SAGEMAKER_TYPE: &str = "application/vnd.sagemaker-triton.binary+json;json-header-size=";
+
+/// Reads a request's framing from its headers. Fails if the length of the JSON is not a number.
+pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
+    if let Some(length) = headers.get(JSON_LENGTH) {
+        return Ok((from_length(length.to_str().ok(), "the header Inference-Header-Content-Length")?, Dialect::Header));
+    }
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match content_type.and_then(|value| value.strip_prefix(SAGEMAKER_TYPE)) {
+        Some(length) => Ok((from_length(Some(length), "the content type's json-header-size")?, Dialect::SageMaker)),
+        None => Ok((Framing::Json, Dialect::Header)),
+    }
+}
+
+/// Reads a body. Fails with a text for the caller.
+pub(super) fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Result<RequestJson, String> {
+    let json_length = match framing {
+        Framing::Raw => return binary::raw_request(metadata, body),
+        Framing::Json => body.len(),
+        Framing::Mixed(length) => length,
+    };
+    let parts = body.split_at_checked(json_length);
+    let (text, rest) =
+        parts.ok_or_else(|| format!("the JSON should have {json_length} bytes, but the body has {}", body.len()))?;
+    let mut json = read_request_text(text)?;
+    binary::attach(&mut json, rest)?;
+    Ok(json)
+}
+
+/// Says on a response what its body consists of: `json_length` is that of the JSON if more can follow.
+pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
+    let Some(length) = json_length else {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        return;
+    };
+    match dialect {
+        Dialect::Header => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+            headers.insert(JSON_LENGTH, HeaderValue::from(length));
+        }
+        Dialect::SageMaker => {
+            let value = HeaderValue::try_from(format!("{SAGEMAKER_TYPE}{length}"));
+            headers.extend(value.ok().map(|value| (CONTENT_TYPE, value)));
+        }
+    }
+}
+
+fn from_length(text: Option<&str>, what: &str) -> Result<Framing, InferError> {
+    let length = text.and_then(|text| text.trim().parse::<usize>().ok());
+    match length {
+        Some(0) => Ok(Framing::Raw),
+        Some(length) => Ok(Framing::Mixed(length)),
+        None => Err(InferError::InvalidInput(format!("{what} must be a whole number of 0 or above"))),
+    }
+}

@@ -1,0 +1,198 @@
+//! Inference over HTTP: from a request's bytes to an [`InferRequest`], and from its answer back to bytes.
+//!
+//! [`InferRequest`]: crate::model::InferRequest
+
+mod binary;
+mod body;
+mod compression;
+mod deadline;
+mod framing;
+mod offload;
+mod parameters;
+mod request_json;
+mod response_json;
+mod tensor_json;
+
+#[cfg(test)]
+mod bad_json_tests;
+#[cfg(test)]
+mod round_trip_tests;
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_ENCODING, VARY};
+use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::response::{IntoResponse, Response};
+
+use super::edge::{Context, SERVER_TIMING, server_timing};
+use super::error::ApiError;
+use super::{ApiState, caller};
+use crate::dataplane::{Answer, Timings};
+use crate::model::{InferError, TenantName};
+use crate::servable::ServableHandle;
+use compression::Coding;
+use framing::{Dialect, Framing};
+use request_json::{OutputForm, RequestJson};
+pub(super) use request_json::{read_request, read_tensor};
+use response_json::Encoded;
+
+/// The model, and perhaps the version, that a request is for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) model: String,
+    pub(super) version: Option<String>,
+}
+
+impl Target {
+    /// Reads `/v2/models/{m}[/versions/{v}]/infer`; `None` for other paths and for those with escapes.
+    pub(super) fn parse(path: &str) -> Option<Target> {
+        let named = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
+        let (model, version) = match named.split_once('/') {
+            None => (named, None),
+            Some((model, rest)) => (model, Some(rest.strip_prefix("versions/")?)),
+        };
+        let plain = |part: &str| !part.is_empty() && !part.contains(['/', '%']);
+        let target = || Target { model: model.to_string(), version: version.map(str::to_string) };
+        (plain(model) && version.is_none_or(plain)).then(target)
+    }
+}
+
+/// Answers an inference request.
+pub(super) async fn respond(state: &ApiState, context: &Context, target: Target, request: Request<Body>) -> Response {
+    let caller = caller::identify(request.headers());
+    match answer(state, context, &caller.tenant, &target, request).await {
+        Ok(response) => response,
+        Err(error) => refuse(context, &caller.tenant, &target, &error),
+    }
+}
+
+async fn answer(
+    state: &ApiState,
+    context: &Context,
+    tenant: &TenantName,
+    target: &Target,
+    request: Request<Body>,
+) -> Result<Response, InferError> {
+    let handle = state.dataplane.find(tenant, &target.model, target.version.as_deref())?;
+    let (head, body) = request.into_parts();
+    let manner = Manner::of(&head.headers)?;
+    let body = body::read(body, handle.settings().limits.request).await?;
+    let RequestJson { request, form, timeout, .. } = decode(&manner, &handle, body).await?;
+    let deadline = deadline::shortest(manner.deadline, timeout);
+    let id = request.id.clone();
+    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, context.received).await?;
+    let (encoded, coding) = encode(&manner, handle, id, response, form).await?;
+    Ok(to_response(&manner, encoded, coding, &timings))
+}
+
+/// What a request's headers say about how to read it and how to answer.
+struct Manner {
+    framing: Framing,
+    dialect: Dialect,
+    coding: Option<Coding>,
+    answer_coding: Option<Coding>,
+    deadline: Option<std::time::Duration>,
+}
+
+impl Manner {
+    fn of(headers: &HeaderMap) -> Result<Self, InferError> {
+        let (framing, dialect) = framing::of(headers)?;
+        Ok(Manner {
+            framing,
+            dialect,
+            coding: compression::of_request(headers)?,
+            answer_coding: compression::for_response(headers),
+            deadline: deadline::from_header(headers)?,
+        })
+    }
+}
+
+async fn decode(manner: &Manner, handle: &ServableHandle, body: Bytes) -> Result<RequestJson, InferError> {
+    let (framing, coding, limit) = (manner.framing, manner.coding, handle.settings().limits.request);
+    if offload::is_short(compression::expected_length(coding, body.len())) {
+        return decode_now(framing, coding, limit, handle, body);
+    }
+    let handle = handle.clone();
+    offload::run(move || decode_now(framing, coding, limit, &handle, body)).await?
+}
+
+fn decode_now(
+    framing: Framing,
+    coding: Option<Coding>,
+    limit: u64,
+    handle: &ServableHandle,
+    body: Bytes,
+) -> Result<RequestJson, InferError> {
+    let body = match coding {
+        None => body,
+        Some(coding) => compression::decompress(coding, &body, limit)?.into(),
+    };
+    framing::decode(framing, handle.metadata(), &body).map_err(InferError::InvalidInput)
+}
+
+async fn encode(
+    manner: &Manner,
+    handle: ServableHandle,
+    id: String,
+    response: crate::model::InferResponse,
+    form: OutputForm,
+) -> Result<(Encoded, Option<Coding>), InferError> {
+    let coding = manner.answer_coding;
+    let length = response.outputs.iter().map(|tensor| tensor.data.len()).sum();
+    let work = move || {
+        let encoded = response_json::encode(handle.id(), &id, &response, &form)?;
+        Ok(compression::compress(coding, encoded))
+    };
+    if offload::is_short(length) { work() } else { offload::run(work).await? }
+}
+
+fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timings: &Timings) -> Response {
+    let mut response = Body::from(encoded.body).into_response();
+    let headers = response.headers_mut();
+    framing::mark(headers, manner.dialect, encoded.json_length);
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    let parts = [("queue", timings.queue), ("instance", timings.instance), ("compute", timings.compute)];
+    headers.insert(SERVER_TIMING, server_timing(&parts));
+    response
+}
+
+/// Logs what only the model's owner may read, and tells the caller the rest.
+fn refuse(context: &Context, tenant: &TenantName, target: &Target, error: &InferError) -> Response {
+    let version = target.version.as_deref();
+    let public = ApiError::from(error).about(&target.model, version);
+    if let Some(private) = error.private() {
+        tracing::warn!(
+            request_id = ?context.request_id,
+            %tenant,
+            model = target.model,
+            version,
+            code = public.code,
+            detail = private,
+            "a request failed"
+        );
+    }
+    public.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_names_model_and_version() {
+        let target = |model: &str, version: Option<&str>| {
+            Some(Target { model: model.into(), version: version.map(str::to_string) })
+        };
+        assert_eq!(Target::parse("/v2/models/a/infer"), target("a", None));
+        assert_eq!(Target::parse("/v2/models/a.b-c/versions/3/infer"), target("a.b-c", Some("3")));
+        for other in ["/v2/models/infer", "/v2/models//infer", "/v2/models/a/versions//infer", "/v2/models/a%2e/infer"]
+        {
+            assert_eq!(Target::parse(other), None, "{other}");
+        }
+        for other in ["/v2/models/a/b/infer", "/v2/models/a/versions/1/2/infer", "/v2/models/a/ready", "/infer"] {
+            assert_eq!(Target::parse(other), None, "{other}");
+        }
+    }
+}

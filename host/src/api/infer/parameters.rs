@@ -1,0 +1,77 @@
+//! The `parameters` object of a request, an input or an output.
+
+use crate::api::json::{Fault, Number, Reader, shorten};
+use crate::model::{Parameter, ParameterValue};
+
+/// More than any client sends; a bound on the search for duplicates.
+const MAX_PARAMETERS: usize = 128;
+
+/// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
+pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>, Fault> {
+    let mut parameters: Vec<Parameter> = Vec::new();
+    if reader.null()? {
+        return Ok(parameters);
+    }
+    reader.object(|reader, name| {
+        if parameters.len() == MAX_PARAMETERS {
+            return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
+        }
+        if parameters.iter().any(|earlier| earlier.name == name) {
+            return Err(reader.fault(format!("parameter '{}' is given twice", shorten(&name))));
+        }
+        let value = read_value(reader, &name).map_err(|fault| fault.within(format!("'{}'", shorten(&name))))?;
+        parameters.extend(value.map(|value| Parameter { name: name.into_owned(), value }));
+        Ok(())
+    })?;
+    Ok(parameters)
+}
+
+/// Takes the parameter of that name out.
+pub(super) fn take(parameters: &mut Vec<Parameter>, name: &str) -> Option<ParameterValue> {
+    let index = parameters.iter().position(|parameter| parameter.name == name)?;
+    Some(parameters.swap_remove(index).value)
+}
+
+/// Takes a boolean out. Fails if it is something else.
+pub(super) fn take_boolean(parameters: &mut Vec<Parameter>, name: &str) -> Result<Option<bool>, String> {
+    match take(parameters, name) {
+        None => Ok(None),
+        Some(ParameterValue::Boolean(value)) => Ok(Some(value)),
+        Some(_) => Err(format!("parameter '{name}' must be true or false")),
+    }
+}
+
+/// Takes a whole number of 0 or above out. Fails if it is something else.
+pub(super) fn take_count(parameters: &mut Vec<Parameter>, name: &str) -> Result<Option<u64>, String> {
+    let not_a_count = || format!("parameter '{name}' must be a whole number of 0 or above");
+    match take(parameters, name) {
+        None => Ok(None),
+        Some(ParameterValue::Integer(value)) => u64::try_from(value).map(Some).map_err(|_| not_a_count()),
+        Some(_) => Err(not_a_count()),
+    }
+}
+
+fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {
+    // Transport headers that some clients put here; nothing reads them.
+    if name == "headers" {
+        return reader.skip().map(|()| None);
+    }
+    Ok(match reader.peek() {
+        Some(b'n') if reader.null()? => None,
+        Some(b't' | b'f') => Some(ParameterValue::Boolean(reader.boolean()?)),
+        Some(b'"') => Some(ParameterValue::Text(reader.string()?.into_owned())),
+        Some(b'-' | b'0'..=b'9') => {
+            let number = reader.number()?;
+            Some(number_value(number).ok_or_else(|| reader.fault("the number is out of range"))?)
+        }
+        other => return Err(reader.expected("a text, a number, true or false", other)),
+    })
+}
+
+fn number_value(number: Number<'_>) -> Option<ParameterValue> {
+    if number.is_whole() {
+        return number.integer()?.try_into().ok().map(ParameterValue::Integer);
+    }
+    let value = number.float64();
+    value.is_finite().then_some(ParameterValue::Number(value))
+}

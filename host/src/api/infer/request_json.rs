@@ -1,0 +1,275 @@
+//! The JSON of an inference request.
+//!
+//! Keys the protocol does not know are refused by name, so that a misspelt `output` is not answered as if
+//! it were absent. `model_name` and `model_version` are read over at the top: KServe's client sends them,
+//! and the path has told both already. `null` for an optional key counts as absent, as MLServer's client
+//! means it.
+
+use std::time::Duration;
+
+use super::parameters::{read_parameters, take, take_boolean, take_count};
+use super::tensor_json::read_data;
+use crate::api::json::{Fault, Reader, shorten};
+use crate::model::{Datatype, InferRequest, Parameter, Tensor};
+
+/// What the JSON of a request says.
+#[derive(Debug, Default)]
+pub(super) struct RequestJson {
+    /// The request; the data of the inputs in `binary` is still empty.
+    pub(super) request: InferRequest,
+    /// The inputs whose data follows the JSON: index and size in bytes, in order.
+    pub(super) binary: Vec<(usize, u64)>,
+    /// How the outputs are to be written.
+    pub(super) form: OutputForm,
+    /// The parameter `timeout`.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Which outputs the caller wants, and whether as JSON or binary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct OutputForm {
+    /// Whether outputs are binary for which nothing else is said.
+    pub(super) binary: bool,
+    /// The outputs wanted, with what is said for each; empty for all.
+    pub(super) named: Vec<(String, Option<bool>)>,
+}
+
+impl OutputForm {
+    /// Whether that output is to be written.
+    pub(super) fn wants(&self, name: &str) -> bool {
+        self.named.is_empty() || self.named.iter().any(|(named, _)| named == name)
+    }
+
+    /// Whether that output is to be written as binary.
+    pub(super) fn is_binary(&self, name: &str) -> bool {
+        let named = self.named.iter().find(|(named, _)| named == name);
+        named.and_then(|(_, binary)| *binary).unwrap_or(self.binary)
+    }
+}
+
+/// More inputs or outputs than any model may have.
+const MAX_TENSORS: usize = 256;
+/// As many as a tensor may have.
+const MAX_DIMENSIONS: usize = 32;
+
+const REQUEST_KEYS: &[&str] = &["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
+const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"];
+const OUTPUT_KEYS: &[&str] = &["name", "parameters"];
+
+/// Reads a text that is the JSON of one request. Fails with a text for the caller.
+pub(super) fn read_request_text(text: &[u8]) -> Result<RequestJson, String> {
+    let read = || {
+        let mut reader = Reader::new(text)?;
+        let json = read_request_json(&mut reader)?;
+        reader.finish().map(|()| json)
+    };
+    read().map_err(|fault: Fault| fault.to_string())
+}
+
+/// Reads a request that is part of a larger text, and so has no binary data behind it.
+pub(in crate::api) fn read_request(reader: &mut Reader<'_>) -> Result<InferRequest, Fault> {
+    let json = read_request_json(reader)?;
+    if json.binary.is_empty() { Ok(json.request) } else { Err(no_binary(reader)) }
+}
+
+/// Reads one tensor with its data.
+pub(in crate::api) fn read_tensor(reader: &mut Reader<'_>) -> Result<Tensor, Fault> {
+    let mut input = Input::default();
+    let tensor = input.read(reader)?;
+    if input.binary_size.is_none() { Ok(tensor) } else { Err(no_binary(reader)) }
+}
+
+fn no_binary(reader: &Reader<'_>) -> Fault {
+    reader.fault("there is no binary data here; give 'data'")
+}
+
+fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
+    let mut json = RequestJson::default();
+    let mut has_inputs = false;
+    reader.members(REQUEST_KEYS, |reader, key| match key {
+        "id" if reader.null()? => Ok(()),
+        "id" => read_name(reader).map(|id| json.request.id = id).map_err(|fault| fault.within("id")),
+        "parameters" => read_request_parameters(reader, &mut json).map_err(|fault| fault.within("parameters")),
+        "inputs" => {
+            has_inputs = true;
+            read_inputs(reader, &mut json)
+        }
+        "outputs" if reader.null()? => Ok(()),
+        "outputs" => read_outputs(reader, &mut json),
+        _ => reader.skip(),
+    })?;
+    if !has_inputs {
+        return Err(reader.fault("the request has no 'inputs'"));
+    }
+    Ok(json)
+}
+
+fn read_request_parameters(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+    let mut parameters = read_parameters(reader)?;
+    let binary = take_boolean(&mut parameters, "binary_data_output").map_err(|fault| reader.fault(fault))?;
+    json.form.binary = binary.unwrap_or(false);
+    let timeout = take_count(&mut parameters, "timeout").map_err(|fault| reader.fault(fault))?;
+    // In the protocol 0 means that the caller sets none.
+    json.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+    // Reserved for the server by the protocol; every request has the same priority here.
+    parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
+    json.request.parameters = parameters;
+    Ok(())
+}
+
+fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+    reader.array(|reader| {
+        let index = json.request.inputs.len();
+        if index == MAX_TENSORS {
+            return Err(reader.fault(format!("there are more than {MAX_TENSORS} inputs")));
+        }
+        let mut input = Input::default();
+        let tensor = input.read(reader).map_err(|fault| match &input.name {
+            Some(name) => fault.within(format!("input '{}'", shorten(name))),
+            None => fault.within(format!("input number {}", index + 1)),
+        })?;
+        json.binary.extend(input.binary_size.map(|size| (index, size)));
+        json.request.inputs.push(tensor);
+        Ok(())
+    })
+}
+
+/// What has been read of an input.
+#[derive(Default)]
+struct Input<'a> {
+    name: Option<String>,
+    datatype: Option<Datatype>,
+    shape: Option<Vec<u64>>,
+    data: Option<Vec<u8>>,
+    /// Where the data starts, if it came before shape and datatype.
+    early_data: Option<Reader<'a>>,
+    binary_size: Option<u64>,
+}
+
+impl<'a> Input<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<Tensor, Fault> {
+        reader.members(INPUT_KEYS, |reader, key| self.member(reader, key).map_err(|fault| fault.within(key)))?;
+        self.finish(reader)
+    }
+
+    fn member(&mut self, reader: &mut Reader<'a>, key: &str) -> Result<(), Fault> {
+        match key {
+            "name" => self.name = Some(read_name(reader)?),
+            "datatype" => self.datatype = Some(read_datatype(reader)?),
+            "shape" => self.shape = Some(read_shape(reader)?),
+            "data" => self.read_data(reader)?,
+            _ => self.binary_size = read_input_parameters(reader)?,
+        }
+        Ok(())
+    }
+
+    fn read_data(&mut self, reader: &mut Reader<'a>) -> Result<(), Fault> {
+        match (self.datatype, &self.shape) {
+            (Some(datatype), Some(shape)) => self.data = Some(read_data(reader, datatype, shape)?),
+            _ => {
+                self.early_data = Some(reader.clone());
+                reader.skip()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, reader: &Reader<'a>) -> Result<Tensor, Fault> {
+        let missing = |key| reader.fault(format!("it has no '{key}'"));
+        let name = self.name.clone().ok_or_else(|| missing("name"))?;
+        let datatype = self.datatype.ok_or_else(|| missing("datatype"))?;
+        let shape = self.shape.take().ok_or_else(|| missing("shape"))?;
+        if let Some(early) = &mut self.early_data {
+            self.data = Some(read_data(early, datatype, &shape).map_err(|fault| fault.within("data"))?);
+        }
+        let data = match (self.data.take(), self.binary_size) {
+            (Some(_), Some(_)) => return Err(reader.fault("it has both 'data' and 'binary_data_size'")),
+            (Some(data), None) => data,
+            (None, Some(_)) => Vec::new(),
+            (None, None) => return Err(missing("data")),
+        };
+        Ok(Tensor { name, datatype, shape, data })
+    }
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<String, Fault> {
+    reader.string().map(|name| name.into_owned())
+}
+
+fn read_datatype(reader: &mut Reader<'_>) -> Result<Datatype, Fault> {
+    let name = reader.string()?;
+    Datatype::from_name(&name).ok_or_else(|| {
+        let known: Vec<_> = Datatype::ALL.into_iter().map(Datatype::name).collect();
+        reader.fault(format!("there is no datatype '{}'; there are {}", shorten(&name), known.join(", ")))
+    })
+}
+
+fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, Fault> {
+    let mut shape = Vec::with_capacity(4);
+    reader.array(|reader| {
+        if shape.len() == MAX_DIMENSIONS {
+            return Err(reader.fault(format!("it has more than {MAX_DIMENSIONS} dimensions")));
+        }
+        let number = reader.number()?;
+        let dimension = number.integer().and_then(|value| u64::try_from(value).ok());
+        shape.push(dimension.ok_or_else(|| {
+            reader.fault(format!("a dimension is a whole number of 0 or above, not {}", shorten(number.text)))
+        })?);
+        Ok(())
+    })?;
+    Ok(shape)
+}
+
+/// Reads the parameters of an input; tells `binary_data_size`. Others are for other servers.
+fn read_input_parameters(reader: &mut Reader<'_>) -> Result<Option<u64>, Fault> {
+    let mut parameters = read_parameters(reader)?;
+    refuse_shared_memory(reader, &parameters)?;
+    take_count(&mut parameters, "binary_data_size").map_err(|fault| reader.fault(fault))
+}
+
+fn read_outputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
+    reader.array(|reader| {
+        let index = json.request.outputs.len();
+        if index == MAX_TENSORS {
+            return Err(reader.fault(format!("there are more than {MAX_TENSORS} outputs")));
+        }
+        let (name, binary) =
+            read_output(reader).map_err(|fault| fault.within(format!("output number {}", index + 1)))?;
+        if json.request.outputs.contains(&name) {
+            return Err(reader.fault(format!("output '{}' is asked for twice", shorten(&name))));
+        }
+        json.request.outputs.push(name.clone());
+        json.form.named.push((name, binary));
+        Ok(())
+    })
+}
+
+fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), Fault> {
+    let (mut name, mut binary) = (None, None);
+    reader.members(OUTPUT_KEYS, |reader, key| {
+        match key {
+            "name" => name = Some(read_name(reader).map_err(|fault| fault.within("name"))?),
+            _ => binary = read_output_parameters(reader).map_err(|fault| fault.within("parameters"))?,
+        }
+        Ok(())
+    })?;
+    let name = name.ok_or_else(|| reader.fault("it has no 'name'"))?;
+    Ok((name, binary))
+}
+
+/// Reads the parameters of an output; tells `binary_data`. Others are for other servers.
+fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, Fault> {
+    let mut parameters = read_parameters(reader)?;
+    refuse_shared_memory(reader, &parameters)?;
+    if take(&mut parameters, "classification").is_some() {
+        return Err(reader.fault("this server does not offer the classification extension"));
+    }
+    take_boolean(&mut parameters, "binary_data").map_err(|fault| reader.fault(fault))
+}
+
+fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[Parameter]) -> Result<(), Fault> {
+    if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
+        return Err(reader.fault("this server does not offer the shared memory extensions"));
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The body of an inference response: JSON, with the outputs asked for as binary behind it.
+
+use half::{bf16, f16};
+
+use super::request_json::OutputForm;
+use crate::api::json::{shorten, write_float, write_integer, write_string};
+use crate::model::{Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements};
+
+/// The body of a response.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    /// The JSON and, behind it, the binary outputs.
+    pub(super) body: Vec<u8>,
+    /// The length of the JSON, if anything can follow it.
+    pub(super) json_length: Option<usize>,
+}
+
+/// Writes a response. Fails with [`InferError::NotJson`] if JSON cannot hold a value.
+pub(super) fn encode(
+    model: &ModelId,
+    id: &str,
+    response: &InferResponse,
+    form: &OutputForm,
+) -> Result<Encoded, InferError> {
+    let wanted = || response.outputs.iter().filter(|tensor| form.wants(&tensor.name));
+    let mut body = Vec::with_capacity(estimate(wanted()));
+    write_head(&mut body, model, id);
+    write_parameters(&mut body, &response.parameters)?;
+    body.extend_from_slice(b"\"outputs\":[");
+    for (index, tensor) in wanted().enumerate() {
+        separate(&mut body, index);
+        write_output(&mut body, tensor, form.is_binary(&tensor.name))?;
+    }
+    body.extend_from_slice(b"]}");
+    let json_length = body.len();
+    let mut binary = wanted().filter(|tensor| form.is_binary(&tensor.name)).peekable();
+    let json_length = binary.peek().map(|_| json_length);
+    binary.for_each(|tensor| body.extend_from_slice(&tensor.data));
+    Ok(Encoded { body, json_length })
+}
+
+/// About how long the body will be: decimal digits take two or three times the bytes of most numbers.
+fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
+    outputs.map(|tensor| tensor.data.len().saturating_mul(3) + 128).sum::<usize>() + 128
+}
+
+fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
+    out.extend_from_slice(b"{\"model_name\":");
+    write_string(out, model.name.as_str());
+    out.extend_from_slice(b",\"model_version\":\"");
+    write_integer(out, model.version.number());
+    out.extend_from_slice(b"\",");
+    if !id.is_empty() {
+        out.extend_from_slice(b"\"id\":");
+        write_string(out, id);
+        out.push(b',');
+    }
+}
+
+fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), InferError> {
+    if parameters.is_empty() {
+        return Ok(());
+    }
+    out.extend_from_slice(b"\"parameters\":{");
+    for (index, parameter) in parameters.iter().enumerate() {
+        separate(out, index);
+        write_string(out, &parameter.name);
+        out.push(b':');
+        write_value(out, &parameter.value)
+            .map_err(|fault| InferError::NotJson(format!("parameter '{}' {fault}", shorten(&parameter.name))))?;
+    }
+    out.extend_from_slice(b"},");
+    Ok(())
+}
+
+fn write_value(out: &mut Vec<u8>, value: &ParameterValue) -> Result<(), &'static str> {
+    match value {
+        ParameterValue::Boolean(value) => write_boolean(out, *value),
+        ParameterValue::Integer(value) => write_integer(out, *value),
+        ParameterValue::Number(value) if value.is_finite() => write_float(out, *value),
+        ParameterValue::Number(_) => return Err(NOT_FINITE),
+        ParameterValue::Text(value) => write_string(out, value),
+    }
+    Ok(())
+}
+
+const NOT_FINITE: &str = "holds NaN or Infinity";
+const NOT_TEXT: &str = "holds bytes that are not UTF-8";
+
+fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool) -> Result<(), InferError> {
+    out.extend_from_slice(b"{\"name\":");
+    write_string(out, &tensor.name);
+    out.extend_from_slice(b",\"datatype\":\"");
+    out.extend_from_slice(tensor.datatype.name().as_bytes());
+    out.extend_from_slice(b"\",\"shape\":");
+    write_array(out, &tensor.shape, |out, dimension| write_integer(out, *dimension));
+    if binary {
+        out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+        write_integer(out, tensor.data.len());
+        out.push(b'}');
+    } else {
+        out.extend_from_slice(b",\"data\":");
+        write_data(out, tensor)
+            .map_err(|fault| InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))))?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn write_data(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), &'static str> {
+    let data = &tensor.data;
+    match tensor.datatype {
+        Datatype::Bool => write_array(out, data, |out, byte| write_boolean(out, *byte != 0)),
+        Datatype::Uint8 => write_array(out, data, |out, byte| write_integer(out, *byte)),
+        Datatype::Uint16 => write_integers(out, data, u16::from_le_bytes),
+        Datatype::Uint32 => write_integers(out, data, u32::from_le_bytes),
+        Datatype::Uint64 => write_integers(out, data, u64::from_le_bytes),
+        Datatype::Int8 => write_integers(out, data, i8::from_le_bytes),
+        Datatype::Int16 => write_integers(out, data, i16::from_le_bytes),
+        Datatype::Int32 => write_integers(out, data, i32::from_le_bytes),
+        Datatype::Int64 => write_integers(out, data, i64::from_le_bytes),
+        Datatype::Fp16 => write_floats(out, data, |bytes| f16::from_le_bytes(bytes).to_f32(), f32::is_finite)?,
+        Datatype::Bf16 => write_floats(out, data, |bytes| bf16::from_le_bytes(bytes).to_f32(), f32::is_finite)?,
+        Datatype::Fp32 => write_floats(out, data, f32::from_le_bytes, f32::is_finite)?,
+        Datatype::Fp64 => write_floats(out, data, f64::from_le_bytes, f64::is_finite)?,
+        Datatype::Bytes => write_texts(out, data)?,
+    }
+    Ok(())
+}
+
+fn write_integers<const SIZE: usize, T: itoa::Integer>(out: &mut Vec<u8>, data: &[u8], decode: fn([u8; SIZE]) -> T) {
+    write_array(out, data.as_chunks().0, |out, bytes| write_integer(out, decode(*bytes)));
+}
+
+fn write_floats<const SIZE: usize, T: zmij::Float>(
+    out: &mut Vec<u8>,
+    data: &[u8],
+    decode: impl Fn([u8; SIZE]) -> T,
+    is_finite: impl Fn(T) -> bool,
+) -> Result<(), &'static str> {
+    let (elements, _) = data.as_chunks();
+    if !elements.iter().all(|bytes| is_finite(decode(*bytes))) {
+        return Err(NOT_FINITE);
+    }
+    write_array(out, elements, |out, bytes| write_float(out, decode(*bytes)));
+    Ok(())
+}
+
+fn write_texts(out: &mut Vec<u8>, data: &[u8]) -> Result<(), &'static str> {
+    out.push(b'[');
+    for (index, element) in bytes_elements(data).enumerate() {
+        separate(out, index);
+        let text = element.ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
+        write_string(out, text.ok_or(NOT_TEXT)?);
+    }
+    out.push(b']');
+    Ok(())
+}
+
+fn write_array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+    out.push(b'[');
+    for (index, element) in elements.into_iter().enumerate() {
+        separate(out, index);
+        write(out, element);
+    }
+    out.push(b']');
+}
+
+fn separate(out: &mut Vec<u8>, index: usize) {
+    if index > 0 {
+        out.push(b',');
+    }
+}
+
+fn write_boolean(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}

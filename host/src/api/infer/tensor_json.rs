@@ -1,0 +1,171 @@
+//! A tensor's `data` in JSON: nested in the tensor's shape, or flat in row-major order.
+
+use half::{bf16, f16};
+
+use crate::api::json::{Fault, Number, Reader, shorten};
+use crate::model::{Datatype, push_bytes_element};
+
+/// Reads the `data` of a tensor of that datatype and shape into the bytes a [`Tensor`] holds.
+///
+/// Each number is rounded once, from its text to the datatype; a number beyond the datatype's range, a
+/// fraction for an integer and any other kind of value are faults.
+///
+/// [`Tensor`]: crate::model::Tensor
+pub(super) fn read_data(reader: &mut Reader<'_>, datatype: Datatype, shape: &[u64]) -> Result<Vec<u8>, Fault> {
+    let expected = shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
+    let expected = expected.ok_or_else(|| reader.fault(format!("shape {shape:?} is too large")))?;
+    let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
+    let mut elements = Elements { shape, read: reading(datatype), expected, count: 0, data };
+    elements.read_all(reader)?;
+    Ok(elements.data)
+}
+
+/// What the elements will take, as far as the text can hold that many: the shape alone may claim anything.
+fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
+    let elements = usize::try_from(expected).unwrap_or(usize::MAX).min(text / 2 + 1);
+    elements.saturating_mul(datatype.size().unwrap_or(4) as usize)
+}
+
+/// Reads one element and appends its bytes.
+type ReadElement = fn(&mut Reader<'_>, &mut Vec<u8>) -> Result<(), Fault>;
+
+struct Elements<'s> {
+    shape: &'s [u64],
+    read: ReadElement,
+    expected: u64,
+    count: u64,
+    data: Vec<u8>,
+}
+
+impl Elements<'_> {
+    fn read_all(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        if self.shape.is_empty() && reader.peek() != Some(b'[') {
+            return self.element(reader);
+        }
+        if self.shape.len() > 1 && starts_nested(reader) {
+            return self.nested(reader, 0);
+        }
+        reader.array(|reader| self.element(reader))?;
+        if self.count != self.expected {
+            return Err(reader.fault(format!("it has {} elements, but {}", self.count, self.announced())));
+        }
+        Ok(())
+    }
+
+    fn nested(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<(), Fault> {
+        let Some(&length) = self.shape.get(depth) else { return self.element(reader) };
+        let mut seen = 0;
+        reader.array(|reader| {
+            seen += 1;
+            if seen > length {
+                return Err(self.misshapen(reader, depth, "more"));
+            }
+            self.nested(reader, depth + 1)
+        })?;
+        if seen < length {
+            return Err(self.misshapen(reader, depth, "fewer"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn element(&mut self, reader: &mut Reader<'_>) -> Result<(), Fault> {
+        if self.count == self.expected {
+            return Err(reader.fault(format!("it has more elements, but {}", self.announced())));
+        }
+        self.count += 1;
+        (self.read)(reader, &mut self.data)
+    }
+
+    #[cold]
+    fn announced(&self) -> String {
+        format!("shape {:?} takes {}", self.shape, self.expected)
+    }
+
+    #[cold]
+    fn misshapen(&self, reader: &Reader<'_>, depth: usize, much: &str) -> Fault {
+        let length = self.shape.get(depth).copied().unwrap_or_default();
+        reader.fault(format!("an array has {much} than the {length} entries of dimension {depth} in {:?}", self.shape))
+    }
+}
+
+/// Whether the array that comes next holds arrays.
+fn starts_nested(reader: &Reader<'_>) -> bool {
+    let mut ahead = reader.clone();
+    ahead.opens_array() && ahead.peek() == Some(b'[')
+}
+
+fn reading(datatype: Datatype) -> ReadElement {
+    match datatype {
+        Datatype::Bool => |reader, data| append(data, [u8::from(reader.boolean()?)]),
+        Datatype::Uint8 => |reader, data| append(data, integer::<u8>(reader)?.to_le_bytes()),
+        Datatype::Uint16 => |reader, data| append(data, integer::<u16>(reader)?.to_le_bytes()),
+        Datatype::Uint32 => |reader, data| append(data, integer::<u32>(reader)?.to_le_bytes()),
+        Datatype::Uint64 => |reader, data| append(data, integer::<u64>(reader)?.to_le_bytes()),
+        Datatype::Int8 => |reader, data| append(data, integer::<i8>(reader)?.to_le_bytes()),
+        Datatype::Int16 => |reader, data| append(data, integer::<i16>(reader)?.to_le_bytes()),
+        Datatype::Int32 => |reader, data| append(data, integer::<i32>(reader)?.to_le_bytes()),
+        Datatype::Int64 => |reader, data| append(data, integer::<i64>(reader)?.to_le_bytes()),
+        Datatype::Fp16 => |reader, data| append(data, float16(reader)?.to_le_bytes()),
+        Datatype::Bf16 => |reader, data| append(data, bfloat16(reader)?.to_le_bytes()),
+        Datatype::Fp32 => |reader, data| append(data, float32(reader)?.to_le_bytes()),
+        Datatype::Fp64 => |reader, data| append(data, float64(reader)?.to_le_bytes()),
+        Datatype::Bytes => text,
+    }
+}
+
+#[inline]
+fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<(), Fault> {
+    data.extend_from_slice(&element);
+    Ok(())
+}
+
+#[inline]
+fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, Fault> {
+    let number = reader.number()?;
+    number.integer().and_then(|value| T::try_from(value).ok()).ok_or_else(|| not_an_integer(reader, number))
+}
+
+#[inline]
+fn float64(reader: &mut Reader<'_>) -> Result<f64, Fault> {
+    let number = reader.number()?;
+    let value = number.float64();
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+#[inline]
+fn float32(reader: &mut Reader<'_>) -> Result<f32, Fault> {
+    let number = reader.number()?;
+    let value = number.float32();
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn float16(reader: &mut Reader<'_>) -> Result<f16, Fault> {
+    let number = reader.number()?;
+    let value = f16::from_f64(number.float64());
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn bfloat16(reader: &mut Reader<'_>) -> Result<bf16, Fault> {
+    let number = reader.number()?;
+    let value = bf16::from_f64(number.float64());
+    if value.is_finite() { Ok(value) } else { Err(out_of_range(reader, number)) }
+}
+
+fn text(reader: &mut Reader<'_>, data: &mut Vec<u8>) -> Result<(), Fault> {
+    let element = reader.string()?;
+    push_bytes_element(data, element.as_bytes()).map_err(|fault| reader.fault(fault))
+}
+
+#[cold]
+fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> Fault {
+    if number.is_whole() {
+        return out_of_range(reader, number);
+    }
+    reader.fault(format!("{} is written as a fraction, and the datatype holds whole numbers", shorten(number.text)))
+}
+
+#[cold]
+fn out_of_range(reader: &Reader<'_>, number: Number<'_>) -> Fault {
+    reader.fault(format!("{} is out of the datatype's range", shorten(number.text)))
+}

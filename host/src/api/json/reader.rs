@@ -1,0 +1,356 @@
+//! Reads JSON from front to back.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Number;
+
+/// What is wrong with a JSON text, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::api) struct Fault {
+    text: String,
+    at: usize,
+}
+
+/// A place in a JSON text.
+#[derive(Clone, Debug)]
+pub(in crate::api) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// Deeper nesting than any request has; a bound on recursion.
+const MAX_DEPTH: u32 = 64;
+
+impl Fault {
+    /// Says in what part of the text the fault is.
+    pub(in crate::api) fn within(mut self, place: impl fmt::Display) -> Fault {
+        self.text = format!("{place}: {}", self.text);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} (at byte {} of the JSON)", self.text, self.at)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the beginning of a text. Fails if it is not UTF-8.
+    pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, Fault> {
+        let text = std::str::from_utf8(text)
+            .map_err(|error| Fault { text: "the JSON is not UTF-8".into(), at: error.valid_up_to() })?;
+        Ok(Reader { text, at: 0 })
+    }
+
+    /// A fault at this place.
+    pub(in crate::api) fn fault(&self, text: impl Into<String>) -> Fault {
+        Fault { text: text.into(), at: self.at }
+    }
+
+    /// How many bytes are left.
+    pub(in crate::api) fn remaining(&self) -> usize {
+        self.text.len() - self.at
+    }
+
+    /// The first byte of the next value or punctuation, skipping white space.
+    #[inline]
+    pub(in crate::api) fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
+                next => return next.copied(),
+            }
+        }
+    }
+
+    /// Checks that nothing is left.
+    pub(in crate::api) fn finish(mut self) -> Result<(), Fault> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.fault("there is something after the end of the JSON")),
+        }
+    }
+
+    /// Reads an object, calling `member` with each key; it must read the value.
+    #[inline]
+    pub(in crate::api) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.punctuation(b'{', "expected an object")?;
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            let key = self.string()?;
+            self.punctuation(b':', "expected ':' after a key")?;
+            member(self, key)?;
+            if self.take(b'}') {
+                return Ok(());
+            }
+            self.punctuation(b',', "expected ',' or '}' in an object")?;
+        }
+    }
+
+    /// Reads an object that may hold each of `keys` (at most 16) once and nothing else, calling `member` with
+    /// each.
+    #[inline]
+    pub(in crate::api) fn members(
+        &mut self,
+        keys: &[&'static str],
+        mut member: impl FnMut(&mut Self, &'static str) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut seen = 0u16;
+        self.object(|reader, key| {
+            let Some(index) = keys.iter().position(|known| *known == key) else {
+                return Err(reader.fault(format!("unknown key '{}'", shorten(&key))));
+            };
+            if seen & (1 << index) != 0 {
+                return Err(reader.fault(format!("key '{key}' is given twice")));
+            }
+            seen |= 1 << index;
+            member(reader, keys[index])
+        })
+    }
+
+    /// Reads an array, calling `element` at each element; it must read it.
+    #[inline]
+    pub(in crate::api) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.punctuation(b'[', "expected an array")?;
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            if self.take(b']') {
+                return Ok(());
+            }
+            self.punctuation(b',', "expected ',' or ']' in an array")?;
+        }
+    }
+
+    /// Takes the start of an array if it is next; tells whether it was.
+    pub(in crate::api) fn opens_array(&mut self) -> bool {
+        self.take(b'[')
+    }
+
+    /// Reads a string; it is borrowed from the text unless it holds escapes.
+    #[inline]
+    pub(in crate::api) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+        let (token, escaped) = self.string_token()?;
+        if !escaped {
+            // The token's quotes are ASCII, so what is between them is whole characters.
+            return Ok(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()));
+        }
+        serde_json::from_str(token).map(Cow::Owned).map_err(|_| self.fault("the string before has an invalid escape"))
+    }
+
+    /// Reads a number.
+    #[inline]
+    pub(in crate::api) fn number(&mut self) -> Result<Number<'a>, Fault> {
+        let start = self.peek();
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let Some(number) = Number::scan(rest) else { return Err(self.not_a_number(start)) };
+        self.at += number.text.len();
+        Ok(number)
+    }
+
+    /// Reads `true` or `false`.
+    #[inline]
+    pub(in crate::api) fn boolean(&mut self) -> Result<bool, Fault> {
+        match self.peek() {
+            Some(b't') => self.literal("true").map(|()| true),
+            Some(b'f') => self.literal("false").map(|()| false),
+            other => Err(self.expected("true or false", other)),
+        }
+    }
+
+    /// Takes `null` if it is next; tells whether it was.
+    pub(in crate::api) fn null(&mut self) -> Result<bool, Fault> {
+        if self.peek() != Some(b'n') {
+            return Ok(false);
+        }
+        self.literal("null").map(|()| true)
+    }
+
+    /// Reads any value and forgets it. Fails if it is not JSON or nested too deeply.
+    pub(in crate::api) fn skip(&mut self) -> Result<(), Fault> {
+        self.skip_within(MAX_DEPTH)
+    }
+
+    fn skip_within(&mut self, depth: u32) -> Result<(), Fault> {
+        let next = self.peek();
+        if depth == 0 && matches!(next, Some(b'{' | b'[')) {
+            return Err(self.fault(format!("the JSON is nested more than {MAX_DEPTH} deep")));
+        }
+        match next {
+            Some(b'{') => self.object(|reader, _| reader.skip_within(depth - 1)),
+            Some(b'[') => self.array(|reader| reader.skip_within(depth - 1)),
+            Some(b'"') => self.string().map(drop),
+            Some(b't' | b'f') => self.boolean().map(drop),
+            Some(b'n') => self.literal("null"),
+            _ => self.number().map(drop),
+        }
+    }
+
+    /// What to say when something else than `wanted` comes next.
+    #[cold]
+    pub(in crate::api) fn expected(&self, wanted: &str, found: Option<u8>) -> Fault {
+        let found = match found {
+            None => "the end of the JSON",
+            Some(b'"') => "a string",
+            Some(b'{') => "an object",
+            Some(b'[') => "an array",
+            Some(b't' | b'f') => "true or false",
+            Some(b'n') => "null",
+            Some(b'-' | b'0'..=b'9') => "a number",
+            Some(_) => "something that is not JSON",
+        };
+        self.fault(format!("expected {wanted}, found {found}"))
+    }
+
+    #[cold]
+    fn not_a_number(&self, found: Option<u8>) -> Fault {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"].iter().any(|word| rest.starts_with(word)) {
+            return self.fault("JSON has no NaN or Infinity; send this tensor as binary data");
+        }
+        match found {
+            Some(b'-' | b'0'..=b'9') => self.fault("this is not a number as JSON spells it"),
+            other => self.expected("a number", other),
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, wanted: u8) -> bool {
+        let found = self.peek() == Some(wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    #[inline]
+    fn punctuation(&mut self, wanted: u8, fault: &str) -> Result<(), Fault> {
+        if self.take(wanted) { Ok(()) } else { Err(self.fault(fault)) }
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), Fault> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word) {
+            return Err(self.fault(format!("expected {word}")));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Takes a string with its quotes; tells whether it holds escapes.
+    #[inline]
+    fn string_token(&mut self) -> Result<(&'a str, bool), Fault> {
+        let next = self.peek();
+        if next != Some(b'"') {
+            return Err(self.expected("a string", next));
+        }
+        let bytes = self.text.as_bytes();
+        let (mut end, mut escaped) = (self.at + 1, false);
+        loop {
+            match bytes.get(end) {
+                Some(b'"') => break,
+                Some(b'\\') => (end, escaped) = (end + 2, true),
+                Some(0x20..) => end += 1,
+                Some(_) => return Err(self.fault("a string holds a control character that is not escaped")),
+                None => return Err(self.fault("a string does not end")),
+            }
+        }
+        let token = self.text.get(self.at..=end).unwrap_or_default();
+        self.at = end + 1;
+        Ok((token, escaped))
+    }
+}
+
+/// Keeps a text that the caller chose from filling an error text.
+pub(in crate::api) fn shorten(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn accepts(text: &[u8]) -> bool {
+        Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish())).is_ok()
+    }
+
+    #[test]
+    fn strings_are_unescaped() {
+        for text in [r#""""#, r#""plain é""#, r#""a\"b\\c\n\u00e9\ud83d\ude00""#] {
+            let mut reader = Reader::new(text.as_bytes()).unwrap();
+            assert_eq!(reader.string().unwrap(), serde_json::from_str::<String>(text).unwrap());
+            assert_eq!(reader.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn a_nesting_bomb_is_refused() {
+        let mut reader_text = "[".repeat(100_000);
+        assert!(!accepts(reader_text.as_bytes()));
+        reader_text = "[".repeat(64) + &"]".repeat(64);
+        assert!(accepts(reader_text.as_bytes()));
+    }
+
+    #[test]
+    fn it_agrees_with_serde_json_about_what_is_json() {
+        for text in [
+            "",
+            " ",
+            "{",
+            "}",
+            "{}",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{1:2}",
+            "nul",
+            "null",
+            "truex",
+            "tru",
+            "\"",
+            "\"\\",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "\"\\ud83d\\ude00\"",
+            "\"\u{7f}\"",
+            "\"\t\"",
+            "1 1",
+            " 1 ",
+            "-",
+            "--1",
+            "1e5",
+            "\u{feff}1",
+            "\u{a0}1",
+            "[\"é\"]",
+            "[[],{}]",
+        ] {
+            let theirs = serde_json::from_str::<serde_json::Value>(text).is_ok();
+            assert_eq!(accepts(text.as_bytes()), theirs, "{text:?}");
+        }
+        assert!(!accepts(b"\"\xff\""));
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_serde_json_about_any_text(text in "[\\[\\]{}:,\" \\\\a-fnrtu0-9eE.+-]{0,24}") {
+            let theirs = serde_json::from_str::<serde_json::Value>(&text);
+            // A number out of range is a fault for serde_json here; for us only once the datatype is known.
+            let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
+            prop_assert!(accepts(text.as_bytes()) == theirs.is_ok() || out_of_range, "{}", text);
+        }
+    }
+}

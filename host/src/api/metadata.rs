@@ -1,0 +1,106 @@
+//! What the server and its models say of themselves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::error::ApiError;
+use super::router::{ModelPath, json_response};
+use super::{ApiState, caller};
+use crate::model::{ParameterValue, TensorSpec};
+
+/// How the protocol's `platform` names what runs here.
+pub(super) const PLATFORM: &str = "wardian_wasm";
+
+/// The extensions of the protocol that are served, by their names in Triton's documentation.
+const EXTENSIONS: [&str; 5] =
+    ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "schedule_policy"];
+
+/// `GET /v2`.
+pub(super) async fn server() -> Response {
+    json_response(&Server { name: "wardian", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS })
+}
+
+/// `GET /v2/models`: the names of the caller's models, whether they serve or not.
+pub(super) async fn models(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
+    let models = state.dataplane.models(&caller::identify(&headers).tenant);
+    json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
+}
+
+/// `GET /v2/models/{m}[/versions/{v}]`.
+pub(super) async fn model(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let tenant = caller::identify(&headers).tenant;
+    let version = path.version.as_deref();
+    let handle = state
+        .dataplane
+        .find(&tenant, &path.model, version)
+        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    let metadata = handle.metadata();
+    Ok(json_response(&Model {
+        name: &path.model,
+        versions: state.dataplane.versions(&tenant, &path.model).iter().map(ToString::to_string).collect(),
+        platform: PLATFORM,
+        inputs: metadata.inputs.iter().map(Tensor::of).collect(),
+        outputs: metadata.outputs.iter().map(Tensor::of).collect(),
+        properties: properties(&metadata.description, &metadata.properties),
+    }))
+}
+
+#[derive(Serialize)]
+struct Server {
+    name: &'static str,
+    version: &'static str,
+    extensions: [&'static str; 5],
+}
+
+#[derive(Serialize)]
+struct Models<'a> {
+    models: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    name: &'a str,
+    versions: Vec<String>,
+    platform: &'static str,
+    inputs: Vec<Tensor<'a>>,
+    outputs: Vec<Tensor<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    properties: BTreeMap<&'a str, String>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: &'a [i64],
+}
+
+impl<'a> Tensor<'a> {
+    fn of(spec: &'a TensorSpec) -> Self {
+        Tensor { name: &spec.name, datatype: spec.datatype.name(), shape: &spec.shape }
+    }
+}
+
+/// The protocol's `properties` are texts.
+fn properties<'a>(description: &'a str, more: &'a [crate::model::Parameter]) -> BTreeMap<&'a str, String> {
+    let described = (!description.is_empty()).then(|| ("description", description.to_string()));
+    described.into_iter().chain(more.iter().map(|property| (property.name.as_str(), text(&property.value)))).collect()
+}
+
+fn text(value: &ParameterValue) -> String {
+    match value {
+        ParameterValue::Boolean(value) => value.to_string(),
+        ParameterValue::Integer(value) => value.to_string(),
+        ParameterValue::Number(value) => value.to_string(),
+        ParameterValue::Text(value) => value.clone(),
+    }
+}

@@ -1,0 +1,45 @@
+//! HTTP: the Open Inference Protocol, the repository extension, SageMaker's contract and the metrics.
+//!
+//! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`]; everything
+//! behind it speaks the vocabulary of [`crate::model`].
+//!
+//! One request's way: `edge` gives it an id and a clock and catches panics → `infer` takes inference at
+//! once, `router` finds the handler of everything else → `caller` tells the tenant → the handler calls
+//! `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
+
+mod caller;
+mod config;
+mod edge;
+mod error;
+mod golden;
+mod health;
+mod infer;
+mod json;
+mod metadata;
+mod repository;
+mod request_id;
+mod router;
+mod sagemaker;
+
+use std::sync::Arc;
+
+use crate::dataplane::DataPlane;
+use crate::lifecycle::Manager;
+use crate::model::ModelName;
+use crate::telemetry::Telemetry;
+
+pub use edge::Api;
+pub use golden::parse_golden;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Answers questions about models and runs them.
+    pub dataplane: DataPlane,
+    /// Loads and unloads.
+    pub manager: Manager,
+    /// Renders the metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The model that `POST /invocations` means when the request names none.
+    pub default_model: Option<ModelName>,
+}

@@ -1,0 +1,140 @@
+//! The model repository extension: what there is, and loading and unloading it.
+//!
+//! Triton's `protocol/extension_model_repository.md`. Loading takes no files or settings over the network:
+//! a model comes from its repository, or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use super::router::{ModelPath, json_response};
+use super::{ApiState, caller};
+use crate::lifecycle::{IndexEntry, IndexState};
+use crate::model::{InferError, ModelName};
+
+/// More than any body these commands take.
+const MAX_BODY: usize = 64 << 10;
+
+/// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}` what serves.
+pub(super) async fn index(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let filter: IndexBody = read(body).await?;
+    let entries = state.manager.index(&caller::identify(&headers).tenant).await;
+    let shown = entries.iter().filter(|entry| !filter.ready || matches!(entry.state, IndexState::Ready));
+    Ok(json_response(&shown.map(Entry::of).collect::<Vec<_>>()))
+}
+
+/// `POST /v2/repository/models/{m}/load`: answers once the model has loaded or failed.
+pub(super) async fn load(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    path: ModelPath,
+    body: Body,
+) -> Result<Response, ApiError> {
+    refuse_overrides(&read::<CommandBody>(body).await?)?;
+    let name = known_name(&path)?;
+    let caller = caller::identify(&headers);
+    state.manager.load(&caller.tenant, &name).await.map_err(|error| ApiError::from(error).about(&path.model, None))?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// `POST /v2/repository/models/{m}/unload`: a model that is not loaded is no error.
+pub(super) async fn unload(
+    State(state): State<Arc<ApiState>>,
+    headers: HeaderMap,
+    path: ModelPath,
+    body: Body,
+) -> Result<Response, ApiError> {
+    // Its one parameter is `unload_dependents`; no model here depends on another.
+    read::<CommandBody>(body).await?;
+    let name = known_name(&path)?;
+    let caller = caller::identify(&headers);
+    state
+        .manager
+        .unload(&caller.tenant, &name)
+        .await
+        .map_err(|error| ApiError::from(error).about(&path.model, None))?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// `POST /v2/repository/{repository}/…`: a tenant has one repository, and it has no name.
+pub(super) async fn named() -> ApiError {
+    ApiError::unsupported("this server does not name repositories; leave the name out of the path")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct IndexBody {
+    ready: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CommandBody {
+    parameters: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    state: &'static str,
+    reason: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(entry: &'a IndexEntry) -> Self {
+        Entry {
+            name: entry.name.as_str(),
+            version: entry.version.map(|version| version.to_string()),
+            state: match entry.state {
+                IndexState::Ready => "READY",
+                IndexState::Loading => "LOADING",
+                IndexState::Unloading => "UNLOADING",
+                IndexState::Unavailable => "UNAVAILABLE",
+            },
+            reason: &entry.reason,
+        }
+    }
+}
+
+/// A name that cannot be a model's is the name of no model.
+fn known_name(path: &ModelPath) -> Result<ModelName, ApiError> {
+    let unknown = |_| ApiError::from(InferError::ModelNotFound).about(&path.model, None);
+    ModelName::new(&path.model).map_err(unknown)
+}
+
+/// Reads a JSON body; an empty one means the defaults.
+async fn read<T: Default + for<'a> Deserialize<'a>>(body: Body) -> Result<T, ApiError> {
+    let too_large = |_| ApiError::from(InferError::RequestTooLarge { limit: MAX_BODY as u64 });
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(too_large)?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    let malformed = |fault: serde_json::Error| ApiError::from(InferError::InvalidInput(fault.to_string()));
+    serde_json::from_slice(&bytes).map_err(malformed)
+}
+
+fn refuse_overrides(body: &CommandBody) -> Result<(), ApiError> {
+    let Some(name) = body.parameters.keys().next() else { return Ok(()) };
+    let text = if name == "config" || name.starts_with("file:") {
+        format!(
+            "'{}' is refused: models and their settings are loaded from the repository only",
+            super::json::shorten(name)
+        )
+    } else {
+        format!("there is no parameter '{}' to load", super::json::shorten(name))
+    };
+    Err(InferError::InvalidInput(text).into())
+}

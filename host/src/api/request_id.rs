@@ -1,0 +1,67 @@
+//! The id that every response carries and every log line about a request names.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The header that carries the id, both ways.
+pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id taken over from a caller, in bytes; longer ones would only fill the logs.
+const MAX_LENGTH: usize = 128;
+
+/// The caller's id if it is 1 to 128 printable ASCII bytes, else a new one.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    headers.get(HEADER).filter(|id| is_printable(id.as_bytes())).cloned().unwrap_or_else(generate)
+}
+
+fn is_printable(id: &[u8]) -> bool {
+    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(|byte| (b' '..=b'~').contains(byte))
+}
+
+/// The time the process started, then a count: unique across restarts, without a random number each time.
+fn generate() -> HeaderValue {
+    static START: LazyLock<u64> = LazyLock::new(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        since.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut id = Vec::with_capacity(32);
+    push_hex(&mut id, *START);
+    push_hex(&mut id, count);
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(id)).unwrap_or(HeaderValue::from_static("none"))
+}
+
+fn push_hex(out: &mut Vec<u8>, number: u64) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.extend((0..16).rev().map(|nibble| HEX[(number >> (nibble * 4)) as usize & 15]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_caller(id: &[u8]) -> HeaderValue {
+        of(&HeaderMap::from_iter([(HEADER, HeaderValue::from_bytes(id).unwrap())]))
+    }
+
+    #[test]
+    fn a_printable_id_is_taken_over() {
+        for id in ["a", "trace 17/3", &"x".repeat(128)] {
+            assert_eq!(of_caller(id.as_bytes()), id);
+        }
+        for id in ["", "\u{e9}", "a\tb", &"x".repeat(129)] {
+            assert_ne!(of_caller(id.as_bytes()), id);
+        }
+    }
+
+    #[test]
+    fn new_ids_differ() {
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| of(&HeaderMap::new())).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| id.len() == 32 && id.to_str().is_ok()));
+    }
+}

@@ -1,0 +1,52 @@
+//! Progress of long work: a spinner on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows what is being done, on standard error.
+pub(super) enum Progress {
+    /// On a terminal.
+    Spinner(ProgressBar),
+    /// Elsewhere: one line a step, with the time since the start.
+    Lines(Instant),
+    /// Not at all.
+    Quiet,
+}
+
+impl Progress {
+    /// Starts with nothing to show yet.
+    pub(super) fn start(quiet: bool) -> Self {
+        match (quiet, std::io::stderr().is_terminal()) {
+            (true, _) => Progress::Quiet,
+            (false, true) => Progress::Spinner(spinner()),
+            (false, false) => Progress::Lines(Instant::now()),
+        }
+    }
+
+    /// Shows that something else is being done now.
+    pub(super) fn step(&self, what: &str) {
+        match self {
+            Progress::Spinner(bar) => bar.set_message(what.to_owned()),
+            Progress::Lines(started) => eprintln!("{:>7.2} s  {what}", started.elapsed().as_secs_f64()),
+            Progress::Quiet => {}
+        }
+    }
+
+    /// Takes the display away.
+    pub(super) fn finish(&self) {
+        if let Progress::Spinner(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}

@@ -1,0 +1,170 @@
+//! `wardian serve`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Outcome, logging};
+use crate::config::{Config, LogFormat, LogLevel, Overrides};
+use crate::model::ModelName;
+use crate::repository::Watch;
+use crate::server::Server;
+
+/// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
+#[derive(Args)]
+pub(super) struct Serve {
+    /// The configuration file [default: wardian.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Let other machines in although no credentials are configured
+    #[arg(long)]
+    insecure: bool,
+    /// The directory of models [default: models]
+    #[arg(long, value_name = "DIRECTORY")]
+    models: Option<PathBuf>,
+    /// Where to keep compiled models and version numbers [default: .wardian]
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
+    /// How changes to models are noticed [default: auto]
+    #[arg(long)]
+    watch: Option<WatchArg>,
+    /// How long requests may take to finish once told to stop, such as 30s [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    drain_timeout: Option<Duration>,
+    /// The model that POST /invocations means when the request names none
+    #[arg(long, value_name = "MODEL", value_parser = model_name)]
+    default_model: Option<ModelName>,
+    /// How log lines are written [default: text]
+    #[arg(long)]
+    log_format: Option<LogFormatArg>,
+    /// The least important level of log lines [default: info]
+    #[arg(long)]
+    log_level: Option<LogLevelArg>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WatchArg {
+    /// By events, or by polling where events do not work
+    Auto,
+    /// By events
+    Events,
+    /// By polling
+    Poll,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormatArg {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogLevelArg {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let config = Config::resolve(self.overrides()).context("the configuration is not usable")?;
+        logging::install(&config.log);
+        create_default_models(&config).context("cannot create the models' directory")?;
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
+        runtime.block_on(async {
+            let server = Server::build(config, program).await?;
+            announce(server.address())?;
+            server.run(told_to_stop()).await;
+            anyhow::Ok(())
+        })?;
+        // Whatever is still running had its time to drain.
+        runtime.shutdown_background();
+        Ok(Outcome::Success)
+    }
+
+    fn overrides(self) -> Overrides {
+        Overrides {
+            config: self.config,
+            listen: self.listen,
+            insecure: self.insecure.then_some(true),
+            state: self.state,
+            models: self.models,
+            watch: self.watch.map(|watch| match watch {
+                WatchArg::Auto => Watch::Auto,
+                WatchArg::Events => Watch::Events,
+                WatchArg::Poll => Watch::Poll,
+            }),
+            drain_timeout: self.drain_timeout,
+            default_model: self.default_model,
+            log_format: self.log_format.map(|format| match format {
+                LogFormatArg::Text => LogFormat::Text,
+                LogFormatArg::Json => LogFormat::Json,
+            }),
+            log_level: self.log_level.map(|level| match level {
+                LogLevelArg::Error => LogLevel::Error,
+                LogLevelArg::Warn => LogLevel::Warn,
+                LogLevelArg::Info => LogLevel::Info,
+                LogLevelArg::Debug => LogLevel::Debug,
+                LogLevelArg::Trace => LogLevel::Trace,
+            }),
+        }
+    }
+}
+
+/// Creates `./models` for somebody who is just trying it out. A directory that was configured is not
+/// created: it may be a volume that is not mounted yet.
+fn create_default_models(config: &Config) -> std::io::Result<()> {
+    if config.repository.models == Config::default().repository.models {
+        std::fs::create_dir_all(&config.repository.models)?;
+    }
+    Ok(())
+}
+
+/// Says on standard output where the server listens, for people and for programs that start it.
+fn announce(address: SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "listening on http://{address}")?;
+    out.flush()
+}
+
+/// Resolves at the first signal to stop; the second ends the process at once.
+async fn told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot listen for signals; kill this process to stop it");
+        return std::future::pending().await;
+    };
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
+    tokio::spawn(async move {
+        next().await;
+        tracing::warn!("told twice to stop: stopping at once");
+        std::process::exit(1);
+    });
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    crate::repository::parse_duration(text)
+}
+
+pub(super) fn model_name(text: &str) -> Result<ModelName, String> {
+    ModelName::new(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,23 @@
+//! What settings must be to each other.
+
+use super::Config;
+
+/// Everything that does not go together, each with what would mend it.
+pub(super) fn conflicts(config: &Config) -> Vec<String> {
+    [exposed(config), intervals(config)].into_iter().flatten().collect()
+}
+
+fn exposed(Config { listen, insecure, .. }: &Config) -> Option<String> {
+    let exposed = !listen.ip().to_canonical().is_loopback() && !insecure;
+    exposed.then(|| {
+        format!(
+            "listen: other machines could reach {listen}, and no credentials are configured; listen on 127.0.0.1 or \
+             [::1], or say --insecure (insecure = true) if whoever can reach it may use it"
+        )
+    })
+}
+
+fn intervals(Config { repository, .. }: &Config) -> Option<String> {
+    let (poll, rescan) = (repository.poll_interval, repository.rescan_interval);
+    (poll > rescan).then(|| format!("poll_interval: {poll:?} is more than rescan_interval, which is {rescan:?}"))
+}

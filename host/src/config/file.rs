@@ -1,0 +1,99 @@
+//! Reads `wardian.toml` over a configuration: every key optional, every fault named.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::{CompileConfig, Config, ConfigError, HttpConfig, LogConfig, LogFormat, LogLevel, RepositoryConfig};
+use crate::engine::EngineConfig;
+use crate::model::ModelName;
+use crate::repository::Watch;
+use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
+
+/// Reads a file over `config`. Paths in it are relative to the file.
+pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { file: file.into(), source };
+    let text = std::fs::read_to_string(file).map_err(unreadable)?;
+    let base = file.parent().unwrap_or(Path::new(""));
+    keys::read(&file.display().to_string(), &text, |keys| fill(keys, base, config))?;
+    Ok(())
+}
+
+pub(super) fn fill(keys: &mut Keys<'_>, base: &Path, config: &mut Config) {
+    keys.read("listen", &mut config.listen, |value| {
+        let address = text(value)?;
+        address.parse().map_err(|_| format!("'{address}' is not an address like \"127.0.0.1:8080\" or \"[::1]:8080\""))
+    });
+    keys.read("insecure", &mut config.insecure, boolean);
+    keys.read("state", &mut config.state, path(base));
+    keys.read("drain_timeout", &mut config.drain_timeout, duration(Duration::ZERO..=DAY));
+    keys.read("default_model", &mut config.default_model, |value| {
+        ModelName::new(&text(value)?).map(Some).map_err(|error| error.to_string())
+    });
+    repository(keys, base, &mut config.repository);
+    keys.table("log", |keys| log(keys, &mut config.log));
+    keys.table("http", |keys| http(keys, &mut config.http));
+    keys.table("engine", |keys| engine(keys, &mut config.engine));
+    keys.table("compile", |keys| compile(keys, &mut config.compile));
+    keys.refuse("tenants", "tenants are not supported by this version of Wardian yet");
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Looking more often than this only keeps a core busy.
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+/// Whatever takes longer has hung.
+const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// From one page of linear memory to all that 32 bits can address.
+const GUEST_MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
+/// Below, the host's own code does not fit beside the guest's; above, one guest's recursion is a leak.
+const STACK: RangeInclusive<u64> = (64 << 10)..=(64 << 20);
+/// Less cannot translate anything.
+const COMPILE_MEMORY: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
+/// Each slot reserves 4 GiB of the 128 TiB of addresses; some must be left.
+const MAX_INSTANCES: u32 = 20_000;
+/// The most file descriptors Linux gives a process unless told otherwise.
+const MAX_CONNECTIONS: u32 = 1 << 20;
+
+fn repository(keys: &mut Keys<'_>, base: &Path, settings: &mut RepositoryConfig) {
+    let watches = [("auto", Watch::Auto), ("events", Watch::Events), ("poll", Watch::Poll)];
+    keys.read("models", &mut settings.models, path(base));
+    keys.read("watch", &mut settings.watch, one_of(watches));
+    keys.read("poll_interval", &mut settings.poll_interval, duration(INTERVAL));
+    keys.read("rescan_interval", &mut settings.rescan_interval, duration(INTERVAL));
+    keys.read("settle", &mut settings.settle, duration(INTERVAL));
+}
+
+fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
+    use LogLevel::{Debug, Error, Info, Trace, Warn};
+    let levels = [Error, Warn, Info, Debug, Trace].map(|level| (level.name(), level));
+    keys.read("format", &mut settings.format, one_of([("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    keys.read("level", &mut settings.level, one_of(levels));
+}
+
+fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
+    keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
+    keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
+}
+
+fn engine(keys: &mut Keys<'_>, settings: &mut EngineConfig) {
+    keys.read("max_memory", &mut settings.max_memory, size(GUEST_MEMORY));
+    keys.read("instances", &mut settings.instances, number(1..=MAX_INSTANCES));
+    keys.read("stack", &mut settings.stack, size(STACK));
+}
+
+fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {
+    keys.read("memory", &mut settings.limits.memory, size(COMPILE_MEMORY));
+    keys.read("cpu_time", &mut settings.limits.cpu_time, duration(TIME));
+    keys.read("wall_time", &mut settings.limits.wall_time, duration(TIME));
+    keys.read("jobs", &mut settings.jobs, number(1..=1024));
+    keys.read("load_deadline", &mut settings.load_deadline, duration(TIME));
+}
+
+fn path(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<PathBuf, String> {
+    move |value| {
+        let path = text(value)?;
+        if path.is_empty() { Err("an empty path".into()) } else { Ok(base.join(path)) }
+    }
+}

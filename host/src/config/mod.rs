@@ -1,0 +1,236 @@
+//! What is in force for the whole host: the sum of its modules' settings.
+//!
+//! It starts from the defaults, each of which has its reason beside it; `wardian.toml` overwrites some, the
+//! command line overwrites some of those, and one check at the end judges the whole. What comes out is
+//! complete: no module asks again whether something was given. A model's own settings are not here but in its
+//! `model.toml`, which `repository` reads.
+
+mod check;
+mod file;
+mod overrides;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::overrides::Overrides;
+use crate::engine::EngineConfig;
+use crate::engine::compile::CompileLimits;
+use crate::model::{ModelName, TenantName};
+use crate::repository::{DirectoryConfig, Faults, Watch};
+
+/// What is in force for the whole host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where HTTP is served.
+    pub listen: SocketAddr,
+    /// Whether other machines may reach a server that asks for no credentials.
+    pub insecure: bool,
+    /// Where the host keeps what it must not lose or need not compute again.
+    pub state: PathBuf,
+    /// How long requests may take to finish once the server has been told to stop.
+    pub drain_timeout: Duration,
+    /// The model of requests that name none.
+    pub default_model: Option<ModelName>,
+    /// Where models come from.
+    pub repository: RepositoryConfig,
+    /// How the host tells what it does.
+    pub log: LogConfig,
+    /// How HTTP connections are handled.
+    pub http: HttpConfig,
+    /// What guests share.
+    pub engine: EngineConfig,
+    /// How components are translated.
+    pub compile: CompileConfig,
+}
+
+/// Where models come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepositoryConfig {
+    /// The directory of the default tenant's models.
+    pub models: PathBuf,
+    /// How changes in it are noticed.
+    pub watch: Watch,
+    /// How often to look while polling, or while the directory is missing.
+    pub poll_interval: Duration,
+    /// How often to look although no event came.
+    pub rescan_interval: Duration,
+    /// How long a file must be unchanged before it counts.
+    pub settle: Duration,
+}
+
+/// How the host tells what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// The least important level that is told.
+    pub level: LogLevel,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // As everywhere.
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// How HTTP connections are handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Connections open at the same time; more wait to be accepted.
+    pub max_connections: u32,
+    /// How long a client may take to send a request's headers.
+    pub header_read_timeout: Duration,
+}
+
+/// How components are translated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileConfig {
+    /// What each compile child may use.
+    pub limits: CompileLimits,
+    /// Children at the same time.
+    pub jobs: u32,
+    /// Wall-clock and CPU time of `load`.
+    pub load_deadline: Duration,
+}
+
+/// Why there is no configuration to run with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {file}: {source}")]
+    Unreadable {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file says what it must not; all of it is named.
+    #[error(transparent)]
+    Faulty(#[from] Faults),
+    /// Settings that are right by themselves do not go together; all of them are named.
+    #[error("{}", .0.join("; "))]
+    Conflict(Vec<String>),
+}
+
+/// The file that is read when none is named and it exists.
+const FILE: &str = "wardian.toml";
+
+impl Config {
+    /// Puts together the defaults, the file and the command line. Fails with everything that is wrong.
+    pub fn resolve(overrides: Overrides) -> Result<Self, ConfigError> {
+        let mut config = Config::default();
+        let named = overrides.config.clone();
+        if let Some(file) = named.or_else(|| Path::new(FILE).exists().then(|| FILE.into())) {
+            file::read(&file, &mut config)?;
+        }
+        overrides.apply(&mut config);
+        let conflicts = check::conflicts(&config);
+        if conflicts.is_empty() { Ok(config) } else { Err(ConfigError::Conflict(conflicts)) }
+    }
+
+    /// The settings of the source that watches this tenant's directory.
+    pub fn directory(&self, tenant: TenantName) -> DirectoryConfig {
+        let RepositoryConfig { models, watch, poll_interval, rescan_interval, settle } = self.repository.clone();
+        let state = self.state.join("repository").join(tenant.as_str());
+        DirectoryConfig { tenant, root: models, state, watch, poll_interval, rescan_interval, settle }
+    }
+}
+
+// === Defaults ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            // Only this machine: nothing asks for credentials yet. 8080 needs no privilege.
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            insecure: false,
+            // Beside the models, so that trying it out leaves nothing elsewhere.
+            state: ".wardian".into(),
+            // What Kubernetes grants before it kills.
+            drain_timeout: Duration::from_secs(30),
+            default_model: None,
+            repository: RepositoryConfig::default(),
+            log: LogConfig::default(),
+            http: HttpConfig::default(),
+            engine: EngineConfig::default(),
+            compile: CompileConfig::default(),
+        }
+    }
+}
+
+impl Default for RepositoryConfig {
+    fn default() -> Self {
+        RepositoryConfig {
+            models: "models".into(),
+            watch: Watch::Auto,
+            // Soon enough for someone who waits; a look at a thousand models takes a few milliseconds.
+            poll_interval: Duration::from_secs(1),
+            // Only for events that were lost, which is rare; sooner than someone asks why nothing happened.
+            rescan_interval: Duration::from_secs(10),
+            // Longer than a busy writer pauses between two writes, and than the file system's clock steps;
+            // short beside the seconds that translating takes.
+            settle: Duration::from_millis(100),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { format: LogFormat::Text, level: LogLevel::Info }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            // Each takes a file descriptor and some 50 kB; more clients than this come through a proxy.
+            max_connections: 4096,
+            // Headers fit into a packet or two; only a broken or hostile client needs longer.
+            header_read_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for CompileConfig {
+    fn default() -> Self {
+        CompileConfig {
+            limits: CompileLimits::default(),
+            // They run at low priority, so that idle cores are used and busy ones are not taken.
+            jobs: std::thread::available_parallelism().map_or(1, NonZero::get).try_into().unwrap_or(u32::MAX),
+            // Loading computes without waiting for anything; tens of seconds are a very large model.
+            load_deadline: Duration::from_secs(60),
+        }
+    }
+}
+
+impl LogLevel {
+    /// Its name in `wardian.toml` and in log filters.
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use std::fs;
+
+use super::*;
+
+fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wardian.toml");
+    fs::write(&file, text).unwrap();
+    let resolved = Config::resolve(Overrides { config: Some(file), ..overrides });
+    let prefix = format!("{}/", folder.path().display());
+    resolved.map_err(|error| error.to_string().replace(&prefix, ""))
+}
+
+fn fault(text: &str) -> String {
+    resolve(text, Overrides::default()).unwrap_err()
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    assert_eq!(resolve("", Overrides::default()), Ok(Config::default()));
+    assert_eq!(check::conflicts(&Config::default()), [""; 0]);
+}
+
+#[test]
+fn every_key_lands_in_its_setting() {
+    let text = r#"
+        listen = "[::1]:9000"
+        insecure = true
+        state = "/var/lib/wardian"
+        drain_timeout = "5m"
+        default_model = "iris"
+        models = "/srv/models"
+        watch = "poll"
+        poll_interval = "2s"
+        rescan_interval = "1m"
+        settle = "250ms"
+        [log]
+        format = "json"
+        level = "debug"
+        [http]
+        max_connections = 10
+        header_read_timeout = "3s"
+        [engine]
+        max_memory = "2GiB"
+        instances = 64
+        stack = "512KiB"
+        [compile]
+        memory = "8GiB"
+        cpu_time = "10s"
+        wall_time = "20s"
+        jobs = 3
+        load_deadline = "30s"
+    "#;
+    let expected = Config {
+        listen: "[::1]:9000".parse().unwrap(),
+        insecure: true,
+        state: "/var/lib/wardian".into(),
+        drain_timeout: Duration::from_secs(300),
+        default_model: Some(ModelName::new("iris").unwrap()),
+        repository: RepositoryConfig {
+            models: "/srv/models".into(),
+            watch: Watch::Poll,
+            poll_interval: Duration::from_secs(2),
+            rescan_interval: Duration::from_secs(60),
+            settle: Duration::from_millis(250),
+        },
+        log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },
+        http: HttpConfig { max_connections: 10, header_read_timeout: Duration::from_secs(3) },
+        engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
+        compile: CompileConfig {
+            limits: CompileLimits {
+                memory: 8 << 30,
+                cpu_time: Duration::from_secs(10),
+                wall_time: Duration::from_secs(20),
+            },
+            jobs: 3,
+            load_deadline: Duration::from_secs(30),
+        },
+    };
+    assert_eq!(resolve(text, Overrides::default()), Ok(expected));
+}
+
+#[test]
+fn the_command_line_goes_before_the_file() {
+    let overrides = Overrides {
+        listen: Some("127.0.0.1:1".parse().unwrap()),
+        models: Some("elsewhere".into()),
+        watch: Some(Watch::Events),
+        log_level: Some(LogLevel::Warn),
+        ..Overrides::default()
+    };
+    let text = "listen = '127.0.0.1:2'\nmodels = 'here'\nwatch = 'poll'\ndrain_timeout = '1s'\n[log]\nlevel = 'trace'";
+    let config = resolve(text, overrides).unwrap();
+    assert_eq!(config.listen.port(), 1);
+    assert_eq!(config.repository.models, Path::new("elsewhere"));
+    assert_eq!(config.repository.watch, Watch::Events);
+    assert_eq!(config.log.level, LogLevel::Warn);
+    assert_eq!(config.drain_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn all_faults_are_told_together() {
+    let told = fault("listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 2\n");
+    for says in [
+        "wardian.toml line 1: listn: unknown key; the keys here are listen, insecure",
+        "wardian.toml line 2: watch: expected \"auto\" or \"events\" or \"poll\", found \"often\"",
+        "wardian.toml line 3: state: an empty path",
+        "wardian.toml line 5: engine.stack: 1kB is not between 64KiB and 64MiB",
+        "tenants: tenants are not supported by this version of Wardian yet",
+    ] {
+        assert!(told.contains(says), "'{says}' is missing in {told}");
+    }
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_someone_to_say_so() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "192.168.1.2:80", "[::ffff:10.0.0.1]:80"] {
+        let text = format!("listen = '{address}'");
+        assert!(fault(&text).contains("--insecure"), "{address}");
+        assert!(resolve(&text, Overrides { insecure: Some(true), ..Overrides::default() }).is_ok());
+        assert!(resolve(&format!("{text}\ninsecure = true"), Overrides::default()).is_ok());
+    }
+    for address in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        assert!(resolve(&format!("listen = '{address}'"), Overrides::default()).is_ok(), "{address}");
+    }
+    assert!(fault("listen = 'localhost'").contains("not an address like"));
+}
+
+#[test]
+fn what_does_not_go_together_is_told_together() {
+    let told = fault("listen = '0.0.0.0:1'\npoll_interval = '1m'");
+    for says in ["listen: ", "poll_interval: 60s is more than"] {
+        assert!(told.contains(says), "'{says}' is missing in {told}");
+    }
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let overrides = Overrides { config: Some("/nowhere/wardian.toml".into()), ..Overrides::default() };
+    assert!(Config::resolve(overrides).unwrap_err().to_string().starts_with("cannot read /nowhere/wardian.toml"));
+}
+
+#[test]
+fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
+    let directory = Config::default().directory(TenantName::default_tenant());
+    assert_eq!(directory.state, Path::new(".wardian/repository/default"));
+    assert_eq!(directory.root, Path::new("models"));
+}
+
+#[test]
+fn paths_in_the_file_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wardian.toml");
+    fs::write(&file, "models = 'm'\nstate = 's'").unwrap();
+    let config = Config::resolve(Overrides { config: Some(file), ..Overrides::default() }).unwrap();
+    assert_eq!(config.repository.models, folder.path().join("m"));
+    assert_eq!(config.state, folder.path().join("s"));
+}
+
+#[test]
+fn the_documentation_shows_the_defaults() {
+    let text = include_str!("../../../docs/configuration.md");
+    let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [host, model] = samples[..] else { panic!("{} samples", samples.len()) };
+    let mut shown = Config::default();
+    crate::repository::keys::read("sample", host, |keys| file::fill(keys, Path::new(""), &mut shown)).unwrap();
+    shown.compile.jobs = Config::default().compile.jobs;
+    shown.default_model = None;
+    assert_eq!(shown, Config::default());
+    let mut shown = crate::repository::parse_model_toml(model).unwrap();
+    shown.capabilities.config.clear();
+    assert_eq!(shown, crate::model::ModelSettings::default());
+}

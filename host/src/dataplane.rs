@@ -1,0 +1,73 @@
+//! What can be asked of a running server, whatever the protocol it is asked in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::engine::Budget;
+use crate::model::{InferError, InferRequest, ModelName, TenantName, Version};
+use crate::registry::Registry;
+pub use crate::servable::{Answer, ServableHandle, Timings};
+
+/// The verbs of serving. A clone is shallow.
+#[derive(Clone)]
+pub struct DataPlane {
+    registry: Registry,
+    ready: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl DataPlane {
+    /// The verbs over that registry. `ready` is set by whoever knows that every wanted model was tried.
+    pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
+        DataPlane { registry, ready, stopping: Arc::default() }
+    }
+
+    /// Whether every wanted model has been tried, and the server is not stopping.
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Refuses new work from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Finds a version that serves: the one named, or the newest.
+    pub fn find(&self, tenant: &TenantName, model: &str, version: Option<&str>) -> Result<ServableHandle, InferError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(InferError::Overloaded);
+        }
+        // A version that is no number is one that does not exist.
+        let version = match version {
+            Some(text) => Some(Version::parse(text).ok_or(InferError::ModelNotFound)?),
+            None => None,
+        };
+        self.registry.find(tenant, model, version)
+    }
+
+    /// The names of a tenant's models, whether they serve or not.
+    pub fn models(&self, tenant: &TenantName) -> Vec<ModelName> {
+        self.registry.names(tenant)
+    }
+
+    /// The versions of a model that serve, newest first.
+    pub fn versions(&self, tenant: &TenantName, model: &str) -> Vec<Version> {
+        let entry = self.registry.entry(tenant, model);
+        entry.iter().flat_map(|entry| &entry.serving).map(|servable| servable.id().version).collect()
+    }
+
+    /// Answers one request. The deadline counts from `received` and covers queueing and computing; the
+    /// model's own limit applies where it is shorter.
+    pub async fn infer(
+        &self,
+        servable: &ServableHandle,
+        request: InferRequest,
+        deadline: Option<Duration>,
+        received: Instant,
+    ) -> Result<Answer, InferError> {
+        let limits = &servable.settings().limits;
+        let allowed = deadline.map_or(limits.deadline, |deadline| deadline.min(limits.deadline));
+        servable.infer(request, Budget::new(received, allowed, limits.cpu_time)).await
+    }
+}

@@ -1,0 +1,234 @@
+//! The straight line from a candidate to something that can serve.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::proof::{ParseGolden, prove};
+use crate::capability::{Grants, Level, LogLine, LogSink};
+use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits};
+use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
+use crate::model::{LoadError, ModelId, Stage, TenantName};
+use crate::repository::Candidate;
+use crate::servable::{Drained, Servable, ServableHandle, ServableMetrics};
+
+/// The limits of a load.
+#[derive(Clone, Debug)]
+pub struct LoaderConfig {
+    /// What the engine gives guests; the compile child must build the same engine.
+    pub engine: EngineConfig,
+    /// What a compile child may use.
+    pub compile: CompileLimits,
+    /// Wall-clock and CPU time of a guest's `load`.
+    pub load_deadline: Duration,
+}
+
+/// The most time from candidate to servable, whatever happens on the way.
+const LOAD_DEADLINE: Duration = Duration::from_secs(900);
+
+/// Loads that may be under way at once; beyond compiling, which has a bound of its own, a load is
+/// mostly reading files.
+const MAX_LOADS: usize = 16;
+
+/// How long an artifact that nobody wants is kept, for the day when a model is rolled back.
+const KEEP_UNUSED: Duration = Duration::from_secs(24 * 3600);
+
+/// Turns candidates into servables.
+pub struct Loader {
+    config: LoaderConfig,
+    engine: Engine,
+    fingerprint: String,
+    store: ArtifactStore,
+    compiler: Compiler,
+    threads: Arc<GuestThreads>,
+    metrics: ServableMetrics,
+    parse_golden: ParseGolden,
+    permits: Semaphore,
+    /// Code that is in use, so that models with the same artifact share it.
+    codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
+    /// Held while an artifact is made, so that the same one is not made twice.
+    making: Mutex<HashMap<ArtifactKey, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Loader {
+    /// A loader that compiles with `compiler` and keeps artifacts in `store`.
+    pub fn new(
+        config: LoaderConfig,
+        engine: Engine,
+        store: ArtifactStore,
+        compiler: Compiler,
+        threads: Arc<GuestThreads>,
+        metrics: ServableMetrics,
+        parse_golden: ParseGolden,
+    ) -> Self {
+        let fingerprint = engine.fingerprint();
+        let permits = Semaphore::new(MAX_LOADS);
+        let (codes, making) = Default::default();
+        Loader { config, engine, fingerprint, store, compiler, threads, metrics, parse_golden, permits, codes, making }
+    }
+
+    /// Loads a candidate and proves it. Calls `progress` when a stage begins.
+    pub async fn load(
+        &self,
+        tenant: &TenantName,
+        candidate: &Candidate,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+    ) -> Result<(ServableHandle, Drained), LoadError> {
+        let _permit =
+            self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Read, "the server is stopping"))?;
+        match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, progress)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(LoadError::new(Stage::Golden, format!("loading took longer than {LOAD_DEADLINE:?}"))),
+        }
+    }
+
+    async fn try_load(
+        &self,
+        tenant: &TenantName,
+        candidate: &Candidate,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+    ) -> Result<(ServableHandle, Drained), LoadError> {
+        let id = ModelId { tenant: tenant.clone(), name: candidate.name.clone(), version: candidate.version };
+        let settings = candidate.settings.clone();
+        let log = log_sink(&id);
+        let code = self.code(candidate, progress, &log).await?;
+        let config = Arc::new(settings.capabilities.config.clone());
+        let grants = Grants { config, sidecars: Arc::default(), log };
+        let template = Template::new(code, grants, settings.limits.memory, settings.limits.response);
+        let digest = candidate.digest.to_string();
+        let (servable, drained) = Servable::new(id, digest, settings, template, self.threads.clone(), &self.metrics);
+        prove(&servable, candidate.golden.as_ref(), self.parse_golden, progress).await?;
+        Ok((servable, drained))
+    }
+
+    /// The candidate's code: in use already, in the artifact store, or compiled now.
+    async fn code(
+        &self,
+        candidate: &Candidate,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+        log: &LogSink,
+    ) -> Result<Arc<Code>, LoadError> {
+        let key = self.key(candidate);
+        let turn = lock(&self.making).entry(key.clone()).or_default().clone();
+        let _turn = turn.lock().await;
+        if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
+            return Ok(code);
+        }
+        let artifact = match self.get(&key).await? {
+            Some(artifact) => artifact,
+            None => self.make(&key, candidate, progress, log).await?,
+        };
+        let engine = self.engine.clone();
+        let code = blocking(move || Code::map(&engine, artifact)).await??;
+        let code = Arc::new(code);
+        lock(&self.codes).insert(key, Arc::downgrade(&code));
+        Ok(code)
+    }
+
+    fn key(&self, candidate: &Candidate) -> ArtifactKey {
+        let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
+        let config = &candidate.settings.capabilities.config;
+        ArtifactKey::new(&self.fingerprint, candidate.component_digest.as_bytes(), sidecars, config)
+    }
+
+    async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
+        let (store, key) = (self.store.clone(), key.clone());
+        blocking(move || store.get(&key)).await
+    }
+
+    async fn make(
+        &self,
+        key: &ArtifactKey,
+        candidate: &Candidate,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+        log: &LogSink,
+    ) -> Result<Artifact, LoadError> {
+        let staged = self.store.stage().map_err(in_store)?;
+        let job = self.job(candidate, staged.path().to_owned());
+        self.compiler.run(&job, progress, log).await?;
+        let (store, key) = (self.store.clone(), key.clone());
+        let made = blocking(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
+        made.map_err(in_store)?
+            .ok_or_else(|| LoadError::new(Stage::Compile, "the artifact was damaged on its way to disk"))
+    }
+
+    fn job(&self, candidate: &Candidate, output: std::path::PathBuf) -> Job {
+        let input = |path: &std::path::Path, digest: &crate::repository::Digest| Input {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            sha256: digest.to_string(),
+        };
+        let sidecars = candidate.sidecars.iter();
+        let sidecars: BTreeMap<_, _> =
+            sidecars.map(|file| (file.name.clone(), input(&file.path, &file.digest))).collect();
+        let load = LoadLimits {
+            memory: candidate.settings.limits.memory,
+            deadline_ms: self.config.load_deadline.as_millis() as u64,
+        };
+        Job {
+            component: input(&candidate.component, &candidate.component_digest),
+            sidecars,
+            config: candidate.settings.capabilities.config.clone(),
+            output: std::path::absolute(&output).unwrap_or(output),
+            load,
+            limits: self.config.compile.clone(),
+            max_memory: self.config.engine.max_memory,
+            stack: self.config.engine.stack,
+        }
+    }
+
+    /// Forgets code that is no longer in use, and removes artifacts that have not been wanted for long.
+    pub(super) async fn collect<'a>(&self, wanted: impl Iterator<Item = &'a Candidate>) {
+        let keep: HashSet<_> = wanted.map(|candidate| self.key(candidate)).collect();
+        lock(&self.codes).retain(|_, code| code.strong_count() > 0);
+        lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
+        let store = self.store.clone();
+        let removed = blocking(move || store.collect(&keep, KEEP_UNUSED)).await;
+        match removed {
+            Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot collect unused artifacts"),
+            _ => {}
+        }
+    }
+
+    /// Forgets what was counted of a version that is gone.
+    pub(super) fn forget_metrics(&self, id: &ModelId) {
+        self.metrics.forget(id);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn in_store(error: std::io::Error) -> LoadError {
+    LoadError::new(Stage::Compile, format!("the artifact store: {error}"))
+}
+
+/// Runs file work where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| LoadError::new(Stage::Link, format!("a load ended early: {error}")))
+}
+
+/// Writes a guest's lines to the log of its model.
+fn log_sink(id: &ModelId) -> LogSink {
+    let id = id.clone();
+    Arc::new(move |LogLine { level, context, message }| {
+        let ModelId { tenant, name, version } = &id;
+        macro_rules! write {
+            ($level:ident) => {
+                tracing::$level!(target: "wardian::guest", %tenant, model = %name, %version, context, "{message}")
+            };
+        }
+        match level {
+            Level::Trace => write!(trace),
+            Level::Debug => write!(debug),
+            Level::Info => write!(info),
+            Level::Warn => write!(warn),
+            Level::Error => write!(error),
+        }
+    })
+}

@@ -1,0 +1,205 @@
+//! Which versions of a model should serve, as a function of what is known.
+//!
+//! Availability comes first: nothing that serves is taken down for something that has not shown that it
+//! can serve. In particular
+//! - a version that failed does not count, so the next older one takes its place, and a restart ends in
+//!   the same state as the history that led here;
+//! - what is not wanted any more goes only once everything that is wanted serves;
+//! - if nothing that is there can serve, whatever serves stays;
+//! - if nothing is there at all, everything goes.
+
+use crate::model::{Version, VersionPolicy};
+use crate::repository::Digest;
+
+/// What is known of one version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) version: Version,
+    /// What the repository holds under that number.
+    pub(super) present: Present,
+    /// What serves under it.
+    pub(super) serving: Option<Digest>,
+    /// What is being loaded for it.
+    pub(super) loading: Option<Digest>,
+    /// What failed to load, and is not tried again by itself.
+    pub(super) failed: Option<Digest>,
+}
+
+/// What a repository holds of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Present {
+    /// A candidate of that digest.
+    Whole(Digest),
+    /// Something that is still changing, or wrong.
+    Unusable,
+    /// Nothing.
+    Absent,
+}
+
+/// Whether anybody wants the model at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Demand {
+    Wanted,
+    /// Somebody asked for it to be unloaded, and for nothing since.
+    Unwanted,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Try the candidate of that version.
+    Load(Version),
+    /// Let that version drain.
+    Unload(Version),
+}
+
+/// Decides the next thing to do for one model; `None` when all is as it should be for now. `elsewhere`
+/// tells that the model is there in a form that has no version yet, such as a bare file being written.
+pub(super) fn next_action(known: &[Known], policy: &VersionPolicy, demand: Demand, elsewhere: bool) -> Option<Action> {
+    let nothing_there = !elsewhere && known.iter().all(|one| one.present == Present::Absent);
+    if demand == Demand::Unwanted || nothing_there {
+        return known.iter().find(|one| one.serving.is_some()).map(|one| Action::Unload(one.version));
+    }
+    let wanted = wanted(known, policy);
+    if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
+        return Some(Action::Load(one.version));
+    }
+    if wanted.is_empty() || !wanted.iter().all(|one| is_settled(one)) {
+        return None;
+    }
+    let surplus = |one: &&Known| one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version);
+    known.iter().find(surplus).map(|one| Action::Unload(one.version))
+}
+
+/// The versions that should serve, newest first.
+fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
+    let mut able: Vec<_> = known.iter().filter(|one| is_able(one)).collect();
+    able.sort_by_key(|one| std::cmp::Reverse(one.version));
+    match policy {
+        VersionPolicy::Latest(count) => able.truncate(*count as usize),
+        VersionPolicy::All => {}
+        VersionPolicy::Only(versions) => able.retain(|one| versions.contains(&one.version)),
+    }
+    able
+}
+
+/// Whether a version that is there serves, or might.
+fn is_able(one: &Known) -> bool {
+    match one.present {
+        Present::Whole(digest) => one.failed != Some(digest) || one.serving.is_some(),
+        Present::Unusable => one.serving.is_some(),
+        Present::Absent => false,
+    }
+}
+
+fn needs_load(one: &Known) -> bool {
+    let Present::Whole(digest) = one.present else { return false };
+    one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
+}
+
+/// Whether a wanted version serves as well as it can for now.
+fn is_settled(one: &Known) -> bool {
+    one.serving.is_some() && one.loading.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `bad` stands for unusable.
+    fn known(text: &str) -> Known {
+        let mut words = text.split(' ');
+        let version = words.next().and_then(Version::parse).unwrap();
+        let mut one = Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
+        for word in words {
+            match word.split_once('=') {
+                Some(("whole", name)) => one.present = Present::Whole(digest(name)),
+                Some(("serving", name)) => one.serving = Some(digest(name)),
+                Some(("loading", name)) => one.loading = Some(digest(name)),
+                Some(("failed", name)) => one.failed = Some(digest(name)),
+                _ => one.present = Present::Unusable,
+            }
+        }
+        one
+    }
+
+    fn decide(versions: &[&str], policy: VersionPolicy) -> String {
+        let known: Vec<_> = versions.iter().map(|text| known(text)).collect();
+        show(next_action(&known, &policy, Demand::Wanted, false))
+    }
+
+    fn show(action: Option<Action>) -> String {
+        match action {
+            Some(Action::Load(version)) => format!("load {version}"),
+            Some(Action::Unload(version)) => format!("unload {version}"),
+            None => "rest".into(),
+        }
+    }
+
+    #[test]
+    fn the_latest_version_replaces_the_one_before() {
+        let latest = || VersionPolicy::Latest(1);
+        assert_eq!(decide(&["1 whole=a"], latest()), "load 1");
+        assert_eq!(decide(&["1 whole=a loading=a"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], latest()), "load 2");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b loading=b"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], latest()), "unload 1");
+        assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], latest()), "rest");
+    }
+
+    #[test]
+    fn a_version_that_failed_leaves_its_place_to_the_one_before() {
+        let latest = || VersionPolicy::Latest(1);
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b failed=b"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a", "2 whole=b failed=b"], latest()), "load 1");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=c failed=b"], latest()), "load 2");
+        assert_eq!(decide(&["1 serving=a", "2 whole=b failed=b"], latest()), "rest");
+        assert_eq!(decide(&["1 serving=a", "2 whole=b"], latest()), "load 2");
+    }
+
+    #[test]
+    fn content_replaced_in_place_is_loaded_beside_what_serves() {
+        let latest = || VersionPolicy::Latest(1);
+        assert_eq!(decide(&["1 whole=b serving=a"], latest()), "load 1");
+        assert_eq!(decide(&["1 whole=b serving=a loading=b"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=b serving=a failed=b"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=c serving=a loading=b"], latest()), "rest");
+        assert_eq!(decide(&["1 bad serving=a"], latest()), "rest");
+    }
+
+    #[test]
+    fn what_is_deleted_goes_and_what_is_damaged_stays() {
+        let latest = || VersionPolicy::Latest(1);
+        assert_eq!(decide(&["1 serving=a"], latest()), "unload 1");
+        assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
+        assert_eq!(decide(&["1 serving=a", "2 bad serving=b"], latest()), "unload 1");
+        let bare = [known("1 serving=a")];
+        assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
+    }
+
+    #[test]
+    fn several_versions_can_be_wanted() {
+        let two = || VersionPolicy::Latest(2);
+        assert_eq!(decide(&["1 whole=a", "2 whole=b", "3 whole=c"], two()), "load 3");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c loading=c"], two()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c serving=c"], two()), "unload 1");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], VersionPolicy::All), "load 2");
+        let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
+        assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], only), "unload 2");
+    }
+
+    #[test]
+    fn what_nobody_wants_is_unloaded() {
+        let one = [known("1 whole=a serving=a")];
+        let latest = VersionPolicy::Latest(1);
+        assert_eq!(show(next_action(&one, &latest, Demand::Unwanted, false)), "unload 1");
+        let none = [known("1 whole=a")];
+        assert_eq!(show(next_action(&none, &latest, Demand::Unwanted, false)), "rest");
+    }
+}

@@ -1,0 +1,167 @@
+//! What a version must show before it goes live: that it answers, and that its answers are right.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::{Budget, Instance};
+use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
+use crate::repository::{Digest, Sidecar};
+use crate::servable::{Servable, ServableHandle};
+
+mod compare;
+
+pub use compare::Tolerance;
+
+/// Requests whose answers are known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Golden {
+    /// How far a number may be from the one written down.
+    pub tolerance: Tolerance,
+    /// The requests.
+    pub cases: Vec<GoldenCase>,
+}
+
+/// A request whose answer is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GoldenCase {
+    /// What is asked.
+    pub request: InferRequest,
+    /// What must be answered: these outputs, and possibly others.
+    pub outputs: Vec<Tensor>,
+}
+
+/// Reads golden requests. Given from outside, because they are written in a wire format.
+pub type ParseGolden = fn(&[u8]) -> Result<Golden, String>;
+
+/// The largest file of golden requests, in bytes.
+const MAX_GOLDEN: u64 = 16 << 20;
+
+/// Lets a version show what it can do. Fails with what it could not.
+pub(super) async fn prove(
+    servable: &ServableHandle,
+    golden: Option<&Sidecar>,
+    parse: ParseGolden,
+    progress: &(dyn Fn(Stage) + Send + Sync),
+) -> Result<(), LoadError> {
+    progress(Stage::WarmUp);
+    warm_up(servable).await?;
+    let Some(file) = golden else { return Ok(()) };
+    progress(Stage::Golden);
+    check_golden(servable, read_golden(file, parse).await?).await
+}
+
+async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
+    run_hook(servable).await.map_err(|error| in_warm_up("the model's warm-up", &error))?;
+    let settings = servable.settings();
+    let request = made_up_request(&servable.metadata().inputs, settings)?;
+    for _ in 0..settings.warmup.requests {
+        match servable.answer(request.clone(), budget(settings)).await {
+            // A model may well refuse a request made of zeros.
+            Ok(_) | Err(InferError::Rejected(_)) => {}
+            Err(error) => return Err(in_warm_up("a request of zeros", &error)),
+        }
+    }
+    Ok(())
+}
+
+fn in_warm_up(what: &str, error: &InferError) -> LoadError {
+    LoadError::new(Stage::WarmUp, format!("{what} failed: {}", explain(error)))
+}
+
+async fn run_hook(servable: &Servable) -> Result<(), InferError> {
+    let (template, budget) = (servable.template().clone(), budget(servable.settings()));
+    let call = {
+        let budget = budget.clone();
+        async move { Instance::new(&template, budget).await?.warm_up().await }
+    };
+    servable.threads().run_long(budget, call).await
+}
+
+/// A request with a zero, or an empty text, for every element of every input that must be there.
+fn made_up_request(inputs: &[TensorSpec], settings: &ModelSettings) -> Result<InferRequest, LoadError> {
+    let required = inputs.iter().filter(|spec| !spec.optional);
+    let inputs = required.map(|spec| made_up_tensor(spec, settings)).collect::<Result<_, _>>()?;
+    Ok(InferRequest { inputs, ..InferRequest::default() })
+}
+
+fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor, LoadError> {
+    let shape: Vec<u64> = spec.shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(1)).collect();
+    // Every element of BYTES begins with a length of four bytes.
+    let size = spec.datatype.size().unwrap_or(4);
+    let bytes = shape.iter().try_fold(size, |bytes, &dimension| bytes.checked_mul(dimension));
+    match bytes {
+        Some(bytes) if bytes <= settings.limits.request => {
+            Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data: vec![0; bytes as usize] })
+        }
+        _ => Err(LoadError::new(
+            Stage::WarmUp,
+            format!("input '{}' is larger than the {} bytes of limits.request", spec.name, settings.limits.request),
+        )),
+    }
+}
+
+async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadError> {
+    let fault = |reason: String| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name));
+    if file.size > MAX_GOLDEN {
+        return Err(fault(format!("larger than {MAX_GOLDEN} bytes")));
+    }
+    let (path, digest): (Arc<Path>, Digest) = (file.path.clone().into(), file.digest);
+    let content = tokio::fs::read(path).await.map_err(|error| fault(error.to_string()))?;
+    if Digest::of(&content) != digest {
+        return Err(fault("changed while it was being read".into()));
+    }
+    parse(&content).map_err(fault)
+}
+
+async fn check_golden(servable: &ServableHandle, golden: Golden) -> Result<(), LoadError> {
+    for (index, case) in golden.cases.into_iter().enumerate() {
+        let fault = |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
+        let answer = servable.answer(case.request, budget(servable.settings())).await;
+        let response = answer.map_err(|error| fault(explain(&error)))?.response;
+        check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
+    }
+    Ok(())
+}
+
+fn check_case(expected: &[Tensor], response: &InferResponse, tolerance: &Tolerance) -> Result<(), String> {
+    for tensor in expected {
+        let actual = response.outputs.iter().find(|actual| actual.name == tensor.name);
+        let actual = actual.ok_or_else(|| format!("output '{}' is missing", tensor.name))?;
+        compare::compare(tensor, actual, tolerance)?;
+    }
+    Ok(())
+}
+
+fn budget(settings: &ModelSettings) -> Budget {
+    Budget::new(Instant::now(), settings.limits.deadline, settings.limits.cpu_time)
+}
+
+/// What happened, in full: who reads it owns the model.
+fn explain(error: &InferError) -> String {
+    match error.private() {
+        Some(detail) => format!("{error} ({detail})"),
+        None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Datatype;
+
+    fn spec(datatype: Datatype, shape: &[i64]) -> TensorSpec {
+        TensorSpec { name: "x".into(), datatype, shape: shape.into(), optional: false }
+    }
+
+    #[test]
+    fn made_up_tensors_are_sound() {
+        let settings = ModelSettings::default();
+        for datatype in Datatype::ALL {
+            for shape in [&[][..], &[-1], &[-1, 3], &[0, 2]] {
+                made_up_tensor(&spec(datatype, shape), &settings).unwrap().check().unwrap();
+            }
+        }
+        assert!(made_up_tensor(&spec(Datatype::Fp64, &[1 << 30]), &settings).is_err());
+    }
+}

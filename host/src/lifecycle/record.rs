@@ -1,0 +1,308 @@
+//! What the manager knows of one model.
+
+use std::collections::BTreeMap;
+
+use super::index::{IndexEntry, IndexState};
+use super::policy::{Action, Demand, Known, Present, next_action};
+use crate::model::{LoadError, ModelName, Stage, Version, VersionPolicy};
+use crate::registry::Entry;
+use crate::repository::{Candidate, Digest, Seen};
+use crate::servable::ServableHandle;
+
+/// What the manager knows of one model.
+pub(super) struct ModelRecord {
+    versions: BTreeMap<Version, VersionRecord>,
+    /// The model is there in a form that has no version yet, with what is wrong with it if anything is.
+    elsewhere: Option<Option<String>>,
+    demand: Demand,
+    policy: VersionPolicy,
+}
+
+#[derive(Default)]
+struct VersionRecord {
+    present: Held,
+    serving: Option<Serving>,
+    loading: Option<Digest>,
+    failed: Option<(Digest, LoadError)>,
+    /// How many contents of this version are answering their last requests.
+    draining: usize,
+}
+
+/// What the repository holds of a version.
+#[derive(Default)]
+enum Held {
+    Whole(Box<Candidate>),
+    Unsettled,
+    Faulty(String),
+    #[default]
+    Nothing,
+}
+
+struct Serving {
+    digest: Digest,
+    handle: ServableHandle,
+}
+
+impl Default for ModelRecord {
+    fn default() -> Self {
+        let policy = VersionPolicy::default();
+        ModelRecord { versions: BTreeMap::new(), elsewhere: None, demand: Demand::Wanted, policy }
+    }
+}
+
+impl ModelRecord {
+    /// Takes over what one look at the repository saw of the model; it replaces all earlier looks. Tells
+    /// whether that changed anything that matters.
+    pub(super) fn see<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) -> bool {
+        let before = (self.known(), self.elsewhere.clone(), self.policy.clone());
+        self.replace_seen(seen);
+        before != (self.known(), self.elsewhere.clone(), self.policy.clone())
+    }
+
+    fn replace_seen<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) {
+        self.elsewhere = None;
+        for record in self.versions.values_mut() {
+            record.present = Held::Nothing;
+        }
+        for one in seen {
+            match one.version() {
+                Some(version) => self.see_version(version, one),
+                None => self.elsewhere = Some(fault(one)),
+            }
+        }
+    }
+
+    fn see_version(&mut self, version: Version, seen: &Seen) {
+        let record = self.versions.entry(version).or_default();
+        record.present = match seen {
+            Seen::Whole(candidate) => {
+                self.policy = candidate.settings.versions.clone();
+                Held::Whole(Box::new(candidate.clone()))
+            }
+            Seen::Unsettled { .. } => Held::Unsettled,
+            Seen::Faulty { reason, .. } => Held::Faulty(reason.clone()),
+        };
+    }
+
+    /// What should be done next.
+    pub(super) fn next_action(&self) -> Option<Action> {
+        next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some())
+    }
+
+    fn known(&self) -> Vec<Known> {
+        self.versions.iter().map(|(version, record)| record.known(*version)).collect()
+    }
+
+    /// Notes that somebody wants the model, and forgets what failed, so that it is tried again.
+    pub(super) fn demand_again(&mut self) {
+        self.demand = Demand::Wanted;
+        for record in self.versions.values_mut() {
+            record.failed = None;
+        }
+    }
+
+    /// Notes that nobody wants the model until somebody does again.
+    pub(super) fn demand_no_more(&mut self) {
+        self.demand = Demand::Unwanted;
+    }
+
+    /// Starts loading a version, and returns what to load.
+    pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
+        let record = self.versions.get_mut(&version)?;
+        let Held::Whole(candidate) = &record.present else { return None };
+        record.loading = Some(candidate.digest);
+        Some(Candidate::clone(candidate))
+    }
+
+    /// Notes that a load failed.
+    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) {
+        let record = self.versions.entry(version).or_default();
+        record.loading = None;
+        record.failed = Some((digest, error));
+    }
+
+    /// Lets a loaded version serve; what served under its number before starts to drain.
+    pub(super) fn serve(&mut self, version: Version, digest: Digest, handle: ServableHandle) {
+        let record = self.versions.entry(version).or_default();
+        record.loading = None;
+        record.failed = None;
+        record.draining += usize::from(record.serving.is_some());
+        record.serving = Some(Serving { digest, handle });
+    }
+
+    /// Notes that a load came to nothing because nobody wants its result any more.
+    pub(super) fn abandon(&mut self, version: Version) {
+        if let Some(record) = self.versions.get_mut(&version) {
+            record.loading = None;
+        }
+    }
+
+    /// Lets a version drain.
+    pub(super) fn stop_serving(&mut self, version: Version) {
+        if let Some(record) = self.versions.get_mut(&version) {
+            record.draining += usize::from(record.serving.take().is_some());
+        }
+    }
+
+    /// Notes that one content of a version has drained.
+    pub(super) fn drained(&mut self, version: Version) {
+        if let Some(record) = self.versions.get_mut(&version) {
+            record.draining = record.draining.saturating_sub(1);
+        }
+    }
+
+    /// Whether a loaded version is still of use to anybody.
+    pub(super) fn is_wanted(&self) -> bool {
+        let there = self.elsewhere.is_some() || self.versions.values().any(|record| !record.is_absent());
+        self.demand == Demand::Wanted && there
+    }
+
+    /// Whether a version of it is being loaded.
+    pub(super) fn is_loading(&self) -> bool {
+        self.versions.values().any(|record| record.loading.is_some())
+    }
+
+    /// Whether it is not yet known what will become of it.
+    pub(super) fn is_undecided(&self) -> bool {
+        let changing = |record: &VersionRecord| matches!(record.present, Held::Unsettled);
+        self.is_loading() || self.elsewhere == Some(None) || self.versions.values().any(changing)
+    }
+
+    /// Whether a version that serves has this number.
+    pub(super) fn serves(&self, version: Version) -> bool {
+        self.versions.get(&version).is_some_and(|record| record.serving.is_some())
+    }
+
+    /// Whether nothing serves or drains.
+    pub(super) fn is_idle(&self) -> bool {
+        self.versions.values().all(|record| record.serving.is_none() && record.draining == 0)
+    }
+
+    /// Forgets versions that there is nothing left to say of.
+    pub(super) fn tidy(&mut self) {
+        self.versions.retain(|_, record| !record.is_absent() || record.is_active());
+    }
+
+    /// Whether there is nothing left to say of the model at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.versions.is_empty() && self.elsewhere.is_none()
+    }
+
+    /// The candidates that the repository holds.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.versions.values().filter_map(|record| match &record.present {
+            Held::Whole(candidate) => Some(&**candidate),
+            _ => None,
+        })
+    }
+
+    /// What a caller who asked for the model to be loaded wants to know.
+    pub(super) fn outcome(&self) -> Result<(), LoadError> {
+        if let Some(fault) = self.newest_fault() {
+            return Err(fault);
+        }
+        let serves = self.versions.values().any(|record| record.serving.is_some());
+        if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, "its version policy wants none of its versions")) }
+    }
+
+    /// Why the newest thing in the repository does not serve, if it is known not to.
+    fn newest_fault(&self) -> Option<LoadError> {
+        if let Some(Some(reason)) = &self.elsewhere {
+            return Some(LoadError::new(Stage::Read, reason.clone()));
+        }
+        let (_, newest) = self.versions.iter().rev().find(|(_, record)| !record.is_absent())?;
+        newest.fault()
+    }
+
+    /// What the registry should hold of it; `None` if it should not be known at all.
+    pub(super) fn entry(&self) -> Option<Entry> {
+        if self.elsewhere.is_none() && self.versions.is_empty() {
+            return None;
+        }
+        let serving = self.versions.values().rev().filter_map(|record| record.serving.as_ref());
+        Some(Entry { serving: serving.map(|serving| serving.handle.clone()).collect(), note: self.note() })
+    }
+
+    fn note(&self) -> String {
+        if self.demand == Demand::Unwanted {
+            return "it was unloaded on request".into();
+        }
+        if self.is_loading() {
+            return "it is loading".into();
+        }
+        self.newest_fault()
+            .map_or_else(|| "it is waiting to be loaded".into(), |error| format!("it failed to load: {error}"))
+    }
+
+    /// What the repository index tells of the model's versions, newest first.
+    pub(super) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
+        let entry = |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
+        let whole = self.elsewhere.as_ref().map(|fault| {
+            let reason = fault.clone().unwrap_or_else(|| "its file is still changing".into());
+            entry(None, (IndexState::Unavailable, reason))
+        });
+        let versions = self.versions.iter().rev();
+        whole.into_iter().chain(versions.map(|(version, record)| entry(Some(*version), self.state(record)))).collect()
+    }
+
+    fn state(&self, record: &VersionRecord) -> (IndexState, String) {
+        let fault = record.fault().map(|error| error.to_string());
+        if record.serving.is_some() {
+            let reason = fault.map(|fault| format!("serves its last good content; the present one failed: {fault}"));
+            return (IndexState::Ready, reason.unwrap_or_default());
+        }
+        if record.loading.is_some() {
+            return (IndexState::Loading, String::new());
+        }
+        if record.draining > 0 {
+            return (IndexState::Unloading, String::new());
+        }
+        let reason = match (&record.present, self.demand) {
+            (_, Demand::Unwanted) => "unloaded on request".into(),
+            (Held::Unsettled, _) => "its files are still changing".into(),
+            _ => fault.unwrap_or_else(|| "not wanted by the version policy".into()),
+        };
+        (IndexState::Unavailable, reason)
+    }
+}
+
+impl VersionRecord {
+    fn known(&self, version: Version) -> Known {
+        let present = match &self.present {
+            Held::Whole(candidate) => Present::Whole(candidate.digest),
+            Held::Unsettled | Held::Faulty(_) => Present::Unusable,
+            Held::Nothing => Present::Absent,
+        };
+        Known {
+            version,
+            present,
+            serving: self.serving.as_ref().map(|serving| serving.digest),
+            loading: self.loading,
+            failed: self.failed.as_ref().map(|(digest, _)| *digest),
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        matches!(self.present, Held::Nothing)
+    }
+
+    fn is_active(&self) -> bool {
+        self.serving.is_some() || self.loading.is_some() || self.draining > 0
+    }
+
+    /// What is wrong with what the repository holds now.
+    fn fault(&self) -> Option<LoadError> {
+        match (&self.present, &self.failed) {
+            (Held::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),
+            (Held::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => Some(error.clone()),
+            _ => None,
+        }
+    }
+}
+
+fn fault(seen: &Seen) -> Option<String> {
+    match seen {
+        Seen::Faulty { reason, .. } => Some(reason.clone()),
+        Seen::Whole(_) | Seen::Unsettled { .. } => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! What a source announces: everything it sees, each time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Digest;
+use crate::model::{ModelName, ModelSettings, TenantName, Version};
+
+/// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a model or
+/// version that is not in it is not wanted any more.
+#[derive(Clone, Debug)]
+pub struct Aspired {
+    /// Whose repository it is.
+    pub tenant: TenantName,
+    /// Models and versions, sorted by name, then version; what concerns a model as a whole comes first. While
+    /// degraded, this is what was seen last.
+    pub seen: Vec<Seen>,
+    /// Why the repository itself cannot be read now, if so. Keep everything that serves, and report it.
+    pub degraded: Option<String>,
+    /// Whether everything there at the start has been seen settled, at least once. Stays true.
+    pub first_settled: bool,
+    /// How many rescans had been asked for before this look began.
+    pub asked: u64,
+}
+
+impl Aspired {
+    /// What is announced before the first look.
+    pub fn nothing_yet(tenant: TenantName) -> Self {
+        Aspired { tenant, seen: Vec::new(), degraded: None, first_settled: false, asked: 0 }
+    }
+
+    /// Everything seen under that name.
+    pub fn of<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Seen> {
+        self.seen.iter().filter(move |seen| seen.name() == name)
+    }
+
+    /// Whether anything is still changing.
+    pub fn is_settled(&self) -> bool {
+        !self.seen.iter().any(|seen| matches!(seen, Seen::Unsettled { .. }))
+    }
+}
+
+/// One thing in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// A version that can be tried.
+    Whole(Candidate),
+    /// It is there, or was a moment ago, and is still changing. Keep what serves.
+    Unsettled {
+        /// Which model.
+        name: ModelName,
+        /// Which version; `None` when it concerns all of them.
+        version: Option<Version>,
+    },
+    /// It is there and wrong. Keep what serves, and report it.
+    Faulty {
+        /// Which model.
+        name: ModelName,
+        /// Which version; `None` when it concerns all of them.
+        version: Option<Version>,
+        /// What is wrong and what would mend it. Names files relative to the repository only.
+        reason: String,
+    },
+}
+
+impl Seen {
+    /// Which model it is or belongs to.
+    pub fn name(&self) -> &ModelName {
+        match self {
+            Seen::Whole(candidate) => &candidate.name,
+            Seen::Unsettled { name, .. } | Seen::Faulty { name, .. } => name,
+        }
+    }
+
+    /// Which version it is; `None` when it concerns the model as a whole.
+    pub fn version(&self) -> Option<Version> {
+        match self {
+            Seen::Whole(candidate) => Some(candidate.version),
+            Seen::Unsettled { version, .. } | Seen::Faulty { version, .. } => *version,
+        }
+    }
+}
+
+/// A version that can be tried: its files have settled and its component is structurally whole.
+///
+/// Its digests say what its files held when they were read, and nothing keeps them from changing since. Who
+/// opens a path must compare what it reads with the digest beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which model.
+    pub name: ModelName,
+    /// Which version of it.
+    pub version: Version,
+    /// The file of the component, free of symbolic links.
+    pub component: PathBuf,
+    /// What it held.
+    pub component_digest: Digest,
+    /// Its size in bytes.
+    pub component_size: u64,
+    /// The other files of the version, sorted by name.
+    pub sidecars: Vec<Sidecar>,
+    /// The requests it must answer as written before it goes live.
+    pub golden: Option<Sidecar>,
+    /// What is in force for the model.
+    pub settings: Arc<ModelSettings>,
+    /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever they lie.
+    /// Which versions are wanted is not part of it, since no version must load again for that.
+    pub digest: Digest,
+}
+
+/// A file beside a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sidecar {
+    /// By which the model asks for it.
+    pub name: String,
+    /// The file, free of symbolic links.
+    pub path: PathBuf,
+    /// What it held.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// The identity of a candidate made of these. Only ever compared within one run of the host.
+pub(super) fn identity(
+    component: &Digest,
+    sidecars: &[Sidecar],
+    golden: Option<&Sidecar>,
+    settings: &ModelSettings,
+) -> Digest {
+    // Taken apart so that a new setting cannot be forgotten here.
+    let ModelSettings { versions: _, isolation, instances, batching, limits, warmup, capabilities } = settings;
+    let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
+    let golden = golden.map(|sidecar| sidecar.digest);
+    let in_force = (isolation, instances, batching, limits, warmup, capabilities);
+    // `Debug` writes texts quoted and escaped, so that no two of these look alike.
+    Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
+}

@@ -1,0 +1,175 @@
+//! What files hold, read once for each time they change.
+//!
+//! A stamp tells only whether a file must be read again; what it holds is known by its digest. Since a file is
+//! read only after its stamp has stood for the settle time, a later change always shows in the stamp, provided
+//! that the settle time is longer than the step of the file system's clock (a few milliseconds on Linux's own
+//! file systems; one or two seconds on some network and FAT volumes).
+
+use std::collections::HashMap;
+use std::io::{self, Read, Seek};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::settle::Look;
+use super::tree::{Place, Tree, plain};
+use super::{Digest, parse_model_toml, whole};
+use crate::model::ModelSettings;
+
+/// What a file is read as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Role {
+    Component,
+    Sidecar,
+    Golden,
+    Settings,
+}
+
+/// What a file held.
+#[derive(Clone, Debug)]
+pub(super) struct Content {
+    pub(super) digest: Digest,
+    pub(super) size: u64,
+    /// Of a `model.toml` only.
+    pub(super) settings: Option<Arc<ModelSettings>>,
+}
+
+/// What one look at a file came to.
+pub(super) enum Reading {
+    /// It has settled and is right.
+    Settled(Content),
+    /// It may count from then on.
+    Unsettled(Instant),
+    /// It has settled and is wrong.
+    Faulty(String),
+}
+
+impl Role {
+    /// The most bytes such a file may have.
+    fn limit(self) -> u64 {
+        match self {
+            // Ten times the largest component seen; translating one takes tens of times its size in memory.
+            Role::Component => 1 << 30,
+            // More would not fit into a guest's memory.
+            Role::Sidecar => 4 << 30,
+            // Read into memory and parsed as a whole.
+            Role::Golden => 64 << 20,
+            // A thousand times what every key takes.
+            Role::Settings => 1 << 20,
+        }
+    }
+}
+
+/// The memory of what files held.
+pub(super) struct Contents {
+    settle: Duration,
+    /// By path and by what it is read as; folders are not read. Links may give one file several roles.
+    known: HashMap<(PathBuf, Option<Role>), Known>,
+    round: u64,
+}
+
+struct Known {
+    look: Look,
+    judged: Option<Judged>,
+    /// When it was last asked for; what no round asks for is forgotten.
+    round: u64,
+}
+
+impl Contents {
+    pub(super) fn new(settle: Duration) -> Self {
+        Contents { settle, known: HashMap::new(), round: 0 }
+    }
+
+    /// Forgets what the round that ends has not asked for.
+    pub(super) fn end_round(&mut self) {
+        let round = self.round;
+        self.known.retain(|_, known| known.round == round);
+        self.round += 1;
+    }
+
+    /// When a folder counts if nothing is put into it or taken out; `None` if it counts already.
+    pub(super) fn unsettled(&mut self, folder: &Place) -> Option<Instant> {
+        let settle = self.settle;
+        pending(self.look(folder, None).look.due(settle))
+    }
+
+    /// Looks at a file and, if it has settled and changed, reads it.
+    pub(super) fn read(&mut self, tree: &Tree, file: &Place, role: Role) -> Reading {
+        let settle = self.settle;
+        let known = self.look(file, Some(role));
+        if let Some(due) = pending(known.look.due(settle)) {
+            return Reading::Unsettled(due);
+        }
+        if known.judged.is_none() {
+            known.judged = match read_steady(tree, file, role) {
+                Ok(judged) => judged,
+                // Not remembered: what could not be read may be readable at the next look.
+                Err(error) => return Reading::Faulty(format!("cannot be read: {}", plain(&error))),
+            };
+        }
+        match known.judged.clone() {
+            Some(judged) => judged.map_or_else(Reading::Faulty, Reading::Settled),
+            None => Reading::Unsettled(Instant::now() + settle),
+        }
+    }
+
+    fn look(&mut self, place: &Place, role: Option<Role>) -> &mut Known {
+        let (now, round) = (Instant::now(), self.round);
+        let anew = || Known { look: Look::next(None, now, place.stamp), judged: None, round };
+        let known = self.known.entry((place.path.clone(), role)).or_insert_with(anew);
+        let look = Look::next(Some(known.look), now, place.stamp);
+        let judged = known.judged.take().filter(|_| look == known.look);
+        *known = Known { look, judged, round };
+        known
+    }
+}
+
+fn pending(due: Instant) -> Option<Instant> {
+    (due > Instant::now()).then_some(due)
+}
+
+/// What was found in a file, or what is wrong with it.
+type Judged = Result<Content, String>;
+
+/// Reads and judges a file; `None` if it changed before or meanwhile, or has just gone.
+fn read_steady(tree: &Tree, file: &Place, role: Role) -> io::Result<Option<Judged>> {
+    let size = file.stamp.size;
+    if size > role.limit() {
+        return Ok(Some(Err(format!("{size} bytes are more than the {} allowed", role.limit()))));
+    }
+    let (mut opened, before) = match tree.open_file(&file.path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let digest = Digest::of_reader((&mut opened).take(role.limit()))?;
+    let judged = judge(&mut opened, role, size)?;
+    let after = super::tree::stamp(&opened.metadata()?);
+    let steady = before == file.stamp && after == file.stamp;
+    Ok(steady.then(|| judged.map(|settings| Content { digest, size, settings })))
+}
+
+fn judge(
+    file: &mut (impl Read + Seek),
+    role: Role,
+    size: u64,
+) -> io::Result<Result<Option<Arc<ModelSettings>>, String>> {
+    match role {
+        Role::Sidecar | Role::Golden => Ok(Ok(None)),
+        Role::Component => match whole::check(file, size) {
+            Ok(()) => Ok(Ok(None)),
+            Err(whole::Unwhole::Unreadable(error)) => Err(error),
+            Err(why) => Ok(Err(why.to_string())),
+        },
+        Role::Settings => {
+            let mut bytes = Vec::new();
+            file.rewind()?;
+            file.take(role.limit()).read_to_end(&mut bytes)?;
+            let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_string());
+            Ok(text
+                .and_then(|text| parse_model_toml(&text).map_err(|faults| faults.to_string()))
+                .map(Arc::new)
+                .map(Some))
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! A directory as a source: one thread that sleeps, is woken, looks, and announces.
+//!
+//! This is the only code that names `notify`, and all it takes from it is that something happened.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode, ModifyKind, RemoveKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::watch;
+
+use super::aspired::Aspired;
+use super::numbers::Numbers;
+use super::scanner::{Look, Scanner};
+use super::tree::Place;
+use crate::model::TenantName;
+
+/// How changes are noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// By events where the file system has them, else by polling.
+    Auto,
+    /// By events; starting fails where there are none.
+    Events,
+    /// By looking every `poll_interval`.
+    Poll,
+}
+
+/// What a directory source needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// Whose repository it is.
+    pub tenant: TenantName,
+    /// The repository; it may be missing for now.
+    pub root: PathBuf,
+    /// A folder of this source's own, where version numbers are kept.
+    pub state: PathBuf,
+    /// How changes are noticed.
+    pub watch: Watch,
+    /// How often to look while polling, or while the root is missing.
+    pub poll_interval: Duration,
+    /// How often to look although no event came.
+    pub rescan_interval: Duration,
+    /// How long a file must be unchanged before it counts.
+    pub settle: Duration,
+}
+
+/// Why a directory source cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Version numbers cannot be read.
+    #[error("cannot read the version numbers in {folder}: {source}; mend the file, or remove it to count from 1")]
+    Numbers {
+        /// Where they are kept.
+        folder: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// Events were asked for and there are none.
+    #[error("cannot watch for file events: {0}; use `watch = \"poll\"`")]
+    Events(String),
+    /// The thread cannot be started.
+    #[error("cannot start the thread that watches the repository: {0}")]
+    Thread(std::io::Error),
+}
+
+/// The source has stopped and announces nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the repository is not being watched any more")]
+pub struct Stopped;
+
+/// A directory being watched. Dropping it stops the watching.
+#[derive(Debug)]
+pub struct Directory {
+    bell: Bell,
+    announced: watch::Receiver<Arc<Aspired>>,
+}
+
+/// A rescan that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rescan(u64);
+
+impl Directory {
+    /// Starts a thread that looks at once, and then whenever something may have changed.
+    pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
+        let state = config.state.clone();
+        let numbers =
+            Numbers::open(&state).map_err(|source| DirectoryError::Numbers { folder: state.clone(), source })?;
+        let (ring, rung) = sync_channel(1);
+        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let folders = Folders::new(config.watch, bell.clone())?;
+        let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, numbers);
+        let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
+        let name = format!("repository {}", config.tenant);
+        let watching = Watching { config, bell: bell.clone(), rung, folders, scanner, announce };
+        thread::Builder::new().name(name).spawn(|| watching.run()).map_err(DirectoryError::Thread)?;
+        Ok(Directory { bell, announced })
+    }
+
+    /// What is announced, now and from now on. Only the newest announcement is kept, since it holds everything.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
+        self.announced.clone()
+    }
+
+    /// Asks for a look at once, without waiting for it.
+    pub fn poke(&self) -> Rescan {
+        let rescan = Rescan(self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1);
+        self.bell.ring();
+        rescan
+    }
+
+    /// Waits for the announcement of a look that began after this call.
+    pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
+        let rescan = self.poke();
+        let mut announced = self.subscribe();
+        let answer = announced.wait_for(|aspired| aspired.answers(rescan)).await;
+        answer.map(|aspired| aspired.clone()).map_err(|_| Stopped)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        self.bell.stopped.store(true, Ordering::SeqCst);
+        self.bell.ring();
+    }
+}
+
+impl Aspired {
+    /// Whether the look began after that rescan was asked for.
+    pub fn answers(&self, Rescan(number): Rescan) -> bool {
+        self.asked >= number
+    }
+}
+
+// === The thread ===
+
+/// However many events come, there are at most so many looks in a row: twenty a second.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Wakes the thread. It may ring any number of times; once is enough.
+#[derive(Clone, Debug)]
+struct Bell {
+    ring: SyncSender<()>,
+    asked: Arc<AtomicU64>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        // If it is full, the thread has yet to hear the last ring, and will look after this one too.
+        let _ = self.ring.try_send(());
+    }
+}
+
+struct Watching {
+    config: DirectoryConfig,
+    bell: Bell,
+    rung: Receiver<()>,
+    folders: Folders,
+    scanner: Scanner,
+    announce: watch::Sender<Arc<Aspired>>,
+}
+
+impl Watching {
+    fn run(mut self) {
+        loop {
+            let asked = self.bell.asked.load(Ordering::SeqCst);
+            let Look { aspired, folders, due } = self.scanner.look();
+            let degraded = aspired.degraded.is_some();
+            // Something may have happened in a folder between the look at it and the first watch on it.
+            let unwatched = self.folders.follow(&folders);
+            self.announce.send_replace(Arc::new(Aspired { asked, ..aspired }));
+            let ended = Instant::now();
+            let next = if unwatched { ended + PAUSE } else { ended + self.interval(degraded) };
+            let next = due.map_or(next, |due| next.min(due));
+            if !self.sleep(ended, next, asked) {
+                return;
+            }
+        }
+    }
+
+    fn interval(&self, degraded: bool) -> Duration {
+        let DirectoryConfig { poll_interval, rescan_interval, .. } = self.config;
+        if degraded || !self.folders.working() { poll_interval.min(rescan_interval) } else { rescan_interval }
+    }
+
+    /// Sleeps until the next look is due, or sooner if the bell rings. Tells whether to go on.
+    fn sleep(&self, ended: Instant, mut next: Instant, answered: u64) -> bool {
+        loop {
+            let left = next.saturating_duration_since(Instant::now());
+            match self.rung.recv_timeout(left) {
+                Ok(()) => next = next.min(ended + PAUSE),
+                Err(RecvTimeoutError::Timeout) => return !self.bell.stopped.load(Ordering::SeqCst),
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+            if self.bell.stopped.load(Ordering::SeqCst) {
+                return false;
+            }
+            if self.bell.asked.load(Ordering::SeqCst) > answered {
+                return true;
+            }
+        }
+    }
+}
+
+// === Events ===
+
+/// The folders whose events ring the bell.
+struct Folders {
+    watcher: Option<RecommendedWatcher>,
+    auto: bool,
+    /// Each folder's device and inode: another folder under the same path must be watched anew.
+    watched: BTreeMap<PathBuf, (u64, u64)>,
+    /// Set when a folder went or moved: the system has then dropped watches, and a new folder may have been
+    /// given the old one's inode.
+    stale: Arc<AtomicBool>,
+    /// Why events cannot be relied on, if so.
+    trouble: Option<String>,
+}
+
+impl Folders {
+    fn new(mode: Watch, bell: Bell) -> Result<Self, DirectoryError> {
+        let stale = Arc::new(AtomicBool::new(false));
+        let auto = mode == Watch::Auto;
+        let nothing = Folders { watcher: None, auto, watched: BTreeMap::new(), stale: stale.clone(), trouble: None };
+        if mode == Watch::Poll {
+            return Ok(nothing);
+        }
+        match notify::recommended_watcher(move |event| hear(event, &stale, &bell)) {
+            Ok(watcher) => Ok(Folders { watcher: Some(watcher), ..nothing }),
+            Err(error) if auto => {
+                tracing::warn!(%error, "cannot watch for file events; polling instead");
+                Ok(nothing)
+            }
+            Err(error) => Err(DirectoryError::Events(error.to_string())),
+        }
+    }
+
+    /// Whether every change rings the bell.
+    fn working(&self) -> bool {
+        self.watcher.is_some() && self.trouble.is_none()
+    }
+
+    /// Watches these folders, the root first, and no others. Tells whether any was not watched before.
+    fn follow(&mut self, folders: &[Place]) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
+        let all = self.stale.swap(false, Ordering::SeqCst);
+        let remote = folders.first().filter(|_| self.auto).and_then(remote_kind);
+        let wanted: BTreeMap<_, _> = match remote {
+            Some(_) => BTreeMap::new(),
+            None => folders.iter().map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode))).collect(),
+        };
+        let mut trouble = remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
+        // Before the new: a folder that was renamed has one watch under both names.
+        for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
+            // The system has often dropped it already.
+            let _ = watcher.unwatch(path);
+        }
+        let mut new = Vec::new();
+        for (path, id) in wanted.iter().filter(|(path, id)| all || self.watched.get(*path) != Some(id)) {
+            match watcher.watch(path, RecursiveMode::NonRecursive) {
+                Ok(()) => new.push((path.clone(), *id)),
+                // It has gone meanwhile; the next look will tell.
+                Err(error) if is_absent(&error) => {}
+                Err(error) => trouble = Some(error.to_string()),
+            }
+        }
+        self.watched.retain(|path, id| !all && wanted.get(path) == Some(id));
+        let any = !new.is_empty();
+        self.watched.extend(new);
+        self.report(trouble);
+        any
+    }
+
+    fn report(&mut self, trouble: Option<String>) {
+        if let (Some(reason), true) = (&trouble, self.trouble != trouble) {
+            tracing::warn!(reason, "file events cannot be relied on; polling as well");
+        }
+        self.trouble = trouble;
+    }
+}
+
+fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
+    let kind = event.map_or(EventKind::Any, |event| event.kind);
+    match kind {
+        // Looking raises these itself.
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
+        EventKind::Access(_) => return,
+        EventKind::Remove(RemoveKind::File) => {}
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => stale.store(true, Ordering::SeqCst),
+        _ => {}
+    }
+    bell.ring();
+}
+
+fn is_absent(error: &notify::Error) -> bool {
+    match &error.kind {
+        notify::ErrorKind::PathNotFound => true,
+        notify::ErrorKind::Io(error) => error.kind() == std::io::ErrorKind::NotFound,
+        _ => false,
+    }
+}
+
+/// What kind of network file system a folder is on, if it is on one: other machines can change it, and the
+/// kernel here does not hear of it.
+#[cfg(target_os = "linux")]
+fn remote_kind(place: &Place) -> Option<&'static str> {
+    // From linux/magic.h and the file systems' own sources.
+    let kind = match rustix::fs::statfs(&place.path).ok()?.f_type as u32 {
+        0x6969 => "NFS",
+        0x517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
+        0x0102_1997 => "9P",
+        0x6573_5546 => "FUSE",
+        0x00c3_6400 => "Ceph",
+        0x5346_414f => "AFS",
+        0x0bd0_0bd0 => "Lustre",
+        _ => return None,
+    };
+    Some(kind)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn remote_kind(_: &Place) -> Option<&'static str> {
+    None
+}

@@ -1,0 +1,135 @@
+//! A look at one model's folder: its settings, its versions, and the files of each.
+
+use std::sync::Arc;
+
+use super::aspired::Sidecar;
+use super::contents::{Content, Role};
+use super::layout::{COMPONENT, GOLDEN, SETTINGS, is_plain, shown};
+use super::scan::{Parts, Scan, Trouble, wrong_kind};
+use super::tree::{Entry, Kind, Place};
+use crate::model::{ModelName, ModelSettings, Version};
+
+/// Each sidecar costs a look at every rescan and a line in the identity; real models have one to ten.
+const MAX_SIDECARS: usize = 64;
+
+impl Scan<'_> {
+    /// Looks at everything in a model's folder.
+    pub(super) fn folder(&mut self, name: &ModelName, place: Place) {
+        let Some(entries) = self.list(name, None, &place) else { return };
+        let mut trouble = Trouble::default();
+        self.settled(&place, &mut trouble);
+        let mut settings = Arc::new(ModelSettings::default());
+        let mut versions = Vec::new();
+        for Entry { name: entry, kind } in entries {
+            match (Version::parse(&entry), kind) {
+                (Some(version), kind) => versions.push((version, kind)),
+                (None, kind) if entry == SETTINGS => self.settings(kind, &mut settings, &mut trouble),
+                (None, kind) => self.odd_in_model(name, &entry, &kind),
+            }
+        }
+        if versions.is_empty() {
+            self.sight.notes.insert(format!("{name}/ has no versions; put a component at {name}/1/{COMPONENT}"));
+        }
+        let before = self.sight.seen.len();
+        versions.sort_by_key(|(version, _)| *version);
+        for (version, kind) in versions {
+            self.version(name, version, kind, &settings);
+        }
+        if !trouble.is_none() {
+            self.sight.seen.truncate(before);
+            self.report(name, None, trouble);
+        }
+    }
+
+    fn settings(&mut self, kind: Kind, settings: &mut Arc<ModelSettings>, trouble: &mut Trouble) {
+        match kind {
+            Kind::File(place) => {
+                let content = self.read(&place, SETTINGS, Role::Settings, trouble);
+                if let Some(read) = content.and_then(|content| content.settings) {
+                    *settings = read;
+                }
+            }
+            kind => trouble.faults.push(wrong_kind(SETTINGS, kind)),
+        }
+    }
+
+    fn odd_in_model(&mut self, name: &ModelName, entry: &str, kind: &Kind) {
+        let entry = shown(entry);
+        let note = match kind {
+            Kind::Folder(_) => format!("{name}/{entry}/ is ignored: version folders are named 1, 2, 3 and so on"),
+            _ if entry.ends_with("wasm") => {
+                format!("{name}/{entry} is ignored: components lie in {name}/1/{COMPONENT}")
+            }
+            _ => return,
+        };
+        self.sight.notes.insert(note);
+    }
+
+    // === A version's folder ===
+
+    fn version(&mut self, name: &ModelName, version: Version, kind: Kind, settings: &Arc<ModelSettings>) {
+        let Kind::Folder(place) = kind else {
+            return self.faulty(name, Some(version), wrong_kind(&version.to_string(), kind));
+        };
+        let Some(entries) = self.list(name, Some(version), &place) else { return };
+        let mut trouble = Trouble::default();
+        self.settled(&place, &mut trouble);
+        let mut parts = Parts { settings: settings.clone(), ..Parts::default() };
+        let mut component = None;
+        for entry in entries {
+            self.part(name, version, entry, &mut component, &mut parts, &mut trouble);
+        }
+        if parts.sidecars.len() > MAX_SIDECARS {
+            trouble
+                .faults
+                .push(format!("{} sidecar files are more than the {MAX_SIDECARS} allowed", parts.sidecars.len()));
+        }
+        match component.filter(|_| trouble.is_none()) {
+            Some((place, content)) => self.whole(name, version, (&place, content), parts),
+            None => self.report(name, Some(version), trouble.or_fault(&format!("no {COMPONENT} in it yet"))),
+        }
+    }
+
+    fn part(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        Entry { name: entry, kind }: Entry,
+        component: &mut Option<(Place, Content)>,
+        parts: &mut Parts,
+        trouble: &mut Trouble,
+    ) {
+        let role = match entry.as_str() {
+            COMPONENT => Role::Component,
+            GOLDEN => Role::Golden,
+            _ => Role::Sidecar,
+        };
+        let place = match kind {
+            Kind::File(place) if role != Role::Sidecar || is_plain(&entry) => place,
+            // Whoever put it there counts on its being read.
+            Kind::Broken(_) => return trouble.faults.push(wrong_kind(&shown(&entry), kind)),
+            kind if role != Role::Sidecar => return trouble.faults.push(wrong_kind(&entry, kind)),
+            _ => {
+                let entry = shown(&entry);
+                self.sight.notes.insert(format!(
+                    "{name}/{version}/{entry} is ignored: sidecars are regular files with plain names"
+                ));
+                return;
+            }
+        };
+        // One more than allowed is enough to refuse them all.
+        if role == Role::Sidecar && parts.sidecars.len() > MAX_SIDECARS {
+            return;
+        }
+        let Some(content) = self.read(&place, &entry, role, trouble) else { return };
+        match role {
+            Role::Component => *component = Some((place, content)),
+            Role::Golden => parts.golden = Some(sidecar(entry, place, &content)),
+            _ => parts.sidecars.push(sidecar(entry, place, &content)),
+        }
+    }
+}
+
+fn sidecar(name: String, place: Place, content: &Content) -> Sidecar {
+    Sidecar { name, path: place.path, digest: content.digest, size: content.size }
+}

@@ -1,0 +1,101 @@
+//! What a name in a repository stands for, told from the name alone.
+
+use crate::model::ModelName;
+
+/// What an entry of the root is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum InRoot {
+    /// `iris.wasm`: the only version of model `iris`.
+    Bare(ModelName),
+    /// `iris.cwasm`: native code that wants to be model `iris`.
+    Precompiled(ModelName),
+    /// `iris/`: a model with numbered versions.
+    Model(ModelName),
+    /// Nothing to us.
+    Ignored,
+    /// Someone may have meant it as a model; tell the operator why it is none.
+    Odd(String),
+}
+
+/// What is in a model's or a version's folder under these names is the host's; all else is a sidecar.
+pub(super) const COMPONENT: &str = "model.wasm";
+pub(super) const GOLDEN: &str = "golden.json";
+pub(super) const SETTINGS: &str = "model.toml";
+
+/// Components that wrap calls to the tenant's models; and what every ext4 volume has at its root.
+const RESERVED: [&str; 2] = ["interceptors", "lost+found"];
+
+/// Whether programs use such names for files they have not finished, or that are none of ours: `.x`, `x~`,
+/// `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
+pub(super) fn is_temporary(name: &str) -> bool {
+    let unfinished = ["~", "#", ".tmp", ".part", ".partial", ".swp", ".crdownload"];
+    name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
+}
+
+/// What a file or link of that name in the root is.
+pub(super) fn file_in_root(name: &str) -> InRoot {
+    if let Some(stem) = name.strip_suffix(".wasm") {
+        return named(name, stem, InRoot::Bare);
+    }
+    if let Some(stem) = name.strip_suffix(".cwasm") {
+        return named(name, stem, InRoot::Precompiled);
+    }
+    if let Some(stem) = name.strip_suffix(".toml") {
+        return InRoot::Odd(format!("'{}' is not read; settings go into {stem}/{SETTINGS}", shown(name)));
+    }
+    InRoot::Ignored
+}
+
+/// What a folder of that name in the root is.
+pub(super) fn folder_in_root(name: &str) -> InRoot {
+    if RESERVED.contains(&name) { InRoot::Ignored } else { named(name, name, InRoot::Model) }
+}
+
+/// Whether a sidecar may have that name: short, and safe to print.
+pub(super) fn is_plain(name: &str) -> bool {
+    name.len() <= 128 && !name.chars().any(char::is_control)
+}
+
+/// A name that someone else chose, fit for a log line.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().filter(|char| !char.is_control()).take(128).collect()
+}
+
+fn named(name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {
+    match ModelName::new(model) {
+        Ok(model) => kind(model),
+        Err(error) => InRoot::Odd(format!("'{}' is ignored: {error}", shown(name))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str) -> ModelName {
+        ModelName::new(name).unwrap()
+    }
+
+    #[test]
+    fn unfinished_and_hidden_names_are_ignored() {
+        for name in [".iris.wasm", "..data", "iris.wasm.tmp", "iris.wasm.part", "iris.wasm~", "x.swp", "#iris.wasm#"] {
+            assert!(is_temporary(name), "{name}");
+        }
+        for name in ["iris.wasm", "tmp", "1", "a.temporary", "part.json"] {
+            assert!(!is_temporary(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_tell_what_an_entry_of_the_root_is() {
+        assert_eq!(file_in_root("iris.wasm"), InRoot::Bare(model("iris")));
+        assert_eq!(file_in_root("iris.v2.wasm"), InRoot::Bare(model("iris.v2")));
+        assert_eq!(file_in_root("iris.cwasm"), InRoot::Precompiled(model("iris")));
+        assert_eq!(file_in_root("README.md"), InRoot::Ignored);
+        assert_eq!(folder_in_root("house-price"), InRoot::Model(model("house-price")));
+        assert_eq!(folder_in_root("interceptors"), InRoot::Ignored);
+        assert!(matches!(file_in_root("my model.wasm"), InRoot::Odd(_)));
+        assert!(matches!(file_in_root("iris.toml"), InRoot::Odd(_)));
+        assert!(matches!(folder_in_root("my models"), InRoot::Odd(_)));
+    }
+}

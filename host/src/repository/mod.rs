@@ -1,0 +1,51 @@
+//! Where models come from: a source looks at a place and announces everything it sees there.
+//!
+//! The only source so far is a tenant's directory ([`Directory`]). Its thread wakes when the file system says
+//! that something changed, when a file may have settled, when somebody asks, and every few seconds in any case.
+//! Whatever woke it, it looks at the whole root and announces the whole of it as one [`Aspired`]. So an event
+//! that was lost, doubled or late costs nothing, and there is one path through the code instead of one per kind
+//! of change. Nothing here knows what serves: comparing wanted with actual is `lifecycle`'s task.
+//!
+//! Each thing seen is one of three. *Whole*: the files have settled, the component is structurally complete,
+//! the settings are sound, so it can be tried. *Unsettled*: still changing, or gone for less than the settle
+//! time. *Faulty*: settled and wrong. Only what is not seen at all is unwanted; unsettled and faulty both mean
+//! that what serves keeps serving. If the root itself is gone or unreadable the announcement says *degraded*,
+//! repeats what was seen last, and nothing is unloaded. A root that was deleted and made anew is believed, even
+//! when it is empty; one that is empty and on another device than before is taken for an unmounted volume. So
+//! whoever mounts a new, empty volume must put something into it before the old models go.
+//!
+//! A bare `iris.wasm` has no settings of its own: what needs settings gets a folder, which has room for them.
+//!
+//! A second source (an object store, an upload) would send the same [`Aspired`], and would have to keep the same
+//! promises: always everything it sees; digests of what it has read whole; files that stay readable under their
+//! paths while their candidate is announced; degraded instead of empty when its origin cannot be reached. It
+//! would add a sender, not a trait.
+
+mod aspired;
+mod digest;
+mod directory;
+mod folder;
+mod layout;
+mod model_toml;
+mod scan;
+mod scanner;
+
+mod contents;
+mod settle;
+mod tree;
+mod whole;
+
+pub(crate) mod keys;
+mod numbers;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+pub use aspired::{Aspired, Candidate, Seen, Sidecar};
+pub use digest::Digest;
+pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
+pub use keys::Faults;
+pub use model_toml::parse_model_toml;
+pub(crate) use units::parse_duration;
+pub use whole::{Unwhole, check as check_whole};

@@ -1,0 +1,227 @@
+//! Reads a `model.toml` into [`ModelSettings`]: every key optional, every fault named.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::keys::{self, Faults, Keys, duration, expected, number, one_of, size, texts, whole_number};
+use crate::model::{
+    Batching, Capabilities, Instances, Isolation, Limits, ModelSettings, Version, VersionPolicy, Warmup,
+};
+
+/// Reads the settings of a model. Fails with everything that is wrong in the file.
+pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
+    let mut settings = ModelSettings::default();
+    keys::read("model.toml", text, |keys| {
+        keys.read("versions", &mut settings.versions, versions);
+        let isolations = [("request", Isolation::Request), ("pooled", Isolation::Pooled)];
+        keys.read("isolation", &mut settings.isolation, one_of(isolations));
+        keys.table("instances", |keys| instances(keys, &mut settings.instances));
+        keys.table("batching", |keys| batching(keys, &mut settings.batching));
+        keys.table("limits", |keys| limits(keys, &mut settings.limits));
+        keys.table("warmup", |keys| warmup(keys, &mut settings.warmup));
+        keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
+    })?;
+    Ok(settings)
+}
+
+const NOT_YET: &str = "not supported by this version of Wardian yet";
+
+/// An instance is a thread's worth of work; more than this many of one model on one host is a typing error.
+const MAX_INSTANCES: u32 = 10_000;
+/// A queued request holds its body in memory; a million of the smallest already take gigabytes.
+const MAX_QUEUE: u32 = 1_000_000;
+/// Each warm-up request delays going live by the model's own latency.
+const MAX_WARMUP: u32 = 1_000;
+/// From one page of linear memory to all that 32 bits can address.
+const MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
+/// A body is held in memory twice, once outside the guest and once inside, where at most 4 GiB fit.
+const BODY: RangeInclusive<u64> = 1..=(2 << 30);
+/// No client waits longer than an hour; less than a millisecond is below the tick that enforces it.
+const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// Any pause, up to one after which an instance might as well stay.
+const IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
+/// What a guest is told is read at each start; larger things belong in a sidecar file.
+const MAX_CONFIG_BYTES: usize = 64 << 10;
+
+fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
+    keys.read("min", &mut settings.min, number(0..=MAX_INSTANCES));
+    keys.read("max", &mut settings.max, number(1..=MAX_INSTANCES));
+    keys.read("idle_timeout", &mut settings.idle_timeout, duration(IDLE));
+    let Instances { min, max, .. } = *settings;
+    keys.require(min <= max, &format!("min: {min} is more than max, which is {max}"));
+}
+
+fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
+    keys.read("max_queue", &mut settings.max_queue, number(0..=MAX_QUEUE));
+    keys.refuse("max_batch_size", NOT_YET);
+    keys.refuse("max_queue_delay", NOT_YET);
+}
+
+fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
+    keys.read("memory", &mut settings.memory, size(MEMORY));
+    keys.read("deadline", &mut settings.deadline, duration(TIME));
+    keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
+    keys.read("request", &mut settings.request, size(BODY));
+    keys.read("response", &mut settings.response, size(BODY));
+}
+
+fn warmup(keys: &mut Keys<'_>, settings: &mut Warmup) {
+    keys.read("requests", &mut settings.requests, number(0..=MAX_WARMUP));
+}
+
+fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
+    keys.read("config", &mut settings.config, |value| {
+        let config = texts(value)?;
+        let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let fits = bytes <= MAX_CONFIG_BYTES;
+        fits.then_some(config).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
+    });
+    for key in ["key_value", "sql", "http"] {
+        keys.refuse(key, NOT_YET);
+    }
+}
+
+fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
+    let what = "\"latest\", { latest = 2 }, \"all\" or a list like [1, 3]";
+    match value {
+        DeValue::String(word) if word == "latest" => Ok(VersionPolicy::Latest(1)),
+        DeValue::String(word) if word == "all" => Ok(VersionPolicy::All),
+        DeValue::Table(table) if table.len() == 1 => match table.iter().next() {
+            Some((key, count)) if key.get_ref() == "latest" => {
+                number(1..=1000)(count.get_ref()).map(VersionPolicy::Latest)
+            }
+            _ => Err(expected(what, value)),
+        },
+        DeValue::Array(list) if !list.is_empty() => {
+            let mut versions = list.iter().map(|item| version(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
+            versions.sort_unstable();
+            versions.dedup();
+            Ok(VersionPolicy::Only(versions))
+        }
+        _ => Err(expected(what, value)),
+    }
+}
+
+fn version(value: &DeValue<'_>) -> Result<Version, String> {
+    Version::new(whole_number(value)?).ok_or_else(|| "0 is not a version; they begin at 1".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        parse_model_toml(text).unwrap_err().to_string()
+    }
+
+    fn settings(text: &str) -> ModelSettings {
+        parse_model_toml(text).unwrap()
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(settings(""), ModelSettings::default());
+        assert_eq!(settings("[limits]\n[instances]\n"), ModelSettings::default());
+    }
+
+    #[test]
+    fn every_key_lands_in_its_setting() {
+        let read = settings(
+            "versions = \"all\"\nisolation = \"pooled\"\n\
+             [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\n\
+             [batching]\nmax_queue = 7\n\
+             [limits]\nmemory = \"1GiB\"\ndeadline = \"9s\"\ncpu_time = \"500ms\"\nrequest = \"64kB\"\nresponse = \"1MiB\"\n\
+             [warmup]\nrequests = 3\n\
+             [capabilities]\nconfig = { threshold = \"0.5\" }\n",
+        );
+        let expected = ModelSettings {
+            versions: VersionPolicy::All,
+            isolation: Isolation::Pooled,
+            instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
+            batching: Batching { max_queue: 7 },
+            limits: Limits {
+                memory: 1 << 30,
+                deadline: Duration::from_secs(9),
+                cpu_time: Duration::from_millis(500),
+                request: 64_000,
+                response: 1 << 20,
+            },
+            warmup: Warmup { requests: 3 },
+            capabilities: Capabilities { config: [("threshold".into(), "0.5".into())].into() },
+        };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn versions_can_be_said_in_four_ways() {
+        let policy = |text: &str| settings(&format!("versions = {text}")).versions;
+        assert_eq!(policy("'latest'"), VersionPolicy::Latest(1));
+        assert_eq!(policy("{ latest = 2 }"), VersionPolicy::Latest(2));
+        assert_eq!(policy("'all'"), VersionPolicy::All);
+        let versions = [1, 3].map(|number| Version::new(number).unwrap()).to_vec();
+        assert_eq!(policy("[3, 1, 3]"), VersionPolicy::Only(versions));
+        for text in ["'newest'", "2", "[]", "[0]", "[-1]", "['1']", "{ latest = 0 }", "{ newest = 1 }", "{}"] {
+            assert!(fault(&format!("versions = {text}")).starts_with("model.toml line 1: versions: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_together_with_their_keys_and_lines() {
+        let told = fault(
+            "versoins = 'all'\n[instances]\nmax = 0\n\n[limits]\nmemory = \"8GiB\"\ndeadline = 5\ncpu = '1s'\n\
+             [batching]\nmax_batch_size = 32\n[warmup]\nrequests = -1\n",
+        );
+        for says in [
+            "line 1: versoins: unknown key; the keys here are versions, isolation",
+            "line 3: instances.max: 0 is not between 1 and 10000",
+            "line 6: limits.memory: 8GiB is not between 64KiB and 4GiB",
+            "line 7: limits.deadline: expected a duration like \"60s\", found an integer",
+            "line 8: limits.cpu: unknown key",
+            "line 10: batching.max_batch_size: not supported by this version of Wardian yet",
+            "line 12: warmup.requests: -1 is not",
+        ] {
+            assert!(told.contains(says), "'{says}' is missing in {told}");
+        }
+    }
+
+    #[test]
+    fn what_this_release_does_not_have_is_refused() {
+        for text in [
+            "[batching]\nmax_queue_delay = '0ms'",
+            "[capabilities]\nkey_value = false",
+            "[capabilities]\nsql = true",
+            "[capabilities]\nhttp = []",
+        ] {
+            assert!(fault(text).contains(NOT_YET), "{text}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for (text, says) in [
+            ("isolation = 'none'", "expected \"request\" or \"pooled\", found \"none\""),
+            ("[instances]\nmin = 9", "instances.min: 9 is more than max, which is 8"),
+            ("[limits]\ndeadline = '0s'", "is not between 1ms and 1h"),
+            ("limits = 1", "expected a table"),
+            ("[capabilities]\nconfig = { a = 1 }", "'a': expected a text"),
+            ("a = 1\na = 2", "duplicate"),
+            ("[limits", "line 1"),
+        ] {
+            assert!(fault(text).contains(says), "{}", fault(text));
+        }
+        assert_eq!(parse_model_toml("a = \nb = \n").unwrap_err().count(), 2);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {
+            let _ = parse_model_toml(&text);
+            let _ = parse_model_toml(&line);
+            let _ = parse_model_toml(&format!("versions = {line}"));
+        }
+    }
+}

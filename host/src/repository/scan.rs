@@ -1,0 +1,252 @@
+//! One look at a whole repository: from entries and names to everything that is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::aspired::{Candidate, Seen, Sidecar, identity};
+use super::contents::{Content, Contents, Reading, Role};
+use super::layout::{InRoot, SETTINGS, file_in_root, folder_in_root};
+use super::numbers::Numbers;
+use super::tree::{Entry, Kind, Place, Tree, plain};
+use crate::model::{ModelName, ModelSettings, Version};
+
+/// What one look found.
+pub(super) struct Sight {
+    pub(super) seen: Vec<Seen>,
+    /// The folders whose entries made a difference, the root first.
+    pub(super) folders: Vec<Place>,
+    /// What an operator should know once.
+    pub(super) notes: BTreeSet<String>,
+    /// When the first of what is unsettled may have settled.
+    pub(super) due: Option<Instant>,
+    /// Whether the root had no entries.
+    pub(super) empty: bool,
+}
+
+/// Looks at everything in the tree. Fails if the root itself cannot be listed.
+pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers) -> io::Result<Sight> {
+    let entries = tree.list(&tree.root().path)?;
+    let (seen, folders, notes) = (Vec::new(), vec![tree.root()], BTreeSet::new());
+    let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty() };
+    let mut scan = Scan { tree, contents, numbers, sight };
+    for (name, claims) in scan.claims(entries) {
+        scan.model(&name, claims);
+    }
+    scan.contents.end_round();
+    scan.keep_numbers();
+    Ok(scan.sight)
+}
+
+/// A look under way.
+pub(super) struct Scan<'a> {
+    tree: &'a Tree,
+    contents: &'a mut Contents,
+    numbers: &'a mut Numbers,
+    pub(super) sight: Sight,
+}
+
+/// What in the root claims a model's name.
+enum Claim {
+    Bare(Place),
+    Folder(Place),
+    Refused(String),
+}
+
+/// What is wrong, or not settled yet, with something made of several files.
+#[derive(Default)]
+pub(super) struct Trouble {
+    pub(super) faults: Vec<String>,
+    unsettled: bool,
+}
+
+impl Scan<'_> {
+    // === The root ===
+
+    fn claims(&mut self, entries: Vec<Entry>) -> BTreeMap<ModelName, Vec<Claim>> {
+        let mut claims: BTreeMap<ModelName, Vec<Claim>> = BTreeMap::new();
+        for entry in entries {
+            if let Some((name, claim)) = self.claim(entry) {
+                claims.entry(name).or_default().push(claim);
+            }
+        }
+        claims
+    }
+
+    fn claim(&mut self, Entry { name, kind }: Entry) -> Option<(ModelName, Claim)> {
+        let meaning = match &kind {
+            Kind::Folder(_) => folder_in_root(&name),
+            // A broken link without an ending may have been meant as a model's folder.
+            Kind::Broken(_) if !name.contains('.') => folder_in_root(&name),
+            _ => file_in_root(&name),
+        };
+        match (meaning, kind) {
+            (InRoot::Odd(note), _) => {
+                self.sight.notes.insert(note);
+                None
+            }
+            (InRoot::Ignored, _) => None,
+            (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(&name)))),
+            (InRoot::Bare(model), Kind::File(place)) => Some((model, Claim::Bare(place))),
+            (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),
+            (InRoot::Bare(model) | InRoot::Model(model), kind) => {
+                Some((model, Claim::Refused(wrong_kind(&name, kind))))
+            }
+        }
+    }
+
+    fn model(&mut self, name: &ModelName, claims: Vec<Claim>) {
+        let mut refused = Vec::new();
+        let mut others = Vec::new();
+        for claim in claims {
+            match claim {
+                Claim::Refused(reason) => refused.push(reason),
+                other => others.push(other),
+            }
+        }
+        match (others.pop(), others.is_empty()) {
+            (None, _) => self.faulty(name, None, refused.join("; ")),
+            (Some(Claim::Bare(place)), true) => self.bare(name, &place),
+            (Some(Claim::Folder(place)), true) => self.folder(name, place),
+            _ => self.faulty(name, None, format!("both {name}.wasm and {name}/ are there; remove one of them")),
+        }
+    }
+
+    fn bare(&mut self, name: &ModelName, place: &Place) {
+        let mut trouble = Trouble::default();
+        let component = self.read(place, &format!("{name}.wasm"), Role::Component, &mut trouble);
+        let Some(component) = component.filter(|_| trouble.is_none()) else {
+            return self.report(name, None, trouble);
+        };
+        match self.numbers.number(name, component.digest) {
+            Some(version) => self.whole(name, version, (place, component), Parts::default()),
+            None => self.faulty(name, None, "there are no version numbers left".into()),
+        }
+    }
+
+    // === What both kinds share ===
+
+    pub(super) fn list(&mut self, name: &ModelName, version: Option<Version>, folder: &Place) -> Option<Vec<Entry>> {
+        self.sight.folders.push(folder.clone());
+        match self.tree.list(&folder.path) {
+            Ok(entries) => Some(entries),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.soon(Instant::now());
+                self.sight.seen.push(Seen::Unsettled { name: name.clone(), version });
+                None
+            }
+            Err(error) => {
+                self.faulty(name, version, format!("its folder cannot be listed: {}", plain(&error)));
+                None
+            }
+        }
+    }
+
+    pub(super) fn settled(&mut self, folder: &Place, trouble: &mut Trouble) {
+        if let Some(due) = self.contents.unsettled(folder) {
+            self.soon(due);
+            trouble.unsettled = true;
+        }
+    }
+
+    pub(super) fn read(&mut self, place: &Place, called: &str, role: Role, trouble: &mut Trouble) -> Option<Content> {
+        match self.contents.read(self.tree, place, role) {
+            Reading::Settled(content) => return Some(content),
+            Reading::Faulty(reason) if role == Role::Settings && reason.starts_with(SETTINGS) => {
+                trouble.faults.push(reason);
+            }
+            Reading::Faulty(reason) => trouble.faults.push(format!("{called}: {reason}")),
+            Reading::Unsettled(due) => {
+                self.soon(due);
+                trouble.unsettled = true;
+            }
+        }
+        None
+    }
+
+    pub(super) fn whole(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        (place, component): (&Place, Content),
+        parts: Parts,
+    ) {
+        let Parts { settings, sidecars, golden } = parts;
+        let digest = identity(&component.digest, &sidecars, golden.as_ref(), &settings);
+        self.sight.seen.push(Seen::Whole(Candidate {
+            name: name.clone(),
+            version,
+            component: place.path.clone(),
+            component_digest: component.digest,
+            component_size: component.size,
+            sidecars,
+            golden,
+            settings,
+            digest,
+        }));
+    }
+
+    /// What is still changing may be wrong only for now, so unsettled goes before faulty.
+    pub(super) fn report(&mut self, name: &ModelName, version: Option<Version>, trouble: Trouble) {
+        if trouble.unsettled {
+            self.sight.seen.push(Seen::Unsettled { name: name.clone(), version });
+        } else {
+            self.faulty(name, version, trouble.faults.join("; "));
+        }
+    }
+
+    pub(super) fn faulty(&mut self, name: &ModelName, version: Option<Version>, reason: String) {
+        self.sight.seen.push(Seen::Faulty { name: name.clone(), version, reason });
+    }
+
+    fn soon(&mut self, due: Instant) {
+        self.sight.due = Some(self.sight.due.map_or(due, |other| other.min(due)));
+    }
+
+    /// A number counts only once it is on disk: else a crash could give it to another content.
+    fn keep_numbers(&mut self) {
+        let Err(error) = self.numbers.save() else { return };
+        for seen in &mut self.sight.seen {
+            if self.numbers.is_unsaved(seen.name()) {
+                let reason = format!("its version number cannot be saved in the state directory: {}", plain(&error));
+                *seen = Seen::Faulty { name: seen.name().clone(), version: None, reason };
+            }
+        }
+    }
+}
+
+/// What a candidate has beside its component.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) settings: Arc<ModelSettings>,
+    pub(super) sidecars: Vec<Sidecar>,
+    pub(super) golden: Option<Sidecar>,
+}
+
+impl Trouble {
+    pub(super) fn is_none(&self) -> bool {
+        self.faults.is_empty() && !self.unsettled
+    }
+
+    pub(super) fn or_fault(mut self, fault: &str) -> Self {
+        if self.is_none() {
+            self.faults.push(fault.into());
+        }
+        self
+    }
+}
+
+fn precompiled(name: &str) -> String {
+    format!("{name}: precompiled artifacts are never accepted; drop in the .wasm component itself")
+}
+
+/// What is wrong with an entry that is not what its name promises.
+pub(super) fn wrong_kind(name: &str, kind: Kind) -> String {
+    match kind {
+        Kind::Broken(why) => format!("{name}: {why}"),
+        Kind::Folder(_) => format!("{name}: a folder, where a file is expected"),
+        Kind::File(_) => format!("{name}: a file, where a folder is expected"),
+        Kind::Special => format!("{name}: not a regular file"),
+    }
+}

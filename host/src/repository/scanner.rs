@@ -1,0 +1,170 @@
+//! What carries over from one look to the next: what has settled, what has gone, what was said already.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::aspired::{Aspired, Seen};
+use super::contents::Contents;
+use super::numbers::Numbers;
+use super::scan::{Sight, scan};
+use super::tree::{Place, Tree, plain};
+use crate::model::{ModelName, TenantName, Version};
+
+/// At the start, how long one file that never stops changing may keep all others from counting as seen.
+const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at one repository again and again.
+pub(super) struct Scanner {
+    root: PathBuf,
+    settle: Duration,
+    contents: Contents,
+    numbers: Numbers,
+    began: Instant,
+    aspired: Aspired,
+    /// Each version that was there at the last look, and since when it has been missing, if it is.
+    present: BTreeMap<(ModelName, Version), Option<Instant>>,
+    /// The device of the last real root.
+    device: Option<u64>,
+    notes: BTreeSet<String>,
+}
+
+/// What one look came to.
+pub(super) struct Look {
+    pub(super) aspired: Aspired,
+    /// What to watch.
+    pub(super) folders: Vec<Place>,
+    /// When to look again at the latest, for something to have settled.
+    pub(super) due: Option<Instant>,
+}
+
+impl Scanner {
+    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, numbers: Numbers) -> Self {
+        Scanner {
+            root,
+            settle,
+            contents: Contents::new(settle),
+            numbers,
+            began: Instant::now(),
+            aspired: Aspired::nothing_yet(tenant),
+            present: BTreeMap::new(),
+            device: None,
+            notes: BTreeSet::new(),
+        }
+    }
+
+    /// Looks at everything once.
+    pub(super) fn look(&mut self) -> Look {
+        let tree = match Tree::open(&self.root) {
+            Ok(tree) => tree,
+            Err(error) => return self.degraded(&error, Vec::new()),
+        };
+        let sight = match scan(&tree, &mut self.contents, &mut self.numbers) {
+            Ok(sight) => sight,
+            Err(error) => return self.degraded(&error, vec![tree.root()]),
+        };
+        let device = tree.root().stamp.device;
+        if is_unmounted(self.device, device, sight.empty) {
+            let error = io::Error::other("it is empty and on another device than before, like an unmounted volume");
+            return self.degraded(&error, sight.folders);
+        }
+        self.device = Some(device);
+        let Sight { seen, folders, notes, due, .. } = sight;
+        self.say(notes);
+        self.real(seen, folders, due)
+    }
+
+    fn real(&mut self, mut seen: Vec<Seen>, folders: Vec<Place>, mut due: Option<Instant>) -> Look {
+        let gone = self.missing(&seen, Instant::now());
+        due = due.into_iter().chain(gone.values().copied()).min();
+        seen.extend(gone.into_keys().map(|(name, version)| Seen::Unsettled { name, version: Some(version) }));
+        seen.sort_by(|one, other| (one.name(), one.version()).cmp(&(other.name(), other.version())));
+        if self.aspired.degraded.take().is_some() {
+            tracing::info!(tenant = %self.aspired.tenant, root = %self.root.display(), "repository is readable again");
+        }
+        self.aspired.seen = seen;
+        let waited_enough = self.began.elapsed() >= FIRST_LOOK_PATIENCE;
+        self.aspired.first_settled |= waited_enough || self.aspired.is_settled();
+        Look { aspired: self.aspired.clone(), folders, due }
+    }
+
+    /// The versions that were there and have not been missing for the settle time yet, with the instant at which
+    /// they will have been. Many tools replace a file by deleting it first, and a folder is deleted file by file.
+    fn missing(&mut self, seen: &[Seen], now: Instant) -> BTreeMap<(ModelName, Version), Instant> {
+        let names: BTreeSet<_> = seen.iter().filter(|seen| seen.version().is_none()).map(Seen::name).collect();
+        let versions = seen.iter().filter_map(|seen| Some((seen.name().clone(), seen.version()?)));
+        let versions: BTreeSet<_> = versions.collect();
+        let mut missing = BTreeMap::new();
+        let settle = self.settle;
+        self.present.retain(|key, since| {
+            if versions.contains(key) || names.contains(&key.0) {
+                *since = None;
+                return true;
+            }
+            let due = *since.get_or_insert(now) + settle;
+            (due > now).then(|| missing.insert(key.clone(), due)).is_some()
+        });
+        self.present.extend(versions.into_iter().map(|key| (key, None)));
+        missing
+    }
+
+    fn degraded(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
+        let reason = format!("the repository {} cannot be read: {}", self.root.display(), plain(error));
+        if self.aspired.degraded.as_ref() != Some(&reason) {
+            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
+        }
+        self.aspired.degraded = Some(reason);
+        Look { aspired: self.aspired.clone(), folders, due: None }
+    }
+
+    fn say(&mut self, notes: BTreeSet<String>) {
+        for note in notes.difference(&self.notes) {
+            tracing::warn!(tenant = %self.aspired.tenant, root = %self.root.display(), "{note}");
+        }
+        self.notes = notes;
+    }
+}
+
+/// Whether an empty root is the bare mount point of a volume that has gone, rather than a repository whose
+/// models were all deleted.
+fn is_unmounted(before: Option<u64>, device: u64, empty: bool) -> bool {
+    empty && before.is_some_and(|before| before != device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_empty_root_on_another_device_is_unmounted() {
+        assert!(is_unmounted(Some(1), 2, true));
+        assert!(!is_unmounted(Some(1), 1, true), "all models were deleted");
+        assert!(!is_unmounted(Some(1), 2, false), "another volume was mounted");
+        assert!(!is_unmounted(None, 1, true), "the first look");
+    }
+
+    #[test]
+    fn what_goes_missing_is_unsettled_before_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let settle = Duration::from_millis(100);
+        let numbers = Numbers::open(folder.path()).unwrap();
+        let mut scanner = Scanner::new(TenantName::default_tenant(), folder.path().into(), settle, numbers);
+        let name = ModelName::new("iris").unwrap();
+        let key = (name.clone(), Version::new(1).unwrap());
+        let there = [Seen::Unsettled { name: name.clone(), version: Some(key.1) }];
+        let model_faulty = [Seen::Faulty { name, version: None, reason: String::new() }];
+        let start = Instant::now();
+        let mut missing = |seen: &[Seen], millis| {
+            let now = start + Duration::from_millis(millis);
+            scanner.missing(seen, now).into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(missing(&there, 0), []);
+        assert_eq!(missing(&[], 1000), [(key.clone(), start + Duration::from_millis(1100))]);
+        assert_eq!(missing(&there, 1050), []);
+        assert_eq!(missing(&[], 1090), [(key.clone(), start + Duration::from_millis(1190))]);
+        assert_eq!(missing(&model_faulty, 1150), []);
+        assert_eq!(missing(&[], 1160), [(key, start + Duration::from_millis(1260))]);
+        assert_eq!(missing(&[], 1260), []);
+    }
+}

@@ -1,0 +1,101 @@
+//! When a file has stopped changing: a pure function of what was seen before, now, and what is seen.
+//!
+//! The clock that counts is the host's own monotonic one. A modification time is compared only with itself:
+//! it may lie in the future, come from another machine, or have been restored by `cp -p` or `touch`.
+
+use std::time::{Duration, Instant};
+
+/// What changes whenever a file changes: which file it is, its size, and its times. The time of its last
+/// status change is included because, unlike the modification time, no program can set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Stamp {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
+    /// Seconds and nanoseconds.
+    pub(super) changed: (i64, i64),
+}
+
+/// The stamp a path has, and since when it has been seen with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Look {
+    pub(super) stamp: Stamp,
+    pub(super) since: Instant,
+}
+
+impl Look {
+    /// The look at a path that shows `stamp` now.
+    pub(super) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
+        match previous {
+            Some(same) if same.stamp == stamp => same,
+            _ => Look { stamp, since: now },
+        }
+    }
+
+    /// When the path counts, if it does not change before: it has then been seen unchanged for `settle`.
+    pub(super) fn due(&self, settle: Duration) -> Instant {
+        self.since + settle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_millis(100);
+
+    fn stamp(size: u64, modified: i64) -> Stamp {
+        Stamp { device: 1, inode: 1, size, modified: (modified, 0), changed: (0, 0) }
+    }
+
+    /// Looks at a file at these milliseconds; tells at which of them it counted.
+    fn settled(looks: &[(u64, Stamp)]) -> Vec<u64> {
+        let start = Instant::now();
+        let mut previous = None;
+        let mut settled = Vec::new();
+        for &(millis, stamp) in looks {
+            let now = start + Duration::from_millis(millis);
+            let look = Look::next(previous, now, stamp);
+            if look.due(SETTLE) <= now {
+                settled.push(millis);
+            }
+            previous = Some(look);
+        }
+        settled
+    }
+
+    #[test]
+    fn a_file_counts_once_it_was_seen_unchanged_for_long_enough() {
+        let same = stamp(1, 0);
+        assert_eq!(settled(&[(0, same), (50, same), (99, same), (100, same), (500, same)]), [100, 500]);
+    }
+
+    #[test]
+    fn the_first_look_never_counts_however_old_the_file_says_it_is() {
+        assert_eq!(settled(&[(0, stamp(1, -1_000_000))]), [0; 0]);
+    }
+
+    #[test]
+    fn each_change_begins_the_wait_anew() {
+        let looks = [(0, stamp(1, 0)), (90, stamp(2, 0)), (150, stamp(2, 0)), (190, stamp(2, 0))];
+        assert_eq!(settled(&looks), [190]);
+        let back_in_time = [(0, stamp(1, 9)), (100, stamp(1, 9)), (110, stamp(1, 3)), (210, stamp(1, 3))];
+        assert_eq!(settled(&back_in_time), [100, 210]);
+    }
+
+    #[test]
+    fn each_part_of_a_stamp_makes_a_difference() {
+        let same = stamp(1, 0);
+        for other in [
+            Stamp { device: 2, ..same },
+            Stamp { inode: 2, ..same },
+            Stamp { size: 2, ..same },
+            Stamp { modified: (0, 1), ..same },
+            Stamp { changed: (0, 1), ..same },
+        ] {
+            assert_eq!(settled(&[(0, same), (100, other)]), [0; 0]);
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! Real folders, watched by a real thread, by events and by polling. Every test waits for a state.
+
+use std::fs::{self, File, FileTimes};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::*;
+use crate::model::{ModelName, TenantName, VersionPolicy};
+
+/// Longer than any test takes unless it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_millis(30);
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// A component that can be told from others; all have the same size.
+fn component(label: char) -> Vec<u8> {
+    [b"\0asm\x0d\0\x01\0\0\x06\x05label".as_slice(), &[0, 3, 1, b'l', label as u8]].concat()
+}
+
+struct Bench {
+    folder: TempDir,
+    watch: Watch,
+    directory: Directory,
+    announced: watch::Receiver<Arc<Aspired>>,
+}
+
+impl Bench {
+    fn new(watch: Watch) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("models")).unwrap();
+        Bench::over(folder, watch)
+    }
+
+    fn over(folder: TempDir, watch: Watch) -> Self {
+        let directory = Directory::spawn(config(folder.path(), watch)).unwrap();
+        Bench { announced: directory.subscribe(), directory, folder, watch }
+    }
+
+    /// Stops and starts over the same files and state.
+    fn restarted(self) -> Self {
+        let Bench { folder, watch, directory, .. } = self;
+        drop(directory);
+        Bench::over(folder, watch)
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.path().join("models")
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.root().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn until(&mut self, what: &str, mut right: impl FnMut(&Aspired) -> bool) -> Arc<Aspired> {
+        let announced = &mut self.announced;
+        let waited = patiently(async { announced.wait_for(|aspired| right(aspired)).await.unwrap().clone() });
+        waited.unwrap_or_else(|| {
+            let last = self.announced.borrow().clone();
+            panic!("{:?}: waited for {what}, last seen {:?}, degraded {:?}", self.watch, shape(&last), last.degraded)
+        })
+    }
+
+    /// Waits until exactly this is seen; each line is what [`shape`] writes, or how it begins.
+    fn sees(&mut self, lines: &[&str]) -> Arc<Aspired> {
+        self.until(&format!("{lines:?}"), |aspired| {
+            let shape = shape(aspired);
+            let begins = |(have, want): (&String, &&str)| have.starts_with(want);
+            aspired.degraded.is_none() && shape.len() == lines.len() && shape.iter().zip(lines).all(begins)
+        })
+    }
+}
+
+/// What the future comes to, or `None` if it takes too long.
+fn patiently<T>(future: impl Future<Output = T>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.ok() })
+}
+
+fn config(folder: &Path, watch: Watch) -> DirectoryConfig {
+    DirectoryConfig {
+        tenant: TenantName::default_tenant(),
+        root: folder.join("models"),
+        state: folder.join("state"),
+        watch,
+        poll_interval: Duration::from_millis(20),
+        // So that, by events, nothing but events and the settle time wake it.
+        rescan_interval: NEVER,
+        settle: SETTLE,
+    }
+}
+
+/// One line for each thing seen: `iris/1 a` is a whole version 1 of `iris` that holds component a.
+fn shape(aspired: &Aspired) -> Vec<String> {
+    aspired.seen.iter().map(line).collect()
+}
+
+fn line(seen: &Seen) -> String {
+    let id = seen.version().map_or(seen.name().to_string(), |version| format!("{}/{version}", seen.name()));
+    match seen {
+        Seen::Unsettled { .. } => format!("{id} unsettled"),
+        Seen::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
+        Seen::Whole(candidate) => {
+            let held = |label: &char| Digest::of(&component(*label)) == candidate.component_digest;
+            let sidecars: String = candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();
+            let golden = candidate.golden.as_ref().map_or("", |_| " golden");
+            format!("{id} {}{sidecars}{golden}", ('a'..='z').find(held).unwrap_or('?'))
+        }
+    }
+}
+
+fn everywhere(test: impl Fn(Bench)) {
+    test(Bench::new(Watch::Poll));
+    test(Bench::new(Watch::Events));
+}
+
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+// === Layouts ===
+
+#[test]
+fn bare_components_and_folders_are_models() {
+    everywhere(|mut bench| {
+        bench.write("iris.wasm", component('a'));
+        bench.write("house/1/model.wasm", component('b'));
+        bench.write("house/2/model.wasm", component('c'));
+        bench.write("house/2/weights.bin", "w");
+        bench.write("house/2/coefficients.json", "{}");
+        bench.write("house/2/golden.json", "[]");
+        bench.write("house/model.toml", "versions = 'all'");
+        bench.write("README.md", "read me");
+        bench.write("interceptors/1/model.wasm", component('z'));
+        for ignored in
+            [".hidden.wasm", "x.wasm.tmp", "x.wasm.part", "x.wasm~", "y.tmp/1/model.wasm", "house/3.part/model.wasm"]
+        {
+            bench.write(ignored, component('z'));
+        }
+        let aspired = bench.sees(&["house/1 b", "house/2 c +coefficients.json +weights.bin golden", "iris/1 a"]);
+        assert!(aspired.first_settled && aspired.is_settled());
+        let Seen::Whole(house) = &aspired.seen[1] else { panic!() };
+        assert_eq!(house.settings.versions, VersionPolicy::All);
+        assert_eq!(house.component, fs::canonicalize(bench.root().join("house/2/model.wasm")).unwrap());
+        assert_eq!(house.component_size, component('c').len() as u64);
+        assert_eq!(house.sidecars[1].digest, Digest::of(b"w"));
+    });
+}
+
+#[test]
+fn what_is_wrong_is_reported_with_its_reason() {
+    everywhere(|mut bench| {
+        bench.write("both.wasm", component('a'));
+        bench.write("both/1/model.wasm", component('a'));
+        bench.write("compiled.cwasm", b"\x7fELF");
+        bench.write("core.wasm", b"\0asm\x01\0\0\0");
+        bench.write("elf.wasm", b"\x7fELF\x02\x01\x01\0");
+        bench.write("empty.wasm", "");
+        bench.write("file/1", "x");
+        bench.write("none/1/weights.bin", "w");
+        for number in 0..=64 {
+            bench.write(&format!("sidecars/1/{number}"), "x");
+        }
+        bench.write("sidecars/1/model.wasm", component('a'));
+        bench.write("toml/1/model.wasm", component('a'));
+        bench.write("toml/model.toml", "\nisolation = 'x'\nspeed = 9");
+        bench.sees(&[
+            "both faulty: both both.wasm and both/ are there; remove one of them",
+            "compiled faulty: compiled.cwasm: precompiled artifacts are never accepted",
+            "core faulty: core.wasm: a core module, not a component; build it with",
+            "elf faulty: elf.wasm: native code: precompiled artifacts are never accepted",
+            "empty faulty: empty.wasm: the file is empty",
+            "file/1 faulty: 1: a file, where a folder is expected",
+            "none/1 faulty: no model.wasm in it yet",
+            "sidecars/1 faulty: 65 sidecar files are more than the 64 allowed",
+            "toml faulty: model.toml line 2: isolation: expected \"request\" or \"pooled\", found \"x\"; model.toml line 3: speed",
+        ]);
+    });
+}
+
+#[test]
+fn odd_things_do_no_harm() {
+    everywhere(|mut bench| {
+        bench.write("iris/1/model.wasm", component('a'));
+        bench.write("my model.wasm", component('z'));
+        bench.write("iris/one/model.wasm", component('z'));
+        bench.write("iris/01/model.wasm", component('z'));
+        bench.write("iris/1/folder/file", "x");
+        fifo(&bench.root().join("iris/1/pipe"));
+        fifo(&bench.root().join("pipe"));
+        fifo(&bench.root().join("queue.wasm"));
+        fs::create_dir_all(bench.root().join("fifo/1")).unwrap();
+        fifo(&bench.root().join("fifo/1/model.wasm"));
+        fs::create_dir(bench.root().join("void")).unwrap();
+        bench.sees(&[
+            "fifo/1 faulty: model.wasm: not a regular file",
+            "iris/1 a",
+            "queue faulty: queue.wasm: not a regular file",
+        ]);
+    });
+}
+
+#[test]
+fn links_count_within_the_root_only() {
+    everywhere(|mut bench| {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("model.wasm"), component('z')).unwrap();
+        bench.write(".store/model.wasm", component('a'));
+        fs::create_dir_all(bench.root().join("sidecar/1")).unwrap();
+        bench.write("sidecar/1/model.wasm", component('b'));
+        let link = |to: &Path, name: &str| symlink(to, bench.root().join(name)).unwrap();
+        link(Path::new(".store/model.wasm"), "inside.wasm");
+        link(&outside.path().join("model.wasm"), "leaves.wasm");
+        link(outside.path(), "folder");
+        link(Path::new("/etc/passwd"), "sidecar/1/secret");
+        link(Path::new("/etc/hostname"), "notes.txt");
+        bench.sees(&[
+            "folder faulty: folder: a link that leaves the repository",
+            "inside/1 a",
+            "leaves faulty: leaves.wasm: a link that leaves the repository",
+            "sidecar/1 faulty: secret: a link that leaves the repository",
+        ]);
+    });
+}
+
+// === Changes ===
+
+#[test]
+fn a_slow_copy_is_never_whole_before_its_end() {
+    everywhere(|mut bench| {
+        let content = component('a');
+        let mut file = File::create(bench.root().join("iris.wasm")).unwrap();
+        bench.sees(&["iris faulty: iris.wasm: the file is empty"]);
+        for half in content.chunks(content.len() / 2 - 1) {
+            bench.until("the part before it", |aspired| !shape(aspired).iter().any(|line| line == "iris/1 a"));
+            file.write_all(half).unwrap();
+        }
+        bench.sees(&["iris/1 a"]);
+        file.set_len(content.len() as u64 - 1).unwrap();
+        bench.sees(&["iris faulty: iris.wasm: truncated: "]);
+    });
+}
+
+#[test]
+fn every_way_to_replace_a_file_is_noticed() {
+    everywhere(|mut bench| {
+        let path = bench.root().join("iris.wasm");
+        bench.write("iris.wasm", component('a'));
+        bench.sees(&["iris/1 a"]);
+
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        bench.write("iris.wasm", component('b'));
+        File::options().write(true).open(&path).unwrap().set_times(FileTimes::new().set_modified(modified)).unwrap();
+        bench.sees(&["iris/2 b"]);
+
+        bench.write(".new", component('c'));
+        fs::rename(bench.root().join(".new"), &path).unwrap();
+        bench.sees(&["iris/3 c"]);
+
+        fs::remove_file(&path).unwrap();
+        bench.write("iris.wasm", component('d'));
+        bench.sees(&["iris/4 d"]);
+
+        fs::remove_file(&path).unwrap();
+        bench.sees(&[]);
+        bench.write("iris.wasm", component('d'));
+        bench.sees(&["iris/4 d"]);
+    });
+}
+
+#[test]
+fn version_numbers_survive_a_restart() {
+    everywhere(|mut bench| {
+        bench.write("iris.wasm", component('a'));
+        bench.sees(&["iris/1 a"]);
+        bench.write("iris.wasm", component('b'));
+        bench.sees(&["iris/2 b"]);
+        let mut bench = bench.restarted();
+        bench.sees(&["iris/2 b"]);
+        bench.write("iris.wasm", component('a'));
+        bench.sees(&["iris/3 a"]);
+    });
+}
+
+#[test]
+fn versions_and_settings_come_and_go() {
+    everywhere(|mut bench| {
+        bench.write("iris/1/model.wasm", component('a'));
+        let before = bench.sees(&["iris/1 a"]);
+        bench.write("iris/2/model.wasm", component('b'));
+        bench.sees(&["iris/1 a", "iris/2 b"]);
+        bench.write("iris/model.toml", "[limits]\nmemory = '1MiB'");
+        let limited = bench.until(
+            "the limit",
+            |aspired| matches!(&aspired.seen[..], [Seen::Whole(one), _] if one.settings.limits.memory == 1 << 20),
+        );
+        let digest = |aspired: &Aspired| match &aspired.seen[0] {
+            Seen::Whole(candidate) => candidate.digest,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(digest(&before), digest(&limited));
+        bench.write("iris/model.toml", "versions = 'all'");
+        let all = bench.until("the default limit", |aspired| {
+            matches!(&aspired.seen[..], [Seen::Whole(one), Seen::Whole(_)] if one.settings.versions == VersionPolicy::All)
+        });
+        assert_eq!(digest(&before), digest(&all));
+        fs::remove_dir_all(bench.root().join("iris/1")).unwrap();
+        bench.sees(&["iris/2 b"]);
+        fs::rename(bench.root().join("iris"), bench.root().join("rose")).unwrap();
+        bench.sees(&["rose/2 b"]);
+        bench.write("rose/3/model.wasm", component('c'));
+        bench.sees(&["rose/2 b", "rose/3 c"]);
+        fs::remove_dir_all(bench.root().join("rose")).unwrap();
+        bench.sees(&[]);
+    });
+}
+
+#[test]
+fn a_kubernetes_swap_of_the_data_link_is_one_change() {
+    everywhere(|mut bench| {
+        let root = bench.root();
+        bench.write("..2026_11/iris.wasm", component('a'));
+        symlink("..2026_11", root.join("..data")).unwrap();
+        symlink("..data/iris.wasm", root.join("iris.wasm")).unwrap();
+        bench.sees(&["iris/1 a"]);
+        bench.write("..2026_12/iris.wasm", component('b'));
+        symlink("..2026_12", root.join("..data_tmp")).unwrap();
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+        fs::remove_dir_all(root.join("..2026_11")).unwrap();
+        bench.sees(&["iris/2 b"]);
+    });
+}
+
+#[test]
+fn a_root_that_vanishes_keeps_everything_and_one_made_anew_is_believed() {
+    everywhere(|mut bench| {
+        let away = bench.folder.path().join("away");
+        bench.write("iris.wasm", component('a'));
+        bench.write("rose/1/model.wasm", component('b'));
+        bench.sees(&["iris/1 a", "rose/1 b"]);
+        fs::rename(bench.root(), &away).unwrap();
+        let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
+        assert_eq!(shape(&degraded), ["iris/1 a", "rose/1 b"]);
+        fs::rename(&away, bench.root()).unwrap();
+        bench.sees(&["iris/1 a", "rose/1 b"]);
+        bench.write("rose/2/model.wasm", component('c'));
+        bench.sees(&["iris/1 a", "rose/1 b", "rose/2 c"]);
+
+        fs::rename(bench.root(), &away).unwrap();
+        bench.until("degraded again", |aspired| aspired.degraded.is_some());
+        fs::create_dir(bench.root()).unwrap();
+        bench.sees(&[]);
+        bench.write("lily.wasm", component('d'));
+        bench.sees(&["lily/1 d"]);
+    });
+}
+
+#[test]
+fn a_root_that_is_missing_at_the_start_may_come_later() {
+    for watch in [Watch::Poll, Watch::Events, Watch::Auto] {
+        let mut bench = Bench::over(tempfile::tempdir().unwrap(), watch);
+        let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
+        assert!(!degraded.first_settled);
+        bench.write("iris.wasm", component('a'));
+        assert!(bench.sees(&["iris/1 a"]).first_settled);
+    }
+}
+
+#[test]
+fn a_hundred_files_at_once_all_arrive() {
+    everywhere(|mut bench| {
+        for number in 0..100 {
+            bench.write(&format!("m{number:02}.wasm"), component('a'));
+        }
+        let lines: Vec<_> = (0..100).map(|number| format!("m{number:02}/1 a")).collect();
+        bench.sees(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+    });
+}
+
+// === Asking and stopping ===
+
+#[test]
+fn a_rescan_is_answered_by_a_look_that_began_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("models")).unwrap();
+    let patient =
+        DirectoryConfig { poll_interval: NEVER, settle: Duration::ZERO, ..config(folder.path(), Watch::Poll) };
+    let directory = Directory::spawn(patient).unwrap();
+    for label in 'a'..='z' {
+        fs::write(folder.path().join(format!("models/{label}.wasm")), component(label)).unwrap();
+        let answer = patiently(directory.rescan()).unwrap().unwrap();
+        assert_eq!(shape(&answer).last(), Some(&format!("{label}/1 {label}")));
+    }
+}
+
+#[test]
+fn dropping_it_ends_the_announcements() {
+    let Bench { mut announced, directory, .. } = Bench::new(Watch::Auto);
+    drop(directory);
+    patiently(async { while announced.changed().await.is_ok() {} }).unwrap();
+}
+
+#[test]
+fn numbers_that_cannot_be_read_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::write(folder.path().join("state/versions.json"), "{").unwrap();
+    let error = Directory::spawn(config(folder.path(), Watch::Poll)).unwrap_err().to_string();
+    assert!(error.contains("cannot read the version numbers"), "{error}");
+}
+
+#[test]
+fn names_in_announcements_can_be_looked_up() {
+    let mut bench = Bench::new(Watch::Poll);
+    bench.write("iris/1/model.wasm", component('a'));
+    bench.write("iris/2/model.wasm", component('b'));
+    bench.write("rose.wasm", component('c'));
+    let aspired = bench.sees(&["iris/1 a", "iris/2 b", "rose/1 c"]);
+    assert_eq!(aspired.of(&ModelName::new("iris").unwrap()).count(), 2);
+}

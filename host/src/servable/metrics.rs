@@ -1,0 +1,132 @@
+//! What is counted of every version.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Timings;
+use crate::model::{InferError, ModelId};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    tenant: String,
+    model: String,
+    version: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    tenant: String,
+    model: String,
+    version: u64,
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    tenant: String,
+    model: String,
+    version: u64,
+    reason: &'static str,
+}
+
+const PHASES: [&str; 3] = ["queue", "instance", "compute"];
+const REASONS: [&str; 6] = ["caller", "busy", "trap", "memory", "time", "output"];
+
+type Phases = Family<PhaseLabels, Histogram, fn() -> Histogram>;
+
+/// The families that every version has its share of.
+#[derive(Clone)]
+pub struct ServableMetrics {
+    succeeded: Family<VersionLabels, Counter>,
+    failed: Family<FailureLabels, Counter>,
+    phases: Phases,
+}
+
+impl ServableMetrics {
+    /// Registers the families.
+    pub fn register(registry: &mut Registry) -> Self {
+        let succeeded = Family::default();
+        let failed = Family::default();
+        let phases: Phases = Family::new_with_constructor(latency_histogram);
+        registry.register("requests", "Requests answered", succeeded.clone());
+        registry.register("request_failures", "Requests not answered, by reason", failed.clone());
+        let help = "Where the time of answered requests went, by phase";
+        registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
+        ServableMetrics { succeeded, failed, phases }
+    }
+
+    /// One version's share, looked up once so that a request does not have to.
+    pub(super) fn version(&self, id: &ModelId) -> VersionMetrics {
+        VersionMetrics {
+            succeeded: self.succeeded.get_or_create_owned(&version_labels(id)),
+            failed: REASONS.map(|reason| self.failed.get_or_create_owned(&failure_labels(id, reason))),
+            phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
+        }
+    }
+
+    /// Forgets a version that is gone, or every swap would leave its traces for ever.
+    pub fn forget(&self, id: &ModelId) {
+        self.succeeded.remove(&version_labels(id));
+        for reason in REASONS {
+            self.failed.remove(&failure_labels(id, reason));
+        }
+        for phase in PHASES {
+            self.phases.remove(&phase_labels(id, phase));
+        }
+    }
+}
+
+/// From 10 µs, a small model's whole call, to 10 s, in steps of about two.
+fn latency_histogram() -> Histogram {
+    Histogram::new([
+        0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
+        2.0, 5.0, 10.0,
+    ])
+}
+
+/// One version's share of the metrics.
+pub(super) struct VersionMetrics {
+    succeeded: Counter<u64, AtomicU64>,
+    failed: [Counter<u64, AtomicU64>; REASONS.len()],
+    phases: [Histogram; PHASES.len()],
+}
+
+impl VersionMetrics {
+    pub(super) fn succeeded(&self, timings: &Timings) {
+        self.succeeded.inc();
+        for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance, timings.compute]) {
+            phase.observe(time.as_secs_f64());
+        }
+    }
+
+    pub(super) fn failed(&self, error: &InferError) {
+        let reason = match error {
+            InferError::InvalidInput(_) | InferError::Rejected(_) | InferError::RequestTooLarge { .. } => 0,
+            InferError::QueueFull { .. } | InferError::Overloaded | InferError::NotReady(_) => 1,
+            InferError::ModelNotFound | InferError::Trapped { .. } | InferError::Internal(_) => 2,
+            InferError::OutOfMemory { .. } => 3,
+            InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => 4,
+            InferError::BadOutput(_) | InferError::NotJson(_) | InferError::Failed(_) => 5,
+        };
+        self.failed[reason].inc();
+    }
+}
+
+fn version_labels(id: &ModelId) -> VersionLabels {
+    VersionLabels { tenant: id.tenant.to_string(), model: id.name.to_string(), version: id.version.number() }
+}
+
+fn phase_labels(id: &ModelId, phase: &'static str) -> PhaseLabels {
+    let VersionLabels { tenant, model, version } = version_labels(id);
+    PhaseLabels { tenant, model, version, phase }
+}
+
+fn failure_labels(id: &ModelId, reason: &'static str) -> FailureLabels {
+    let VersionLabels { tenant, model, version } = version_labels(id);
+    FailureLabels { tenant, model, version, reason }
+}

@@ -1,0 +1,134 @@
+//! The instances of one version: how many may work at once, who waits, and which are kept.
+//!
+//! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
+//! happens to the call. An instance returns to the pool only through [`Checkout::give_back`], only where
+//! the model's isolation allows it, and only if it is fit for another call.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::engine::{Budget, Instance};
+use crate::model::{InferError, Isolation, ModelSettings};
+
+pub(super) struct InstancePool {
+    isolation: Isolation,
+    min: usize,
+    max: usize,
+    idle_timeout: Duration,
+    /// An instance that has grown beyond this many bytes is not kept: its memory never shrinks.
+    high_water: u64,
+    max_queue: u32,
+    permits: Arc<Semaphore>,
+    waiting: AtomicU32,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    instance: Instance,
+    since: Instant,
+}
+
+/// The right to have one instance at work.
+pub(super) struct Checkout {
+    pool: Arc<InstancePool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl InstancePool {
+    pub(super) fn new(settings: &ModelSettings) -> Self {
+        let max = settings.instances.max as usize;
+        InstancePool {
+            isolation: settings.isolation,
+            min: settings.instances.min as usize,
+            max,
+            idle_timeout: settings.instances.idle_timeout,
+            high_water: settings.limits.memory / 2,
+            max_queue: settings.batching.max_queue,
+            permits: Arc::new(Semaphore::new(max)),
+            waiting: AtomicU32::new(0),
+            idle: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Waits for the right to have an instance at work, no longer than the budget allows and only if
+    /// there is room in the queue.
+    pub(super) async fn check_out(self: &Arc<Self>, budget: &Budget) -> Result<Checkout, InferError> {
+        let permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait(budget).await?,
+        };
+        Ok(Checkout { pool: self.clone(), _permit: permit })
+    }
+
+    async fn wait(&self, budget: &Budget) -> Result<OwnedSemaphorePermit, InferError> {
+        let _place = Place::take(self)?;
+        let permit = self.permits.clone().acquire_owned();
+        match tokio::time::timeout_at(budget.deadline().into(), permit).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_closed)) => Err(InferError::Overloaded),
+            Err(_elapsed) => Err(budget.deadline_exceeded()),
+        }
+    }
+
+    /// How many instances are idle, and how many at work.
+    pub(super) fn count(&self) -> (usize, usize) {
+        (self.lock().len(), self.max - self.permits.available_permits())
+    }
+
+    /// Drops instances that have been idle for too long, but for the fewest that are to be kept.
+    pub(super) fn retire_idle(&self, now: Instant) {
+        let mut idle = self.lock();
+        let surplus = idle.len().saturating_sub(self.min);
+        // The longest idle are at the front, because checkouts take from the back.
+        let expired = idle.iter().take(surplus).take_while(|idle| now.duration_since(idle.since) > self.idle_timeout);
+        let count = expired.count();
+        let retired: Vec<_> = idle.drain(..count).collect();
+        drop(idle);
+        drop(retired);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Checkout {
+    /// An instance that waits for work, if there is one; else the caller makes one.
+    pub(super) fn take(&self) -> Option<Instance> {
+        match self.pool.isolation {
+            Isolation::Request => None,
+            Isolation::Pooled => self.pool.lock().pop().map(|idle| idle.instance),
+        }
+    }
+
+    /// Keeps an instance for the next request if it is fit for one, and drops it if not.
+    pub(super) fn give_back(self, instance: Instance) {
+        let pool = &self.pool;
+        let fit = instance.is_alive() && instance.memory() <= pool.high_water;
+        if pool.isolation == Isolation::Pooled && fit {
+            pool.lock().push(Idle { instance, since: Instant::now() });
+        }
+    }
+}
+
+/// A place in the queue, given back on drop.
+struct Place<'a>(&'a AtomicU32);
+
+impl<'a> Place<'a> {
+    fn take(pool: &'a InstancePool) -> Result<Self, InferError> {
+        let place = Place(&pool.waiting);
+        if pool.waiting.fetch_add(1, Ordering::Relaxed) >= pool.max_queue {
+            return Err(InferError::QueueFull { limit: pool.max_queue });
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

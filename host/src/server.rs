@@ -1,0 +1,217 @@
+//! The composition root: builds every part, bottom up, and takes them down again in order.
+//!
+//! Starting, the socket listens before anything is loaded, so that health can be asked at once.
+//! Stopping, it is closed last: until everything has drained, new work is refused with an answer and
+//! not with a closed port.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::api::{self, Api, ApiState};
+use crate::config::{Config, HttpConfig};
+use crate::dataplane::DataPlane;
+use crate::engine::compile::Compiler;
+use crate::engine::{ArtifactStore, Engine, GuestThreads};
+use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
+use crate::model::TenantName;
+use crate::registry::Registry;
+use crate::repository::{Directory, DirectoryError};
+use crate::servable::ServableMetrics;
+use crate::telemetry::Telemetry;
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The engine cannot be built.
+    #[error("cannot build the engine: {0:#}")]
+    Engine(wasmtime::Error),
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {path}: {source}")]
+    State {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The threads for guests cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(std::io::Error),
+    /// The models' directory cannot be watched.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+/// A server that listens and is about to serve.
+pub struct Server {
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+    api: Api,
+    manager: Manager,
+    dataplane: DataPlane,
+    registry: Registry,
+}
+
+impl Server {
+    /// Builds a server. `program` is this program, started again to compile. Must be called within a
+    /// tokio runtime.
+    pub async fn build(config: Config, program: PathBuf) -> Result<Server, ServerError> {
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr().unwrap_or(config.listen);
+        let telemetry = Arc::new(Telemetry::default());
+        let loader = Arc::new(build_loader(&config, program, &telemetry)?);
+        let registry = Registry::default();
+        let tenant = TenantName::default_tenant();
+        let source = Directory::spawn(config.directory(tenant.clone()))?;
+        let ready = Arc::default();
+        let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
+        let sources = HashMap::from([(tenant, source)]);
+        let parts = ManagerParts { loader, registry: registry.clone(), sources, ready };
+        let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
+        let default_model = config.default_model.clone();
+        let state = ApiState { dataplane: dataplane.clone(), manager: manager.clone(), telemetry, default_model };
+        Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry })
+    }
+
+    /// Where it listens; tells the port where the configuration said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` resolves, then drains and returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let sweeper = tokio::spawn(retire_idle(self.registry.clone()));
+        let connections = GracefulShutdown::new();
+        let stop = async {
+            shutdown.await;
+            drain(&self.dataplane, &self.manager, self.config.drain_timeout).await;
+        };
+        tokio::select! {
+            () = accept(&self.listener, &self.api, &self.config.http, &connections) => {}
+            () = stop => {}
+        }
+        drop(self.listener);
+        // Every request has its answer by now; this is for the last bytes to leave.
+        if tokio::time::timeout(LAST_BYTES, connections.shutdown()).await.is_err() {
+            tracing::warn!("closing connections that did not end");
+        }
+        sweeper.abort();
+    }
+}
+
+const LAST_BYTES: Duration = Duration::from_secs(2);
+
+/// Builds what turns candidates into servables; `check` uses it without a server around it.
+pub fn build_loader(config: &Config, program: PathBuf, telemetry: &Telemetry) -> Result<Loader, ServerError> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
+    tracing::info!(reset = ?engine.reset(), "engine built");
+    let artifacts = config.state.join("artifacts");
+    let store = ArtifactStore::open(&artifacts).map_err(|source| ServerError::State { path: artifacts, source })?;
+    let threads = Arc::new(GuestThreads::start(cores).map_err(ServerError::Threads)?);
+    let metrics = telemetry.register(ServableMetrics::register);
+    let compiler = Compiler::new(program, config.compile.jobs as usize);
+    let limits = LoaderConfig {
+        engine: config.engine.clone(),
+        compile: config.compile.limits.clone(),
+        load_deadline: config.compile.load_deadline,
+    };
+    Ok(Loader::new(limits, engine, store, compiler, threads, metrics, api::parse_golden))
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
+}
+
+/// Refuses new work, lets what is under way finish, and unloads everything.
+async fn drain(dataplane: &DataPlane, manager: &Manager, timeout: Duration) {
+    tracing::info!("draining");
+    dataplane.stop();
+    match tokio::time::timeout(timeout, manager.stop()).await {
+        Ok(()) => tracing::info!("drained"),
+        Err(_) => tracing::warn!(?timeout, "not everything has drained in time"),
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(listener: &TcpListener, api: &Api, config: &HttpConfig, connections: &GracefulShutdown) {
+    let permits = Arc::new(Semaphore::new(config.max_connections as usize));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(config.header_read_timeout);
+    loop {
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _peer)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                // Out of file descriptors, as a rule; trying again at once would only spin.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let connection = connections.watch(http.serve_connection(TokioIo::new(ready(stream)), service(api)));
+        tokio::spawn(async move {
+            let _permit = permit;
+            // A client that goes away or talks nonsense is no news.
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+fn ready(stream: TcpStream) -> TcpStream {
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    stream
+}
+
+fn service(
+    api: &Api,
+) -> impl hyper::service::Service<
+    Request<Incoming>,
+    Response = axum::response::Response,
+    Error = Infallible,
+    Future = impl Future<Output = Result<axum::response::Response, Infallible>> + Send + use<>,
+> + use<> {
+    let api = api.clone();
+    service_fn(move |request: Request<Incoming>| {
+        let api = api.clone();
+        async move { Ok(api.serve(request.map(Body::new)).await) }
+    })
+}
+
+/// Lets go of instances that have waited for work for too long.
+async fn retire_idle(registry: Registry) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        for servable in registry.serving() {
+            servable.retire_idle(Instant::now());
+        }
+    }
+}

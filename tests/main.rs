@@ -1,0 +1,1 @@
+//! Drives the real server with real components.

@@ -1,0 +1,43 @@
+//! One function per command.
+
+use anyhow::Result;
+
+use crate::workspace::{cargo, run, target};
+use crate::{guests, python};
+
+pub(crate) fn serve(arguments: &[String]) -> Result<()> {
+    guests::build()?;
+    let models = target().join("models");
+    let mut command = cargo();
+    command.args(["run", "--release", "--package", "wardian", "--", "serve", "--models"]);
+    run(command.arg(models).args(arguments))
+}
+
+pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    guests::build()?;
+    let mut command = cargo();
+    command.args(["test", "--workspace"]).args(arguments);
+    match python::environment() {
+        Ok(python) => command.env("WARDIAN_PYTHON", python),
+        Err(error) => {
+            eprintln!("warning: no Python environment, so stock clients are not tested: {error:#}");
+            command.env_remove("WARDIAN_PYTHON")
+        }
+    };
+    run(&mut command)
+}
+
+pub(crate) fn lint() -> Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+pub(crate) fn ci() -> Result<()> {
+    lint()?;
+    test(&[])
+}
+
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    guests::build()?;
+    run(cargo().args(["bench", "--package", "wardian"]).args(arguments))
+}

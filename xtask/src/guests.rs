@@ -1,0 +1,83 @@
+//! Builds every guest and lays them out: the example models as a repository that can be served, the
+//! test guests side by side.
+//!
+//! ```text
+//! target/models/iris.wasm
+//! target/models/digits/1/{model.wasm,golden.json,weights.bin}
+//! target/test-guests/puppet.wasm
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::files::{copy, put};
+use crate::no_snapshot::forbid_snapshot;
+use crate::workspace::{cargo, root, run, target};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// The profile in the workspace's manifest.
+const PROFILE: &str = "guest";
+
+/// An example model: a crate in `guest-models/`.
+struct Example {
+    name: &'static str,
+    /// Files of its crate that go beside the component.
+    sidecars: &'static [&'static str],
+}
+
+const EXAMPLES: &[Example] = &[
+    Example { name: "house-price", sidecars: &["golden.json"] },
+    Example { name: "digits", sidecars: &["golden.json", "weights.bin"] },
+    Example { name: "upper", sidecars: &["golden.json"] },
+];
+
+/// An example that is served without a folder of its own.
+const BARE_EXAMPLE: &str = "iris";
+
+/// Crates in `tests/guests/`.
+const TEST_GUESTS: &[&str] = &["minimal", "puppet"];
+
+/// Builds all guests and lays them out under `target/`.
+pub(crate) fn build() -> Result<()> {
+    compile()?;
+    EXAMPLES.iter().try_for_each(lay_out)?;
+    copy(&component(BARE_EXAMPLE), &target().join(format!("models/{BARE_EXAMPLE}.wasm")))?;
+    TEST_GUESTS.iter().try_for_each(|name| copy(&component(name), &test_guest(name)))?;
+    lay_out_no_snapshot()
+}
+
+fn compile() -> Result<()> {
+    let mut command = cargo();
+    // A folder of its own, so that building guests never waits for a build of the host.
+    command.args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"]).arg(target().join("guests"));
+    let examples = EXAMPLES.iter().map(|example| example.name);
+    for name in examples.chain([BARE_EXAMPLE]).chain(TEST_GUESTS.iter().copied()) {
+        command.args(["--package", name]);
+    }
+    run(&mut command)
+}
+
+fn lay_out(example: &Example) -> Result<()> {
+    let crate_folder = root().join("guest-models").join(example.name);
+    let version = target().join("models").join(example.name).join("1");
+    // The component comes last: when it is there, what it reads is there too.
+    example.sidecars.iter().try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
+    copy(&component(example.name), &version.join("model.wasm"))
+}
+
+/// The puppet again, as a component that cannot be snapshotted.
+fn lay_out_no_snapshot() -> Result<()> {
+    let puppet = std::fs::read(component("puppet")).context("cannot read the puppet")?;
+    put(&test_guest("puppet-no-snapshot"), &forbid_snapshot(puppet)?)
+}
+
+fn component(name: &str) -> PathBuf {
+    let file = name.replace('-', "_") + ".wasm";
+    target().join(Path::new("guests").join(TARGET).join(PROFILE).join(file))
+}
+
+fn test_guest(name: &str) -> PathBuf {
+    target().join("test-guests").join(format!("{name}.wasm"))
+}

@@ -1,0 +1,35 @@
+//! The project's own commands. `cargo xtask` lists them; `cargo xtask ci` is what has to pass.
+
+mod commands;
+mod files;
+mod guests;
+mod no_snapshot;
+mod python;
+mod workspace;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <command> [arguments]
+
+  guests          build the example models and the test guests, lay them out in target/
+  serve [args]    guests, then serve target/models; arguments go to `wardian serve`
+  test [args]     guests, then every test; arguments go to `cargo test`
+  lint            formatting and clippy, warnings are errors
+  ci              lint, then test
+  bench [args]    guests, then the benchmarks; arguments go to `cargo bench`";
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match command.as_str() {
+        "guests" => guests::build(),
+        "serve" => commands::serve(&rest),
+        "test" => commands::test(&rest),
+        "lint" => commands::lint(),
+        "ci" => commands::ci(),
+        "bench" => commands::bench(&rest),
+        _ => bail!("{USAGE}"),
+    }
+}

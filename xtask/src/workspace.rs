@@ -1,0 +1,31 @@
+//! Where things are, and running programs there.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// The workspace's root, which is where cargo found this crate.
+pub(crate) fn root() -> PathBuf {
+    let xtask = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    xtask.and_then(|folder| folder.parent().map(PathBuf::from)).unwrap_or_default()
+}
+
+/// What is built lies here. Not where CARGO_TARGET_DIR may point: tests look for the guests here.
+pub(crate) fn target() -> PathBuf {
+    root().join("target")
+}
+
+/// The cargo that runs this.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Runs to the end; anything but success is an error.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
