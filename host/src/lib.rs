@@ -1,20 +1,71 @@
 //! Wardian serves models as sandboxed WebAssembly components.
+//!
+//! A Wardian case is a sealed glass case in which living plants crossed oceans: light goes in, nothing
+//! gets out, and any plant can be lifted out and replaced. This program does that for models. It loads
+//! each model as a component in a sandbox, serves it over HTTP, and replaces it the moment new content
+//! appears in a directory, without a restart and without a failed request.
+//!
+//! # The two flows
+//!
+//! Everything here belongs to one of two flows, and they meet in [`registry`] and nowhere else.
+//!
+//! **A request**, from left to right, and back by return value: [`api`] decodes the wire format into the
+//! vocabulary of [`model`] → [`dataplane`] finds the version that serves and sets the deadline →
+//! [`servable`] waits for the right to have an instance at work → [`engine`] makes an instance (or the
+//! pool has one), runs the guest within its limits and says what its end means → [`api`] encodes the
+//! answer, or maps the error by one table. Guards give back what was taken, whatever happens on the way.
+//!
+//! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
+//! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
+//! artifact or has a child process compile, load and snapshot the component → the version warms up and
+//! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
+//! its last requests, says goodbye and gives its memory back.
+//!
+//! # What depends on what
+//!
+//! Nothing names a module to its left:
+//!
+//! ```text
+//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → model
+//!                              └→ lifecycle ─┬────┘
+//!                                            └→ repository → model
+//! ```
+//!
+//! # Invariants
+//!
+//! - Only [`api`] knows a wire format. Only [`engine`] and [`capability`] name wasmtime. Only
+//!   `repository/directory.rs` names notify.
+//! - [`model`] and `lifecycle/policy.rs` do no I/O.
+//! - A request never compiles, and never waits for the load of another model. No lock is held across an
+//!   await on its path.
+//! - Compiled code may be shared, by digest. An instance never is: one request at a time, one tenant and
+//!   version for life, and none after a trap.
+//! - What serves is never taken down for something that has not shown that it can serve.
+//! - Machine code is only ever read from the artifact store, which only this program's own compile
+//!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
+//!   that is unsafe.
+//! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines, memory,
+//!   tables, handles, time.
 
 pub mod cli;
 
-pub mod api;
-pub mod config;
 pub mod server;
+
+pub mod config;
+
+pub mod api;
 
 pub mod dataplane;
 pub mod lifecycle;
+
 pub mod registry;
 pub mod repository;
 
 pub mod servable;
 
-pub mod capability;
 pub mod engine;
+
+pub mod capability;
 
 pub mod model;
 pub mod telemetry;

@@ -17,9 +17,11 @@ pub enum VersionPolicy {
 }
 
 /// Whether an instance outlives a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Every request gets a fresh instance.
+    /// Every request gets a fresh instance. The default: nothing one request leaves behind may reach the
+    /// next unless someone chooses otherwise.
+    #[default]
     Request,
     /// Instances answer one request after another, within one tenant and version.
     Pooled,
@@ -94,13 +96,6 @@ pub struct ModelSettings {
 impl Default for VersionPolicy {
     fn default() -> Self {
         VersionPolicy::Latest(1)
-    }
-}
-
-// Nothing one request leaves behind may reach the next, unless someone chooses otherwise.
-impl Default for Isolation {
-    fn default() -> Self {
-        Isolation::Request
     }
 }
 

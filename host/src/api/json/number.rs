@@ -15,10 +15,15 @@ pub(in crate::api) struct Number<'a> {
 
 /// So many decimal digits always fit a `u64`.
 const EXACT_DIGITS: u32 = 19;
-/// So many decimal digits always fit the 53 bits of an `f64`'s mantissa.
-const EXACT_FLOAT_DIGITS: u32 = 15;
-/// The powers of ten that an `f64` holds exactly.
-const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+/// The whole numbers up to here are exact in an `f64`, and in an `f32`.
+const EXACT_F64: u64 = 1 << 53;
+const EXACT_F32: u64 = 1 << 24;
+/// The powers of ten that are exact in an `f64`, and in an `f32`.
+const POWERS_F64: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
+    1e21, 1e22,
+];
+const POWERS_F32: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
 
 impl<'a> Number<'a> {
     /// Reads the number that `text` starts with, as JSON spells it; `None` if it does not start with one.
@@ -59,10 +64,9 @@ impl<'a> Number<'a> {
     /// The nearest `f64`; infinite if it is out of range.
     #[inline]
     pub(in crate::api) fn float64(&self) -> f64 {
-        let power = POWERS_OF_TEN.get(self.fraction_digits as usize);
-        match power {
+        match POWERS_F64.get(self.fraction_digits as usize) {
             // Both are exact, so the one division rounds correctly (Clinger's fast path).
-            Some(power) if self.digits <= EXACT_FLOAT_DIGITS && !self.exponent => {
+            Some(power) if self.has_mantissa(EXACT_F64) => {
                 let magnitude = self.mantissa as f64 / power;
                 if self.negative { -magnitude } else { magnitude }
             }
@@ -73,7 +77,19 @@ impl<'a> Number<'a> {
     /// The nearest `f32`; infinite if it is out of range.
     #[inline]
     pub(in crate::api) fn float32(&self) -> f32 {
-        self.text.parse().unwrap_or(f32::INFINITY)
+        match POWERS_F32.get(self.fraction_digits as usize) {
+            Some(power) if self.has_mantissa(EXACT_F32) => {
+                let magnitude = self.mantissa as f32 / power;
+                if self.negative { -magnitude } else { magnitude }
+            }
+            _ => self.text.parse().unwrap_or(f32::INFINITY),
+        }
+    }
+
+    /// Whether the digits are all in the mantissa and no more than `most`.
+    #[inline]
+    fn has_mantissa(&self, most: u64) -> bool {
+        !self.exponent && self.digits <= EXACT_DIGITS && self.mantissa <= most
     }
 }
 
@@ -143,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn floats_are_rounded_as_the_standard_library_does(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?(e-?[0-9]{1,3})?") {
+        fn floats_are_rounded_as_the_standard_library_does(text in "-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,24})?(e-?[0-9]{1,3})?") {
             let number = Number::scan(&text).unwrap();
             prop_assert_eq!(number.text, text.as_str());
             prop_assert_eq!(number.float64().to_bits(), text.parse::<f64>().unwrap().to_bits());

@@ -7,7 +7,11 @@ use super::Number;
 
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::api) struct Fault {
+// Boxed: every read returns a `Result` with it, and nearly none is one.
+pub(in crate::api) struct Fault(Box<Place>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
     text: String,
     at: usize,
 }
@@ -23,30 +27,34 @@ pub(in crate::api) struct Reader<'a> {
 const MAX_DEPTH: u32 = 64;
 
 impl Fault {
+    fn new(text: impl Into<String>, at: usize) -> Fault {
+        Fault(Box::new(Place { text: text.into(), at }))
+    }
+
     /// Says in what part of the text the fault is.
     pub(in crate::api) fn within(mut self, place: impl fmt::Display) -> Fault {
-        self.text = format!("{place}: {}", self.text);
+        self.0.text = format!("{place}: {}", self.0.text);
         self
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{} (at byte {} of the JSON)", self.text, self.at)
+        write!(out, "{} (at byte {} of the JSON)", self.0.text, self.0.at)
     }
 }
 
 impl<'a> Reader<'a> {
     /// Starts at the beginning of a text. Fails if it is not UTF-8.
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, Fault> {
-        let text = std::str::from_utf8(text)
-            .map_err(|error| Fault { text: "the JSON is not UTF-8".into(), at: error.valid_up_to() })?;
+        let text =
+            std::str::from_utf8(text).map_err(|error| Fault::new("the JSON is not UTF-8", error.valid_up_to()))?;
         Ok(Reader { text, at: 0 })
     }
 
     /// A fault at this place.
     pub(in crate::api) fn fault(&self, text: impl Into<String>) -> Fault {
-        Fault { text: text.into(), at: self.at }
+        Fault::new(text, self.at)
     }
 
     /// How many bytes are left.
