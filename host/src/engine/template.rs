@@ -50,10 +50,13 @@ impl Code {
             metadata: Arc::new(artifact.about.metadata),
             snapshot: artifact.about.snapshot,
             sidecars: Arc::new(artifact.sidecars),
-            initial_memory: resources.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0),
+            initial_memory: resources.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0) * PAGE,
         })
     }
 }
+
+/// Bytes of a page of WebAssembly memory.
+const PAGE: u64 = 64 << 10;
 
 /// Code with one version's grants and limits: everything an instance needs. A clone is shallow.
 #[derive(Clone)]
