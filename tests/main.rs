@@ -1,1 +1,6 @@
 //! Drives the real server with real components.
+
+mod harness;
+
+mod stock_clients;
+mod swap;

@@ -46,9 +46,11 @@ pub(super) async fn prove(
 ) -> Result<(), LoadError> {
     progress(Stage::WarmUp);
     warm_up(servable).await?;
-    let Some(file) = golden else { return Ok(()) };
-    progress(Stage::Golden);
-    check_golden(servable, read_golden(file, parse).await?).await
+    if let Some(file) = golden {
+        progress(Stage::Golden);
+        check_golden(servable, read_golden(file, parse).await?).await?;
+    }
+    servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 
 async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 pub use direct::{Answer, Timings};
 pub use metrics::ServableMetrics;
 
-use crate::engine::{GuestThreads, Snapshot, Template};
-use crate::model::{Metadata, ModelId, ModelSettings};
+use crate::engine::{Budget, GuestThreads, Instance, Snapshot, Template};
+use crate::model::{InferError, Metadata, ModelId, ModelSettings};
 use metrics::VersionMetrics;
 use pool::InstancePool;
 
@@ -124,6 +124,18 @@ impl Servable {
 
     fn metrics(&self) -> &VersionMetrics {
         self.metrics.get_or_init(|| self.families.version(&self.id))
+    }
+
+    /// Makes the instances that are to be there before the first request. Fails as making one does.
+    pub async fn fill(&self) -> Result<(), InferError> {
+        for _ in 0..self.pool.kept_ready() {
+            let limits = &self.settings.limits;
+            let budget = Budget::new(Instant::now(), limits.deadline, limits.cpu_time);
+            let (template, of_instance) = (self.template.clone(), budget.clone());
+            let making = async move { Instance::new(&template, of_instance).await };
+            self.pool.put(self.threads.run_long(budget, making).await?);
+        }
+        Ok(())
     }
 
     /// Lets go of pooled instances that have been idle for too long.

@@ -90,6 +90,16 @@ impl InstancePool {
         drop(retired);
     }
 
+    /// How many instances are to be there before the first request.
+    pub(super) fn kept_ready(&self) -> usize {
+        if self.isolation == Isolation::Pooled { self.min.min(self.max) } else { 0 }
+    }
+
+    /// Puts an instance where a request can take it.
+    pub(super) fn put(&self, instance: Instance) {
+        self.lock().push(Idle { instance, since: Instant::now() });
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,7 +119,7 @@ impl Checkout {
         let pool = &self.pool;
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
         if pool.isolation == Isolation::Pooled && fit {
-            pool.lock().push(Idle { instance, since: Instant::now() });
+            pool.put(instance);
         }
     }
 }

@@ -1,0 +1,172 @@
+//! A client that can do what clients do: ask, wait, and hang up.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use super::wait::DEADLINE;
+
+/// A request that is being put together.
+#[must_use]
+pub(crate) struct Call {
+    address: SocketAddr,
+    head: String,
+    body: Vec<u8>,
+}
+
+/// A request that has been sent, and whose answer may take its time. Dropping it hangs up.
+pub(crate) struct Pending {
+    stream: TcpStream,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names are in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Call {
+    pub(super) fn new(address: SocketAddr, method: &str, path: &str) -> Self {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+        Call { address, head, body: Vec::new() }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        write!(self.head, "{name}: {value}\r\n").unwrap();
+        self
+    }
+
+    /// Sets the body.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a JSON body.
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").body(body.to_string())
+    }
+
+    /// Sends the request, and leaves the answer for later.
+    pub(crate) fn begin(self) -> Pending {
+        self.try_begin().expect("the server takes connections")
+    }
+
+    /// Sends the request and waits for its answer.
+    pub(crate) fn send(self) -> Response {
+        self.begin().answer()
+    }
+
+    /// Like `send`, for a server that may not be there.
+    pub(crate) fn try_send(self) -> io::Result<Response> {
+        self.try_begin()?.try_answer()
+    }
+
+    fn try_begin(self) -> io::Result<Pending> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.write_all(format!("{}content-length: {}\r\n\r\n", self.head, self.body.len()).as_bytes())?;
+        stream.write_all(&self.body)?;
+        Ok(Pending { stream })
+    }
+}
+
+impl Pending {
+    /// Waits for the answer.
+    pub(crate) fn answer(self) -> Response {
+        self.try_answer().expect("the server answers")
+    }
+
+    /// Like `answer`, for a server that may end before.
+    pub(crate) fn try_answer(mut self) -> io::Result<Response> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes)?;
+        Response::parse(&bytes).ok_or(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Goes away without waiting for the answer.
+    pub(crate) fn hang_up(self) {
+        drop(self.stream);
+    }
+}
+
+impl Response {
+    fn parse(bytes: &[u8]) -> Option<Response> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = std::str::from_utf8(&bytes[..end]).ok()?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let pairs = lines.filter_map(|line| line.split_once(':'));
+        let headers: Vec<_> = pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
+        let body = bytes[end + 4..].to_vec();
+        let response = Response { status, headers, body };
+        let announced = response.header("content-length").map(|length| length.parse::<usize>());
+        assert!(response.header("transfer-encoding").is_none(), "this client reads no chunks: {response:?}");
+        // Cut short where the server ended in the middle of its answer.
+        (announced == Some(Ok(response.body.len()))).then_some(response)
+    }
+
+    /// The value of a header; its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
+    }
+
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
+    }
+
+    /// The status, and the machine code if it is an error.
+    pub(crate) fn outcome(&self) -> (u16, String) {
+        let code = if self.status < 400 { String::new() } else { self.json()["code"].as_str().unwrap().to_owned() };
+        (self.status, code)
+    }
+
+    /// Asserts the status and the machine code of an error.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.text().contains(&format!("\"code\":\"{code}\""))), (status, true), "{self}");
+        self
+    }
+
+    /// Asserts that it went well.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> &Self {
+        assert_eq!(self.status, 200, "{self}");
+        self
+    }
+
+    /// The elements of an output tensor.
+    #[track_caller]
+    pub(crate) fn output(&self, name: &str) -> Vec<Value> {
+        self.ok();
+        let json = self.json();
+        let outputs = json["outputs"].as_array().cloned().unwrap_or_default();
+        let output = outputs.into_iter().find(|output| output["name"] == name);
+        let output = output.unwrap_or_else(|| panic!("there is no output '{name}' in {self}"));
+        output["data"].as_array().unwrap().clone()
+    }
+
+    /// The only element of an output tensor of integers.
+    #[track_caller]
+    pub(crate) fn number(&self, output: &str) -> i64 {
+        self.output(output)[0].as_i64().unwrap()
+    }
+}
+
+impl std::fmt::Display for Response {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{} {}", self.status, self.text().chars().take(2000).collect::<String>())
+    }
+}

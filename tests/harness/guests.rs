@@ -1,0 +1,57 @@
+//! The components that tests serve, as `cargo xtask guests` has built them.
+
+use std::path::{Path, PathBuf};
+
+/// The space for a script in the puppet, see `tests/guests/README.md`.
+const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
+const SCRIPT: usize = 240;
+
+/// The component of an example model, or of a guest made for tests.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
+    let target = target();
+    let places = [
+        target.join(format!("test-guests/{name}.wasm")),
+        target.join(format!("models/{name}.wasm")),
+        target.join(format!("models/{name}/1/model.wasm")),
+    ];
+    let built = places.iter().find(|place| place.exists());
+    read(built.unwrap_or_else(|| not_built(name)))
+}
+
+/// The folder of an example model's version 1, with its sidecar files.
+pub(crate) fn guest_folder(name: &str) -> PathBuf {
+    let folder = target().join("models").join(name).join("1");
+    if folder.exists() { folder } else { not_built(name) }
+}
+
+/// The puppet with that script, such as `version=2;infer=trap`.
+pub(crate) fn puppet(script: &str) -> Vec<u8> {
+    scripted(guest("puppet"), script)
+}
+
+/// The puppet that no snapshot can be taken of, with that script.
+pub(crate) fn puppet_without_snapshot(script: &str) -> Vec<u8> {
+    scripted(guest("puppet-no-snapshot"), script)
+}
+
+fn scripted(mut component: Vec<u8>, script: &str) -> Vec<u8> {
+    assert!(script.len() <= SCRIPT, "the script is longer than {SCRIPT} bytes: {script}");
+    let marker = component.windows(MARKER.len()).position(|window| window == MARKER);
+    let start = marker.expect("a puppet holds the marker") + MARKER.len();
+    let place = &mut component[start..start + SCRIPT];
+    place.fill(b' ');
+    place[..script.len()].copy_from_slice(script.as_bytes());
+    component
+}
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target")
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+fn not_built(name: &str) -> ! {
+    panic!("the guest '{name}' is not built; run `cargo xtask guests` first")
+}

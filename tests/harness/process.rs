@@ -1,0 +1,79 @@
+//! The program as a child process: started, listened to, told to stop, and always ended.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::until_some;
+
+/// A running program. Dropping it kills it.
+pub(super) struct Process {
+    child: Mutex<Child>,
+    log: Arc<Mutex<String>>,
+}
+
+impl Process {
+    /// Starts a server, and returns it as soon as it listens.
+    pub(super) fn serve(mut command: Command) -> (Process, SocketAddr) {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let log = Arc::new(Mutex::new(String::new()));
+        collect(child.stderr.take().unwrap(), log.clone());
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let process = Process { child: Mutex::new(child), log };
+        let address = said.trim().strip_prefix("listening on http://");
+        let address = address.unwrap_or_else(|| panic!("it does not listen; it said '{said}' and:\n{}", process.log()));
+        (process, address.parse().unwrap())
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Everything it has written to its log so far.
+    pub(super) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends it a signal; a process that has ended gets none.
+    pub(super) fn signal(&self, signal: Signal) {
+        let mut child = self.child.lock().unwrap();
+        if let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id() as i32)) {
+            kill_process(pid, signal).unwrap();
+        }
+    }
+
+    /// Waits until it has ended.
+    pub(super) fn until_ended(&self) -> ExitStatus {
+        until_some("the end of the server", || self.child.lock().unwrap().try_wait().unwrap())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let mut child = self.child.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let from = log.floor_char_boundary(log.len().saturating_sub(8000));
+            eprintln!("--- the end of the server's log ---\n{}---", &log[from..]);
+        }
+    }
+}
+
+/// Reads on until the other side closes, so that the program never waits for a reader.
+fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            log.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+}

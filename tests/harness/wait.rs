@@ -1,0 +1,25 @@
+//! Waiting for a state.
+
+use std::time::{Duration, Instant};
+
+/// Ample for two busy cores: it is only ever waited out by a test that fails.
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until the condition holds. `what` completes the sentence "… did not come true".
+pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
+    until_some(what, || condition().then_some(()));
+}
+
+/// Waits until there is a value, and gives it.
+pub(crate) fn until_some<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(2);
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(start.elapsed() < DEADLINE, "within {DEADLINE:?}, {what} did not come true");
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,31 @@
+//! Stock clients, unmodified: NVIDIA's `tritonclient[http]`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{Server, guest, guest_folder};
+
+#[test]
+fn nvidias_client_works_unmodified() {
+    // `cargo xtask test` sets this up; a plain `cargo test` cannot.
+    let Some(python) = std::env::var_os("WARDIAN_PYTHON") else {
+        assert!(std::env::var_os("WARDIAN_REQUIRE_PYTHON").is_none(), "WARDIAN_PYTHON is not set");
+        eprintln!("skipped: WARDIAN_PYTHON names no Python with tritonclient; `cargo xtask test` provides one");
+        return;
+    };
+    let server = Server::with_models(|models| {
+        models.bare("iris", guest("iris"));
+        for name in ["house-price", "upper"] {
+            models.copy_folder(&guest_folder(name), &format!("{name}/1"));
+        }
+    })
+    .start();
+    server.until_tried();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut script = Command::new(python);
+    script.arg(here.join("tests/stock_clients.py")).arg(server.address().to_string()).arg(here.join("guest-models"));
+    let output = script.output().expect("the script starts");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}", said(&output.stdout), said(&output.stderr));
+    assert_eq!(said(&output.stdout).matches(": ok").count(), 6, "{}", said(&output.stdout));
+}
