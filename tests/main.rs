@@ -2,5 +2,6 @@
 
 mod harness;
 
+mod http;
 mod stock_clients;
 mod swap;

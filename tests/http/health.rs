@@ -1,0 +1,76 @@
+//! What does not touch a model: health, metadata, metrics, unknown paths, wrong methods.
+
+use serde_json::json;
+
+use crate::harness::Server;
+
+pub(super) fn check(server: &Server) {
+    health(server);
+    metadata(server);
+    metrics(server);
+    what_every_response_carries(server);
+    wrong_paths_and_methods(server);
+}
+
+fn health(server: &Server) {
+    assert_eq!(server.get("/v2/health/live").ok().json(), json!({ "live": true }));
+    assert_eq!(server.get("/v2/health/ready").ok().json(), json!({ "ready": true }));
+    assert_eq!(server.get("/v2/models/upper/ready").ok().json(), json!({ "name": "upper", "ready": true }));
+    assert_eq!(server.get("/v2/models/broken/ready").status, 503);
+    assert!(server.get("/ping").ok().body.is_empty());
+}
+
+fn metadata(server: &Server) {
+    let about = server.get("/v2").ok().json();
+    assert_eq!(about["name"], "wardian");
+    for extension in ["binary_tensor_data", "model_repository", "model_configuration", "parameters"] {
+        assert!(about["extensions"].as_array().unwrap().contains(&json!(extension)), "{extension}");
+    }
+    assert_eq!(server.get("/v2/models").ok().json(), json!({ "models": ["broken", "iris", "puppet", "upper"] }));
+    let upper = server.get("/v2/models/upper").ok().json();
+    assert_eq!(upper["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1] }]));
+    assert_eq!(server.get("/v2/models/upper/versions/1").ok().json(), upper);
+    let config = server.config_of("upper");
+    assert_eq!(config["input"][0]["data_type"], "TYPE_STRING");
+    assert_eq!(config["wardian"]["limits"]["request_bytes"], 64 << 10);
+    assert_eq!(config["wardian"]["isolation"], "request");
+}
+
+fn metrics(server: &Server) {
+    server.infer("upper", &super::upper(&["a"])).ok();
+    let metrics = server.get("/metrics");
+    assert!(metrics.ok().header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    let text = metrics.text();
+    for line in [
+        "wardian_requests_total{tenant=\"default\",model=\"upper\",version=\"1\"} 1",
+        "wardian_request_phase_seconds_count{tenant=\"default\",model=\"upper\",version=\"1\",phase=\"compute\"} 1",
+        "wardian_load_failures_total 1",
+    ] {
+        assert!(text.contains(line), "no '{line}' in:\n{text}");
+    }
+}
+
+fn what_every_response_carries(server: &Server) {
+    for path in ["/v2", "/v2/models/upper", "/v2/models/nobody", "/nowhere", "/metrics"] {
+        let response = server.get(path);
+        assert!(response.header("server-timing").unwrap().starts_with("total;dur="), "{path}");
+        let ids = [&response, &server.get(path)].map(|response| response.header("x-request-id").unwrap().to_owned());
+        assert_ne!(ids[0], ids[1], "{path}");
+    }
+    let named = server.call("GET", "/v2").header("X-Request-Id", "mine-7").send();
+    assert_eq!(named.header("x-request-id"), Some("mine-7"));
+}
+
+fn wrong_paths_and_methods(server: &Server) {
+    for path in ["/", "/v2/", "/v2/model", "/v2/models/upper/", "/v2/models/up%ffper", "/v3"] {
+        server.get(path).refused(404, "not_found");
+    }
+    for (method, path, allow) in [
+        ("GET", "/v2/models/upper/infer", "POST"),
+        ("POST", "/v2/models/upper", "GET,HEAD"),
+        ("DELETE", "/v2/repository/index", "POST"),
+    ] {
+        let response = server.call(method, path).send();
+        assert_eq!(response.refused(405, "method_not_allowed").header("allow"), Some(allow));
+    }
+}

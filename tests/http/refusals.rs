@@ -1,0 +1,102 @@
+//! Inference that is refused: each with its status, its code and a text that helps.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
+
+use crate::harness::{Response, Server};
+
+pub(super) fn check(server: &Server) {
+    json_that_is_wrong(server);
+    tensors_that_do_not_fit(server);
+    bodies_that_are_too_large(server);
+    models_that_do_not_answer(server);
+    deadlines(server);
+}
+
+#[track_caller]
+fn says(response: &Response, words: &str) {
+    let text = response.json()["error"].as_str().unwrap().to_owned();
+    assert!(text.contains(words), "'{words}' is not in '{text}'");
+}
+
+fn json_that_is_wrong(server: &Server) {
+    let iris = |data: &str| {
+        format!(r#"{{"inputs":[{{"name":"measurements","datatype":"FP64","shape":[1,4],"data":{data}}}]}}"#)
+    };
+    let bomb = "[".repeat(100_000);
+    for (body, words) in [
+        ("{".to_owned(), "at byte"),
+        ("".to_owned(), "at byte 0"),
+        (r#"{"inputs":[]} x"#.to_owned(), "after the end"),
+        (r#"{"inputs":[],"inputs":[]}"#.to_owned(), "given twice"),
+        (r#"{"inputs":[],"output":[]}"#.to_owned(), "unknown key 'output'"),
+        (iris("[1,2,3,NaN]"), "NaN"),
+        (iris("[1,2,3,-Infinity]"), "Infinity"),
+        (iris("[1,2,3,1e999]"), "measurements"),
+        (iris("[1,2,3]"), "3 elements"),
+        (iris("[1,2,3,4,5]"), "more elements"),
+        (iris("[[1,2],[3,4]]"), "dimension"),
+        (iris(r#"[1,2,3,"4"]"#), "number"),
+        (iris(&bomb), "measurements"),
+        (format!(r#"{{"inputs":[],"parameters":{{"a":{bomb}}}}}"#), "at byte"),
+    ] {
+        let response = server.call("POST", "/v2/models/iris/infer").body(body.clone()).send();
+        says(response.refused(400, "invalid_input"), words);
+    }
+    // A number that the datatype cannot hold.
+    let digits = json!({ "inputs": [{ "name": "x", "datatype": "UINT8", "shape": [1], "data": [256] }] });
+    says(server.infer("puppet", &digits).refused(400, "invalid_input"), "256");
+}
+
+fn tensors_that_do_not_fit(server: &Server) {
+    let tensor = |name: &str, datatype: &str, shape: Value, data: Value| json!({ "inputs": [{ "name": name, "datatype": datatype, "shape": shape, "data": data }] });
+    for (body, words) in [
+        (json!({ "inputs": [] }), "'measurements' is missing"),
+        (tensor("petals", "FP64", json!([1]), json!([1])), "unknown input 'petals'"),
+        (tensor("measurements", "FP32", json!([1, 4]), json!([1, 2, 3, 4])), "expected FP64"),
+        (tensor("measurements", "FP64", json!([1, 3]), json!([1, 2, 3])), "shape"),
+        (tensor("measurements", "FP64", json!([-1, 4]), json!([])), "dimension"),
+        (tensor("measurements", "FP64", json!([4294967296u64, 4294967296u64]), json!([])), "too large"),
+        (tensor("measurements", "REAL", json!([1, 4]), json!([])), "no datatype 'REAL'"),
+    ] {
+        says(server.infer("iris", &body).refused(400, "invalid_input"), words);
+    }
+    let mut body = super::upper(&["a"]);
+    body["outputs"] = json!([{ "name": "lower" }]);
+    says(server.infer("upper", &body).refused(400, "invalid_input"), "no output 'lower'");
+}
+
+fn bodies_that_are_too_large(server: &Server) {
+    let large = super::upper(&[&"x".repeat(70_000)]);
+    says(server.infer("upper", &large).refused(413, "request_too_large"), "65536");
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
+    bomb.write_all(&vec![b' '; 10 << 20]).unwrap();
+    let call = server.call("POST", "/v2/models/upper/infer").header("Content-Encoding", "gzip");
+    call.body(bomb.finish().unwrap()).send().refused(413, "request_too_large");
+    server.call("POST", "/v2/repository/index").body(" ".repeat(1 << 20)).send().refused(413, "request_too_large");
+}
+
+fn models_that_do_not_answer(server: &Server) {
+    let body = super::upper(&["a"]);
+    says(server.infer("nobody", &body).refused(404, "model_not_found"), "model 'nobody'");
+    for version in ["9", "0", "one", "-1"] {
+        let path = format!("/v2/models/upper/versions/{version}/infer");
+        server.post(&path, &body).refused(404, "model_not_found");
+    }
+    let broken = server.infer("broken", &body);
+    says(broken.refused(503, "model_not_ready"), "failed to load");
+    assert!(broken.header("retry-after").is_some());
+}
+
+fn deadlines(server: &Server) {
+    let slow = |header: &str, timeout: u64| {
+        let body = json!({ "inputs": [], "parameters": { "behave": "sleep:60000", "timeout": timeout } });
+        server.call("POST", "/v2/models/puppet/infer").header("Wardian-Deadline-Ms", header).json(&body).send()
+    };
+    says(slow("50", 900_000_000).refused(504, "deadline_exceeded"), "50 ms");
+    says(slow("900000", 60_000).refused(504, "deadline_exceeded"), "60 ms");
+    slow("soon", 1000).refused(400, "invalid_input");
+}

@@ -1,0 +1,52 @@
+//! The model repository extension.
+
+use serde_json::json;
+
+use crate::harness::Server;
+
+pub(super) fn check(server: &Server) {
+    the_index(server);
+    load_and_unload(server);
+    what_is_refused(server);
+}
+
+fn the_index(server: &Server) {
+    let upper = server.entry("upper", 1).unwrap();
+    assert_eq!((upper.state.as_str(), upper.reason.as_str()), ("READY", ""));
+    let broken = server.entry("broken", 1).unwrap();
+    assert_eq!(broken.state, "UNAVAILABLE");
+    assert!(broken.reason.contains("load failed: the weights are corrupt"), "{}", broken.reason);
+    let ready = server.post("/v2/repository/index", &json!({ "ready": true })).ok().json();
+    let names: Vec<_> = ready.as_array().unwrap().iter().map(|entry| entry["name"].clone()).collect();
+    assert_eq!(names, ["iris", "puppet", "upper"]);
+    // Stock clients send no body at all.
+    server.call("POST", "/v2/repository/index").send().ok();
+}
+
+fn load_and_unload(server: &Server) {
+    server.load("upper").ok();
+    server.unload("upper").ok();
+    server.infer("upper", &super::upper(&["a"])).refused(503, "model_not_ready");
+    server.unload("upper").ok();
+    assert_eq!(server.until_unavailable("upper", 1), "unloaded on request");
+    server.load("upper").ok();
+    server.infer("upper", &super::upper(&["a"])).ok();
+    let failed = server.load("broken");
+    assert!(failed.refused(422, "load_failed").text().contains("load: load failed"), "{failed}");
+}
+
+fn what_is_refused(server: &Server) {
+    for name in ["nobody", "..%2f..", "%2e%2e"] {
+        server.load(name).refused(404, "model_not_found");
+        server.unload(name).refused(404, "model_not_found");
+    }
+    for parameters in [json!({ "config": "{}" }), json!({ "file:1/model.wasm": "AA==" })] {
+        let body = json!({ "parameters": parameters });
+        server.post("/v2/repository/models/upper/load", &body).refused(400, "invalid_input");
+    }
+    let body = json!({ "parameters": { "unload_dependents": false } });
+    server.post("/v2/repository/models/nobody/unload", &body).refused(404, "model_not_found");
+    for path in ["/v2/repository/mine/index", "/v2/repository/mine/models/upper/load"] {
+        server.post(path, &json!({})).refused(501, "unsupported");
+    }
+}
