@@ -88,7 +88,7 @@ pub(super) fn write(grants: &Grants, budget: &Budget, level: Level, context: &st
 }
 
 /// Cuts a text to that many bytes and replaces what could move a terminal's cursor or forge a line.
-fn clean(text: &str, max: usize) -> String {
+pub fn clean(text: &str, max: usize) -> String {
     let cut = text.floor_char_boundary(max);
     text[..cut]
         .trim_end()

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
-pub use logging::{Level, LogLine, LogSink};
+pub use logging::{Level, LogLine, LogSink, clean};
 
 /// The generated bindings of the imports that are ours to implement.
 mod bindings {

@@ -7,8 +7,8 @@ use super::bindings::{inference, lifecycle, types};
 use super::state::{MemoryLimit, State};
 use super::trap::{Interrupted, classify};
 use super::{Budget, Engine, Template};
-use crate::capability::{Ctx, Grants};
-use crate::model::{InferError, InferRequest, InferResponse, Metadata};
+use crate::capability::{Ctx, Grants, clean};
+use crate::model::{InferError, InferRequest, InferResponse, Metadata, Parameter};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
 const MAX_HANDLES: usize = 1000;
@@ -103,10 +103,12 @@ impl Instance {
     }
 
     fn check_size(&self, response: &InferResponse) -> Result<(), InferError> {
-        let size: u64 = response.outputs.iter().map(|tensor| tensor.data.len() as u64).sum();
+        let outputs = response.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
+        let parameters = response.parameters.iter().map(Parameter::size);
+        let size: u64 = outputs.chain(parameters).map(|size| size as u64).sum();
         if size > self.response_limit {
             let limit = self.response_limit;
-            return Err(InferError::BadOutput(format!("the outputs have {size} bytes; the limit is {limit}")));
+            return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));
         }
         Ok(())
     }
@@ -115,11 +117,14 @@ impl Instance {
 impl From<types::Error> for InferError {
     fn from(error: types::Error) -> Self {
         match error {
-            types::Error::Rejected(text) => InferError::Rejected(text),
-            types::Error::Failed(text) => InferError::Failed(text),
+            types::Error::Rejected(text) => InferError::Rejected(clean(&text, MAX_ERROR_TEXT)),
+            types::Error::Failed(text) => InferError::Failed(clean(&text, MAX_ERROR_TEXT)),
         }
     }
 }
+
+/// The longest text of a model's own error that is passed on, in bytes.
+const MAX_ERROR_TEXT: usize = 4096;
 
 /// Bytes that a guest may make the host copy in one call: its answer, and as much again for names,
 /// log lines and the like.

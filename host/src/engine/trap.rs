@@ -3,6 +3,7 @@
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::state::State;
+use crate::capability::clean;
 use crate::model::InferError;
 
 /// The longest private explanation kept, in bytes.
@@ -36,11 +37,7 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
 }
 
 fn detail(error: &wasmtime::Error, state: &State) -> String {
-    let mut detail = format!("{error:#}");
     let last_words = state.ctx.last_words();
-    if !last_words.is_empty() {
-        detail = format!("{detail}; it last wrote: {last_words}");
-    }
-    detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
-    detail
+    let said = if last_words.is_empty() { String::new() } else { format!("; it last wrote: {last_words}") };
+    clean(&format!("{error:#}{said}").replace('\n', " "), MAX_DETAIL)
 }

@@ -77,7 +77,7 @@ impl Loader {
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(ServableHandle, Drained), LoadError> {
         let _permit =
-            self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Read, "the server is stopping"))?;
+            self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
         match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, progress)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(LoadError::new(Stage::Golden, format!("loading took longer than {LOAD_DEADLINE:?}"))),
@@ -151,7 +151,7 @@ impl Loader {
         let (store, key) = (self.store.clone(), key.clone());
         let made = blocking(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
         made.map_err(in_store)?
-            .ok_or_else(|| LoadError::new(Stage::Compile, "the artifact was damaged on its way to disk"))
+            .ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
     }
 
     fn job(&self, candidate: &Candidate, output: std::path::PathBuf) -> Job {
@@ -203,14 +203,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn in_store(error: std::io::Error) -> LoadError {
-    LoadError::new(Stage::Compile, format!("the artifact store: {error}"))
+    LoadError::new(Stage::Host, format!("the artifact store: {error}"))
 }
 
 /// Runs file work where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| LoadError::new(Stage::Link, format!("a load ended early: {error}")))
+        .map_err(|error| LoadError::new(Stage::Host, format!("a load ended early: {error}")))
 }
 
 /// Writes a guest's lines to the log of its model.

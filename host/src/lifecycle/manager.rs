@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus_client::metrics::counter::Counter;
@@ -64,6 +65,8 @@ enum Event {
     Aspired(Arc<Aspired>),
     /// A load has ended.
     Loaded { key: Key, version: Version, digest: Digest, outcome: Result<(ServableHandle, Drained), LoadError> },
+    /// What made a load fail may have passed.
+    Retry { key: Key, version: Version },
     /// A version has answered its last request and is gone.
     Drained { key: Key, version: Version },
     /// Somebody wants a model loaded, and has had the repository looked at for it.
@@ -105,7 +108,12 @@ impl Manager {
             stopping: None,
             metrics: Metrics::register(metrics),
         };
-        tokio::spawn(task.run(inbox));
+        tokio::spawn(async move {
+            // What serves goes on serving; but nothing will be replaced any more, and somebody must know.
+            if let Err(error) = tokio::spawn(task.run(inbox)).await {
+                tracing::error!(%error, "the manager has ended unexpectedly; restart the server");
+            }
+        });
         Manager { events, shared }
     }
 
@@ -198,6 +206,7 @@ impl Task {
         match event {
             Event::Aspired(aspired) => self.merge(&aspired),
             Event::Loaded { key, version, digest, outcome } => self.loaded(key, version, digest, outcome),
+            Event::Retry { key, version } => self.retry(&key, version),
             Event::Drained { key, version } => self.drained(&key, version),
             Event::Load { key, aspired, reply } => {
                 self.merge(&aspired);
@@ -283,10 +292,20 @@ impl Task {
             Err(error) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, %error, "cannot serve");
                 self.metrics.failures.inc();
+                if error.stage.is_passing() {
+                    self.events.upgrade().map(|events| tokio::spawn(retry_later(key.clone(), version, events)));
+                }
                 record.fail(version, digest, error);
             }
         }
         self.drive(&key);
+    }
+
+    fn retry(&mut self, key: &Key, version: Version) {
+        if let Some(record) = self.models.get_mut(key) {
+            record.forget_passing_failure(version);
+        }
+        self.drive(key);
     }
 
     /// Starts the task that ends a version once it is no longer served.
@@ -413,6 +432,14 @@ async fn load(loader: Arc<Loader>, key: Key, candidate: Candidate, events: mpsc:
         .await
         .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));
     let _ = events.send(Event::Loaded { key, version, digest, outcome }).await;
+}
+
+/// How long a full disk or a file that keeps changing is given to pass.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+async fn retry_later(key: Key, version: Version, events: mpsc::Sender<Event>) {
+    tokio::time::sleep(RETRY_AFTER).await;
+    let _ = events.send(Event::Retry { key, version }).await;
 }
 
 /// What is counted of the manager's work.

@@ -68,7 +68,8 @@ async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
 }
 
 fn in_warm_up(what: &str, error: &InferError) -> LoadError {
-    LoadError::new(Stage::WarmUp, format!("{what} failed: {}", explain(error)))
+    let stage = if *error == InferError::Overloaded { Stage::Host } else { Stage::WarmUp };
+    LoadError::new(stage, format!("{what} failed: {}", explain(error)))
 }
 
 async fn run_hook(servable: &Servable) -> Result<(), InferError> {

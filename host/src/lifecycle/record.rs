@@ -121,6 +121,13 @@ impl ModelRecord {
         record.failed = Some((digest, error));
     }
 
+    /// Forgets that a version failed, if what failed may have passed.
+    pub(super) fn forget_passing_failure(&mut self, version: Version) {
+        if let Some(record) = self.versions.get_mut(&version) {
+            record.failed = record.failed.take().filter(|(_, error)| !error.stage.is_passing());
+        }
+    }
+
     /// Lets a loaded version serve; what served under its number before starts to drain.
     pub(super) fn serve(&mut self, version: Version, digest: Digest, handle: ServableHandle) {
         let record = self.versions.entry(version).or_default();

@@ -97,6 +97,15 @@ pub enum Stage {
     WarmUp,
     /// Comparing its answers with the golden requests.
     Golden,
+    /// The host's own part in all of that: its disk, its processes, its room for instances.
+    Host,
+}
+
+impl Stage {
+    /// Whether a failure here says nothing about the version, so that trying again may help.
+    pub fn is_passing(self) -> bool {
+        matches!(self, Stage::Read | Stage::Host)
+    }
 }
 
 impl std::fmt::Display for Stage {
@@ -109,6 +118,7 @@ impl std::fmt::Display for Stage {
             Stage::Link => "link",
             Stage::WarmUp => "warm-up",
             Stage::Golden => "golden",
+            Stage::Host => "host",
         })
     }
 }

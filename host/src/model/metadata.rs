@@ -34,12 +34,21 @@ pub struct Metadata {
 /// More inputs or outputs than any real model has; a bound for what a guest can make the host keep.
 const MAX_SPECS: usize = 256;
 const MAX_TENSOR_NAME: usize = 256;
+/// Bytes of description and properties: a licence fits.
+const MAX_PROSE: usize = 64 << 10;
 
 impl Metadata {
     /// Checks that the description makes sense. Fails with a text for the model's author.
     pub fn check(&self) -> Result<(), String> {
         check_specs("input", &self.inputs)?;
         check_specs("output", &self.outputs)?;
+        let size = self.description.len() + self.properties.iter().map(Parameter::size).sum::<usize>();
+        if size > MAX_PROSE || self.properties.len() > MAX_SPECS {
+            return Err(format!(
+                "the metadata has {} properties and {size} bytes of text; at most {MAX_SPECS} and {MAX_PROSE} are allowed",
+                self.properties.len()
+            ));
+        }
         if self.outputs.is_empty() {
             return Err("the metadata names no outputs".into());
         }

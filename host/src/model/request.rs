@@ -24,6 +24,14 @@ pub struct Parameter {
     pub value: ParameterValue,
 }
 
+impl Parameter {
+    /// Bytes of its name and its text.
+    pub fn size(&self) -> usize {
+        let text = if let ParameterValue::Text(text) = &self.value { text.len() } else { 0 };
+        self.name.len() + text
+    }
+}
+
 /// One request to a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferRequest {

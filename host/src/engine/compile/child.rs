@@ -132,5 +132,5 @@ impl End {
 }
 
 fn broken(reason: impl Into<String>) -> LoadError {
-    LoadError::new(Stage::Compile, reason)
+    LoadError::new(Stage::Host, reason)
 }

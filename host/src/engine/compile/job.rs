@@ -70,7 +70,8 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
     let sidecars = Arc::new(sidecars);
     let (code, about) = prepare(&engine, job, &component, sidecars.clone()).await?;
-    write_artifact(&job.output, &code, &about, &sidecars).map_err(in_compile)
+    let written = write_artifact(&job.output, &code, &about, &sidecars);
+    written.map_err(|error| LoadError::new(Stage::Host, format!("cannot write the artifact: {error}")))
 }
 
 /// Loads the model and snapshots it if that is possible; returns machine code and what was learned.

@@ -113,6 +113,7 @@ pub(super) enum StageName {
     Validate,
     Compile,
     Load,
+    Host,
 }
 
 impl From<StageName> for Stage {
@@ -122,6 +123,7 @@ impl From<StageName> for Stage {
             StageName::Validate => Stage::Validate,
             StageName::Compile => Stage::Compile,
             StageName::Load => Stage::Load,
+            StageName::Host => Stage::Host,
         }
     }
 }
@@ -133,6 +135,7 @@ impl From<LoadError> for Report {
             Stage::Validate => StageName::Validate,
             Stage::Load => StageName::Load,
             Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden => StageName::Compile,
+            Stage::Host => StageName::Host,
         };
         Report::Failed { stage, reason: error.reason }
     }
