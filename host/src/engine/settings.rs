@@ -74,8 +74,6 @@ fn pool(config: &EngineConfig, reset: Reset) -> PoolingAllocationConfig {
     pool.table_elements(100_000);
     pool.max_memory_size(usize::try_from(config.max_memory).unwrap_or(usize::MAX));
     pool.max_unused_warm_slots(WARM_SLOTS).decommit_batch_size(16);
-    // The stack's top pages: written by every call, cheaper to clear than to map anew.
-    pool.async_stack_keep_resident(64 << 10);
     if reset == Reset::DirtyPages {
         pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT).table_keep_resident(64 << 10);
     }
@@ -88,8 +86,9 @@ fn interruption(wasmtime: &mut Config, config: &EngineConfig) {
     wasmtime.max_wasm_stack(stack);
     // Host functions run on the guest's stack and need room of their own.
     wasmtime.async_stack_size(stack.saturating_add(1 << 20));
-    // Tenants take turns on the same stacks.
-    wasmtime.async_stack_zeroing(true);
+    // Stacks are not cleared between guests: that takes a system call for every call, and a guest
+    // cannot read its native stack, only locals that it has written itself.
+    wasmtime.async_stack_zeroing(false);
 }
 
 /// Off is what models do not need and what most of the engine's past faults were in.

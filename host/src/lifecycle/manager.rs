@@ -14,11 +14,10 @@ use super::drain::Ending;
 use super::index::IndexEntry;
 use super::loader::Loader;
 use super::policy::Action;
-use super::record::ModelRecord;
+use super::record::{Loaded, ModelRecord};
 use crate::model::{LoadError, ModelId, ModelName, Stage, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Candidate, Digest, Directory};
-use crate::servable::{Drained, ServableHandle};
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +63,7 @@ enum Event {
     /// A source has announced what it sees.
     Aspired(Arc<Aspired>),
     /// A load has ended.
-    Loaded { key: Key, version: Version, digest: Digest, outcome: Result<(ServableHandle, Drained), LoadError> },
+    Loaded { key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError> },
     /// What made a load fail may have passed.
     Retry { key: Key, version: Version },
     /// A version has answered its last request and is gone.
@@ -270,22 +269,15 @@ impl Task {
         tokio::spawn(load(self.loader.clone(), key.clone(), candidate, events));
     }
 
-    fn loaded(
-        &mut self,
-        key: Key,
-        version: Version,
-        digest: Digest,
-        outcome: Result<(ServableHandle, Drained), LoadError>,
-    ) {
+    fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError>) {
         self.metrics.loads.inc();
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
-            Ok((servable, drained)) if record.is_wanted() && self.stopping.is_none() => {
+            Ok(loaded) if record.is_wanted() && self.stopping.is_none() => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, "ready");
                 self.metrics.swaps.inc();
-                let ending = Ending::new(&servable, drained);
-                record.serve(version, digest, servable);
-                self.await_end(&key, version, ending);
+                let before = record.serve(version, digest, loaded);
+                self.end(&key, version, before);
             }
             // Loaded, and wanted no more: dropped here, before anybody saw it.
             Ok(_) => record.abandon(version),
@@ -308,8 +300,9 @@ impl Task {
         self.drive(key);
     }
 
-    /// Starts the task that ends a version once it is no longer served.
-    fn await_end(&self, key: &Key, version: Version, ending: Ending) {
+    /// Starts the task that ends a version which serves no more.
+    fn end(&self, key: &Key, version: Version, ending: Option<Ending>) {
+        let Some(ending) = ending else { return };
         let (events, key) = (self.events.clone(), key.clone());
         tokio::spawn(async move {
             ending.run().await;
@@ -320,9 +313,8 @@ impl Task {
     }
 
     fn stop_serving(&mut self, key: &Key, version: Version) {
-        if let Some(record) = self.models.get_mut(key) {
-            record.stop_serving(version);
-        }
+        let ending = self.models.get_mut(key).and_then(|record| record.stop_serving(version));
+        self.end(key, version, ending);
     }
 
     fn drained(&mut self, key: &Key, version: Version) {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::drain::Ending;
 use super::index::{IndexEntry, IndexState};
 use super::policy::{Action, Demand, Known, Present, next_action};
 use crate::model::{LoadError, ModelName, Stage, Version, VersionPolicy};
 use crate::registry::Entry;
 use crate::repository::{Candidate, Digest, Seen};
-use crate::servable::ServableHandle;
+use crate::servable::{Drained, ServableHandle};
+
+/// A version that has loaded, and the means to know when it has drained.
+pub(super) type Loaded = (ServableHandle, Drained);
 
 /// What the manager knows of one model.
 pub(super) struct ModelRecord {
@@ -41,6 +45,8 @@ enum Held {
 struct Serving {
     digest: Digest,
     handle: ServableHandle,
+    /// What is to be done once it serves no more.
+    ending: Ending,
 }
 
 impl Default for ModelRecord {
@@ -128,13 +134,16 @@ impl ModelRecord {
         }
     }
 
-    /// Lets a loaded version serve; what served under its number before starts to drain.
-    pub(super) fn serve(&mut self, version: Version, digest: Digest, handle: ServableHandle) {
+    /// Lets a loaded version serve. What served under its number before is to be ended.
+    pub(super) fn serve(&mut self, version: Version, digest: Digest, loaded: Loaded) -> Option<Ending> {
+        let before = self.stop_serving(version);
         let record = self.versions.entry(version).or_default();
         record.loading = None;
         record.failed = None;
-        record.draining += usize::from(record.serving.is_some());
-        record.serving = Some(Serving { digest, handle });
+        let (handle, drained) = loaded;
+        let ending = Ending::new(&handle, drained);
+        record.serving = Some(Serving { digest, handle, ending });
+        before
     }
 
     /// Notes that a load came to nothing because nobody wants its result any more.
@@ -144,11 +153,12 @@ impl ModelRecord {
         }
     }
 
-    /// Lets a version drain.
-    pub(super) fn stop_serving(&mut self, version: Version) {
-        if let Some(record) = self.versions.get_mut(&version) {
-            record.draining += usize::from(record.serving.take().is_some());
-        }
+    /// Takes a version out of service. It is to be ended.
+    pub(super) fn stop_serving(&mut self, version: Version) -> Option<Ending> {
+        let record = self.versions.get_mut(&version)?;
+        let serving = record.serving.take()?;
+        record.draining += 1;
+        Some(serving.ending)
     }
 
     /// Notes that one content of a version has drained.

@@ -1,0 +1,131 @@
+//! A fresh instance and a pooled call, without HTTP: the library itself, called in a loop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tokio::runtime::{Handle, Runtime};
+use wardian::config::Config;
+use wardian::engine::Budget;
+use wardian::lifecycle::Loader;
+use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
+use wardian::repository::{Candidate, Digest};
+use wardian::servable::ServableHandle;
+use wardian::server::build_loader;
+use wardian::telemetry::Telemetry;
+
+use super::options::Options;
+use super::report::{Table, digits, median};
+use super::{models, native, process};
+
+/// Where a call's time went, in microseconds.
+struct Call {
+    whole: f64,
+    instance: f64,
+    compute: f64,
+}
+
+/// Alone, and on two threads: what resets an instance's memory may disturb the other cores.
+const THREADS: [usize; 2] = [1, 2];
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let runtime = Runtime::new()?;
+    let _within = runtime.enter();
+    let config = Config { state: folder.path().join("state"), ..Config::default() };
+    let loader = build_loader(&config, process::program().into(), &Telemetry::default())?;
+    let case = wardian::api::parse_golden(&golden(&models::cases()?)?).map_err(anyhow::Error::msg)?;
+    let request = case.cases.into_iter().next().context("no golden case")?.request;
+    let mut table =
+        Table::new(&["call", "threads", "whole µs", "instance µs", "compute µs", "rest µs (teardown, checks)"]);
+    table.row(["native predict".into(), "1".into(), digits(predict(options)?)]);
+    for (name, isolation) in [("pooled", Isolation::Pooled), ("fresh", Isolation::Request)] {
+        let servable = runtime.block_on(load(&loader, folder.path(), isolation))?;
+        for threads in THREADS {
+            let calls: Vec<_> = (0..options.rounds())
+                .map(|_| measure(runtime.handle(), &servable, &request, threads, options.calls()))
+                .collect::<Result<_>>()?;
+            let of = |field: fn(&Call) -> f64| digits(median(calls.iter().map(field)));
+            let times =
+                [of(|c| c.whole), of(|c| c.instance), of(|c| c.compute), of(|c| c.whole - c.instance - c.compute)];
+            table.row([name.into(), threads.to_string()].into_iter().chain(times));
+        }
+    }
+    table.print("a call of house-price in process, one row, mean of many");
+    Ok(())
+}
+
+/// The trees alone: what a call is about.
+fn predict(options: &Options) -> Result<f64> {
+    let trees = native::trees()?;
+    let row = [6480.0, 3.0, 1.0, 2.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+    let started = Instant::now();
+    for _ in 0..options.calls() {
+        std::hint::black_box(trees.predict(std::hint::black_box(&row)));
+    }
+    Ok(microseconds(started.elapsed()) / f64::from(options.calls()))
+}
+
+/// The first case as golden requests, which is how the library reads a request.
+fn golden(cases: &[models::Case]) -> Result<Vec<u8>> {
+    let case = cases.first().context("no golden case")?;
+    let request: serde_json::Value = serde_json::from_slice(&case.request)?;
+    let output = serde_json::json!({"name": "price", "shape": [1, 1], "datatype": "FP64", "data": [case.price]});
+    Ok(serde_json::to_vec(&serde_json::json!({"cases": [{"request": request, "response": {"outputs": [output]}}]}))?)
+}
+
+async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<ServableHandle> {
+    let (path, component) = (folder.join("model.wasm"), models::component()?);
+    std::fs::write(&path, &component)?;
+    let digest = Digest::of(&component);
+    let candidate = Candidate {
+        name: ModelName::new("house-price")?,
+        version: Version::new(1).context("no version")?,
+        component: path,
+        component_digest: digest,
+        component_size: component.len() as u64,
+        sidecars: Vec::new(),
+        golden: None,
+        settings: Arc::new(ModelSettings { isolation, ..ModelSettings::default() }),
+        digest,
+    };
+    Ok(loader.load(&TenantName::default_tenant(), &candidate, &|_stage| {}).await?.0)
+}
+
+/// The mean over all calls of all threads.
+fn measure(
+    handle: &Handle,
+    servable: &ServableHandle,
+    request: &InferRequest,
+    threads: usize,
+    calls: u32,
+) -> Result<Call> {
+    let results: Vec<Result<Call>> = std::thread::scope(|scope| {
+        let start = || scope.spawn(|| handle.block_on(call_often(servable, request, calls)));
+        let running: Vec<_> = (0..threads).map(|_| start()).collect();
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a panic")))).collect()
+    });
+    let calls = results.into_iter().collect::<Result<Vec<_>>>()?;
+    let mean = |field: fn(&Call) -> f64| calls.iter().map(field).sum::<f64>() / calls.len() as f64;
+    Ok(Call { whole: mean(|c| c.whole), instance: mean(|c| c.instance), compute: mean(|c| c.compute) })
+}
+
+async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u32) -> Result<Call> {
+    let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
+    let started = Instant::now();
+    for _ in 0..calls {
+        let limits = &servable.settings().limits;
+        let budget = Budget::new(Instant::now(), limits.deadline, limits.cpu_time);
+        let timings = servable.answer(request.clone(), budget).await?.timings;
+        instance += timings.instance;
+        compute += timings.compute;
+    }
+    let each = |time: Duration| microseconds(time) / f64::from(calls);
+    Ok(Call { whole: each(started.elapsed()), instance: each(instance), compute: each(compute) })
+}
+
+fn microseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}

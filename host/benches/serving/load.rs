@@ -1,0 +1,125 @@
+//! A closed loop: so many connections, each of which asks again as soon as it has its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::machine;
+use super::models::Case;
+use super::process::Server;
+use super::wire::{self, Layout};
+
+/// What a server did in one window.
+pub(crate) struct Measured {
+    /// Requests answered per second.
+    pub(crate) rate: f64,
+    /// Half were answered within so many microseconds.
+    pub(crate) p50: f64,
+    /// 99 of 100 were answered within so many microseconds.
+    pub(crate) p99: f64,
+    /// Microseconds of the server's CPU time per request.
+    pub(crate) cpu: f64,
+}
+
+const WARMING_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const DONE: u8 = 2;
+
+/// Keeps a server busy and measures it for a while, after warming up.
+pub(crate) fn run(server: &Server, cases: &[Case], connections: usize, window: Duration) -> Result<Measured> {
+    // One thread: it takes less of the cores that the server needs than one per connection would.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let phase = Arc::new(AtomicU8::new(WARMING_UP));
+        let mut clients = JoinSet::new();
+        for case in cases.iter().cycle().take(connections) {
+            let first = first_exchange(server.address(), case).await?;
+            clients.spawn(first.repeat(phase.clone()));
+        }
+        let (elapsed, cpu) = watch(server.pid(), &phase, window).await?;
+        let latencies: Result<Vec<_>> = clients.join_all().await.into_iter().collect();
+        Ok(Measured::new(latencies?.concat(), elapsed, cpu))
+    })
+}
+
+/// Runs the clock, and tells how long it measured and what CPU time the server used meanwhile.
+async fn watch(pid: u32, phase: &AtomicU8, window: Duration) -> Result<(Duration, Duration)> {
+    tokio::time::sleep((window / 4).min(Duration::from_secs(1))).await;
+    phase.store(MEASURING, Ordering::Relaxed);
+    let (before, started) = (machine::cpu_time(pid)?, Instant::now());
+    tokio::time::sleep(window).await;
+    phase.store(DONE, Ordering::Relaxed);
+    Ok((started.elapsed(), machine::cpu_time(pid)? - before))
+}
+
+/// A connection that has got its first answer, which was right.
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    expected: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+async fn first_exchange(address: SocketAddr, case: &Case) -> Result<Connection> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let request = wire::infer("house-price", &case.request);
+    let mut connection = Connection { stream, request, expected: Vec::new(), buffer: vec![0; 4096] };
+    let body = connection.exchange().await?;
+    connection.expected = connection.buffer[body].to_vec();
+    ensure!(case.is_answered_by(&connection.expected), "a server's answer is wrong");
+    Ok(connection)
+}
+
+impl Connection {
+    /// Asks until it is over: the nanoseconds each answer took while measuring.
+    async fn repeat(mut self, phase: Arc<AtomicU8>) -> Result<Vec<u32>> {
+        let mut latencies = Vec::with_capacity(1 << 16);
+        let mut started = Instant::now();
+        loop {
+            let body = self.exchange().await?;
+            ensure!(self.buffer[body] == self.expected, "a server's answer changed");
+            let now = Instant::now();
+            match phase.load(Ordering::Relaxed) {
+                MEASURING => latencies.push((now - started).as_nanos().min(u32::MAX.into()) as u32),
+                DONE => return Ok(latencies),
+                _ => {}
+            }
+            started = now;
+        }
+    }
+
+    async fn exchange(&mut self) -> Result<std::ops::Range<usize>> {
+        self.stream.write_all(&self.request).await?;
+        let mut filled = 0;
+        loop {
+            let length = self.stream.read(&mut self.buffer[filled..]).await?;
+            ensure!(length > 0, "a server closed the connection");
+            filled += length;
+            if let Some(Layout { ok, body }) = wire::layout(&self.buffer[..filled]) {
+                let text = String::from_utf8_lossy(&self.buffer[body.clone()]);
+                ensure!(ok, "a server refused: {text}");
+                return Ok(body);
+            }
+        }
+    }
+}
+
+impl Measured {
+    fn new(mut latencies: Vec<u32>, elapsed: Duration, cpu: Duration) -> Self {
+        latencies.sort_unstable();
+        let count = latencies.len() as f64;
+        let percentile = |share: f64| {
+            let index = (count * share) as usize;
+            latencies.get(index).context("no answers").map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
+        };
+        let (p50, p99) = (percentile(0.5), percentile(0.99));
+        Measured { rate: count / elapsed.as_secs_f64(), p50, p99, cpu: cpu.as_secs_f64() * 1e6 / count }
+    }
+}

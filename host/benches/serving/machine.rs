@@ -1,0 +1,58 @@
+//! What Linux tells of a process and of the machine.
+
+use std::fs;
+use std::num::NonZero;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+/// Clock ticks in `/proc` are hundredths of a second, whatever the kernel itself uses.
+const TICK: Duration = Duration::from_millis(10);
+
+/// The CPU time that a process has used, over all its threads, living and gone.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("a server is gone")?;
+    // The name comes second, in parentheses, and may hold anything.
+    let (_, fields) = stat.rsplit_once(')').context("an odd /proc/PID/stat")?;
+    let field = |index: usize| fields.split_whitespace().nth(index).and_then(|field| field.parse::<u32>().ok());
+    let ticks = field(11).zip(field(12)).map(|(user, system)| user + system);
+    Ok(TICK * ticks.context("an odd /proc/PID/stat")?)
+}
+
+/// Memory that a process has, in bytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Memory {
+    /// Its pages in memory, shared ones counted whole.
+    pub(crate) resident: f64,
+    /// Its pages in memory, each shared one counted by its share.
+    pub(crate) proportional: f64,
+    /// Its pages in memory that no file stands behind.
+    pub(crate) anonymous: f64,
+}
+
+/// The memory that a process has.
+pub(crate) fn memory(pid: u32) -> Result<Memory> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("a server is gone")?;
+    let field = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+        let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        kibibytes.map(|kibibytes| kibibytes * 1024.0).with_context(|| format!("no {name} in smaps_rollup"))
+    };
+    Ok(Memory { resident: field("Rss:")?, proportional: field("Pss:")?, anonymous: field("Anonymous:")? })
+}
+
+/// The machine in a line, and how busy others keep it.
+pub(crate) fn describe() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let release = read("/proc/sys/kernel/osrelease");
+    let load = read("/proc/loadavg");
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    format!(
+        "{cores} cores of {}, Linux {}, load {load} before it began",
+        model.trim_matches([':', ' ', '\t']),
+        release.trim()
+    )
+}

@@ -1,0 +1,53 @@
+//! What serving in a sandbox costs: Wardian beside a plain axum handler that runs the same trees.
+//!
+//! ```text
+//! cargo xtask guests
+//! cargo bench -p wardian
+//! cargo bench -p wardian -- --only throughput --seconds 5
+//! ```
+//!
+//! Everything is measured side by side in one run, in turns, and told as ratios: absolute times mean
+//! little on a machine that others use too. Client and servers share the cores, so a server's CPU time
+//! per request is the steadiest of the figures. A missed aim is reported and fails nothing.
+
+mod options;
+mod report;
+
+mod machine;
+mod models;
+mod process;
+
+mod load;
+mod native;
+mod wire;
+
+mod density;
+mod instance;
+mod swap;
+mod throughput;
+
+use anyhow::Result;
+use clap::Parser;
+
+use options::{Options, Part};
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.native {
+        return native::serve();
+    }
+    if !options.bench {
+        println!("not measuring: this is for `cargo bench`");
+        return Ok(());
+    }
+    println!("{}", machine::describe());
+    for part in options.parts() {
+        match part {
+            Part::Throughput => throughput::run(&options)?,
+            Part::Instance => instance::run(&options)?,
+            Part::Swap => swap::run(&options)?,
+            Part::Density => density::run(&options)?,
+        }
+    }
+    Ok(())
+}

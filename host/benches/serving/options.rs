@@ -1,0 +1,73 @@
+//! What to measure, and for how long.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures Wardian beside a native handler.
+#[derive(Parser)]
+pub(crate) struct Options {
+    /// How long each server is measured at a time
+    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    seconds: f64,
+    /// How often everything is measured; medians are reported
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Measure one part only
+    #[arg(long)]
+    only: Option<Part>,
+    /// A short run, to see that everything works
+    #[arg(long)]
+    quick: bool,
+    /// Be the native server; the benchmark starts itself again with this
+    #[arg(long, hide = true)]
+    pub(crate) native: bool,
+    /// What `cargo bench` says to every benchmark
+    #[arg(long, hide = true)]
+    pub(crate) bench: bool,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Part {
+    /// Requests per second, latencies and CPU time per request
+    Throughput,
+    /// A fresh instance and a pooled call, without HTTP
+    Instance,
+    /// From a dropped file to the first answer
+    Swap,
+    /// A hundred models: memory and start
+    Density,
+}
+
+impl Options {
+    /// What to measure, in order.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        self.only.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part])
+    }
+
+    /// How often everything is measured.
+    pub(crate) fn rounds(&self) -> usize {
+        if self.quick { 1 } else { self.rounds as usize }
+    }
+
+    /// How long each server is measured at a time.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs_f64(if self.quick { 0.5 } else { self.seconds })
+    }
+
+    /// How many models share a server.
+    pub(crate) fn models(&self) -> usize {
+        if self.quick { 10 } else { 100 }
+    }
+
+    /// How many calls are made in a row without HTTP.
+    pub(crate) fn calls(&self) -> u32 {
+        if self.quick { 2_000 } else { 20_000 }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("not between 0.1 and 3600".into()) }
+}

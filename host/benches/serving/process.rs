@@ -1,0 +1,97 @@
+//! The servers that are measured, each a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+/// How long a server may take to listen. Loading models comes after that.
+const START: Duration = Duration::from_secs(30);
+
+/// A server that listens. Killed on drop.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    log: Receiver<Line>,
+}
+
+/// A line that a server wrote, and when it came.
+pub(crate) struct Line {
+    pub(crate) at: Instant,
+    pub(crate) text: String,
+}
+
+impl Server {
+    /// The native handler: this program again.
+    pub(crate) fn native() -> Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg("--native"))
+    }
+
+    /// Wardian, with that repository and that state.
+    pub(crate) fn wardian(models: &Path, state: &Path) -> Result<Self> {
+        let mut command = Command::new(program());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--models"]).arg(models).arg("--state").arg(state);
+        // In a folder of its own no wardian.toml is lying about.
+        command.current_dir(models).env_remove("RUST_LOG");
+        Self::start(&mut command)
+    }
+
+    fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a server")?;
+        let (out, log) = (child.stdout.take().map(follow), child.stderr.take().map(follow));
+        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log: log.context("no log")? };
+        let line = out.context("no output")?.recv_timeout(START);
+        let line = line.with_context(|| format!("a server does not listen: {}", server.complaint()))?;
+        let address = line.text.strip_prefix("listening on http://").context("a server says something else")?;
+        server.address = address.parse()?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged since this was last asked.
+    pub(crate) fn log(&self) -> impl Iterator<Item = Line> {
+        self.log.try_iter()
+    }
+
+    fn complaint(&self) -> String {
+        self.log().map(|line| line.text).collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, which whoever talked to it has noticed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program that is measured.
+pub(crate) fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_wardian")
+}
+
+/// Sends every line on with its time, until the writer is gone.
+fn follow(stream: impl Read + Send + 'static) -> Receiver<Line> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        // A pipe that nobody reads would stop the server one day.
+        lines.for_each(|text| drop(sender.send(Line { at: Instant::now(), text })));
+    });
+    receiver
+}

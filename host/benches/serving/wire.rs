@@ -1,0 +1,74 @@
+//! As little HTTP as a benchmark's client needs, so that the client takes little of the shared cores.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// The bytes of an inference request.
+pub(crate) fn infer(model: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The bytes of a request without a body.
+pub(crate) fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+}
+
+/// Where the parts of a response lie.
+pub(crate) struct Layout {
+    pub(crate) ok: bool,
+    pub(crate) body: Range<usize>,
+}
+
+/// Finds the parts of the response at the start of `bytes`, once it is there as a whole.
+pub(crate) fn layout(bytes: &[u8]) -> Option<Layout> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let start = head + 4;
+    let body = start..start + content_length(&bytes[..head]);
+    (bytes.len() >= body.end).then(|| Layout { ok: bytes.starts_with(b"HTTP/1.1 200"), body })
+}
+
+fn content_length(head: &[u8]) -> usize {
+    const NAME: &[u8] = b"\r\ncontent-length: ";
+    let Some(at) = head.windows(NAME.len()).position(|window| window == NAME) else { return 0 };
+    let digits = head[at + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'))
+}
+
+/// A connection that waits for each answer.
+pub(crate) struct Client(TcpStream);
+
+/// Far longer than any answer takes that still means something.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl Client {
+    /// Connects.
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect to a server")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Client(stream))
+    }
+
+    /// Sends a request: the answer's body, if the answer is 200.
+    pub(crate) fn ask(&mut self, request: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.0.write_all(request)?;
+        let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            match self.0.read(&mut piece)? {
+                0 => bail!("a server closed the connection"),
+                length => bytes.extend_from_slice(&piece[..length]),
+            }
+            if let Some(Layout { ok, body }) = layout(&bytes) {
+                return Ok(ok.then(|| bytes[body].to_vec()));
+            }
+        }
+    }
+}
