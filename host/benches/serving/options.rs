@@ -1,5 +1,6 @@
 //! What to measure, and for how long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
@@ -16,6 +17,12 @@ pub(crate) struct Options {
     /// Measure one part only
     #[arg(long)]
     only: Option<Part>,
+    /// How many connections at a time [default: 1, 16 and 64]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1000))]
+    connections: Vec<u16>,
+    /// Another build of wardian to measure beside this one, to see what a change gains
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) against: Option<PathBuf>,
     /// A short run, to see that everything works
     #[arg(long)]
     quick: bool,
@@ -54,6 +61,11 @@ impl Options {
     /// How long each server is measured at a time.
     pub(crate) fn window(&self) -> Duration {
         Duration::from_secs_f64(if self.quick { 0.5 } else { self.seconds })
+    }
+
+    /// How many connections at a time.
+    pub(crate) fn connections(&self) -> Vec<usize> {
+        if self.connections.is_empty() { vec![1, 16, 64] } else { self.connections.iter().map(|&n| n.into()).collect() }
     }
 
     /// How many models share a server.

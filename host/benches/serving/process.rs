@@ -33,7 +33,12 @@ impl Server {
 
     /// Wardian, with that repository and that state.
     pub(crate) fn wardian(models: &Path, state: &Path) -> Result<Self> {
-        let mut command = Command::new(program());
+        Self::wardian_of(program().as_ref(), models, state)
+    }
+
+    /// The same of any build of Wardian.
+    pub(crate) fn wardian_of(program: &Path, models: &Path, state: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--models"]).arg(models).arg("--state").arg(state);
         // In a folder of its own no wardian.toml is lying about.
         command.current_dir(models).env_remove("RUST_LOG");

@@ -6,46 +6,62 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::load::{self, Measured};
-use super::models::{self, Case};
+use super::models;
 use super::options::Options;
-use super::process::Server;
+use super::process::{self, Server};
 use super::report::{Aim, Table, digits, median};
 use super::wire::{Client, get};
-
-const CONNECTIONS: [usize; 3] = [1, 16, 64];
 
 /// The aims are about that many connections.
 const AIMED_AT: usize = 16;
 
-const NAMES: [&str; 3] = ["native", "pooled", "fresh"];
+/// What Wardian is held against; it comes first.
 const NATIVE: usize = 0;
 
-/// One server at one number of connections, once a round.
+/// A server and its name in the tables.
+struct Contender {
+    name: &'static str,
+    server: Server,
+}
+
+/// What was measured of one contender at one number of connections, once a round.
 type Rounds = Vec<Measured>;
 
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let cases = models::cases()?;
-    let servers = [Server::native()?, wardian(folder.path(), "pooled")?, wardian(folder.path(), "request")?];
-    let results = CONNECTIONS.map(|_| NAMES.map(|_| Rounds::new()));
-    let results = measure(options, &servers, &cases, results)?;
-    table(&results).print("house-price, one row a request");
+    let contenders = contenders(folder.path(), options)?;
+    let connections = options.connections();
+    let results = measure(options, &contenders, &connections)?;
+    table(&contenders, &connections, &results).print("house-price, one row a request");
     println!("\n  Ratios are medians over rounds of what was measured one after the other.\n");
-    if let Some(at) = CONNECTIONS.iter().position(|&connections| connections == AIMED_AT) {
+    if let Some(at) = connections.iter().position(|&connections| connections == AIMED_AT) {
         aims(&results[at]);
     }
     Ok(())
 }
 
-/// A server with `house-price` in it that has become ready.
-fn wardian(folder: &Path, isolation: &str) -> Result<Server> {
+fn contenders(folder: &Path, options: &Options) -> Result<Vec<Contender>> {
+    let mut contenders = vec![
+        Contender { name: "native", server: Server::native()? },
+        wardian("pooled", process::program().as_ref(), &folder.join("this"), "pooled")?,
+        wardian("fresh", process::program().as_ref(), &folder.join("this"), "request")?,
+    ];
+    if let Some(program) = &options.against {
+        contenders.push(wardian("other pooled", program, &folder.join("other"), "pooled")?);
+        contenders.push(wardian("other fresh", program, &folder.join("other"), "request")?);
+    }
+    Ok(contenders)
+}
+
+/// A Wardian with `house-price` in it that has become ready.
+fn wardian(name: &'static str, program: &Path, folder: &Path, isolation: &str) -> Result<Contender> {
     let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
     let settings = format!("isolation = \"{isolation}\"\n");
     models::install(&repository, "house-price", &models::component()?, &settings)?;
-    let server = Server::wardian(&repository, &state)?;
+    let server = Server::wardian_of(program, &repository, &state)?;
     wait_until_ready(&server)?;
-    Ok(server)
+    Ok(Contender { name, server })
 }
 
 /// Waits until every model has been tried.
@@ -59,42 +75,31 @@ pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// In turns, so that what disturbs one disturbs all.
-fn measure<const N: usize, const M: usize>(
-    options: &Options,
-    servers: &[Server; M],
-    cases: &[Case],
-    mut results: [[Rounds; M]; N],
-) -> Result<[[Rounds; M]; N]> {
+/// In turns, so that what disturbs one disturbs all. By connections, then by contender.
+fn measure(options: &Options, contenders: &[Contender], connections: &[usize]) -> Result<Vec<Vec<Rounds>>> {
+    let cases = models::cases()?;
+    let mut results: Vec<Vec<Rounds>> = Vec::new();
+    results.resize_with(connections.len(), || contenders.iter().map(|_| Rounds::new()).collect());
     for _ in 0..options.rounds() {
-        for (connections, row) in CONNECTIONS.iter().zip(&mut results) {
-            for (server, rounds) in servers.iter().zip(row) {
-                rounds.push(load::run(server, cases, *connections, options.window())?);
+        for (&connections, row) in connections.iter().zip(&mut results) {
+            for (contender, rounds) in contenders.iter().zip(row) {
+                rounds.push(load::run(&contender.server, &cases, connections, options.window())?);
             }
         }
     }
     Ok(results)
 }
 
-fn table(results: &[[Rounds; NAMES.len()]]) -> Table {
-    let mut table = Table::new(&[
-        "connections",
-        "server",
-        "req/s",
-        "p50 µs",
-        "p99 µs",
-        "CPU µs/req",
-        "req/s ÷ native",
-        "p99 ÷",
-        "CPU ÷",
-    ]);
-    for (connections, row) in CONNECTIONS.iter().zip(results) {
-        for (name, rounds) in NAMES.iter().zip(row) {
+fn table(contenders: &[Contender], connections: &[usize], results: &[Vec<Rounds>]) -> Table {
+    let columns = ["connections", "server", "req/s", "p50 µs", "p99 µs", "CPU µs/req"];
+    let mut table = Table::new(&[&columns[..], &["req/s ÷ native", "p99 ÷", "CPU ÷"]].concat());
+    for (connections, row) in connections.iter().zip(results) {
+        for (contender, rounds) in contenders.iter().zip(row) {
             let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
             let ratio = |field| digits(ratio(rounds, &row[NATIVE], field));
             let absolute = [of(|m| m.rate), of(|m| m.p50), of(|m| m.p99), of(|m| m.cpu)];
             let relative = [ratio(|m| m.rate), ratio(|m| m.p99), ratio(|m| m.cpu)];
-            let named = [connections.to_string(), name.to_string()];
+            let named = [connections.to_string(), contender.name.into()];
             table.row(named.into_iter().chain(absolute).chain(relative));
         }
     }
@@ -105,8 +110,8 @@ fn ratio(rounds: &Rounds, native: &Rounds, field: fn(&Measured) -> f64) -> f64 {
     median(rounds.iter().zip(native).map(|(one, native)| field(one) / field(native)))
 }
 
-fn aims(row: &[Rounds; NAMES.len()]) {
-    let [native, pooled, fresh] = row;
+fn aims(row: &[Rounds]) {
+    let [native, pooled, fresh, ..] = row else { return };
     for (name, rounds, rate, p99, cpu) in [("pooled", pooled, 0.85, 1.3, 1.3), ("fresh", fresh, 0.5, 2.0, 2.5)] {
         let say = |aim: Aim, what: &str, field| {
             aim.print(&format!("{name}/native {what} at {AIMED_AT}"), ratio(rounds, native, field));

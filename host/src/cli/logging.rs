@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::config::{LogConfig, LogFormat, LogLevel};
 
 /// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level.
 pub(super) fn install(config: &LogConfig) {
@@ -15,4 +16,23 @@ pub(super) fn install(config: &LogConfig) {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+}
+
+/// Sends warnings to standard error, for somebody who sits before it; `RUST_LOG` asks for more.
+pub(super) fn install_for_people() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // There is one tenant, and the repository is where they said, or a temporary copy of it.
+    let fields = format::debug_fn(|out, field, value| match field.name() {
+        "tenant" | "root" => Ok(()),
+        "message" => write!(out, "{value:?}"),
+        name => write!(out, " {name}={value:?}"),
+    });
+    // As in `install`.
+    let _ = builder
+        .fmt_fields(fields)
+        .without_time()
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
 }

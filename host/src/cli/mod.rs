@@ -3,8 +3,17 @@
 //! Exit codes: 0, it worked; 1, it did not, and the reason is on standard error; 2, the command line
 //! itself is wrong; 3, `check` or `infer` worked and the answer is no.
 
-mod logging;
+mod check;
+mod infer;
+mod inspect;
+mod new;
 mod serve;
+
+mod describe;
+mod logging;
+mod output;
+mod progress;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -22,6 +31,14 @@ struct Cli {
 enum Command {
     /// Serve the models of a directory over HTTP.
     Serve(serve::Serve),
+    /// Do everything that the host does before it publishes a model, without serving it.
+    Check(check::Check),
+    /// Show what a component is made of and what it says of itself.
+    Inspect(inspect::Inspect),
+    /// Send one request to a server.
+    Infer(infer::Infer),
+    /// Make a crate for a new model.
+    New(new::New),
     /// Compile a component; started by the server, reads its job from standard input.
     #[command(hide = true)]
     Compile,
@@ -39,6 +56,10 @@ pub(crate) enum Outcome {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Infer(infer) => infer.run(),
+        Command::New(new) => new.run(),
         Command::Compile => crate::engine::compile::job::run().map(|()| Outcome::Success),
     };
     match outcome {

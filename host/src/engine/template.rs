@@ -24,6 +24,8 @@ pub struct Code {
     sidecars: Arc<BTreeMap<String, Vec<u8>>>,
     /// Where its memory starts, in bytes; what a snapshot holds.
     initial_memory: u64,
+    /// Bytes of its file of machine code.
+    compiled_size: u64,
 }
 
 impl Code {
@@ -33,6 +35,7 @@ impl Code {
     }
 
     fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
+        let compiled_size = std::fs::metadata(&artifact.code)?.len();
         let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
         // Now, so that the first request does not pay for it.
         component.initialize_copy_on_write_image()?;
@@ -51,6 +54,7 @@ impl Code {
             snapshot: artifact.about.snapshot,
             sidecars: Arc::new(artifact.sidecars),
             initial_memory: resources.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0) * PAGE,
+            compiled_size,
         })
     }
 }
@@ -92,6 +96,11 @@ impl Template {
     /// Bytes of memory that an instance starts with; shared between instances until written to.
     pub fn initial_memory(&self) -> u64 {
         self.inner.code.initial_memory
+    }
+
+    /// Bytes of the file of machine code, which is mapped and holds the snapshot.
+    pub fn compiled_size(&self) -> u64 {
+        self.inner.code.compiled_size
     }
 
     /// Whether the model takes part in its own lifespan.

@@ -90,17 +90,28 @@ impl Loader {
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(ServableHandle, Drained), LoadError> {
-        let id = ModelId { tenant: tenant.clone(), name: candidate.name.clone(), version: candidate.version };
-        let settings = candidate.settings.clone();
-        let log = log_sink(&id);
-        let code = self.code(candidate, progress, &log).await?;
-        let config = Arc::new(settings.capabilities.config.clone());
-        let grants = Grants { config, sidecars: Arc::default(), log };
-        let template = Template::new(code, grants, settings.limits.memory, settings.limits.response);
-        let digest = candidate.digest.to_string();
+        let template = self.prepare(tenant, candidate, progress).await?;
+        let id = id(tenant, candidate);
+        let (settings, digest) = (candidate.settings.clone(), candidate.digest.to_string());
         let (servable, drained) = Servable::new(id, digest, settings, template, self.threads.clone(), &self.metrics);
         prove(&servable, candidate.golden.as_ref(), self.parse_golden, progress).await?;
         Ok((servable, drained))
+    }
+
+    /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not proved.
+    /// Calls `progress` when a stage begins.
+    pub async fn prepare(
+        &self,
+        tenant: &TenantName,
+        candidate: &Candidate,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+    ) -> Result<Template, LoadError> {
+        let settings = &candidate.settings;
+        let log = log_sink(&id(tenant, candidate));
+        let code = self.code(candidate, progress, &log).await?;
+        let config = Arc::new(settings.capabilities.config.clone());
+        let grants = Grants { config, sidecars: Arc::default(), log };
+        Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
     /// The candidate's code: in use already, in the artifact store, or compiled now.
@@ -196,6 +207,10 @@ impl Loader {
     pub(super) fn forget_metrics(&self, id: &ModelId) {
         self.metrics.forget(id);
     }
+}
+
+fn id(tenant: &TenantName, candidate: &Candidate) -> ModelId {
+    ModelId { tenant: tenant.clone(), name: candidate.name.clone(), version: candidate.version }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -1,0 +1,202 @@
+//! What a path to be checked is, and how it becomes a repository.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::model::{ModelName, Version};
+
+/// What a path is, told from what is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Kind {
+    /// A component by itself.
+    Bare,
+    /// A folder with a component called `model.wasm`.
+    Version,
+    /// A folder with numbered versions, or with settings for them.
+    Model,
+    /// A folder of models.
+    Repository,
+}
+
+const COMPONENT: &str = "model.wasm";
+const SETTINGS: &str = "model.toml";
+
+/// What there is at that path, and the path itself without links. A file called `model.wasm` stands for the
+/// version it is in. Fails if there is nothing that could be served.
+pub(in crate::cli) fn find(path: &Path) -> Result<(Kind, PathBuf)> {
+    let unreadable = || format!("cannot read {}", path.display());
+    let real = path.canonicalize().with_context(unreadable)?;
+    if real.is_dir() {
+        let kind = folder_kind(&real).with_context(unreadable)?;
+        ensure!(kind != Kind::Repository || !real.join("Cargo.toml").exists(), crate_hint(path));
+        return Ok((kind, real));
+    }
+    if !real.is_file() || real.extension().is_none_or(|extension| extension != "wasm") {
+        bail!("{} is neither a .wasm file nor a folder", path.display());
+    }
+    match real.parent() {
+        Some(folder) if real.ends_with(COMPONENT) => Ok((Kind::Version, folder.to_owned())),
+        _ => Ok((Kind::Bare, real)),
+    }
+}
+
+fn crate_hint(path: &Path) -> String {
+    format!(
+        "{} is a crate and not a model; build it with `cargo build --target wasm32-wasip2 --release` and name the \
+         .wasm file in its target/wasm32-wasip2/release",
+        path.display()
+    )
+}
+
+fn folder_kind(path: &Path) -> io::Result<Kind> {
+    if path.join(COMPONENT).exists() {
+        return Ok(Kind::Version);
+    }
+    let mut model = path.join(SETTINGS).exists();
+    for entry in fs::read_dir(path)? {
+        model |= Version::parse(&entry?.file_name().to_string_lossy()).is_some();
+    }
+    Ok(if model { Kind::Model } else { Kind::Repository })
+}
+
+/// The name that a model has by its file or folder, which may be none.
+pub(in crate::cli) fn name(path: &Path) -> String {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Copies the component, version or model at `path` into the empty repository `root`. What names no model
+/// goes by the name `model`.
+pub(in crate::cli) fn lay_out(kind: Kind, path: &Path, root: &Path) -> Result<()> {
+    let copied = match kind {
+        Kind::Bare => fs::copy(path, root.join(format!("{}.wasm", name_or_model(path)))).map(drop),
+        Kind::Version => lay_out_version(path, root),
+        Kind::Model => lay_out_model(path, &root.join(name_or_model(path))),
+        Kind::Repository => Ok(()),
+    };
+    copied.with_context(|| format!("cannot copy {} to a temporary directory", path.display()))
+}
+
+fn name_or_model(path: &Path) -> String {
+    ModelName::new(&name(path)).map_or("model".into(), |name| name.to_string())
+}
+
+/// A folder called by a number lies in its model's folder, which may hold settings.
+fn lay_out_version(path: &Path, root: &Path) -> io::Result<()> {
+    let (numbered, parent) = (Version::parse(&name(path)), path.parent().unwrap_or(path));
+    let model = root.join(name_or_model(if numbered.is_some() { parent } else { path }));
+    let version = model.join(numbered.map_or("1".into(), |version| version.to_string()));
+    fs::create_dir_all(&version)?;
+    if numbered.is_some() && parent.join(SETTINGS).exists() {
+        copy(&parent.join(SETTINGS), &model.join(SETTINGS), parent)?;
+    }
+    lay_out_files(path, &version, parent)
+}
+
+fn lay_out_model(path: &Path, model: &Path) -> io::Result<()> {
+    fs::create_dir_all(model)?;
+    let inside = path.parent().unwrap_or(path);
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), model.join(entry.file_name()));
+        let numbered = Version::parse(&entry.file_name().to_string_lossy()).is_some();
+        match () {
+            () if numbered && from.is_dir() => {
+                fs::create_dir(&to)?;
+                lay_out_files(&from.canonicalize()?, &to, inside)?;
+            }
+            () if numbered || entry.file_name() == SETTINGS => copy(&from, &to, inside)?,
+            // Only their names matter: some are worth a warning.
+            () if from.is_dir() => fs::create_dir(&to)?,
+            () => fs::write(&to, "")?,
+        }
+    }
+    Ok(())
+}
+
+fn lay_out_files(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()), inside)?;
+    }
+    Ok(())
+}
+
+/// Copies a file; of a folder only the name. Links are followed as far as a repository at `inside` would
+/// follow them. What must not be opened becomes a link that leads out, which a repository reports.
+fn copy(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
+    let real = from.canonicalize().ok().filter(|real| real.starts_with(inside));
+    match real.and_then(|real| Some((fs::metadata(&real).ok()?, real))) {
+        Some((metadata, real)) if metadata.is_file() => fs::copy(real, to).map(drop),
+        Some((metadata, _)) if metadata.is_dir() => fs::create_dir(to),
+        _ => symlink(from, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A folder with these files in it, empty folders where the name ends in a slash.
+    fn folder(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for file in files {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if file.ends_with('/') { fs::create_dir_all(path).unwrap() } else { fs::write(path, file).unwrap() }
+        }
+        (folder, root)
+    }
+
+    #[test]
+    fn a_path_is_told_by_what_is_there() {
+        let files =
+            ["a.wasm", "m/1/model.wasm", "m/1/x.bin", "s/model.toml", "v/model.wasm", "e/", "a.txt", "c/Cargo.toml"];
+        let (_folder, root) = folder(&files);
+        for (path, expected) in [
+            ("a.wasm", Kind::Bare),
+            ("m/1", Kind::Version),
+            ("v", Kind::Version),
+            ("m", Kind::Model),
+            ("s", Kind::Model),
+            ("e", Kind::Repository),
+            ("", Kind::Repository),
+        ] {
+            assert_eq!(find(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
+        }
+        assert_eq!(find(&root.join("v/model.wasm")).unwrap(), (Kind::Version, root.join("v")));
+        for (path, says) in [("a.txt", "neither"), ("absent", "cannot read"), ("c", "is a crate")] {
+            let error = find(&root.join(path)).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_version_takes_its_name_and_settings_from_its_model() {
+        let (_folder, root) =
+            folder(&["m/2/model.wasm", "m/2/x.bin", "m/model.toml", "loose/model.wasm", "to/", "to2/"]);
+        lay_out(Kind::Version, &root.join("m/2"), &root.join("to")).unwrap();
+        for file in ["m/2/model.wasm", "m/2/x.bin", "m/model.toml"] {
+            assert!(root.join("to").join(file).exists(), "{file}");
+        }
+        lay_out(Kind::Version, &root.join("loose"), &root.join("to2")).unwrap();
+        assert!(root.join("to2/loose/1/model.wasm").exists());
+    }
+
+    #[test]
+    fn links_are_followed_within_the_repository_only() {
+        let (_folder, root) = folder(&["models/m/1/", "models/shared.bin", "secret", "to/"]);
+        symlink("../../shared.bin", root.join("models/m/1/model.wasm")).unwrap();
+        symlink(root.join("secret"), root.join("models/m/1/weights")).unwrap();
+        lay_out(Kind::Model, &root.join("models/m"), &root.join("to")).unwrap();
+        assert!(!root.join("to/m/1/model.wasm").is_symlink());
+        assert!(root.join("to/m/1/weights").is_symlink());
+    }
+}

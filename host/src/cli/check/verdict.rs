@@ -1,0 +1,93 @@
+//! What came out for one version, for people and as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cli::describe;
+use crate::engine::Snapshot;
+use crate::model::{LoadError, Metadata};
+
+/// What came out for one version, or for a model as a whole.
+pub(super) struct Verdict {
+    pub(super) model: String,
+    /// `None` when it concerns the model as a whole.
+    pub(super) version: Option<u64>,
+    pub(super) outcome: Result<Passed, LoadError>,
+}
+
+/// What there is to say of a version that would serve.
+pub(super) struct Passed {
+    pub(super) metadata: Metadata,
+    pub(super) snapshot: Snapshot,
+    pub(super) memory: u64,
+    pub(super) compiled: u64,
+    /// How many golden requests it answered; `None` if it has none.
+    pub(super) golden: Option<usize>,
+    pub(super) took: Duration,
+}
+
+/// All of them, for people.
+pub(super) fn lines(verdicts: &[Verdict]) -> Vec<String> {
+    let mut lines: Vec<_> = verdicts.iter().flat_map(Verdict::lines).collect();
+    let passed = verdicts.iter().filter(|verdict| verdict.outcome.is_ok()).count();
+    lines.push(format!("{passed} of {} OK", verdicts.len()));
+    lines
+}
+
+/// All of them as JSON.
+pub(super) fn to_json(verdicts: &[Verdict]) -> Value {
+    let ok = verdicts.iter().all(|verdict| verdict.outcome.is_ok());
+    json!({"ok": ok, "versions": verdicts.iter().map(Verdict::to_json).collect::<Vec<_>>()})
+}
+
+impl Verdict {
+    fn lines(&self) -> Vec<String> {
+        let version = self.version.map(|version| format!(" version {version}")).unwrap_or_default();
+        let name = describe::plain(&self.model);
+        let (head, body) = match &self.outcome {
+            Ok(passed) => (format!("OK in {:.2} s", passed.took.as_secs_f64()), passed.lines()),
+            Err(error) => (format!("FAILED ({})", error.stage), describe::indented(&error.reason).collect()),
+        };
+        [vec![format!("{name}{version}: {head}")], body].concat()
+    }
+
+    fn to_json(&self) -> Value {
+        let Verdict { model, version, outcome } = self;
+        let mut json = json!({"model": model, "version": version, "ok": outcome.is_ok()});
+        match outcome {
+            Ok(passed) => {
+                json["seconds"] = passed.took.as_secs_f64().into();
+                json["metadata"] = describe::metadata_json(&passed.metadata);
+                json["snapshot"] = describe::snapshot_json(&passed.snapshot);
+                json["memory_bytes"] = passed.memory.into();
+                json["compiled_bytes"] = passed.compiled.into();
+                json["golden_requests"] = passed.golden.into();
+            }
+            Err(LoadError { stage, reason }) => {
+                json["stage"] = stage.to_string().into();
+                json["reason"] = reason.as_str().into();
+            }
+        }
+        json
+    }
+}
+
+impl Passed {
+    fn lines(&self) -> Vec<String> {
+        let mut lines = describe::metadata_lines(&self.metadata);
+        lines.push(("snapshot", describe::snapshot_text(&self.snapshot)));
+        let (memory, compiled) = (describe::size(self.memory), describe::size(self.compiled));
+        lines.push(("memory", format!("{memory} to start with, {compiled} compiled")));
+        lines.push(("golden", self.golden_text()));
+        describe::table(&lines).collect()
+    }
+
+    fn golden_text(&self) -> String {
+        match self.golden {
+            Some(1) => "1 request answered as written".into(),
+            Some(count) => format!("{count} requests answered as written"),
+            None => "no golden.json, so no answer was compared".into(),
+        }
+    }
+}

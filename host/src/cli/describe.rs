@@ -1,0 +1,121 @@
+//! How a model is shown: to people, and as JSON.
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::Snapshot;
+use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec};
+
+/// What a model says of itself, a name and a text for each line.
+pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if !metadata.description.is_empty() {
+        lines.push(("says", plain(&metadata.description)));
+    }
+    lines.push(("inputs", specs_text(&metadata.inputs)));
+    lines.push(("outputs", specs_text(&metadata.outputs)));
+    if metadata.max_batch_size > 0 {
+        lines.push(("batch", format!("up to {} items a call", metadata.max_batch_size)));
+    }
+    lines.extend(metadata.properties.iter().map(|property| ("property", property_text(property))));
+    lines
+}
+
+/// What a model says of itself, as JSON.
+pub(super) fn metadata_json(metadata: &Metadata) -> Value {
+    json!({
+        "description": metadata.description,
+        "inputs": metadata.inputs.iter().map(spec_json).collect::<Vec<_>>(),
+        "outputs": metadata.outputs.iter().map(spec_json).collect::<Vec<_>>(),
+        "max_batch_size": metadata.max_batch_size,
+        "properties": metadata.properties.iter().map(property_json).collect::<Map<_, _>>(),
+    })
+}
+
+/// Where instances begin.
+pub(super) fn snapshot_text(snapshot: &Snapshot) -> String {
+    match snapshot {
+        Snapshot::Taken => "taken: every instance starts loaded".into(),
+        Snapshot::Impossible(reason) => format!("impossible, so load() runs in every instance: {}", plain(reason)),
+    }
+}
+
+/// Where instances begin, as JSON.
+pub(super) fn snapshot_json(snapshot: &Snapshot) -> Value {
+    match snapshot {
+        Snapshot::Taken => json!({"taken": true}),
+        Snapshot::Impossible(reason) => json!({"taken": false, "reason": reason}),
+    }
+}
+
+/// A number of bytes, for people.
+pub(super) fn size(bytes: u64) -> String {
+    let (mut number, mut units) = (bytes as f64, ["KiB", "MiB", "GiB"].into_iter());
+    let mut unit = "bytes";
+    while number >= 1024.0 {
+        let Some(larger) = units.next() else { break };
+        (number, unit) = (number / 1024.0, larger);
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{number:.1} {unit}") }
+}
+
+/// A text that a model chose, fit for a terminal: one line, without control characters.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+/// Lines as a table, indented.
+pub(super) fn table(lines: &[(&str, String)]) -> impl Iterator<Item = String> {
+    lines.iter().map(|(name, text)| format!("  {name:<9} {text}"))
+}
+
+/// A reason of several lines, such as a trap's backtrace and a guest's last words, indented.
+pub(super) fn indented(reason: &str) -> impl Iterator<Item = String> {
+    reason.lines().map(|line| format!("  {}", plain(line)))
+}
+
+fn specs_text(specs: &[TensorSpec]) -> String {
+    let texts: Vec<_> = specs.iter().map(spec_text).collect();
+    if texts.is_empty() { "none".into() } else { texts.join(", ") }
+}
+
+fn spec_text(spec: &TensorSpec) -> String {
+    let optional = if spec.optional { " (optional)" } else { "" };
+    format!("{} {} {:?}{optional}", spec.name, spec.datatype, spec.shape)
+}
+
+fn spec_json(spec: &TensorSpec) -> Value {
+    let TensorSpec { name, datatype, shape, optional } = spec;
+    json!({"name": name, "datatype": datatype.name(), "shape": shape, "optional": optional})
+}
+
+fn property_text(property: &Parameter) -> String {
+    let (name, value) = property_json(property);
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    plain(&format!("{name}: {text}"))
+}
+
+fn property_json(property: &Parameter) -> (String, Value) {
+    let value = match &property.value {
+        ParameterValue::Boolean(value) => json!(value),
+        ParameterValue::Integer(value) => json!(value),
+        ParameterValue::Number(value) => json!(value),
+        ParameterValue::Text(value) => json!(value),
+    };
+    (property.name.clone(), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_in_the_largest_unit_that_fits() {
+        let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 4096 << 30].map(size);
+        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "3.0 GiB", "4096.0 GiB"]);
+    }
+
+    #[test]
+    fn what_a_model_says_cannot_move_the_cursor() {
+        assert_eq!(plain("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,139 @@
+//! `wardian infer`.
+
+mod client;
+mod inputs;
+mod outputs;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use axum::http::Uri;
+use clap::Args;
+use serde_json::Value;
+
+use super::serve::{duration, model_name};
+use super::trial::block_on;
+use super::{Outcome, describe, output};
+use crate::model::{ModelName, Version};
+use client::{Answer, Client, Header, header, url};
+use inputs::Input;
+
+/// Options of `wardian infer`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  wardian infer iris --input 'measurements=[5.1, 3.5, 1.4, 0.2]'
+  wardian infer upper --input 'text=[\"hello\", \"world\"]'
+  wardian infer digits --input image=@digit.json --json
+
+Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the server answered with an error.")]
+pub(super) struct Infer {
+    /// The model
+    #[arg(value_name = "MODEL", value_parser = model_name)]
+    model: ModelName,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
+    url: Uri,
+    /// The version of the model [default: the newest that serves]
+    #[arg(long, value_name = "N", value_parser = version)]
+    version: Option<Version>,
+    /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype is the
+    /// model's, the shape is that of the nesting
+    #[arg(long = "input", value_name = "NAME=JSON", conflicts_with = "request")]
+    inputs: Vec<String>,
+    /// A whole request body as the protocol has it, from a file or, with -, from standard input
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    /// A header to send, such as 'Authorization: Bearer …'; repeatable
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<Header>,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+    /// Print the answer as it came
+    #[arg(long)]
+    json: bool,
+}
+
+impl Infer {
+    pub(super) fn run(self) -> Result<Outcome> {
+        // Before anything is sent.
+        let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
+        let request = self.request.as_deref().map(read).transpose()?;
+        let answer = block_on(async {
+            let asked = tokio::time::timeout(self.timeout, self.ask(inputs, request)).await;
+            asked.unwrap_or_else(|_| Err(anyhow!("the server did not answer within {:?}", self.timeout)))
+        })?;
+        self.show(&answer)
+    }
+
+    /// Sends the request. What the server answers to a question for metadata is the answer if it is an error.
+    async fn ask(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Answer> {
+        let mut client = Client::connect(&self.url, self.headers.clone()).await?;
+        let path = self.path();
+        let body = match request {
+            Some(body) => body,
+            None => {
+                let answer = client.get(&path).await?;
+                if !answer.status.is_success() {
+                    return Ok(answer);
+                }
+                let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+                serde_json::to_vec(&inputs::request(inputs, &metadata)?)?
+            }
+        };
+        client.post(&format!("{path}/infer"), body).await
+    }
+
+    fn path(&self) -> String {
+        let version = self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+        format!("/v2/models/{}{version}", self.model)
+    }
+
+    fn show(&self, answer: &Answer) -> Result<Outcome> {
+        let ok = answer.status.is_success();
+        if self.json {
+            output::print(&[String::from_utf8_lossy(&answer.body).into_owned()])?;
+        } else if ok {
+            let response: Value = serde_json::from_slice(&answer.body).context("the server's answer is not JSON")?;
+            output::print(&outputs::lines(&response))?;
+        } else {
+            eprintln!("error: {}", error_text(answer));
+        }
+        Ok(if ok { Outcome::Success } else { Outcome::No })
+    }
+}
+
+fn version(text: &str) -> Result<Version> {
+    Version::parse(text).with_context(|| format!("'{text}' is not a version: 1, 2, 3 and so on"))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    match file.to_str() {
+        Some("-") => std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?,
+        _ => std::fs::File::open(file)
+            .and_then(|mut file| file.read_to_end(&mut body))
+            .with_context(|| format!("cannot read {}", file.display()))?,
+    };
+    if body.is_empty() {
+        bail!("the request in {} is empty", file.display());
+    }
+    Ok(body)
+}
+
+/// The server's own text and code; of another kind of answer, its beginning.
+fn error_text(answer: &Answer) -> String {
+    let status = answer.status.as_u16();
+    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    match (json["error"].as_str(), json["code"].as_str()) {
+        (Some(text), Some(code)) => format!("{} ({code}, HTTP {status})", describe::plain(text)),
+        (Some(text), None) => format!("{} (HTTP {status})", describe::plain(text)),
+        _ => {
+            let start: String = String::from_utf8_lossy(&answer.body).chars().take(200).collect();
+            format!("HTTP {}: {}", answer.status, describe::plain(&start))
+        }
+    }
+}

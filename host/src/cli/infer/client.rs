@@ -1,0 +1,126 @@
+//! A plain HTTP client: one connection, a request after the other.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// A header given on the command line.
+pub(super) type Header = (HeaderName, HeaderValue);
+
+/// A connection to a server.
+pub(super) struct Client {
+    sender: SendRequest<Full<Bytes>>,
+    host: HeaderValue,
+    /// What goes before every path.
+    prefix: String,
+    headers: Vec<Header>,
+}
+
+/// What a server answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+impl Client {
+    /// Connects to the server at that URL; `headers` go with every request.
+    pub(super) async fn connect(url: &Uri, headers: Vec<Header>) -> Result<Client> {
+        let host = url.host().context("the URL names no host, such as http://127.0.0.1:8080")?;
+        let port = url.port_u16().unwrap_or(80);
+        // An IPv6 address has brackets in a URL only.
+        let address = (host.trim_start_matches('[').trim_end_matches(']'), port);
+        let stream = match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(stream) => stream.with_context(|| {
+                format!(
+                    "cannot connect to {host}:{port}; start a server with `wardian serve`, or name another with --url"
+                )
+            })?,
+            Err(_) => bail!("cannot connect to {host}:{port}: no answer for {CONNECT:?}"),
+        };
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.context("cannot speak HTTP")?;
+        // Its errors reach whoever waits for an answer.
+        tokio::spawn(connection);
+        let host = HeaderValue::from_str(url.authority().map_or(host, |authority| authority.as_str()))?;
+        Ok(Client { sender, host, prefix: url.path().trim_end_matches('/').into(), headers })
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> Result<Answer> {
+        self.send(Request::get(self.path(path)).body(Full::default())?).await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<Answer> {
+        self.send(Request::post(self.path(path)).body(Full::from(body))?).await
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer> {
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.host.clone());
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.extend(self.headers.iter().cloned());
+        let lost = "the server closed the connection without an answer";
+        self.sender.ready().await.context(lost)?;
+        let response = self.sender.send_request(request).await.context(lost)?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.context("the server's answer broke off")?;
+        Ok(Answer { status: parts.status, body: body.to_bytes() })
+    }
+}
+
+/// Reads the URL of a server.
+pub(super) fn url(text: &str) -> Result<Uri> {
+    let url: Uri = text.parse().map_err(|error| anyhow!("'{text}' is not a URL: {error}"))?;
+    match url.scheme_str() {
+        Some("http") => {}
+        Some("https") => bail!("https is not supported; use the server's own address, or a client like curl"),
+        _ => bail!("'{text}' is not a URL like http://127.0.0.1:8080"),
+    }
+    ensure!(url.query().is_none(), "a server's URL has no query");
+    Ok(url)
+}
+
+/// Reads `Name: value`.
+pub(super) fn header(text: &str) -> Result<Header> {
+    let (name, value) = text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;
+    let name = name.trim().parse().map_err(|_| anyhow!("'{name}' is not the name of a header"))?;
+    let value = value.trim().parse().map_err(|_| anyhow!("the value of header '{name}' is not plain text"))?;
+    Ok((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_http() {
+        for text in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/wardian/"] {
+            assert!(url(text).is_ok(), "{text}");
+        }
+        for text in ["https://example.com", "127.0.0.1:8080", "localhost", "/v2", "http://x/?y", ""] {
+            assert!(url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_have_a_name_and_a_value() {
+        let (name, value) = header("Authorization: Bearer a:b").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("authorization", "Bearer a:b"));
+        for text in ["x", "a b: c", ": c", "x: a\nb: c"] {
+            assert!(header(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! `wardian inspect`.
+
+mod parts;
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::check::{find, lay_out};
+use super::progress::Progress;
+use super::trial::{HostArgs, Trial, block_on};
+use super::{Outcome, describe, output};
+use crate::engine::Template;
+use crate::model::{LoadError, Stage};
+use crate::repository::{Seen, check_whole};
+use parts::Parts;
+
+/// Options of `wardian inspect`.
+#[derive(Args)]
+#[command(after_help = "\
+A file called model.wasm is taken as a version in its folder: its load() may read the files beside it. Any other \
+file is taken by itself. The model is loaded in a confined process, but asked nothing; `wardian check` asks.
+
+Exit codes: 0 shown, 1 not a component or not readable, 2 wrong usage, 3 shown, but it cannot be loaded.")]
+pub(super) struct Inspect {
+    /// The component
+    #[arg(value_name = "FILE.wasm")]
+    file: PathBuf,
+    /// Do not compile and load it: show only what the file itself tells
+    #[arg(long)]
+    no_load: bool,
+    /// Print what was found as JSON, and no progress
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    host: HostArgs,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let parts = read(&self.file).with_context(|| format!("cannot inspect {}", self.file.display()))?;
+        let quiet = self.json;
+        let loaded = match self.no_load {
+            true => None,
+            false => Some(block_on(load(&self.file, Trial::new(self.host, Progress::start(quiet))?))?),
+        };
+        match quiet {
+            true => output::print_json(&to_json(&parts, loaded.as_ref()))?,
+            false => output::print(&[parts.lines(), loaded.as_ref().map(lines).unwrap_or_default()].concat())?,
+        }
+        Ok(if matches!(loaded, Some(Err(_))) { Outcome::No } else { Outcome::Success })
+    }
+}
+
+fn read(file: &Path) -> Result<Parts> {
+    if file.is_dir() {
+        bail!("it is a folder; name the .wasm file in it, or use `wardian check`");
+    }
+    let bytes = std::fs::read(file)?;
+    // It tells best what a file is that is no component.
+    check_whole(Cursor::new(&bytes), bytes.len() as u64)?;
+    Parts::of(&bytes)
+}
+
+type Loaded = std::result::Result<Template, LoadError>;
+
+async fn load(file: &Path, trial: Trial) -> Result<Loaded> {
+    let root = trial.empty_repository()?;
+    let (kind, path) = find(file)?;
+    lay_out(kind, &path, &root)?;
+    let aspired = trial.look(&root).await?;
+    let loaded = match aspired.seen.first() {
+        Some(Seen::Whole(candidate)) => {
+            trial
+                .load(candidate, async |loader, tenant, progress| loader.prepare(tenant, candidate, progress).await)
+                .await
+        }
+        Some(Seen::Faulty { reason, .. }) => Err(LoadError::new(Stage::Read, reason)),
+        Some(Seen::Unsettled { .. }) | None => Err(LoadError::new(Stage::Read, "its files keep changing")),
+    };
+    trial.finish();
+    Ok(loaded)
+}
+
+fn lines(loaded: &Loaded) -> Vec<String> {
+    match loaded {
+        Ok(template) => {
+            let mut lines = describe::metadata_lines(template.metadata());
+            lines.push(("snapshot", describe::snapshot_text(template.snapshot())));
+            lines.push(("compiled", describe::size(template.compiled_size())));
+            lines.push(("memory", format!("{} to start with", describe::size(template.initial_memory()))));
+            lines.push(("lifecycle", if template.has_lifecycle() { "warm-up and unload" } else { "none" }.into()));
+            [vec!["loaded".into()], describe::table(&lines).collect()].concat()
+        }
+        Err(LoadError { stage, reason }) => {
+            [vec![format!("NOT LOADED ({stage})")], describe::indented(reason).collect()].concat()
+        }
+    }
+}
+
+fn to_json(parts: &Parts, loaded: Option<&Loaded>) -> Value {
+    let mut json = parts.to_json();
+    match loaded {
+        None => {}
+        Some(Ok(template)) => {
+            json["loaded"] = json!({
+                "ok": true,
+                "metadata": describe::metadata_json(template.metadata()),
+                "snapshot": describe::snapshot_json(template.snapshot()),
+                "compiled_bytes": template.compiled_size(),
+                "memory_bytes": template.initial_memory(),
+                "lifecycle": template.has_lifecycle(),
+            });
+        }
+        Some(Err(LoadError { stage, reason })) => {
+            json["loaded"] = json!({"ok": false, "stage": stage.to_string(), "reason": reason});
+        }
+    }
+    json
+}

@@ -1,0 +1,94 @@
+//! The files of a new crate, all of them within this program.
+//!
+//! The SDK is on no registry, so that a crate gets its sources, and the interfaces they are generated from,
+//! in `vendor/`. The SDK looks for the interfaces at `../../wit`, hence `vendor/wardian/sdk` and
+//! `vendor/wit`; and its manifest inherits from its workspace, which the new crate's manifest is. So its
+//! files are the same here and there.
+
+/// Each of the crate's files: its path and its text, in which `{{…}}` is to be replaced.
+pub(super) const TEMPLATE: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
+    ("README.md", include_str!("template/README.md.in")),
+    ("src/lib.rs", include_str!("template/lib.rs.in")),
+    ("weights.txt", include_str!("template/weights.txt.in")),
+    ("golden.json", include_str!("template/golden.json.in")),
+    (".cargo/config.toml", include_str!("template/config.toml.in")),
+    (".gitignore", include_str!("template/gitignore.in")),
+    // The SDK's sources are formatted so, and `cargo fmt` would change them otherwise.
+    ("rustfmt.toml", include_str!("../../../../rustfmt.toml")),
+    ("rust-toolchain.toml", include_str!("../../../../rust-toolchain.toml")),
+];
+
+macro_rules! vendored {
+    () => {
+        vendored!(
+            sdk: "Cargo.toml", "src/artifacts.rs", "src/bindings.rs", "src/config.rs", "src/error.rs",
+                "src/golden.rs", "src/kernels.rs", "src/lib.rs", "src/logging.rs", "src/metadata.rs",
+                "src/model.rs", "src/request.rs", "src/response.rs", "src/tensor.rs", "src/view.rs",
+                "src/view/tests.rs";
+            wit: "artifacts.wit", "deps/wasi-config/store.wit", "deps/wasi-logging/logging.wit",
+                "inference.wit", "lifecycle.wit", "types.wit", "world.wit"
+        )
+    };
+    (sdk: $($sdk:literal),*; wit: $($wit:literal),*) => {
+        [
+            $((concat!("vendor/wardian/sdk/", $sdk), include_str!(concat!("../../../../guest-models/sdk/", $sdk))),)*
+            $((concat!("vendor/wit/", $wit), include_str!(concat!("../../../../wit/", $wit))),)*
+        ]
+    };
+}
+/// The SDK and the interfaces: where each file goes, and its text.
+pub(super) const VENDORED: &[(&str, &str)] = &vendored!();
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The paths of all files below a folder, relative to it.
+    fn files_below(folder: &Path, path: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(folder.join(path)).unwrap().map(Result::unwrap);
+        let below = entries.flat_map(|entry| {
+            let path = format!("{path}{}", entry.file_name().to_str().unwrap());
+            if entry.path().is_dir() { files_below(folder, &format!("{path}/")) } else { vec![path] }
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn every_file_of_the_sdk_and_of_the_interfaces_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let mut there = BTreeSet::new();
+        for (from, to) in [("guest-models/sdk", "vendor/wardian/sdk"), ("wit", "vendor/wit")] {
+            there.extend(files_below(&root.join(from), "").iter().map(|path| format!("{to}/{path}")));
+        }
+        let vendored: BTreeSet<_> = VENDORED.iter().map(|(path, _)| path.to_string()).collect();
+        assert_eq!(vendored, there, "add what is new to the list in this file");
+    }
+
+    #[test]
+    fn the_manifest_has_what_the_workspace_has() {
+        let workspace = include_str!("../../../../Cargo.toml");
+        let manifest = include_str!("template/Cargo.toml.in");
+        for key in ["edition =", "rust-version =", "license =", "serde_json =", "wit-bindgen =", "unsafe_code ="] {
+            let line = manifest.lines().rfind(|line| line.starts_with(key)).unwrap();
+            assert!(workspace.contains(&format!("\n{line}\n")), "{line}");
+        }
+        let config = include_str!("../../../../.cargo/config.toml");
+        assert!(config.ends_with(include_str!("template/config.toml.in")));
+    }
+
+    #[test]
+    fn the_manifest_has_all_that_the_sdk_inherits() {
+        let manifest: toml::Table = include_str!("template/Cargo.toml.in").parse().unwrap();
+        let sdk: toml::Table = include_str!("../../../../guest-models/sdk/Cargo.toml").parse().unwrap();
+        for (table, keys) in [("package", "package"), ("dependencies", "dependencies")] {
+            let inherited = sdk[table].as_table().unwrap().iter();
+            for (key, _) in inherited.filter(|(_, value)| value.get("workspace").is_some()) {
+                assert!(manifest["workspace"][keys].get(key).is_some(), "{table}.{key}");
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a new crate may be called: its name is a package's, a library's and a model's.
+
+use anyhow::{Result, bail, ensure};
+
+/// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords, crates that
+/// every program has, what the new crate depends on, and what the repository keeps for itself.
+const TAKEN: [&str; 70] = [
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "interceptors",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc-macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "serde-json",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "union",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "wardian",
+    "wardian-sdk",
+    "where",
+    "while",
+    "wit-bindgen",
+    "wit-parser",
+    "wit-component",
+    "wasm-encoder",
+    "wasmparser",
+    "yield",
+];
+
+/// The most characters that some file systems and tools take without trouble.
+const MAX: usize = 64;
+
+/// Checks that a package and a model may have that name.
+pub(super) fn check(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if !first || !name.bytes().all(allowed) || name.len() > MAX {
+        bail!(
+            "'{name}' cannot be the name of a crate and of a model: use 1 to {MAX} lower-case letters, digits, '-' or \
+             '_', starting with a letter"
+        );
+    }
+    let taken = TAKEN.contains(&name.replace('_', "-").as_str());
+    ensure!(!taken, "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do");
+    Ok(())
+}
+
+/// The name of the file that cargo builds, without its ending.
+pub(super) fn file(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelName;
+
+    #[test]
+    fn a_name_is_good_for_a_crate_and_for_a_model() {
+        for name in ["demo", "house-price", "a", "net_2", &"x".repeat(64)] {
+            assert!(check(name).is_ok() && ModelName::new(name).is_ok(), "{name}");
+        }
+        for name in ["", "2nd", "-a", "_a", "Demo", "a.b", "a b", "a/b", "..", "é", &"x".repeat(65)] {
+            assert!(check(name).unwrap_err().to_string().contains("lower-case letters"), "{name}");
+        }
+        for name in ["test", "fn", "std", "proc_macro", "wardian_sdk", "interceptors"] {
+            assert!(check(name).unwrap_err().to_string().contains("is taken"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Loading models without serving them: what `check` and `inspect` share.
+//!
+//! A trial looks at a directory with the repository's own eyes and loads with the server's own loader, so
+//! that what it finds is what the server would find.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tempfile::TempDir;
+
+use super::logging;
+use super::progress::Progress;
+use crate::config::{Config, Overrides};
+use crate::lifecycle::Loader;
+use crate::model::{LoadError, Stage, TenantName};
+use crate::repository::{Aspired, Candidate, Directory, Watch};
+use crate::server::build_loader;
+use crate::telemetry::Telemetry;
+
+/// Whose limits apply, and where artifacts go.
+#[derive(Args)]
+pub(super) struct HostArgs {
+    /// The configuration of the host whose limits apply [default: wardian.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to keep compiled models for the next time; not the state of a server that is running
+    /// [default: a temporary directory]
+    #[arg(long, value_name = "DIRECTORY")]
+    state: Option<PathBuf>,
+}
+
+/// The means to load models without serving them.
+pub(super) struct Trial {
+    config: Config,
+    loader: Loader,
+    tenant: TenantName,
+    progress: Progress,
+    /// Version numbers go here and nowhere else: a check must not count for the server. Artifacts too,
+    /// unless they are to be kept.
+    scratch: TempDir,
+}
+
+/// How long files may go on changing before a look at them is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl Trial {
+    /// Gets ready to load.
+    pub(super) fn new(args: HostArgs, progress: Progress) -> Result<Self> {
+        logging::install_for_people();
+        let scratch =
+            tempfile::Builder::new().prefix("wardian-").tempdir().context("cannot make a temporary directory")?;
+        let state = args.state.unwrap_or_else(|| scratch.path().join("state"));
+        let overrides = Overrides { config: args.config, state: Some(state), ..Overrides::default() };
+        let config = Config::resolve(overrides).context("the configuration is not usable")?;
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let loader = build_loader(&config, program, &Telemetry::default())?;
+        Ok(Trial { config, loader, tenant: TenantName::default_tenant(), progress, scratch })
+    }
+
+    /// An empty directory to lay a repository out in. It goes when the trial goes.
+    pub(super) fn empty_repository(&self) -> Result<PathBuf> {
+        let root = self.scratch.path().join("models");
+        std::fs::create_dir(&root).with_context(|| format!("cannot create {}", root.display()))?;
+        Ok(root)
+    }
+
+    /// Looks at a repository until nothing in it changes any more, or for as long as is reasonable.
+    pub(super) async fn look(&self, root: &Path) -> Result<Arc<Aspired>> {
+        self.progress.step("reading files");
+        let mut config = self.config.directory(self.tenant.clone());
+        config.root = root.to_owned();
+        config.state = self.scratch.path().join("numbers");
+        config.watch = Watch::Poll;
+        let directory = Directory::spawn(config)?;
+        let mut announced = directory.subscribe();
+        let done = |aspired: &Arc<Aspired>| aspired.degraded.is_some() || aspired.first_settled && aspired.is_settled();
+        // In either case the newest announcement is the one to go by.
+        let _ = tokio::time::timeout(PATIENCE, announced.wait_for(done)).await;
+        let aspired = announced.borrow().clone();
+        match &aspired.degraded {
+            Some(reason) => bail!("{reason}"),
+            None => Ok(aspired),
+        }
+    }
+
+    /// Does everything to a candidate that comes before its proof, or that too.
+    pub(super) async fn load<T>(
+        &self,
+        candidate: &Candidate,
+        how: impl AsyncFnOnce(&Loader, &TenantName, &(dyn Fn(Stage) + Send + Sync)) -> Result<T, LoadError>,
+    ) -> Result<T, LoadError> {
+        let progress =
+            |stage: Stage| self.progress.step(&format!("{} version {}: {stage}", candidate.name, candidate.version));
+        how(&self.loader, &self.tenant, &progress).await
+    }
+
+    /// Takes the display of progress away.
+    pub(super) fn finish(&self) {
+        self.progress.finish();
+    }
+}
+
+/// Runs a command's asynchronous part.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
+}
