@@ -9,6 +9,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -94,15 +95,18 @@ pub struct Artifact {
     pub sidecars: BTreeMap<String, Vec<u8>>,
 }
 
-/// The directory of artifacts, private to this user.
+/// The directory of artifacts, private to this user and to one process at a time. A clone is shallow.
 #[derive(Clone, Debug)]
 pub struct ArtifactStore {
     root: PathBuf,
+    /// Locked as long as the store is open.
+    _lock: Arc<fs::File>,
 }
 
 impl ArtifactStore {
     /// Opens the store in that directory, making it if need be, and clears away what an earlier
-    /// process left unfinished. Fails if others could write to it: whoever can, owns this process.
+    /// process left unfinished. Fails if another process has it open, and if others could write to it:
+    /// whoever can, owns this process.
     pub fn open(root: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         let metadata = fs::metadata(root)?;
@@ -112,7 +116,7 @@ impl ArtifactStore {
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
         }
-        let store = ArtifactStore { root: root.to_owned() };
+        let store = ArtifactStore { root: root.to_owned(), _lock: Arc::new(lock(root)?) };
         store.clear_unfinished()?;
         Ok(store)
     }
@@ -186,6 +190,18 @@ impl ArtifactStore {
 }
 
 const UNFINISHED: &str = "unfinished-";
+
+/// Locks the store by a file beside it, for as long as that file is open.
+fn lock(root: &Path) -> io::Result<fs::File> {
+    let file = fs::File::create(root.with_extension("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is using it; give each its own --state"))
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
 
 fn not_private(root: &Path, why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, format!("the artifact store {} {why}", root.display()))
@@ -268,20 +284,21 @@ mod tests {
         ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new())
     }
 
-    fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, ArtifactStore) {
-        let root = tempfile::tempdir().unwrap();
-        let store = ArtifactStore::open(root.path()).unwrap();
+    fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, PathBuf, ArtifactStore) {
+        let parent = tempfile::tempdir().unwrap();
+        let root = parent.path().join("artifacts");
+        let store = ArtifactStore::open(&root).unwrap();
         let staged = store.stage().unwrap();
         let sidecars = BTreeMap::from([("weights".to_string(), vec![1, 2, 3])]);
         write_artifact(staged.path(), b"code", &about(), &sidecars).unwrap();
         store.publish(key, staged).unwrap();
-        (root, store)
+        (parent, root, store)
     }
 
     #[test]
     fn what_is_published_is_read_again() {
         let key = key("a");
-        let (_root, store) = store_with(&key);
+        let (_parent, _root, store) = store_with(&key);
         let artifact = store.get(&key).unwrap();
         assert_eq!(artifact.about, about());
         assert_eq!(artifact.sidecars["weights"], [1, 2, 3]);
@@ -291,22 +308,22 @@ mod tests {
     fn a_damaged_artifact_is_not_used() {
         let key = key("a");
         for victim in [CODE, ABOUT, "sidecars/weights"] {
-            let (root, store) = store_with(&key);
-            let path = root.path().join(&key.0).join(victim);
+            let (_parent, root, store) = store_with(&key);
+            let path = root.join(&key.0).join(victim);
             let mut content = fs::read(&path).unwrap();
             content[0] ^= 1;
             fs::remove_file(&path).unwrap();
             fs::write(&path, content).unwrap();
             assert!(store.get(&key).is_none(), "{victim}");
-            assert!(!root.path().join(&key.0).exists(), "{victim}");
+            assert!(!root.join(&key.0).exists(), "{victim}");
         }
     }
 
     #[test]
     fn what_is_no_longer_wanted_is_collected() {
         let (kept, gone) = (key("a"), key("b"));
-        let (root, store) = store_with(&kept);
-        fs::create_dir(root.path().join(&gone.0)).unwrap();
+        let (_parent, root, store) = store_with(&kept);
+        fs::create_dir(root.join(&gone.0)).unwrap();
         let keep = HashSet::from([kept.clone()]);
         assert_eq!(store.collect(&keep, Duration::from_secs(3600)).unwrap(), 0);
         assert_eq!(store.collect(&keep, Duration::ZERO).unwrap(), 1);
@@ -315,10 +332,20 @@ mod tests {
 
     #[test]
     fn unfinished_work_is_cleared_away() {
-        let (root, store) = store_with(&key("a"));
+        let (_parent, root, store) = store_with(&key("a"));
         let unfinished = store.stage().unwrap().keep();
-        ArtifactStore::open(root.path()).unwrap();
+        drop(store);
+        ArtifactStore::open(&root).unwrap();
         assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let (_parent, root, store) = store_with(&key("a"));
+        let refused = ArtifactStore::open(&root).unwrap_err();
+        assert!(refused.to_string().contains("another process"), "{refused}");
+        drop(store);
+        ArtifactStore::open(&root).unwrap();
     }
 
     #[test]
