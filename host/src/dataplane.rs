@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::Budget;
-use crate::model::{InferError, InferRequest, ModelName, TenantName, Version};
+use crate::model::{InferError, InferRequest, ModelName, TenantName, Version, VersionPolicy};
 use crate::registry::Registry;
 pub use crate::servable::{Answer, ServableHandle, Timings};
 
@@ -55,6 +55,11 @@ impl DataPlane {
     pub fn versions(&self, tenant: &TenantName, model: &str) -> Vec<Version> {
         let entry = self.registry.entry(tenant, model);
         entry.iter().flat_map(|entry| &entry.serving).map(|servable| servable.id().version).collect()
+    }
+
+    /// Which versions of a model are wanted.
+    pub fn version_policy(&self, tenant: &TenantName, model: &str) -> VersionPolicy {
+        self.registry.entry(tenant, model).map(|entry| entry.policy.clone()).unwrap_or_default()
     }
 
     /// Answers one request. The deadline counts from `received` and covers queueing and computing; the

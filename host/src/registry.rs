@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::model::{InferError, ModelName, TenantName, Version};
+use crate::model::{InferError, ModelName, TenantName, Version, VersionPolicy};
 use crate::servable::ServableHandle;
 
 /// What can be asked for now. A clone is shallow.
@@ -24,6 +24,8 @@ type Models = HashMap<ModelName, Arc<Entry>>;
 pub struct Entry {
     /// The versions that serve, newest first.
     pub serving: Vec<ServableHandle>,
+    /// Which versions are wanted. It is the model's: a version that serves need not load again for it.
+    pub policy: VersionPolicy,
     /// Why a version that was asked for might not serve: what to tell the caller.
     pub note: String,
 }

@@ -60,8 +60,9 @@ impl Drop for Process {
         let _ = child.wait();
         if std::thread::panicking() {
             let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let from = log.floor_char_boundary(log.len().saturating_sub(8000));
-            eprintln!("--- the end of the server's log ---\n{}---", &log[from..]);
+            let lines: Vec<String> = log.lines().map(|line| line.chars().take(400).collect()).collect();
+            let end = &lines[lines.len().saturating_sub(60)..];
+            eprintln!("--- the end of the server's log ---\n{}\n---", end.join("\n"));
         }
     }
 }

@@ -155,6 +155,11 @@ impl Server {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(&behaviour(word)).begin()
     }
 
+    /// Like `behave`, of a server that may be gone.
+    pub(crate) fn try_behave(&self, model: &str, word: &str) -> std::io::Result<Response> {
+        self.call("POST", &format!("/v2/models/{model}/infer")).json(&behaviour(word)).try_send()
+    }
+
     /// The version that a puppet says it is, which is not the number it is served under.
     #[track_caller]
     pub(crate) fn version_of(&self, model: &str) -> i64 {

@@ -29,7 +29,8 @@ pub(super) async fn model_config(
         .find(&tenant, &path.model, version)
         .map_err(|error| ApiError::from(error).about(&path.model, version))?;
     let versions = state.dataplane.versions(&tenant, &path.model);
-    Ok(json_response(&Config::of(&handle, &versions)))
+    let policy = state.dataplane.version_policy(&tenant, &path.model);
+    Ok(json_response(&Config::of(&handle, &versions, &policy)))
 }
 
 #[derive(Serialize)]
@@ -53,13 +54,13 @@ struct Tensor<'a> {
 }
 
 impl<'a> Config<'a> {
-    fn of(servable: &'a Servable, versions: &[Version]) -> Self {
+    fn of(servable: &'a Servable, versions: &[Version], policy: &VersionPolicy) -> Self {
         let metadata = servable.metadata();
         Config {
             name: servable.id().name.as_str(),
             platform: PLATFORM,
             backend: "wardian",
-            version_policy: version_policy(&servable.settings().versions),
+            version_policy: version_policy(policy),
             max_batch_size: metadata.max_batch_size,
             input: metadata.inputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),
             output: metadata.outputs.iter().map(|spec| Tensor::of(spec, metadata)).collect(),

@@ -1,6 +1,6 @@
 //! A running model.
 
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 
 use super::artifact::Snapshot;
 use super::bindings::{inference, lifecycle, types};
@@ -98,7 +98,14 @@ impl Instance {
     fn conclude<T>(&mut self, outcome: wasmtime::Result<T>) -> Result<T, InferError> {
         outcome.map_err(|error| {
             self.dead = true;
-            classify(&error, self.store.data())
+            match classify(&error, self.store.data()) {
+                // It happened in no guest's function: the call has returned, and what it returned is too large
+                // or cannot be read.
+                InferError::Trapped { detail } if error.downcast_ref::<WasmBacktrace>().is_none() => {
+                    InferError::BadOutput(detail)
+                }
+                reason => reason,
+            }
         })
     }
 

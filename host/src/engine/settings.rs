@@ -73,7 +73,9 @@ fn pool(config: &EngineConfig, reset: Reset) -> PoolingAllocationConfig {
     pool.max_component_instance_size(10 << 20).max_core_instance_size(10 << 20);
     pool.table_elements(100_000);
     pool.max_memory_size(usize::try_from(config.max_memory).unwrap_or(usize::MAX));
-    pool.max_unused_warm_slots(WARM_SLOTS).decommit_batch_size(16);
+    // Slots are returned at once, not in batches: when a version goes, the allocator lets go of its mappings
+    // only in slots that have been returned, and one that waits for its batch keeps code and weights alive.
+    pool.max_unused_warm_slots(WARM_SLOTS).decommit_batch_size(1);
     if reset == Reset::DirtyPages {
         pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT).table_keep_resident(64 << 10);
     }

@@ -1,10 +1,10 @@
 //! From what a repository holds to what serves.
 //!
-//! The [`Manager`] is one task with one closed event enum. It merges what a source announces into a
-//! record per model (`record`), asks the pure `policy` for the next action, and starts it: a load runs
-//! in a task of its own (`loader`, `proof`), a drain in another (`drain`), and both come back as
-//! events. So nothing it does can be stuck behind a load, and every decision is a function of what it
-//! knows.
+//! Behind the [`Manager`] is one task (`task`) with one closed event enum. It merges what a source
+//! announces into a record per model (`record`), asks the pure `policy` for the next action, and starts
+//! it: a load runs in a task of its own (`loader`, `proof`), a drain in another (`drain`), and both come
+//! back as events. So nothing it does can be stuck behind a load, and every decision is a function of
+//! what it knows.
 
 mod drain;
 mod index;
@@ -13,6 +13,7 @@ mod manager;
 mod policy;
 mod proof;
 mod record;
+mod task;
 
 pub use index::{IndexEntry, IndexState};
 pub use loader::{Loader, LoaderConfig};

@@ -237,7 +237,8 @@ impl ModelRecord {
             return None;
         }
         let serving = self.versions.values().rev().filter_map(|record| record.serving.as_ref());
-        Some(Entry { serving: serving.map(|serving| serving.handle.clone()).collect(), note: self.note() })
+        let serving = serving.map(|serving| serving.handle.clone()).collect();
+        Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
     }
 
     fn note(&self) -> String {
@@ -247,8 +248,9 @@ impl ModelRecord {
         if self.is_loading() {
             return "it is loading".into();
         }
-        self.newest_fault()
-            .map_or_else(|| "it is waiting to be loaded".into(), |error| format!("it failed to load: {error}"))
+        let Some(LoadError { stage, .. }) = self.newest_fault() else { return "it is waiting to be loaded".into() };
+        // The reason may hold a guest's last words, which whoever asks for an answer must not see.
+        format!("it failed to load, at stage {stage}; the repository index tells why")
     }
 
     /// What the repository index tells of the model's versions, newest first.

@@ -1,0 +1,48 @@
+//! Models that load, and answer wrongly from the first request on.
+
+use super::{Case, case, check};
+use crate::harness::puppet;
+
+fn infer(word: &'static str, words: &'static [&'static str]) -> Case {
+    case(word, puppet(&format!("infer={word}")), words)
+}
+
+fn warm(word: &'static str, words: &'static [&'static str]) -> Case {
+    // The word's argument is no part of a model's name.
+    let name = word.split(':').next().unwrap();
+    case(name, puppet(&format!("warm={word}")), words)
+}
+
+#[test]
+fn answers_that_break_the_models_own_promise_keep_it_back() {
+    check(
+        vec![
+            infer("bad-shape", &["warm-up: a request of zeros failed", "output 'version'"]),
+            infer("bad-length", &["warm-up: a request of zeros failed", "output 'version'", "7 bytes"]),
+            infer("wrong-shape", &["output 'version' has shape [2], expected [1]"]),
+            infer("wrong-datatype", &["output 'version' has datatype FP64, expected INT64"]),
+            infer("wrong-name", &["unknown output 'verzion'"]),
+            infer("missing-output", &["output 'version' is missing"]),
+            infer("duplicate-output", &["output 'version' is given twice"]),
+            infer("huge-output", &["warm-up: a request of zeros failed"]),
+            infer("trap", &["warm-up: a request of zeros failed", "unreachable"]),
+            infer("spin", &["warm-up: a request of zeros failed", "CPU time"]),
+        ],
+        "",
+    );
+}
+
+#[test]
+fn a_warm_up_that_goes_wrong_keeps_a_model_back() {
+    check(
+        vec![
+            warm("trap", &["warm-up: the model's warm-up failed"]),
+            warm("panic", &["warm-up: the model's warm-up failed", "secret-of-the-guest"]),
+            warm("spin", &["warm-up: the model's warm-up failed", "CPU time"]),
+            warm("sleep:600000", &["warm-up: the model's warm-up failed", "deadline"]),
+            warm("eat", &["warm-up: the model's warm-up failed", "ran out of"]),
+            warm("fail", &["warm-up: the model's warm-up failed", "the weights are corrupt"]),
+        ],
+        "",
+    );
+}

@@ -1,0 +1,61 @@
+//! Models whose `load` goes wrong, or tells lies.
+
+use super::{Case, case, check};
+use crate::harness::{puppet, puppet_without_snapshot};
+
+fn load(word: &'static str, words: &'static [&'static str]) -> Case {
+    case(word, puppet(&format!("load={word}")), words)
+}
+
+fn lie(word: &'static str, words: &'static [&'static str]) -> Case {
+    case(word, puppet(&format!("lie={word}")), words)
+}
+
+#[test]
+fn a_load_that_goes_wrong_is_explained() {
+    let server = check(
+        vec![
+            load("spin", &["load: load took longer than 2s"]),
+            load("trap", &["load: load did not return", "unreachable"]),
+            load("panic", &["load: load did not return", "it last wrote", "secret-of-the-guest"]),
+            load("eat", &["load: load needed more than the 268435456 bytes that limits.memory allows"]),
+            load("recurse", &["load: load did not return", "stack"]),
+            load("exit", &["load: load did not return"]),
+            load("fail", &["load: load failed: the weights are corrupt"]),
+            load("reject", &["load: load failed: this input is not to my taste"]),
+        ],
+        "[compile]\nload_deadline = '2s'",
+    );
+    // Who may see the index owns the model; who asks it need not.
+    let refused = server.behave("panic", "ok");
+    refused.refused(503, "model_not_ready");
+    assert!(!refused.text().contains("secret-of-the-guest"), "{refused}");
+}
+
+#[test]
+fn a_load_that_sleeps_is_given_up_on() {
+    check(
+        vec![
+            case("sleep", puppet("load=sleep:600000"), &["load: load took longer than 2s"]),
+            case("unsnapshotted", puppet_without_snapshot("load=sleep:600000"), &["load: load took longer than 2s"]),
+            case("ballast", puppet("ballast=300"), &["load: load needed more than"]),
+        ],
+        "[compile]\nload_deadline = '2s'",
+    );
+}
+
+#[test]
+fn metadata_that_lies_is_refused() {
+    check(
+        vec![
+            lie("duplicate-input", &["load: the metadata names input 'x' twice"]),
+            lie("empty-name", &["load: the metadata's input '' has no name"]),
+            lie("huge-shape", &["'huge'", "more elements than any request can hold"]),
+            lie("negative-shape", &["'negative'", "-7"]),
+            lie("long-name", &["longer than 256 bytes"]),
+            lie("many-inputs", &["100002 inputs; at most 256 are allowed"]),
+            lie("no-outputs", &["load: the metadata names no outputs"]),
+        ],
+        "",
+    );
+}

@@ -1,0 +1,77 @@
+//! What a caller is told when a guest does wrong, and what only its log says.
+
+use serde_json::json;
+
+use crate::engine::puppet_with;
+use crate::harness::Server;
+
+fn faulty_puppet() -> Server {
+    puppet_with("[limits]\nresponse = '1MiB'")
+}
+
+#[test]
+fn each_fault_has_its_status_and_the_next_request_its_answer() {
+    let server = faulty_puppet();
+    for (word, code) in [
+        ("trap", "model_trapped"),
+        ("panic", "model_trapped"),
+        ("recurse", "model_trapped"),
+        ("exit", "model_trapped"),
+        ("exit:3", "model_trapped"),
+        ("eat", "model_out_of_memory"),
+        ("fail", "model_failed"),
+        ("huge-output", "model_bad_output"),
+        ("not-utf8", "model_bad_output"),
+        ("nan", "model_bad_output"),
+        ("bad-shape", "model_bad_output"),
+        ("bad-length", "model_bad_output"),
+        ("wrong-shape", "model_bad_output"),
+        ("wrong-datatype", "model_bad_output"),
+        ("wrong-name", "model_bad_output"),
+        ("missing-output", "model_bad_output"),
+        ("duplicate-output", "model_bad_output"),
+    ] {
+        let response = server.behave("puppet", word);
+        assert_eq!(response.outcome(), (500, code.to_owned()), "{word}: {response}");
+        assert_eq!(server.behave("puppet", "ok").number("calls"), 1, "after {word}");
+    }
+}
+
+#[test]
+fn a_rejection_reaches_the_caller_in_the_models_own_words() {
+    let refused = faulty_puppet().behave("puppet", "reject");
+    refused.refused(422, "model_rejected_input");
+    assert!(refused.text().contains("this input is not to my taste"), "{refused}");
+}
+
+#[test]
+fn what_a_guest_says_when_it_dies_is_for_its_log_alone() {
+    let server = faulty_puppet();
+    let sent = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-deadly-one");
+    let refused = sent.json(&json!({ "inputs": [], "parameters": { "behave": "panic" } })).send();
+    refused.refused(500, "model_trapped");
+    let shown = format!("{refused:?} {refused}");
+    for secret in ["secret-of-the-guest", "behaviour.rs", "wasm"] {
+        assert!(!shown.contains(secret), "'{secret}' in {shown}");
+    }
+    server.until_logged("secret-of-the-guest");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("a request failed")).unwrap();
+    assert!(line.contains("the-deadly-one") && line.contains("secret-of-the-guest"), "{line}");
+    let failed = server.behave("puppet", "fail");
+    assert!(!failed.text().contains("the weights are corrupt"), "{failed}");
+    server.until_logged("the weights are corrupt");
+}
+
+#[test]
+fn what_json_cannot_say_can_be_had_as_bytes() {
+    let server = faulty_puppet();
+    for (word, output, bytes) in [("nan", "sum", 8), ("not-utf8", "text", 6)] {
+        let wanted = json!([{ "name": output, "parameters": { "binary_data": true } }]);
+        let body = json!({ "inputs": [], "outputs": wanted, "parameters": { "behave": word } });
+        let response = server.infer("puppet", &body);
+        response.ok();
+        let json_length: usize = response.header("inference-header-content-length").unwrap().parse().unwrap();
+        assert_eq!(response.body.len() - json_length, bytes, "{word}");
+    }
+}

@@ -1,0 +1,57 @@
+//! Whose instance a request gets, and what is left in it by others.
+
+use crate::engine::puppet_with;
+use crate::harness::{Server, puppet_without_snapshot};
+
+/// How many requests the instance has seen that answers this one.
+fn calls(server: &Server) -> i64 {
+    server.behave("puppet", "ok").number("calls")
+}
+
+#[test]
+fn every_request_gets_an_instance_of_its_own() {
+    let server = puppet_with("");
+    for _ in 0..20 {
+        assert_eq!(calls(&server), 1);
+    }
+    server.behave("puppet", "touch:16").ok();
+    assert_eq!(calls(&server), 1);
+    assert_eq!(server.config_of("puppet")["wardian"]["instances"]["idle"], 0);
+}
+
+#[test]
+fn a_pooled_instance_is_used_again_until_it_fails() {
+    let server = puppet_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
+    let first = calls(&server);
+    assert_eq!((calls(&server), calls(&server)), (first + 1, first + 2));
+    for word in ["trap", "panic", "eat", "spin"] {
+        assert!(server.behave("puppet", word).status >= 500, "{word}");
+        assert_eq!((calls(&server), calls(&server)), (1, 2), "after {word}");
+    }
+    // What a model reports is no fault of its instance.
+    server.behave("puppet", "reject").refused(422, "model_rejected_input");
+    assert_eq!(calls(&server), 4);
+    // Memory never shrinks, so an instance that has grown is not kept.
+    server.behave("puppet", "touch:48").ok();
+    assert_eq!(calls(&server), 1);
+}
+
+#[test]
+fn a_component_that_cannot_be_snapshotted_is_served_and_says_so() {
+    let server = Server::with_models(|models| {
+        models.bare("puppet", puppet_without_snapshot("version=1"));
+        models.version("pooled", 1, puppet_without_snapshot("version=2"));
+        models.settings("pooled", "isolation = 'pooled'");
+    })
+    .start();
+    server.until_version_of("puppet", 1);
+    server.until_version_of("pooled", 2);
+    let shown = server.config_of("puppet")["wardian"].clone();
+    assert_eq!(shown["snapshot"], false);
+    let reason = shown["snapshot_reason"].as_str().unwrap();
+    assert!(reason.contains("elem.drop"), "{reason}");
+    assert_eq!((calls(&server), calls(&server)), (1, 1));
+    // `load` runs in each instance, and so once for each of these requests at least.
+    assert!(server.log().matches("puppet loads version 1").count() >= 3);
+    assert!(server.behave("pooled", "ok").number("calls") < server.behave("pooled", "ok").number("calls"));
+}

@@ -1,0 +1,78 @@
+//! Time and memory: a guest has what it was given, and costs its neighbours nothing.
+
+use serde_json::json;
+
+use crate::engine::{add, puppet_with};
+use crate::harness::{Response, Server};
+
+#[test]
+fn a_guest_that_spins_is_stopped_by_its_cpu_time() {
+    let server = puppet_with("[limits]\ncpu_time = '1s'\ndeadline = '10m'");
+    let refused = server.behave("puppet", "spin");
+    refused.refused(504, "cpu_time_exceeded");
+    assert!(refused.text().contains("1000 ms"), "{refused}");
+    // Sleeping is not computing.
+    server.behave("puppet", "sleep:1500").ok();
+}
+
+#[test]
+fn a_guest_that_takes_too_long_is_stopped_by_its_deadline() {
+    let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '2s'");
+    for word in ["spin", "sleep:600000"] {
+        let refused = server.behave("puppet", word);
+        refused.refused(504, "deadline_exceeded");
+        assert!(refused.text().contains("2000 ms"), "{refused}");
+    }
+}
+
+#[test]
+fn a_caller_can_set_a_shorter_deadline_and_no_longer_one() {
+    let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '3s'");
+    let within = |milliseconds: &str| -> Response {
+        let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", milliseconds);
+        call.json(&json!({ "inputs": [], "parameters": { "behave": "sleep:600000" } })).send()
+    };
+    for (asked, said) in [("150", "150 ms"), ("600000", "3000 ms")] {
+        let refused = within(asked);
+        refused.refused(504, "deadline_exceeded");
+        assert!(refused.text().contains(said), "{refused}");
+    }
+    within("soon").refused(400, "invalid_input");
+}
+
+#[test]
+fn guests_that_spin_keep_nobody_from_being_answered() {
+    let server = Server::with_models(|models| {
+        add(models, "spinner", "[limits]\ncpu_time = '10m'\ndeadline = '10m'");
+        add(models, "neighbour", "[limits]\ndeadline = '30s'");
+    })
+    .start();
+    server.until_tried();
+    let spinning: Vec<_> = (0..6).map(|_| server.begin_behave("spinner", "spin")).collect();
+    server.until_busy("spinner", 6);
+    for _ in 0..20 {
+        assert_eq!(server.version_of("neighbour"), 1);
+        server.get("/v2/health/ready").ok();
+    }
+    server.until_busy("spinner", 6);
+    spinning.into_iter().for_each(|pending| pending.hang_up());
+    server.until_busy("spinner", 0);
+}
+
+#[test]
+fn memory_is_limited_for_each_instance_by_itself() {
+    let server = puppet_with("[limits]\nmemory = '64MiB'");
+    server.behave("puppet", "touch:40").ok();
+    let refused = server.behave("puppet", "touch:80");
+    refused.refused(500, "model_out_of_memory");
+    assert!(refused.text().contains("67108864 bytes"), "{refused}");
+    server.behave("puppet", "touch:40").ok();
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused() {
+    let server = puppet_with("[limits]\nrequest = '1kB'");
+    let body = json!({ "inputs": [], "parameters": { "padding": "x".repeat(2000) } });
+    server.infer("puppet", &body).refused(413, "request_too_large");
+    assert_eq!(server.version_of("puppet"), 1);
+}

@@ -1,0 +1,21 @@
+//! What a guest may do to its host, to its neighbours, and to itself: nothing that lasts.
+
+mod faults;
+mod instances;
+mod limits;
+mod logging;
+mod queue;
+
+use crate::harness::{Models, Server, puppet};
+
+/// A server with one puppet, under these settings.
+fn puppet_with(model_toml: &str) -> Server {
+    let server = Server::with_models(|models| add(models, "puppet", model_toml)).start();
+    server.until_version_of("puppet", 1);
+    server
+}
+
+fn add(models: &Models, name: &str, model_toml: &str) {
+    models.settings(name, model_toml);
+    models.version(name, 1, puppet("version=1"));
+}

@@ -1,0 +1,81 @@
+//! Requests that wait for an instance, and clients that stop waiting.
+
+use serde_json::json;
+
+use crate::engine::puppet_with;
+use crate::harness::{Response, Server, until};
+
+/// One instance, which a request may keep for as long as a test wants.
+fn one_instance(max_queue: u32) -> Server {
+    puppet_with(&format!(
+        "[instances]\nmax = 1\n[batching]\nmax_queue = {max_queue}\n[limits]\ncpu_time = '10m'\ndeadline = '10m'"
+    ))
+}
+
+/// Asks, and waits next to no time for an answer.
+fn impatiently(server: &Server) -> Response {
+    let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "50");
+    call.json(&json!({ "inputs": [] })).send()
+}
+
+#[test]
+fn where_nobody_may_wait_the_next_is_told_to_come_back() {
+    let server = one_instance(0);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    let refused = server.behave("puppet", "ok");
+    refused.refused(429, "quota_exceeded");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    endless.hang_up();
+    until("a free instance", || server.behave("puppet", "ok").status == 200);
+}
+
+#[test]
+fn as_many_wait_as_may_and_are_answered() {
+    let server = one_instance(1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    let waiting = [server.begin_behave("puppet", "ok"), server.begin_behave("puppet", "ok")];
+    // One of them waits, and there is no place for the other.
+    until("a refusal", || server.metric("wardian_request_failures_total{").unwrap_or(0.0) == 1.0);
+    endless.hang_up();
+    let mut outcomes = waiting.map(|pending| pending.answer().outcome());
+    outcomes.sort();
+    assert_eq!(outcomes, [(200, String::new()), (429, "quota_exceeded".to_owned())]);
+}
+
+#[test]
+fn waiting_counts_against_the_deadline() {
+    let server = one_instance(10);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    impatiently(&server).refused(504, "deadline_exceeded");
+    endless.hang_up();
+}
+
+#[test]
+fn a_client_that_goes_away_stops_its_guest() {
+    let server = one_instance(10);
+    for word in ["sleep:600000", "spin", "slow:600000"] {
+        let endless = server.begin_behave("puppet", word);
+        server.until_busy("puppet", 1);
+        endless.hang_up();
+        // The only instance has to come free for this.
+        assert_eq!(server.version_of("puppet"), 1, "after {word}");
+        server.until_busy("puppet", 0);
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_gives_up_its_place_in_the_queue() {
+    let server = one_instance(1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    let waiting = server.begin_behave("puppet", "log");
+    until("that it waits", || impatiently(&server).status == 429);
+    waiting.hang_up();
+    until("that its place is free", || impatiently(&server).status == 504);
+    endless.hang_up();
+    assert_eq!(server.version_of("puppet"), 1);
+    assert!(!server.log().contains("the script says to log"), "{}", server.log());
+}

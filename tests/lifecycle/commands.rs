@@ -1,0 +1,78 @@
+//! Loading and unloading by command.
+
+use serde_json::json;
+
+use crate::harness::{Server, puppet};
+
+#[test]
+fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
+    server.until_version_of("puppet", 1);
+    server.unload("puppet").ok();
+    let refused = server.behave("puppet", "ok");
+    refused.refused(503, "model_not_ready");
+    assert!(refused.text().contains("it was unloaded on request"), "{refused}");
+    server.until_refused("puppet", 1, "unloaded on request");
+    server.unload("puppet").ok();
+    // New content does not bring it back, ...
+    server.models().version("puppet", 2, puppet("version=2"));
+    server.until_refused("puppet", 2, "unloaded on request");
+    // ... and a command does, with the newest there is.
+    server.load("puppet").ok();
+    assert_eq!(server.version_of("puppet"), 2);
+}
+
+#[test]
+fn loading_answers_when_the_model_serves() {
+    let server = Server::empty();
+    server.until_tried();
+    for version in 1..=3 {
+        server.models().bare("puppet", puppet(&format!("version={version}")));
+        server.load("puppet").ok();
+        assert_eq!(server.version_of("puppet"), version);
+    }
+    // What serves already needs no load.
+    server.load("puppet").ok();
+    assert_eq!(server.metric("wardian_loads_total"), Some(3.0));
+}
+
+#[test]
+fn loading_what_is_bad_tells_why() {
+    let server = Server::with_models(|models| models.bare("puppet", puppet("load=fail"))).start();
+    let refused = server.load("puppet");
+    refused.refused(422, "load_failed");
+    assert!(refused.text().contains("load failed: the weights are corrupt"), "{refused}");
+    server.models().write_in_place("puppet.wasm", "no component");
+    let refused = server.load("puppet");
+    refused.refused(422, "load_failed");
+    assert!(refused.text().contains("not WebAssembly"), "{refused}");
+}
+
+#[test]
+fn there_is_nothing_to_do_for_a_model_that_is_not_there() {
+    let server = Server::empty();
+    server.until_tried();
+    for name in ["nobody", "..%2f..%2fetc", "a b"] {
+        let name = name.replace(' ', "%20");
+        server.load(&name).refused(404, "model_not_found");
+        server.unload(&name).refused(404, "model_not_found");
+    }
+    server.behave("nobody", "ok").refused(404, "model_not_found");
+    let path = "/v2/repository/models/puppet/load";
+    let smuggled = json!({ "parameters": { "config": "{}", "file:1/model.wasm": "AAAA" } });
+    server.post(path, &smuggled).refused(400, "invalid_input");
+}
+
+#[test]
+fn the_index_can_be_asked_for_what_serves() {
+    let server = Server::with_models(|models| {
+        models.bare("good", puppet("version=1"));
+        models.bare("bad", puppet("load=fail"));
+    })
+    .start();
+    server.until_tried();
+    let serving = server.post("/v2/repository/index", &json!({ "ready": true })).ok().json();
+    assert_eq!(serving, json!([{ "name": "good", "version": "1", "state": "READY", "reason": "" }]));
+    assert_eq!(server.index().len(), 2);
+    assert_eq!(server.get("/v2/models").json(), json!({ "models": ["bad", "good"] }));
+}

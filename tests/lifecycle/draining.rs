@@ -1,0 +1,72 @@
+//! A version that is replaced or unloaded answers its last requests, says goodbye, and is gone.
+
+use crate::harness::{Models, Server, puppet};
+
+/// A request may sleep for as long as a test wants.
+fn patient(models: &Models) {
+    models.settings("puppet", "[limits]\ndeadline = '10m'");
+    models.version("puppet", 1, puppet("version=1;unload=log"));
+}
+
+#[test]
+fn a_request_that_is_under_way_is_answered_by_the_version_that_took_it() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let slow = server.begin_behave("puppet", "sleep:3000");
+    server.until_busy("puppet", 1);
+    server.models().version("puppet", 2, puppet("version=2"));
+    server.until_version_of("puppet", 2);
+    let answer = slow.answer();
+    assert_eq!((answer.number("version"), answer.json()["model_version"].as_str()), (1, Some("1")));
+    server.until_logged("puppet unloads version 1");
+    assert_eq!(server.metric("wardian_request_failures_total").unwrap_or(0.0), 0.0);
+}
+
+#[test]
+fn a_version_drains_for_as_long_as_its_last_request_takes() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    server.unload("puppet").ok();
+    server.until_state("puppet", 1, "UNLOADING");
+    server.behave("puppet", "ok").refused(503, "model_not_ready");
+    assert!(!server.log().contains("puppet unloads"));
+    endless.hang_up();
+    server.until_refused("puppet", 1, "unloaded on request");
+    server.until_logged("puppet unloads version 1");
+}
+
+#[test]
+fn a_version_may_be_loaded_again_while_it_still_drains() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    server.unload("puppet").ok();
+    server.until_state("puppet", 1, "UNLOADING");
+    server.load("puppet").ok();
+    assert_eq!(server.version_of("puppet"), 1);
+    endless.hang_up();
+    server.until_logged("puppet unloads version 1");
+    assert_eq!(server.version_of("puppet"), 1);
+}
+
+#[test]
+fn the_unload_hook_runs_once_and_cannot_stand_in_the_way() {
+    let server = Server::with_models(|models| {
+        for (name, unload) in [("logs", "log"), ("traps", "trap"), ("spins", "spin"), ("eats", "eat")] {
+            models.version(name, 1, puppet(&format!("unload={unload}")));
+            models.settings(name, "[limits]\ncpu_time = '200ms'\nmemory = '32MiB'");
+        }
+    })
+    .start();
+    server.until_tried();
+    for name in ["logs", "traps", "spins", "eats"] {
+        server.unload(name).ok();
+        server.until_refused(name, 1, "unloaded on request");
+        server.until_logged(&format!("unloaded model=default/{name}"));
+    }
+    assert_eq!(server.log().matches("the script says to log").count(), 1);
+    assert_eq!(server.log().matches("its unload failed").count(), 3);
+}

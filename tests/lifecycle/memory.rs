@@ -1,0 +1,69 @@
+//! What a version took is given back when it is gone.
+
+use std::fs;
+
+use crate::harness::{Server, puppet, until};
+
+const MIB: u64 = 1 << 20;
+const ROUNDS: usize = 20;
+
+/// A third of what a single round would leave behind if its weights stayed. The rest is allocator noise:
+/// arenas of threads that first came to work during the rounds.
+const NOISE: u64 = 20 * MIB;
+
+#[test]
+fn a_large_model_leaves_nothing_behind() {
+    let server = Server::with_models(|models| models.bare("puppet", puppet("ballast=64"))).start();
+    let round = |number: usize| {
+        server.load("puppet").ok();
+        let answer = server.behave("puppet", "ok");
+        assert_eq!(answer.json()["parameters"]["ballast"], 64 * MIB, "{answer}");
+        server.unload("puppet").ok();
+        until("the unloading", || server.log().matches("unloaded model=default/puppet").count() == number);
+    };
+    (1..=3).for_each(round);
+    let early = resident(&server);
+    (4..=3 + ROUNDS).for_each(round);
+    until("an end of all mappings", || mapped_artifacts(&server) == 0);
+    let late = resident(&server);
+    eprintln!("resident: {} MiB after 3 rounds, {} MiB after {ROUNDS} more", early / MIB, late / MIB);
+    assert!(late < early + NOISE, "resident memory went from {early} to {late} bytes");
+}
+
+#[test]
+fn replaced_contents_are_unmapped_and_their_metrics_forgotten() {
+    let server = Server::with_models(|models| models.bare("puppet", puppet("version=1"))).start();
+    server.until_version_of("puppet", 1);
+    assert_eq!(mapped_code(&server), 1);
+    for version in 2..=5 {
+        server.models().bare("puppet", puppet(&format!("version={version}")));
+        server.until_version_of("puppet", version);
+    }
+    until("that only the last one's code is mapped", || mapped_code(&server) == 1);
+    until("the counts of one version", || {
+        let metrics = server.get("/metrics").text();
+        metrics.lines().filter(|line| line.starts_with("wardian_requests_total{")).count() == 1
+    });
+}
+
+/// Bytes of resident memory.
+fn resident(server: &Server) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// How many mappings of compiled models there are: their code, their data, and the memory of slots kept warm.
+fn mapped_artifacts(server: &Server) -> usize {
+    artifact_maps(server).len()
+}
+
+/// How many compiled models' code is mapped.
+fn mapped_code(server: &Server) -> usize {
+    artifact_maps(server).iter().filter(|line| line.contains("r-xp")).count()
+}
+
+fn artifact_maps(server: &Server) -> Vec<String> {
+    let maps = fs::read_to_string(format!("/proc/{}/maps", server.process_id())).unwrap();
+    maps.lines().filter(|line| line.contains("model.cwasm")).map(str::to_owned).collect()
+}

@@ -1,0 +1,124 @@
+//! A version goes live once it has shown that it can serve; until then the last good one stays.
+
+use serde_json::json;
+
+use crate::harness::{Models, Server, guest, puppet, until};
+
+/// A puppet that is good for nothing, and the words that say why.
+const BAD: [(&str, &str); 4] = [
+    ("load=trap", "load: load did not return"),
+    ("load=fail", "load: load failed: the weights are corrupt"),
+    ("warm=fail", "warm-up: the model's warm-up failed"),
+    ("infer=trap", "warm-up: a request of zeros failed"),
+];
+
+fn good(models: &Models) {
+    models.version("puppet", 1, puppet("version=1"));
+}
+
+/// How often a load of that version has begun.
+fn attempts(server: &Server, version: u64) -> usize {
+    server.log().matches(&format!("loading tenant=default model=puppet version={version} ")).count()
+}
+
+#[test]
+fn a_version_that_fails_changes_nothing_but_the_report() {
+    let server = Server::with_models(good).start();
+    server.until_version_of("puppet", 1);
+    for (version, (script, reason)) in (2..).zip(BAD) {
+        server.models().version("puppet", version, puppet(script));
+        server.until_refused("puppet", version, reason);
+        assert_eq!(server.version_of("puppet"), 1, "after {script}");
+        server.until_logged(&format!("cannot serve tenant=default model=puppet version={version} error={reason}"));
+    }
+    server.models().version("puppet", 9, puppet("version=9"));
+    server.until_version_of("puppet", 9);
+}
+
+#[test]
+fn new_content_that_fails_leaves_the_last_good_content_of_its_version() {
+    let server = Server::with_models(good).start();
+    server.until_version_of("puppet", 1);
+    server.models().version("puppet", 1, puppet("version=2;load=panic"));
+    let entry = server.until_entry("puppet", 1, "a reason", |entry| !entry.reason.is_empty() && entry.state == "READY");
+    assert!(entry.reason.starts_with("serves its last good content; the present one failed: load: "), "{entry:?}");
+    assert_eq!(server.version_of("puppet"), 1);
+}
+
+#[test]
+fn golden_requests_must_get_their_answers() {
+    let server = Server::with_models(good).start();
+    server.until_version_of("puppet", 1);
+    server.models().put("puppet/2/golden.json", golden(3).to_string());
+    server.models().version("puppet", 2, puppet("version=2"));
+    server.until_refused("puppet", 2, "golden: request 1: output 'version' differs from what is expected");
+    assert_eq!(server.version_of("puppet"), 1);
+    server.models().put("puppet/2/golden.json", golden(2).to_string());
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn golden_requests_that_cannot_be_read_keep_a_version_back() {
+    let server = Server::with_models(|models| {
+        good(models);
+        models.put("puppet/1/golden.json", r#"{"cases": [{"request": {"inputs": []}}]}"#);
+    })
+    .start();
+    server.until_refused("puppet", 1, "golden: golden.json: ");
+    server.until_refused("puppet", 1, "case 1: it has no 'response'");
+}
+
+#[test]
+fn what_failed_is_not_tried_again_until_it_changes_or_somebody_asks() {
+    let server = Server::with_models(|models| {
+        good(models);
+        models.version("puppet", 2, puppet("load=fail"));
+    })
+    .start();
+    server.until_refused("puppet", 2, "the weights are corrupt");
+    // Looks at the repository again do not matter, ...
+    server.models().bare("other", guest("minimal"));
+    server.until_ready("other", 1);
+    server.load("other").ok();
+    assert_eq!(attempts(&server, 2), 1);
+    // ... a request does, ...
+    let refused = server.load("puppet");
+    refused.refused(422, "load_failed");
+    assert!(refused.text().contains("load failed: the weights are corrupt"), "{refused}");
+    assert_eq!(attempts(&server, 2), 2);
+    // ... and so does other content.
+    server.models().version("puppet", 2, puppet("version=2"));
+    server.until_version_of("puppet", 2);
+    assert_eq!(attempts(&server, 2), 3);
+}
+
+#[test]
+fn a_start_ends_where_the_history_would_have() {
+    let server = Server::with_models(|models| {
+        good(models);
+        models.version("puppet", 2, puppet("version=2"));
+        models.version("puppet", 3, puppet("load=trap"));
+    })
+    .start();
+    server.until_tried();
+    server.until_version_of("puppet", 2);
+    server.until_refused("puppet", 3, "load did not return");
+    server.until_refused("puppet", 1, "not wanted");
+    assert_eq!(attempts(&server, 1), 0);
+}
+
+#[test]
+fn a_model_that_cannot_serve_says_why() {
+    let server = Server::with_models(|models| models.bare("puppet", puppet("warm=panic"))).start();
+    server.until_tried();
+    let refused = server.behave("puppet", "ok");
+    refused.refused(503, "model_not_ready");
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    assert!(refused.text().contains("it failed to load, at stage warm-up"), "{refused}");
+    until("the failure in the metrics", || server.metric("wardian_load_failures_total") == Some(1.0));
+}
+
+fn golden(version: i64) -> serde_json::Value {
+    let outputs = json!([{ "name": "version", "datatype": "INT64", "shape": [1], "data": [version] }]);
+    json!({ "cases": [{ "request": { "inputs": [] }, "response": { "outputs": outputs } }] })
+}

@@ -1,0 +1,132 @@
+//! The server's own beginning and end.
+
+use serde_json::json;
+
+use crate::harness::{Models, Server, puppet, until};
+
+/// A request may sleep for as long as a test wants.
+fn patient(models: &Models) {
+    models.settings("puppet", "[limits]\ndeadline = '10m'");
+    models.version("puppet", 1, puppet("version=1;unload=log"));
+}
+
+/// A server in the middle of loading, for as long as the model may take.
+fn loading_for_long(models: &Models) {
+    models.bare("slow", puppet("load=spin"));
+}
+
+#[test]
+fn it_listens_at_once_and_says_what_is_not_ready() {
+    let server = Server::with_models(loading_for_long).start();
+    server.get("/v2/health/live").ok();
+    server.until_state("slow", 1, "LOADING");
+    let ready = server.get("/v2/health/ready");
+    assert_eq!((ready.status, ready.json()), (503, json!({ "ready": false })));
+    assert_eq!(server.get("/ping").status, 503);
+    let refused = server.behave("slow", "ok");
+    refused.refused(503, "model_not_ready");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert!(refused.text().contains("it is loading"), "{refused}");
+    server.get("/v2/models/slow/ready").refused(503, "model_not_ready");
+}
+
+#[test]
+fn a_model_that_loads_for_long_holds_up_no_other() {
+    let server = Server::with_models(loading_for_long).start();
+    server.until_state("slow", 1, "LOADING");
+    server.models().bare("quick", puppet("version=1"));
+    server.until_version_of("quick", 1);
+    assert_eq!(server.until_state("slow", 1, "LOADING").reason, "");
+}
+
+#[test]
+fn it_is_ready_once_every_model_has_been_tried_even_if_one_is_bad() {
+    let server = Server::with_models(|models| {
+        models.bare("good", puppet("version=1"));
+        models.bare("bad", puppet("load=fail"));
+        models.bare("worse", b"no component".to_vec());
+    })
+    .config("[compile]\nload_deadline = '2s'")
+    .start();
+    server.until_tried();
+    server.until_ready("good", 1);
+    server.until_refused("bad", 1, "the weights are corrupt");
+    server.until_refused("worse", 0, "not WebAssembly");
+    server.get("/ping").ok();
+    server.get("/v2/models/bad/ready").refused(503, "model_not_ready");
+}
+
+#[test]
+fn an_empty_repository_is_ready_too() {
+    Server::empty().until_tried();
+}
+
+#[test]
+fn told_to_stop_it_answers_what_it_has_taken_and_takes_no_more() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let slow = server.begin_behave("puppet", "sleep:2000");
+    server.until_busy("puppet", 1);
+    server.terminate();
+    server.until_logged("draining");
+    // Until the slow request has its answer new work is refused with an answer; after it, with a closed port.
+    if let Ok(refused) = server.try_behave("puppet", "ok") {
+        refused.refused(503, "overloaded");
+        assert!(refused.header("retry-after").is_some());
+    }
+    let answer = slow.answer();
+    assert_eq!(answer.number("version"), 1);
+    assert_eq!(server.until_ended().code(), Some(0));
+    for said in ["the script says to log", "unloaded model=default/puppet", "drained"] {
+        assert!(server.log().contains(said), "'{said}' is missing in {}", server.log());
+    }
+}
+
+#[test]
+fn while_it_drains_it_is_alive_and_not_ready() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    server.terminate();
+    until("that it is not ready", || server.get("/v2/health/ready").status == 503);
+    server.get("/v2/health/live").ok();
+    server.behave("puppet", "ok").refused(503, "overloaded");
+    server.load("puppet").refused(503, "overloaded");
+    endless.hang_up();
+    assert_eq!(server.until_ended().code(), Some(0));
+}
+
+#[test]
+fn what_does_not_end_in_time_is_left_behind() {
+    let server = Server::with_models(patient).argument("--drain-timeout").argument("100ms").start();
+    server.until_version_of("puppet", 1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert!(server.log().contains("not everything has drained in time"), "{}", server.log());
+    assert!(endless.try_answer().is_err());
+}
+
+#[test]
+fn told_twice_it_stops_at_once() {
+    let server = Server::with_models(patient).start();
+    server.until_version_of("puppet", 1);
+    let endless = server.begin_behave("puppet", "sleep:600000");
+    server.until_busy("puppet", 1);
+    server.terminate();
+    server.until_logged("draining");
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(1));
+    assert!(endless.try_answer().is_err());
+}
+
+#[test]
+fn a_load_that_is_under_way_does_not_hold_up_the_end() {
+    let server = Server::with_models(loading_for_long).start();
+    server.until_state("slow", 1, "LOADING");
+    server.until_logged("puppet loads version 0");
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(0));
+}

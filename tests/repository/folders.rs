@@ -1,0 +1,101 @@
+//! A folder of numbered versions, with its settings and the files beside its components.
+
+use serde_json::json;
+
+use super::however_watched;
+use crate::harness::{Models, Server, guest, guest_folder, puppet};
+
+fn two_versions(models: &Models) {
+    models.version("puppet", 1, puppet("version=1"));
+    models.version("puppet", 2, puppet("version=2"));
+}
+
+#[test]
+fn a_new_version_takes_the_place_of_the_old_one() {
+    however_watched(
+        |models| models.version("puppet", 1, puppet("version=1")),
+        |server| {
+            server.until_version_of("puppet", 1);
+            server.models().version("puppet", 2, puppet("version=2"));
+            server.until_version_of("puppet", 2);
+            server.until_refused("puppet", 1, "not wanted by the version policy");
+            server.get("/v2/models/puppet/versions/1").refused(404, "model_not_found");
+            server.get("/v2/models/puppet/versions/2").ok();
+        },
+    );
+}
+
+#[test]
+fn removing_the_newest_version_brings_the_older_one_back() {
+    however_watched(two_versions, |server| {
+        server.until_version_of("puppet", 2);
+        server.models().remove("puppet/2");
+        server.until_version_of("puppet", 1);
+        server.models().remove("puppet");
+        server.until_gone("puppet");
+    });
+}
+
+#[test]
+fn the_content_of_a_version_can_be_replaced_under_its_number() {
+    however_watched(two_versions, |server| {
+        server.until_version_of("puppet", 2);
+        server.models().version("puppet", 2, puppet("version=22"));
+        server.until_version_of("puppet", 22);
+        server.until_ready("puppet", 2);
+    });
+}
+
+#[test]
+fn a_version_without_its_component_is_reported_until_it_comes() {
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
+    server.until_version_of("puppet", 1);
+    server.models().put("puppet/2/notes.txt", "soon");
+    server.until_refused("puppet", 2, "no model.wasm in it yet");
+    assert_eq!(server.version_of("puppet"), 1);
+    server.models().version("puppet", 2, puppet("version=2"));
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn a_model_fails_without_its_sidecar_file_and_loads_when_it_comes() {
+    let digits = guest_folder("digits");
+    let server = Server::with_models(|models| {
+        models.copy_folder(&digits, "digits/1");
+        models.remove("digits/1/weights.bin");
+    })
+    .start();
+    let reason = server.until_unavailable("digits", 1);
+    assert!(reason.contains("load failed") && reason.contains("weights.bin"), "{reason}");
+    server.models().put("digits/1/weights.bin", std::fs::read(digits.join("weights.bin")).unwrap());
+    server.until_ready("digits", 1);
+}
+
+#[test]
+fn a_name_that_two_things_claim_is_neither_until_one_goes() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.bare("puppet", puppet("version=2"));
+    })
+    .start();
+    server.until_refused("puppet", 0, "both puppet.wasm and puppet/ are there");
+    server.models().remove("puppet");
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn names_that_cannot_be_models_are_logged_and_nothing_else() {
+    let server = Server::with_models(|models| {
+        models.bare("good", guest("minimal"));
+        models.put("not a name.wasm", "");
+        models.put("puppet.toml", "");
+        models.put("interceptors/1/model.wasm", "");
+        models.put("good.md", "");
+    })
+    .start();
+    server.until_ready("good", 1);
+    server.until_logged("'not a name.wasm' is ignored");
+    server.until_logged("settings go into puppet/model.toml");
+    assert_eq!(server.get("/v2/models").json(), json!({ "models": ["good"] }));
+    assert_eq!(server.index().len(), 1);
+}

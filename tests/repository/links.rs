@@ -1,0 +1,50 @@
+//! Symbolic links: how Kubernetes swaps a volume, and what must not be reached through one.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::however_watched;
+use crate::harness::{Models, Server, puppet};
+
+/// A volume as Kubernetes makes one: the files in a dated folder, `..data` leads there, the names lead through it.
+fn mount(models: &Models) {
+    models.put("..2026_01/puppet.wasm", puppet("version=1"));
+    symlink("..2026_01", models.path("..data")).unwrap();
+    symlink("..data/puppet.wasm", models.path("puppet.wasm")).unwrap();
+}
+
+#[test]
+fn a_swap_of_the_data_link_replaces_the_model() {
+    however_watched(mount, |server| {
+        server.until_version_of("puppet", 1);
+        let models = server.models();
+        models.put("..2026_02/puppet.wasm", puppet("version=2"));
+        symlink("..2026_02", models.path("..data_tmp")).unwrap();
+        fs::rename(models.path("..data_tmp"), models.path("..data")).unwrap();
+        models.remove("..2026_01");
+        server.until_version_of("puppet", 2);
+        server.until_ready("puppet", 2);
+    });
+}
+
+#[test]
+fn a_link_out_of_the_repository_is_refused() {
+    let server = Server::empty();
+    let outside = server.directory().join("outside.wasm");
+    fs::write(&outside, puppet("")).unwrap();
+    symlink(&outside, server.models().path("puppet.wasm")).unwrap();
+    server.until_refused("puppet", 0, "a link that leaves the repository");
+    symlink("nowhere.wasm", server.models().path("dangling.wasm")).unwrap();
+    server.until_refused("dangling", 0, "a link that leads nowhere");
+}
+
+#[test]
+fn a_version_may_be_a_link_to_another_place_in_the_repository() {
+    let server = Server::with_models(|models| {
+        models.put(".store/a/model.wasm", puppet("version=5"));
+        fs::create_dir(models.path("puppet")).unwrap();
+        symlink("../.store/a", models.path("puppet/1")).unwrap();
+    })
+    .start();
+    server.until_version_of("puppet", 5);
+}

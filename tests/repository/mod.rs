@@ -1,0 +1,22 @@
+//! What happens in a repository ends in what is served, however it happens and however it is noticed.
+
+mod files;
+mod folders;
+mod links;
+mod policies;
+mod root;
+
+use crate::harness::{Models, Server, Setup};
+
+/// Runs a test with each way of noticing changes. The full rescan is set so far off that it cannot help.
+fn however_watched(fill: impl Fn(&Models), test: impl Fn(Server)) {
+    for watch in ["events", "poll"] {
+        eprintln!("--- watched by {watch} ---");
+        test(watched_by(watch, &fill).start());
+    }
+}
+
+fn watched_by(watch: &str, fill: impl Fn(&Models)) -> Setup {
+    let config = format!("watch = '{watch}'\npoll_interval = '50ms'\nrescan_interval = '1h'\n");
+    Server::with_models(fill).config(&config)
+}

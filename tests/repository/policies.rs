@@ -1,0 +1,115 @@
+//! `model.toml`: which versions serve, and with which settings.
+
+use serde_json::{Value, json};
+
+use super::however_watched;
+use crate::harness::{Models, Server, puppet, until};
+
+fn three_versions(models: &Models) {
+    for version in 1..=3 {
+        models.version("puppet", version, puppet(&format!("version={version}")));
+    }
+}
+
+/// Waits until exactly these versions serve, and asks each.
+fn until_serving(server: &Server, versions: &[u64]) {
+    let in_force = || server.get("/v2/models/puppet/config").json()["wardian"]["versions"] == json!(versions);
+    until(&format!("that {versions:?} serve"), in_force);
+    for version in versions {
+        let path = format!("/v2/models/puppet/versions/{version}/infer");
+        assert_eq!(server.post(&path, &json!({ "inputs": [] })).number("version") as u64, *version);
+    }
+}
+
+fn policy_in_force(server: &Server) -> Value {
+    server.config_of("puppet")["version_policy"].clone()
+}
+
+#[test]
+fn a_policy_can_be_changed_while_it_serves() {
+    however_watched(three_versions, |server| {
+        until_serving(&server, &[3]);
+        assert_eq!(policy_in_force(&server), json!({ "latest": { "num_versions": 1 } }));
+        server.models().settings("puppet", "versions = 'all'");
+        until_serving(&server, &[3, 2, 1]);
+        assert_eq!(policy_in_force(&server), json!({ "all": {} }));
+        server.models().settings("puppet", "versions = { latest = 2 }");
+        until_serving(&server, &[3, 2]);
+        server.models().settings("puppet", "versions = [1]");
+        until_serving(&server, &[1]);
+        assert_eq!(policy_in_force(&server), json!({ "specific": { "versions": [1] } }));
+        server.models().remove("puppet/model.toml");
+        until_serving(&server, &[3]);
+    });
+}
+
+#[test]
+fn a_request_without_a_version_gets_the_newest() {
+    let server = Server::with_models(|models| {
+        three_versions(models);
+        models.settings("puppet", "versions = [1, 2]");
+    })
+    .start();
+    until_serving(&server, &[2, 1]);
+    assert_eq!(server.version_of("puppet"), 2);
+    server.get("/v2/models/puppet/versions/3").refused(404, "model_not_found");
+}
+
+#[test]
+fn faulty_settings_change_nothing_but_the_report() {
+    however_watched(
+        |models| {
+            models.version("puppet", 1, puppet("version=1"));
+            models.settings("puppet", "[limits]\ndeadline = '9s'");
+        },
+        |server| {
+            server.until_version_of("puppet", 1);
+            server.models().settings("puppet", "versoins = 'all'\n[limits]\nmemory = '8TiB'\n");
+            server.until_refused("puppet", 0, "model.toml line 1: versoins: unknown key");
+            server.until_refused("puppet", 0, "line 3: limits.memory");
+            assert_eq!(server.version_of("puppet"), 1);
+            assert_eq!(server.config_of("puppet")["wardian"]["limits"]["deadline_ms"], 9000);
+            server.models().settings("puppet", "[limits]\ndeadline = '8s'");
+            until("the new deadline", || server.config_of("puppet")["wardian"]["limits"]["deadline_ms"] == 8000);
+            assert_eq!(server.entry("puppet", 0), None);
+        },
+    );
+}
+
+#[test]
+fn faulty_settings_from_the_start_keep_the_model_from_serving() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.settings("puppet", "isolation = 'none'");
+    })
+    .start();
+    server.until_refused("puppet", 0, "isolation: expected \"request\" or \"pooled\"");
+    server.until_tried();
+    let refused = server.behave("puppet", "ok");
+    refused.refused(503, "model_not_ready");
+    assert!(refused.text().contains("it failed to load, at stage read"), "{refused}");
+}
+
+#[test]
+fn every_setting_in_force_is_shown() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.settings(
+            "puppet",
+            "isolation = 'pooled'\n[instances]\nmin = 1\nmax = 3\nidle_timeout = '7s'\n[batching]\nmax_queue = 5\n\
+             [limits]\nmemory = '32MiB'\ndeadline = '4s'\ncpu_time = '1s'\nrequest = '1MiB'\nresponse = '2MiB'\n\
+             [warmup]\nrequests = 2\n[capabilities]\nconfig = { threshold = 'only-for-the-model' }\n",
+        );
+    })
+    .start();
+    server.until_ready("puppet", 1);
+    let shown = server.config_of("puppet")["wardian"].clone();
+    let limits = json!({ "memory_bytes": 32 << 20, "deadline_ms": 4000, "cpu_time_ms": 1000,
+                         "request_bytes": 1 << 20, "response_bytes": 2 << 20 });
+    assert_eq!(shown["limits"], limits);
+    assert_eq!((&shown["isolation"], &shown["snapshot"]), (&json!("pooled"), &json!(true)));
+    assert_eq!((&shown["instances"]["max"], &shown["instances"]["idle_timeout_ms"]), (&json!(3), &json!(7000)));
+    assert_eq!((&shown["batching"]["max_queue"], &shown["warmup"]["requests"]), (&json!(5), &json!(2)));
+    assert_eq!(shown["capabilities"]["config"], json!(["threshold"]));
+    assert!(!shown.to_string().contains("only-for-the-model"), "{shown}");
+}

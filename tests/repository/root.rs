@@ -1,0 +1,55 @@
+//! The root of the repository vanishes, comes back, or was never there.
+
+use std::fs;
+
+use super::{however_watched, watched_by};
+use crate::harness::{Models, puppet};
+
+fn one(models: &Models) {
+    models.bare("puppet", puppet("version=1"));
+}
+
+#[test]
+fn what_serves_keeps_serving_while_the_root_is_gone() {
+    however_watched(one, |server| {
+        server.until_version_of("puppet", 1);
+        let (root, away) = (server.models().path(""), server.directory().join("away"));
+        fs::rename(&root, &away).unwrap();
+        server.until_logged("repository is degraded; what serves keeps serving");
+        assert_eq!(server.version_of("puppet"), 1);
+        fs::rename(&away, &root).unwrap();
+        server.until_logged("repository is readable again");
+        assert_eq!(server.version_of("puppet"), 1);
+        server.models().bare("puppet", puppet("version=2"));
+        server.until_version_of("puppet", 2);
+    });
+}
+
+#[test]
+fn a_root_that_was_made_anew_is_believed() {
+    however_watched(one, |server| {
+        server.until_version_of("puppet", 1);
+        let root = server.models().path("");
+        fs::remove_dir_all(&root).unwrap();
+        fs::create_dir(&root).unwrap();
+        server.until_gone("puppet");
+        server.models().bare("puppet", puppet("version=2"));
+        server.until_version_of("puppet", 2);
+    });
+}
+
+#[test]
+fn a_root_that_comes_only_after_the_start_is_served() {
+    let setup = watched_by("events", |_| {});
+    fs::remove_dir(setup.models().path("")).unwrap();
+    let server = setup.start();
+    server.until_logged("repository is degraded");
+    server.get("/v2/health/live").ok();
+    assert_eq!(server.get("/v2/health/ready").status, 503);
+    let beside = server.directory().join("mounted");
+    fs::create_dir(&beside).unwrap();
+    fs::write(beside.join("puppet.wasm"), puppet("version=1")).unwrap();
+    fs::rename(beside, server.models().path("")).unwrap();
+    server.until_version_of("puppet", 1);
+    server.until_tried();
+}
