@@ -5,6 +5,7 @@
 //! server.until_ready("iris", 1);
 //! ```
 
+mod asking;
 mod client;
 mod guests;
 mod models;

@@ -12,7 +12,7 @@ fn patient(models: &Models) {
 fn a_request_that_is_under_way_is_answered_by_the_version_that_took_it() {
     let server = Server::with_models(patient).start();
     server.until_version_of("puppet", 1);
-    let slow = server.begin_behave("puppet", "sleep:3000");
+    let slow = server.begin_behave("puppet", "sleep:4000");
     server.until_busy("puppet", 1);
     server.models().version("puppet", 2, puppet("version=2"));
     server.until_version_of("puppet", 2);
@@ -57,7 +57,7 @@ fn the_unload_hook_runs_once_and_cannot_stand_in_the_way() {
     let server = Server::with_models(|models| {
         for (name, unload) in [("logs", "log"), ("traps", "trap"), ("spins", "spin"), ("eats", "eat")] {
             models.version(name, 1, puppet(&format!("unload={unload}")));
-            models.settings(name, "[limits]\ncpu_time = '200ms'\nmemory = '32MiB'");
+            models.settings(name, "[limits]\ncpu_time = '1s'\nmemory = '32MiB'");
         }
     })
     .start();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::{however_watched, watched_by};
-use crate::harness::{Models, puppet};
+use crate::harness::{Models, puppet, until};
 
 fn one(models: &Models) {
     models.bare("puppet", puppet("version=1"));
@@ -16,9 +16,12 @@ fn what_serves_keeps_serving_while_the_root_is_gone() {
         let (root, away) = (server.models().path(""), server.directory().join("away"));
         fs::rename(&root, &away).unwrap();
         server.until_logged("repository is degraded; what serves keeps serving");
+        let degraded = || server.get("/v2/health/ready").ok().json()["degraded"].is_string();
+        until("that the server says so", degraded);
         assert_eq!(server.version_of("puppet"), 1);
         fs::rename(&away, &root).unwrap();
         server.until_logged("repository is readable again");
+        until("that the server says so no more", || !degraded());
         assert_eq!(server.version_of("puppet"), 1);
         server.models().bare("puppet", puppet("version=2"));
         server.until_version_of("puppet", 2);

@@ -17,10 +17,12 @@ pub(super) async fn live() -> Response {
     json_response(&Live { live: true })
 }
 
-/// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping.
-pub(super) async fn ready(State(state): State<Arc<ApiState>>) -> Response {
+/// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping. Tells as well
+/// if the caller's repository cannot be read, which takes nothing down.
+pub(super) async fn ready(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
     let ready = state.dataplane.ready();
-    let response = json_response(&Ready { ready });
+    let degraded = state.manager.degraded(&caller::identify(&headers).tenant);
+    let response = json_response(&Ready { ready, degraded });
     if ready { response } else { unavailable(response) }
 }
 
@@ -52,6 +54,8 @@ struct Live {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded: Option<String>,
 }
 
 #[derive(Serialize)]
