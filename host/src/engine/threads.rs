@@ -6,7 +6,7 @@
 //! serves HTTP, and the threads that serve HTTP notice at once when a client goes away.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Runtime};
@@ -31,38 +31,41 @@ impl GuestThreads {
 
     /// Runs a call within its budget, beginning on the present thread. Dropping the future ends the
     /// call at its next tick.
-    pub async fn run<T, F>(&self, budget: Budget, call: F) -> Result<T, InferError>
+    // Boxed at once and not within the future: a call is large, and every future around it would have
+    // room for it and be moved with it.
+    pub fn run<T, F>(&self, budget: Budget, call: F) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        let mut call = Box::pin(metered(budget.clone(), call));
-        if let Poll::Ready(outcome) = poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
-            return outcome;
+        let mut call = Metered { budget, call: Box::pin(call) };
+        async move {
+            match poll_fn(|context| Poll::Ready(Pin::new(&mut call).poll(context))).await {
+                Poll::Ready(outcome) => outcome,
+                Poll::Pending => self.continue_elsewhere(call).await,
+            }
         }
-        self.continue_elsewhere(budget, call).await
     }
 
     /// Runs a call that is known to be long, from its start, on the guest threads.
-    pub async fn run_long<T, F>(&self, budget: Budget, call: F) -> Result<T, InferError>
+    pub fn run_long<T, F>(&self, budget: Budget, call: F) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        let call = Box::pin(metered(budget.clone(), call));
-        self.continue_elsewhere(budget, call).await
+        self.continue_elsewhere(Metered { budget, call: Box::pin(call) })
     }
 
-    async fn continue_elsewhere<T, F>(&self, budget: Budget, call: Pin<Box<F>>) -> Result<T, InferError>
+    async fn continue_elsewhere<T, F>(&self, call: Metered<F>) -> Result<T, InferError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
         let Some(runtime) = &self.runtime else { return Err(InferError::Overloaded) };
-        let late = budget.deadline_exceeded();
+        let (deadline, late) = (call.budget.deadline(), call.budget.deadline_exceeded());
         let task = runtime.spawn(async move {
             // Ends a guest that waits inside an import; one that computes is stopped by its ticks.
-            tokio::time::timeout_at(budget.deadline().into(), call).await.unwrap_or(Err(late))
+            tokio::time::timeout_at(deadline.into(), call).await.unwrap_or(Err(late))
         });
         match AbortOnDrop(task).await {
             Ok(outcome) => outcome,
@@ -79,16 +82,21 @@ impl Drop for GuestThreads {
     }
 }
 
-/// Counts the time that a call spends running.
-async fn metered<F: Future>(budget: Budget, call: F) -> F::Output {
-    let mut call = pin!(call);
-    poll_fn(move |context| {
-        budget.resume();
-        let outcome = call.as_mut().poll(context);
-        budget.pause();
+/// A call that counts the time it spends running.
+struct Metered<F> {
+    budget: Budget,
+    call: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Metered<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        self.budget.resume();
+        let outcome = self.call.as_mut().poll(context);
+        self.budget.pause();
         outcome
-    })
-    .await
+    }
 }
 
 /// Ends the task when the request that waits for it is gone.
