@@ -42,5 +42,5 @@ pub(crate) fn ci() -> Result<()> {
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     guests::build()?;
-    run(cargo().args(["bench", "--package", "wardian"]).args(arguments))
+    run(cargo().args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments))
 }

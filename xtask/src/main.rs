@@ -17,7 +17,7 @@ usage: cargo xtask <command> [arguments]
   test [args]     guests, then every test; arguments go to `cargo test`
   lint            formatting and clippy, warnings are errors
   ci              lint, then test
-  bench [args]    guests, then the benchmarks; arguments go to `cargo bench`";
+  bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);

@@ -27,7 +27,7 @@ pub(super) struct HostArgs {
     /// The configuration of the host whose limits apply [default: wardian.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to keep compiled models for the next time; not the state of a server that is running
+    /// Where to keep compiled models for the next time; the state of a server that is running is refused
     /// [default: a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
