@@ -5,6 +5,7 @@ use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 use super::artifact::Snapshot;
 use super::bindings::{inference, lifecycle, types};
 use super::state::{MemoryLimit, State};
+use super::ticker::Ticking;
 use super::trap::{Interrupted, classify};
 use super::{Budget, Engine, Template};
 use crate::capability::{Ctx, Grants, clean};
@@ -16,6 +17,7 @@ const MAX_HANDLES: usize = 1000;
 /// A running model: one store with one instance in it. It answers one call at a time, and none after
 /// a call has failed inside the guest.
 pub struct Instance {
+    engine: Engine,
     store: Store<State>,
     inference: inference::Guest,
     lifecycle: Option<lifecycle::Guest>,
@@ -27,7 +29,9 @@ pub struct Instance {
 impl Instance {
     /// Makes an instance, and runs `load` in it where its code does not start already loaded.
     pub async fn new(template: &Template, budget: Budget) -> Result<Instance, InferError> {
-        let mut store = new_store(template.engine(), template.grants(), template.memory_limit(), budget);
+        let engine = template.engine().clone();
+        let _ticking = engine.keep_ticking();
+        let mut store = new_store(&engine, template.grants(), template.memory_limit(), budget);
         store.set_hostcall_fuel(hostcall_fuel(template.response_limit()));
         let made = template.pre().instantiate_async(&mut store).await;
         let instance = made.map_err(|error| classify(&error, store.data()))?;
@@ -36,7 +40,7 @@ impl Instance {
         let lifecycle = template.lifecycle().map(|indices| indices.load(&mut store, &instance)).transpose();
         let lifecycle = lifecycle.map_err(|error| InferError::Internal(format!("{error:#}")))?;
         let response_limit = template.response_limit();
-        let mut instance = Instance { store, inference, lifecycle, response_limit, dead: false };
+        let mut instance = Instance { engine, store, inference, lifecycle, response_limit, dead: false };
         if let Snapshot::Impossible(_) = template.snapshot() {
             instance.load().await?;
         }
@@ -54,7 +58,7 @@ impl Instance {
     /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
     pub async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, InferError> {
         let request = types::Request::from(request);
-        self.store.set_epoch_deadline(1);
+        let _ticking = self.start_clock();
         let outcome = self.inference.call_infer(&mut self.store, &request).await;
         let response = InferResponse::from(self.conclude(outcome)??);
         self.check_size(&response)?;
@@ -63,7 +67,7 @@ impl Instance {
 
     async fn load(&mut self) -> Result<Metadata, InferError> {
         self.store.data_mut().ctx.set_loading(true);
-        self.store.set_epoch_deadline(1);
+        let _ticking = self.start_clock();
         let outcome = self.inference.call_load(&mut self.store).await;
         self.store.data_mut().ctx.set_loading(false);
         Ok(self.conclude(outcome)??.into())
@@ -71,18 +75,24 @@ impl Instance {
 
     /// Runs the model's own `warm-up`, if it has one.
     pub async fn warm_up(&mut self) -> Result<(), InferError> {
+        let _ticking = self.start_clock();
         let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
-        self.store.set_epoch_deadline(1);
         let outcome = lifecycle.call_warm_up(&mut self.store).await;
         Ok(self.conclude(outcome)??)
     }
 
     /// Runs the model's own `unload`, if it has one.
     pub async fn unload(&mut self) -> Result<(), InferError> {
+        let _ticking = self.start_clock();
         let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
-        self.store.set_epoch_deadline(1);
         let outcome = lifecycle.call_unload(&mut self.store).await;
         self.conclude(outcome)
+    }
+
+    /// Has the guest interrupted at the next tick, and makes sure that there is one.
+    fn start_clock(&mut self) -> Ticking {
+        self.store.set_epoch_deadline(1);
+        self.engine.keep_ticking()
     }
 
     /// Whether it can take another call.

@@ -32,7 +32,7 @@ pub use template::{Code, Template};
 pub use threads::GuestThreads;
 
 use state::State;
-use ticker::Ticker;
+use ticker::{Ticker, Ticking};
 
 /// The process's one engine. A clone is shallow.
 #[derive(Clone)]
@@ -44,7 +44,7 @@ struct EngineInner {
     wasmtime: wasmtime::Engine,
     linker: Linker<State>,
     reset: Reset,
-    _ticker: Ticker,
+    ticker: Arc<Ticker>,
 }
 
 impl Engine {
@@ -55,8 +55,9 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset))?;
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
-        let ticker = Ticker::start(&wasmtime)?;
-        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, _ticker: ticker }) })
+        let engine = wasmtime.weak();
+        let ticker = Ticker::start(move || engine.upgrade().map(|engine| engine.increment_epoch()).is_some())?;
+        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker }) })
     }
 
     /// What an artifact must have been compiled for to run here: engine version, settings and CPU.
@@ -70,6 +71,11 @@ impl Engine {
     /// How an instance's memory is made as new.
     pub fn reset(&self) -> Reset {
         self.inner.reset
+    }
+
+    /// Keeps the clock ticking that stops guests; to be held by whoever lets one run.
+    fn keep_ticking(&self) -> Ticking {
+        self.inner.ticker.keep_ticking()
     }
 
     fn wasmtime(&self) -> &wasmtime::Engine {

@@ -68,6 +68,7 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     validate::component(&component)?;
 
     let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
+    let _ticking = engine.keep_ticking();
     let sidecars = Arc::new(sidecars);
     let (code, about) = prepare(&engine, job, &component, sidecars.clone()).await?;
     let written = write_artifact(&job.output, &code, &about, &sidecars);
