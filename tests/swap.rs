@@ -28,10 +28,10 @@ fn a_model_is_swapped_a_hundred_times_under_fire() {
         server.until_ready("puppet", version);
         fire.until_seen(version);
         if version == SWAPS / 4 {
-            early = resident(server.process_id());
+            early = server.resident();
         }
     }
-    let late = resident(server.process_id());
+    let late = server.resident();
     let answers = fire.cease();
     assert!(answers > SWAPS as usize * CONNECTIONS, "only {answers} answers");
     assert_eq!(server.metric("wardian_request_failures_total"), Some(0.0));
@@ -129,11 +129,4 @@ fn check(answer: &Value) -> u64 {
     assert_eq!(output("version"), [said], "version {version}");
     assert!(output("copies").iter().all(|copy| *copy == said), "version {version} is mixed");
     version
-}
-
-/// Bytes of resident memory of a process.
-fn resident(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() << 10
 }

@@ -105,6 +105,13 @@ impl Server {
         self.process.id()
     }
 
+    /// Bytes of its resident memory.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Everything it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()

@@ -22,10 +22,10 @@ fn a_large_model_leaves_nothing_behind() {
         until("the unloading", || server.log().matches("unloaded model=default/puppet").count() == number);
     };
     (1..=3).for_each(round);
-    let early = resident(&server);
+    let early = server.resident();
     (4..=3 + ROUNDS).for_each(round);
     until("an end of all mappings", || mapped_artifacts(&server) == 0);
-    let late = resident(&server);
+    let late = server.resident();
     eprintln!("resident: {} MiB after 3 rounds, {} MiB after {ROUNDS} more", early / MIB, late / MIB);
     assert!(late < early + NOISE, "resident memory went from {early} to {late} bytes");
 }
@@ -44,13 +44,6 @@ fn replaced_contents_are_unmapped_and_their_metrics_forgotten() {
         let metrics = server.get("/metrics").text();
         metrics.lines().filter(|line| line.starts_with("wardian_requests_total{")).count() == 1
     });
-}
-
-/// Bytes of resident memory.
-fn resident(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.process_id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// How many mappings of compiled models there are: their code, their data, and the memory of slots kept warm.

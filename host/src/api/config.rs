@@ -23,11 +23,7 @@ pub(super) async fn model_config(
     path: ModelPath,
 ) -> Result<Response, ApiError> {
     let tenant = caller::identify(&headers).tenant;
-    let version = path.version.as_deref();
-    let handle = state
-        .dataplane
-        .find(&tenant, &path.model, version)
-        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    let handle = path.find(&state, &tenant)?;
     let versions = state.dataplane.versions(&tenant, &path.model);
     let policy = state.dataplane.version_policy(&tenant, &path.model);
     Ok(json_response(&Config::of(&handle, &versions, &policy)))

@@ -37,12 +37,7 @@ pub(super) async fn model_ready(
     headers: HeaderMap,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    let caller = caller::identify(&headers);
-    let version = path.version.as_deref();
-    state
-        .dataplane
-        .find(&caller.tenant, &path.model, version)
-        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    path.find(&state, &caller::identify(&headers).tenant)?;
     Ok(json_response(&ModelReady { name: &path.model, ready: true }))
 }
 

@@ -38,11 +38,7 @@ pub(super) async fn model(
     path: ModelPath,
 ) -> Result<Response, ApiError> {
     let tenant = caller::identify(&headers).tenant;
-    let version = path.version.as_deref();
-    let handle = state
-        .dataplane
-        .find(&tenant, &path.model, version)
-        .map_err(|error| ApiError::from(error).about(&path.model, version))?;
+    let handle = path.find(&state, &tenant)?;
     let metadata = handle.metadata();
     Ok(json_response(&Model {
         name: &path.model,

@@ -17,6 +17,8 @@ use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
 use super::{ApiState, config, health, metadata, repository, sagemaker};
+use crate::model::TenantName;
+use crate::servable::ServableHandle;
 
 /// The routes. Inference by a plain path does not come here: see `edge`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
@@ -51,6 +53,15 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
 pub(super) struct ModelPath {
     pub(super) model: String,
     pub(super) version: Option<String>,
+}
+
+impl ModelPath {
+    /// The version that serves under this path. Fails with the error that inference would meet.
+    pub(super) fn find(&self, state: &ApiState, tenant: &TenantName) -> Result<ServableHandle, ApiError> {
+        let version = self.version.as_deref();
+        let found = state.dataplane.find(tenant, &self.model, version);
+        found.map_err(|error| ApiError::from(error).about(&self.model, version))
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ModelPath {

@@ -17,4 +17,5 @@ pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue};
 pub use settings::{Batching, Capabilities, Instances, Isolation, Limits, ModelSettings, VersionPolicy, Warmup};
+pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::parameters::{read_parameters, take, take_boolean, take_count};
 use super::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
-use crate::model::{Datatype, InferRequest, Parameter, Tensor};
+use crate::model::{Datatype, InferRequest, MAX_DIMENSIONS, Parameter, Tensor};
 
 /// What the JSON of a request says.
 #[derive(Debug, Default)]
@@ -49,8 +49,6 @@ impl OutputForm {
 
 /// More inputs or outputs than any model may have.
 const MAX_TENSORS: usize = 256;
-/// As many as a tensor may have.
-const MAX_DIMENSIONS: usize = 32;
 
 const REQUEST_KEYS: &[&str] = &["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
 const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"];

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -195,16 +194,12 @@ impl CallError {
 
 fn read(input: &Input) -> Result<Vec<u8>, LoadError> {
     let name = input.path.file_name().unwrap_or_default().to_string_lossy();
-    let content =
-        read_file(&input.path).map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
+    let content = std::fs::read(&input.path)
+        .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
     if hex(&Sha256::digest(&content)) != input.sha256 {
         return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));
     }
     Ok(content)
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path)
 }
 
 fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
