@@ -67,5 +67,7 @@ pub mod engine;
 
 pub mod capability;
 
+pub mod tenant;
+
 pub mod model;
 pub mod telemetry;

@@ -8,12 +8,14 @@ use super::json::write_string;
 use crate::lifecycle::CommandError;
 use crate::model::InferError;
 
-/// An error as a caller sees it: `{"error": text, "code": code}`.
+/// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) text: String,
+    /// Which quota is used up.
+    pub(super) quota: Option<&'static str>,
 }
 
 /// The queue of a model or a load that was under way has usually moved on after a second.
@@ -21,7 +23,7 @@ const RETRY_AFTER_SECONDS: &str = "1";
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
-        ApiError { status, code, text: text.into() }
+        ApiError { status, code, text: text.into(), quota: None }
     }
 
     /// There is nothing at this path.
@@ -58,7 +60,9 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
         InferError::ModelNotFound => (StatusCode::NOT_FOUND, "model_not_found"),
         InferError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         InferError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected_input"),
-        InferError::QueueFull { .. } => (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded"),
+        InferError::QueueFull { .. } | InferError::QuotaExceeded(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
+        }
         InferError::Trapped { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_trapped"),
         InferError::OutOfMemory { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_out_of_memory"),
         InferError::BadOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
@@ -75,7 +79,12 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
 impl From<&InferError> for ApiError {
     fn from(error: &InferError) -> Self {
         let (status, code) = of_infer(error);
-        ApiError::new(status, code, error.to_string())
+        let quota = match error {
+            InferError::QuotaExceeded(refusal) => Some(refusal.quota),
+            InferError::QueueFull { .. } => Some("max_queue"),
+            _ => None,
+        };
+        ApiError { quota, ..ApiError::new(status, code, error.to_string()) }
     }
 }
 
@@ -105,6 +114,10 @@ impl IntoResponse for ApiError {
         write_string(&mut body, &self.text);
         body.extend_from_slice(b",\"code\":");
         write_string(&mut body, self.code);
+        if let Some(quota) = self.quota {
+            body.extend_from_slice(b",\"quota\":");
+            write_string(&mut body, quota);
+        }
         body.push(b'}');
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();

@@ -162,7 +162,7 @@ async fn told_to_stop() {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    crate::repository::parse_duration(text)
+    crate::model::parse_duration(text)
 }
 
 pub(super) fn model_name(text: &str) -> Result<ModelName, String> {

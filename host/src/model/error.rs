@@ -29,6 +29,9 @@ pub enum InferError {
         /// How many may wait.
         limit: u32,
     },
+    /// The tenant holds as much as it may.
+    #[error(transparent)]
+    QuotaExceeded(#[from] QuotaExceeded),
     /// The guest trapped.
     #[error("the model stopped with a fault; its log has the details")]
     Trapped {
@@ -69,6 +72,18 @@ pub enum InferError {
     Internal(String),
 }
 
+/// A tenant holds as much of something as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this tenant's quota of {limit} for {quota} is used up")]
+pub struct QuotaExceeded {
+    /// Which quota, by its name in `wardian.toml`.
+    pub quota: &'static str,
+    /// How much it may hold.
+    pub limit: u64,
+    /// When it may be worth trying again; 0 if it is not, without a change.
+    pub retry_after_seconds: u32,
+}
+
 impl InferError {
     /// What only the model's owner or the operator may read, if there is anything.
     pub fn private(&self) -> Option<&str> {
@@ -85,6 +100,8 @@ impl InferError {
 pub enum Stage {
     /// Reading its files and settings.
     Read,
+    /// Holding it against the tenant's quota.
+    Quota,
     /// Checking the component's structure, imports and exports.
     Validate,
     /// Translating it to machine code.
@@ -104,7 +121,7 @@ pub enum Stage {
 impl Stage {
     /// Whether a failure here says nothing about the version, so that trying again may help.
     pub fn is_passing(self) -> bool {
-        matches!(self, Stage::Read | Stage::Host)
+        matches!(self, Stage::Read | Stage::Quota | Stage::Host)
     }
 }
 
@@ -112,6 +129,7 @@ impl std::fmt::Display for Stage {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
             Stage::Read => "read",
+            Stage::Quota => "quota",
             Stage::Validate => "validate",
             Stage::Compile => "compile",
             Stage::Load => "load",

@@ -77,9 +77,12 @@ name_type!(
 );
 
 impl TenantName {
+    /// The name of the only tenant of a server for which none are configured.
+    pub const DEFAULT: &str = "default";
+
     /// The only tenant of a server for which none are configured.
     pub fn default_tenant() -> Self {
-        Self("default".into())
+        Self(Self::DEFAULT.into())
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::units::{parse_duration, parse_size, show_duration, show_size};
+use crate::model::{parse_duration, parse_size, show_duration, show_size};
 
 /// Everything that is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -37,7 +37,6 @@ mod whole;
 
 pub(crate) mod keys;
 mod numbers;
-mod units;
 
 #[cfg(test)]
 mod tests;
@@ -47,5 +46,4 @@ pub use digest::Digest;
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
 pub use keys::Faults;
 pub use model_toml::parse_model_toml;
-pub(crate) use units::parse_duration;
 pub use whole::{Unwhole, check as check_whole};

@@ -107,7 +107,10 @@ impl VersionMetrics {
     pub(super) fn failed(&self, error: &InferError) {
         let reason = match error {
             InferError::InvalidInput(_) | InferError::Rejected(_) | InferError::RequestTooLarge { .. } => 0,
-            InferError::QueueFull { .. } | InferError::Overloaded | InferError::NotReady(_) => 1,
+            InferError::QueueFull { .. }
+            | InferError::QuotaExceeded(_)
+            | InferError::Overloaded
+            | InferError::NotReady(_) => 1,
             InferError::ModelNotFound | InferError::Trapped { .. } | InferError::Internal(_) => 2,
             InferError::OutOfMemory { .. } => 3,
             InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => 4,

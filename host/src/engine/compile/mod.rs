@@ -134,7 +134,7 @@ impl From<LoadError> for Report {
             Stage::Read => StageName::Read,
             Stage::Validate => StageName::Validate,
             Stage::Load => StageName::Load,
-            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden => StageName::Compile,
+            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden | Stage::Quota => StageName::Compile,
             Stage::Host => StageName::Host,
         };
         Report::Failed { stage, reason: error.reason }

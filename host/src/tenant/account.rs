@@ -1,0 +1,144 @@
+//! What a tenant and its models have used of the cores, as fairness counts it.
+//!
+//! Virtual time is CPU time divided by weight: a tenant of weight 2 that has run for 10 ms has come as far as
+//! one of weight 1 that has run for 5 ms, and who has come least far goes first. The engine's turns read and
+//! charge it; nothing is decided here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// A tenant's part of the cores.
+#[derive(Debug)]
+pub struct Account {
+    weight: AtomicU64,
+    /// Nanoseconds of CPU time.
+    used: AtomicU64,
+    /// Nanoseconds of virtual time.
+    reached: AtomicU64,
+    /// How far its least far model that had a turn has come.
+    models: AtomicU64,
+    /// The tick at which it last ran or asked for a turn.
+    seen: AtomicU64,
+    /// It is among those whose progress is compared.
+    competing: AtomicBool,
+}
+
+impl Account {
+    pub(super) fn new(weight: u32) -> Arc<Self> {
+        let zero = || AtomicU64::new(0);
+        let weight = AtomicU64::new(u64::from(weight.max(1)));
+        let (used, reached, models, seen) = (zero(), zero(), zero(), zero());
+        Arc::new(Account { weight, used, reached, models, seen, competing: AtomicBool::new(false) })
+    }
+
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.weight.store(u64::from(weight.max(1)), Ordering::Relaxed);
+    }
+
+    /// Nanoseconds of CPU time that its guests have used.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How far it has come, in nanoseconds of virtual time.
+    pub fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Moves it forward to at least that far: what was not used in time is not owed.
+    pub fn catch_up(&self, least: u64) {
+        self.reached.fetch_max(least, Ordering::Relaxed);
+    }
+
+    /// Notes that it runs or wants to at that tick. Tells whether it was not known to compete.
+    pub fn show(&self, tick: u64) -> bool {
+        self.seen.store(tick, Ordering::Relaxed);
+        !self.competing.load(Ordering::Relaxed) && !self.competing.swap(true, Ordering::Relaxed)
+    }
+
+    /// The tick at which it last ran or asked for a turn.
+    pub fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it competes no more.
+    pub fn retire(&self) {
+        self.competing.store(false, Ordering::Relaxed);
+    }
+}
+
+/// One version's part of its tenant's part.
+#[derive(Debug)]
+pub struct Share {
+    account: Arc<Account>,
+    used: AtomicU64,
+    reached: AtomicU64,
+}
+
+impl Share {
+    /// A share of that account, which has used nothing yet.
+    pub fn new(account: Arc<Account>) -> Arc<Self> {
+        Arc::new(Share { account, used: AtomicU64::new(0), reached: AtomicU64::new(0) })
+    }
+
+    /// The tenant's account.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Nanoseconds of CPU time that the version has used.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How far it has come within its tenant, in nanoseconds.
+    pub fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Charges so many nanoseconds of CPU time to the version and its tenant.
+    pub fn charge(&self, nanoseconds: u64) {
+        let account = &self.account;
+        self.used.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
+        account.used.fetch_add(nanoseconds, Ordering::Relaxed);
+        account.reached.fetch_add(nanoseconds / account.weight.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// How far ahead of its tenant's other models that want to run it is, in nanoseconds.
+    pub fn ahead(&self) -> u64 {
+        self.reached().saturating_sub(self.account.models.load(Ordering::Relaxed))
+    }
+
+    /// Moves it forward to where its tenant's models are: it begins to compete with them now.
+    pub fn catch_up(&self) {
+        self.reached.fetch_max(self.account.models.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Notes that its turn has come, so that its tenant's other models are measured by it.
+    pub fn lead(&self) {
+        self.account.models.fetch_max(self.reached(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn virtual_time_is_cpu_time_by_weight() {
+        let (light, heavy) = (Account::new(1), Account::new(4));
+        Share::new(light.clone()).charge(1000);
+        Share::new(heavy.clone()).charge(1000);
+        assert_eq!((light.reached(), heavy.reached()), (1000, 250));
+        assert_eq!((light.used(), heavy.used()), (1000, 1000));
+    }
+
+    #[test]
+    fn catching_up_never_goes_back() {
+        let account = Account::new(1);
+        account.catch_up(10);
+        account.catch_up(5);
+        assert_eq!(account.reached(), 10);
+    }
+}

@@ -1,0 +1,126 @@
+//! How many instances a tenant may have, and who waits for one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Tenant;
+
+/// A limit that can change while permits are out and callers wait.
+pub(super) struct InstanceLimit {
+    permits: Arc<Semaphore>,
+    limit: AtomicUsize,
+    /// Permits that are out beyond a limit that has shrunk: so many are not taken back.
+    excess: AtomicUsize,
+}
+
+impl InstanceLimit {
+    pub(super) fn new(limit: u64) -> Self {
+        let limit = bounded(limit);
+        let permits = Arc::new(Semaphore::new(limit));
+        InstanceLimit { permits, limit: AtomicUsize::new(limit), excess: AtomicUsize::new(0) }
+    }
+
+    /// Called by one task at a time.
+    pub(super) fn set_limit(&self, limit: u64) {
+        let limit = bounded(limit);
+        let before = self.limit.swap(limit, Ordering::Relaxed);
+        if limit < before {
+            let forgotten = self.permits.forget_permits(before - limit);
+            self.excess.fetch_add(before - limit - forgotten, Ordering::Relaxed);
+        } else {
+            let kept = (0..limit - before).take_while(|_| self.take_excess()).count();
+            self.permits.add_permits(limit - before - kept);
+        }
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        let out = self.limit.load(Ordering::Relaxed) + self.excess.load(Ordering::Relaxed);
+        out.saturating_sub(self.permits.available_permits()) as u64
+    }
+
+    pub(super) fn try_take(&self, tenant: &Arc<Tenant>) -> Option<InstancePermit> {
+        let permit = self.permits.clone().try_acquire_owned().ok()?;
+        Some(InstancePermit { tenant: tenant.clone(), permit: Some(permit) })
+    }
+
+    pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> InstancePermit {
+        // The semaphore is never closed.
+        let permit = self.permits.clone().acquire_owned().await.ok();
+        InstancePermit { tenant: tenant.clone(), permit }
+    }
+
+    fn take_excess(&self) -> bool {
+        self.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |excess| excess.checked_sub(1)).is_ok()
+    }
+}
+
+fn bounded(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
+}
+
+/// The right to have one instance, given back on drop.
+pub struct InstancePermit {
+    tenant: Arc<Tenant>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl InstancePermit {
+    /// Whose instance it is.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+}
+
+impl Drop for InstancePermit {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.take()
+            && self.tenant.instances.take_excess()
+        {
+            permit.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::{Quota, TenantSettings};
+
+    fn with(instances: u64) -> TenantSettings {
+        TenantSettings { quota: Quota { instances, ..Quota::unlimited() }, ..TenantSettings::default() }
+    }
+
+    #[test]
+    fn a_limit_that_shrinks_and_grows_is_kept_exactly() {
+        let tenant = Tenant::new(TenantName::default_tenant(), with(3));
+        let take = || tenant.try_instance();
+        let mut held: Vec<_> = (0..3).filter_map(|_| take()).collect();
+        assert!(take().is_none());
+        tenant.apply(with(1));
+        assert_eq!((held.len(), tenant.instances()), (3, 3));
+        held.pop();
+        held.pop();
+        assert!(take().is_none(), "one is still held, and one is the limit");
+        tenant.apply(with(2));
+        held.extend(take());
+        assert_eq!((held.len(), tenant.instances()), (2, 2));
+        assert!(take().is_none());
+        drop(held);
+        assert_eq!(tenant.instances(), 0);
+    }
+
+    #[test]
+    fn a_limit_may_grow_while_more_than_it_are_held() {
+        let tenant = Tenant::new(TenantName::default_tenant(), with(4));
+        let held: Vec<_> = (0..4).filter_map(|_| tenant.try_instance()).collect();
+        tenant.apply(with(1));
+        tenant.apply(with(3));
+        assert!(tenant.try_instance().is_none());
+        drop(held);
+        let again: Vec<_> = (0..5).filter_map(|_| tenant.try_instance()).collect();
+        assert_eq!(again.len(), 3);
+    }
+}

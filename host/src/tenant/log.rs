@@ -1,0 +1,174 @@
+//! What a tenant's guests have written: the last of it, for the tenant to read, and no more than so much of it
+//! at a time, so that no guest can fill the operator's disk.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::model::{ModelName, Version};
+
+/// Bytes of lines that are kept for reading.
+const KEPT: usize = 256 << 10;
+
+/// Bytes that may be written at once, and in each second from then on: what an operator can still read.
+const BURST: u64 = 256 << 10;
+const PER_SECOND: u64 = 32 << 10;
+
+/// What a line costs beyond its text.
+const OVERHEAD: usize = 128;
+
+/// One line of a tenant's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was written.
+    pub time: SystemTime,
+    /// Which model wrote it.
+    pub model: ModelName,
+    /// Which version.
+    pub version: Version,
+    /// During which request; empty if during none.
+    pub request_id: String,
+    /// How much it matters: `trace`, `debug`, `info`, `warn` or `error`.
+    pub level: &'static str,
+    /// What the guest says it is about.
+    pub context: String,
+    /// The text.
+    pub message: String,
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        self.request_id.len() + self.context.len() + self.message.len() + OVERHEAD
+    }
+}
+
+/// Whether a line may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Write,
+    /// It may not, and nobody has been told yet that lines are being dropped.
+    DropAndSay,
+    /// It may not.
+    Drop,
+}
+
+/// The log of one tenant.
+pub struct Log {
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    kept: VecDeque<Entry>,
+    size: usize,
+    /// What may be written now, as of `refilled`.
+    allowance: u64,
+    refilled: Instant,
+    dropping: bool,
+    dropped: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let (kept, size, dropping, dropped) = Default::default();
+        Log { inner: Mutex::new(Inner { kept, size, allowance: BURST, refilled: Instant::now(), dropping, dropped }) }
+    }
+}
+
+impl Log {
+    /// Keeps a line for reading, if it may be written.
+    pub fn push(&self, entry: &Entry) -> Verdict {
+        self.lock().push(entry, Instant::now())
+    }
+
+    /// The lines that are kept, oldest first.
+    pub fn recent(&self) -> Vec<Entry> {
+        self.lock().kept.iter().cloned().collect()
+    }
+
+    /// How many lines were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn push(&mut self, entry: &Entry, now: Instant) -> Verdict {
+        self.refill(now);
+        let cost = entry.size() as u64;
+        if cost > self.allowance {
+            self.dropped += 1;
+            return if std::mem::replace(&mut self.dropping, true) { Verdict::Drop } else { Verdict::DropAndSay };
+        }
+        self.dropping = false;
+        self.allowance -= cost;
+        self.keep(entry.clone());
+        Verdict::Write
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.refilled).min(Duration::from_secs(3600));
+        let earned = passed.as_millis() as u64 * PER_SECOND / 1000;
+        // What is too little to count yet goes on waiting.
+        if earned > 0 {
+            self.allowance = (self.allowance + earned).min(BURST);
+            self.refilled = now;
+        }
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        self.size += entry.size();
+        self.kept.push_back(entry);
+        while self.size > KEPT {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.size -= oldest.size();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(message: &str) -> Entry {
+        Entry {
+            time: SystemTime::UNIX_EPOCH,
+            model: ModelName::new("iris").unwrap(),
+            version: Version::new(1).unwrap(),
+            request_id: String::new(),
+            level: "info",
+            context: String::new(),
+            message: message.into(),
+        }
+    }
+
+    #[test]
+    fn a_flood_is_dropped_with_one_word_and_the_end_of_it_forgiven() {
+        let log = Log::default();
+        let start = Instant::now();
+        let line = entry(&"x".repeat(1000));
+        let push = |millis| log.lock().push(&line, start + Duration::from_millis(millis));
+        let written = (0..1000).take_while(|_| push(0) == Verdict::Write).count() as u64;
+        assert!((BURST / 1200..=BURST / 1000).contains(&written), "{written}");
+        assert_eq!((push(0), push(0)), (Verdict::Drop, Verdict::Drop));
+        assert_eq!((push(1000), push(1000)), (Verdict::Write, Verdict::Write));
+        assert!(log.dropped() >= 3);
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_no_more() {
+        let log = Log::default();
+        let start = Instant::now();
+        for number in 0..10_000 {
+            log.lock().push(&entry(&number.to_string()), start + Duration::from_secs(number));
+        }
+        let kept = log.recent();
+        assert_eq!(kept.last().unwrap().message, "9999");
+        assert!(kept.iter().map(Entry::size).sum::<usize>() <= KEPT);
+        assert!(kept.windows(2).all(|pair| pair[0].message != pair[1].message));
+    }
+}

@@ -1,0 +1,212 @@
+//! Tenants: whose models they are, who may ask, and how much each may hold.
+//!
+//! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and finds a
+//! [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is counted in one
+//! place however often its settings change: what is taken comes back through a guard ([`Held`],
+//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], which the
+//! engine charges.
+
+mod account;
+mod allotment;
+mod credentials;
+mod instances;
+mod log;
+mod rate;
+mod roster;
+mod settings;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+
+pub use account::{Account, Share};
+pub use allotment::Held;
+pub use credentials::{Credential, Digest, Scope, Scopes};
+pub use instances::InstancePermit;
+pub use log::{Entry as LogEntry, Log};
+pub use roster::{AuthError, Caller, Changes, Tenants};
+pub use settings::{Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
+
+use crate::model::{QuotaExceeded, TenantName};
+use allotment::Allotment;
+use instances::InstanceLimit;
+use rate::Rate;
+
+/// Something a tenant may hold so much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// Requests under way, waiting ones included.
+    Concurrency,
+    /// Requests that wait for an instance.
+    Queue,
+    /// Bytes of guest memory, over all instances.
+    Memory,
+    /// Models that serve or are being loaded.
+    Models,
+    /// Bytes in its repository, with what is being uploaded.
+    Storage,
+}
+
+impl Resource {
+    /// Every resource.
+    pub const ALL: [Resource; 5] =
+        [Resource::Concurrency, Resource::Queue, Resource::Memory, Resource::Models, Resource::Storage];
+
+    /// Its name in `wardian.toml`, in errors and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Resource::Concurrency => "concurrency",
+            Resource::Queue => "queue",
+            Resource::Memory => "memory",
+            Resource::Models => "models",
+            Resource::Storage => "storage",
+        }
+    }
+}
+
+/// A tenant, and everything it holds.
+pub struct Tenant {
+    name: TenantName,
+    settings: ArcSwap<TenantSettings>,
+    account: Arc<Account>,
+    rate: Rate,
+    allotments: [Allotment; Resource::ALL.len()],
+    instances: InstanceLimit,
+    /// Who has instances waiting for work that could be let go of.
+    pools: Mutex<Vec<Weak<dyn Reclaim>>>,
+    log: Log,
+    refused: AtomicU64,
+}
+
+/// Something that keeps instances which nobody is using.
+pub trait Reclaim: Send + Sync {
+    /// Lets go of one instance. Tells whether there was one.
+    fn reclaim(&self) -> bool;
+}
+
+impl Tenant {
+    /// A tenant that holds nothing yet.
+    pub fn new(name: TenantName, settings: TenantSettings) -> Arc<Self> {
+        let tenant = Tenant {
+            name,
+            account: Account::new(settings.weight),
+            rate: Rate::default(),
+            allotments: Default::default(),
+            instances: InstanceLimit::new(settings.quota.instances),
+            pools: Mutex::default(),
+            log: Log::default(),
+            refused: AtomicU64::new(0),
+            settings: ArcSwap::from_pointee(TenantSettings::default()),
+        };
+        tenant.apply(settings);
+        Arc::new(tenant)
+    }
+
+    /// The tenant of a host that has configured none, with limits that only the host's own resources set.
+    pub fn unlimited(name: TenantName) -> Arc<Self> {
+        Tenant::new(name, TenantSettings { quota: Quota::unlimited(), ..TenantSettings::default() })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &TenantName {
+        &self.name
+    }
+
+    /// What is in force for it.
+    pub fn settings(&self) -> Arc<TenantSettings> {
+        self.settings.load_full()
+    }
+
+    /// Its part of the cores.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// What its guests have written.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Puts other settings in force. What it holds beyond a smaller limit is not taken away.
+    pub(super) fn apply(&self, settings: TenantSettings) {
+        let quota = &settings.quota;
+        self.account.set_weight(settings.weight);
+        self.rate.set_limit(quota.requests_per_second);
+        self.instances.set_limit(quota.instances);
+        for resource in Resource::ALL {
+            self.allotment(resource).set_limit(quota.of(resource));
+        }
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Lets a request in, until the result is dropped. Fails if it comes too soon after others, or if as many
+    /// are under way as may be.
+    pub fn admit(self: &Arc<Self>) -> Result<Held, QuotaExceeded> {
+        self.rate.take().map_err(|refusal| self.note(refusal))?;
+        self.take(Resource::Concurrency, 1)
+    }
+
+    /// Takes so much of a resource, until the result is dropped. Fails if that would be more than it may hold.
+    pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
+        Held::take(self, resource, amount)
+    }
+
+    /// Waits for the right to have one more instance, idle ones included. Whoever waits first is served first.
+    pub async fn instance(self: &Arc<Self>) -> InstancePermit {
+        match self.instances.try_take(self) {
+            Some(permit) => permit,
+            None => {
+                self.reclaim();
+                self.instances.take(self).await
+            }
+        }
+    }
+
+    /// The right to have one more instance, if it can be had at once.
+    pub fn try_instance(self: &Arc<Self>) -> Option<InstancePermit> {
+        self.instances.try_take(self)
+    }
+
+    /// Has that pool asked to let go of an instance when the tenant needs one elsewhere.
+    pub fn enroll(&self, pool: Weak<dyn Reclaim>) {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(pool);
+    }
+
+    fn reclaim(&self) {
+        let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Dropping an instance frees its permit, which goes to whoever waits.
+        let _ = pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim());
+    }
+
+    /// Notes how many bytes its repository holds, in place of what was noted before.
+    pub fn note_stored(&self, bytes: u64) {
+        self.allotment(Resource::Storage).set_base(bytes);
+    }
+
+    /// How much of a resource it holds.
+    pub fn used(&self, resource: Resource) -> u64 {
+        self.allotment(resource).used()
+    }
+
+    /// How many instances it has, idle ones included.
+    pub fn instances(&self) -> u64 {
+        self.instances.used()
+    }
+
+    /// How often it was refused something for its quota.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn allotment(&self, resource: Resource) -> &Allotment {
+        &self.allotments[resource as usize]
+    }
+
+    fn note(&self, refusal: QuotaExceeded) -> QuotaExceeded {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        refusal
+    }
+}

@@ -1,0 +1,222 @@
+//! Which tenants there are, and who may speak for them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::credentials::KeyRing;
+use super::{HostKey, Scopes, Tenant, TenantSettings};
+use crate::model::TenantName;
+
+/// The tenants in force now. A clone is shallow; reading takes no lock.
+#[derive(Clone)]
+pub struct Tenants {
+    roster: Arc<ArcSwap<Roster>>,
+}
+
+#[derive(Default)]
+struct Roster {
+    tenants: HashMap<TenantName, Arc<Tenant>>,
+    keys: KeyRing<Holder>,
+}
+
+/// Whose a key is, and what it is allowed.
+#[derive(Clone)]
+struct Holder {
+    /// `None` for a key of the host's own.
+    tenant: Option<Arc<Tenant>>,
+    scopes: Scopes,
+    id: Arc<str>,
+}
+
+/// Whoever sent a request.
+#[derive(Clone)]
+pub struct Caller {
+    /// In whose name; `None` for one who may speak for any tenant and has named none.
+    pub tenant: Option<Arc<Tenant>>,
+    /// What is allowed.
+    pub scopes: Scopes,
+    /// The id of the key; `None` where no keys are configured.
+    pub key: Option<Arc<str>>,
+}
+
+/// Why a request's sender is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// There is no key, or it is none of those configured.
+    #[error("a key is needed: send it as 'Authorization: Bearer …' or 'X-Api-Key'")]
+    Unauthenticated,
+    /// A tenant is named by one who may not.
+    #[error("only a key with scope admin may name a tenant")]
+    MayNotName,
+    /// The tenant that is named does not exist.
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+}
+
+/// What a new roster changed.
+#[derive(Default)]
+pub struct Changes {
+    /// Tenants that are new, or whose repository is another one now.
+    pub adopted: Vec<Arc<Tenant>>,
+    /// Tenants that are no more.
+    pub dismissed: Vec<Arc<Tenant>>,
+}
+
+impl Tenants {
+    /// A roster of these. What keys there are decides who may ask: if there are none, anybody.
+    pub fn new(tenants: BTreeMap<TenantName, TenantSettings>, keys: Vec<HostKey>) -> Self {
+        let roster = Tenants { roster: Arc::default() };
+        roster.apply(tenants, keys);
+        roster
+    }
+
+    /// Puts other settings in force, all at once. Called by one task at a time.
+    pub fn apply(&self, settings: BTreeMap<TenantName, TenantSettings>, keys: Vec<HostKey>) -> Changes {
+        let before = self.roster.load_full();
+        let mut changes = Changes::default();
+        let mut after = Roster::default();
+        for (name, settings) in settings {
+            let tenant = match before.tenants.get(&name) {
+                Some(tenant) => {
+                    if tenant.settings().repository != settings.repository {
+                        changes.adopted.push(tenant.clone());
+                    }
+                    tenant.apply(settings);
+                    tenant.clone()
+                }
+                None => {
+                    let tenant = Tenant::new(name.clone(), settings);
+                    changes.adopted.push(tenant.clone());
+                    tenant
+                }
+            };
+            after.add(name, tenant);
+        }
+        for HostKey { id, digest, scopes } in keys {
+            after.keys.insert(digest, Holder { tenant: None, scopes, id: id.into() });
+        }
+        let gone = before.tenants.iter().filter(|(name, _)| !after.tenants.contains_key(*name));
+        changes.dismissed = gone.map(|(_, tenant)| tenant.clone()).collect();
+        self.roster.store(Arc::new(after));
+        changes
+    }
+
+    /// The tenant of that name.
+    pub fn find(&self, name: &str) -> Option<Arc<Tenant>> {
+        self.roster.load().tenants.get(name).cloned()
+    }
+
+    /// Every tenant, by name.
+    pub fn all(&self) -> Vec<Arc<Tenant>> {
+        let mut all: Vec<_> = self.roster.load().tenants.values().cloned().collect();
+        all.sort_by(|one, other| one.name().cmp(other.name()));
+        all
+    }
+
+    /// Whether anybody has to show a key.
+    pub fn ask_for_keys(&self) -> bool {
+        !self.roster.load().keys.is_empty()
+    }
+
+    /// Tells who sends this key and names this tenant.
+    pub fn identify(&self, key: Option<&[u8]>, named: Option<&str>) -> Result<Caller, AuthError> {
+        let roster = self.roster.load();
+        let caller = if roster.keys.is_empty() { roster.anybody() } else { roster.holder(key)? };
+        let Some(name) = named else { return Ok(caller) };
+        if !caller.scopes.allow(super::Scope::Admin) {
+            return Err(AuthError::MayNotName);
+        }
+        let tenant = roster.tenants.get(name).ok_or(AuthError::NoSuchTenant)?;
+        Ok(Caller { tenant: Some(tenant.clone()), ..caller })
+    }
+}
+
+impl Roster {
+    fn add(&mut self, name: TenantName, tenant: Arc<Tenant>) {
+        for key in &tenant.settings().keys {
+            let holder = Holder { tenant: Some(tenant.clone()), scopes: key.scopes, id: key.id.as_str().into() };
+            self.keys.insert(key.digest, holder);
+        }
+        self.tenants.insert(name, tenant);
+    }
+
+    /// Without keys everybody who can reach the server may do everything; they mean the default tenant, or
+    /// the only one.
+    fn anybody(&self) -> Caller {
+        let default = self.tenants.get(TenantName::DEFAULT);
+        let only = self.tenants.values().next().filter(|_| self.tenants.len() == 1);
+        Caller { tenant: default.or(only).cloned(), scopes: Scopes::ADMIN, key: None }
+    }
+
+    fn holder(&self, key: Option<&[u8]>) -> Result<Caller, AuthError> {
+        let Holder { tenant, scopes, id } =
+            key.and_then(|key| self.keys.find(key)).ok_or(AuthError::Unauthenticated)?;
+        Ok(Caller { tenant: tenant.clone(), scopes: *scopes, key: Some(id.clone()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::{Credential, Digest, Scope};
+
+    fn key(id: &str, scope: Scope) -> Credential {
+        Credential { id: id.into(), digest: Digest::of(id.as_bytes()), scopes: [scope].into_iter().collect() }
+    }
+
+    fn tenant(keys: &[Credential]) -> TenantSettings {
+        TenantSettings { keys: keys.to_vec(), ..TenantSettings::default() }
+    }
+
+    fn settings(tenants: &[(&str, TenantSettings)]) -> BTreeMap<TenantName, TenantSettings> {
+        tenants.iter().map(|(name, settings)| (TenantName::new(name).unwrap(), settings.clone())).collect()
+    }
+
+    fn name(caller: &Caller) -> Option<String> {
+        caller.tenant.as_ref().map(|tenant| tenant.name().to_string())
+    }
+
+    #[test]
+    fn the_key_tells_the_tenant_and_only_admin_may_name_one() {
+        let both = settings(&[("a", tenant(&[key("ka", Scope::Infer)])), ("b", tenant(&[key("kb", Scope::Admin)]))]);
+        let tenants = Tenants::new(both, vec![key("host", Scope::Admin)]);
+        let who = |key: &str, named: Option<&str>| tenants.identify(Some(key.as_bytes()), named);
+        assert_eq!(name(&who("ka", None).unwrap()).as_deref(), Some("a"));
+        assert_eq!(who("ka", Some("a")).err(), Some(AuthError::MayNotName));
+        assert_eq!(who("ka", Some("nobody")).err(), Some(AuthError::MayNotName));
+        assert_eq!(name(&who("kb", Some("a")).unwrap()).as_deref(), Some("a"));
+        assert_eq!(name(&who("host", None).unwrap()), None);
+        assert_eq!(who("host", Some("c")).err(), Some(AuthError::NoSuchTenant));
+        assert_eq!(who("wrong", None).err(), Some(AuthError::Unauthenticated));
+        assert_eq!(tenants.identify(None, None).err(), Some(AuthError::Unauthenticated));
+    }
+
+    #[test]
+    fn without_keys_anybody_is_the_default_tenant_or_the_only_one() {
+        let only = Tenants::new(settings(&[("a", tenant(&[]))]), Vec::new());
+        assert_eq!(name(&only.identify(None, None).unwrap()).as_deref(), Some("a"));
+        let many = Tenants::new(settings(&[("a", tenant(&[])), ("b", tenant(&[]))]), Vec::new());
+        assert_eq!(name(&many.identify(Some(b"whatever"), None).unwrap()), None);
+        assert_eq!(name(&many.identify(None, Some("b")).unwrap()).as_deref(), Some("b"));
+        assert!(!many.ask_for_keys());
+    }
+
+    #[test]
+    fn a_tenant_keeps_what_it_holds_when_its_settings_change() {
+        let tenants = Tenants::new(settings(&[("a", tenant(&[])), ("b", tenant(&[]))]), Vec::new());
+        let a = tenants.find("a").unwrap();
+        let held = a.take(crate::tenant::Resource::Memory, 7).unwrap();
+        let moved = TenantSettings { repository: "elsewhere".into(), weight: 3, ..TenantSettings::default() };
+        let changes = tenants.apply(settings(&[("a", moved), ("c", tenant(&[]))]), Vec::new());
+        let names = |tenants: &[Arc<Tenant>]| tenants.iter().map(|one| one.name().to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(&changes.adopted), names(&changes.dismissed)),
+            (vec!["a".into(), "c".into()], vec!["b".into()])
+        );
+        assert!(Arc::ptr_eq(&a, &tenants.find("a").unwrap()));
+        assert_eq!((a.used(crate::tenant::Resource::Memory), a.settings().weight), (7, 3));
+        drop(held);
+    }
+}

@@ -1,0 +1,188 @@
+//! What the operator says of a tenant.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Credential, Resource};
+use crate::model::{Limits, QuotaExceeded, show_size};
+
+/// The limit of what has none.
+pub const UNLIMITED: u64 = u64::MAX;
+
+/// What is in force for one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantSettings {
+    /// The directory of its models.
+    pub repository: PathBuf,
+    /// Its part of the cores when they are contended, beside the weights of the others.
+    pub weight: u32,
+    /// Who may ask in its name.
+    pub keys: Vec<Credential>,
+    /// How much it may hold.
+    pub quota: Quota,
+    /// The most that its models' own settings may ask for.
+    pub ceilings: Ceilings,
+    /// What its models may be granted.
+    pub grants: TenantGrants,
+}
+
+/// How much a tenant may hold. [`UNLIMITED`] where only the host's own resources set a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests a second; as many may come at once.
+    pub requests_per_second: u64,
+    /// Requests under way, waiting ones included.
+    pub concurrency: u64,
+    /// Requests that wait for an instance.
+    pub queue: u64,
+    /// Instances, idle ones included.
+    pub instances: u64,
+    /// Bytes of guest memory, over all instances.
+    pub memory: u64,
+    /// Models that serve or are being loaded.
+    pub models: u64,
+    /// Bytes in its repository.
+    pub storage: u64,
+    /// Bytes of one component that is uploaded.
+    pub artifact_size: u64,
+}
+
+/// The most that a model's own settings may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ceilings(pub Limits);
+
+/// What a tenant's models may be granted if they ask for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantGrants {
+    /// The origins that they may send HTTP requests to.
+    pub http: Vec<String>,
+}
+
+/// A key that belongs to no tenant: it is allowed everything and must say for whom.
+pub type HostKey = Credential;
+
+impl Default for TenantSettings {
+    fn default() -> Self {
+        TenantSettings {
+            repository: "models".into(),
+            weight: 1,
+            keys: Vec::new(),
+            quota: Quota::default(),
+            ceilings: Ceilings::default(),
+            grants: TenantGrants::default(),
+        }
+    }
+}
+
+impl Quota {
+    /// A quota that limits nothing.
+    pub fn unlimited() -> Self {
+        Quota {
+            requests_per_second: UNLIMITED,
+            concurrency: UNLIMITED,
+            queue: UNLIMITED,
+            instances: UNLIMITED,
+            memory: UNLIMITED,
+            models: UNLIMITED,
+            storage: UNLIMITED,
+            artifact_size: UNLIMITED,
+        }
+    }
+
+    /// The limit of a resource.
+    pub fn of(&self, resource: Resource) -> u64 {
+        match resource {
+            Resource::Concurrency => self.concurrency,
+            Resource::Queue => self.queue,
+            Resource::Memory => self.memory,
+            Resource::Models => self.models,
+            Resource::Storage => self.storage,
+        }
+    }
+}
+
+// Bounds for what takes memory of the host's own even when nobody has thought of a quota; no bounds for what
+// an operator may well mean to give whole to one tenant.
+impl Default for Quota {
+    fn default() -> Self {
+        Quota {
+            // Each request under way holds its body.
+            concurrency: 1024,
+            queue: 1000,
+            // A quarter of the slots that the engine has unless told otherwise.
+            instances: 250,
+            // Larger models are weights, which a component can hold up to its 1 GiB of memory.
+            artifact_size: 256 << 20,
+            ..Quota::unlimited()
+        }
+    }
+}
+
+impl Default for Ceilings {
+    fn default() -> Self {
+        let (time, bytes) = (Duration::MAX, UNLIMITED);
+        Ceilings(Limits { memory: bytes, deadline: time, cpu_time: time, request: bytes, response: bytes })
+    }
+}
+
+impl Ceilings {
+    /// The limits in force for a model that asks for these. What it leaves at the default is lowered to what it
+    /// may have; fails with everything that it asks for and may not have.
+    pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
+        let (most, default) = (&self.0, Limits::default());
+        let mut faults = Vec::new();
+        let mut bytes = |name, asked: u64, default: u64, most: u64| {
+            if asked > most && asked != default {
+                let (asked, most) = (show_size(asked), show_size(most));
+                faults.push(format!("limits.{name} is {asked}, and this tenant's models may have {most}"));
+            }
+            asked.min(most)
+        };
+        let memory = bytes("memory", asked.memory, default.memory, most.memory);
+        let request = bytes("request", asked.request, default.request, most.request);
+        let response = bytes("response", asked.response, default.response, most.response);
+        let mut time = |name, asked: Duration, default: Duration, most: Duration| {
+            if asked > most && asked != default {
+                faults.push(format!("limits.{name} is {asked:?}, and this tenant's models may have {most:?}"));
+            }
+            asked.min(most)
+        };
+        let deadline = time("deadline", asked.deadline, default.deadline, most.deadline);
+        let cpu_time = time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time);
+        let limits = Limits { memory, deadline, cpu_time, request, response };
+        if faults.is_empty() { Ok(limits) } else { Err(faults.join("; ")) }
+    }
+}
+
+impl Quota {
+    /// Checks the size of a component that is uploaded, in bytes.
+    pub fn check_artifact(&self, size: u64) -> Result<(), QuotaExceeded> {
+        let limit = self.artifact_size;
+        if size <= limit {
+            Ok(())
+        } else {
+            Err(QuotaExceeded { quota: "artifact_size", limit, retry_after_seconds: 0 })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_gets_what_it_may_have_and_is_told_what_it_may_not() {
+        let ceilings = Ceilings(Limits { memory: 64 << 20, deadline: Duration::from_secs(1), ..Ceilings::default().0 });
+        let granted = ceilings.apply(&Limits::default()).unwrap();
+        assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
+        assert_eq!(granted.request, Limits::default().request);
+        let modest = Limits { memory: 1 << 20, ..Limits::default() };
+        assert_eq!(ceilings.apply(&modest).unwrap().memory, 1 << 20);
+        let greedy = Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
+        let told = ceilings.apply(&greedy).unwrap_err();
+        for says in ["limits.memory is 1GiB, and this tenant's models may have 64MiB", "limits.deadline is 60s"] {
+            assert!(told.contains(says), "{told}");
+        }
+        assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
+    }
+}
