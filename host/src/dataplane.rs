@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::Budget;
-use crate::model::{InferError, InferRequest, ModelName, TenantName, Version, VersionPolicy};
+use crate::model::{InferError, InferRequest, ModelName, RequestId, TenantName, Version, VersionPolicy};
 use crate::registry::Registry;
 pub use crate::servable::{Answer, ServableHandle, Timings};
 
@@ -70,9 +70,10 @@ impl DataPlane {
         request: InferRequest,
         deadline: Option<Duration>,
         received: Instant,
+        request_id: RequestId,
     ) -> Result<Answer, InferError> {
         let limits = &servable.settings().limits;
         let allowed = deadline.map_or(limits.deadline, |deadline| deadline.min(limits.deadline));
-        servable.infer(request, Budget::new(received, allowed, limits.cpu_time)).await
+        servable.infer(request, Budget::new(received, allowed, limits.cpu_time), request_id).await
     }
 }

@@ -4,11 +4,9 @@
 //! Stopping, it is closed last: until everything has drained, new work is refused with an answer and
 //! not with a closed port.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,9 +29,10 @@ use crate::engine::{ArtifactStore, Engine, GuestThreads};
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
 use crate::model::TenantName;
 use crate::registry::Registry;
-use crate::repository::{Directory, DirectoryError};
+use crate::repository::{Directory, DirectoryConfig, DirectoryError};
 use crate::servable::ServableMetrics;
 use crate::telemetry::Telemetry;
+use crate::tenant::{Quota, Tenant, TenantSettings, Tenants};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -85,15 +84,18 @@ impl Server {
         let telemetry = Arc::new(Telemetry::default());
         let loader = Arc::new(build_loader(&config, program, &telemetry)?);
         let registry = Registry::default();
-        let tenant = TenantName::default_tenant();
-        let source = Directory::spawn(config.directory(tenant.clone()))?;
+        let tenants = tenants(&config);
         let ready = Arc::default();
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
-        let sources = HashMap::from([(tenant, source)]);
+        let sources = tenants.all().into_iter().map(|tenant| Ok((source(&config, &tenant)?, tenant)));
+        let sources = sources.map(|pair| pair.map(|(source, tenant)| (tenant, source)));
+        let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let parts = ManagerParts { loader, registry: registry.clone(), sources, ready };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
         let default_model = config.default_model.clone();
-        let state = ApiState { dataplane: dataplane.clone(), manager: manager.clone(), telemetry, default_model };
+        let (dataplane_of_api, manager_of_api) = (dataplane.clone(), manager.clone());
+        let state =
+            ApiState { dataplane: dataplane_of_api, manager: manager_of_api, tenants, telemetry, default_model };
         Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry })
     }
 
@@ -125,14 +127,25 @@ impl Server {
 
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
+fn tenants(config: &Config) -> Tenants {
+    let quota = Quota::unlimited();
+    let settings = TenantSettings { repository: config.repository.models.clone(), quota, ..TenantSettings::default() };
+    Tenants::new([(TenantName::default_tenant(), settings)].into(), Vec::new())
+}
+
+/// The source of a tenant's models.
+fn source(config: &Config, tenant: &Tenant) -> Result<Directory, DirectoryError> {
+    let root = tenant.settings().repository.clone();
+    Directory::spawn(DirectoryConfig { root, ..config.directory(tenant.name().clone()) })
+}
+
 /// Builds what turns candidates into servables; `check` uses it without a server around it.
 pub fn build_loader(config: &Config, program: PathBuf, telemetry: &Telemetry) -> Result<Loader, ServerError> {
-    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
     let artifacts = config.state.join("artifacts");
     let store = ArtifactStore::open(&artifacts).map_err(|source| ServerError::State { path: artifacts, source })?;
-    let threads = Arc::new(GuestThreads::start(cores).map_err(ServerError::Threads)?);
+    let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);
     let compiler = Compiler::new(program, config.compile.jobs as usize);
     let limits = LoaderConfig {

@@ -5,6 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::model::TenantName;
+
 /// The process's metrics.
 #[derive(Default)]
 pub struct Telemetry {
@@ -18,6 +20,11 @@ impl Telemetry {
         register(registry.sub_registry_with_prefix("wardian"))
     }
 
+    /// One tenant's part of the metrics, in the same format: nothing of the host's own, and of no other tenant.
+    pub fn render_for(&self, tenant: &TenantName) -> String {
+        only_of(tenant, &self.render())
+    }
+
     /// All metrics in the OpenMetrics text format, version 1.0.0.
     pub fn render(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
@@ -25,5 +32,44 @@ impl Telemetry {
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &registry);
         text
+    }
+}
+
+/// Keeps the lines that carry the tenant's label, and what introduces them. No label's value can forge another
+/// label: all are names, which hold neither quotes nor commas, or words of our own.
+fn only_of(tenant: &TenantName, text: &str) -> String {
+    let (first, later) = (format!("{{tenant=\"{tenant}\""), format!(",tenant=\"{tenant}\""));
+    let mut kept = String::new();
+    let mut introduction = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# ") {
+            if rest.starts_with("HELP ") {
+                introduction.clear();
+            }
+            introduction.push_str(line);
+            introduction.push('\n');
+        } else if line.contains(&first) || line.contains(&later) {
+            kept.push_str(&std::mem::take(&mut introduction));
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept.push_str("# EOF\n");
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_sees_its_own_lines_and_what_introduces_them() {
+        let text = "# HELP a Some.\n# TYPE a counter\na_total{tenant=\"x\",model=\"m\"} 1\n\
+                    a_total{tenant=\"xy\",model=\"m\"} 2\na_total{model=\"m\",tenant=\"x\"} 3\n\
+                    # HELP b Other.\n# TYPE b gauge\nb 1\n# EOF\n";
+        let expected = "# HELP a Some.\n# TYPE a counter\na_total{tenant=\"x\",model=\"m\"} 1\n\
+                        a_total{model=\"m\",tenant=\"x\"} 3\n# EOF\n";
+        assert_eq!(only_of(&TenantName::new("x").unwrap(), text), expected);
+        assert_eq!(only_of(&TenantName::new("z").unwrap(), text), "# EOF\n");
     }
 }

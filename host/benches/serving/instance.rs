@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::{Handle, Runtime};
 use wardian::config::Config;
-use wardian::engine::Budget;
 use wardian::lifecycle::Loader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
 use wardian::server::build_loader;
 use wardian::telemetry::Telemetry;
+use wardian::tenant::Tenant;
 
 use super::options::Options;
 use super::report::{Table, digits};
@@ -89,12 +89,13 @@ async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<Se
         component: path,
         component_digest: digest,
         component_size: component.len() as u64,
+        changed: (0, 0),
         sidecars: Vec::new(),
         golden: None,
         settings: Arc::new(ModelSettings { isolation, ..ModelSettings::default() }),
         digest,
     };
-    Ok(loader.load(&TenantName::default_tenant(), &candidate, &|_stage| {}).await?.0)
+    Ok(loader.load(&Tenant::unlimited(TenantName::default_tenant()), &candidate, &|_stage| {}).await?.0)
 }
 
 /// The mean over all calls of all threads.
@@ -119,9 +120,7 @@ async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u3
     let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
     let started = Instant::now();
     for _ in 0..calls {
-        let limits = &servable.settings().limits;
-        let budget = Budget::new(Instant::now(), limits.deadline, limits.cpu_time);
-        let timings = servable.answer(request.clone(), budget).await?.timings;
+        let timings = servable.answer(request.clone(), servable.own_call()).await?.timings;
         instance += timings.instance;
         compute += timings.compute;
     }

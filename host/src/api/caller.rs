@@ -1,20 +1,180 @@
-//! Who is asking: the one place where a request's tenant is decided.
+//! Who is asking, and whether they may: the one place where a request's tenant is decided.
+//!
+//! Every route says whom it is for ([`Access`]). [`guard`] stands before each of them, and inference, which
+//! does not go through the router, passes [`admit`] on its own way; no handler can be reached past them.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 
-use crate::model::TenantName;
+use super::ApiState;
+use super::error::ApiError;
+use crate::model::{InferError, TenantName};
+use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
 
-/// Whoever sent a request.
-pub(super) struct Caller {
-    /// Whose models it may see.
-    pub(super) tenant: TenantName,
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const TENANT: HeaderName = HeaderName::from_static("wardian-tenant");
+
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, with or without a key.
+    Open,
+    /// Whoever has a key.
+    Key,
+    /// Whoever has a key with scope `infer`.
+    Infer,
+    /// Whoever has a key with scope `manage`.
+    Manage,
+    /// Whoever has a key with scope `admin`.
+    Admin,
 }
 
-/// Tells who sent a request with these headers. A server without credentials has one tenant, and everyone
-/// who reaches it belongs to it.
-pub(super) fn identify(_headers: &HeaderMap) -> Caller {
-    static DEFAULT: LazyLock<TenantName> = LazyLock::new(TenantName::default_tenant);
-    Caller { tenant: DEFAULT.clone() }
+impl Access {
+    fn scope(self) -> Option<Scope> {
+        match self {
+            Access::Open | Access::Key => None,
+            Access::Infer => Some(Scope::Infer),
+            Access::Manage => Some(Scope::Manage),
+            Access::Admin => Some(Scope::Admin),
+        }
+    }
+}
+
+/// Whoever sent a request.
+#[derive(Clone)]
+pub(super) struct Caller(Identity);
+
+impl Caller {
+    /// In whose name the request is. Fails for one who may speak for every tenant and has named none.
+    pub(super) fn tenant(&self) -> Result<&Arc<Tenant>, ApiError> {
+        let text = "this server has several tenants: name one in the header Wardian-Tenant";
+        self.0.tenant.as_ref().ok_or_else(|| InferError::InvalidInput(text.into()).into())
+    }
+
+    /// The name of the tenant.
+    pub(super) fn tenant_name(&self) -> Result<&TenantName, ApiError> {
+        self.tenant().map(|tenant| tenant.name())
+    }
+
+    /// In whose name the request is, if in anybody's.
+    pub(super) fn named(&self) -> Option<&Arc<Tenant>> {
+        self.0.tenant.as_ref()
+    }
+
+    /// Whether it may do everything.
+    pub(super) fn is_admin(&self) -> bool {
+        self.0.scopes.allow(Scope::Admin)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        // It is missing on open routes only, when there was no good key.
+        parts.extensions.get::<Caller>().cloned().ok_or_else(|| AuthError::Unauthenticated.into())
+    }
+}
+
+/// Tells who sent a request with these headers. Fails unless they may use such a route.
+pub(super) fn admit(state: &ApiState, headers: &HeaderMap, access: Access) -> Result<Caller, ApiError> {
+    let named = headers.get(TENANT).map(|name| name.to_str().unwrap_or_default());
+    let caller = Caller(state.tenants.identify(key(headers), named)?);
+    match access.scope() {
+        Some(scope) if !caller.0.scopes.allow(scope) => Err(missing(scope)),
+        _ => Ok(caller),
+    }
+}
+
+/// Stands before a route: lets a request through if its sender may use it and is within the tenant's quota.
+pub(super) async fn guard(
+    State((state, access)): State<(Arc<ApiState>, Access)>,
+    mut request: Request<Body>,
+    next: Next,
+) -> Response {
+    let admitted = admit(&state, request.headers(), access);
+    let caller = match (admitted, access) {
+        (Ok(caller), _) => caller,
+        (Err(_), Access::Open) => return next.run(request).await,
+        (Err(refusal), _) => return refusal.into_response(),
+    };
+    let permit = match permit(&caller, access) {
+        Ok(permit) => permit,
+        Err(refusal) => return refusal.into_response(),
+    };
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    drop(permit);
+    response
+}
+
+/// What a request that is no inference takes of its tenant's quota. Whoever looks after the host must be able to
+/// look at a tenant that has used its quota up; inference takes its part by itself.
+fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
+    match caller.named() {
+        Some(tenant) if !matches!(access, Access::Open | Access::Infer) && !caller.is_admin() => {
+            tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into())
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`.
+fn key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+}
+
+fn missing(scope: Scope) -> ApiError {
+    let text = format!("this needs a key with scope '{}'", scope.name());
+    ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let (status, code) = match error {
+            AuthError::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            AuthError::MayNotName => (StatusCode::FORBIDDEN, "forbidden"),
+            AuthError::NoSuchTenant => (StatusCode::NOT_FOUND, "tenant_not_found"),
+        };
+        ApiError::new(status, code, error.to_string())
+    }
+}
+
+/// What a response to a request without a good key says about keys (RFC 9110, section 11.6.1).
+pub(super) const CHALLENGE: (HeaderName, HeaderValue) = (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(headers: &[(&str, &str)]) -> Option<String> {
+        let pairs = headers.iter().map(|(name, value)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        });
+        let headers = HeaderMap::from_iter(pairs);
+        key(&headers).map(|key| String::from_utf8_lossy(key).into_owned())
+    }
+
+    #[test]
+    fn a_key_is_sent_in_one_of_two_ways() {
+        assert_eq!(of(&[("authorization", "Bearer abc")]).as_deref(), Some("abc"));
+        assert_eq!(of(&[("authorization", "bearer  abc ")]).as_deref(), Some("abc"));
+        assert_eq!(of(&[("x-api-key", "abc")]).as_deref(), Some("abc"));
+        assert_eq!(of(&[("authorization", "Basic eDp5"), ("x-api-key", "abc")]).as_deref(), Some("abc"));
+        assert_eq!(of(&[("authorization", "Bearer one"), ("x-api-key", "two")]).as_deref(), Some("one"));
+        for none in [&[][..], &[("authorization", "Bearer")], &[("authorization", "Basic eDp5")]] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
+    }
 }

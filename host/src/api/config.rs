@@ -4,28 +4,28 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::ApiState;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::metadata::PLATFORM;
 use super::router::{ModelPath, json_response};
-use super::{ApiState, caller};
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
 use crate::servable::Servable;
 
 /// `GET /v2/models/{m}[/versions/{v}]/config`.
 pub(super) async fn model_config(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    let tenant = caller::identify(&headers).tenant;
-    let handle = path.find(&state, &tenant)?;
-    let versions = state.dataplane.versions(&tenant, &path.model);
-    let policy = state.dataplane.version_policy(&tenant, &path.model);
+    let tenant = caller.tenant_name()?;
+    let handle = path.find(&state, &caller)?;
+    let versions = state.dataplane.versions(tenant, &path.model);
+    let policy = state.dataplane.version_policy(tenant, &path.model);
     Ok(json_response(&Config::of(&handle, &versions, &policy)))
 }
 
@@ -103,6 +103,12 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
             "idle_timeout_ms": milliseconds(settings.instances.idle_timeout),
             "idle": report.idle_instances,
             "busy": report.busy_instances,
+        },
+        "suspended": report.suspended,
+        "breaker": {
+            "faults": settings.breaker.faults,
+            "pause_ms": milliseconds(settings.breaker.pause),
+            "rollback": settings.breaker.rollback,
         },
         "memory_bytes": report.memory_bytes,
         "batching": { "max_queue": settings.batching.max_queue },

@@ -12,9 +12,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::Service;
 
+use super::caller::{self, Access};
 use super::error::ApiError;
 use super::infer::{self, Target};
 use super::{ApiState, json, request_id, router};
+use crate::model::RequestId;
 
 /// The HTTP interface. Cheap to clone.
 #[derive(Clone)]
@@ -27,7 +29,7 @@ pub struct Api {
 #[derive(Clone)]
 pub(super) struct Context {
     /// Names the request in its response and in the log.
-    pub(super) request_id: HeaderValue,
+    pub(super) request_id: RequestId,
     /// When its head had arrived; deadlines count from here.
     pub(super) received: Instant,
 }
@@ -59,7 +61,10 @@ impl Api {
         if request.method() == Method::POST
             && let Some(target) = Target::parse(request.uri().path())
         {
-            return infer::respond(&self.state, context, target, request).await;
+            return match caller::admit(&self.state, request.headers(), Access::Infer) {
+                Ok(caller) => infer::respond(&self.state, context, &caller, target, request).await,
+                Err(refusal) => refusal.into_response(),
+            };
         }
         self.route_others(request, context.clone()).await
     }
@@ -75,7 +80,7 @@ impl Context {
     /// Adds the headers that every response carries.
     fn mark(&self, response: &mut Response) {
         let headers = response.headers_mut();
-        headers.insert(request_id::HEADER, self.request_id.clone());
+        headers.insert(request_id::HEADER, request_id::to_header(&self.request_id));
         if !headers.contains_key(SERVER_TIMING) {
             headers.insert(SERVER_TIMING, server_timing(&[("total", self.received.elapsed())]));
         }
@@ -119,7 +124,7 @@ fn refuse_method(bare: Response) -> Response {
 fn after_panic(context: &Context, panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-    tracing::error!(request_id = ?context.request_id, code = "internal", panic = text, "a request handler panicked");
+    tracing::error!(request_id = %context.request_id, code = "internal", panic = text, "a request handler panicked");
     ApiError::from(crate::model::InferError::Internal(text.into())).into_response()
 }
 

@@ -16,14 +16,18 @@ pub(super) struct ApiError {
     pub(super) text: String,
     /// Which quota is used up.
     pub(super) quota: Option<&'static str>,
+    /// When trying again may help; 0 if it will not.
+    pub(super) retry_after_seconds: u32,
 }
 
 /// The queue of a model or a load that was under way has usually moved on after a second.
-const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
-        ApiError { status, code, text: text.into(), quota: None }
+        let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let retry_after_seconds = if waits { RETRY_AFTER_SECONDS } else { 0 };
+        ApiError { status, code, text: text.into(), quota: None, retry_after_seconds }
     }
 
     /// There is nothing at this path.
@@ -69,6 +73,7 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
         InferError::NotJson(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
         InferError::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_ready"),
+        InferError::Suspended { .. } => (StatusCode::SERVICE_UNAVAILABLE, "model_suspended"),
         InferError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         InferError::DeadlineExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         InferError::CpuTimeExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "cpu_time_exceeded"),
@@ -84,7 +89,11 @@ impl From<&InferError> for ApiError {
             InferError::QueueFull { .. } => Some("max_queue"),
             _ => None,
         };
-        ApiError { quota, ..ApiError::new(status, code, error.to_string()) }
+        let mut public = ApiError { quota, ..ApiError::new(status, code, error.to_string()) };
+        if let InferError::Suspended { retry_after_seconds } = error {
+            public.retry_after_seconds = *retry_after_seconds;
+        }
+        public
     }
 }
 
@@ -122,8 +131,11 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.extend([super::caller::CHALLENGE]);
+        }
+        if self.retry_after_seconds > 0 {
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_seconds));
         }
         response
     }
@@ -152,6 +164,7 @@ mod tests {
             (InferError::NotJson("x".into()), 500, "model_bad_output"),
             (InferError::Failed(detail()), 500, "model_failed"),
             (InferError::NotReady("x".into()), 503, "model_not_ready"),
+            (InferError::Suspended { retry_after_seconds: 3 }, 503, "model_suspended"),
             (InferError::Overloaded, 503, "overloaded"),
             (InferError::DeadlineExceeded(second), 504, "deadline_exceeded"),
             (InferError::CpuTimeExceeded(second), 504, "cpu_time_exceeded"),

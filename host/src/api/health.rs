@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::ApiState;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
-use super::{ApiState, caller};
 
 /// `GET /v2/health/live`: the process answers.
 pub(super) async fn live() -> Response {
@@ -19,9 +20,11 @@ pub(super) async fn live() -> Response {
 
 /// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping. Tells as well
 /// if the caller's repository cannot be read, which takes nothing down.
-pub(super) async fn ready(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
+pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Caller, ApiError>) -> Response {
     let ready = state.dataplane.ready();
-    let degraded = state.manager.degraded(&caller::identify(&headers).tenant);
+    let caller = caller.ok();
+    let tenant = caller.as_ref().and_then(Caller::named);
+    let degraded = tenant.and_then(|tenant| state.manager.degraded(tenant.name()));
     let response = json_response(&Ready { ready, degraded });
     if ready { response } else { unavailable(response) }
 }
@@ -34,10 +37,10 @@ pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
 /// `GET /v2/models/{m}[/versions/{v}]/ready`: 200, or the error that inference would meet.
 pub(super) async fn model_ready(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    path.find(&state, &caller::identify(&headers).tenant)?;
+    path.find(&state, &caller)?;
     Ok(json_response(&ModelReady { name: &path.model, ready: true }))
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 
+use super::ApiState;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
-use super::{ApiState, caller};
 use crate::model::{ParameterValue, TensorSpec};
 
 /// How the protocol's `platform` names what runs here.
@@ -26,23 +26,23 @@ pub(super) async fn server() -> Response {
 }
 
 /// `GET /v2/models`: the names of the caller's models, whether they serve or not.
-pub(super) async fn models(State(state): State<Arc<ApiState>>, headers: HeaderMap) -> Response {
-    let models = state.dataplane.models(&caller::identify(&headers).tenant);
-    json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
+pub(super) async fn models(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
+    let models = state.dataplane.models(caller.tenant_name()?);
+    Ok(json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() }))
 }
 
 /// `GET /v2/models/{m}[/versions/{v}]`.
 pub(super) async fn model(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    let tenant = caller::identify(&headers).tenant;
-    let handle = path.find(&state, &tenant)?;
+    let tenant = caller.tenant_name()?;
+    let handle = path.find(&state, &caller)?;
     let metadata = handle.metadata();
     Ok(json_response(&Model {
         name: &path.model,
-        versions: state.dataplane.versions(&tenant, &path.model).iter().map(ToString::to_string).collect(),
+        versions: state.dataplane.versions(tenant, &path.model).iter().map(ToString::to_string).collect(),
         platform: PLATFORM,
         inputs: metadata.inputs.iter().map(Tensor::of).collect(),
         outputs: metadata.outputs.iter().map(Tensor::of).collect(),

@@ -4,8 +4,8 @@
 //! behind it speaks the vocabulary of [`crate::model`].
 //!
 //! One request's way: `edge` gives it an id and a clock and catches panics → `infer` takes inference at
-//! once, `router` finds the handler of everything else → `caller` tells the tenant → the handler calls
-//! `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
+//! once, `router` finds the handler of everything else → `caller` tells the tenant and whether it may → the
+//! handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
 
 mod caller;
 mod config;
@@ -20,6 +20,7 @@ mod repository;
 mod request_id;
 mod router;
 mod sagemaker;
+mod usage;
 
 use std::sync::Arc;
 
@@ -27,9 +28,12 @@ use crate::dataplane::DataPlane;
 use crate::lifecycle::Manager;
 use crate::model::ModelName;
 use crate::telemetry::Telemetry;
+use crate::tenant::Tenants;
 
+pub use caller::Access;
 pub use edge::Api;
 pub use golden::parse_golden;
+pub use router::{Route, routes};
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct ApiState {
     pub dataplane: DataPlane,
     /// Loads and unloads.
     pub manager: Manager,
+    /// Tells who is asking.
+    pub tenants: Tenants,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The model that `POST /invocations` means when the request names none.

@@ -8,14 +8,15 @@ use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::ApiState;
+use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
-use super::{ApiState, caller};
 use crate::lifecycle::{IndexEntry, IndexState};
 use crate::model::{InferError, ModelName};
 
@@ -25,11 +26,11 @@ const MAX_BODY: usize = 64 << 10;
 /// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}` what serves.
 pub(super) async fn index(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
     let filter: IndexBody = read(body).await?;
-    let entries = state.manager.index(&caller::identify(&headers).tenant).await;
+    let entries = state.manager.index(caller.tenant_name()?).await;
     let shown = entries.iter().filter(|entry| !filter.ready || matches!(entry.state, IndexState::Ready));
     Ok(json_response(&shown.map(Entry::of).collect::<Vec<_>>()))
 }
@@ -37,31 +38,33 @@ pub(super) async fn index(
 /// `POST /v2/repository/models/{m}/load`: answers once the model has loaded or failed.
 pub(super) async fn load(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: ModelPath,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_overrides(&read::<CommandBody>(body).await?)?;
     let name = known_name(&path)?;
-    let caller = caller::identify(&headers);
-    state.manager.load(&caller.tenant, &name).await.map_err(|error| ApiError::from(error).about(&path.model, None))?;
+    state
+        .manager
+        .load(caller.tenant_name()?, &name)
+        .await
+        .map_err(|error| ApiError::from(error).about(&path.model, None))?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// `POST /v2/repository/models/{m}/unload`: a model that is not loaded is no error.
 pub(super) async fn unload(
     State(state): State<Arc<ApiState>>,
-    headers: HeaderMap,
+    caller: Caller,
     path: ModelPath,
     body: Body,
 ) -> Result<Response, ApiError> {
     // Its one parameter is `unload_dependents`; no model here depends on another.
     read::<CommandBody>(body).await?;
     let name = known_name(&path)?;
-    let caller = caller::identify(&headers);
     state
         .manager
-        .unload(&caller.tenant, &name)
+        .unload(caller.tenant_name()?, &name)
         .await
         .map_err(|error| ApiError::from(error).about(&path.model, None))?;
     Ok(StatusCode::OK.into_response())

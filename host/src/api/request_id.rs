@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+
+use crate::model::RequestId;
 
 /// The header that carries the id, both ways.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -13,16 +16,18 @@ pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_LENGTH: usize = 128;
 
 /// The caller's id if it is 1 to 128 printable ASCII bytes, else a new one.
-pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
-    headers.get(HEADER).filter(|id| is_printable(id.as_bytes())).cloned().unwrap_or_else(generate)
+pub(super) fn of(headers: &HeaderMap) -> RequestId {
+    let given = headers.get(HEADER).map(HeaderValue::as_bytes).filter(|id| (1..=MAX_LENGTH).contains(&id.len()));
+    given.and_then(|id| RequestId::new(Bytes::copy_from_slice(id))).unwrap_or_else(generate)
 }
 
-fn is_printable(id: &[u8]) -> bool {
-    (1..=MAX_LENGTH).contains(&id.len()) && id.iter().all(|byte| (b' '..=b'~').contains(byte))
+/// The id as a header's value.
+pub(super) fn to_header(id: &RequestId) -> HeaderValue {
+    HeaderValue::from_maybe_shared(id.bytes()).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// The time the process started, then a count: unique across restarts, without a random number each time.
-fn generate() -> HeaderValue {
+fn generate() -> RequestId {
     static START: LazyLock<u64> = LazyLock::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         since.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)
@@ -32,7 +37,7 @@ fn generate() -> HeaderValue {
     let mut id = Vec::with_capacity(32);
     push_hex(&mut id, *START);
     push_hex(&mut id, count);
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(id)).unwrap_or(HeaderValue::from_static("none"))
+    RequestId::new(Bytes::from(id)).unwrap_or_default()
 }
 
 fn push_hex(out: &mut Vec<u8>, number: u64) {
@@ -44,17 +49,17 @@ fn push_hex(out: &mut Vec<u8>, number: u64) {
 mod tests {
     use super::*;
 
-    fn of_caller(id: &[u8]) -> HeaderValue {
+    fn of_caller(id: &[u8]) -> RequestId {
         of(&HeaderMap::from_iter([(HEADER, HeaderValue::from_bytes(id).unwrap())]))
     }
 
     #[test]
     fn a_printable_id_is_taken_over() {
         for id in ["a", "trace 17/3", &"x".repeat(128)] {
-            assert_eq!(of_caller(id.as_bytes()), id);
+            assert_eq!(of_caller(id.as_bytes()).as_str(), id);
         }
         for id in ["", "\u{e9}", "a\tb", &"x".repeat(129)] {
-            assert_ne!(of_caller(id.as_bytes()), id);
+            assert_ne!(of_caller(id.as_bytes()).as_str(), id);
         }
     }
 
@@ -62,6 +67,6 @@ mod tests {
     fn new_ids_differ() {
         let ids: std::collections::HashSet<_> = (0..1000).map(|_| of(&HeaderMap::new())).collect();
         assert_eq!(ids.len(), 1000);
-        assert!(ids.iter().all(|id| id.len() == 32 && id.to_str().is_ok()));
+        assert!(ids.iter().all(|id| id.as_str().len() == 32));
     }
 }

@@ -9,43 +9,77 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get as on_get, post as on_post};
 use serde::{Deserialize, Serialize};
 
+use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, health, metadata, repository, sagemaker};
-use crate::model::TenantName;
+use super::{ApiState, config, health, metadata, repository, sagemaker, usage};
 use crate::servable::ServableHandle;
+
+/// A path, what may be done with it, and whom it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with `{name}` for the parts that vary.
+    pub path: &'static str,
+    /// Whom it is for.
+    pub access: Access,
+}
+
+/// Every route there is.
+pub fn routes() -> Vec<Route> {
+    table().into_iter().map(|(route, _)| route).collect()
+}
 
 /// The routes. Inference by a plain path does not come here: see `edge`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
-    Router::new()
-        .route("/v2", get(metadata::server))
-        .route("/v2/health/live", get(health::live))
-        .route("/v2/health/ready", get(health::ready))
-        .route("/v2/models", get(metadata::models))
-        .route("/v2/models/{model}", get(metadata::model))
-        .route("/v2/models/{model}/versions/{version}", get(metadata::model))
-        .route("/v2/models/{model}/ready", get(health::model_ready))
-        .route("/v2/models/{model}/versions/{version}/ready", get(health::model_ready))
-        .route("/v2/models/{model}/config", get(config::model_config))
-        .route("/v2/models/{model}/versions/{version}/config", get(config::model_config))
-        .route("/v2/models/{model}/infer", post(infer_model))
-        .route("/v2/models/{model}/versions/{version}/infer", post(infer_model))
-        .route("/v2/repository/index", post(repository::index))
-        .route("/v2/repository/models/{model}/load", post(repository::load))
-        .route("/v2/repository/models/{model}/unload", post(repository::unload))
-        .route("/v2/repository/{repository}/index", post(repository::named))
-        .route("/v2/repository/{repository}/models/{model}/load", post(repository::named))
-        .route("/v2/repository/{repository}/models/{model}/unload", post(repository::named))
-        .route("/invocations", post(sagemaker::invocations))
-        .route("/ping", get(health::ping))
-        .route("/metrics", get(metrics))
-        .fallback(async || ApiError::no_such_path())
-        .with_state(state)
+    let mut router = Router::new();
+    for (Route { path, access, .. }, handler) in table() {
+        let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
+        router = router.route(path, guarded);
+    }
+    router.fallback(async || ApiError::no_such_path()).with_state(state)
+}
+
+type Handler = MethodRouter<Arc<ApiState>>;
+
+/// The one list of what there is: who adds a route says here whom it is for.
+#[rustfmt::skip]
+fn table() -> Vec<(Route, Handler)> {
+    let get = |path, access, handler: Handler| (Route { method: "GET", path, access }, handler);
+    let post = |path, access, handler: Handler| (Route { method: "POST", path, access }, handler);
+    vec![
+        get("/v2", Access::Key, on_get(metadata::server)),
+        get("/v2/health/live", Access::Open, on_get(health::live)),
+        get("/v2/health/ready", Access::Open, on_get(health::ready)),
+        get("/v2/models", Access::Key, on_get(metadata::models)),
+        get("/v2/models/{model}", Access::Key, on_get(metadata::model)),
+        get("/v2/models/{model}/versions/{version}", Access::Key, on_get(metadata::model)),
+        get("/v2/models/{model}/ready", Access::Key, on_get(health::model_ready)),
+        get("/v2/models/{model}/versions/{version}/ready", Access::Key, on_get(health::model_ready)),
+        get("/v2/models/{model}/config", Access::Key, on_get(config::model_config)),
+        get("/v2/models/{model}/versions/{version}/config", Access::Key, on_get(config::model_config)),
+        post("/v2/models/{model}/infer", Access::Infer, on_post(infer_model)),
+        post("/v2/models/{model}/versions/{version}/infer", Access::Infer, on_post(infer_model)),
+        post("/v2/repository/index", Access::Key, on_post(repository::index)),
+        post("/v2/repository/models/{model}/load", Access::Manage, on_post(repository::load)),
+        post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),
+        post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named)),
+        post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named)),
+        post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named)),
+        get("/v2/usage", Access::Key, on_get(usage::usage)),
+        get("/v2/logs", Access::Manage, on_get(usage::logs)),
+        get("/v2/tenants", Access::Admin, on_get(usage::tenants)),
+        post("/invocations", Access::Infer, on_post(sagemaker::invocations)),
+        get("/ping", Access::Open, on_get(health::ping)),
+        get("/metrics", Access::Key, on_get(metrics)),
+    ]
 }
 
 /// The model, and perhaps the version, that a path names.
@@ -57,9 +91,9 @@ pub(super) struct ModelPath {
 
 impl ModelPath {
     /// The version that serves under this path. Fails with the error that inference would meet.
-    pub(super) fn find(&self, state: &ApiState, tenant: &TenantName) -> Result<ServableHandle, ApiError> {
+    pub(super) fn find(&self, state: &ApiState, caller: &Caller) -> Result<ServableHandle, ApiError> {
         let version = self.version.as_deref();
-        let found = state.dataplane.find(tenant, &self.model, version);
+        let found = state.dataplane.find(caller.tenant_name()?, &self.model, version);
         found.map_err(|error| ApiError::from(error).about(&self.model, version))
     }
 }
@@ -84,15 +118,20 @@ pub(super) fn json_response(value: &impl Serialize) -> Response {
 async fn infer_model(
     State(state): State<Arc<ApiState>>,
     Extension(context): Extension<Context>,
+    caller: Caller,
     path: ModelPath,
     request: Request<Body>,
 ) -> Response {
     let target = Target { model: path.model, version: path.version };
-    infer::respond(&state, &context, target, request).await
+    infer::respond(&state, &context, &caller, target, request).await
 }
 
-async fn metrics(State(state): State<Arc<ApiState>>) -> Response {
+async fn metrics(State(state): State<Arc<ApiState>>, caller: Caller) -> Response {
     const OPEN_METRICS: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    ([(CONTENT_TYPE, OPEN_METRICS)], state.telemetry.render()).into_response()
+    let text = match caller.named() {
+        Some(tenant) if !caller.is_admin() => state.telemetry.render_for(tenant.name()),
+        _ => state.telemetry.render(),
+    };
+    ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }

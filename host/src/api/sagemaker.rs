@@ -8,10 +8,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Request};
 use axum::response::{IntoResponse, Response};
 
+use super::ApiState;
+use super::caller::Caller;
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, caller};
 use crate::model::InferError;
 
 /// The header by which a multi-model endpoint names the model.
@@ -21,16 +22,17 @@ const TARGET_MODEL: &str = "x-amzn-sagemaker-target-model";
 pub(super) async fn invocations(
     State(state): State<Arc<ApiState>>,
     Extension(context): Extension<Context>,
+    caller: Caller,
     request: Request<Body>,
 ) -> Response {
-    match target(&state, request.headers()) {
-        Ok(target) => infer::respond(&state, &context, target, request).await,
-        Err(error) => ApiError::from(error).into_response(),
+    match target(&state, &caller, request.headers()) {
+        Ok(target) => infer::respond(&state, &context, &caller, target, request).await,
+        Err(error) => error.into_response(),
     }
 }
 
 /// The model the header names, else the configured one, else the only one.
-fn target(state: &ApiState, headers: &HeaderMap) -> Result<Target, InferError> {
+fn target(state: &ApiState, caller: &Caller, headers: &HeaderMap) -> Result<Target, ApiError> {
     if let Some(named) = headers.get(TARGET_MODEL) {
         let model = named.to_str().map_err(|_| InferError::ModelNotFound)?.to_string();
         return Ok(Target { model, version: None });
@@ -38,9 +40,12 @@ fn target(state: &ApiState, headers: &HeaderMap) -> Result<Target, InferError> {
     if let Some(model) = &state.default_model {
         return Ok(Target { model: model.as_str().to_string(), version: None });
     }
-    match state.dataplane.models(&caller::identify(headers).tenant).as_slice() {
+    match state.dataplane.models(caller.tenant_name()?).as_slice() {
         [only] => Ok(Target { model: only.as_str().to_string(), version: None }),
-        [] => Err(InferError::NotReady("no model serves yet".into())),
-        _ => Err(InferError::InvalidInput(format!("there are several models: name one in the header {TARGET_MODEL}"))),
+        [] => Err(InferError::NotReady("no model serves yet".into()).into()),
+        _ => {
+            let text = format!("there are several models: name one in the header {TARGET_MODEL}");
+            Err(InferError::InvalidInput(text).into())
+        }
     }
 }

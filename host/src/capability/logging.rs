@@ -4,11 +4,12 @@
 //! from somebody else: control characters are replaced, long lines are cut, and a call that writes too
 //! much is told so once and then ignored.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bindings::wasi::logging::logging as generated;
 use super::{Ctx, Grants};
+use crate::model::RequestId;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,19 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// Its name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Trace => "trace",
+            Level::Debug => "debug",
+            Level::Info => "info",
+            Level::Warn => "warn",
+            Level::Error => "error",
+        }
+    }
+}
+
 /// One line that a guest wrote, made safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
@@ -30,6 +44,8 @@ pub struct LogLine {
     pub context: String,
     /// The text.
     pub message: String,
+    /// During which request; empty if during none.
+    pub request_id: RequestId,
 }
 
 /// Where a guest's lines go.
@@ -41,27 +57,35 @@ const MAX_LINE: usize = 4096;
 /// What one call may log, in bytes: ample for people, too little to fill a disk with.
 const CALL_BUDGET: usize = 64 << 10;
 
-/// What the present call may still log. Shared with the instance's standard streams.
-pub(super) struct Budget(AtomicUsize);
-
-impl Default for Budget {
-    fn default() -> Self {
-        Budget(AtomicUsize::new(CALL_BUDGET))
-    }
+/// The present call's part of the log: what it may still write, and its name. Shared with the instance's
+/// standard streams.
+pub(super) struct CallLog {
+    left: AtomicUsize,
+    request_id: Mutex<RequestId>,
 }
 
-impl Budget {
-    pub(super) fn refill(&self) {
-        self.0.store(CALL_BUDGET, Ordering::Relaxed);
+impl CallLog {
+    pub(super) fn new(request_id: RequestId) -> Self {
+        CallLog { left: AtomicUsize::new(CALL_BUDGET), request_id: Mutex::new(request_id) }
+    }
+
+    /// Starts another call.
+    pub(super) fn begin(&self, request_id: RequestId) {
+        self.left.store(CALL_BUDGET, Ordering::Relaxed);
+        *self.lock() = request_id;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RequestId> {
+        self.request_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the cost of a line; an instance runs one call at a time, so nothing races.
     fn take(&self, cost: usize) -> Allowance {
-        let left = self.0.load(Ordering::Relaxed);
+        let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return Allowance::Spent;
         }
-        self.0.store(left.saturating_sub(cost), Ordering::Relaxed);
+        self.left.store(left.saturating_sub(cost), Ordering::Relaxed);
         if cost < left { Allowance::Granted } else { Allowance::Last }
     }
 }
@@ -73,16 +97,17 @@ enum Allowance {
 }
 
 /// Passes a guest's line on, cleaned and within its budget.
-pub(super) fn write(grants: &Grants, budget: &Budget, level: Level, context: &str, message: &str) {
+pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str, message: &str) {
     let (context, message) = (clean(context, 128), clean(message, MAX_LINE));
     // A line costs something even when it is empty.
-    match budget.take(message.len() + context.len() + 32) {
-        Allowance::Granted => (grants.log)(LogLine { level, context, message }),
-        Allowance::Last => (grants.log)(LogLine {
-            level: Level::Warn,
-            context,
-            message: format!("this call has logged {} KiB; the rest is dropped", CALL_BUDGET >> 10),
-        }),
+    let allowance = call.take(message.len() + context.len() + 32);
+    let line = |level, message| LogLine { level, context, message, request_id: call.lock().clone() };
+    match allowance {
+        Allowance::Granted => (grants.log)(line(level, message)),
+        Allowance::Last => {
+            let cut = format!("this call has logged {} KiB; the rest is dropped", CALL_BUDGET >> 10);
+            (grants.log)(line(Level::Warn, cut));
+        }
         Allowance::Spent => {}
     }
 }
@@ -106,14 +131,12 @@ impl generated::Host for Ctx {
             generated::Level::Warn => Level::Warn,
             generated::Level::Error | generated::Level::Critical => Level::Error,
         };
-        write(&self.grants, &self.budget, level, &context, &message);
+        write(&self.grants, &self.call_log, level, &context, &message);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     #[test]
@@ -122,9 +145,9 @@ mod tests {
         let sink = lines.clone();
         let log: LogSink = Arc::new(move |line| sink.lock().unwrap().push(line));
         let grants = Grants { config: Arc::default(), sidecars: Arc::default(), log };
-        let budget = Budget::default();
+        let call = CallLog::new(RequestId::none());
         for _ in 0..10_000 {
-            write(&grants, &budget, Level::Info, "flood", &"x".repeat(100));
+            write(&grants, &call, Level::Info, "flood", &"x".repeat(100));
         }
         let lines = lines.lock().unwrap();
         assert!(lines.len() < 1000, "{}", lines.len());

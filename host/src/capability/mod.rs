@@ -19,6 +19,8 @@ use wasmtime::component::{HasData, Linker};
 
 pub use logging::{Level, LogLine, LogSink, clean};
 
+use crate::model::RequestId;
+
 /// The generated bindings of the imports that are ours to implement.
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -52,18 +54,18 @@ pub struct Ctx {
     grants: Grants,
     /// Sidecar files can be read while this is set.
     loading: bool,
-    /// What a call may still log.
-    budget: Arc<logging::Budget>,
+    /// The present call's part of the log.
+    call_log: Arc<logging::CallLog>,
     // Made when first asked for: most models never touch WASI after `load`, and making it costs
     // more than a small inference.
     wasi: Option<Box<wasi::Wasi>>,
 }
 
 impl Ctx {
-    /// The capabilities of a new instance.
-    pub fn new(grants: Grants) -> Self {
-        let budget = Arc::default();
-        Ctx { grants, loading: false, budget, wasi: None }
+    /// The capabilities of a new instance, whose first call has that name.
+    pub fn new(grants: Grants, request_id: RequestId) -> Self {
+        let call_log = Arc::new(logging::CallLog::new(request_id));
+        Ctx { grants, loading: false, call_log, wasi: None }
     }
 
     /// Opens or closes what is only open while `load` runs.
@@ -71,9 +73,9 @@ impl Ctx {
         self.loading = loading;
     }
 
-    /// Starts a new call: it may log anew.
-    pub fn begin_call(&mut self) {
-        self.budget.refill();
+    /// Starts another call: it may log anew.
+    pub fn begin_call(&mut self, request_id: RequestId) {
+        self.call_log.begin(request_id);
     }
 
     /// The last of what the guest wrote to its standard error: a panic's text, as a rule.

@@ -15,7 +15,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::logging::{Budget, Level, write};
+use super::logging::{CallLog, Level, write};
 use super::{Ctx, Grants};
 
 /// The most bytes a guest may ask the random source for at once.
@@ -35,8 +35,8 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    fn new(grants: &Grants, budget: &Arc<Budget>) -> Self {
-        let output = |level, context| Output::new(grants.clone(), budget.clone(), level, context);
+    fn new(grants: &Grants, call_log: &Arc<CallLog>) -> Self {
+        let output = |level, context| Output::new(grants.clone(), call_log.clone(), level, context);
         let stderr = output(Level::Warn, "stderr");
         let ctx = WasiCtx::builder()
             .stdout(output(Level::Info, "stdout"))
@@ -58,8 +58,8 @@ impl Wasi {
 impl Ctx {
     /// The instance's WASI, for the store's `WasiView`.
     pub fn wasi(&mut self) -> WasiCtxView<'_> {
-        let Ctx { wasi, grants, budget, .. } = self;
-        let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, budget)));
+        let Ctx { wasi, grants, call_log, .. } = self;
+        let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }
@@ -115,7 +115,7 @@ struct Output(Arc<Mutex<Lines>>);
 
 struct Lines {
     grants: Grants,
-    budget: Arc<Budget>,
+    call_log: Arc<CallLog>,
     level: Level,
     context: &'static str,
     /// A line that has not ended yet.
@@ -128,8 +128,8 @@ struct Lines {
 const MAX_PARTIAL: usize = 4096;
 
 impl Output {
-    fn new(grants: Grants, budget: Arc<Budget>, level: Level, context: &'static str) -> Self {
-        let lines = Lines { grants, budget, level, context, partial: Vec::new(), recent: String::new() };
+    fn new(grants: Grants, call_log: Arc<CallLog>, level: Level, context: &'static str) -> Self {
+        let lines = Lines { grants, call_log, level, context, partial: Vec::new(), recent: String::new() };
         Output(Arc::new(Mutex::new(lines)))
     }
 
@@ -155,7 +155,7 @@ impl Lines {
             self.recent.clear();
         }
         self.recent.push_str(&line[..line.floor_char_boundary(LAST_WORDS)]);
-        write(&self.grants, &self.budget, self.level, self.context, &line);
+        write(&self.grants, &self.call_log, self.level, self.context, &line);
     }
 }
 

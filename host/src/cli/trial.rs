@@ -20,6 +20,7 @@ use crate::model::{LoadError, Stage, TenantName};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
 use crate::server::build_loader;
 use crate::telemetry::Telemetry;
+use crate::tenant::Tenant;
 
 /// Whose limits apply, and where artifacts go.
 #[derive(Args)]
@@ -37,7 +38,7 @@ pub(super) struct HostArgs {
 pub(super) struct Trial {
     config: Config,
     loader: Loader,
-    tenant: TenantName,
+    tenant: Arc<Tenant>,
     progress: Progress,
     /// Version numbers go here and nowhere else: a check must not count for the server. Artifacts too,
     /// unless they are to be kept.
@@ -58,7 +59,7 @@ impl Trial {
         let config = Config::resolve(overrides).context("the configuration is not usable")?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let loader = build_loader(&config, program, &Telemetry::default())?;
-        Ok(Trial { config, loader, tenant: TenantName::default_tenant(), progress, scratch })
+        Ok(Trial { config, loader, tenant: Tenant::unlimited(TenantName::default_tenant()), progress, scratch })
     }
 
     /// An empty directory to lay a repository out in. It goes when the trial goes.
@@ -71,7 +72,7 @@ impl Trial {
     /// Looks at a repository until nothing in it changes any more, or for as long as is reasonable.
     pub(super) async fn look(&self, root: &Path) -> Result<Arc<Aspired>> {
         self.progress.step("reading files");
-        let mut config = self.config.directory(self.tenant.clone());
+        let mut config = self.config.directory(self.tenant.name().clone());
         config.root = root.to_owned();
         config.state = self.scratch.path().join("numbers");
         config.watch = Watch::Poll;
@@ -91,7 +92,7 @@ impl Trial {
     pub(super) async fn load<T>(
         &self,
         candidate: &Candidate,
-        how: impl AsyncFnOnce(&Loader, &TenantName, &(dyn Fn(Stage) + Send + Sync)) -> Result<T, LoadError>,
+        how: impl AsyncFnOnce(&Loader, &Arc<Tenant>, &(dyn Fn(Stage) + Send + Sync)) -> Result<T, LoadError>,
     ) -> Result<T, LoadError> {
         let progress =
             |stage: Stage| self.progress.step(&format!("{} version {}: {stage}", candidate.name, candidate.version));

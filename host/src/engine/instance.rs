@@ -7,9 +7,10 @@ use super::bindings::{inference, lifecycle, types};
 use super::state::{MemoryLimit, State};
 use super::ticker::Ticking;
 use super::trap::{Interrupted, classify};
-use super::{Budget, Engine, Template};
+use super::{Call, Engine, Template};
 use crate::capability::{Ctx, Grants, clean};
 use crate::model::{InferError, InferRequest, InferResponse, Metadata, Parameter};
+use crate::tenant::{InstancePermit, Resource};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
 const MAX_HANDLES: usize = 1000;
@@ -27,11 +28,12 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance, and runs `load` in it where its code does not start already loaded.
-    pub async fn new(template: &Template, budget: Budget) -> Result<Instance, InferError> {
+    /// Makes an instance for a first call, and runs `load` in it where its code does not start already loaded.
+    /// It gives the permit back when it is dropped.
+    pub async fn new(template: &Template, call: Call, permit: InstancePermit) -> Result<Instance, InferError> {
         let engine = template.engine().clone();
         let _ticking = engine.keep_ticking();
-        let mut store = new_store(&engine, template.grants(), template.memory_limit(), budget);
+        let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit)?;
         store.set_hostcall_fuel(hostcall_fuel(template.response_limit()));
         let made = template.pre().instantiate_async(&mut store).await;
         let instance = made.map_err(|error| classify(&error, store.data()))?;
@@ -47,12 +49,12 @@ impl Instance {
         Ok(instance)
     }
 
-    /// Starts a call within that budget; `new` has started the first.
-    pub fn begin_call(&mut self, budget: Budget) {
+    /// Starts another call; `new` has started the first.
+    pub fn begin_call(&mut self, call: Call) {
         let response_limit = self.response_limit;
         self.store.set_hostcall_fuel(hostcall_fuel(response_limit));
-        self.store.data_mut().ctx.begin_call();
-        self.store.data_mut().budget = budget;
+        self.store.data_mut().ctx.begin_call(call.request_id.clone());
+        self.store.data_mut().call = call;
     }
 
     /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
@@ -150,15 +152,24 @@ fn hostcall_fuel(response_limit: u64) -> usize {
 }
 
 /// A store whose guest is stopped when its budget is spent and gives way at every tick.
-pub(super) fn new_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budget) -> Store<State> {
-    let state = State { ctx: Ctx::new(grants.clone()), memory: MemoryLimit::new(memory), budget };
+pub(super) fn new_store(
+    engine: &Engine,
+    grants: &Grants,
+    memory: u64,
+    call: Call,
+    permit: InstancePermit,
+) -> Result<Store<State>, InferError> {
+    let memory = MemoryLimit::new(memory, permit.tenant().take(Resource::Memory, 0)?);
+    let ctx = Ctx::new(grants.clone(), call.request_id.clone());
+    let state = State { ctx, memory, call, _permit: permit };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(MAX_HANDLES);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
-        store.data().budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        let budget = &store.data().call.budget;
+        budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way())))
     });
-    store
+    Ok(store)
 }

@@ -4,11 +4,12 @@
 //! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an artifact
 //! mapped into memory; a [`Template`] is code with one version's grants and limits; an [`Instance`] is
 //! made from a template, answers calls within a [`Budget`], and is thrown away. Where a call runs is
-//! for [`GuestThreads`] to say, and what its end means for [`trap`].
+//! for [`GuestThreads`] to say, when is for [`turns`], and what its end means for [`trap`].
 
 mod artifact;
 mod bindings;
 mod budget;
+mod call;
 pub mod compile;
 mod instance;
 mod settings;
@@ -18,7 +19,9 @@ mod threads;
 mod ticker;
 mod trap;
 mod trusted;
+mod turns;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -26,6 +29,7 @@ use wasmtime::component::Linker;
 
 pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Snapshot};
 pub use budget::Budget;
+pub use call::Call;
 pub use instance::Instance;
 pub use settings::{EngineConfig, Reset};
 pub use template::{Code, Template};
@@ -33,6 +37,7 @@ pub use threads::GuestThreads;
 
 use state::State;
 use ticker::{Ticker, Ticking};
+use turns::Turns;
 
 /// The process's one engine. A clone is shallow.
 #[derive(Clone)]
@@ -45,6 +50,7 @@ struct EngineInner {
     linker: Linker<State>,
     reset: Reset,
     ticker: Arc<Ticker>,
+    turns: Arc<Turns>,
 }
 
 impl Engine {
@@ -55,9 +61,13 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset))?;
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
-        let engine = wasmtime.weak();
-        let ticker = Ticker::start(move || engine.upgrade().map(|engine| engine.increment_epoch()).is_some())?;
-        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker }) })
+        let turns = Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        let (engine, compared) = (wasmtime.weak(), turns.clone());
+        let ticker = Ticker::start(move || {
+            compared.tick();
+            engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
+        })?;
+        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns }) })
     }
 
     /// What an artifact must have been compiled for to run here: engine version, settings and CPU.
@@ -76,6 +86,10 @@ impl Engine {
     /// Keeps the clock ticking that stops guests; to be held by whoever lets one run.
     fn keep_ticking(&self) -> Ticking {
         self.inner.ticker.keep_ticking()
+    }
+
+    fn turns(&self) -> &Arc<Turns> {
+        &self.inner.turns
     }
 
     fn wasmtime(&self) -> &wasmtime::Engine {

@@ -3,14 +3,18 @@
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
 
-use super::Budget;
+use super::Call;
 use crate::capability::{Ctx, CtxView};
+use crate::model::QuotaExceeded;
+use crate::tenant::{Held, InstancePermit};
 
 /// What the host keeps inside a guest's store.
 pub(super) struct State {
     pub(super) ctx: Ctx,
     pub(super) memory: MemoryLimit,
-    pub(super) budget: Budget,
+    pub(super) call: Call,
+    /// Given back with the store.
+    pub(super) _permit: InstancePermit,
 }
 
 impl CtxView for State {
@@ -25,20 +29,32 @@ impl WasiView for State {
     }
 }
 
-/// Limits the sum of all memories in a store; wasmtime's own limiter bounds each by itself.
+/// Limits the sum of all memories in a store; wasmtime's own limiter bounds each by itself. What the store has
+/// counts against its tenant's quota until the store is gone.
 pub(super) struct MemoryLimit {
     limit: u64,
-    used: u64,
+    held: Held,
+    /// How much the last growth added, in case the memory cannot be had after all.
+    last: u64,
     /// The guest asked for more than it may have, which explains the trap that follows.
-    exceeded: bool,
+    exceeded: Option<Exceeded>,
+}
+
+/// Which limit a guest has come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Exceeded {
+    /// Its model's own.
+    Model,
+    /// Its tenant's.
+    Tenant(QuotaExceeded),
 }
 
 /// Elements over all tables of a store: functions, as a rule, and at most this many of them.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {
-    pub(super) fn new(limit: u64) -> Self {
-        MemoryLimit { limit, used: 0, exceeded: false }
+    pub(super) fn new(limit: u64, held: Held) -> Self {
+        MemoryLimit { limit, held, last: 0, exceeded: None }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -46,27 +62,33 @@ impl MemoryLimit {
     }
 
     pub(super) fn used(&self) -> u64 {
-        self.used
+        self.held.amount()
     }
 
-    pub(super) fn exceeded(&self) -> bool {
+    pub(super) fn exceeded(&self) -> Option<Exceeded> {
         self.exceeded
+    }
+
+    fn grow(&mut self, amount: u64) -> Result<(), Exceeded> {
+        if self.used().saturating_add(amount) > self.limit {
+            return Err(Exceeded::Model);
+        }
+        self.held.grow(amount).map_err(Exceeded::Tenant)?;
+        self.last = amount;
+        Ok(())
     }
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current) as u64);
-        if used > self.limit {
-            self.exceeded = true;
-            return Ok(false);
-        }
-        self.used = used;
-        Ok(true)
+        let grown = self.grow(desired.saturating_sub(current) as u64);
+        self.exceeded = grown.err().or(self.exceeded);
+        Ok(grown.is_ok())
     }
 
     fn memory_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
-        self.exceeded = true;
+        self.held.shrink(std::mem::take(&mut self.last));
+        self.exceeded = self.exceeded.or(Some(Exceeded::Model));
         Ok(())
     }
 

@@ -3,69 +3,91 @@
 //! A call starts on the thread where its request arrived, because a hop between threads costs more
 //! than a small model. If it is not done within its first slice (a tick of the engine's clock, or an
 //! import that has to wait) it moves to the guest threads, so nothing long ever sits on a thread that
-//! serves HTTP, and the threads that serve HTTP notice at once when a client goes away.
+//! serves HTTP, and the threads that serve HTTP notice at once when a client goes away. On the guest
+//! threads it runs only while it holds one of the engine's [`Turns`].
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-use super::Budget;
+use super::budget::Where;
+use super::turns::{Place, Turns};
+use super::{Call, Engine};
 use crate::model::InferError;
 
 /// The threads that long calls move to.
 pub struct GuestThreads {
+    turns: Arc<Turns>,
     // Taken on drop: a runtime may not be waited for from within another.
     runtime: Option<Runtime>,
 }
 
+/// How much later than the threads that serve HTTP the guest threads come, where both want a core. Reading a
+/// request and running a short call must not wait for a long one to be interrupted.
+const NICENESS: i32 = 5;
+
 impl GuestThreads {
-    /// Starts that many threads.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    /// Starts as many threads as the engine gives out turns.
+    pub fn start(engine: &Engine) -> std::io::Result<Self> {
+        let turns = engine.turns().clone();
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads(threads).thread_name("guest").enable_all().build()?;
-        Ok(GuestThreads { runtime: Some(runtime) })
+        builder.worker_threads(turns.cores()).thread_name("guest").enable_all().on_thread_start(step_back);
+        Ok(GuestThreads { turns, runtime: Some(builder.build()?) })
     }
 
-    /// Runs a call within its budget, beginning on the present thread. Dropping the future ends the
+    /// Runs a call, beginning on the present thread if its tenant's turn allows. Dropping the future ends the
     /// call at its next tick.
     // Boxed at once and not within the future: a call is large, and every future around it would have
     // room for it and be moved with it.
-    pub fn run<T, F>(&self, budget: Budget, call: F) -> impl Future<Output = Result<T, InferError>> + Send
+    pub fn run<T, F>(&self, call: &Call, work: F) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        let mut call = Metered { budget, call: Box::pin(call) };
+        let mut work = Box::pin(work);
+        let call = call.clone();
         async move {
-            match poll_fn(|context| Poll::Ready(Pin::new(&mut call).poll(context))).await {
+            if !self.turns.may_start(&call.share) {
+                return self.continue_elsewhere(call, work).await;
+            }
+            match poll_fn(|context| Poll::Ready(self.first_slice(&call, work.as_mut(), context))).await {
                 Poll::Ready(outcome) => outcome,
-                Poll::Pending => self.continue_elsewhere(call).await,
+                Poll::Pending => self.continue_elsewhere(call, work).await,
             }
         }
     }
 
     /// Runs a call that is known to be long, from its start, on the guest threads.
-    pub fn run_long<T, F>(&self, budget: Budget, call: F) -> impl Future<Output = Result<T, InferError>> + Send
+    pub fn run_long<T, F>(&self, call: &Call, work: F) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        self.continue_elsewhere(Metered { budget, call: Box::pin(call) })
+        self.continue_elsewhere(call.clone(), Box::pin(work))
     }
 
-    async fn continue_elsewhere<T, F>(&self, call: Metered<F>) -> Result<T, InferError>
+    fn first_slice<F: Future>(&self, call: &Call, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+        call.budget.resume(Where::Arrival);
+        let outcome = work.poll(context);
+        self.turns.charge(&call.share, call.budget.pause());
+        outcome
+    }
+
+    async fn continue_elsewhere<T, F>(&self, call: Call, work: Pin<Box<F>>) -> Result<T, InferError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
         let Some(runtime) = &self.runtime else { return Err(InferError::Overloaded) };
         let (deadline, late) = (call.budget.deadline(), call.budget.deadline_exceeded());
+        let taking_turns = TakingTurns { turns: self.turns.clone(), call, place: None, work };
         let task = runtime.spawn(async move {
-            // Ends a guest that waits inside an import; one that computes is stopped by its ticks.
-            tokio::time::timeout_at(deadline.into(), call).await.unwrap_or(Err(late))
+            // Ends a guest that waits, for its turn or inside an import; one that computes is stopped by its ticks.
+            tokio::time::timeout_at(deadline.into(), taking_turns).await.unwrap_or(Err(late))
         });
         match AbortOnDrop(task).await {
             Ok(outcome) => outcome,
@@ -82,19 +104,37 @@ impl Drop for GuestThreads {
     }
 }
 
-/// A call that counts the time it spends running.
-struct Metered<F> {
-    budget: Budget,
-    call: Pin<Box<F>>,
+fn step_back() {
+    // On Linux this is the thread's own. Where it is refused, guests merely compete on equal terms.
+    let _ = rustix::process::nice(NICENESS);
 }
 
-impl<F: Future> Future for Metered<F> {
+/// A call that runs only while it holds a turn, and pays for what it uses.
+struct TakingTurns<F> {
+    turns: Arc<Turns>,
+    call: Call,
+    /// `None` while it waits for something other than a turn.
+    place: Option<Place>,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for TakingTurns<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.budget.resume();
-        let outcome = self.call.as_mut().poll(context);
-        self.budget.pause();
+        let this = &mut *self;
+        let place = this.place.get_or_insert_with(|| this.turns.line_up(&this.call.share));
+        if !place.has_come(context) {
+            return Poll::Pending;
+        }
+        this.call.budget.resume(Where::GuestThread);
+        let outcome = this.work.as_mut().poll(context);
+        this.turns.charge(&this.call.share, this.call.budget.pause());
+        if outcome.is_pending() && this.call.budget.take_gave_way() {
+            place.line_up_again(context);
+        } else {
+            this.place = None;
+        }
         outcome
     }
 }

@@ -2,7 +2,7 @@
 
 use wasmtime::PoolConcurrencyLimitError;
 
-use super::state::State;
+use super::state::{Exceeded, State};
 use crate::capability::clean;
 use crate::model::InferError;
 
@@ -30,10 +30,11 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
         return InferError::Overloaded;
     }
     let detail = detail(error, state);
-    if state.memory.exceeded() {
-        return InferError::OutOfMemory { limit: state.memory.limit(), detail };
+    match state.memory.exceeded() {
+        Some(Exceeded::Tenant(refusal)) => InferError::QuotaExceeded(refusal),
+        Some(Exceeded::Model) => InferError::OutOfMemory { limit: state.memory.limit(), detail },
+        None => InferError::Trapped { detail },
     }
-    InferError::Trapped { detail }
 }
 
 fn detail(error: &wasmtime::Error, state: &State) -> String {

@@ -1,18 +1,15 @@
 //! The end of a version: its last requests, its unload hook, its memory.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::engine::{Budget, GuestThreads, Instance, Template};
-use crate::model::{InferError, ModelId, ModelSettings};
-use crate::servable::{Drained, Servable};
+use crate::model::{InferError, ModelId};
+use crate::servable::{Drained, Maker, Servable};
 
 /// What is needed to end a version after its last handle is gone.
 pub(super) struct Ending {
     id: ModelId,
-    template: Template,
-    settings: ModelSettings,
-    threads: Arc<GuestThreads>,
+    maker: Maker,
+    deadline: Duration,
     drained: Drained,
 }
 
@@ -21,19 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ending {
     pub(super) fn new(servable: &Servable, drained: Drained) -> Self {
-        Ending {
-            id: servable.id().clone(),
-            template: servable.template().clone(),
-            settings: servable.settings().clone(),
-            threads: servable.threads().clone(),
-            drained,
-        }
+        let deadline = servable.settings().limits.deadline;
+        Ending { id: servable.id().clone(), maker: servable.maker().clone(), deadline, drained }
     }
 
     /// Waits for the last request, lets the model say goodbye, and gives its memory back.
     pub(super) async fn run(self) {
-        let Ending { id, template, settings, threads, mut drained } = self;
-        let patience = PATIENCE.max(settings.limits.deadline * 2);
+        let Ending { id, maker, deadline, mut drained } = self;
+        let patience = PATIENCE.max(deadline * 2);
         let leftovers = match tokio::time::timeout(patience, &mut drained).await {
             Ok(leftovers) => leftovers,
             Err(_) => {
@@ -41,21 +33,18 @@ impl Ending {
                 drained.await
             }
         };
-        if let Err(error) = say_goodbye(&template, &settings, &threads).await {
+        if let Err(error) = say_goodbye(&maker).await {
             tracing::warn!(model = %id, error = %error, detail = error.private(), "its unload failed");
         }
         // Unmapping weights takes a while; no thread that serves HTTP should do it.
-        let _ = tokio::task::spawn_blocking(move || drop((leftovers, template))).await;
+        let _ = tokio::task::spawn_blocking(move || drop((leftovers, maker))).await;
         tracing::info!(model = %id, "unloaded");
     }
 }
 
-async fn say_goodbye(template: &Template, settings: &ModelSettings, threads: &GuestThreads) -> Result<(), InferError> {
-    if !template.has_lifecycle() {
+async fn say_goodbye(maker: &Maker) -> Result<(), InferError> {
+    if !maker.template().has_lifecycle() {
         return Ok(());
     }
-    let budget = Budget::new(Instant::now(), settings.limits.deadline, settings.limits.cpu_time);
-    let (template, instance_budget) = (template.clone(), budget.clone());
-    let call = async move { Instance::new(&template, instance_budget).await?.unload().await };
-    threads.run_long(budget, call).await
+    maker.run(async |mut instance| instance.unload().await).await
 }

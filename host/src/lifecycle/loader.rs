@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
@@ -10,9 +10,10 @@ use super::proof::{ParseGolden, prove};
 use crate::capability::{Grants, Level, LogLine, LogSink};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
-use crate::model::{LoadError, ModelId, Stage, TenantName};
+use crate::model::{LoadError, ModelId, ModelSettings, Stage};
 use crate::repository::Candidate;
-use crate::servable::{Drained, Servable, ServableHandle, ServableMetrics};
+use crate::servable::{Drained, Maker, Servable, ServableHandle, ServableMetrics};
+use crate::tenant::{LogEntry, Tenant, Verdict};
 
 /// The limits of a load.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ impl Loader {
     /// Loads a candidate and proves it. Calls `progress` when a stage begins.
     pub async fn load(
         &self,
-        tenant: &TenantName,
+        tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(ServableHandle, Drained), LoadError> {
@@ -86,14 +87,15 @@ impl Loader {
 
     async fn try_load(
         &self,
-        tenant: &TenantName,
+        tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(ServableHandle, Drained), LoadError> {
+        let settings = Arc::new(in_force(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
-        let id = id(tenant, candidate);
-        let (settings, digest) = (candidate.settings.clone(), candidate.digest.to_string());
-        let (servable, drained) = Servable::new(id, digest, settings, template, self.threads.clone(), &self.metrics);
+        let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
+        let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
+        let (servable, drained) = Servable::new(id, digest, settings, maker, &self.metrics);
         prove(&servable, candidate.golden.as_ref(), self.parse_golden, progress).await?;
         Ok((servable, drained))
     }
@@ -102,12 +104,12 @@ impl Loader {
     /// Calls `progress` when a stage begins.
     pub async fn prepare(
         &self,
-        tenant: &TenantName,
+        tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Template, LoadError> {
-        let settings = &candidate.settings;
-        let log = log_sink(&id(tenant, candidate));
+        let settings = in_force(tenant, candidate)?;
+        let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(candidate, progress, &log).await?;
         let config = Arc::new(settings.capabilities.config.clone());
         let grants = Grants { config, sidecars: Arc::default(), log };
@@ -209,8 +211,16 @@ impl Loader {
     }
 }
 
-fn id(tenant: &TenantName, candidate: &Candidate) -> ModelId {
-    ModelId { tenant: tenant.clone(), name: candidate.name.clone(), version: candidate.version }
+/// The candidate's settings, as far as its tenant may have them.
+fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
+    let settings = &*candidate.settings;
+    let limits = tenant.settings().ceilings.apply(&settings.limits);
+    let limits = limits.map_err(|reason| LoadError::new(Stage::Quota, reason))?;
+    Ok(ModelSettings { limits, ..settings.clone() })
+}
+
+fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
+    ModelId { tenant: tenant.name().clone(), name: candidate.name.clone(), version: candidate.version }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -228,22 +238,42 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(|error| LoadError::new(Stage::Host, format!("a load ended early: {error}")))
 }
 
-/// Writes a guest's lines to the log of its model.
-fn log_sink(id: &ModelId) -> LogSink {
-    let id = id.clone();
-    Arc::new(move |LogLine { level, context, message }| {
-        let ModelId { tenant, name, version } = &id;
-        macro_rules! write {
-            ($level:ident) => {
-                tracing::$level!(target: "wardian::guest", %tenant, model = %name, %version, context, "{message}")
-            };
-        }
-        match level {
-            Level::Trace => write!(trace),
-            Level::Debug => write!(debug),
-            Level::Info => write!(info),
-            Level::Warn => write!(warn),
-            Level::Error => write!(error),
+/// Writes a guest's lines to the log of its tenant, and to the host's.
+fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
+    let (tenant, id) = (tenant.clone(), id.clone());
+    Arc::new(move |line: LogLine| {
+        let entry = LogEntry {
+            time: SystemTime::now(),
+            model: id.name.clone(),
+            version: id.version,
+            request_id: line.request_id.to_string(),
+            level: line.level.name(),
+            context: line.context,
+            message: line.message,
+        };
+        match tenant.log().push(&entry) {
+            Verdict::Write => tell(&id, line.level, &entry),
+            Verdict::DropAndSay => tracing::warn!(tenant = %id.tenant, "its guests write too much; lines are dropped"),
+            Verdict::Drop => {}
         }
     })
+}
+
+fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
+    let ModelId { tenant, name, version } = id;
+    let LogEntry { request_id, context, message, .. } = entry;
+    macro_rules! write {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "wardian::guest", %tenant, model = %name, %version, request_id, context, "{message}"
+            )
+        };
+    }
+    match level {
+        Level::Trace => write!(trace),
+        Level::Debug => write!(debug),
+        Level::Info => write!(info),
+        Level::Warn => write!(warn),
+        Level::Error => write!(error),
+    }
 }

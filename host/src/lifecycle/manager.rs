@@ -15,6 +15,7 @@ use super::task::Task;
 use crate::model::{LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Digest, Directory};
+use crate::tenant::Tenant;
 
 /// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,8 +37,8 @@ pub struct ManagerParts {
     pub loader: Arc<Loader>,
     /// Where what serves is published.
     pub registry: Registry,
-    /// Where candidates come from, one source a tenant.
-    pub sources: HashMap<TenantName, Directory>,
+    /// The tenants there are at the start, each with the source of its candidates.
+    pub sources: Vec<(Arc<Tenant>, Directory)>,
     /// Set once every wanted model has been tried.
     pub ready: Arc<AtomicBool>,
 }
@@ -51,7 +52,7 @@ pub struct Manager {
 }
 
 pub(super) struct Shared {
-    pub(super) sources: HashMap<TenantName, Directory>,
+    pub(super) sources: ArcSwap<HashMap<TenantName, Arc<Directory>>>,
     pub(super) degraded: ArcSwap<HashMap<TenantName, String>>,
 }
 
@@ -59,6 +60,12 @@ pub(super) struct Shared {
 pub(super) enum Event {
     /// A source has announced what it sees.
     Aspired(Arc<Aspired>),
+    /// There is a new tenant, or an old one has another repository.
+    Adopt { tenant: Arc<Tenant>, source: Directory },
+    /// A tenant is no more.
+    Dismiss { tenant: TenantName },
+    /// A version was taken out of service because it keeps failing.
+    Tripped { key: Key, version: Version, digest: Digest },
     /// A load has ended.
     Loaded { key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError> },
     /// What made a load fail may have passed.
@@ -85,11 +92,9 @@ impl Manager {
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let (events, inbox) = mpsc::channel(MAX_EVENTS);
         let ManagerParts { loader, registry, sources, ready } = parts;
-        for source in sources.values() {
-            tokio::spawn(announce(source.subscribe(), events.clone()));
-        }
-        let shared = Arc::new(Shared { sources, degraded: ArcSwap::default() });
-        let task = Task::new(loader, registry, ready, shared.clone(), events.downgrade(), metrics);
+        let shared = Arc::new(Shared { sources: ArcSwap::default(), degraded: ArcSwap::default() });
+        let mut task = Task::new(loader, registry, ready, shared.clone(), events.downgrade(), metrics);
+        sources.into_iter().for_each(|(tenant, source)| task.adopt(tenant, source));
         tokio::spawn(async move {
             // What serves goes on serving; but nothing will be replaced any more, and somebody must know.
             if let Err(error) = tokio::spawn(task.run(inbox)).await {
@@ -97,6 +102,16 @@ impl Manager {
             }
         });
         Manager { events, shared }
+    }
+
+    /// Serves another tenant's models too, or the same tenant's from another repository.
+    pub async fn adopt(&self, tenant: Arc<Tenant>, source: Directory) {
+        let _ = self.send(Event::Adopt { tenant, source }).await;
+    }
+
+    /// Serves a tenant's models no more: they drain.
+    pub async fn dismiss(&self, tenant: TenantName) {
+        let _ = self.send(Event::Dismiss { tenant }).await;
     }
 
     /// What there is to say of each version of a tenant's models, by name. Empty once the server stops.
@@ -114,7 +129,7 @@ impl Manager {
     /// Looks at the repository now, tries again what failed, and waits until the model serves or has
     /// failed. Fails if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
-        let source = self.shared.sources.get(tenant).ok_or(CommandError::NotFound)?;
+        let source = self.shared.sources.load().get(tenant).cloned().ok_or(CommandError::NotFound)?;
         let aspired = source.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         self.send(Event::Load { key: (tenant.clone(), name.clone()), aspired, reply }).await?;
@@ -142,7 +157,7 @@ impl Manager {
     }
 }
 
-async fn announce(mut source: tokio::sync::watch::Receiver<Arc<Aspired>>, events: mpsc::Sender<Event>) {
+pub(super) async fn announce(mut source: tokio::sync::watch::Receiver<Arc<Aspired>>, events: mpsc::Sender<Event>) {
     loop {
         let aspired = source.borrow_and_update().clone();
         if events.send(Event::Aspired(aspired)).await.is_err() || source.changed().await.is_err() {

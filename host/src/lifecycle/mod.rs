@@ -13,6 +13,7 @@ mod manager;
 mod policy;
 mod proof;
 mod record;
+mod storage;
 mod task;
 
 pub use index::{IndexEntry, IndexState};

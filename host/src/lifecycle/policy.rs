@@ -86,7 +86,8 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
 /// Whether a version that is there serves, or might.
 fn is_able(one: &Known) -> bool {
     match one.present {
-        Present::Whole(digest) => one.failed != Some(digest) || one.serving.is_some(),
+        // Other content may serve under its number; but what serves may be the very content that failed.
+        Present::Whole(digest) => one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest),
         Present::Unusable => one.serving.is_some(),
         Present::Absent => false,
     }

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
-use crate::engine::{Budget, Instance};
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
 use crate::repository::{Digest, Sidecar};
 use crate::servable::{Servable, ServableHandle};
@@ -58,7 +56,7 @@ async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
     for _ in 0..settings.warmup.requests {
-        match servable.answer(request.clone(), budget(settings)).await {
+        match servable.answer(request.clone(), servable.own_call()).await {
             // A model may well refuse a request made of zeros.
             Ok(_) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a request of zeros", &error)),
@@ -68,17 +66,16 @@ async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
 }
 
 fn in_warm_up(what: &str, error: &InferError) -> LoadError {
-    let stage = if *error == InferError::Overloaded { Stage::Host } else { Stage::WarmUp };
+    let stage = match error {
+        InferError::Overloaded => Stage::Host,
+        InferError::QuotaExceeded(_) => Stage::Quota,
+        _ => Stage::WarmUp,
+    };
     LoadError::new(stage, format!("{what} failed: {}", explain(error)))
 }
 
 async fn run_hook(servable: &Servable) -> Result<(), InferError> {
-    let (template, budget) = (servable.template().clone(), budget(servable.settings()));
-    let call = {
-        let budget = budget.clone();
-        async move { Instance::new(&template, budget).await?.warm_up().await }
-    };
-    servable.threads().run_long(budget, call).await
+    servable.maker().run(async |mut instance| instance.warm_up().await).await
 }
 
 /// A request with a zero, or an empty text, for every element of every input that must be there.
@@ -120,7 +117,7 @@ async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadE
 async fn check_golden(servable: &ServableHandle, golden: Golden) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
         let fault = |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
-        let answer = servable.answer(case.request, budget(servable.settings())).await;
+        let answer = servable.answer(case.request, servable.own_call()).await;
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }
@@ -134,10 +131,6 @@ fn check_case(expected: &[Tensor], response: &InferResponse, tolerance: &Toleran
         compare::compare(tensor, actual, tolerance)?;
     }
     Ok(())
-}
-
-fn budget(settings: &ModelSettings) -> Budget {
-    Budget::new(Instant::now(), settings.limits.deadline, settings.limits.cpu_time)
 }
 
 /// What happened, in full: who reads it owns the model.

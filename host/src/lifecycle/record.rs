@@ -1,14 +1,16 @@
 //! What the manager knows of one model.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::drain::Ending;
 use super::index::{IndexEntry, IndexState};
 use super::policy::{Action, Demand, Known, Present, next_action};
-use crate::model::{LoadError, ModelName, Stage, Version, VersionPolicy};
+use crate::model::{LoadError, ModelName, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::registry::Entry;
 use crate::repository::{Candidate, Digest, Seen};
 use crate::servable::{Drained, ServableHandle};
+use crate::tenant::{Held, Resource, Tenant};
 
 /// A version that has loaded, and the means to know when it has drained.
 pub(super) type Loaded = (ServableHandle, Drained);
@@ -20,11 +22,13 @@ pub(super) struct ModelRecord {
     elsewhere: Option<Option<String>>,
     demand: Demand,
     policy: VersionPolicy,
+    /// Its place among the models that its tenant may have, while any of it serves or is being loaded.
+    place: Option<Held>,
 }
 
 #[derive(Default)]
 struct VersionRecord {
-    present: Held,
+    present: Content,
     serving: Option<Serving>,
     loading: Option<Digest>,
     failed: Option<(Digest, LoadError)>,
@@ -34,7 +38,7 @@ struct VersionRecord {
 
 /// What the repository holds of a version.
 #[derive(Default)]
-enum Held {
+enum Content {
     Whole(Box<Candidate>),
     Unsettled,
     Faulty(String),
@@ -52,7 +56,7 @@ struct Serving {
 impl Default for ModelRecord {
     fn default() -> Self {
         let policy = VersionPolicy::default();
-        ModelRecord { versions: BTreeMap::new(), elsewhere: None, demand: Demand::Wanted, policy }
+        ModelRecord { versions: BTreeMap::new(), elsewhere: None, demand: Demand::Wanted, policy, place: None }
     }
 }
 
@@ -68,7 +72,7 @@ impl ModelRecord {
     fn replace_seen<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) {
         self.elsewhere = None;
         for record in self.versions.values_mut() {
-            record.present = Held::Nothing;
+            record.present = Content::Nothing;
         }
         for one in seen {
             match one.version() {
@@ -83,10 +87,10 @@ impl ModelRecord {
         record.present = match seen {
             Seen::Whole(candidate) => {
                 self.policy = candidate.settings.versions.clone();
-                Held::Whole(Box::new(candidate.clone()))
+                Content::Whole(Box::new(candidate.clone()))
             }
-            Seen::Unsettled { .. } => Held::Unsettled,
-            Seen::Faulty { reason, .. } => Held::Faulty(reason.clone()),
+            Seen::Unsettled { .. } => Content::Unsettled,
+            Seen::Faulty { reason, .. } => Content::Faulty(reason.clone()),
         };
     }
 
@@ -115,9 +119,34 @@ impl ModelRecord {
     /// Starts loading a version, and returns what to load.
     pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
         let record = self.versions.get_mut(&version)?;
-        let Held::Whole(candidate) = &record.present else { return None };
+        let Content::Whole(candidate) = &record.present else { return None };
         record.loading = Some(candidate.digest);
         Some(Candidate::clone(candidate))
+    }
+
+    /// Takes a place among the models that the tenant may have, if it has none yet.
+    pub(super) fn take_place(&mut self, tenant: &Arc<Tenant>) -> Result<(), QuotaExceeded> {
+        if self.place.is_none() {
+            self.place = Some(tenant.take(Resource::Models, 1)?);
+        }
+        Ok(())
+    }
+
+    /// Notes that what serves under that number keeps failing. Tells whether an older version is to take its
+    /// place.
+    pub(super) fn roll_back(&mut self, version: Version, digest: Digest) -> bool {
+        let older = self.versions.range(..version).any(|(_, record)| record.is_usable());
+        let latest = matches!(self.policy, VersionPolicy::Latest(_));
+        let Some(record) = self.versions.get_mut(&version) else { return false };
+        let serves = record.serving.as_ref().is_some_and(|serving| {
+            serving.digest == digest && serving.handle.settings().breaker.rollback && record.present.is(digest)
+        });
+        if !(older && latest && serves) {
+            return false;
+        }
+        let reason = "it kept failing; load it to try again, or replace it";
+        record.failed = Some((digest, LoadError::new(Stage::Serve, reason)));
+        true
     }
 
     /// Notes that a load failed.
@@ -181,7 +210,7 @@ impl ModelRecord {
 
     /// Whether it is not yet known what will become of it.
     pub(super) fn is_undecided(&self) -> bool {
-        let changing = |record: &VersionRecord| matches!(record.present, Held::Unsettled);
+        let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
         self.is_loading() || self.elsewhere == Some(None) || self.versions.values().any(changing)
     }
 
@@ -197,6 +226,9 @@ impl ModelRecord {
 
     /// Forgets versions that there is nothing left to say of.
     pub(super) fn tidy(&mut self) {
+        if self.is_idle() && !self.is_loading() {
+            self.place = None;
+        }
         self.versions.retain(|_, record| !record.is_absent() || record.is_active());
     }
 
@@ -208,7 +240,7 @@ impl ModelRecord {
     /// The candidates that the repository holds.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.versions.values().filter_map(|record| match &record.present {
-            Held::Whole(candidate) => Some(&**candidate),
+            Content::Whole(candidate) => Some(&**candidate),
             _ => None,
         })
     }
@@ -267,8 +299,7 @@ impl ModelRecord {
     fn state(&self, record: &VersionRecord) -> (IndexState, String) {
         let fault = record.fault().map(|error| error.to_string());
         if record.serving.is_some() {
-            let reason = fault.map(|fault| format!("serves its last good content; the present one failed: {fault}"));
-            return (IndexState::Ready, reason.unwrap_or_default());
+            return (IndexState::Ready, fault.map(|fault| record.excuse(&fault)).unwrap_or_default());
         }
         if record.loading.is_some() {
             return (IndexState::Loading, String::new());
@@ -278,19 +309,39 @@ impl ModelRecord {
         }
         let reason = match (&record.present, self.demand) {
             (_, Demand::Unwanted) => "unloaded on request".into(),
-            (Held::Unsettled, _) => "its files are still changing".into(),
+            (Content::Unsettled, _) => "its files are still changing".into(),
             _ => fault.unwrap_or_else(|| "not wanted by the version policy".into()),
         };
         (IndexState::Unavailable, reason)
     }
 }
 
+impl Content {
+    fn is(&self, digest: Digest) -> bool {
+        matches!(self, Content::Whole(candidate) if candidate.digest == digest)
+    }
+}
+
 impl VersionRecord {
+    /// What to say of a version that serves although something is wrong with it.
+    fn excuse(&self, fault: &str) -> String {
+        let same = self.serving.as_ref().is_some_and(|serving| self.present.is(serving.digest));
+        if same { fault.into() } else { format!("serves its last good content; the present one failed: {fault}") }
+    }
+
+    /// Whether what the repository holds has not been found to fail.
+    fn is_usable(&self) -> bool {
+        match &self.present {
+            Content::Whole(candidate) => self.failed.as_ref().is_none_or(|(digest, _)| *digest != candidate.digest),
+            _ => false,
+        }
+    }
+
     fn known(&self, version: Version) -> Known {
         let present = match &self.present {
-            Held::Whole(candidate) => Present::Whole(candidate.digest),
-            Held::Unsettled | Held::Faulty(_) => Present::Unusable,
-            Held::Nothing => Present::Absent,
+            Content::Whole(candidate) => Present::Whole(candidate.digest),
+            Content::Unsettled | Content::Faulty(_) => Present::Unusable,
+            Content::Nothing => Present::Absent,
         };
         Known {
             version,
@@ -302,7 +353,7 @@ impl VersionRecord {
     }
 
     fn is_absent(&self) -> bool {
-        matches!(self.present, Held::Nothing)
+        matches!(self.present, Content::Nothing)
     }
 
     fn is_active(&self) -> bool {
@@ -312,8 +363,8 @@ impl VersionRecord {
     /// What is wrong with what the repository holds now.
     fn fault(&self) -> Option<LoadError> {
         match (&self.present, &self.failed) {
-            (Held::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),
-            (Held::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => Some(error.clone()),
+            (Content::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),
+            (Content::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => Some(error.clone()),
             _ => None,
         }
     }

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::drain::Ending;
 use super::index::IndexEntry;
 use super::loader::Loader;
-use super::manager::{CommandError, Event, Key, Shared};
+use super::manager::{CommandError, Event, Key, Shared, announce};
 use super::policy::Action;
 use super::record::{Loaded, ModelRecord};
-use crate::model::{LoadError, ModelId, Stage, TenantName, Version};
+use super::storage;
+use crate::model::{LoadError, ModelId, ModelName, QuotaExceeded, Stage, TenantName, Version};
 use crate::registry::Registry;
-use crate::repository::{Aspired, Candidate, Digest};
+use crate::repository::{Aspired, Candidate, Digest, Directory};
+use crate::tenant::{Resource, Tenant};
 
 /// What the manager's task knows and works with.
 pub(super) struct Task {
@@ -27,16 +29,37 @@ pub(super) struct Task {
     shared: Arc<Shared>,
     // Weak, so that the task ends with the last `Manager`.
     events: mpsc::WeakSender<Event>,
+    tenants: HashMap<TenantName, TenantRecord>,
     models: BTreeMap<Key, ModelRecord>,
     /// What has changed since requests were last told.
     changed: BTreeSet<Key>,
-    /// Which sources have seen everything settled at least once.
-    settled: HashMap<TenantName, bool>,
     /// Who waits for a model to have been loaded.
     waiting: Vec<(Key, oneshot::Sender<Result<(), CommandError>>)>,
     /// Who waits for everything to be gone; nothing is loaded any more once somebody does.
     stopping: Option<oneshot::Sender<()>>,
     metrics: Metrics,
+}
+
+/// A tenant whose models are served.
+struct TenantRecord {
+    tenant: Arc<Tenant>,
+    /// The number of the source that counts.
+    source: u64,
+    /// Whether the source has seen everything settled at least once.
+    settled: bool,
+    /// What its storage has no room for.
+    beyond_storage: BTreeSet<(ModelName, Version)>,
+}
+
+impl TenantRecord {
+    /// Holds a candidate against the tenant's quota, and takes what its model needs of it.
+    fn make_room(&self, record: &mut ModelRecord, candidate: &Candidate) -> Result<(), QuotaExceeded> {
+        if self.beyond_storage.contains(&(candidate.name.clone(), candidate.version)) {
+            let limit = self.tenant.settings().quota.storage;
+            return Err(QuotaExceeded { quota: Resource::Storage.name(), limit, retry_after_seconds: 0 });
+        }
+        record.take_place(&self.tenant)
+    }
 }
 
 impl Task {
@@ -49,8 +72,8 @@ impl Task {
         metrics: &mut MetricsRegistry,
     ) -> Self {
         let metrics = Metrics::register(metrics);
-        let (models, changed, settled, waiting, stopping) = Default::default();
-        Task { loader, registry, ready, shared, events, models, changed, settled, waiting, stopping, metrics }
+        let (tenants, models, changed, waiting, stopping) = Default::default();
+        Task { loader, registry, ready, shared, events, tenants, models, changed, waiting, stopping, metrics }
     }
 
     /// Handles one event after another, until everything is unloaded or nobody is left to send any.
@@ -71,6 +94,9 @@ impl Task {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Aspired(aspired) => self.merge(&aspired),
+            Event::Adopt { tenant, source } => self.adopt(tenant, source),
+            Event::Dismiss { tenant } => self.dismiss(&tenant),
+            Event::Tripped { key, version, digest } => self.tripped(&key, version, digest),
             Event::Loaded { key, version, digest, outcome } => self.loaded(key, version, digest, outcome),
             Event::Retry { key, version } => self.retry(&key, version),
             Event::Drained { key, version } => self.drained(&key, version),
@@ -88,9 +114,47 @@ impl Task {
         }
     }
 
+    /// Serves a tenant's models, or serves them from another repository.
+    pub(super) fn adopt(&mut self, tenant: Arc<Tenant>, source: Directory) {
+        let name = tenant.name().clone();
+        let number = source.number();
+        if let Some(events) = self.events.upgrade() {
+            tokio::spawn(announce(source.subscribe(), events));
+        }
+        let record = TenantRecord { tenant, source: number, settled: false, beyond_storage: BTreeSet::new() };
+        self.tenants.insert(name.clone(), record);
+        let mut sources = HashMap::clone(&self.shared.sources.load());
+        sources.insert(name, Arc::new(source));
+        self.shared.sources.store(Arc::new(sources));
+    }
+
+    /// Wants nothing of a tenant any more.
+    fn dismiss(&mut self, tenant: &TenantName) {
+        self.tenants.remove(tenant);
+        let mut sources = HashMap::clone(&self.shared.sources.load());
+        sources.remove(tenant);
+        self.shared.sources.store(Arc::new(sources));
+        self.note_degraded(tenant, None);
+        let keys: Vec<_> = self.models.keys().filter(|(owner, _)| owner == tenant).cloned().collect();
+        for key in keys {
+            if let Some(record) = self.models.get_mut(&key) {
+                record.see(std::iter::empty());
+            }
+            self.drive(&key);
+        }
+    }
+
     /// Takes over what a source sees. What it no longer sees is in the records of its tenant still.
     fn merge(&mut self, aspired: &Aspired) {
-        self.note_degraded(aspired);
+        let record = self.tenants.get_mut(&aspired.tenant).filter(|record| record.source == aspired.source);
+        // A source that was replaced has nothing to say any more.
+        let Some(record) = record else { return };
+        if aspired.degraded.is_none() {
+            record.tenant.note_stored(storage::size(aspired));
+            record.beyond_storage = storage::beyond(aspired, record.tenant.settings().quota.storage);
+            record.settled = aspired.first_settled;
+        }
+        self.note_degraded(&aspired.tenant, aspired.degraded.as_ref());
         if aspired.degraded.is_some() {
             return;
         }
@@ -104,14 +168,13 @@ impl Task {
                 self.drive(&key);
             }
         }
-        self.settled.insert(tenant.clone(), aspired.first_settled);
     }
 
-    fn note_degraded(&self, aspired: &Aspired) {
+    fn note_degraded(&self, tenant: &TenantName, reason: Option<&String>) {
         let mut degraded = HashMap::clone(&self.shared.degraded.load());
-        match &aspired.degraded {
-            Some(reason) => degraded.insert(aspired.tenant.clone(), reason.clone()),
-            None => degraded.remove(&aspired.tenant),
+        match reason {
+            Some(reason) => degraded.insert(tenant.clone(), reason.clone()),
+            None => degraded.remove(tenant),
         };
         self.shared.degraded.store(Arc::new(degraded));
     }
@@ -130,14 +193,24 @@ impl Task {
     }
 
     fn start_loading(&mut self, key: &Key, version: Version) {
-        let candidate = self.models.get_mut(key).and_then(|record| record.start_loading(version));
-        let (Some(candidate), Some(events)) = (candidate, self.events.upgrade()) else { return };
-        tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
-        tokio::spawn(load(self.loader.clone(), key.clone(), candidate, events));
+        let (Some(owner), Some(record)) = (self.tenants.get(&key.0), self.models.get_mut(key)) else { return };
+        let (Some(candidate), Some(events)) = (record.start_loading(version), self.events.upgrade()) else { return };
+        match owner.make_room(record, &candidate) {
+            Ok(()) => {
+                tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
+                tokio::spawn(load(self.loader.clone(), owner.tenant.clone(), key.clone(), candidate, events));
+            }
+            Err(refusal) => {
+                tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
+                tokio::spawn(retry_later(key.clone(), version, events));
+                record.fail(version, candidate.digest, LoadError::new(Stage::Quota, refusal.to_string()));
+            }
+        }
     }
 
     fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError>) {
         self.metrics.loads.inc();
+        let watch = outcome.as_ref().ok().map(|(servable, _)| servable.trips());
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
             Ok(loaded) if record.is_wanted() && self.stopping.is_none() => {
@@ -145,6 +218,7 @@ impl Task {
                 self.metrics.swaps.inc();
                 let before = record.serve(version, digest, loaded);
                 self.end(&key, version, before);
+                watch.into_iter().for_each(|trips| self.watch_trips(&key, version, digest, trips));
             }
             // Loaded, and wanted no more: dropped here, before anybody saw it.
             Ok(_) => record.abandon(version),
@@ -158,6 +232,26 @@ impl Task {
             }
         }
         self.drive(&key);
+    }
+
+    /// Has the task hear of it when a version keeps failing, for as long as the version lives.
+    fn watch_trips(&self, key: &Key, version: Version, digest: Digest, mut trips: watch::Receiver<u64>) {
+        let (events, key) = (self.events.clone(), key.clone());
+        tokio::spawn(async move {
+            while trips.changed().await.is_ok() {
+                let Some(events) = events.upgrade() else { return };
+                let _ = events.send(Event::Tripped { key: key.clone(), version, digest }).await;
+            }
+        });
+    }
+
+    /// Lets an older version take the place of one that keeps failing, if there is one.
+    fn tripped(&mut self, key: &Key, version: Version, digest: Digest) {
+        let Some(record) = self.models.get_mut(key) else { return };
+        let rolls_back = record.roll_back(version, digest);
+        tracing::warn!(tenant = %key.0, model = %key.1, %version, rolls_back, "keeps failing; out of service for now");
+        self.metrics.trips.inc();
+        self.drive(key);
     }
 
     fn retry(&mut self, key: &Key, version: Version) {
@@ -267,8 +361,7 @@ impl Task {
     }
 
     fn everything_tried(&self) -> bool {
-        let settled = self.settled.values().filter(|settled| **settled).count();
-        settled == self.shared.sources.len() && !self.models.values().any(ModelRecord::is_loading)
+        self.tenants.values().all(|record| record.settled) && !self.models.values().any(ModelRecord::is_loading)
     }
 
     /// Lets the loader tidy up, unless there is work it would get in the way of.
@@ -282,10 +375,9 @@ impl Task {
     }
 }
 
-async fn load(loader: Arc<Loader>, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
+async fn load(loader: Arc<Loader>, tenant: Arc<Tenant>, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
     let (version, digest) = (candidate.version, candidate.digest);
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
-    let tenant = key.0.clone();
     let load = tokio::spawn(async move { loader.load(&tenant, &candidate, &|_| {}).await });
     let outcome = load
         .await
@@ -306,14 +398,17 @@ struct Metrics {
     loads: Counter,
     failures: Counter,
     swaps: Counter,
+    trips: Counter,
 }
 
 impl Metrics {
     fn register(registry: &mut MetricsRegistry) -> Self {
-        let metrics = Metrics { loads: Counter::default(), failures: Counter::default(), swaps: Counter::default() };
+        let (loads, failures, swaps, trips) = Default::default();
+        let metrics = Metrics { loads, failures, swaps, trips };
         registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
         registry.register("load_failures", "Loads that failed", metrics.failures.clone());
         registry.register("swaps", "Versions that went live", metrics.swaps.clone());
+        registry.register("trips", "Versions taken out of service because they kept failing", metrics.trips.clone());
         metrics
     }
 }

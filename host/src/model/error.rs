@@ -58,6 +58,12 @@ pub enum InferError {
     /// The model is wanted but not serving now.
     #[error("the model is not ready: {0}")]
     NotReady(String),
+    /// The version has done nothing but fail, and is given a rest.
+    #[error("the model keeps failing and is out of service for {retry_after_seconds} s; its log has the details")]
+    Suspended {
+        /// When it is tried again.
+        retry_after_seconds: u32,
+    },
     /// The host has no room for another instance, or is stopping.
     #[error("the server is overloaded or stopping; try again later")]
     Overloaded,
@@ -114,6 +120,8 @@ pub enum Stage {
     WarmUp,
     /// Comparing its answers with the golden requests.
     Golden,
+    /// Answering requests, after it had gone live.
+    Serve,
     /// The host's own part in all of that: its disk, its processes, its room for instances.
     Host,
 }
@@ -136,6 +144,7 @@ impl std::fmt::Display for Stage {
             Stage::Link => "link",
             Stage::WarmUp => "warm-up",
             Stage::Golden => "golden",
+            Stage::Serve => "serve",
             Stage::Host => "host",
         })
     }

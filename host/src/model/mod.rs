@@ -8,6 +8,7 @@ mod error;
 mod id;
 mod metadata;
 mod request;
+mod request_id;
 mod settings;
 mod tensor;
 mod units;
@@ -17,7 +18,10 @@ pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue};
-pub use settings::{Batching, Capabilities, Instances, Isolation, Limits, ModelSettings, VersionPolicy, Warmup};
+pub use request_id::RequestId;
+pub use settings::{
+    Batching, BreakerSettings, Capabilities, Instances, Isolation, Limits, ModelSettings, VersionPolicy, Warmup,
+};
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};
 pub(crate) use units::{parse_duration, parse_size, show_duration, show_size};

@@ -67,6 +67,17 @@ pub struct Warmup {
     pub requests: u32,
 }
 
+/// When a version that keeps failing is taken out of service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerSettings {
+    /// So many faults in a row; 0 for never.
+    pub faults: u32,
+    /// How long before a request may try again; doubled each time it fails.
+    pub pause: Duration,
+    /// Whether an older version takes its place, where the version policy has one.
+    pub rollback: bool,
+}
+
 /// What the host grants a model beyond its own computing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
@@ -89,6 +100,8 @@ pub struct ModelSettings {
     pub limits: Limits,
     /// What is tried before a version goes live.
     pub warmup: Warmup,
+    /// When it is taken out of service.
+    pub breaker: BreakerSettings,
     /// What is granted.
     pub capabilities: Capabilities,
 }
@@ -131,5 +144,13 @@ impl Default for Limits {
 impl Default for Warmup {
     fn default() -> Self {
         Warmup { requests: 1 }
+    }
+}
+
+// Ten in a row are no coincidence; five seconds cost a model that recovers little, and one that does not even
+// less.
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        BreakerSettings { faults: 10, pause: Duration::from_secs(5), rollback: true }
     }
 }

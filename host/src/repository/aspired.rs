@@ -12,6 +12,8 @@ use crate::model::{ModelName, ModelSettings, TenantName, Version};
 pub struct Aspired {
     /// Whose repository it is.
     pub tenant: TenantName,
+    /// Which source announces it: a tenant's repository may be replaced by another.
+    pub source: u64,
     /// Models and versions, sorted by name, then version; what concerns a model as a whole comes first. While
     /// degraded, this is what was seen last.
     pub seen: Vec<Seen>,
@@ -26,7 +28,7 @@ pub struct Aspired {
 impl Aspired {
     /// What is announced before the first look.
     pub fn nothing_yet(tenant: TenantName) -> Self {
-        Aspired { tenant, seen: Vec::new(), degraded: None, first_settled: false, asked: 0 }
+        Aspired { tenant, source: 0, seen: Vec::new(), degraded: None, first_settled: false, asked: 0 }
     }
 
     /// Everything seen under that name.
@@ -97,6 +99,8 @@ pub struct Candidate {
     pub component_digest: Digest,
     /// Its size in bytes.
     pub component_size: u64,
+    /// When its file last changed, by the file system's clock: seconds and nanoseconds.
+    pub changed: (i64, i64),
     /// The other files of the version, sorted by name.
     pub sidecars: Vec<Sidecar>,
     /// The requests it must answer as written before it goes live.
@@ -106,6 +110,14 @@ pub struct Candidate {
     /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever they lie.
     /// Which versions are wanted is not part of it, since no version must load again for that.
     pub digest: Digest,
+}
+
+impl Candidate {
+    /// Bytes of all its files.
+    pub fn size(&self) -> u64 {
+        let beside = self.sidecars.iter().chain(&self.golden);
+        self.component_size + beside.map(|sidecar| sidecar.size).sum::<u64>()
+    }
 }
 
 /// A file beside a component.
@@ -129,10 +141,10 @@ pub(super) fn identity(
     settings: &ModelSettings,
 ) -> Digest {
     // Taken apart so that a new setting cannot be forgotten here.
-    let ModelSettings { versions: _, isolation, instances, batching, limits, warmup, capabilities } = settings;
+    let ModelSettings { versions: _, isolation, instances, batching, limits, warmup, breaker, capabilities } = settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
     let golden = golden.map(|sidecar| sidecar.digest);
-    let in_force = (isolation, instances, batching, limits, warmup, capabilities);
+    let in_force = (isolation, instances, batching, limits, warmup, breaker, capabilities);
     // `Debug` writes texts quoted and escaped, so that no two of these look alike.
     Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

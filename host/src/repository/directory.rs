@@ -77,6 +77,7 @@ pub struct Stopped;
 /// A directory being watched. Dropping it stops the watching.
 #[derive(Debug)]
 pub struct Directory {
+    number: u64,
     bell: Bell,
     announced: watch::Receiver<Arc<Aspired>>,
 }
@@ -88,6 +89,8 @@ pub struct Rescan(u64);
 impl Directory {
     /// Starts a thread that looks at once, and then whenever something may have changed.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let state = config.state.clone();
         let numbers =
             Numbers::open(&state).map_err(|source| DirectoryError::Numbers { folder: state.clone(), source })?;
@@ -97,9 +100,14 @@ impl Directory {
         let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, numbers);
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
-        let watching = Watching { config, bell: bell.clone(), rung, folders, scanner, announce };
+        let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce };
         thread::Builder::new().name(name).spawn(|| watching.run()).map_err(DirectoryError::Thread)?;
-        Ok(Directory { bell, announced })
+        Ok(Directory { number, bell, announced })
+    }
+
+    /// Its number, which no other source of this process has; what it announces carries it.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// What is announced, now and from now on. Only the newest announcement is kept, since it holds everything.
@@ -158,6 +166,7 @@ impl Bell {
 }
 
 struct Watching {
+    number: u64,
     config: DirectoryConfig,
     bell: Bell,
     rung: Receiver<()>,
@@ -174,7 +183,7 @@ impl Watching {
             let degraded = aspired.degraded.is_some();
             // Something may have happened in a folder between the look at it and the first watch on it.
             let unwatched = self.folders.follow(&folders);
-            self.announce.send_replace(Arc::new(Aspired { asked, ..aspired }));
+            self.announce.send_replace(Arc::new(Aspired { source: self.number, asked, ..aspired }));
             let ended = Instant::now();
             let next = if unwatched { ended + PAUSE } else { ended + self.interval(degraded) };
             let next = due.map_or(next, |due| next.min(due));

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::keys::{self, Faults, Keys, duration, expected, number, one_of, size, texts, whole_number};
+use super::keys::{self, Faults, Keys, boolean, duration, expected, number, one_of, size, texts, whole_number};
 use crate::model::{
-    Batching, Capabilities, Instances, Isolation, Limits, ModelSettings, Version, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, Instances, Isolation, Limits, ModelSettings, Version, VersionPolicy,
+    Warmup,
 };
 
 /// Reads the settings of a model. Fails with everything that is wrong in the file.
@@ -21,6 +22,7 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
         keys.table("batching", |keys| batching(keys, &mut settings.batching));
         keys.table("limits", |keys| limits(keys, &mut settings.limits));
         keys.table("warmup", |keys| warmup(keys, &mut settings.warmup));
+        keys.table("breaker", |keys| breaker(keys, &mut settings.breaker));
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
     })?;
     Ok(settings)
@@ -34,6 +36,8 @@ const MAX_INSTANCES: u32 = 10_000;
 const MAX_QUEUE: u32 = 1_000_000;
 /// Each warm-up request delays going live by the model's own latency.
 const MAX_WARMUP: u32 = 1_000;
+/// A version that has failed more often than this in a row will not recover.
+const MAX_FAULTS: u32 = 1_000_000;
 /// From one page of linear memory to all that 32 bits can address.
 const MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
 /// A body is held in memory twice, once outside the guest and once inside, where at most 4 GiB fit.
@@ -69,6 +73,12 @@ fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
 
 fn warmup(keys: &mut Keys<'_>, settings: &mut Warmup) {
     keys.read("requests", &mut settings.requests, number(0..=MAX_WARMUP));
+}
+
+fn breaker(keys: &mut Keys<'_>, settings: &mut BreakerSettings) {
+    keys.read("faults", &mut settings.faults, number(0..=MAX_FAULTS));
+    keys.read("pause", &mut settings.pause, duration(TIME));
+    keys.read("rollback", &mut settings.rollback, boolean);
 }
 
 fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
@@ -136,6 +146,7 @@ mod tests {
              [batching]\nmax_queue = 7\n\
              [limits]\nmemory = \"1GiB\"\ndeadline = \"9s\"\ncpu_time = \"500ms\"\nrequest = \"64kB\"\nresponse = \"1MiB\"\n\
              [warmup]\nrequests = 3\n\
+             [breaker]\nfaults = 4\npause = \"1s\"\nrollback = false\n\
              [capabilities]\nconfig = { threshold = \"0.5\" }\n",
         );
         let expected = ModelSettings {
@@ -151,6 +162,7 @@ mod tests {
                 response: 1 << 20,
             },
             warmup: Warmup { requests: 3 },
+            breaker: BreakerSettings { faults: 4, pause: Duration::from_secs(1), rollback: false },
             capabilities: Capabilities { config: [("threshold".into(), "0.5".into())].into() },
         };
         assert_eq!(read, expected);

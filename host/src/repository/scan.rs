@@ -179,6 +179,7 @@ impl Scan<'_> {
             version,
             component: place.path.clone(),
             component_digest: component.digest,
+            changed: place.stamp.changed,
             component_size: component.size,
             sidecars,
             golden,

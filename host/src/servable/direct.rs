@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::pool::Checkout;
-use super::{Servable, ServableHandle};
-use crate::engine::{Budget, Instance, Snapshot, Template};
-use crate::model::{InferError, InferRequest, InferResponse};
+use super::pool::{Checkout, Source};
+use super::{Maker, Servable, ServableHandle};
+use crate::engine::{Budget, Call, Instance, Snapshot, Template};
+use crate::model::{InferError, InferRequest, InferResponse, RequestId};
 
 /// A model's answer, and where the time went.
 #[derive(Debug)]
@@ -29,8 +29,13 @@ pub struct Timings {
 
 impl Servable {
     /// Answers one request within its budget.
-    pub async fn infer(self: &ServableHandle, request: InferRequest, budget: Budget) -> Result<Answer, InferError> {
-        let outcome = self.answer(request, budget).await;
+    pub async fn infer(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        request_id: RequestId,
+    ) -> Result<Answer, InferError> {
+        let outcome = self.attempt(request, budget, request_id).await;
         match &outcome {
             Ok(answer) => self.metrics().succeeded(&answer.timings),
             Err(error) => self.metrics().failed(error),
@@ -38,14 +43,26 @@ impl Servable {
         outcome
     }
 
+    async fn attempt(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        request_id: RequestId,
+    ) -> Result<Answer, InferError> {
+        let attempt = self.breaker.admit()?;
+        let outcome = self.answer(request, self.maker.call(budget, request_id)).await;
+        attempt.conclude(&outcome);
+        outcome
+    }
+
     /// Answers one request without counting it: what is tried before a version goes live is no traffic.
-    pub async fn answer(self: &ServableHandle, request: InferRequest, budget: Budget) -> Result<Answer, InferError> {
+    pub async fn answer(self: &ServableHandle, request: InferRequest, call: Call) -> Result<Answer, InferError> {
         self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
         let arrived = Instant::now();
-        let checkout = self.pool.check_out(&budget).await?;
+        let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
         let wanted = request.outputs.clone();
-        let (response, instance, compute) = self.compute(checkout, request, budget).await?;
+        let (response, instance, compute) = self.compute(checkout, request, call).await?;
         let response = self.promised(&wanted, response)?;
         Ok(Answer { response, timings: Timings { queue, instance, compute } })
     }
@@ -54,15 +71,13 @@ impl Servable {
         self: &ServableHandle,
         checkout: Checkout,
         request: InferRequest,
-        budget: Budget,
+        call: Call,
     ) -> Result<(InferResponse, Duration, Duration), InferError> {
-        let template = self.template.clone();
-        let call = call(template, checkout, request, budget.clone());
-        match self.template.snapshot() {
-            Snapshot::Taken => self.threads.run(budget, call).await,
-            // It begins by loading, which is no work for a thread that serves HTTP.
-            Snapshot::Impossible(_) => self.threads.run_long(budget, call).await,
-        }
+        let Maker { template, threads, .. } = &self.maker;
+        let loaded = matches!(checkout.source, Source::Idle(_)) || *template.snapshot() == Snapshot::Taken;
+        let work = work(template.clone(), checkout, request, call.clone());
+        // One that begins by loading is no work for a thread that serves HTTP.
+        if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
 
     /// Holds the answer against the metadata and drops what was not asked for.
@@ -75,23 +90,23 @@ impl Servable {
     }
 }
 
-async fn call(
+async fn work(
     template: Template,
-    checkout: Checkout,
+    Checkout { source, place }: Checkout,
     request: InferRequest,
-    budget: Budget,
+    call: Call,
 ) -> Result<(InferResponse, Duration, Duration), InferError> {
     let started = Instant::now();
-    let mut instance = match checkout.take() {
-        Some(mut instance) => {
-            instance.begin_call(budget);
-            instance
+    let mut instance = match source {
+        Source::Idle(mut instance) => {
+            instance.begin_call(call);
+            *instance
         }
-        None => Instance::new(&template, budget).await?,
+        Source::New(permit) => Instance::new(&template, call, permit).await?,
     };
     let made = Instant::now();
     let response = instance.infer(request).await;
     let compute = made.elapsed();
-    checkout.give_back(instance);
+    place.give_back(instance);
     Ok((response?, made - started, compute))
 }

@@ -109,6 +109,7 @@ impl VersionMetrics {
             InferError::InvalidInput(_) | InferError::Rejected(_) | InferError::RequestTooLarge { .. } => 0,
             InferError::QueueFull { .. }
             | InferError::QuotaExceeded(_)
+            | InferError::Suspended { .. }
             | InferError::Overloaded
             | InferError::NotReady(_) => 1,
             InferError::ModelNotFound | InferError::Trapped { .. } | InferError::Internal(_) => 2,

@@ -5,20 +5,25 @@
 //! left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is freed on a
 //! request's path.
 
+mod breaker;
 mod direct;
+mod maker;
 mod metrics;
 mod pool;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 pub use direct::{Answer, Timings};
+pub use maker::Maker;
 pub use metrics::ServableMetrics;
 
-use crate::engine::{Budget, GuestThreads, Instance, Snapshot, Template};
-use crate::model::{InferError, Metadata, ModelId, ModelSettings};
+use crate::engine::{Call, Snapshot, Template};
+use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
+use crate::tenant::Reclaim;
+use breaker::Breaker;
 use metrics::VersionMetrics;
 use pool::InstancePool;
 
@@ -31,9 +36,9 @@ pub struct Servable {
     /// SHA-256 over everything the version is made of, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
-    template: Template,
-    threads: Arc<GuestThreads>,
+    maker: Maker,
     pool: Arc<InstancePool>,
+    breaker: Breaker,
     families: ServableMetrics,
     /// Its share of the families, from its first request on.
     metrics: OnceLock<VersionMetrics>,
@@ -62,22 +67,28 @@ pub struct Report {
     pub idle_instances: usize,
     /// Instances at work.
     pub busy_instances: usize,
+    /// Whether requests are refused because it keeps failing.
+    pub suspended: bool,
 }
 
 impl Servable {
-    /// A version made of that template, and the means to know when it has drained.
+    /// A version of that maker's, and the means to know when it has drained.
     pub fn new(
         id: ModelId,
         digest: String,
         settings: Arc<ModelSettings>,
-        template: Template,
-        threads: Arc<GuestThreads>,
+        maker: Maker,
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
-        let pool = Arc::new(InstancePool::new(&settings));
-        let (families, metrics, sender) = (metrics.clone(), OnceLock::new(), Some(sender));
-        let servable = Servable { id, digest, settings, template, threads, pool, families, metrics, drained: sender };
+        let pool = InstancePool::new(&settings);
+        if settings.isolation == Isolation::Pooled {
+            let pool: Arc<dyn Reclaim> = pool.clone();
+            maker.tenant().enroll(Arc::downgrade(&pool));
+        }
+        let breaker = Breaker::new(settings.breaker.clone());
+        let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
+        let servable = Servable { id, digest, settings, maker, pool, breaker, families, metrics, drained: drain };
         (Arc::new(servable), drained)
     }
 
@@ -93,7 +104,7 @@ impl Servable {
 
     /// What the model says of itself.
     pub fn metadata(&self) -> &Metadata {
-        self.template.metadata()
+        self.maker.template().metadata()
     }
 
     /// What is in force for it.
@@ -101,25 +112,35 @@ impl Servable {
         &self.settings
     }
 
-    /// What its instances are made from.
-    pub fn template(&self) -> &Template {
-        &self.template
+    /// What makes its instances.
+    pub fn maker(&self) -> &Maker {
+        &self.maker
     }
 
-    /// Where its calls go on when they take long.
-    pub fn threads(&self) -> &Arc<GuestThreads> {
-        &self.threads
+    /// What its instances are made from.
+    pub fn template(&self) -> &Template {
+        self.maker.template()
+    }
+
+    /// A call that no request asked for.
+    pub fn own_call(&self) -> Call {
+        self.maker.own_call()
+    }
+
+    /// Changes whenever it is taken out of service because it keeps failing.
+    pub fn trips(&self) -> watch::Receiver<u64> {
+        self.breaker.trips()
     }
 
     /// How it is doing.
     pub fn report(&self) -> Report {
-        let snapshot = match self.template.snapshot() {
+        let snapshot = match self.template().snapshot() {
             Snapshot::Taken => Ok(()),
             Snapshot::Impossible(reason) => Err(reason.clone()),
         };
         let (idle_instances, busy_instances) = self.pool.count();
-        let memory_bytes = self.template.initial_memory();
-        Report { snapshot, digest: self.digest.clone(), memory_bytes, idle_instances, busy_instances }
+        let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
+        Report { snapshot, digest: self.digest.clone(), memory_bytes, idle_instances, busy_instances, suspended }
     }
 
     fn metrics(&self) -> &VersionMetrics {
@@ -129,11 +150,7 @@ impl Servable {
     /// Makes the instances that are to be there before the first request. Fails as making one does.
     pub async fn fill(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.kept_ready() {
-            let limits = &self.settings.limits;
-            let budget = Budget::new(Instant::now(), limits.deadline, limits.cpu_time);
-            let (template, of_instance) = (self.template.clone(), budget.clone());
-            let making = async move { Instance::new(&template, of_instance).await };
-            self.pool.put(self.threads.run_long(budget, making).await?);
+            self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
         }
         Ok(())
     }

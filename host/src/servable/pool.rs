@@ -1,7 +1,7 @@
 //! The instances of one version: how many may work at once, who waits, and which are kept.
 //!
 //! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
-//! happens to the call. An instance returns to the pool only through [`Checkout::give_back`], only where
+//! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only where
 //! the model's isolation allows it, and only if it is fit for another call.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::Maker;
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, Isolation, ModelSettings};
+use crate::tenant::{InstancePermit, Reclaim, Resource};
 
 pub(super) struct InstancePool {
     isolation: Isolation,
@@ -31,16 +33,30 @@ struct Idle {
     since: Instant,
 }
 
-/// The right to have one instance at work.
+/// The right to have one instance at work, and the instance or the right to make it.
 pub(super) struct Checkout {
+    pub(super) source: Source,
+    pub(super) place: Desk,
+}
+
+/// Where the instance of a request comes from.
+pub(super) enum Source {
+    /// It has waited for work.
+    Idle(Box<Instance>),
+    /// It is to be made.
+    New(InstancePermit),
+}
+
+/// One of the places at which an instance may work; given back on drop.
+pub(super) struct Desk {
     pool: Arc<InstancePool>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl InstancePool {
-    pub(super) fn new(settings: &ModelSettings) -> Self {
+    pub(super) fn new(settings: &ModelSettings) -> Arc<Self> {
         let max = settings.instances.max as usize;
-        InstancePool {
+        Arc::new(InstancePool {
             isolation: settings.isolation,
             min: settings.instances.min as usize,
             max,
@@ -50,26 +66,49 @@ impl InstancePool {
             permits: Arc::new(Semaphore::new(max)),
             waiting: AtomicU32::new(0),
             idle: Mutex::new(Vec::new()),
-        }
+        })
     }
 
     /// Waits for the right to have an instance at work, no longer than the budget allows and only if
     /// there is room in the queue.
-    pub(super) async fn check_out(self: &Arc<Self>, budget: &Budget) -> Result<Checkout, InferError> {
-        let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait(budget).await?,
-        };
-        Ok(Checkout { pool: self.clone(), _permit: permit })
+    pub(super) async fn check_out(self: &Arc<Self>, maker: &Maker, budget: &Budget) -> Result<Checkout, InferError> {
+        match self.try_check_out(maker) {
+            Some(checkout) => Ok(checkout),
+            None => self.wait(maker, budget).await,
+        }
     }
 
-    async fn wait(&self, budget: &Budget) -> Result<OwnedSemaphorePermit, InferError> {
-        let _place = Place::take(self)?;
+    fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
+        let place = Desk { _permit: self.permits.clone().try_acquire_owned().ok()?, pool: self.clone() };
+        let source = match self.take_idle() {
+            Some(idle) => idle,
+            None => Source::New(maker.tenant().try_instance()?),
+        };
+        Some(Checkout { source, place })
+    }
+
+    async fn wait(self: &Arc<Self>, maker: &Maker, budget: &Budget) -> Result<Checkout, InferError> {
+        let _in_queue = Waiting::take(self)?;
+        let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
         let permit = self.permits.clone().acquire_owned();
-        match tokio::time::timeout_at(budget.deadline().into(), permit).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_closed)) => Err(InferError::Overloaded),
-            Err(_elapsed) => Err(budget.deadline_exceeded()),
+        let permit = match tokio::time::timeout_at(budget.deadline().into(), permit).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_closed)) => return Err(InferError::Overloaded),
+            Err(_elapsed) => return Err(budget.deadline_exceeded()),
+        };
+        let place = Desk { pool: self.clone(), _permit: permit };
+        let source = match self.take_idle() {
+            Some(idle) => idle,
+            None => Source::New(maker.permit(budget).await?),
+        };
+        Ok(Checkout { source, place })
+    }
+
+    /// An instance that waits for work, if there is one.
+    fn take_idle(&self) -> Option<Source> {
+        match self.isolation {
+            Isolation::Request => None,
+            Isolation::Pooled => self.lock().pop().map(|idle| Source::Idle(Box::new(idle.instance))),
         }
     }
 
@@ -105,15 +144,7 @@ impl InstancePool {
     }
 }
 
-impl Checkout {
-    /// An instance that waits for work, if there is one; else the caller makes one.
-    pub(super) fn take(&self) -> Option<Instance> {
-        match self.pool.isolation {
-            Isolation::Request => None,
-            Isolation::Pooled => self.pool.lock().pop().map(|idle| idle.instance),
-        }
-    }
-
+impl Desk {
     /// Keeps an instance for the next request if it is fit for one, and drops it if not.
     pub(super) fn give_back(self, instance: Instance) {
         let pool = &self.pool;
@@ -124,12 +155,22 @@ impl Checkout {
     }
 }
 
-/// A place in the queue, given back on drop.
-struct Place<'a>(&'a AtomicU32);
+impl Reclaim for InstancePool {
+    /// Lets go of the instance that has been idle for longest.
+    fn reclaim(&self) -> bool {
+        let mut idle = self.lock();
+        let oldest = (!idle.is_empty()).then(|| idle.remove(0));
+        drop(idle);
+        oldest.is_some()
+    }
+}
 
-impl<'a> Place<'a> {
+/// A place in the queue, given back on drop.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
     fn take(pool: &'a InstancePool) -> Result<Self, InferError> {
-        let place = Place(&pool.waiting);
+        let place = Waiting(&pool.waiting);
         if pool.waiting.fetch_add(1, Ordering::Relaxed) >= pool.max_queue {
             return Err(InferError::QueueFull { limit: pool.max_queue });
         }
@@ -137,7 +178,7 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -5,7 +5,7 @@
 //! charge it; nothing is decided here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 /// A tenant's part of the cores.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Account {
     seen: AtomicU64,
     /// It is among those whose progress is compared.
     competing: AtomicBool,
+    /// Its calls that wait for a turn.
+    waiting: AtomicUsize,
 }
 
 impl Account {
@@ -28,7 +30,8 @@ impl Account {
         let zero = || AtomicU64::new(0);
         let weight = AtomicU64::new(u64::from(weight.max(1)));
         let (used, reached, models, seen) = (zero(), zero(), zero(), zero());
-        Arc::new(Account { weight, used, reached, models, seen, competing: AtomicBool::new(false) })
+        let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Account { weight, used, reached, models, seen, competing, waiting })
     }
 
     pub(super) fn set_weight(&self, weight: u32) {
@@ -59,6 +62,21 @@ impl Account {
     /// The tick at which it last ran or asked for a turn.
     pub fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
+    }
+
+    /// How many of its calls wait for a turn.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one more call waits for a turn.
+    pub fn wait(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a call waits no more.
+    pub fn wait_no_more(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Notes that it competes no more.

@@ -72,6 +72,13 @@ impl Held {
         Ok(())
     }
 
+    /// Gives so much of it back, or all of it if that is less.
+    pub fn shrink(&mut self, amount: u64) {
+        let amount = amount.min(self.amount);
+        self.amount -= amount;
+        self.tenant.allotment(self.resource).give_back(amount);
+    }
+
     /// How much it is.
     pub fn amount(&self) -> u64 {
         self.amount

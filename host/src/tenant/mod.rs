@@ -24,7 +24,7 @@ pub use account::{Account, Share};
 pub use allotment::Held;
 pub use credentials::{Credential, Digest, Scope, Scopes};
 pub use instances::InstancePermit;
-pub use log::{Entry as LogEntry, Log};
+pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, Tenants};
 pub use settings::{Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
 

@@ -18,17 +18,21 @@ mod bad_json_tests;
 #[cfg(test)]
 mod round_trip_tests;
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, VARY};
 use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::{IntoResponse, Response};
 
+use super::caller::Caller;
 use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
-use super::{ApiState, caller};
+use super::{ApiState, json};
 use crate::dataplane::{Answer, Timings};
-use crate::model::{InferError, TenantName};
+use crate::model::InferError;
 use crate::servable::ServableHandle;
+use crate::tenant::Tenant;
 use compression::Coding;
 use framing::{Dialect, Framing};
 use request_json::{OutputForm, RequestJson};
@@ -57,29 +61,41 @@ impl Target {
 }
 
 /// Answers an inference request.
-pub(super) async fn respond(state: &ApiState, context: &Context, target: Target, request: Request<Body>) -> Response {
-    let caller = caller::identify(request.headers());
-    match answer(state, context, &caller.tenant, &target, request).await {
-        Ok(response) => response,
-        Err(error) => refuse(context, &caller.tenant, &target, &error),
-    }
+pub(super) async fn respond(
+    state: &ApiState,
+    context: &Context,
+    caller: &Caller,
+    target: Target,
+    request: Request<Body>,
+) -> Response {
+    let tenant = match caller.tenant() {
+        Ok(tenant) => tenant,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let outcome = answer(state, context, tenant, &target, request).await;
+    tell(context, tenant, &target, &outcome);
+    outcome
+        .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
 }
 
 async fn answer(
     state: &ApiState,
     context: &Context,
-    tenant: &TenantName,
+    tenant: &Arc<Tenant>,
     target: &Target,
     request: Request<Body>,
 ) -> Result<Response, InferError> {
-    let handle = state.dataplane.find(tenant, &target.model, target.version.as_deref())?;
+    // Before anything is read: a body is held in memory for as long as the request is under way.
+    let _permit = tenant.admit()?;
+    let handle = state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?;
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request).await?;
     let RequestJson { request, form, timeout, .. } = decode(&manner, &handle, body).await?;
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
-    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, context.received).await?;
+    let (received, request_id) = (context.received, context.request_id.clone());
+    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, received, request_id).await?;
     let (encoded, coding) = encode(&manner, handle, id, response, form).await?;
     Ok(to_response(&manner, encoded, coding, &timings))
 }
@@ -158,22 +174,19 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
     response
 }
 
-/// Logs what only the model's owner may read, and tells the caller the rest.
-fn refuse(context: &Context, tenant: &TenantName, target: &Target, error: &InferError) -> Response {
-    let version = target.version.as_deref();
-    let public = ApiError::from(error).about(&target.model, version);
-    if let Some(private) = error.private() {
-        tracing::warn!(
-            request_id = ?context.request_id,
-            %tenant,
-            model = target.model,
-            version,
-            code = public.code,
-            detail = private,
-            "a request failed"
-        );
+/// Logs what has become of a request, with what only the model's owner may read.
+fn tell(context: &Context, tenant: &Tenant, target: &Target, outcome: &Result<Response, InferError>) {
+    let (request_id, tenant, model) = (&context.request_id, tenant.name(), json::shorten(&target.model));
+    let version = target.version.as_deref().map(json::shorten);
+    let error = match outcome {
+        Ok(_) => return tracing::debug!(%request_id, %tenant, model, version, "answered"),
+        Err(error) => error,
+    };
+    let code = ApiError::from(error).code;
+    match error.private() {
+        Some(detail) => tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed"),
+        None => tracing::debug!(%request_id, %tenant, model, version, code, "a request was refused"),
     }
-    public.into_response()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::{Job, Report, level};
 use crate::capability::{LogLine, LogSink};
-use crate::model::{LoadError, Stage};
+use crate::model::{LoadError, RequestId, Stage};
 
 /// Runs compile children, a bounded number at a time. A clone is shallow.
 #[derive(Clone)]
@@ -94,7 +94,7 @@ async fn follow(
                 progress(*last);
             }
             Report::Log { level: name, context, message } => {
-                log(LogLine { level: level(&name), context, message });
+                log(LogLine { level: level(&name), context, message, request_id: RequestId::none() });
             }
             Report::Done => return Ok(Ok(())),
             Report::Failed { stage, reason } => {

@@ -14,10 +14,11 @@ use super::super::artifact::{About, Snapshot, write_artifact};
 use super::super::bindings::inference;
 use super::super::instance::new_store;
 use super::super::state::State;
-use super::super::{Budget, Engine, hex, trap};
+use super::super::{Budget, Call, Engine, hex, trap};
 use super::{CompileLimits, Input, Job, Report, StageName, snapshot, validate};
 use crate::capability::Grants;
-use crate::model::{InferError, LoadError, Metadata, Stage};
+use crate::model::{InferError, LoadError, Metadata, RequestId, Stage, TenantName};
+use crate::tenant::{Share, Tenant};
 
 /// Runs the job given on standard input and reports on standard output. Fails only where it cannot
 /// even report.
@@ -131,12 +132,21 @@ async fn load(
     let allowed = Duration::from_millis(job.load.deadline_ms);
     let budget = Budget::new(Instant::now(), allowed, allowed);
     let grants = Grants { config: Arc::new(job.config.clone()), sidecars, log: Arc::new(|line| report(line.into())) };
-    let mut store = new_store(engine, &grants, job.load.memory, budget.clone());
+    let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     let outcome = tokio::time::timeout(allowed, call_load(engine, component, &mut store)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(CallError::Model(budget.deadline_exceeded())));
     let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
     metadata.check().map_err(in_load)?;
     Ok(Loaded { store, instance, metadata })
+}
+
+/// A store that counts against nobody: what this process may use is limited as a whole.
+fn stand_alone_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budget) -> Result<Store<State>, LoadError> {
+    let tenant = Tenant::unlimited(TenantName::default_tenant());
+    let share = Share::new(tenant.account().clone());
+    let call = Call { budget, share, request_id: RequestId::none() };
+    let permit = tenant.try_instance().ok_or_else(|| LoadError::new(Stage::Host, "no instance may be made"))?;
+    new_store(engine, grants, memory, call, permit).map_err(|error| in_load(error.to_string()))
 }
 
 async fn call_load(

@@ -134,7 +134,9 @@ impl From<LoadError> for Report {
             Stage::Read => StageName::Read,
             Stage::Validate => StageName::Validate,
             Stage::Load => StageName::Load,
-            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden | Stage::Quota => StageName::Compile,
+            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden | Stage::Quota | Stage::Serve => {
+                StageName::Compile
+            }
             Stage::Host => StageName::Host,
         };
         Report::Failed { stage, reason: error.reason }
@@ -143,14 +145,7 @@ impl From<LoadError> for Report {
 
 impl From<LogLine> for Report {
     fn from(line: LogLine) -> Report {
-        let level = match line.level {
-            Level::Trace => "trace",
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        Report::Log { level: level.into(), context: line.context, message: line.message }
+        Report::Log { level: line.level.name().into(), context: line.context, message: line.message }
     }
 }
 

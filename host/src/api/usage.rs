@@ -1,0 +1,81 @@
+//! What a tenant holds beside what it may hold, and what its guests have written.
+
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::router::json_response;
+use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
+
+/// `GET /v2/usage`: the caller's tenant.
+pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
+    Ok(json_response(&of(caller.tenant()?)))
+}
+
+/// `GET /v2/tenants`: every tenant.
+pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
+    let tenants: Vec<_> = state.tenants.all().iter().map(|tenant| of(tenant)).collect();
+    json_response(&json!({ "tenants": tenants }))
+}
+
+/// Which lines of the log are wanted.
+#[derive(Deserialize)]
+pub(super) struct LogQuery {
+    model: Option<String>,
+}
+
+/// `GET /v2/logs[?model=m]`: the last lines that the tenant's guests have written, oldest first.
+pub(super) async fn logs(caller: Caller, Query(query): Query<LogQuery>) -> Result<Response, ApiError> {
+    let log = caller.tenant()?.log();
+    let wanted = |entry: &&LogEntry| query.model.as_ref().is_none_or(|model| entry.model.as_str() == model);
+    let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();
+    Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
+}
+
+fn of(tenant: &Tenant) -> Value {
+    let settings = tenant.settings();
+    let quota = &settings.quota;
+    let mut resources = serde_json::Map::new();
+    for resource in Resource::ALL {
+        resources.insert(resource.name().into(), beside(tenant.used(resource), quota.of(resource)));
+    }
+    resources.insert("instances".into(), beside(tenant.instances(), quota.instances));
+    resources.insert("requests_per_second".into(), json!({ "limit": shown(quota.requests_per_second) }));
+    resources.insert("artifact_size".into(), json!({ "limit": shown(quota.artifact_size) }));
+    json!({
+        "tenant": tenant.name().as_str(),
+        "weight": settings.weight,
+        "cpu_seconds": tenant.account().used() as f64 / 1e9,
+        "refused": tenant.refused(),
+        "quota": resources,
+    })
+}
+
+fn beside(used: u64, limit: u64) -> Value {
+    json!({ "used": used, "limit": shown(limit) })
+}
+
+/// No number where there is no limit.
+fn shown(limit: u64) -> Option<u64> {
+    (limit != UNLIMITED).then_some(limit)
+}
+
+fn line(entry: &LogEntry) -> Value {
+    let time = entry.time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    json!({
+        "time_ms": time.as_millis() as u64,
+        "model": entry.model.as_str(),
+        "version": entry.version.number(),
+        "request_id": entry.request_id,
+        "level": entry.level,
+        "context": entry.context,
+        "message": entry.message,
+    })
+}

@@ -1,0 +1,68 @@
+//! Which candidates a tenant's storage has no room for.
+
+use std::collections::BTreeSet;
+
+use crate::model::{ModelName, Version};
+use crate::repository::{Aspired, Candidate, Seen};
+
+/// Bytes of everything in a repository that can be tried.
+pub(super) fn size(aspired: &Aspired) -> u64 {
+    candidates(aspired).map(Candidate::size).sum()
+}
+
+/// What does not fit into so many bytes when the oldest goes first. It depends on nothing but what the
+/// repository holds, so a restart ends in the same state as the history that led here.
+pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Version)> {
+    let mut by_age: Vec<_> = candidates(aspired).collect();
+    by_age.sort_by_key(|candidate| (candidate.changed, &candidate.name, candidate.version));
+    let mut taken = 0u64;
+    let too_much = by_age.into_iter().filter(|candidate| {
+        let with_it = taken.saturating_add(candidate.size());
+        let fits = with_it <= limit;
+        // What does not fit takes no room from what comes after.
+        taken = if fits { with_it } else { taken };
+        !fits
+    });
+    too_much.map(|candidate| (candidate.name.clone(), candidate.version)).collect()
+}
+
+fn candidates(aspired: &Aspired) -> impl Iterator<Item = &Candidate> {
+    aspired.seen.iter().filter_map(|seen| match seen {
+        Seen::Whole(candidate) => Some(candidate),
+        Seen::Unsettled { .. } | Seen::Faulty { .. } => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ModelSettings, TenantName};
+    use crate::repository::Digest;
+
+    fn candidate(name: &str, size: u64, changed: i64) -> Seen {
+        Seen::Whole(Candidate {
+            name: ModelName::new(name).unwrap(),
+            version: Version::new(1).unwrap(),
+            component: name.into(),
+            component_digest: Digest::of(b""),
+            component_size: size,
+            changed: (changed, 0),
+            sidecars: Vec::new(),
+            golden: None,
+            settings: ModelSettings::default().into(),
+            digest: Digest::of(b""),
+        })
+    }
+
+    #[test]
+    fn the_oldest_that_fit_stay() {
+        let mut aspired = Aspired::nothing_yet(TenantName::default_tenant());
+        aspired.seen = vec![candidate("a", 40, 3), candidate("b", 50, 1), candidate("c", 30, 2), candidate("d", 10, 4)];
+        let names = |limit| beyond(&aspired, limit).into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+        assert_eq!(size(&aspired), 130);
+        assert_eq!(names(130), [""; 0]);
+        assert_eq!(names(100), ["a"]);
+        assert_eq!(names(60), ["a", "c"]);
+        assert_eq!(names(0), ["a", "b", "c", "d"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! Makes the instances of one version and runs work in them, on its tenant's account.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::engine::{Budget, Call, GuestThreads, Instance, Template};
+use crate::model::{InferError, Limits, RequestId};
+use crate::tenant::{InstancePermit, Share, Tenant};
+
+/// Makes the instances of one version and runs work in them, on its tenant's account. A clone is shallow.
+#[derive(Clone)]
+pub struct Maker {
+    pub(super) template: Template,
+    pub(super) threads: Arc<GuestThreads>,
+    tenant: Arc<Tenant>,
+    share: Arc<Share>,
+    limits: Limits,
+}
+
+impl Maker {
+    /// A maker for the version that this template is of.
+    pub fn new(template: Template, threads: Arc<GuestThreads>, tenant: Arc<Tenant>, limits: Limits) -> Self {
+        let share = Share::new(tenant.account().clone());
+        Maker { template, threads, tenant, share, limits }
+    }
+
+    /// What instances are made from.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// On whose account they are.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// Its part of its tenant's part of the cores.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// A call within that budget.
+    pub fn call(&self, budget: Budget, request_id: RequestId) -> Call {
+        Call { budget, share: self.share.clone(), request_id }
+    }
+
+    /// A call that no request asked for, within all that a request might have.
+    pub fn own_call(&self) -> Call {
+        let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
+        self.call(budget, RequestId::none())
+    }
+
+    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed
+    /// one more instance, no longer than a request might take.
+    pub async fn run<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InferError>> + Send + 'static,
+    {
+        let call = self.own_call();
+        let permit = self.permit(&call.budget).await?;
+        let (template, of_instance) = (self.template.clone(), call.clone());
+        self.threads
+            .run_long(&call, async move { work(Instance::new(&template, of_instance, permit).await?).await })
+            .await
+    }
+
+    /// Waits for the right to have one more instance, no longer than the budget allows.
+    pub(super) async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
+        let permit = tokio::time::timeout_at(budget.deadline().into(), self.tenant.instance()).await;
+        permit.map_err(|_elapsed| budget.deadline_exceeded())
+    }
+}
