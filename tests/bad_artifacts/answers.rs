@@ -1,6 +1,6 @@
 //! Models that load, and answer wrongly from the first request on.
 
-use super::{Case, case, check};
+use super::{Case, PATIENT, case, check};
 use crate::harness::puppet;
 
 fn infer(word: &'static str, words: &'static [&'static str]) -> Case {
@@ -26,7 +26,7 @@ fn answers_that_break_the_models_own_promise_keep_it_back() {
             infer("duplicate-output", &["output 'version' is given twice"]),
             infer("huge-output", &["warm-up: a request of zeros failed"]),
             infer("trap", &["warm-up: a request of zeros failed", "unreachable"]),
-            infer("spin", &["warm-up: a request of zeros failed", "CPU time"]),
+            infer("spin", &["warm-up: a request of zeros failed", "CPU time"]).under(PATIENT),
         ],
         "",
     );
@@ -38,7 +38,7 @@ fn a_warm_up_that_goes_wrong_keeps_a_model_back() {
         vec![
             warm("trap", &["warm-up: the model's warm-up failed"]),
             warm("panic", &["warm-up: the model's warm-up failed", "secret-of-the-guest"]),
-            warm("spin", &["warm-up: the model's warm-up failed", "CPU time"]),
+            warm("spin", &["warm-up: the model's warm-up failed", "CPU time"]).under(PATIENT),
             warm("sleep:600000", &["warm-up: the model's warm-up failed", "deadline"]),
             warm("eat", &["warm-up: the model's warm-up failed", "ran out of"]),
             warm("fail", &["warm-up: the model's warm-up failed", "the weights are corrupt"]),

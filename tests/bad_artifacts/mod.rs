@@ -13,16 +13,35 @@ struct Case {
     name: &'static str,
     component: Vec<u8>,
     words: &'static [&'static str],
+    /// Its `model.toml`; empty for a bare file.
+    settings: &'static str,
 }
 
+impl Case {
+    fn under(self, settings: &'static str) -> Case {
+        Case { settings, ..self }
+    }
+
+    fn put(&self, models: &Models) {
+        if self.settings.is_empty() {
+            return models.bare(self.name, self.component.clone());
+        }
+        models.settings(self.name, self.settings);
+        models.version(self.name, 1, self.component.clone());
+    }
+}
+
+/// A deadline that a busy machine does not reach before the CPU time is used up.
+const PATIENT: &str = "[limits]\ndeadline = '10m'\ncpu_time = '500ms'";
+
 fn case(name: &'static str, component: impl Into<Vec<u8>>, words: &'static [&'static str]) -> Case {
-    Case { name, component: component.into(), words }
+    Case { name, component: component.into(), words, settings: "" }
 }
 
 /// Puts every case beside a good model and starts the server. None may serve, each must say why, and the good
 /// one must answer. Gives the server for a closer look.
 fn check(cases: Vec<Case>, config: &str) -> Server {
-    let fill = |models: &Models| cases.iter().for_each(|case| models.bare(case.name, case.component.clone()));
+    let fill = |models: &Models| cases.iter().for_each(|case| case.put(models));
     let server = beside_a_good_model(fill).config(config).start();
     server.until_version_of("good", 1);
     until("that every case has been tried", || cases.iter().all(|case| is_decided(&server, case)));
