@@ -261,7 +261,7 @@ fn the_documentation_s_tenants_are_sound() {
     let [host, acme] = samples[..] else { panic!("{} samples", samples.len()) };
     let read = tenancy(&[("wardian.toml", host), ("tenants/acme.toml", acme)]);
     assert_eq!((read.keys.len(), read.tenants.len()), (1, 2));
-    assert_eq!(read.tenants["acme"].weight, 2);
+    assert_eq!((read.tenants["acme"].weight, &read.tenants["acme"].quota), (2, &Quota::default()));
 }
 
 proptest! {

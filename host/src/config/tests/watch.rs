@@ -236,3 +236,17 @@ async fn the_watch_tells_what_changes() {
     assert_eq!(names(&next), "a");
     assert!(watch.faults().list().is_empty());
 }
+
+#[tokio::test]
+async fn a_hangup_reads_the_files_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wardian.toml");
+    fs::write(&file, "poll_interval = '1h'\nrescan_interval = '1h'\nsettle = '1h'").unwrap();
+    let overrides = Overrides { config: Some(file.clone()), ..Overrides::default() };
+    let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
+    let mut watch = TenancyWatch::start(watched);
+    fs::write(&file, "[tenants.a]").unwrap();
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+    let next = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap();
+    assert_eq!(names(&next), "a");
+}
