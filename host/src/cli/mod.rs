@@ -6,6 +6,7 @@
 mod check;
 mod infer;
 mod inspect;
+mod key;
 mod new;
 mod serve;
 
@@ -39,6 +40,8 @@ enum Command {
     Infer(infer::Infer),
     /// Make a crate for a new model.
     New(new::New),
+    /// Make keys for callers.
+    Key(key::Key),
     /// Compile a component; started by the server, reads its job from standard input.
     #[command(hide = true)]
     Compile,
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Infer(infer) => infer.run(),
         Command::New(new) => new.run(),
+        Command::Key(key) => key.run(),
         Command::Compile => crate::engine::compile::job::run().map(|()| Outcome::Success),
     };
     match outcome {

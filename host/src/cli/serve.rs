@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, logging};
+use super::{Outcome, logging, output};
 use crate::config::{Config, LogFormat, LogLevel, Overrides};
 use crate::model::ModelName;
 use crate::repository::Watch;
@@ -24,10 +24,10 @@ pub(super) struct Serve {
     /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
-    /// Let other machines in although no credentials are configured
+    /// Let other machines in although no keys are configured
     #[arg(long)]
     insecure: bool,
-    /// The directory of models [default: models]
+    /// The directory of the default tenant's models [default: models]
     #[arg(long, value_name = "DIRECTORY")]
     models: Option<PathBuf>,
     /// Where to keep compiled models and version numbers [default: .wardian]
@@ -48,6 +48,9 @@ pub(super) struct Serve {
     /// The least important level of log lines [default: info]
     #[arg(long)]
     log_level: Option<LogLevelArg>,
+    /// Say whether the configuration is sound, and serve nothing
+    #[arg(long)]
+    check_config: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -79,7 +82,12 @@ enum LogLevelArg {
 
 impl Serve {
     pub(super) fn run(self) -> Result<Outcome> {
+        let only_check = self.check_config;
         let config = Config::resolve(self.overrides()).context("the configuration is not usable")?;
+        if only_check {
+            output::print(&summary(&config))?;
+            return Ok(Outcome::Success);
+        }
         logging::install(&config.log);
         create_default_models(&config).context("cannot create the models' directory")?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
@@ -122,6 +130,17 @@ impl Serve {
             }),
         }
     }
+}
+
+/// What a configuration amounts to, for somebody who has changed it.
+fn summary(config: &Config) -> Vec<String> {
+    let tenants = config.tenancy.tenants.iter();
+    let tenants = tenants.map(|(name, tenant)| {
+        let (repository, keys) = (tenant.repository.display(), tenant.keys.len());
+        format!("tenant  {name}: weight {}, {keys} keys, {repository}", tenant.weight)
+    });
+    let host = format!("listen  {}, {} keys of the host's own", config.listen, config.tenancy.keys.len());
+    ["the configuration is sound".into(), host].into_iter().chain(tenants).collect()
 }
 
 /// Creates `./models` for somebody who is just trying it out. A directory that was configured is not

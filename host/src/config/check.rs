@@ -7,12 +7,14 @@ pub(super) fn conflicts(config: &Config) -> Vec<String> {
     [exposed(config), intervals(config)].into_iter().flatten().collect()
 }
 
-fn exposed(Config { listen, insecure, .. }: &Config) -> Option<String> {
-    let exposed = !listen.ip().to_canonical().is_loopback() && !insecure;
+/// Whether somebody could ask who was never let in.
+pub(super) fn exposed(Config { listen, insecure, tenancy, .. }: &Config) -> Option<String> {
+    let exposed = !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.asks_for_keys();
     exposed.then(|| {
         format!(
-            "listen: other machines could reach {listen}, and no credentials are configured; listen on 127.0.0.1 or \
-             [::1], or say --insecure (insecure = true) if whoever can reach it may use it"
+            "listen: other machines could reach {listen}, and no keys are configured; configure one (`wardian key \
+             new` makes it), listen on 127.0.0.1 or [::1], or say --insecure (insecure = true) if whoever can reach \
+             it may use it"
         )
     })
 }

@@ -2,26 +2,57 @@
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{CompileConfig, Config, ConfigError, HttpConfig, LogConfig, LogFormat, LogLevel, RepositoryConfig};
+use super::credentials::{Owner, Placed, credentials};
+use super::tenants::{self, TenantEntry};
+use super::{CompileConfig, Config, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides, RepositoryConfig};
 use crate::engine::EngineConfig;
 use crate::model::ModelName;
-use crate::repository::Watch;
 use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
+use crate::repository::{Faults, Watch};
 
-/// Reads a file over `config`. Paths in it are relative to the file.
-pub(super) fn read(file: &Path, config: &mut Config) -> Result<(), ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable { file: file.into(), source };
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    let base = file.parent().unwrap_or(Path::new(""));
-    keys::read(&file.display().to_string(), &text, |keys| fill(keys, base, config))?;
-    Ok(())
+/// What `wardian.toml` and the command line say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Host {
+    /// Everything but who may ask, which takes other files as well.
+    pub(super) config: Config,
+    /// Where the models are, if somebody has said it.
+    pub(super) models: Option<PathBuf>,
+    pub(super) tenants: Vec<TenantEntry>,
+    pub(super) keys: Vec<Placed>,
 }
 
-pub(super) fn fill(keys: &mut Keys<'_>, base: &Path, config: &mut Config) {
+impl Host {
+    /// What is said without a file.
+    pub(super) fn new(overrides: &Overrides) -> Self {
+        Host::default().overridden(overrides)
+    }
+
+    /// Reads a file, over which the command line goes. Paths in it are relative to it.
+    pub(super) fn read(file: &Path, text: &str, overrides: &Overrides) -> Result<Self, Faults> {
+        let shown: Arc<str> = file.display().to_string().into();
+        let base = file.parent().unwrap_or(Path::new(""));
+        let mut host = Host::default();
+        keys::read(&shown, text, |keys| fill(keys, base, &shown, &mut host))?;
+        Ok(host.overridden(overrides))
+    }
+
+    fn overridden(mut self, overrides: &Overrides) -> Self {
+        if let Some(models) = &self.models {
+            self.config.repository.models = models.clone();
+        }
+        self.models = overrides.models.clone().or(self.models);
+        overrides.clone().apply(&mut self.config);
+        self
+    }
+}
+
+fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
+    let config = &mut host.config;
     keys.read("listen", &mut config.listen, |value| {
         let address = text(value)?;
         address.parse().map_err(|_| format!("'{address}' is not an address like \"127.0.0.1:8080\" or \"[::1]:8080\""))
@@ -32,12 +63,16 @@ pub(super) fn fill(keys: &mut Keys<'_>, base: &Path, config: &mut Config) {
     keys.read("default_model", &mut config.default_model, |value| {
         ModelName::new(&text(value)?).map(Some).map_err(|error| error.to_string())
     });
-    repository(keys, base, &mut config.repository);
+    keys.read("models", &mut host.models, |value| path(base)(value).map(Some));
+    repository(keys, &mut config.repository);
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
     keys.table("engine", |keys| engine(keys, &mut config.engine));
     keys.table("compile", |keys| compile(keys, &mut config.compile));
-    keys.refuse("tenants", "tenants are not supported by this version of Wardian yet");
+    host.keys = credentials(keys, file, Owner::Host);
+    keys.table("tenants", |keys| {
+        keys.tables(|name, keys| host.tenants.extend(tenants::tenant(keys, name, file, base)));
+    });
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -56,9 +91,8 @@ const MAX_INSTANCES: u32 = 20_000;
 /// The most file descriptors Linux gives a process unless told otherwise.
 const MAX_CONNECTIONS: u32 = 1 << 20;
 
-fn repository(keys: &mut Keys<'_>, base: &Path, settings: &mut RepositoryConfig) {
+fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
     let watches = [("auto", Watch::Auto), ("events", Watch::Events), ("poll", Watch::Poll)];
-    keys.read("models", &mut settings.models, path(base));
     keys.read("watch", &mut settings.watch, one_of(watches));
     keys.read("poll_interval", &mut settings.poll_interval, duration(INTERVAL));
     keys.read("rescan_interval", &mut settings.rescan_interval, duration(INTERVAL));
@@ -91,7 +125,8 @@ fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {
     keys.read("load_deadline", &mut settings.load_deadline, duration(TIME));
 }
 
-fn path(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<PathBuf, String> {
+/// A path, relative to `base`.
+pub(super) fn path(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<PathBuf, String> {
     move |value| {
         let path = text(value)?;
         if path.is_empty() { Err("an empty path".into()) } else { Ok(base.join(path)) }

@@ -4,21 +4,36 @@
 //! command line overwrites some of those, and one check at the end judges the whole. What comes out is
 //! complete: no module asks again whether something was given. A model's own settings are not here but in its
 //! `model.toml`, which `repository` reads.
+//!
+//! Who the tenants are is told by `wardian.toml` and by one file for each in `tenants/`. It is put together
+//! into one [`Tenancy`], at start and again whenever a file changes ([`TenancyWatch`]).
 
 mod check;
+mod clashes;
+mod credentials;
 mod file;
 mod overrides;
+mod source;
+mod sources;
+mod tenancy;
+mod tenants;
+mod watch;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+pub(crate) use self::credentials::key_id;
 pub use self::overrides::Overrides;
+use self::source::Glance;
+use self::sources::Sources;
+pub use self::tenancy::Tenancy;
+pub use self::watch::{TenancyFaults, TenancyWatch, Watched};
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
 use crate::model::{ModelName, TenantName};
-use crate::repository::{DirectoryConfig, Faults, Watch};
+use crate::repository::{DirectoryConfig, Watch};
 
 /// What is in force for the whole host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +58,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// How components are translated.
     pub compile: CompileConfig,
+    /// Whose models are served, and who may ask. The only part that changes while the host runs.
+    pub tenancy: Tenancy,
 }
 
 /// Where models come from.
@@ -109,39 +126,29 @@ pub struct CompileConfig {
     pub load_deadline: Duration,
 }
 
-/// Why there is no configuration to run with.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {file}: {source}")]
-    Unreadable {
-        /// Which file.
-        file: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The file says what it must not; all of it is named.
-    #[error(transparent)]
-    Faulty(#[from] Faults),
-    /// Settings that are right by themselves do not go together; all of them are named.
-    #[error("{}", .0.join("; "))]
-    Conflict(Vec<String>),
-}
-
-/// The file that is read when none is named and it exists.
-const FILE: &str = "wardian.toml";
+/// Why there is no configuration to run with: everything that is wrong, each with where it stands.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("; "))]
+pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Puts together the defaults, the file and the command line. Fails with everything that is wrong.
+    /// Puts together the defaults, the files and the command line. Fails with everything that is wrong.
     pub fn resolve(overrides: Overrides) -> Result<Self, ConfigError> {
-        let mut config = Config::default();
-        let named = overrides.config.clone();
-        if let Some(file) = named.or_else(|| Path::new(FILE).exists().then(|| FILE.into())) {
-            file::read(&file, &mut config)?;
+        Config::resolve_and_watch(overrides).map(|(config, _)| config)
+    }
+
+    /// As [`Config::resolve`], and tells what it was read from, for a [`TenancyWatch`].
+    pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
+        let mut sources = Sources::new(overrides);
+        sources.look(Glance { now: Instant::now(), settle: Duration::ZERO });
+        // What is missing from a file that is wrong does not clash with anything.
+        let faults = sources.faults();
+        let (config, conflicts) = if faults.is_empty() { sources.merge() } else { (Config::default(), faults) };
+        if !conflicts.is_empty() {
+            return Err(ConfigError(conflicts));
         }
-        overrides.apply(&mut config);
-        let conflicts = check::conflicts(&config);
-        if conflicts.is_empty() { Ok(config) } else { Err(ConfigError::Conflict(conflicts)) }
+        sources.accept();
+        Ok((config.clone(), Watched { sources, start: config }))
     }
 
     /// The settings of the source that watches this tenant's directory.
@@ -170,6 +177,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             engine: EngineConfig::default(),
             compile: CompileConfig::default(),
+            tenancy: Tenancy::single(RepositoryConfig::default().models),
         }
     }
 }

@@ -1,5 +1,10 @@
-use std::fs;
+mod tenants;
+mod watch;
 
+use std::fs;
+use std::path::Path;
+
+use super::file::Host;
 use super::*;
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
@@ -76,6 +81,7 @@ fn every_key_lands_in_its_setting() {
             jobs: 3,
             load_deadline: Duration::from_secs(30),
         },
+        tenancy: Tenancy::single("/srv/models".into()),
     };
     assert_eq!(resolve(text, Overrides::default()), Ok(expected));
 }
@@ -100,13 +106,13 @@ fn the_command_line_goes_before_the_file() {
 
 #[test]
 fn all_faults_are_told_together() {
-    let told = fault("listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 2\n");
+    let told = fault("listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n");
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen, insecure",
         "wardian.toml line 2: watch: expected \"auto\" or \"events\" or \"poll\", found \"often\"",
         "wardian.toml line 3: state: an empty path",
         "wardian.toml line 5: engine.stack: 1kB is not between 64KiB and 64MiB",
-        "tenants: tenants are not supported by this version of Wardian yet",
+        "wardian.toml line 7: tenants.acme.weight: 0 is not between 1 and 1000",
     ] {
         assert!(told.contains(says), "'{says}' is missing in {told}");
     }
@@ -162,8 +168,7 @@ fn the_documentation_shows_the_defaults() {
     let text = include_str!("../../../docs/configuration.md");
     let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [host, model] = samples[..] else { panic!("{} samples", samples.len()) };
-    let mut shown = Config::default();
-    crate::repository::keys::read("sample", host, |keys| file::fill(keys, Path::new(""), &mut shown)).unwrap();
+    let mut shown = Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
     shown.default_model = None;
     assert_eq!(shown, Config::default());

@@ -3,15 +3,15 @@
 //! The reader names each key it knows; whatever is left over is unknown, and refused. A setting that is
 //! absent keeps the value it had, so the caller starts from the defaults.
 
+mod values;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::model::{parse_duration, parse_size, show_duration, show_size};
+pub(crate) use values::{boolean, duration, expected, list, number, one_of, size, text, texts, whole_number};
 
 /// Everything that is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> 
     let mut faults: Vec<(usize, String)> = syntax.iter().map(place).collect();
     // What is left of a file after a syntax error may be missing half its keys; judging it would mislead.
     if faults.is_empty() {
-        let mut keys = Keys::new(String::new(), 0, table.into_inner());
+        let mut keys = Keys::new(text, String::new(), 0, table.into_inner());
         fill(&mut keys);
         faults = keys.finish();
     }
@@ -70,6 +70,8 @@ fn line_of(text: &str, offset: usize) -> usize {
 
 /// The keys of one table.
 pub(crate) struct Keys<'t> {
+    /// The whole file.
+    source: &'t str,
     /// What stands before a key's name in messages, for example `limits.`.
     prefix: String,
     /// Where the table begins in the file.
@@ -80,11 +82,12 @@ pub(crate) struct Keys<'t> {
 }
 
 impl<'t> Keys<'t> {
-    fn new(prefix: String, start: usize, table: DeTable<'t>) -> Self {
+    fn new(source: &'t str, prefix: String, start: usize, table: DeTable<'t>) -> Self {
         let entry = |(key, value): (Spanned<DeString<'t>>, Spanned<DeValue<'t>>)| {
             (key.get_ref().to_string(), (key.span().start, value.into_inner()))
         };
-        Keys { prefix, start, entries: table.into_iter().map(entry).collect(), known: Vec::new(), faults: Vec::new() }
+        let entries = table.into_iter().map(entry).collect();
+        Keys { source, prefix, start, entries, known: Vec::new(), faults: Vec::new() }
     }
 
     /// Reads one key into `setting`, which keeps its value when the key is absent or faulty.
@@ -101,17 +104,51 @@ impl<'t> Keys<'t> {
         }
     }
 
+    /// Reads one key that must be there; `None` if it is absent or faulty.
+    pub(crate) fn need<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        if !self.entries.contains_key(key) {
+            self.fault(self.start, key, "missing");
+        }
+        let mut found = None;
+        self.read(key, &mut found, |value| parse(value).map(Some));
+        found
+    }
+
     /// Reads the table under one key, if it is there.
     pub(crate) fn table(&mut self, key: &'static str, fill: impl FnOnce(&mut Keys<'_>)) {
+        if let Some((start, value)) = self.take(key) {
+            self.inner(key, start, value, fill);
+        }
+    }
+
+    /// Reads every key that is left as a table of that name.
+    pub(crate) fn tables(&mut self, mut fill: impl FnMut(&str, &mut Keys<'_>)) {
+        for (name, (start, value)) in std::mem::take(&mut self.entries) {
+            self.inner(&shown(&name), start, value, |keys| fill(&name, keys));
+        }
+    }
+
+    /// Reads the list of tables under one key, if it is there.
+    pub(crate) fn list(&mut self, key: &'static str, mut fill: impl FnMut(&mut Keys<'_>)) {
         match self.take(key) {
             None => {}
-            Some((start, DeValue::Table(table))) => {
-                let mut keys = Keys::new(format!("{}{key}.", self.prefix), start, table);
-                fill(&mut keys);
-                self.faults.extend(keys.finish());
+            Some((_, DeValue::Array(list))) => {
+                for (index, item) in list.into_iter().enumerate() {
+                    let start = item.span().start;
+                    self.inner(&format!("{key}[{index}]"), start, item.into_inner(), &mut fill);
+                }
             }
-            Some((offset, other)) => self.fault(offset, key, &expected("a table", &other)),
+            Some((offset, other)) => self.fault(offset, key, &expected("a list of tables", &other)),
         }
+    }
+
+    /// The line on which the table begins.
+    pub(crate) fn line(&self) -> usize {
+        line_of(self.source, self.start)
     }
 
     /// Refuses a key that means something, but not here or not yet.
@@ -128,6 +165,26 @@ impl<'t> Keys<'t> {
         }
     }
 
+    /// Reports that the table as a whole is wrong.
+    pub(crate) fn wrong(&mut self, why: &str) {
+        let text = match self.prefix.strip_suffix('.') {
+            Some(table) => format!("{table}: {why}"),
+            None => why.to_owned(),
+        };
+        self.faults.push((self.start, text));
+    }
+
+    fn inner(&mut self, name: &str, start: usize, value: DeValue<'t>, fill: impl FnOnce(&mut Keys<'_>)) {
+        match value {
+            DeValue::Table(table) => {
+                let mut keys = Keys::new(self.source, format!("{}{name}.", self.prefix), start, table);
+                fill(&mut keys);
+                self.faults.extend(keys.finish());
+            }
+            other => self.fault(start, name, &expected("a table", &other)),
+        }
+    }
+
     fn take(&mut self, key: &'static str) -> Option<(usize, DeValue<'t>)> {
         self.known.push(key);
         self.entries.remove(key)
@@ -140,95 +197,13 @@ impl<'t> Keys<'t> {
     fn finish(mut self) -> Vec<(usize, String)> {
         let known = self.known.join(", ");
         for (key, (offset, _)) in std::mem::take(&mut self.entries) {
-            let shown: String = key.chars().filter(|char| !char.is_control()).take(64).collect();
-            self.fault(offset, &shown, &format!("unknown key; the keys here are {known}"));
+            self.fault(offset, &shown(&key), &format!("unknown key; the keys here are {known}"));
         }
         self.faults
     }
 }
 
-// === What a value may be ===
-
-/// True or false.
-pub(crate) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| expected("true or false", value))
-}
-
-/// Any text.
-pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
-    value.as_str().map(str::to_owned).ok_or_else(|| expected("a text in quotes", value))
-}
-
-/// A whole number within the range.
-pub(crate) fn number(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Result<u32, String> {
-    move |value| {
-        let number = whole_number(value)?;
-        let within = u32::try_from(number).ok().filter(|number| range.contains(number));
-        within.ok_or_else(|| format!("{number} is not between {} and {}", range.start(), range.end()))
-    }
-}
-
-/// Any whole number that is not negative.
-pub(crate) fn whole_number(value: &DeValue<'_>) -> Result<u64, String> {
-    let digits = value.as_integer().ok_or_else(|| expected("a whole number", value))?;
-    u64::from_str_radix(digits.as_str(), digits.radix())
-        .map_err(|_| format!("{} is not a whole number of 0 or more", digits.as_str()))
-}
-
-/// A size such as `"256MiB"`, in bytes, within the range.
-pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, String> {
-    move |value| {
-        let written = value.as_str().ok_or_else(|| expected("a size like \"256MiB\"", value))?;
-        let size = parse_size(written)?;
-        let bounds =
-            || format!("{written} is not between {} and {}", show_size(*range.start()), show_size(*range.end()));
-        range.contains(&size).then_some(size).ok_or_else(bounds)
-    }
-}
-
-/// A duration such as `"60s"` within the range.
-pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
-    move |value| {
-        let written = value.as_str().ok_or_else(|| expected("a duration like \"60s\"", value))?;
-        let duration = parse_duration(written)?;
-        let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
-        range
-            .contains(&duration)
-            .then_some(duration)
-            .ok_or_else(|| format!("{written} is not between {least} and {most}"))
-    }
-}
-
-/// One of a few words, each with what it stands for.
-pub(crate) fn one_of<T: Clone, const N: usize>(
-    words: [(&'static str, T); N],
-) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
-    move |value| {
-        let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
-        let quoted: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| expected(&quoted.join(" or "), value))
-    }
-}
-
-/// A table of texts.
-pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, String> {
-    let table = value.as_table().ok_or_else(|| expected("a table of texts", value))?;
-    let pair = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
-        let key = key.get_ref();
-        let value = text(value.get_ref()).map_err(|why| format!("'{key}': {why}"))?;
-        Ok((key.to_string(), value))
-    };
-    table.iter().map(pair).collect()
-}
-
-/// Says what should stand there and what does.
-pub(crate) fn expected(what: &str, value: &DeValue<'_>) -> String {
-    match value.as_str() {
-        Some(text) => format!("expected {what}, found \"{}\"", text.chars().take(40).collect::<String>()),
-        None => format!("expected {what}, found {} {}", article(value.type_str()), value.type_str()),
-    }
-}
-
-fn article(word: &str) -> &'static str {
-    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+/// A name that someone else wrote, fit for a message.
+fn shown(name: &str) -> String {
+    name.chars().filter(|char| !char.is_control()).take(64).collect()
 }

@@ -27,7 +27,7 @@ const RESERVED: [&str; 2] = ["interceptors", "lost+found"];
 
 /// Whether programs use such names for files they have not finished, or that are none of ours: `.x`, `x~`,
 /// `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
-pub(super) fn is_temporary(name: &str) -> bool {
+pub(crate) fn is_temporary(name: &str) -> bool {
     let unfinished = ["~", "#", ".tmp", ".part", ".partial", ".swp", ".crdownload"];
     name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
 }

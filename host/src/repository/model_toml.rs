@@ -63,7 +63,8 @@ fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
     keys.refuse("max_queue_delay", NOT_YET);
 }
 
-fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
+/// Reads a table of limits over `settings`.
+pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
     keys.read("memory", &mut settings.memory, size(MEMORY));
     keys.read("deadline", &mut settings.deadline, duration(TIME));
     keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));

@@ -8,26 +8,26 @@ use std::time::{Duration, Instant};
 /// What changes whenever a file changes: which file it is, its size, and its times. The time of its last
 /// status change is included because, unlike the modification time, no program can set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) size: u64,
+pub(crate) struct Stamp {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
     /// Seconds and nanoseconds.
-    pub(super) modified: (i64, i64),
+    pub(crate) modified: (i64, i64),
     /// Seconds and nanoseconds.
-    pub(super) changed: (i64, i64),
+    pub(crate) changed: (i64, i64),
 }
 
 /// The stamp a path has, and since when it has been seen with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
-    pub(super) stamp: Stamp,
-    pub(super) since: Instant,
+pub(crate) struct Look {
+    pub(crate) stamp: Stamp,
+    pub(crate) since: Instant,
 }
 
 impl Look {
     /// The look at a path that shows `stamp` now.
-    pub(super) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
+    pub(crate) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
         match previous {
             Some(same) if same.stamp == stamp => same,
             _ => Look { stamp, since: now },
@@ -35,7 +35,7 @@ impl Look {
     }
 
     /// When the path counts, if it does not change before: it has then been seen unchanged for `settle`.
-    pub(super) fn due(&self, settle: Duration) -> Instant {
+    pub(crate) fn due(&self, settle: Duration) -> Instant {
         self.since + settle
     }
 }

@@ -121,7 +121,7 @@ impl Tree {
 }
 
 /// The stamp of a file.
-pub(super) fn stamp(metadata: &Metadata) -> Stamp {
+pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     Stamp {
         device: metadata.dev(),
         inode: metadata.ino(),
@@ -132,7 +132,7 @@ pub(super) fn stamp(metadata: &Metadata) -> Stamp {
 }
 
 /// An error of the file system without its number, which tells users nothing.
-pub(super) fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -1,0 +1,201 @@
+//! `wardian key`.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::{Outcome, output};
+use crate::config::key_id;
+use crate::model::TenantName;
+use crate::tenant::{Digest, Scope};
+
+/// Options of `wardian key`.
+#[derive(Args)]
+pub(super) struct Key {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a key, and show it once with what to write into the configuration.
+    New(New),
+}
+
+/// Options of `wardian key new`.
+#[derive(Args)]
+#[command(after_help = "\
+Nothing is stored and no server is asked: a key is in force once its entry is in the configuration, and no more once \
+the entry is gone. The server knows only its digest.
+
+Exit codes: 0 made, 1 it could not be made, 2 wrong usage.")]
+struct New {
+    /// What the key is called in the configuration and in the log [default: made from its digest]
+    #[arg(long, value_parser = key_id)]
+    id: Option<String>,
+    /// What it is allowed; repeatable. Without --tenant, admin alone makes a key of the host's own
+    #[arg(long = "scope", value_name = "SCOPE", default_value = "infer")]
+    scopes: Vec<ScopeArg>,
+    /// Whose key it is
+    #[arg(long, value_name = "NAME", value_parser = tenant_name)]
+    tenant: Option<TenantName>,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum ScopeArg {
+    /// To ask models
+    Infer,
+    /// To load, unload, upload and delete models, and to read their log
+    Manage,
+    /// Everything, for every tenant
+    Admin,
+}
+
+impl Key {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let Command::New(new) = self.command;
+        let key = Made::new(&new).context("cannot make a key")?;
+        match new.json {
+            true => output::print_json(&key.to_json())?,
+            false => output::print(&key.lines(std::io::stdout().is_terminal()))?,
+        }
+        Ok(Outcome::Success)
+    }
+}
+
+/// A key that was made now and is nowhere else.
+struct Made {
+    key: String,
+    digest: String,
+    id: String,
+    scopes: Vec<&'static str>,
+    tenant: Option<TenantName>,
+}
+
+/// So that a key is recognised where it does not belong, such as in a repository of source code.
+const PREFIX: &str = "wdn_";
+
+impl Made {
+    fn new(asked: &New) -> Result<Self> {
+        let key = secret()?;
+        let digest = Digest::of(key.as_bytes()).to_string();
+        let id = asked.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
+        let scopes = Scope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
+        Ok(Made { key, digest, id, scopes: scopes.map(Scope::name).collect(), tenant: asked.tenant.clone() })
+    }
+
+    fn entry(&self) -> String {
+        let scopes: Vec<_> = self.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
+        format!("{{ id = \"{}\", sha256 = \"{}\", scopes = [{}] }}", self.id, self.digest, scopes.join(", "))
+    }
+
+    fn lines(&self, explained: bool) -> Vec<String> {
+        let mut lines = vec![
+            format!("key     {}", self.key),
+            format!("sha256  {}", self.digest),
+            format!("entry   {}", self.entry()),
+        ];
+        if explained {
+            lines.extend([
+                String::new(),
+                "The key is shown this once and stored nowhere: give it to whoever will send it, as".into(),
+                "`Authorization: Bearer KEY` or `X-Api-Key: KEY`.".into(),
+                format!("To put it in force, add the entry to the list `keys` {}.", self.whereto()),
+            ]);
+        }
+        lines
+    }
+
+    fn whereto(&self) -> String {
+        match &self.tenant {
+            Some(tenant) => format!("of [tenants.{tenant}] in wardian.toml, or of tenants/{tenant}.toml"),
+            None if self.scopes == [Scope::Admin.name()] => "at the top of wardian.toml, or of a tenant".into(),
+            None => "of a tenant".into(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let Made { key, digest, id, scopes, tenant } = self;
+        let tenant = tenant.as_ref().map(TenantName::as_str);
+        json!({
+            "key": key, "sha256": digest, "id": id, "scopes": scopes, "tenant": tenant, "entry": self.entry(),
+        })
+    }
+}
+
+/// 256 bits that nobody can guess; so many that a plain digest of them tells nothing.
+fn secret() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).context("the system has no random bytes")?;
+    let mut key = PREFIX.to_owned();
+    bytes.iter().try_for_each(|byte| write!(key, "{byte:02x}"))?;
+    Ok(key)
+}
+
+fn tenant_name(text: &str) -> Result<TenantName, String> {
+    TenantName::new(text).map_err(|error| error.to_string())
+}
+
+impl From<Scope> for ScopeArg {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Infer => ScopeArg::Infer,
+            Scope::Manage => ScopeArg::Manage,
+            Scope::Admin => ScopeArg::Admin,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(id: Option<&str>, scopes: &[ScopeArg], tenant: Option<&str>) -> Made {
+        let tenant = tenant.map(|name| TenantName::new(name).unwrap());
+        let asked = New { id: id.map(str::to_owned), scopes: scopes.to_vec(), tenant, json: false };
+        Made::new(&asked).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_shown_with_its_digest_and_an_entry_that_the_configuration_takes() {
+        let key = made(Some("ci"), &[ScopeArg::Manage, ScopeArg::Infer], Some("acme"));
+        assert!(key.key.starts_with("wdn_") && key.key.len() == 68, "{}", key.key);
+        assert_eq!(key.digest, Digest::of(key.key.as_bytes()).to_string());
+        let entry = format!(r#"{{ id = "ci", sha256 = "{}", scopes = ["infer", "manage"] }}"#, key.digest);
+        assert_eq!(key.entry(), entry);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wardian.toml");
+        std::fs::write(&file, format!("[tenants.acme]\nkeys = [{entry}]")).unwrap();
+        let overrides = crate::config::Overrides { config: Some(file), ..Default::default() };
+        let config = crate::config::Config::resolve(overrides).unwrap();
+        assert_eq!(config.tenancy.tenants["acme"].keys[0].digest, Digest::of(key.key.as_bytes()));
+    }
+
+    #[test]
+    fn no_two_keys_are_the_same() {
+        let (one, other) = (made(None, &[ScopeArg::Infer], None), made(None, &[ScopeArg::Infer], None));
+        assert!(one.key != other.key && one.id != other.id);
+        assert!(key_id(&one.id).is_ok(), "{}", one.id);
+    }
+
+    #[test]
+    fn people_are_told_what_to_do_with_it_and_programs_get_data() {
+        let key = made(Some("root"), &[ScopeArg::Admin], None);
+        assert_eq!(key.lines(false).len(), 3);
+        let told = key.lines(true).join("\n");
+        assert!(told.contains("shown this once") && told.contains("at the top of wardian.toml"), "{told}");
+        let acme = made(None, &[ScopeArg::Infer], Some("acme")).lines(true).join("\n");
+        assert!(acme.contains("[tenants.acme]") && acme.contains("tenants/acme.toml"), "{acme}");
+        let json = key.to_json();
+        assert_eq!(
+            (&json["key"], &json["scopes"], &json["tenant"]),
+            (&json!(key.key), &json!(["admin"]), &Value::Null)
+        );
+    }
+}

@@ -1,0 +1,100 @@
+//! What tenants must be to each other, wherever each was read.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::credentials::Placed;
+use super::file::Host;
+use super::tenants::TenantEntry;
+
+/// Everything that does not go together, each with where it stands and what would mend it.
+pub(super) fn clashes(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
+    let mut found = names(tenants);
+    found.extend(digests(host, tenants));
+    found.extend(repositories(host, tenants, base));
+    found.extend(unused_models(host, tenants));
+    found
+}
+
+/// Names become names of folders, and some file systems do not tell cases apart.
+fn names(tenants: &[&TenantEntry]) -> Vec<String> {
+    let mut seen: HashMap<String, &TenantEntry> = HashMap::new();
+    let clash = |tenant: &TenantEntry, other: &TenantEntry| {
+        let TenantEntry { name, place, .. } = tenant;
+        let (there, called) = (&other.place, &other.name);
+        if called == name {
+            format!("{place}: tenant '{name}' is there already ({there}); keep one of them")
+        } else {
+            format!("{place}: tenant '{name}' differs from '{called}' ({there}) only in case; rename one of them")
+        }
+    };
+    let twins = tenants.iter().filter_map(|tenant| {
+        let other = seen.insert(tenant.name.as_str().to_lowercase(), tenant)?;
+        Some(clash(tenant, other))
+    });
+    twins.collect()
+}
+
+/// A key tells whose it is.
+fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
+    let mut seen: HashMap<String, &Placed> = HashMap::new();
+    let clash = |Placed { place, key }: &Placed, other: &Placed| {
+        let (id, twin, there) = (&key.id, &other.key.id, &other.place);
+        format!("{place}: key '{id}' has the sha256 of key '{twin}' ({there}); make another with `wardian key new`")
+    };
+    let keys = host.keys.iter().chain(tenants.iter().flat_map(|tenant| &tenant.keys));
+    let twins = keys.filter_map(|key| Some(clash(key, seen.insert(key.key.digest.to_string(), key)?)));
+    twins.collect()
+}
+
+/// What one tenant uploads must not become another's model.
+fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
+    let mut real: Vec<_> = tenants.iter().map(|tenant| (resolve(&tenant.repository(host, base)), *tenant)).collect();
+    real.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut outer: Option<(PathBuf, &TenantEntry)> = None;
+    let mut found = Vec::new();
+    // Whatever lies within a path follows it directly in this order.
+    for (path, tenant) in real {
+        match &outer {
+            Some((_, other)) if other.name == tenant.name => {}
+            Some((around, other)) if path.starts_with(around) => found.push(shared(tenant, other, &path, around)),
+            _ => outer = Some((path, tenant)),
+        }
+    }
+    found
+}
+
+fn shared(tenant: &TenantEntry, other: &TenantEntry, path: &Path, around: &Path) -> String {
+    let (place, name, there) = (&tenant.place, &tenant.name, &other.place);
+    let how = if path == around { "is also that" } else { "lies within that" };
+    let path = path.display();
+    format!("{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({there}); move one of them", other.name)
+}
+
+/// Somebody who says where the models are, and whose tenants all have theirs elsewhere, means something else.
+fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
+    let models = host.models.as_ref()?.display();
+    let unused = !tenants.is_empty() && !tenants.iter().any(|tenant| tenant.inherits());
+    unused.then(|| {
+        format!(
+            "models: {models} is no tenant's repository: it is that of a tenant called 'default' which has no \
+             `repository` of its own; remove `models` (or --models), or add that tenant"
+        )
+    })
+}
+
+/// The path without links and dots, as far as it exists.
+fn resolve(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut real = PathBuf::new();
+    for part in absolute.components() {
+        match part {
+            Component::ParentDir => drop(real.pop()),
+            part => real.push(part),
+        }
+        if let Ok(there) = real.canonicalize() {
+            real = there;
+        }
+    }
+    real
+}

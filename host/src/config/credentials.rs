@@ -1,0 +1,83 @@
+//! Reads lists of keys: `keys = [{ id = "ci", sha256 = "…", scopes = ["infer"] }]`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use crate::repository::keys::{Keys, list, one_of, text};
+use crate::tenant::{Credential, Digest, Scope, Scopes};
+
+/// Where in the configuration something stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) file: Arc<str>,
+    pub(super) line: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} line {}", self.file, self.line)
+    }
+}
+
+/// A key, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) place: Place,
+    pub(super) key: Credential,
+}
+
+/// What the scopes of a key may be, by whose it is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    Tenant,
+    Host,
+}
+
+/// Reads the list under `keys`, if it is there.
+pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) -> Vec<Placed> {
+    let mut read: Vec<Placed> = Vec::new();
+    keys.list("keys", |keys| {
+        let id = keys.need("id", |value| key_id(&text(value)?));
+        let digest = keys.need("sha256", digest);
+        let scopes = keys.need("scopes", |value| scopes(value, owner));
+        let twin = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
+        if let Some(Placed { place, key }) = twin {
+            keys.wrong(&format!("the id '{}' is also that of the key on line {}; rename one", key.id, place.line));
+        }
+        if let (Some(id), Some(digest), Some(scopes)) = (id, digest, scopes) {
+            let place = Place { file: file.clone(), line: keys.line() };
+            read.push(Placed { place, key: Credential { id, digest, scopes } });
+        }
+    });
+    read
+}
+
+/// Checks the id of a key: it stands in log lines.
+pub(crate) fn key_id(id: &str) -> Result<String, String> {
+    let allowed = |char: char| char.is_ascii_graphic() && !matches!(char, '"' | '\\');
+    let right = (1..=MAX_ID).contains(&id.len()) && id.chars().all(allowed);
+    right.then(|| id.to_owned()).ok_or_else(|| format!("use 1 to {MAX_ID} letters, digits and signs, without spaces"))
+}
+
+/// A name, not a description.
+const MAX_ID: usize = 64;
+
+fn digest(value: &DeValue<'_>) -> Result<Digest, String> {
+    let wrong = "not the SHA-256 of a key, which has 64 hexadecimal digits; `wardian key new` prints it with the key";
+    Digest::parse(&text(value)?).ok_or_else(|| wrong.into())
+}
+
+fn scopes(value: &DeValue<'_>, owner: Owner) -> Result<Scopes, String> {
+    let scopes: Scopes = list(one_of(Scope::ALL.map(|scope| (scope.name(), scope))))(value)?.into_iter().collect();
+    match owner {
+        Owner::Host if scopes != Scopes::ADMIN => {
+            Err("a key of the host's own has the scope \"admin\" and no other; keys with other scopes belong to a \
+                 tenant"
+                .into())
+        }
+        Owner::Tenant if scopes == Scopes::default() => Err("a key without scopes is good for nothing".into()),
+        _ => Ok(scopes),
+    }
+}

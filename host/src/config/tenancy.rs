@@ -1,0 +1,64 @@
+//! Which tenants there are and who may ask, put together from every file that says something of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::file::Host;
+use super::tenants::TenantEntry;
+use crate::model::TenantName;
+use crate::tenant::{HostKey, Quota, TenantSettings};
+
+/// The tenants, and the keys that belong to none of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenancy {
+    /// Every tenant with what is in force for it; at least one.
+    pub tenants: BTreeMap<TenantName, TenantSettings>,
+    /// The host's own keys.
+    pub keys: Vec<HostKey>,
+}
+
+impl Tenancy {
+    /// A host that has configured no tenants: one, which may use whatever there is.
+    pub fn single(models: PathBuf) -> Self {
+        let settings = TenantSettings { repository: models, quota: Quota::unlimited(), ..TenantSettings::default() };
+        Tenancy { tenants: [(TenantName::default_tenant(), settings)].into(), keys: Vec::new() }
+    }
+
+    /// Whether anybody has to show a key.
+    pub fn asks_for_keys(&self) -> bool {
+        !self.keys.is_empty() || self.tenants.values().any(|tenant| !tenant.keys.is_empty())
+    }
+
+    /// Puts together what was said. Relative defaults are relative to `base`. Of a tenant that is there twice
+    /// the last counts; that it is there twice is for `clashes` to find.
+    pub(super) fn of(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Self {
+        let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
+        if tenants.is_empty() {
+            return Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
+        }
+        let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.settle(host, base));
+        Tenancy { tenants: tenants.iter().map(settled).collect(), keys }
+    }
+}
+
+impl TenantEntry {
+    fn settle(&self, host: &Host, base: &Path) -> TenantSettings {
+        TenantSettings {
+            repository: self.repository(host, base),
+            keys: self.keys.iter().map(|placed| placed.key.clone()).collect(),
+            ..self.settings.clone()
+        }
+    }
+
+    /// Where its models are.
+    pub(super) fn repository(&self, host: &Host, base: &Path) -> PathBuf {
+        let inherited = host.models.clone().filter(|_| self.inherits());
+        let given = self.repository.clone().or(inherited);
+        given.unwrap_or_else(|| base.join("models").join(self.name.as_str()))
+    }
+
+    /// Whether the host's own `models` is its repository.
+    pub(super) fn inherits(&self) -> bool {
+        self.repository.is_none() && self.name.as_str() == TenantName::DEFAULT
+    }
+}

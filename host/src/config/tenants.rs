@@ -1,0 +1,90 @@
+//! Reads what is said of one tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file `tenants/NAME.toml`.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use toml::de::DeValue;
+
+use super::credentials::{Owner, Place, Placed, credentials};
+use super::file::path;
+use crate::model::{TenantName, parse_size};
+use crate::repository::keys::{self, Keys, expected, list, number, text, whole_number};
+use crate::repository::parse_limits;
+use crate::tenant::{Quota, TenantGrants, TenantSettings, UNLIMITED};
+
+/// What is said of one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TenantEntry {
+    pub(super) name: TenantName,
+    pub(super) place: Place,
+    /// `None` leaves it to the default.
+    pub(super) repository: Option<PathBuf>,
+    pub(super) keys: Vec<Placed>,
+    /// The rest; its repository and keys are not filled in yet.
+    pub(super) settings: TenantSettings,
+}
+
+/// Reads a file of `tenants/`, which is called by its tenant's name. Paths in it are relative to `base`.
+pub(super) fn read(file: &Path, text: &str, base: &Path) -> Result<TenantEntry, String> {
+    let shown: Arc<str> = file.display().to_string().into();
+    let name = file.file_stem().unwrap_or_default().to_string_lossy();
+    let mut read = None;
+    keys::read(&shown, text, |keys| read = tenant(keys, &name, &shown, base)).map_err(|faults| faults.to_string())?;
+    read.ok_or_else(|| format!("{shown}: '{name}' is not a tenant name"))
+}
+
+/// Reads the keys of one tenant; `None` if it cannot have that name.
+pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Path) -> Option<TenantEntry> {
+    let place = Place { file: file.clone(), line: keys.line() };
+    let (mut repository, mut settings) = (None, TenantSettings::default());
+    keys.read("repository", &mut repository, |value| path(base)(value).map(Some));
+    keys.read("weight", &mut settings.weight, number(WEIGHT));
+    let credentials = credentials(keys, file, Owner::Tenant);
+    keys.table("quota", |keys| quota(keys, &mut settings.quota));
+    keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.0));
+    keys.table("grants", |keys| grants(keys, &mut settings.grants));
+    match TenantName::new(name) {
+        Ok(name) => Some(TenantEntry { name, place, repository, keys: credentials, settings }),
+        Err(error) => {
+            keys.wrong(&error.to_string());
+            None
+        }
+    }
+}
+
+/// Shares finer than a thousandth are lost in what one turn takes.
+const WEIGHT: RangeInclusive<u32> = 1..=1000;
+
+fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
+    keys.read("requests_per_second", &mut quota.requests_per_second, count);
+    keys.read("concurrency", &mut quota.concurrency, count);
+    keys.read("queue", &mut quota.queue, count);
+    keys.read("instances", &mut quota.instances, count);
+    keys.read("memory", &mut quota.memory, bytes);
+    keys.read("models", &mut quota.models, count);
+    keys.read("storage", &mut quota.storage, bytes);
+    keys.read("artifact_size", &mut quota.artifact_size, bytes);
+}
+
+fn grants(keys: &mut Keys<'_>, grants: &mut TenantGrants) {
+    keys.read("http", &mut grants.http, list(text));
+}
+
+const WORD: &str = "unlimited";
+
+fn count(value: &DeValue<'_>) -> Result<u64, String> {
+    match value {
+        DeValue::String(word) if word == WORD => Ok(UNLIMITED),
+        DeValue::Integer(_) => whole_number(value),
+        other => Err(expected("a whole number or \"unlimited\"", other)),
+    }
+}
+
+fn bytes(value: &DeValue<'_>) -> Result<u64, String> {
+    match value {
+        DeValue::String(word) if word == WORD => Ok(UNLIMITED),
+        DeValue::String(size) => parse_size(size),
+        other => Err(expected("a size like \"256MiB\" or \"unlimited\"", other)),
+    }
+}

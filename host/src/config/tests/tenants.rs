@@ -1,0 +1,275 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Limits;
+use crate::tenant::{Ceilings, Credential, Digest, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
+
+/// A folder with these files in it.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+fn read(files: &[(&str, &str)], overrides: Overrides) -> (tempfile::TempDir, Result<Tenancy, String>) {
+    let folder = folder(files);
+    let config = Some(folder.path().join("wardian.toml"));
+    let resolved = Config::resolve(Overrides { config, ..overrides });
+    let prefix = format!("{}/", folder.path().display());
+    let tenancy = resolved.map(|config| config.tenancy).map_err(|error| error.to_string().replace(&prefix, ""));
+    (folder, tenancy)
+}
+
+fn tenancy(files: &[(&str, &str)]) -> Tenancy {
+    read(files, Overrides::default()).1.unwrap()
+}
+
+fn faults(files: &[(&str, &str)]) -> String {
+    read(files, Overrides::default()).1.unwrap_err()
+}
+
+fn host_fault(text: &str) -> String {
+    faults(&[("wardian.toml", text)])
+}
+
+fn entry(id: &str, scopes: &str) -> String {
+    format!("{{ id = \"{id}\", sha256 = \"{}\", scopes = [{scopes}] }}", Digest::of(id.as_bytes()))
+}
+
+fn key(id: &str, scopes: &[Scope]) -> Credential {
+    Credential { id: id.into(), digest: Digest::of(id.as_bytes()), scopes: scopes.iter().copied().collect() }
+}
+
+const EVERYTHING: &str = r#"
+    repository = "/srv/acme"
+    weight = 2
+    [quota]
+    requests_per_second = 500
+    concurrency = 64
+    queue = "unlimited"
+    instances = 32
+    memory = "2GiB"
+    models = 100
+    storage = "1GiB"
+    artifact_size = "unlimited"
+    [limits]
+    memory = "1GiB"
+    deadline = "10s"
+    cpu_time = "4s"
+    request = "1MiB"
+    response = "2MiB"
+    [grants]
+    http = ["https://api.example.com"]
+"#;
+
+#[test]
+fn every_key_of_a_tenant_lands_in_its_setting() {
+    let keys = format!("keys = [{}, {}]\n", entry("ci", "'infer', 'manage'"), entry("boss", "'admin'"));
+    let read = tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
+    let expected = TenantSettings {
+        repository: "/srv/acme".into(),
+        weight: 2,
+        keys: vec![key("ci", &[Scope::Infer, Scope::Manage]), key("boss", &[Scope::Admin])],
+        quota: Quota {
+            requests_per_second: 500,
+            concurrency: 64,
+            queue: UNLIMITED,
+            instances: 32,
+            memory: 2 << 30,
+            models: 100,
+            storage: 1 << 30,
+            artifact_size: UNLIMITED,
+        },
+        ceilings: Ceilings(Limits {
+            memory: 1 << 30,
+            deadline: Duration::from_secs(10),
+            cpu_time: Duration::from_secs(4),
+            request: 1 << 20,
+            response: 2 << 20,
+        }),
+        grants: TenantGrants { http: vec!["https://api.example.com".into()] },
+    };
+    assert_eq!(read.tenants, [(TenantName::new("acme").unwrap(), expected)].into());
+}
+
+#[test]
+fn a_table_and_a_file_mean_the_same() {
+    let file = tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", EVERYTHING)]);
+    let table = EVERYTHING.replace('[', "[tenants.acme.").replace("= [tenants.acme.", "= [");
+    assert_eq!(tenancy(&[("wardian.toml", &format!("[tenants.acme]{table}"))]), file);
+}
+
+#[test]
+fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
+    let (folder, read) = read(&[("wardian.toml", "[tenants.a]"), ("tenants/b.toml", "")], Overrides::default());
+    let read = read.unwrap();
+    for name in ["a", "b"] {
+        let repository = folder.path().join("models").join(name);
+        assert_eq!(read.tenants[name], TenantSettings { repository, ..TenantSettings::default() });
+    }
+    assert!(!read.asks_for_keys());
+}
+
+#[test]
+fn without_tenants_there_is_one_that_may_use_whatever_there_is() {
+    let root = entry("root", "'admin'");
+    let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
+    let keys = vec![key("root", &[Scope::Admin])];
+    assert_eq!(read, Tenancy { keys, ..Tenancy::single("/srv".into()) });
+    assert_eq!(tenancy(&[("wardian.toml", "[tenants]"), ("tenants/README", "x"), ("tenants/.a.toml", "x")]).keys, []);
+}
+
+#[test]
+fn the_host_s_models_are_those_of_the_default_tenant() {
+    let models = Overrides { models: Some("/elsewhere".into()), ..Overrides::default() };
+    let of = |text: &str, overrides| {
+        let (_folder, read) = read(&[("wardian.toml", text)], overrides);
+        read.map(|tenancy| tenancy.tenants["default"].repository.clone())
+    };
+    let text = "models = '/srv'\n[tenants.default]\nweight = 2\n[tenants.a]";
+    assert_eq!(of(text, Overrides::default()), Ok("/srv".into()));
+    assert_eq!(of(text, models.clone()), Ok("/elsewhere".into()));
+    assert!(of("[tenants.default]", Overrides::default()).unwrap().ends_with("models/default"));
+    for text in ["models = '/srv'\n[tenants.a]", "models = '/srv'\n[tenants.default]\nrepository = '/x'"] {
+        assert!(of(text, Overrides::default()).unwrap_err().contains("models: /srv is no tenant's repository"));
+    }
+    assert!(of("[tenants.a]", models).unwrap_err().contains("models: /elsewhere is no tenant's repository"));
+}
+
+#[test]
+fn every_fault_names_its_file_line_and_key() {
+    let told = faults(&[
+        ("wardian.toml", "listn = 1\n[tenants.a]\nweight = 1001\n[tenants.'a b']\n[tenants.b.quota]\nmemory = 1\n"),
+        ("tenants/c.toml", "keys = [\n{ id = 'a', sha256 = 'x', scopes = [] },\n{ id = 'a b' },\n]\nrate = 1"),
+        ("tenants/d e.toml", ""),
+        ("tenants/f.toml", "[quota]\nqueue = 'many'\nstorage = '1XB'\nmodels = -1\nconcurrency = 'unlimited '\n"),
+        ("tenants/g.toml", "[limits]\nmemory = '1B'\n[grants]\nhttp = ['x', 1]\nsql = true"),
+    ]);
+    for says in [
+        "wardian.toml line 1: listn: unknown key; the keys here are listen",
+        "wardian.toml line 3: tenants.a.weight: 1001 is not between 1 and 1000",
+        "wardian.toml line 4: tenants.a b: 'a b' is not a tenant name: use 1 to 128",
+        "wardian.toml line 6: tenants.b.quota.memory: expected a size like \"256MiB\" or \"unlimited\", found an integer",
+        "tenants/c.toml line 2: keys[0].sha256: not the SHA-256 of a key, which has 64 hexadecimal digits",
+        "tenants/c.toml line 2: keys[0].scopes: a key without scopes is good for nothing",
+        "tenants/c.toml line 3: keys[1].id: use 1 to 64",
+        "tenants/c.toml line 3: keys[1].sha256: missing",
+        "tenants/c.toml line 3: keys[1].scopes: missing",
+        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, weight, keys, quota, limits, grants",
+        "tenants/d e.toml line 1: 'd e' is not a tenant name",
+        "tenants/f.toml line 2: quota.queue: expected a whole number or \"unlimited\", found \"many\"",
+        "tenants/f.toml line 3: quota.storage: '1XB' is not a size",
+        "tenants/f.toml line 4: quota.models: -1 is not a whole number",
+        "tenants/f.toml line 5: quota.concurrency: expected",
+        "tenants/g.toml line 2: limits.memory: 1B is not between 64KiB and 4GiB",
+        "tenants/g.toml line 4: grants.http: item 1: expected a text",
+        "tenants/g.toml line 5: grants.sql: unknown key",
+    ] {
+        assert!(told.contains(says), "'{says}' is missing in {told}");
+    }
+}
+
+#[test]
+fn keys_are_tables_in_a_list() {
+    for (text, says) in [
+        ("keys = 1", "keys: expected a list of tables, found an integer"),
+        ("keys = ['x']", "keys[0]: expected a table, found \"x\""),
+        ("tenants = 1", "tenants: expected a table"),
+        ("[tenants]\na = 1", "line 2: tenants.a: expected a table"),
+        ("[[keys]]\nscopes = ['infer']", "line 2: keys[0].scopes: a key of the host's own has the scope \"admin\""),
+        ("[[keys]]\nscopes = ['admin', 'infer']", "keys[0].scopes: a key of the host's own"),
+        ("[[tenants.a.keys]]\nscopes = ['all']", "scopes: item 0: expected \"infer\" or \"manage\" or \"admin\""),
+        ("[[tenants.a.keys]]\nscopes = 'infer'", "scopes: expected a list in square brackets, found \"infer\""),
+    ] {
+        assert!(host_fault(text).contains(says), "{}", host_fault(text));
+    }
+    let twins = format!("keys = [\n{},\n{},\n]", entry("a", "'admin'"), entry("a", "'admin'"));
+    assert!(host_fault(&twins).contains("line 3: keys[1]: the id 'a' is also that of the key on line 2; rename one"));
+}
+
+#[test]
+fn tenants_that_do_not_go_together_are_told_together() {
+    let (a, b) = (entry("one", "'infer'"), entry("one", "'admin'").replace("\"one\"", "\"two\""));
+    let told = faults(&[
+        ("wardian.toml", &format!("keys = [{b}]\n[tenants.acme]\nkeys = [{a}]\n[tenants.inner]\nrepository = 'm/x/y'")),
+        ("tenants/acme.toml", "repository = 'elsewhere'"),
+        ("tenants/ACME.toml", ""),
+        ("tenants/outer.toml", "repository = 'm/z/../x'"),
+        ("tenants/same.toml", "repository = './m/x/'"),
+    ]);
+    for says in [
+        "tenants/acme.toml line 1: tenant 'acme' differs from 'ACME' (tenants/ACME.toml line 1) only in case",
+        "wardian.toml line 3: key 'one' has the sha256 of key 'two' (wardian.toml line 1); make another",
+        "is also that of 'outer' (tenants/outer.toml line 1); move one of them",
+        "wardian.toml line 4: the repository of tenant 'inner', ",
+        "m/x/y, lies within that of 'outer' (tenants/outer.toml line 1)",
+    ] {
+        assert!(told.contains(says), "'{says}' is missing in {told}");
+    }
+    let twice = faults(&[("wardian.toml", "[tenants.acme]"), ("tenants/acme.toml", "")]);
+    assert_eq!(
+        twice,
+        "tenants/acme.toml line 1: tenant 'acme' is there already (wardian.toml line 1); keep one of them"
+    );
+}
+
+#[test]
+fn repositories_are_compared_where_links_lead() {
+    let folder = folder(&[
+        ("real/x", ""),
+        ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='link/sub'"),
+    ]);
+    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+    let config = Some(folder.path().join("wardian.toml"));
+    let told = Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
+    assert!(told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"), "{told}");
+    let apart = [(
+        "wardian.toml",
+        "[tenants.a]\nrepository='m'\n[tenants.b]\nrepository='m-2'\n[tenants.c]\nrepository='n/../k'",
+    )];
+    tenancy(&apart);
+}
+
+#[test]
+fn with_a_key_other_machines_may_reach_the_server() {
+    let inside = format!("listen = '0.0.0.0:1'\n[tenants.a]\nkeys = [{}]", entry("k", "'infer'"));
+    assert!(tenancy(&[("wardian.toml", &inside)]).asks_for_keys());
+    let host = format!("listen = '0.0.0.0:1'\nkeys = [{}]", entry("k", "'admin'"));
+    assert!(tenancy(&[("wardian.toml", &host)]).asks_for_keys());
+    assert!(host_fault("listen = '0.0.0.0:1'\n[tenants.a]").contains("no keys are configured; configure one"));
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told() {
+    let folder = folder(&[("wardian.toml", ""), ("tenants/a.toml/x", ""), ("tenants/b.toml", "")]);
+    fs::write(folder.path().join("tenants/b.toml"), [0xff]).unwrap();
+    let config = Some(folder.path().join("wardian.toml"));
+    let told = Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
+    assert!(told.contains("a.toml: it is not a regular file"), "{told}");
+    assert!(told.contains("b.toml: it is not UTF-8 text"), "{told}");
+    assert!(faults(&[("wardian.toml", ""), ("tenants", "")]).contains("cannot list tenants: not a directory"));
+}
+
+#[test]
+fn the_documentation_s_tenants_are_sound() {
+    let text = include_str!("../../../../docs/tenants.md");
+    let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let [host, acme] = samples[..] else { panic!("{} samples", samples.len()) };
+    let read = tenancy(&[("wardian.toml", host), ("tenants/acme.toml", acme)]);
+    assert_eq!((read.keys.len(), read.tenants.len()), (1, 2));
+    assert_eq!((read.tenants["acme"].weight, &read.tenants["acme"].quota), (2, &Quota::default()));
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {
+        for text in [&text, &line, &format!("keys = {line}"), &format!("[tenants.{line}]\nquota = {line}")] {
+            let _ = Host::read(Path::new("wardian.toml"), text, &Overrides::default());
+            let _ = super::super::tenants::read(Path::new("a.toml"), text, Path::new(""));
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Keeps who may ask, and how much, as the files say: while the server runs, without a restart.
+//!
+//! One task looks at the files every `poll_interval`, and at once when SIGHUP comes. A file counts when it has
+//! settled. One that is wrong is refused whole, and what it said before stays in force; if files that are right
+//! by themselves do not go together, nothing changes at all.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::source::Glance;
+use super::sources::Sources;
+use super::{Config, Tenancy, check};
+
+/// What the configuration was read from, to be watched.
+pub struct Watched {
+    pub(super) sources: Sources,
+    pub(super) start: Config,
+}
+
+/// Tells when who may ask has changed.
+pub struct TenancyWatch {
+    news: watch::Receiver<Tenancy>,
+    faults: TenancyFaults,
+    task: JoinHandle<()>,
+}
+
+/// What is wrong with the files as they are now, and therefore not in force. A clone is shallow.
+#[derive(Clone, Default)]
+pub struct TenancyFaults(Arc<ArcSwap<Vec<String>>>);
+
+impl TenancyFaults {
+    /// Each fault with its file; empty while everything that the files say is in force.
+    pub fn list(&self) -> Arc<Vec<String>> {
+        self.0.load_full()
+    }
+}
+
+impl TenancyWatch {
+    /// Starts watching. From here on SIGHUP reads the files at once, and ends the process no more. Must be
+    /// called within a tokio runtime.
+    pub fn start(watched: Watched) -> Self {
+        let hangup = signal(SignalKind::hangup());
+        let hangup = hangup.inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP")).ok();
+        let (announce, news) = watch::channel(watched.start.tenancy.clone());
+        let faults = TenancyFaults::default();
+        let watching = Watching::new(watched, announce, faults.clone());
+        TenancyWatch { news, faults, task: tokio::spawn(run(watching, hangup)) }
+    }
+
+    /// Resolves with the tenants and keys that are in force from now on, whenever they change. Nothing is lost
+    /// when it is dropped before.
+    pub async fn next(&mut self) -> Tenancy {
+        if self.news.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        self.news.borrow_and_update().clone()
+    }
+
+    /// What is refused, for those who ask how the host is.
+    pub fn faults(&self) -> TenancyFaults {
+        self.faults.clone()
+    }
+}
+
+impl Drop for TenancyWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(mut watching: Watching, mut hangup: Option<Signal>) {
+    let mut again = Instant::now();
+    loop {
+        let at_once = tokio::select! {
+            () = tokio::time::sleep_until(again.into()) => false,
+            () = heard(&mut hangup) => true,
+        };
+        // Files may be slow, on a network.
+        let looked = spawn_blocking(move || (watching.step(at_once), watching)).await;
+        let Ok((next, back)) = looked else {
+            return tracing::error!("the configuration is watched no more; restart to apply changes");
+        };
+        (again, watching) = (next, back);
+    }
+}
+
+async fn heard(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+    tracing::info!("SIGHUP: reading the configuration");
+}
+
+/// The state between two looks.
+pub(super) struct Watching {
+    sources: Sources,
+    start: Config,
+    announce: watch::Sender<Tenancy>,
+    faults: TenancyFaults,
+    conflicts: Vec<String>,
+    trouble: Option<String>,
+    /// Settings that take a restart, as they were told last.
+    waiting: Vec<&'static str>,
+}
+
+impl Watching {
+    pub(super) fn new(
+        Watched { sources, start }: Watched,
+        announce: watch::Sender<Tenancy>,
+        faults: TenancyFaults,
+    ) -> Self {
+        Watching { sources, start, announce, faults, conflicts: Vec::new(), trouble: None, waiting: Vec::new() }
+    }
+
+    /// Looks, and applies what has changed. Tells when to look again.
+    pub(super) fn step(&mut self, at_once: bool) -> Instant {
+        let now = Instant::now();
+        let settle = self.start.repository.settle;
+        if at_once {
+            self.sources.doubt();
+        }
+        let changed = self.sources.look(Glance { now, settle: if at_once { Duration::ZERO } else { settle } });
+        self.tell();
+        if changed || at_once {
+            self.apply();
+        }
+        self.faults.0.store(Arc::new([self.sources.faults(), self.conflicts.clone()].concat()));
+        let poll = now + self.start.repository.poll_interval;
+        self.sources.due(settle).map_or(poll, |due| due.min(poll))
+    }
+
+    fn tell(&mut self) {
+        for fault in self.sources.take_news() {
+            tracing::error!("refused, and what it said before stays in force: {fault}");
+        }
+        let trouble = self.sources.trouble().map(str::to_owned);
+        if self.trouble != trouble {
+            match &trouble {
+                Some(trouble) => tracing::error!("{trouble}"),
+                None => tracing::info!("the tenants' files are there again"),
+            }
+            self.trouble = trouble;
+        }
+    }
+
+    fn apply(&mut self) {
+        let (config, conflicts) = self.sources.merge();
+        self.conflicts = self.conflicts(&config, conflicts);
+        for conflict in &self.conflicts {
+            tracing::error!("refused, and nothing changes: {conflict}");
+        }
+        if self.conflicts.is_empty() {
+            self.sources.accept();
+            self.warn_of_restart(&config);
+            self.announce(config.tenancy);
+        }
+    }
+
+    /// Listening goes on as it began, whatever the file says now; both must be safe.
+    fn conflicts(&self, config: &Config, mut conflicts: Vec<String>) -> Vec<String> {
+        let running = Config { tenancy: config.tenancy.clone(), ..self.start.clone() };
+        conflicts.extend(check::exposed(&running).filter(|exposed| !conflicts.contains(exposed)));
+        conflicts
+    }
+
+    fn warn_of_restart(&mut self, config: &Config) {
+        let waiting = differences(&self.start, config);
+        if !waiting.is_empty() && waiting != self.waiting {
+            tracing::warn!("restart to apply what has changed in {}", waiting.join(", "));
+        }
+        self.waiting = waiting;
+    }
+
+    fn announce(&self, tenancy: Tenancy) {
+        self.announce.send_if_modified(|in_force| {
+            let changed = *in_force != tenancy;
+            if changed {
+                tracing::info!(tenants = tenancy.tenants.len(), "tenants and keys have changed");
+                *in_force = tenancy;
+            }
+            changed
+        });
+    }
+}
+
+/// The settings that differ and do not change at run time.
+fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
+    // Taken apart so that none can be forgotten.
+    let Config {
+        listen,
+        insecure,
+        state,
+        drain_timeout,
+        default_model,
+        repository,
+        log,
+        http,
+        engine,
+        compile,
+        tenancy: _,
+    } = one;
+    // Where models come from is a tenant's affair.
+    let models: PathBuf = repository.models.clone();
+    let watching = super::RepositoryConfig { models, ..other.repository.clone() };
+    [
+        ("listen", *listen != other.listen),
+        ("insecure", *insecure != other.insecure),
+        ("state", *state != other.state),
+        ("drain_timeout", *drain_timeout != other.drain_timeout),
+        ("default_model", *default_model != other.default_model),
+        ("watch, poll_interval, rescan_interval or settle", *repository != watching),
+        ("log", *log != other.log),
+        ("http", *http != other.http),
+        ("engine", *engine != other.engine),
+        ("compile", *compile != other.compile),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}
