@@ -9,6 +9,9 @@ mod check;
 mod file;
 mod overrides;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
