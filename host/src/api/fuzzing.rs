@@ -10,7 +10,7 @@ use crate::fuzzing::check_text;
 pub fn golden(text: &[u8]) {
     let golden = match parse_golden(text) {
         Ok(golden) => golden,
-        Err(fault) => return check_text(&fault),
+        Err(fault) => return check_text(&fault, 1500),
     };
     assert!(!golden.cases.is_empty());
     for case in &golden.cases {

@@ -15,7 +15,7 @@ pub fn wardian_toml(text: &str) {
     let base = Path::new("/etc/wardian");
     if let Err(faults) = keys::read("wardian.toml", text, |keys| file::fill(keys, base, &mut config)) {
         assert!(faults.count() > 0);
-        return check_text(&faults.to_string());
+        return check_text(&faults.to_string(), 8000);
     }
     assert!((64 << 10..=4 << 30).contains(&config.engine.max_memory));
     assert!(config.engine.instances > 0 && config.http.max_connections > 0 && config.compile.jobs > 0);
@@ -30,7 +30,7 @@ pub fn wardian_toml(text: &str) {
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
     let conflicts = check::conflicts(&config);
     assert!(!exposed || !conflicts.is_empty(), "it listens to everyone and asks nobody who they are");
-    conflicts.iter().for_each(|conflict| check_text(conflict));
+    conflicts.iter().for_each(|conflict| check_text(conflict, 800));
     let directory = config.directory(TenantName::default_tenant());
     assert!(directory.state.starts_with(&config.state));
 }

@@ -23,7 +23,7 @@ pub fn names(text: &str) {
             InRoot::Bare(model) => assert_eq!(format!("{model}.wasm"), text),
             InRoot::Precompiled(model) => assert_eq!(format!("{model}.cwasm"), text),
             InRoot::Model(model) => stays_inside(text, model.as_str()),
-            InRoot::Odd(why) => check_text(&why),
+            InRoot::Odd(why) => check_text(&why, 1500),
             InRoot::Ignored => {}
         }
     }
@@ -34,7 +34,7 @@ pub fn names(text: &str) {
 fn accepted<T: Display>(text: &str, name: Result<T, InvalidName>) {
     match name {
         Ok(name) => stays_inside(text, &name.to_string()),
-        Err(error) => check_text(&error.to_string()),
+        Err(error) => check_text(&error.to_string(), 800),
     }
 }
 
@@ -52,11 +52,11 @@ fn stays_inside(text: &str, name: &str) {
 fn units(text: &str) {
     match parse_size(text) {
         Ok(size) => assert_eq!(parse_size(&show_size(size)), Ok(size)),
-        Err(fault) => check_text(&fault),
+        Err(fault) => check_text(&fault, 300),
     }
     match parse_duration(text) {
         Ok(duration) => assert_eq!(parse_duration(&show_duration(duration)), Ok(duration)),
-        Err(fault) => check_text(&fault),
+        Err(fault) => check_text(&fault, 300),
     }
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
 }
@@ -67,7 +67,7 @@ pub fn model_toml(text: &str) {
         Ok(settings) => settings,
         Err(faults) => {
             assert!(faults.count() > 0);
-            return check_text(&faults.to_string());
+            return check_text(&faults.to_string(), 8000);
         }
     };
     let limits = &settings.limits;
