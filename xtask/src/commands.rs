@@ -41,7 +41,7 @@ const WITHOUT_FUZZ: [&str; 2] = ["--exclude", "wardian-fuzz"];
 pub(crate) fn ci() -> Result<()> {
     lint()?;
     test(&[])?;
-    fuzz::fuzz(&[])
+    fuzz::short()
 }
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {

@@ -17,13 +17,22 @@ const SECONDS: u32 = 15;
 
 /// Runs the targets named, or all: `[seconds] [target...]`.
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
-    let seconds = arguments.first().and_then(|first| first.parse().ok());
+    let seconds: Option<u32> = arguments.first().and_then(|first| first.parse().ok());
     let named = if seconds.is_some() { &arguments[1..] } else { arguments };
-    let targets = if named.is_empty() { targets()? } else { named.to_vec() };
+    feed(if named.is_empty() { targets()? } else { named.to_vec() }, seconds.unwrap_or(SECONDS), None)
+}
+
+/// Runs all targets as `cargo xtask ci` does: from one seed, so that what is found is what the change broke and
+/// not what chance turned up.
+pub(crate) fn short() -> Result<()> {
+    feed(targets()?, SECONDS, Some("-seed=1"))
+}
+
+fn feed(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result<()> {
     run(&mut instrumented("build"))?;
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     for group in targets.chunks(cores) {
-        let started = group.iter().map(|target| start(target, seconds.unwrap_or(SECONDS)));
+        let started = group.iter().map(|target| start(target, seconds, seed));
         let running = started.collect::<Result<Vec<_>>>()?;
         // All are waited for before the first fault is told, so that none is left running.
         let ends: Vec<_> = group.iter().zip(running).map(|(target, running)| finish(target, running)).collect();
@@ -48,7 +57,7 @@ fn instrumented(verb: &str) -> Command {
     command
 }
 
-fn start(target: &str, seconds: u32) -> Result<Child> {
+fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
     let [corpus, found] = ["corpus", "artifacts"].map(|kind| root().join("fuzz").join(kind).join(target));
     for folder in [&corpus, &found, &logs()] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -60,7 +69,7 @@ fn start(target: &str, seconds: u32) -> Result<Child> {
         command.arg(format!("-dict={}", dictionary.display()));
     }
     // An input is a few kilobytes: whatever takes seconds or a gigabyte is a finding.
-    command.args(["-timeout=5", "-rss_limit_mb=1024", &format!("-max_total_time={seconds}")]);
+    command.args(["-timeout=5", "-rss_limit_mb=1024", &format!("-max_total_time={seconds}")]).args(seed);
     command.arg(format!("-artifact_prefix={}/", found.display()));
     command.stderr(File::create(log(target))?);
     command.spawn().with_context(|| format!("cannot start {target}"))
@@ -77,7 +86,7 @@ fn log(target: &str) -> PathBuf {
 fn finish(target: &str, mut running: Child) -> Result<()> {
     let status = running.wait()?;
     let told = String::from_utf8_lossy(&fs::read(log(target))?).into_owned();
-    let (progress, rest): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.starts_with('#'));
+    let (progress, rest): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.contains(" cov: "));
     println!("fuzz {target}: {}", progress.last().unwrap_or(&"tried nothing"));
     ensure!(status.success(), "{}\nfuzz/README.md says how to try this input again", rest.join("\n"));
     Ok(())
