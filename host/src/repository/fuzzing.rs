@@ -5,9 +5,10 @@ use std::path::{Component, Path};
 
 use super::layout::{InRoot, file_in_root, folder_in_root, is_temporary, shown};
 use super::parse_model_toml;
-use super::units::{parse_duration, parse_size, show_duration, show_size};
 use crate::fuzzing::check_text;
-use crate::model::{InvalidName, ModelName, TenantName, Version, VersionPolicy};
+use crate::model::{
+    InvalidName, ModelName, TenantName, Version, VersionPolicy, parse_duration, parse_size, show_duration, show_size,
+};
 
 /// A text that may name a model, a tenant, a version, or an entry of a repository. What is accepted stays in
 /// the directory it is joined to, and says the text it was made of.
