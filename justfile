@@ -24,6 +24,10 @@ test-one name:
 lint:
     cargo xtask lint
 
+# feed the fuzz targets: `just fuzz 600 infer_json`
+fuzz *args:
+    cargo xtask fuzz {{args}}
+
 # the benchmarks, side by side with their baselines
 bench *args:
     cargo xtask bench {{args}}

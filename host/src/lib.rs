@@ -71,3 +71,7 @@ pub mod tenant;
 
 pub mod model;
 pub mod telemetry;
+
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;

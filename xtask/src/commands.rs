@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::workspace::{cargo, run, target};
-use crate::{guests, python};
+use crate::{fuzz, guests, python};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     guests::build()?;
@@ -17,7 +17,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     guests::build()?;
     // Not in one go: together with the guests, the engine would be built with other features, and all
     // over again for whoever works on the host alone.
-    run(cargo().args(["test", "--workspace", "--exclude", "wardian"]).args(arguments))?;
+    run(cargo().args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(["--exclude", "wardian"]).args(arguments))?;
     let mut command = cargo();
     command.args(["test", "--package", "wardian"]).args(arguments);
     match python::environment() {
@@ -32,12 +32,16 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
 
 pub(crate) fn lint() -> Result<()> {
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(cargo().args(["clippy", "--workspace"]).args(WITHOUT_FUZZ).args(["--all-targets", "--", "-D", "warnings"]))
 }
+
+/// What the fuzz targets call exists only in the build that [`fuzz`] makes.
+const WITHOUT_FUZZ: [&str; 2] = ["--exclude", "wardian-fuzz"];
 
 pub(crate) fn ci() -> Result<()> {
     lint()?;
-    test(&[])
+    test(&[])?;
+    fuzz::short()
 }
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod commands;
 mod files;
+mod fuzz;
 mod guests;
 mod no_snapshot;
 mod python;
@@ -16,7 +17,9 @@ usage: cargo xtask <command> [arguments]
   serve [args]    guests, then serve target/models; arguments go to `wardian serve`
   test [args]     guests, then every test; arguments go to `cargo test`
   lint            formatting and clippy, warnings are errors
-  ci              lint, then test
+  fuzz [seconds] [targets]
+                  build the fuzz targets and feed each for so long (15); see fuzz/README.md
+  ci              lint, then test, then fuzz
   bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help";
 
 fn main() -> Result<()> {
@@ -28,6 +31,7 @@ fn main() -> Result<()> {
         "serve" => commands::serve(&rest),
         "test" => commands::test(&rest),
         "lint" => commands::lint(),
+        "fuzz" => fuzz::fuzz(&rest),
         "ci" => commands::ci(),
         "bench" => commands::bench(&rest),
         _ => bail!("{USAGE}"),

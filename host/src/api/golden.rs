@@ -37,6 +37,9 @@ fn read_tolerance(reader: &mut Reader<'_>) -> Result<Tolerance, Fault> {
     let mut tolerance = Tolerance::default();
     reader.members(&["relative", "absolute"], |reader, key| {
         let number = reader.number()?.float64();
+        if !number.is_finite() || number < 0.0 {
+            return Err(reader.fault(format!("{key}: a tolerance is 0 or above")));
+        }
         match key {
             "relative" => tolerance.relative = number,
             _ => tolerance.absolute = number,

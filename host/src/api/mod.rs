@@ -22,6 +22,9 @@ mod router;
 mod sagemaker;
 mod usage;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::sync::Arc;
 
 use crate::dataplane::DataPlane;

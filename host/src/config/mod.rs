@@ -19,6 +19,9 @@ mod tenancy;
 mod tenants;
 mod watch;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;

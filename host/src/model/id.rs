@@ -22,7 +22,8 @@ fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
     if first && rest && name.len() <= MAX_NAME {
         return Ok(());
     }
-    Err(InvalidName { what, name: name.chars().take(MAX_NAME).collect() })
+    // It is told in logs and answers, and whoever chose it is not trusted.
+    Err(InvalidName { what, name: name.chars().filter(|char| !char.is_control()).take(MAX_NAME).collect() })
 }
 
 macro_rules! name_type {
@@ -143,6 +144,8 @@ mod tests {
         for name in ["", ".", "..", ".hidden", "-x", "a/b", "a\\b", "a b", "é", "a\0", &"x".repeat(129)] {
             assert!(ModelName::new(name).is_err(), "{name}");
         }
+        let refusal = ModelName::new(&format!("a\n\u{1b}[2J{}", "x".repeat(1000))).unwrap_err().to_string();
+        assert!(refusal.len() < 300 && !refusal.contains(char::is_control), "{refusal:?}");
     }
 
     #[test]

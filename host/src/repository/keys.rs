@@ -17,10 +17,17 @@ pub(crate) use values::{boolean, duration, expected, list, number, one_of, size,
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
     file: String,
+    /// The first of them.
     list: Vec<Fault>,
+    count: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Nobody mends more at once; a file that is no TOML at all has a fault at every byte.
+const MAX_TOLD: usize = 10;
+/// Characters of one fault's text, which may repeat what the file says.
+const MAX_TEXT: usize = 400;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Fault {
     line: usize,
     text: String,
@@ -29,7 +36,7 @@ struct Fault {
 impl Faults {
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.list.len()
+        self.count
     }
 }
 
@@ -39,11 +46,14 @@ impl fmt::Display for Faults {
             let separator = if index == 0 { "" } else { "; " };
             write!(out, "{separator}{} line {}: {}", self.file, fault.line, fault.text)?;
         }
-        Ok(())
+        match self.count - self.list.len() {
+            0 => Ok(()),
+            more => write!(out, "; and {more} more"),
+        }
     }
 }
 
-/// Hands the file's keys to `fill`. Fails with everything that is wrong, in the order of the lines. `file`
+/// Hands the file's keys to `fill`. Fails with everything that is wrong, in the order of the file. `file`
 /// is how messages call the file.
 pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> Result<(), Faults> {
     let (table, syntax) = DeTable::parse_recoverable(text);
@@ -54,10 +64,19 @@ pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> 
         fill(&mut keys);
         faults = keys.finish();
     }
-    let mut list: Vec<Fault> =
-        faults.into_iter().map(|(offset, text_of)| Fault { line: line_of(text, offset), text: text_of }).collect();
-    list.sort();
-    if list.is_empty() { Ok(()) } else { Err(Faults { file: file.into(), list }) }
+    if faults.is_empty() { Ok(()) } else { Err(first(file, text, faults)) }
+}
+
+/// Keeps as many as somebody will read. Finding a line takes a walk through the file, so all must not.
+fn first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> Faults {
+    faults.sort();
+    let told = faults.iter().take(MAX_TOLD);
+    let list = told.map(|(offset, fault)| Fault { line: line_of(text, *offset), text: clip(fault) }).collect();
+    Faults { file: file.into(), list, count: faults.len() }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect()
 }
 
 fn place(error: &toml::de::Error) -> (usize, String) {

@@ -41,7 +41,7 @@ pub(super) fn file_in_root(name: &str) -> InRoot {
         return named(name, stem, InRoot::Precompiled);
     }
     if let Some(stem) = name.strip_suffix(".toml") {
-        return InRoot::Odd(format!("'{}' is not read; settings go into {stem}/{SETTINGS}", shown(name)));
+        return InRoot::Odd(format!("'{}' is not read; settings go into {}/{SETTINGS}", shown(name), shown(stem)));
     }
     InRoot::Ignored
 }
@@ -97,5 +97,13 @@ mod tests {
         assert!(matches!(file_in_root("my model.wasm"), InRoot::Odd(_)));
         assert!(matches!(file_in_root("iris.toml"), InRoot::Odd(_)));
         assert!(matches!(folder_in_root("my models"), InRoot::Odd(_)));
+    }
+
+    #[test]
+    fn what_is_told_of_a_name_holds_no_control_characters() {
+        for name in ["a\nb.toml", "a\nb.wasm", "a\u{1b}[2J.cwasm"] {
+            let InRoot::Odd(why) = file_in_root(name) else { panic!("{name:?}") };
+            assert!(!why.contains(char::is_control), "{why:?}");
+        }
     }
 }

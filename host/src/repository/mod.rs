@@ -38,6 +38,8 @@ mod whole;
 pub(crate) mod keys;
 mod numbers;
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -229,6 +229,17 @@ mod tests {
         assert_eq!(parse_model_toml("a = \nb = \n").unwrap_err().count(), 2);
     }
 
+    #[test]
+    fn however_much_is_wrong_what_is_told_stays_short() {
+        let keys: String = (0..100_000).map(|key| format!("a{key}=1\n")).collect();
+        let faults = parse_model_toml(&keys).unwrap_err();
+        let told = faults.to_string();
+        assert_eq!(faults.count(), 100_000);
+        assert!(told.len() < 4000 && told.contains("line 10:") && told.ends_with("; and 99990 more"), "{told}");
+        let told = fault(&format!("limits.memory = \"{}1B\"", " ".repeat(100_000)));
+        assert!(told.len() < 500, "{told}");
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text: String, line in "[a-z\\[\\]={}\"'., 0-9_\n#]{0,80}") {

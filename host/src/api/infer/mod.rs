@@ -13,6 +13,9 @@ mod request_json;
 mod response_json;
 mod tensor_json;
 
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
+
 #[cfg(test)]
 mod bad_json_tests;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{Parameter, ParameterValue};
 
 /// More than any client sends; a bound on the search for duplicates.
-const MAX_PARAMETERS: usize = 128;
+pub(super) const MAX_PARAMETERS: usize = 128;
 
 /// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
 pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>, Fault> {

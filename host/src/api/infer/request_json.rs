@@ -48,7 +48,7 @@ impl OutputForm {
 }
 
 /// More inputs or outputs than any model may have.
-const MAX_TENSORS: usize = 256;
+pub(super) const MAX_TENSORS: usize = 256;
 
 const REQUEST_KEYS: &[&str] = &["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
 const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"];

@@ -1,0 +1,24 @@
+//! What must hold of bytes that claim to be one of our JSON forms.
+
+use super::golden::parse_golden;
+use super::infer::fuzzing::check_tensors;
+pub use super::infer::fuzzing::{infer_binary, infer_json, path};
+use crate::fuzzing::check_text;
+
+/// A file of golden requests. What is accepted has cases to try, sound tensors and a tolerance that can be
+/// kept.
+pub fn golden(text: &[u8]) {
+    let golden = match parse_golden(text) {
+        Ok(golden) => golden,
+        Err(fault) => return check_text(&fault, 1500),
+    };
+    assert!(!golden.cases.is_empty());
+    for case in &golden.cases {
+        assert!(!case.outputs.is_empty());
+        check_tensors(&case.request.inputs, text.len());
+        check_tensors(&case.outputs, text.len());
+    }
+    for tolerance in [golden.tolerance.relative, golden.tolerance.absolute] {
+        assert!(tolerance.is_finite() && tolerance >= 0.0, "a tolerance of {tolerance}");
+    }
+}

@@ -1,0 +1,137 @@
+//! What must hold of any bytes that claim to be a request.
+
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::Target;
+use super::framing::{self, Framing};
+use super::parameters::MAX_PARAMETERS;
+use super::request_json::{MAX_TENSORS, OutputForm, RequestJson};
+use super::response_json::{Encoded, encode};
+use crate::api::json::{Reader, shorten};
+use crate::fuzzing::check_text;
+use crate::model::{Datatype, InferResponse, Metadata, ModelId, ModelName, TenantName, Tensor, TensorSpec, Version};
+
+/// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes back from
+/// the encoder as it went in.
+pub fn infer_json(body: &[u8]) {
+    agree_about_json(body);
+    let Some(read) = decode(Framing::Json, &Metadata::default(), body) else { return };
+    agree_about_inputs(&read, body);
+    for binary in [false, true] {
+        come_back(&read.request.inputs, binary);
+    }
+}
+
+/// A body with binary data: JSON, which holds no zero byte, up to the first one, and tensors after it. The
+/// whole is also read as the raw input of a few models.
+pub fn infer_binary(body: &[u8]) {
+    if let Some(length) = body.iter().position(|&byte| byte == 0) {
+        let without = [&body[..length], &body[length + 1..]].concat();
+        if let Some(read) = decode(Framing::Mixed(length), &Metadata::default(), &without) {
+            let data: usize = read.binary.iter().map(|&(index, _)| read.request.inputs[index].data.len()).sum();
+            assert_eq!(data, without.len() - length, "binary data was left over or made up");
+            come_back(&read.request.inputs, true);
+        }
+    }
+    for metadata in raw_models() {
+        if let Some(read) = decode(Framing::Raw, &metadata, body) {
+            assert_eq!(metadata.check_request(&read.request), Ok(()), "a raw request the model does not take");
+        }
+    }
+}
+
+/// The path of a request. What is read of it is all that the path says.
+pub fn path(text: &str) {
+    let Some(Target { model, version }) = Target::parse(text) else { return };
+    let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+    assert_eq!(format!("/v2/models/{model}{version}/infer"), text);
+    assert!(!model.contains(['/', '%']) && !model.is_empty());
+}
+
+/// Decodes a body and checks what holds of any request that is accepted and of any refusal.
+fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<RequestJson> {
+    let read = framing::decode(framing, metadata, body).inspect_err(|refusal| check_text(refusal, 1500)).ok()?;
+    check_tensors(&read.request.inputs, body.len());
+    assert!(read.request.inputs.len() <= MAX_TENSORS);
+    assert!(read.request.outputs.len() <= MAX_TENSORS);
+    assert!(read.request.parameters.len() <= MAX_PARAMETERS);
+    assert!(read.request.outputs.iter().eq(read.form.named.iter().map(|(name, _)| name)));
+    Some(read)
+}
+
+/// Tensors are sound, and no larger than what was sent can account for.
+pub(in crate::api) fn check_tensors(tensors: &[Tensor], sent: usize) {
+    for tensor in tensors {
+        assert_eq!(tensor.check(), Ok(()), "input '{}'", shorten(&tensor.name));
+    }
+    // The most a byte of JSON can grow to: `1,` is an element of 8 bytes.
+    let held: usize = tensors.iter().map(|tensor| tensor.data.len()).sum();
+    assert!(held <= 4 * (sent + 1), "{held} bytes of data from {sent}");
+}
+
+/// Our reader and `serde_json` call the same texts JSON, except where they mean to differ: ours bounds the
+/// nesting more tightly, and judges a number's range only once the datatype is known.
+fn agree_about_json(text: &[u8]) {
+    let ours = Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish()));
+    let theirs = serde_json::from_slice::<Value>(text);
+    match (&ours, &theirs) {
+        (Ok(()), Err(error)) => assert!(error.to_string().contains("out of range"), "only we accept it: {error}"),
+        (Err(fault), Ok(_)) => assert!(fault.to_string().contains("nested"), "only serde_json accepts it: {fault}"),
+        _ => {}
+    }
+}
+
+/// What was read is what `serde_json` reads in the same text.
+fn agree_about_inputs(read: &RequestJson, text: &[u8]) {
+    assert!(serde_json::from_slice::<IgnoredAny>(text).is_ok(), "it is not JSON");
+    // Fails where a number that nobody reads is out of range for an f64.
+    let Ok(json) = serde_json::from_slice::<Value>(text) else { return };
+    assert_eq!(json["id"].as_str().unwrap_or_default(), read.request.id);
+    let inputs = json["inputs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert_eq!(inputs.len(), read.request.inputs.len());
+    for (said, tensor) in inputs.iter().zip(&read.request.inputs) {
+        assert_eq!(said["name"], *tensor.name);
+        assert_eq!(said["datatype"], *tensor.datatype.name());
+        assert_eq!(said["shape"], serde_json::json!(tensor.shape));
+        assert_eq!(Some(leaves(&said["data"])), tensor.elements());
+    }
+}
+
+fn leaves(data: &Value) -> u64 {
+    data.as_array().map_or(1, |entries| entries.iter().map(leaves).sum())
+}
+
+/// A model that answered with these tensors would have its answer encoded, and whoever sent that answer to
+/// another model would be understood.
+fn come_back(tensors: &[Tensor], binary: bool) {
+    let response = InferResponse { parameters: vec![], outputs: tensors.into() };
+    let form = OutputForm { binary, named: vec![] };
+    let encoded = encode(&model(), "", &response, &form);
+    let Encoded { mut body, json_length } = encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
+    let head = br#"{"model_name":"m","model_version":"7","outputs":["#;
+    assert!(body.starts_with(head));
+    // Of the same length, so that the length of the JSON stays true.
+    body[head.len() - 11..head.len() - 1].copy_from_slice(br#" "inputs":"#);
+    let framing = json_length.map_or(Framing::Json, Framing::Mixed);
+    let read = framing::decode(framing, &Metadata::default(), &body);
+    assert_eq!(read.map(|read| read.request.inputs).as_deref(), Ok(tensors));
+}
+
+fn model() -> ModelId {
+    let name = ModelName::new("m").unwrap_or_else(|error| panic!("{error}"));
+    let version = Version::new(7).unwrap_or_else(|| panic!("7 is a version"));
+    ModelId { tenant: TenantName::default_tenant(), name, version }
+}
+
+fn raw_models() -> impl Iterator<Item = Metadata> {
+    let shapes: [&[i64]; 4] = [&[-1], &[2, -1], &[-1, 0], &[]];
+    let kinds = [Datatype::Fp32, Datatype::Bool, Datatype::Bytes];
+    shapes.into_iter().flat_map(move |shape| {
+        kinds.into_iter().map(move |datatype| {
+            let input = TensorSpec { name: "x".into(), datatype, shape: shape.into(), optional: false };
+            let max_batch_size = if shape == [-1, 0] { 8 } else { 0 };
+            Metadata { inputs: vec![input], max_batch_size, ..Metadata::default() }
+        })
+    })
+}

@@ -1,0 +1,88 @@
+//! What must hold of any name in a repository, and of any text that claims to be a `model.toml`.
+
+use std::fmt::Display;
+use std::path::{Component, Path};
+
+use super::layout::{InRoot, file_in_root, folder_in_root, is_temporary, shown};
+use super::parse_model_toml;
+use crate::fuzzing::check_text;
+use crate::model::{
+    InvalidName, ModelName, TenantName, Version, VersionPolicy, parse_duration, parse_size, show_duration, show_size,
+};
+
+/// A text that may name a model, a tenant, a version, or an entry of a repository. What is accepted stays in
+/// the directory it is joined to, and says the text it was made of.
+pub fn names(text: &str) {
+    accepted(text, ModelName::new(text));
+    accepted(text, TenantName::new(text));
+    if let Some(version) = Version::parse(text) {
+        assert!(version.number() > 0);
+        stays_inside(text, &version.to_string());
+    }
+    for entry in [file_in_root(text), folder_in_root(text)] {
+        match entry {
+            InRoot::Bare(model) => assert_eq!(format!("{model}.wasm"), text),
+            InRoot::Precompiled(model) => assert_eq!(format!("{model}.cwasm"), text),
+            InRoot::Model(model) => stays_inside(text, model.as_str()),
+            InRoot::Odd(why) => check_text(&why, 1500),
+            InRoot::Ignored => {}
+        }
+    }
+    assert!(!shown(text).contains(char::is_control));
+    units(text);
+}
+
+fn accepted<T: Display>(text: &str, name: Result<T, InvalidName>) {
+    match name {
+        Ok(name) => stays_inside(text, &name.to_string()),
+        Err(error) => check_text(&error.to_string(), 800),
+    }
+}
+
+/// The name is the text it was made of, one step down from any folder, and in plain sight there.
+fn stays_inside(text: &str, name: &str) {
+    assert_eq!(name, text);
+    let steps: Vec<_> = Path::new(name).components().collect();
+    assert!(matches!(steps.as_slice(), [Component::Normal(step)] if *step == name), "{steps:?}");
+    assert!(name.is_ascii() && name.len() <= 128 && !name.starts_with('.'), "{name:?}");
+    let inside = Path::new("/models").join(name);
+    assert_eq!(inside.parent(), Some(Path::new("/models")));
+}
+
+/// A size or duration that is understood can be shown, and what is shown is understood the same.
+fn units(text: &str) {
+    match parse_size(text) {
+        Ok(size) => assert_eq!(parse_size(&show_size(size)), Ok(size)),
+        Err(fault) => check_text(&fault, 300),
+    }
+    match parse_duration(text) {
+        Ok(duration) => assert_eq!(parse_duration(&show_duration(duration)), Ok(duration)),
+        Err(fault) => check_text(&fault, 300),
+    }
+    assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
+}
+
+/// The settings of a model. What is accepted can be kept by a host: every number within what makes sense.
+pub fn model_toml(text: &str) {
+    let settings = match parse_model_toml(text) {
+        Ok(settings) => settings,
+        Err(faults) => {
+            assert!(faults.count() > 0);
+            return check_text(&faults.to_string(), 8000);
+        }
+    };
+    let limits = &settings.limits;
+    assert!(settings.instances.min <= settings.instances.max && settings.instances.max > 0);
+    assert!((64 << 10..=4 << 30).contains(&limits.memory));
+    assert!((1..=2 << 30).contains(&limits.request) && (1..=2 << 30).contains(&limits.response));
+    for time in [limits.deadline, limits.cpu_time] {
+        assert!((1..=3_600_000).contains(&time.as_millis()), "{time:?}");
+    }
+    match &settings.versions {
+        VersionPolicy::Latest(count) => assert!(*count > 0),
+        VersionPolicy::Only(versions) => assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a < b)),
+        VersionPolicy::All => {}
+    }
+    let told: usize = settings.capabilities.config.iter().map(|(key, value)| key.len() + value.len()).sum();
+    assert!(told <= 64 << 10);
+}
