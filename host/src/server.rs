@@ -20,19 +20,19 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
 use crate::api::{self, Api, ApiState};
-use crate::config::{Config, HttpConfig};
+use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
 use crate::dataplane::DataPlane;
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
-use crate::model::TenantName;
 use crate::registry::Registry;
-use crate::repository::{Directory, DirectoryConfig, DirectoryError};
+use crate::repository::{Directory, DirectoryError};
 use crate::servable::ServableMetrics;
 use crate::telemetry::Telemetry;
-use crate::tenant::{Quota, Tenant, TenantSettings, Tenants};
+use crate::tenant::{self, Changes, Tenants};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -73,30 +73,42 @@ pub struct Server {
     manager: Manager,
     dataplane: DataPlane,
     registry: Registry,
+    /// The task that follows the tenants' configuration.
+    tenancy: AbortHandle,
 }
 
 impl Server {
-    /// Builds a server. `program` is this program, started again to compile. Must be called within a
+    /// Builds a server. `watched` is what the configuration was read from, and will be read from again; `program`
+    /// is this program, started again to compile. Must be called within a
     /// tokio runtime.
-    pub async fn build(config: Config, program: PathBuf) -> Result<Server, ServerError> {
+    pub async fn build(config: Config, watched: Watched, program: PathBuf) -> Result<Server, ServerError> {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
         let loader = Arc::new(build_loader(&config, program, &telemetry)?);
         let registry = Registry::default();
-        let tenants = tenants(&config);
+        let tenancy = config.tenancy.clone();
+        let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
+        telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
         let ready = Arc::default();
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
-        let sources = tenants.all().into_iter().map(|tenant| Ok((source(&config, &tenant)?, tenant)));
-        let sources = sources.map(|pair| pair.map(|(source, tenant)| (tenant, source)));
+        let sources = tenants.all().into_iter();
+        let sources = sources.map(|tenant| Directory::spawn(config.directory(&tenant)).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let parts = ManagerParts { loader, registry: registry.clone(), sources, ready };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
-        let default_model = config.default_model.clone();
-        let (dataplane_of_api, manager_of_api) = (dataplane.clone(), manager.clone());
-        let state =
-            ApiState { dataplane: dataplane_of_api, manager: manager_of_api, tenants, telemetry, default_model };
-        Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry })
+        let watch = TenancyWatch::start(watched);
+        let state = ApiState {
+            dataplane: dataplane.clone(),
+            manager: manager.clone(),
+            tenants: tenants.clone(),
+            tenancy_faults: watch.faults(),
+            telemetry,
+            default_model: config.default_model.clone(),
+        };
+        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone());
+        let tenancy = tokio::spawn(following).abort_handle();
+        Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry, tenancy })
     }
 
     /// Where it listens; tells the port where the configuration said 0.
@@ -110,6 +122,7 @@ impl Server {
         let connections = GracefulShutdown::new();
         let stop = async {
             shutdown.await;
+            self.tenancy.abort();
             drain(&self.dataplane, &self.manager, self.config.drain_timeout).await;
         };
         tokio::select! {
@@ -127,16 +140,23 @@ impl Server {
 
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
-fn tenants(config: &Config) -> Tenants {
-    let quota = Quota::unlimited();
-    let settings = TenantSettings { repository: config.repository.models.clone(), quota, ..TenantSettings::default() };
-    Tenants::new([(TenantName::default_tenant(), settings)].into(), Vec::new())
-}
-
-/// The source of a tenant's models.
-fn source(config: &Config, tenant: &Tenant) -> Result<Directory, DirectoryError> {
-    let root = tenant.settings().repository.clone();
-    Directory::spawn(DirectoryConfig { root, ..config.directory(tenant.name().clone()) })
+/// Puts in force what the configuration says of tenants, whenever that changes.
+async fn follow_tenancy(mut watch: TenancyWatch, config: Config, tenants: Tenants, manager: Manager) {
+    loop {
+        let Tenancy { tenants: settings, keys } = watch.next().await;
+        let Changes { adopted, dismissed } = tenants.apply(settings, keys);
+        for tenant in dismissed {
+            tracing::info!(tenant = %tenant.name(), "tenant removed");
+            manager.dismiss(tenant.name().clone()).await;
+        }
+        for tenant in adopted {
+            tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
+            match Directory::spawn(config.directory(&tenant)) {
+                Ok(source) => manager.adopt(tenant, source).await,
+                Err(error) => tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models"),
+            }
+        }
+    }
 }
 
 /// Builds what turns candidates into servables; `check` uses it without a server around it.

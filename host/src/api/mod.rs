@@ -31,7 +31,7 @@ use crate::dataplane::DataPlane;
 use crate::lifecycle::Manager;
 use crate::model::ModelName;
 use crate::telemetry::Telemetry;
-use crate::tenant::Tenants;
+use crate::tenant::{TenancyFaults, Tenants};
 
 pub use caller::Access;
 pub use edge::Api;
@@ -47,6 +47,8 @@ pub struct ApiState {
     pub manager: Manager,
     /// Tells who is asking.
     pub tenants: Tenants,
+    /// What the configuration says of tenants and is not in force.
+    pub tenancy_faults: TenancyFaults,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
     /// The model that `POST /invocations` means when the request names none.

@@ -19,10 +19,10 @@ pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
     Ok(json_response(&of(caller.tenant()?)))
 }
 
-/// `GET /v2/tenants`: every tenant.
+/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants as it is now.
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let tenants: Vec<_> = state.tenants.all().iter().map(|tenant| of(tenant)).collect();
-    json_response(&json!({ "tenants": tenants }))
+    json_response(&json!({ "tenants": tenants, "faults": *state.tenancy_faults.list() }))
 }
 
 /// Which lines of the log are wanted.

@@ -83,7 +83,8 @@ enum LogLevelArg {
 impl Serve {
     pub(super) fn run(self) -> Result<Outcome> {
         let only_check = self.check_config;
-        let config = Config::resolve(self.overrides()).context("the configuration is not usable")?;
+        let (config, watched) =
+            Config::resolve_and_watch(self.overrides()).context("the configuration is not usable")?;
         if only_check {
             output::print(&summary(&config))?;
             return Ok(Outcome::Success);
@@ -93,7 +94,7 @@ impl Serve {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
         runtime.block_on(async {
-            let server = Server::build(config, program).await?;
+            let server = Server::build(config, watched, program).await?;
             announce(server.address())?;
             server.run(told_to_stop()).await;
             anyhow::Ok(())

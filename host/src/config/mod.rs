@@ -32,11 +32,12 @@ pub use self::overrides::Overrides;
 use self::source::Glance;
 use self::sources::Sources;
 pub use self::tenancy::Tenancy;
-pub use self::watch::{TenancyFaults, TenancyWatch, Watched};
+pub use self::watch::{TenancyWatch, Watched};
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
-use crate::model::{ModelName, TenantName};
+use crate::model::ModelName;
 use crate::repository::{DirectoryConfig, Watch};
+use crate::tenant::Tenant;
 
 /// What is in force for the whole host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,10 +156,11 @@ impl Config {
     }
 
     /// The settings of the source that watches this tenant's directory.
-    pub fn directory(&self, tenant: TenantName) -> DirectoryConfig {
-        let RepositoryConfig { models, watch, poll_interval, rescan_interval, settle } = self.repository.clone();
+    pub fn directory(&self, tenant: &Tenant) -> DirectoryConfig {
+        let RepositoryConfig { models: _, watch, poll_interval, rescan_interval, settle } = self.repository.clone();
+        let (root, tenant) = (tenant.settings().repository.clone(), tenant.name().clone());
         let state = self.state.join("repository").join(tenant.as_str());
-        DirectoryConfig { tenant, root: models, state, watch, poll_interval, rescan_interval, settle }
+        DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle }
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::file::Host;
 use super::*;
+use crate::model::TenantName;
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
@@ -148,7 +149,7 @@ fn a_named_file_must_exist() {
 
 #[test]
 fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
-    let directory = Config::default().directory(TenantName::default_tenant());
+    let directory = Config::default().directory(&Tenant::unlimited(TenantName::default_tenant()));
     assert_eq!(directory.state, Path::new(".wardian/repository/default"));
     assert_eq!(directory.root, Path::new("models"));
 }

@@ -5,10 +5,8 @@
 //! by themselves do not go together, nothing changes at all.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -16,6 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::source::Glance;
 use super::sources::Sources;
 use super::{Config, Tenancy, check};
+use crate::tenant::TenancyFaults;
 
 /// What the configuration was read from, to be watched.
 pub struct Watched {
@@ -28,17 +27,6 @@ pub struct TenancyWatch {
     news: watch::Receiver<Tenancy>,
     faults: TenancyFaults,
     task: JoinHandle<()>,
-}
-
-/// What is wrong with the files as they are now, and therefore not in force. A clone is shallow.
-#[derive(Clone, Default)]
-pub struct TenancyFaults(Arc<ArcSwap<Vec<String>>>);
-
-impl TenancyFaults {
-    /// Each fault with its file; empty while everything that the files say is in force.
-    pub fn list(&self) -> Arc<Vec<String>> {
-        self.0.load_full()
-    }
 }
 
 impl TenancyWatch {
@@ -131,7 +119,7 @@ impl Watching {
         if changed || at_once {
             self.apply();
         }
-        self.faults.0.store(Arc::new([self.sources.faults(), self.conflicts.clone()].concat()));
+        self.faults.set([self.sources.faults(), self.conflicts.clone()].concat());
         let poll = now + self.start.repository.poll_interval;
         self.sources.due(settle).map_or(poll, |due| due.min(poll))
     }

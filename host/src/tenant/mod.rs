@@ -11,6 +11,7 @@ mod allotment;
 mod credentials;
 mod instances;
 mod log;
+pub mod metrics;
 mod rate;
 mod roster;
 mod settings;
@@ -25,7 +26,7 @@ pub use allotment::Held;
 pub use credentials::{Credential, Digest, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
-pub use roster::{AuthError, Caller, Changes, Tenants};
+pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
 pub use settings::{Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
 
 use crate::model::{QuotaExceeded, TenantName};

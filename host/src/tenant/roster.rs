@@ -55,6 +55,22 @@ pub enum AuthError {
     NoSuchTenant,
 }
 
+/// What is wrong with the configuration of tenants as it is now, and therefore not in force. A clone is shallow.
+#[derive(Clone, Default)]
+pub struct TenancyFaults(Arc<ArcSwap<Vec<String>>>);
+
+impl TenancyFaults {
+    /// Notes what is wrong, in place of what was before.
+    pub fn set(&self, faults: Vec<String>) {
+        self.0.store(Arc::new(faults));
+    }
+
+    /// Each fault with its file; empty while everything that the files say is in force.
+    pub fn list(&self) -> Arc<Vec<String>> {
+        self.0.load_full()
+    }
+}
+
 /// What a new roster changed.
 #[derive(Default)]
 pub struct Changes {

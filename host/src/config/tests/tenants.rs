@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Limits;
+use crate::model::TenantName;
 use crate::tenant::{Ceilings, Credential, Digest, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
 
 /// A folder with these files in it.

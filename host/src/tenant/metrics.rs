@@ -1,0 +1,84 @@
+//! What is told of every tenant: read when somebody asks, so that it costs a request nothing.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::{Resource, Tenant, Tenants, UNLIMITED};
+
+/// Registers what is told of every tenant.
+pub fn register(tenants: Tenants, registry: &mut Registry) {
+    registry.register_collector(Box::new(TenantMetrics(tenants)));
+}
+
+struct TenantMetrics(Tenants);
+
+impl fmt::Debug for TenantMetrics {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("TenantMetrics")
+    }
+}
+
+impl Collector for TenantMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let tenants = self.0.all();
+        let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
+        let help = "CPU time that a tenant's guests have used";
+        family(&mut encoder, "tenant_cpu", help, Some(&Unit::Seconds), MetricType::Counter, &tenants, seconds)?;
+        let help = "How often a tenant was refused something for its quota";
+        let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
+        family(&mut encoder, "tenant_refusals", help, None, MetricType::Counter, &tenants, refused)?;
+        let help = "Lines that a tenant's guests wrote and that were dropped";
+        let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
+        family(&mut encoder, "tenant_log_lines_dropped", help, None, MetricType::Counter, &tenants, dropped)?;
+        let help = "Instances that a tenant has, idle ones included";
+        let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
+        family(&mut encoder, "tenant_instances", help, None, MetricType::Gauge, &tenants, instances)?;
+        held(&mut encoder, &tenants)
+    }
+}
+
+type Found = std::sync::Arc<Tenant>;
+
+fn family<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    kind: MetricType,
+    tenants: &[Found],
+    of: impl Fn(&Tenant) -> M,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, unit, kind)?;
+    for tenant in tenants {
+        of(tenant).encode(family.encode_family(&[("tenant", tenant.name().as_str())])?)?;
+    }
+    Ok(())
+}
+
+/// What tenants hold, and of what they hold at most so much.
+fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
+    let help = "How much of a resource a tenant holds; memory and storage in bytes";
+    let mut family = encoder.encode_descriptor("tenant_held", help, None, MetricType::Gauge)?;
+    for tenant in tenants {
+        for resource in Resource::ALL {
+            let labels = [("tenant", tenant.name().as_str()), ("resource", resource.name())];
+            ConstGauge::new(tenant.used(resource)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "How much of a resource a tenant may hold, where there is a limit";
+    let mut family = encoder.encode_descriptor("tenant_limit", help, None, MetricType::Gauge)?;
+    for tenant in tenants {
+        let settings = tenant.settings();
+        for resource in Resource::ALL.into_iter().filter(|&resource| settings.quota.of(resource) != UNLIMITED) {
+            let labels = [("tenant", tenant.name().as_str()), ("resource", resource.name())];
+            ConstGauge::new(settings.quota.of(resource)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
