@@ -90,7 +90,7 @@ impl Series {
     fn ask_all(&self, server: &Server, case: &Case) -> Result<()> {
         let mut client = Client::connect(server.address())?;
         (0..self.count).try_for_each(|index| {
-            let body = client.ask(&wire::infer(&name(index), &case.request))?;
+            let body = client.ask(&wire::infer(None, &name(index), &case.request))?;
             let answered = body.is_some_and(|body| case.is_answered_by(&body));
             answered.then_some(()).with_context(|| format!("{} does not answer rightly", name(index)))
         })

@@ -1,4 +1,4 @@
-//! A closed loop: so many connections, each of which asks again as soon as it has its answer.
+//! So many connections, each of which asks again as soon as it has its answer, or when its next request is due.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,20 +27,35 @@ pub(crate) struct Measured {
     pub(crate) cpu: f64,
 }
 
+/// What is asked, and how hard.
+pub(crate) struct Load<'a> {
+    /// What is asked, in turns.
+    pub(crate) cases: &'a [Case],
+    /// How many ask at the same time.
+    pub(crate) connections: usize,
+    /// In whose name, if it is not the only tenant's.
+    pub(crate) tenant: Option<&'a str>,
+    /// Requests per second, over all connections; `None` for as many as there are answers to.
+    pub(crate) rate: Option<f64>,
+}
+
 const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const DONE: u8 = 2;
 
 /// Keeps a server busy and measures it for a while, after warming up.
-pub(crate) fn run(server: &Server, cases: &[Case], connections: usize, window: Duration) -> Result<Measured> {
+pub(crate) fn run(server: &Server, load: &Load<'_>, window: Duration) -> Result<Measured> {
     // One thread: it takes less of the cores that the server needs than one per connection would.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let phase = Arc::new(AtomicU8::new(WARMING_UP));
         let mut clients = JoinSet::new();
-        for case in cases.iter().cycle().take(connections) {
-            let first = first_exchange(server.address(), case).await?;
-            clients.spawn(first.repeat(phase.clone()));
+        let pace = load.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+        for (number, case) in (0..).zip(load.cases.iter().cycle().take(load.connections)) {
+            let request = wire::infer(load.tenant, "house-price", &case.request);
+            let first = first_exchange(server.address(), request, case).await?;
+            let pace = pace.map(|each| Pace { offset: each * number, interval: each * load.connections as u32 });
+            clients.spawn(first.repeat(phase.clone(), pace));
         }
         let (elapsed, cpu) = watch(server.pid(), &phase, window).await?;
         let latencies: Result<Vec<_>> = clients.join_all().await.into_iter().collect();
@@ -58,6 +73,12 @@ async fn watch(pid: u32, phase: &AtomicU8, window: Duration) -> Result<(Duration
     Ok((started.elapsed(), machine::cpu_time(pid)? - before))
 }
 
+/// When a connection's requests are due.
+struct Pace {
+    offset: Duration,
+    interval: Duration,
+}
+
 /// A connection that has got its first answer, which was right.
 struct Connection {
     stream: TcpStream,
@@ -66,10 +87,9 @@ struct Connection {
     buffer: Vec<u8>,
 }
 
-async fn first_exchange(address: SocketAddr, case: &Case) -> Result<Connection> {
+async fn first_exchange(address: SocketAddr, request: Vec<u8>, case: &Case) -> Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let request = wire::infer("house-price", &case.request);
     let mut connection = Connection { stream, request, expected: Vec::new(), buffer: vec![0; 4096] };
     let body = connection.exchange().await?;
     connection.expected = connection.buffer[body].to_vec();
@@ -79,10 +99,22 @@ async fn first_exchange(address: SocketAddr, case: &Case) -> Result<Connection> 
 
 impl Connection {
     /// Asks until it is over: the nanoseconds each answer took while measuring.
-    async fn repeat(mut self, phase: Arc<AtomicU8>) -> Result<Vec<u32>> {
+    async fn repeat(mut self, phase: Arc<AtomicU8>, pace: Option<Pace>) -> Result<Vec<u32>> {
         let mut latencies = Vec::with_capacity(1 << 16);
         let mut started = Instant::now();
+        let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
         loop {
+            if let Some(Pace { interval, .. }) = pace {
+                // A request that could not be sent when it was due, because the answer before it was late, has
+                // waited since then; that the client itself wakes late is not the server's doing.
+                started = if Instant::now() < due {
+                    tokio::time::sleep_until(due.into()).await;
+                    Instant::now()
+                } else {
+                    due
+                };
+                due += interval;
+            }
             let body = self.exchange().await?;
             ensure!(self.buffer[body] == self.expected, "a server's answer changed");
             let now = Instant::now();

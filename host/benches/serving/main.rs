@@ -23,6 +23,7 @@ mod wire;
 
 mod density;
 mod instance;
+mod neighbours;
 mod swap;
 mod throughput;
 
@@ -47,6 +48,7 @@ fn main() -> Result<()> {
             Part::Instance => instance::run(&options)?,
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
+            Part::Neighbours => neighbours::run(&options)?,
         }
     }
     Ok(())

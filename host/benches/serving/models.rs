@@ -11,6 +11,12 @@ pub(crate) fn component() -> Result<Vec<u8>> {
     fs::read(folder().join("model.wasm")).context("house-price is not built; run `cargo xtask guests` first")
 }
 
+/// The component of a guest made for tests.
+pub(crate) fn test_guest(name: &str) -> Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-guests").join(format!("{name}.wasm"));
+    fs::read(path).with_context(|| format!("{name} is not built; run `cargo xtask guests` first"))
+}
+
 /// The component with a custom section behind it: the same code under another digest.
 pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
     let mut bytes = component.to_vec();

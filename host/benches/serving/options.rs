@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Swap,
     /// A hundred models: memory and start
     Density,
+    /// What a tenant gets beside one that takes all it can
+    Neighbours,
 }
 
 impl Options {

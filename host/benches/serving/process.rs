@@ -45,6 +45,14 @@ impl Server {
         Self::start(&mut command)
     }
 
+    /// Wardian with the configuration in that folder, whose models it serves and where it keeps its state.
+    pub(crate) fn wardian_in(folder: &Path) -> Result<Self> {
+        let mut command = Command::new(program());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(folder.join("wardian.toml"));
+        command.arg("--state").arg(folder.join("state")).current_dir(folder).env_remove("RUST_LOG");
+        Self::start(&mut command)
+    }
+
     fn start(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start a server")?;

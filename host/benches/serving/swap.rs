@@ -66,7 +66,7 @@ impl<'a> Swapper<'a> {
         wait_until_ready(&server)?;
         let client = Client::connect(server.address())?;
         let case = models::cases()?.into_iter().next().context("no golden case")?;
-        let request = wire::infer("house-price", &case.request);
+        let request = wire::infer(None, "house-price", &case.request);
         Ok(Swapper { folder, component, server, client, request })
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::load::{self, Measured};
+use super::load::{self, Load, Measured};
 use super::models;
 use super::options::Options;
 use super::process::{self, Server};
@@ -83,7 +83,8 @@ fn measure(options: &Options, contenders: &[Contender], connections: &[usize]) -
     for _ in 0..options.rounds() {
         for (&connections, row) in connections.iter().zip(&mut results) {
             for (contender, rounds) in contenders.iter().zip(row) {
-                rounds.push(load::run(&contender.server, &cases, connections, options.window())?);
+                let load = Load { cases: &cases, connections, tenant: None, rate: None };
+                rounds.push(load::run(&contender.server, &load, options.window())?);
             }
         }
     }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// The bytes of an inference request.
-pub(crate) fn infer(model: &str, body: &[u8]) -> Vec<u8> {
+/// The bytes of an inference request, in the name of a tenant if there are several.
+pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
+    let tenant = tenant.map(|tenant| format!("wardian-tenant: {tenant}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: bench\r\n{tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
