@@ -9,11 +9,12 @@
 //!
 //! Everything here belongs to one of two flows, and they meet in [`registry`] and nowhere else.
 //!
-//! **A request**, from left to right, and back by return value: [`api`] decodes the wire format into the
-//! vocabulary of [`model`] → [`dataplane`] finds the version that serves and sets the deadline →
-//! [`servable`] waits for the right to have an instance at work → [`engine`] makes an instance (or the
-//! pool has one), runs the guest within its limits and says what its end means → [`api`] encodes the
-//! answer, or maps the error by one table. Guards give back what was taken, whatever happens on the way.
+//! **A request**, from left to right, and back by return value: [`api`] tells from its key whose it is,
+//! takes its place in the tenant's quota, and decodes the wire format into the vocabulary of [`model`] →
+//! [`dataplane`] finds the version that serves and sets the deadline → [`servable`] waits for the right to
+//! have an instance at work → [`engine`] makes an instance (or the pool has one), runs the guest within its
+//! limits and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer, or
+//! maps the error by one table. Guards give back what was taken, whatever happens on the way.
 //!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
@@ -26,10 +27,20 @@
 //! Nothing names a module to its left:
 //!
 //! ```text
-//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → model
+//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → tenant → model
 //!                              └→ lifecycle ─┬────┘
 //!                                            └→ repository → model
 //! ```
+//!
+//! # Tenants
+//!
+//! Tenants do not trust each other, and nobody trusts their models. [`tenant`] holds whatever belongs to one:
+//! who may ask in its name, how much it may hold and holds now, what its guests have written, and how far it
+//! has come in CPU time. A tenant is decided once, where a request enters (`api/caller.rs`) or where a source
+//! announces (`repository/directory.rs`), and every name after that is looked up within it. What it takes, it
+//! takes as a guard: concurrency and a place in the queue for a request, an instance and its memory for as long
+//! as the instance lives, a model's place while it is loaded. The cores are shared by turns (`engine/turns.rs`):
+//! who has come least far in CPU time by weight goes next.
 //!
 //! # Invariants
 //!
@@ -41,6 +52,9 @@
 //! - Compiled code may be shared, by digest. An instance never is: one request at a time, one tenant and
 //!   version for life, and none after a trap.
 //! - What serves is never taken down for something that has not shown that it can serve.
+//! - No request, guest or file of one tenant can name anything of another: what is another's does not exist.
+//! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for at
+//!   most one tick, and only if its tenant is not ahead of the others.
 //! - Machine code is only ever read from the artifact store, which only this program's own compile
 //!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
 //!   that is unsafe.
