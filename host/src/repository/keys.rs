@@ -11,7 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::model::{parse_duration, parse_size, show_duration, show_size};
+use crate::model::{Origin, parse_duration, parse_size, show_duration, show_size};
 
 /// Everything that is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,6 +219,24 @@ pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Str
         Ok((key.to_string(), value))
     };
     table.iter().map(pair).collect()
+}
+
+/// A list of at most so many origins, in order and each once.
+pub(crate) fn origins(most: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Origin>, String> {
+    move |value| {
+        let list =
+            value.as_array().ok_or_else(|| expected("a list of origins like [\"https://api.example.com\"]", value))?;
+        let mut origins = list.iter().map(|item| origin(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
+        origins.sort();
+        origins.dedup();
+        let count = origins.len();
+        if count <= most { Ok(origins) } else { Err(format!("{count} origins are more than the {most} allowed")) }
+    }
+}
+
+fn origin(value: &DeValue<'_>) -> Result<Origin, String> {
+    let text = value.as_str().ok_or_else(|| expected("an origin like \"https://api.example.com\"", value))?;
+    Origin::parse(text).map_err(|error| error.to_string())
 }
 
 /// Says what should stand there and what does.
