@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{CompileConfig, Config, ConfigError, HttpConfig, LogConfig, LogFormat, LogLevel, RepositoryConfig};
+use super::{
+    CompileConfig, Config, ConfigError, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, RepositoryConfig,
+};
 use crate::engine::EngineConfig;
 use crate::model::ModelName;
 use crate::repository::Watch;
@@ -35,6 +37,7 @@ pub(super) fn fill(keys: &mut Keys<'_>, base: &Path, config: &mut Config) {
     repository(keys, base, &mut config.repository);
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
+    keys.table("egress", |keys| egress(keys, base, &mut config.egress));
     keys.table("engine", |keys| engine(keys, &mut config.engine));
     keys.table("compile", |keys| compile(keys, &mut config.compile));
     keys.refuse("tenants", "tenants are not supported by this version of Wardian yet");
@@ -75,6 +78,10 @@ fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
 fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
     keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
     keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
+}
+
+fn egress(keys: &mut Keys<'_>, base: &Path, settings: &mut EgressConfig) {
+    keys.read("ca_certificates", &mut settings.ca_certificates, |value| path(base)(value).map(Some));
 }
 
 fn engine(keys: &mut Keys<'_>, settings: &mut EngineConfig) {
