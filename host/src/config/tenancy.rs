@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::file::Host;
 use super::tenants::TenantEntry;
 use crate::model::TenantName;
-use crate::tenant::{HostKey, Quota, TenantSettings};
+use crate::tenant::{HostKey, TenantSettings};
 
 /// The tenants, and the keys that belong to none of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Tenancy {
 impl Tenancy {
     /// A host that has configured no tenants: one, which may use whatever there is.
     pub fn single(models: PathBuf) -> Self {
-        let settings = TenantSettings { repository: models, quota: Quota::unlimited(), ..TenantSettings::default() };
+        let settings = TenantSettings::unlimited(models);
         Tenancy { tenants: [(TenantName::default_tenant(), settings)].into(), keys: Vec::new() }
     }
 

@@ -9,9 +9,9 @@ use toml::de::DeValue;
 use super::credentials::{Owner, Place, Placed, credentials};
 use super::file::path;
 use crate::model::{TenantName, parse_size};
-use crate::repository::keys::{self, Keys, expected, list, number, text, whole_number};
+use crate::repository::keys::{self, Keys, expected, number, origins, whole_number};
 use crate::repository::parse_limits;
-use crate::tenant::{Quota, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{Callable, Quota, TenantGrants, TenantSettings, UNLIMITED};
 
 /// What is said of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +68,11 @@ fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
 }
 
 fn grants(keys: &mut Keys<'_>, grants: &mut TenantGrants) {
-    keys.read("http", &mut grants.http, list(text));
+    keys.read("http", &mut grants.http, |value| origins(MAX_ORIGINS)(value).map(Callable::Listed));
 }
+
+/// More than a person can answer for.
+const MAX_ORIGINS: usize = 1000;
 
 const WORD: &str = "unlimited";
 

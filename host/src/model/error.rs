@@ -106,7 +106,7 @@ impl InferError {
 pub enum Stage {
     /// Reading its files and settings.
     Read,
-    /// Holding it against the tenant's quota.
+    /// Holding it against what its tenant may have.
     Quota,
     /// Checking the component's structure, imports and exports.
     Validate,

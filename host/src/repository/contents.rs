@@ -55,7 +55,7 @@ impl Role {
             // Read into memory and parsed as a whole.
             Role::Golden => 64 << 20,
             // A thousand times what every key takes.
-            Role::Settings => 1 << 20,
+            Role::Settings => 256 << 10,
         }
     }
 }

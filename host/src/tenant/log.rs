@@ -11,11 +11,11 @@ use crate::model::{ModelName, Version};
 const KEPT: usize = 256 << 10;
 
 /// Bytes that may be written at once, and in each second from then on: what an operator can still read.
-const BURST: u64 = 256 << 10;
-const PER_SECOND: u64 = 32 << 10;
+const BURST: u64 = 1 << 20;
+const PER_SECOND: u64 = 64 << 10;
 
 /// What a line costs beyond its text.
-const OVERHEAD: usize = 128;
+const OVERHEAD: usize = 32;
 
 /// One line of a tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ mod tests {
         let line = entry(&"x".repeat(1000));
         let push = |millis| log.lock().push(&line, start + Duration::from_millis(millis));
         let written = (0..1000).take_while(|_| push(0) == Verdict::Write).count() as u64;
-        assert!((BURST / 1200..=BURST / 1000).contains(&written), "{written}");
+        assert!((BURST / 1100..=BURST / 1000).contains(&written), "{written}");
         assert_eq!((push(0), push(0)), (Verdict::Drop, Verdict::Drop));
         assert_eq!((push(1000), push(1000)), (Verdict::Write, Verdict::Write));
         assert!(log.dropped() >= 3);

@@ -27,7 +27,7 @@ pub use credentials::{Credential, Digest, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
-pub use settings::{Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
+pub use settings::{Callable, Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;
@@ -106,7 +106,7 @@ impl Tenant {
 
     /// The tenant of a host that has configured none, with limits that only the host's own resources set.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
-        Tenant::new(name, TenantSettings { quota: Quota::unlimited(), ..TenantSettings::default() })
+        Tenant::new(name, TenantSettings::unlimited("models".into()))
     }
 
     /// Its name.

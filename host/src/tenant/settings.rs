@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Credential, Resource};
-use crate::model::{Limits, QuotaExceeded, show_size};
+use crate::model::{Limits, Origin, QuotaExceeded, show_size};
 
 /// The limit of what has none.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -54,8 +54,38 @@ pub struct Ceilings(pub Limits);
 /// What a tenant's models may be granted if they ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantGrants {
-    /// The origins that they may send HTTP requests to.
-    pub http: Vec<String>,
+    /// Whom they may send HTTP requests to.
+    pub http: Callable,
+}
+
+/// Whom a tenant's models may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Callable {
+    /// Whomever they name: whose models these are also runs the host.
+    Anyone,
+    /// These origins and no others.
+    Listed(Vec<Origin>),
+}
+
+impl Default for Callable {
+    fn default() -> Self {
+        Callable::Listed(Vec::new())
+    }
+}
+
+impl Callable {
+    /// Checks what a model asks for. Fails with the origins that it may not call.
+    pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
+        let Callable::Listed(listed) = self else { return Ok(()) };
+        let refused: Vec<_> = asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "capabilities.http: this tenant's models may not call {}; the operator can list it in the tenant's grants",
+            refused.join(", ")
+        ))
+    }
 }
 
 /// A key that belongs to no tenant: it is allowed everything and must say for whom.
@@ -71,6 +101,14 @@ impl Default for TenantSettings {
             ceilings: Ceilings::default(),
             grants: TenantGrants::default(),
         }
+    }
+}
+
+impl TenantSettings {
+    /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as there is.
+    pub fn unlimited(repository: PathBuf) -> Self {
+        let grants = TenantGrants { http: Callable::Anyone };
+        TenantSettings { repository, quota: Quota::unlimited(), grants, ..TenantSettings::default() }
     }
 }
 

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::Limits;
+use crate::model::Origin;
 use crate::model::TenantName;
-use crate::tenant::{Ceilings, Credential, Digest, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{Callable, Ceilings, Credential, Digest, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
 
 /// A folder with these files in it.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -92,7 +93,7 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             request: 1 << 20,
             response: 2 << 20,
         }),
-        grants: TenantGrants { http: vec!["https://api.example.com".into()] },
+        grants: TenantGrants { http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]) },
     };
     assert_eq!(read.tenants, [(TenantName::new("acme").unwrap(), expected)].into());
 }
@@ -167,7 +168,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/f.toml line 4: quota.models: -1 is not a whole number",
         "tenants/f.toml line 5: quota.concurrency: expected",
         "tenants/g.toml line 2: limits.memory: 1B is not between 64KiB and 4GiB",
-        "tenants/g.toml line 4: grants.http: item 1: expected a text",
+        "tenants/g.toml line 4: grants.http: expected an origin like",
         "tenants/g.toml line 5: grants.sql: unknown key",
     ] {
         assert!(told.contains(says), "'{says}' is missing in {told}");
