@@ -14,6 +14,7 @@ use crate::config::{Config, LogFormat, LogLevel, Overrides};
 use crate::model::ModelName;
 use crate::repository::Watch;
 use crate::server::Server;
+use crate::tenant::Credential;
 
 /// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
 #[derive(Args)]
@@ -137,18 +138,24 @@ impl Serve {
 fn summary(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let tenants = tenants.map(|(name, tenant)| {
-        let (repository, keys) = (tenant.repository.display(), tenant.keys.len());
-        format!("tenant  {name}: weight {}, {keys} keys, {repository}", tenant.weight)
+        let (weight, repository) = (tenant.weight, tenant.repository.display());
+        format!("tenant  {name}: weight {weight}, {}, in {repository}", key_ids(&tenant.keys))
     });
-    let host = format!("listen  {}, {} keys of the host's own", config.listen, config.tenancy.keys.len());
+    let host = format!("listen  {}, the host's own: {}", config.listen, key_ids(&config.tenancy.keys));
     ["the configuration is sound".into(), host].into_iter().chain(tenants).collect()
+}
+
+fn key_ids(keys: &[Credential]) -> String {
+    let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+    if ids.is_empty() { "no keys".into() } else { format!("keys {}", ids.join(" ")) }
 }
 
 /// Creates `./models` for somebody who is just trying it out. A directory that was configured is not
 /// created: it may be a volume that is not mounted yet.
 fn create_default_models(config: &Config) -> std::io::Result<()> {
-    if config.repository.models == Config::default().repository.models {
-        std::fs::create_dir_all(&config.repository.models)?;
+    let default = Config::default().repository.models;
+    if config.tenancy.tenants.values().any(|tenant| tenant.repository == default) {
+        std::fs::create_dir_all(&default)?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::model::TenantName;
 use crate::tenant::{HostKey, TenantSettings};
 
 /// The tenants, and the keys that belong to none of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenancy {
     /// Every tenant with what is in force for it; at least one.
     pub tenants: BTreeMap<TenantName, TenantSettings>,

@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 /// status change is included because, unlike the modification time, no program can set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
-    pub(crate) device: u64,
-    pub(crate) inode: u64,
-    pub(crate) size: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
     /// Seconds and nanoseconds.
-    pub(crate) modified: (i64, i64),
+    pub(super) modified: (i64, i64),
     /// Seconds and nanoseconds.
-    pub(crate) changed: (i64, i64),
+    pub(super) changed: (i64, i64),
 }
 
 /// The stamp a path has, and since when it has been seen with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
-    pub(crate) stamp: Stamp,
-    pub(crate) since: Instant,
+pub(super) struct Look {
+    pub(super) stamp: Stamp,
+    pub(super) since: Instant,
 }
 
 impl Look {
     /// The look at a path that shows `stamp` now.
-    pub(crate) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
+    pub(super) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
         match previous {
             Some(same) if same.stamp == stamp => same,
             _ => Look { stamp, since: now },
@@ -35,7 +35,7 @@ impl Look {
     }
 
     /// When the path counts, if it does not change before: it has then been seen unchanged for `settle`.
-    pub(crate) fn due(&self, settle: Duration) -> Instant {
+    pub(super) fn due(&self, settle: Duration) -> Instant {
         self.since + settle
     }
 }
