@@ -121,7 +121,10 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         },
         "warmup": { "requests": settings.warmup.requests },
         // The values may be secrets of the model's owner.
-        "capabilities": { "config": settings.capabilities.config.keys().collect::<Vec<_>>() },
+        "capabilities": {
+            "config": settings.capabilities.config.keys().collect::<Vec<_>>(),
+            "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
     })
 }
 

@@ -7,6 +7,7 @@ mod datatype;
 mod error;
 mod id;
 mod metadata;
+mod origin;
 mod request;
 mod request_id;
 mod settings;
@@ -17,6 +18,7 @@ pub use datatype::Datatype;
 pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
+pub use origin::{Host, InvalidOrigin, Origin, Scheme};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue};
 pub use request_id::RequestId;
 pub use settings::{

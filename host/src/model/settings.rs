@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Version;
+use super::{Origin, Version};
 
 /// Which of a model's versions are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct BreakerSettings {
 pub struct Capabilities {
     /// Values that `wasi:config` answers with.
     pub config: BTreeMap<String, String>,
+    /// Whom it may call over HTTP; nobody where this is empty.
+    pub http: Vec<Origin>,
 }
 
 /// What is in force for one model.

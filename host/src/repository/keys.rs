@@ -11,7 +11,7 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-pub(crate) use values::{boolean, duration, expected, list, number, one_of, size, text, texts, whole_number};
+pub(crate) use values::{boolean, duration, expected, list, number, one_of, origins, size, text, texts, whole_number};
 
 /// Everything that is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::keys::{self, Faults, Keys, boolean, duration, expected, number, one_of, size, texts, whole_number};
+use super::keys::{
+    self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts, whole_number,
+};
 use crate::model::{
     Batching, BreakerSettings, Capabilities, Instances, Isolation, Limits, ModelSettings, Version, VersionPolicy,
     Warmup,
@@ -48,6 +50,8 @@ const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from
 const IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 /// What a guest is told is read at each start; larger things belong in a sidecar file.
 const MAX_CONFIG_BYTES: usize = 64 << 10;
+/// Each can keep connections open; a model that calls more places than this is a proxy.
+const MAX_ORIGINS: usize = 32;
 
 fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
     keys.read("min", &mut settings.min, number(0..=MAX_INSTANCES));
@@ -89,7 +93,8 @@ fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
         let fits = bytes <= MAX_CONFIG_BYTES;
         fits.then_some(config).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
     });
-    for key in ["key_value", "sql", "http"] {
+    keys.read("http", &mut settings.http, origins(MAX_ORIGINS));
+    for key in ["key_value", "sql"] {
         keys.refuse(key, NOT_YET);
     }
 }
@@ -124,6 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::Origin;
 
     fn fault(text: &str) -> String {
         parse_model_toml(text).unwrap_err().to_string()
@@ -148,7 +154,7 @@ mod tests {
              [limits]\nmemory = \"1GiB\"\ndeadline = \"9s\"\ncpu_time = \"500ms\"\nrequest = \"64kB\"\nresponse = \"1MiB\"\n\
              [warmup]\nrequests = 3\n\
              [breaker]\nfaults = 4\npause = \"1s\"\nrollback = false\n\
-             [capabilities]\nconfig = { threshold = \"0.5\" }\n",
+             [capabilities]\nconfig = { threshold = \"0.5\" }\nhttp = [\"https://A.example:443\", \"http://127.0.0.1:9000\"]\n",
         );
         let expected = ModelSettings {
             versions: VersionPolicy::All,
@@ -164,7 +170,10 @@ mod tests {
             },
             warmup: Warmup { requests: 3 },
             breaker: BreakerSettings { faults: 4, pause: Duration::from_secs(1), rollback: false },
-            capabilities: Capabilities { config: [("threshold".into(), "0.5".into())].into() },
+            capabilities: Capabilities {
+                config: [("threshold".into(), "0.5".into())].into(),
+                http: ["http://127.0.0.1:9000", "https://a.example"].map(|text| Origin::parse(text).unwrap()).into(),
+            },
         };
         assert_eq!(read, expected);
     }
@@ -203,12 +212,9 @@ mod tests {
 
     #[test]
     fn what_this_release_does_not_have_is_refused() {
-        for text in [
-            "[batching]\nmax_queue_delay = '0ms'",
-            "[capabilities]\nkey_value = false",
-            "[capabilities]\nsql = true",
-            "[capabilities]\nhttp = []",
-        ] {
+        for text in
+            ["[batching]\nmax_queue_delay = '0ms'", "[capabilities]\nkey_value = false", "[capabilities]\nsql = true"]
+        {
             assert!(fault(text).contains(NOT_YET), "{text}");
         }
     }
@@ -221,6 +227,10 @@ mod tests {
             ("[limits]\ndeadline = '0s'", "is not between 1ms and 1h"),
             ("limits = 1", "expected a table"),
             ("[capabilities]\nconfig = { a = 1 }", "'a': expected a text"),
+            ("[capabilities]\nhttp = true", "capabilities.http: expected a list in square brackets"),
+            ("[capabilities]\nhttp = [1]", "expected an origin"),
+            ("[capabilities]\nhttp = ['https://a.b/c']", "'https://a.b/c' is not an origin"),
+            ("[capabilities]\nhttp = ['https://*.b']", "a wildcard is not possible"),
             ("a = 1\na = 2", "duplicate"),
             ("[limits", "line 1"),
         ] {

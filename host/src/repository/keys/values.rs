@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
-use crate::model::{parse_duration, parse_size, show_duration, show_size};
+use crate::model::{Origin, parse_duration, parse_size, show_duration, show_size};
 
 /// True or false.
 pub(crate) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
@@ -81,6 +81,22 @@ pub(crate) fn list<T>(
         };
         list.iter().enumerate().map(read).collect()
     }
+}
+
+/// A list of at most so many origins, in order and each once.
+pub(crate) fn origins(most: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Origin>, String> {
+    move |value| {
+        let mut origins = list(origin)(value)?;
+        origins.sort();
+        origins.dedup();
+        let count = origins.len();
+        if count <= most { Ok(origins) } else { Err(format!("{count} origins are more than the {most} allowed")) }
+    }
+}
+
+fn origin(value: &DeValue<'_>) -> Result<Origin, String> {
+    let text = value.as_str().ok_or_else(|| expected("an origin like \"https://api.example.com\"", value))?;
+    Origin::parse(text).map_err(|error| error.to_string())
 }
 
 /// A table of texts.

@@ -1,0 +1,191 @@
+//! Whom a model may call: a scheme, a host and a port, compared as a whole.
+//!
+//! What an operator lists and what a guest asks for go through the same reader, so that the two cannot be
+//! understood differently. It is narrower than what URLs allow: where programs disagree on what a text
+//! names, as with `127.1` or `0x7f000001`, the text is refused.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// How a host is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)] // The names are the schemes' own.
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+/// Where a request goes to, before any name is looked up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Host {
+    /// A DNS name, in lower case.
+    Name(String),
+    /// A literal address.
+    Address(IpAddr),
+}
+
+/// A scheme, a host and a port. Two origins are equal if they mean the same, however they were written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    scheme: Scheme,
+    host: Host,
+    port: u16,
+}
+
+/// Why a text is not an origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not an origin like \"https://api.example.com\" or \"http://127.0.0.1:9000\": {why}")]
+pub struct InvalidOrigin {
+    text: String,
+    why: &'static str,
+}
+
+/// The longest DNS name and the longest label in one, in bytes.
+const MAX_NAME: usize = 253;
+const MAX_LABEL: usize = 63;
+
+/// How much of a faulty text is repeated, in characters.
+const MAX_SHOWN: usize = 100;
+
+impl Origin {
+    /// Reads `scheme://host` or `scheme://host:port`. Fails if there is anything more or less, or if the
+    /// host is neither a plain DNS name nor a literal address.
+    pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
+        let invalid = |why| InvalidOrigin { text: text.chars().take(MAX_SHOWN).collect(), why };
+        let (scheme, authority) =
+            text.split_once("://").ok_or_else(|| invalid("it does not begin with http:// or https://"))?;
+        Origin::of(scheme, authority).map_err(invalid)
+    }
+
+    /// The origin of a URL's two first parts. Fails as `parse` does, with the reason alone.
+    pub fn of(scheme: &str, authority: &str) -> Result<Origin, &'static str> {
+        let scheme = Scheme::parse(scheme).ok_or("the scheme is neither http nor https")?;
+        if authority.contains('@') {
+            return Err("it may not hold a user or a password");
+        }
+        if authority.contains(['/', '?', '#', '\\']) {
+            return Err("it ends with the host or its port: no path, no '/'");
+        }
+        let (host, port) = split_port(authority)?;
+        let port = port.map_or(Ok(scheme.default_port()), parse_port)?;
+        Ok(Origin { scheme, host: Host::parse(host)?, port })
+    }
+
+    /// How it is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Where it is.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Its port, also where it is the scheme's own.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The host, and the port unless it is the scheme's own.
+    pub fn authority(&self) -> String {
+        match self.port == self.scheme.default_port() {
+            true => self.host.to_string(),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl Scheme {
+    /// Its name, as URLs have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Scheme> {
+        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
+    }
+
+    fn default_port(self) -> u16 {
+        match self {
+            Scheme::Http => 80,
+            Scheme::Https => 443,
+        }
+    }
+}
+
+impl Host {
+    fn parse(text: &str) -> Result<Host, &'static str> {
+        if let Some(inner) = text.strip_prefix('[') {
+            let inner = inner.strip_suffix(']').ok_or("a '[' has no ']'")?;
+            let address: Ipv6Addr = inner.parse().map_err(|_| "what stands in brackets is not an IPv6 address")?;
+            return Ok(Host::Address(address.into()));
+        }
+        // What ends in a number is an address to some resolvers, however it is written.
+        if text.rsplit('.').next().is_some_and(is_numeric) {
+            let address: Ipv4Addr = text.parse().map_err(|_| "it ends in a number and is not an IPv4 address")?;
+            return Ok(Host::Address(address.into()));
+        }
+        check_name(text)?;
+        Ok(Host::Name(text.to_ascii_lowercase()))
+    }
+}
+
+fn is_numeric(label: &str) -> bool {
+    label.bytes().all(|byte| byte.is_ascii_digit()) && !label.is_empty()
+        || label.starts_with("0x")
+        || label.starts_with("0X")
+}
+
+fn check_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() {
+        return Err("there is no host");
+    }
+    if name.contains('*') {
+        return Err("a wildcard is not possible: list each host");
+    }
+    if name.len() > MAX_NAME {
+        return Err("the host is longer than a DNS name can be");
+    }
+    let sound = |label: &str| {
+        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        plain && !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.split('.').all(sound) { Ok(()) } else { Err("the host is neither a DNS name nor an address") }
+}
+
+/// Splits off what follows the last colon outside of brackets.
+fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
+    let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
+    match authority[after_host..].split_once(':') {
+        Some((rest, port)) => Ok((&authority[..after_host + rest.len()], Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = if digits { text.parse().ok() } else { None };
+    port.filter(|port| *port != 0).ok_or("the port is not between 1 and 65535")
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}://{}", self.scheme.name(), self.authority())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Host::Name(name) => out.write_str(name),
+            Host::Address(IpAddr::V4(address)) => address.fmt(out),
+            Host::Address(IpAddr::V6(address)) => write!(out, "[{address}]"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
