@@ -58,6 +58,8 @@
 //! - Machine code is only ever read from the artifact store, which only this program's own compile
 //!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
 //!   that is unsafe.
+//! - A guest reaches nobody but the origins its model was granted, at the addresses that were checked, through
+//!   its tenant's own connections. `capability/http` is the one place where a guest's bytes leave the host.
 //! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines, memory,
 //!   tables, handles, time.
 

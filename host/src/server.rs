@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::api::{self, Api, ApiState};
+use crate::capability::http::{Trust, TrustError};
 use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
 use crate::dataplane::DataPlane;
 use crate::engine::compile::Compiler;
@@ -59,6 +60,9 @@ pub enum ServerError {
     /// The threads for guests cannot be started.
     #[error("cannot start threads: {0}")]
     Threads(std::io::Error),
+    /// Whom models may believe cannot be told.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The models' directory cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
@@ -172,6 +176,7 @@ pub fn build_loader(config: &Config, program: PathBuf, telemetry: &Telemetry) ->
         engine: config.engine.clone(),
         compile: config.compile.limits.clone(),
         load_deadline: config.compile.load_deadline,
+        trust: Trust::new(config.egress.ca_certificates.as_deref())?,
     };
     Ok(Loader::new(limits, engine, store, compiler, threads, metrics, api::parse_golden))
 }

@@ -2,13 +2,14 @@
 //!
 //! A version is granted a fixed set of capabilities when it loads ([`Grants`]); each instance carries a
 //! [`Ctx`] made from it. A component that imports anything else is refused before it is compiled, see
-//! [`is_granted`], so a missing grant shows when a file is dropped and never at the first request.
+//! [`refusal`], so a missing grant shows when a file is dropped and never at the first request.
 //!
 //! Each file has a view on which the generated traits are implemented, so that a capability knows
 //! nothing of the engine's own state; [`add_to_linker`] links them all.
 
 mod artifacts;
 mod config;
+pub mod http;
 mod logging;
 mod wasi;
 
@@ -17,6 +18,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+use http::{Http, Outgoing};
 pub use logging::{Level, LogLine, LogSink, clean};
 
 use crate::model::RequestId;
@@ -45,6 +47,8 @@ pub struct Grants {
     pub config: Arc<BTreeMap<String, String>>,
     /// The sidecar files that `load` may read, by name.
     pub sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Whom it may call over HTTP, and with which client. `None` where it may call nobody.
+    pub http: Option<Arc<Http>>,
     /// Where the guest's log lines go.
     pub log: LogSink,
 }
@@ -52,23 +56,25 @@ pub struct Grants {
 /// One instance's hold on what it was granted.
 pub struct Ctx {
     grants: Grants,
-    /// Sidecar files can be read while this is set.
+    /// While this is set, sidecar files can be read and requests are refused.
     loading: bool,
     /// The present call's part of the log.
     call_log: Arc<logging::CallLog>,
     // Made when first asked for: most models never touch WASI after `load`, and making it costs
     // more than a small inference.
     wasi: Option<Box<wasi::Wasi>>,
+    // As WASI.
+    http: Option<Box<Outgoing>>,
 }
 
 impl Ctx {
     /// The capabilities of a new instance, whose first call has that name.
     pub fn new(grants: Grants, request_id: RequestId) -> Self {
         let call_log = Arc::new(logging::CallLog::new(request_id));
-        Ctx { grants, loading: false, call_log, wasi: None }
+        Ctx { grants, loading: false, call_log, wasi: None, http: None }
     }
 
-    /// Opens or closes what is only open while `load` runs.
+    /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
     pub fn set_loading(&mut self, loading: bool) {
         self.loading = loading;
     }
@@ -102,13 +108,14 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     bindings::wardian::model::artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
+    http::add_to_linker(linker)?;
     wasi::add_to_linker(linker)
 }
 
-/// The imports a component may have, without their versions.
+/// The imports any component may have, without their versions.
 ///
-/// Of WASI only what a program's standard library needs to start: no sockets, no HTTP, and a
-/// filesystem without a single directory in it.
+/// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem without a
+/// single directory in it.
 const GRANTED: [&str; 24] = [
     "wardian:model/artifacts",
     "wardian:model/types",
@@ -136,22 +143,42 @@ const GRANTED: [&str; 24] = [
     "wasi:random/random",
 ];
 
-/// Whether a component may import the interface of that name, such as `wasi:io/streams@0.2.6`.
-pub fn is_granted(import: &str) -> bool {
+/// The imports of a component that calls others, which it may have where it is granted an origin.
+const HTTP: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+
+/// Why a component may not import the interface of that name, such as `wasi:io/streams@0.2.6`, and what
+/// would mend it; `None` if it may. `http` says whether it is granted an origin.
+pub fn refusal(import: &str, http: bool) -> Option<&'static str> {
     let interface = import.split_once('@').map_or(import, |(interface, _version)| interface);
-    GRANTED.contains(&interface)
+    match interface {
+        interface if GRANTED.contains(&interface) => None,
+        interface if HTTP.contains(&interface) => (!http).then_some(
+            "which is not granted; list the origins it may call in the model.toml of its folder, as in \
+             [capabilities] http = [\"https://api.example.com\"]",
+        ),
+        _ => Some("which is not granted"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_granted;
+    use super::refusal;
 
     #[test]
     fn what_reaches_outside_is_not_granted() {
-        assert!(is_granted("wasi:io/streams@0.2.6"));
-        assert!(is_granted("wasi:random/random@0.2.0"));
-        for import in ["wasi:http/outgoing-handler@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:sql/query", "x", ""] {
-            assert!(!is_granted(import), "{import}");
+        for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
+            assert_eq!(refusal(import, false), None, "{import}");
+        }
+        for import in ["wasi:http/incoming-handler@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:sql/query", "x", ""] {
+            assert_eq!(refusal(import, true), Some("which is not granted"), "{import}");
+        }
+    }
+
+    #[test]
+    fn http_takes_a_grant() {
+        for import in ["wasi:http/outgoing-handler@0.2.0", "wasi:http/types@0.2.12"] {
+            assert_eq!(refusal(import, true), None, "{import}");
+            assert!(refusal(import, false).unwrap().contains("[capabilities] http = "), "{import}");
         }
     }
 }

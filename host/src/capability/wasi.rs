@@ -35,7 +35,7 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    fn new(grants: &Grants, call_log: &Arc<CallLog>) -> Self {
+    pub(super) fn new(grants: &Grants, call_log: &Arc<CallLog>) -> Self {
         let output = |level, context| Output::new(grants.clone(), call_log.clone(), level, context);
         let stderr = output(Level::Warn, "stderr");
         let ctx = WasiCtx::builder()
@@ -48,6 +48,11 @@ impl Wasi {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
         Wasi { ctx, table, stderr }
+    }
+
+    /// The resources that the guest holds.
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 
     pub(super) fn last_words(&self) -> String {

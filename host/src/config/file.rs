@@ -9,7 +9,9 @@ use toml::de::DeValue;
 
 use super::credentials::{Owner, Placed, credentials};
 use super::tenants::{self, TenantEntry};
-use super::{CompileConfig, Config, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides, RepositoryConfig};
+use super::{
+    CompileConfig, Config, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides, RepositoryConfig,
+};
 use crate::engine::EngineConfig;
 use crate::model::ModelName;
 use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
@@ -67,6 +69,7 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     repository(keys, &mut config.repository);
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
+    keys.table("egress", |keys| egress(keys, base, &mut config.egress));
     keys.table("engine", |keys| engine(keys, &mut config.engine));
     keys.table("compile", |keys| compile(keys, &mut config.compile));
     host.keys = credentials(keys, file, Owner::Host);
@@ -109,6 +112,10 @@ fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
 fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
     keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
     keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
+}
+
+fn egress(keys: &mut Keys<'_>, base: &Path, settings: &mut EgressConfig) {
+    keys.read("ca_certificates", &mut settings.ca_certificates, |value| path(base)(value).map(Some));
 }
 
 fn engine(keys: &mut Keys<'_>, settings: &mut EngineConfig) {

@@ -58,6 +58,8 @@ pub struct Config {
     pub log: LogConfig,
     /// How HTTP connections are handled.
     pub http: HttpConfig,
+    /// How models call others.
+    pub egress: EgressConfig,
     /// What guests share.
     pub engine: EngineConfig,
     /// How components are translated.
@@ -117,6 +119,14 @@ pub struct HttpConfig {
     pub max_connections: u32,
     /// How long a client may take to send a request's headers.
     pub header_read_timeout: Duration,
+}
+
+/// How models call others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EgressConfig {
+    /// A PEM file of authorities that are believed beside the public ones, for servers with certificates of
+    /// one's own.
+    pub ca_certificates: Option<PathBuf>,
 }
 
 /// How components are translated.
@@ -180,6 +190,7 @@ impl Default for Config {
             repository: RepositoryConfig::default(),
             log: LogConfig::default(),
             http: HttpConfig::default(),
+            egress: EgressConfig::default(),
             engine: EngineConfig::default(),
             compile: CompileConfig::default(),
             tenancy: Tenancy::single(RepositoryConfig::default().models),

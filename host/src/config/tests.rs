@@ -46,6 +46,8 @@ fn every_key_lands_in_its_setting() {
         [http]
         max_connections = 10
         header_read_timeout = "3s"
+        [egress]
+        ca_certificates = "/etc/wardian/ca.pem"
         [engine]
         max_memory = "2GiB"
         instances = 64
@@ -72,6 +74,7 @@ fn every_key_lands_in_its_setting() {
         },
         log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },
         http: HttpConfig { max_connections: 10, header_read_timeout: Duration::from_secs(3) },
+        egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
         engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
         compile: CompileConfig {
             limits: CompileLimits {
@@ -172,8 +175,9 @@ fn the_documentation_shows_the_defaults() {
     let mut shown = Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
     shown.default_model = None;
+    shown.egress.ca_certificates = None;
     assert_eq!(shown, Config::default());
     let mut shown = crate::repository::parse_model_toml(model).unwrap();
-    shown.capabilities.config.clear();
+    shown.capabilities = crate::model::Capabilities::default();
     assert_eq!(shown, crate::model::ModelSettings::default());
 }

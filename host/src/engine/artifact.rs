@@ -32,12 +32,14 @@ pub struct ArtifactKey(String);
 
 impl ArtifactKey {
     /// The key of a component's artifact. `component` and the sidecars' digests are SHA-256 over their
-    /// content; `config` counts because `load` may read it.
+    /// content; `config` counts because `load` may read it, and `http`, whether there is an origin to call,
+    /// because the component was refused or not on its account.
     pub fn new<'a>(
         fingerprint: &str,
         component: &[u8; 32],
         sidecars: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
         config: &BTreeMap<String, String>,
+        http: bool,
     ) -> Self {
         let mut hasher = Sha256::new();
         field(&mut hasher, fingerprint.as_bytes());
@@ -50,6 +52,9 @@ impl ArtifactKey {
         for (key, value) in config {
             field(&mut hasher, key.as_bytes());
             field(&mut hasher, value.as_bytes());
+        }
+        if http {
+            field(&mut hasher, b"http");
         }
         ArtifactKey(hex(&hasher.finalize()))
     }
@@ -217,7 +222,7 @@ mod tests {
     }
 
     fn key(name: &str) -> ArtifactKey {
-        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new())
+        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new(), false)
     }
 
     fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, PathBuf, ArtifactStore) {
@@ -288,15 +293,16 @@ mod tests {
     fn every_part_of_the_key_counts() {
         let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
         let keys = [
-            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new()),
-            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new()),
-            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new()),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new()),
-            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new()),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new()),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.5")),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.6")),
+            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), false),
+            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new(), false),
+            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new(), false),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), false),
+            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), false),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), false),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.5"), false),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.6"), false),
+            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), true),
         ];
-        assert_eq!(HashSet::from(keys).len(), 8);
+        assert_eq!(HashSet::from(keys).len(), 9);
     }
 }

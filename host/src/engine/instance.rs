@@ -97,9 +97,10 @@ impl Instance {
         self.engine.keep_ticking()
     }
 
-    /// Whether it can take another call.
+    /// Whether it can take another call. One that holds on to requests of its last call cannot: those end
+    /// with the call.
     pub fn is_alive(&self) -> bool {
-        !self.dead
+        !self.dead && !self.store.data().ctx.holds_requests()
     }
 
     /// Bytes of memory it has, which never shrinks.

@@ -7,16 +7,17 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 
 use super::proof::{ParseGolden, prove};
+use crate::capability::http::{Egress, Http, Trust};
 use crate::capability::{Grants, Level, LogLine, LogSink};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
-use crate::model::{LoadError, ModelId, ModelSettings, Stage};
+use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
 use crate::servable::{Drained, Maker, Servable, ServableHandle, ServableMetrics};
 use crate::tenant::{LogEntry, Tenant, Verdict};
 
 /// The limits of a load.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LoaderConfig {
     /// What the engine gives guests; the compile child must build the same engine.
     pub engine: EngineConfig,
@@ -24,6 +25,8 @@ pub struct LoaderConfig {
     pub compile: CompileLimits,
     /// Wall-clock and CPU time of a guest's `load`.
     pub load_deadline: Duration,
+    /// Whom models that call others believe to be who they say.
+    pub trust: Trust,
 }
 
 /// The most time from candidate to servable, whatever happens on the way.
@@ -47,6 +50,8 @@ pub struct Loader {
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
     permits: Semaphore,
+    /// Each tenant's client, made when first needed.
+    egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
     /// Held while an artifact is made, so that the same one is not made twice.
@@ -66,8 +71,21 @@ impl Loader {
     ) -> Self {
         let fingerprint = engine.fingerprint();
         let permits = Semaphore::new(MAX_LOADS);
-        let (codes, making) = Default::default();
-        Loader { config, engine, fingerprint, store, compiler, threads, metrics, parse_golden, permits, codes, making }
+        let (egress, codes, making) = Default::default();
+        Loader {
+            config,
+            engine,
+            fingerprint,
+            store,
+            compiler,
+            threads,
+            metrics,
+            parse_golden,
+            permits,
+            egress,
+            codes,
+            making,
+        }
     }
 
     /// Loads a candidate and proves it. Calls `progress` when a stage begins.
@@ -112,8 +130,19 @@ impl Loader {
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(candidate, progress, &log).await?;
         let config = Arc::new(settings.capabilities.config.clone());
-        let grants = Grants { config, sidecars: Arc::default(), log };
+        let http = self.http(tenant.name(), &settings.capabilities.http);
+        let grants = Grants { config, sidecars: Arc::default(), http, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
+    }
+
+    /// The grant to call these origins with the tenant's client; `None` where there are none.
+    fn http(&self, tenant: &TenantName, origins: &[Origin]) -> Option<Arc<Http>> {
+        if origins.is_empty() {
+            return None;
+        }
+        let egress =
+            lock(&self.egress).entry(tenant.clone()).or_insert_with(|| Egress::new(&self.config.trust)).clone();
+        Some(Arc::new(Http::new(egress, origins.to_vec())))
     }
 
     /// The candidate's code: in use already, in the artifact store, or compiled now.
@@ -142,8 +171,9 @@ impl Loader {
 
     fn key(&self, candidate: &Candidate) -> ArtifactKey {
         let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
-        let config = &candidate.settings.capabilities.config;
-        ArtifactKey::new(&self.fingerprint, candidate.component_digest.as_bytes(), sidecars, config)
+        let granted = &candidate.settings.capabilities;
+        let (component, http) = (candidate.component_digest.as_bytes(), !granted.http.is_empty());
+        ArtifactKey::new(&self.fingerprint, component, sidecars, &granted.config, http)
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
@@ -183,6 +213,7 @@ impl Loader {
             component: input(&candidate.component, &candidate.component_digest),
             sidecars,
             config: candidate.settings.capabilities.config.clone(),
+            http: !candidate.settings.capabilities.http.is_empty(),
             output: std::path::absolute(&output).unwrap_or(output),
             load,
             limits: self.config.compile.clone(),

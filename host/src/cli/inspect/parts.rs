@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wasmparser::{Parser, Payload};
 
-use crate::capability::is_granted;
+use crate::capability::refusal;
 use crate::cli::describe::{plain, size};
 use crate::engine::compile::validate::{Surface, surface};
 
@@ -68,15 +68,14 @@ impl Parts {
             format!("  other     {} of names, debug information and the like", size(self.custom)),
         ];
         lines.push(heading("imports", &self.surface.imports));
-        let granted = |import: &String| if is_granted(import) { "granted" } else { "REFUSED" };
-        lines.extend(self.surface.imports.iter().map(|import| format!("  {}   {}", granted(import), plain(import))));
+        lines.extend(self.surface.imports.iter().map(|import| format!("  {}   {}", standing(import), plain(import))));
         lines.push(heading("exports", &self.surface.exports));
         lines.extend(self.surface.exports.iter().map(|export| format!("  {}", plain(export))));
         lines
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let import = |name: &String| json!({"name": name, "granted": is_granted(name)});
+        let import = |name: &String| json!({"name": name, "granted": refusal(name, false).is_none(), "needs_http": needs_http(name)});
         let module = |module: &Module| {
             let Module { bytes, functions, code, data } = module;
             json!({"bytes": bytes, "functions": functions, "code_bytes": code, "data_bytes": data})
@@ -90,6 +89,19 @@ impl Parts {
             "imports": self.surface.imports.iter().map(import).collect::<Vec<_>>(),
             "exports": self.surface.exports,
         })
+    }
+}
+
+fn needs_http(import: &str) -> bool {
+    refusal(import, false).is_some() && refusal(import, true).is_none()
+}
+
+/// Whether an import is granted; that of HTTP is where the model's settings list an origin.
+fn standing(import: &str) -> &'static str {
+    match refusal(import, false) {
+        None => "granted",
+        Some(_) if needs_http(import) => "by [capabilities] http",
+        Some(_) => "REFUSED",
     }
 }
 
@@ -113,7 +125,7 @@ mod tests {
         let counted: Vec<_> = parts.modules.iter().map(|module| (module.functions, module.data > 10)).collect();
         assert_eq!(counted, [(1, true), (2, false)]);
         let json = parts.to_json();
-        assert_eq!(json["imports"][0], json!({"name": "wasi:http/types@0.2.0", "granted": false}));
+        assert_eq!(json["imports"][0], json!({"name": "wasi:http/types@0.2.0", "granted": false, "needs_http": true}));
     }
 
     #[test]

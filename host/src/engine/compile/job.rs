@@ -65,7 +65,7 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
-    validate::component(&component)?;
+    validate::component(&component, job.http)?;
 
     let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
     let _ticking = engine.keep_ticking();
@@ -131,7 +131,8 @@ async fn load(
     report(Report::Stage(StageName::Load));
     let allowed = Duration::from_millis(job.load.deadline_ms);
     let budget = Budget::new(Instant::now(), allowed, allowed);
-    let grants = Grants { config: Arc::new(job.config.clone()), sidecars, log: Arc::new(|line| report(line.into())) };
+    let config = Arc::new(job.config.clone());
+    let grants = Grants { config, sidecars, http: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     let outcome = tokio::time::timeout(allowed, call_load(engine, component, &mut store)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(CallError::Model(budget.deadline_exceeded())));

@@ -36,6 +36,8 @@ pub struct Job {
     pub sidecars: BTreeMap<String, Input>,
     /// The values that its `load` may ask `wasi:config` for.
     pub config: BTreeMap<String, String>,
+    /// Whether the model is granted an origin to call. Not during `load`, but its imports need the grant.
+    pub http: bool,
     /// The directory to write the artifact into.
     pub output: PathBuf,
     /// What the guest's `load` may use.

@@ -1,0 +1,153 @@
+//! Connecting: one lookup, one check, and the address that was checked.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::address::is_permitted;
+use super::connection::Connection;
+use crate::model::{Host, Origin};
+
+/// Connections that a tenant may have open, idle ones included. Each takes a file descriptor and some
+/// buffers, and the whole host has perhaps 65,536 of the former.
+const MAX_CONNECTIONS: usize = 128;
+
+/// Lookups of a tenant that may be under way. The system's resolver blocks a thread for each, for many
+/// seconds where a name server is silent, and the thread cannot be called back.
+const MAX_LOOKUPS: usize = 4;
+
+/// Makes a tenant's connections. A clone shares its bounds.
+#[derive(Clone)]
+pub(super) struct Connector {
+    connections: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("the URL names no origin: {0}")]
+    NoOrigin(&'static str),
+    #[error("{0} cannot be looked up: {1}")]
+    Lookup(Host, io::Error),
+    #[error("{host} is {address}, which is not a public address; only an origin with that very address allows it")]
+    Prohibited { host: Host, address: IpAddr },
+    #[error("cannot connect to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    #[error("the tenant's connections are closed")]
+    Closed,
+}
+
+impl Connector {
+    pub(super) fn new() -> Self {
+        Connector {
+            connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
+        }
+    }
+
+    /// Connects to where the URL leads. Waits where the tenant has too many connections already; whoever
+    /// calls it bounds the time.
+    async fn connect(self, url: Uri) -> Result<Connection, ConnectError> {
+        let permit = self.connections.acquire_owned().await.map_err(|_| ConnectError::Closed)?;
+        let authority = url.authority().map_or("", |authority| authority.as_str());
+        let origin = Origin::of(url.scheme_str().unwrap_or_default(), authority).map_err(ConnectError::NoOrigin)?;
+        let addresses = resolve(&origin, self.lookups).await?;
+        check(origin.host(), &addresses)?;
+        let stream = connect_to_any(origin.host(), &addresses).await?;
+        // A request is written at once; waiting for more of it only adds a round trip.
+        let _ = stream.set_nodelay(true);
+        Ok(Connection::new(TokioIo::new(stream), permit))
+    }
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = Connection;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(url))
+    }
+}
+
+async fn resolve(origin: &Origin, lookups: Arc<Semaphore>) -> Result<Vec<SocketAddr>, ConnectError> {
+    match origin.host() {
+        Host::Address(address) => Ok(vec![SocketAddr::new(*address, origin.port())]),
+        Host::Name(name) => {
+            let permit = lookups.acquire_owned().await.map_err(|_| ConnectError::Closed)?;
+            let found = look_up(name.clone(), origin.port(), permit).await;
+            found.map_err(|error| ConnectError::Lookup(origin.host().clone(), error))
+        }
+    }
+}
+
+/// Asks the system's resolver. The permit stays with the thread that asks, whoever stops waiting for it.
+async fn look_up(name: String, port: u16, permit: OwnedSemaphorePermit) -> io::Result<Vec<SocketAddr>> {
+    let asking = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
+    });
+    asking.await.map_err(io::Error::other)?
+}
+
+/// One address that is not permitted condemns them all: a name that leads both outside and inside is a
+/// trap or a mistake, and which of its addresses is tried must not decide.
+fn check(host: &Host, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
+    let prohibited = addresses.iter().map(SocketAddr::ip).find(|address| !is_permitted(host, *address));
+    match prohibited {
+        Some(address) => Err(ConnectError::Prohibited { host: host.clone(), address }),
+        None => Ok(()),
+    }
+}
+
+async fn connect_to_any(host: &Host, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
+    let mut last = ConnectError::Lookup(host.clone(), io::Error::other("it has no address"));
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = ConnectError::Connect(*address, error),
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(addresses: &[&str]) -> Result<(), ConnectError> {
+        let addresses: Vec<_> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        check(&Host::Name("rebinding.example".into()), &addresses)
+    }
+
+    #[test]
+    fn one_private_address_among_public_ones_is_enough_to_refuse() {
+        checked(&["1.1.1.1:443", "[2606:4700::1111]:443"]).unwrap();
+        let told = checked(&["1.1.1.1:443", "10.0.0.1:443"]).unwrap_err().to_string();
+        assert!(told.contains("rebinding.example is 10.0.0.1"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_gives_its_place_back() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let connector = Connector::new();
+        let connection = connector.clone().connect(url).await.unwrap();
+        assert_eq!(connector.connections.available_permits(), MAX_CONNECTIONS - 1);
+        drop(connection);
+        assert_eq!(connector.connections.available_permits(), MAX_CONNECTIONS);
+    }
+}

@@ -1,0 +1,138 @@
+//! A tenant's client, and how long it waits.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::capture_connection;
+use hyper_util::client::legacy::{Client, ResponseFuture};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::body::{RequestBody, ResponseBody};
+use super::connect::Connector;
+use super::fault::explain;
+use super::trust::Trust;
+
+/// Idle connections that are kept to one origin: what a few instances use at once.
+const MAX_IDLE: usize = 4;
+
+/// How long a connection is kept without use. Below the 15 s and more after which servers close theirs, so
+/// that a request seldom meets a connection that is just closing.
+const IDLE_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer's headers; servers send a few KiB.
+const MAX_HEAD: usize = 64 << 10;
+
+/// A tenant's client and its connections. A clone shares them.
+#[derive(Clone)]
+pub struct Egress {
+    client: Client<HttpsConnector<Connector>, RequestBody>,
+}
+
+impl Egress {
+    /// A client without connections.
+    pub fn new(trust: &Trust) -> Egress {
+        let connector = HttpsConnectorBuilder::new().with_tls_config((*trust.config()).clone());
+        let connector = connector.https_or_http().enable_http1().wrap_connector(Connector::new());
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(MAX_IDLE);
+        client.http1_max_buf_size(MAX_HEAD);
+        Egress { client: client.build(connector) }
+    }
+
+    /// Sends a request and waits for the head of its answer. The answer's body keeps `place`.
+    pub(super) async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+        patience: Patience,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Response<WasiBody>, Error> {
+        let mut connection = capture_connection(&mut request);
+        let mut response = self.client.request(request);
+        let connected = async { drop(connection.wait_for_connection_metadata().await) };
+        let head = patience.wait_for_head(&mut response, connected).await?;
+        answer(head, patience.pause, place)
+    }
+}
+
+fn answer(
+    response: Response<Incoming>,
+    pause: Duration,
+    place: OwnedSemaphorePermit,
+) -> Result<Response<WasiBody>, Error> {
+    let (mut parts, body) = response.into_parts();
+    // The client's own bound is rough: it counts what it has read at once, and lets a read pass.
+    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if size > MAX_HEAD {
+        return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(size).ok()));
+    }
+    // What the client left in there would keep the connection beyond the body.
+    parts.extensions.clear();
+    Ok(Response::from_parts(parts, ResponseBody::new(body, pause, place)?.boxed_unsync()))
+}
+
+/// How long a request waits for what. A guest may wait less and no longer; above all stands the deadline
+/// of its call, which takes the whole guest away.
+pub(super) struct Patience {
+    connect: Duration,
+    first_byte: Duration,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new(options: Option<RequestOptions>) -> Patience {
+        let options = options.unwrap_or_default();
+        let within = |asked: Option<Duration>, most: u64| {
+            let most = Duration::from_secs(most);
+            asked.map_or(most, |asked| asked.min(most))
+        };
+        Patience {
+            // Lookup and TLS included; what takes longer is down or drops packets.
+            connect: within(options.connect_timeout, 10),
+            // Most calls have a far shorter deadline; the slowest services think for a minute.
+            first_byte: within(options.first_byte_timeout, 60),
+            pause: within(options.between_bytes_timeout, 30),
+        }
+    }
+
+    async fn wait_for_head(
+        &self,
+        response: &mut ResponseFuture,
+        connected: impl Future<Output = ()>,
+    ) -> Result<Response<Incoming>, Error> {
+        let early = timeout(self.connect, async {
+            tokio::select! {
+                biased;
+                head = &mut *response => Some(head),
+                () = connected => None,
+            }
+        });
+        let head = match early.await {
+            Ok(Some(head)) => head,
+            Ok(None) => timeout(self.first_byte, response).await.map_err(|_| Error::HttpResponseTimeout)?,
+            Err(_) => return Err(Error::ConnectionTimeout),
+        };
+        head.map_err(|error| explain(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_can_wait_less_and_no_longer() {
+        let asked = |time| {
+            let options = RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };
+            Patience::new(Some(options)).connect
+        };
+        let most = Patience::new(None).connect;
+        assert_eq!(asked(Duration::from_millis(5)), Duration::from_millis(5));
+        assert_eq!(asked(Duration::MAX), most);
+    }
+}

@@ -1,0 +1,107 @@
+//! Why a request failed, in the words of `wasi:http`.
+
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::iter::successors;
+
+use http_body_util::LengthLimitError;
+use wasmtime_wasi_http::Error;
+
+use super::body::MAX_BODY;
+use super::connect::ConnectError;
+
+/// Says what the client's error means to a guest. The first of its causes that says anything decides.
+pub(super) fn explain(error: &(dyn StdError + 'static)) -> Error {
+    let told = causes(error).find_map(translate);
+    tracing::debug!(error = ?causes(error).map(ToString::to_string).collect::<Vec<_>>(), "a model's request failed");
+    told.unwrap_or(Error::HttpProtocolError)
+}
+
+/// An error and what is behind it, from the outside in. What is wrapped in an I/O error is not its source.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source())
+    })
+}
+
+fn translate(cause: &(dyn StdError + 'static)) -> Option<Error> {
+    if let Some(error) = cause.downcast_ref::<ConnectError>() {
+        return Some(in_connecting(error));
+    }
+    if cause.is::<LengthLimitError>() {
+        return Some(Error::HttpRequestBodySize(Some(MAX_BODY as u64)));
+    }
+    // The guest announced another length than it wrote.
+    if let Some(Error::HttpRequestBodySize(size)) = cause.downcast_ref::<Error>() {
+        return Some(Error::HttpRequestBodySize(*size));
+    }
+    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+        return Some(in_tls(error));
+    }
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return in_http(error);
+    }
+    cause.downcast_ref::<io::Error>().and_then(|error| in_transport(error.kind()))
+}
+
+fn in_connecting(error: &ConnectError) -> Error {
+    match error {
+        ConnectError::NoOrigin(_) => Error::HttpRequestUriInvalid,
+        ConnectError::Lookup(_, error) => Error::DnsError { rcode: Some(error.to_string()), info_code: None },
+        ConnectError::Prohibited { .. } => Error::DestinationIpProhibited,
+        ConnectError::Connect(_, error) => in_transport(error.kind()).unwrap_or(Error::DestinationUnavailable),
+        ConnectError::Closed => Error::ConnectionLimitReached,
+    }
+}
+
+fn in_tls(error: &rustls::Error) -> Error {
+    match error {
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
+        rustls::Error::AlertReceived(alert) => {
+            Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: Some(format!("{alert:?}")) }
+        }
+        _ => Error::TlsProtocolError,
+    }
+}
+
+/// What HTTP itself has to say; `None` where the cause behind it says more.
+fn in_http(error: &hyper::Error) -> Option<Error> {
+    match error {
+        error if error.is_parse_too_large() => Some(Error::HttpResponseHeaderSectionSize(None)),
+        error if error.is_parse() => Some(Error::HttpProtocolError),
+        error if error.is_incomplete_message() => Some(Error::HttpResponseIncomplete),
+        error if error.is_closed() || error.is_canceled() => Some(Error::ConnectionTerminated),
+        _ => None,
+    }
+}
+
+fn in_transport(kind: ErrorKind) -> Option<Error> {
+    match kind {
+        ErrorKind::ConnectionRefused => Some(Error::ConnectionRefused),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Some(Error::ConnectionTerminated),
+        ErrorKind::TimedOut => Some(Error::ConnectionTimeout),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Error::DestinationIpUnroutable),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_that_says_most_decides() {
+        let refused = || io::Error::from(ErrorKind::ConnectionRefused);
+        let address = "127.0.0.1:1".parse().unwrap();
+        assert!(matches!(explain(&ConnectError::Connect(address, refused())), Error::ConnectionRefused));
+        let wrapped = io::Error::other(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
+        assert!(matches!(explain(&wrapped), Error::TlsCertificateError));
+        assert!(matches!(explain(&io::Error::other(io::Error::other("?"))), Error::HttpProtocolError));
+        let name = crate::model::Host::Name("a.b".into());
+        assert!(matches!(explain(&ConnectError::Lookup(name, io::Error::other("?"))), Error::DnsError { .. }));
+    }
+}

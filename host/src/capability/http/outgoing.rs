@@ -1,0 +1,180 @@
+//! One instance's requests: which may be sent, and how many at once.
+
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use hyper::{Method, Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
+
+use super::super::Grants;
+use super::super::logging::{CallLog, Level, write};
+use super::Http;
+use super::egress::{Egress, Patience};
+use super::request::rewrite;
+use crate::model::Origin;
+
+/// Requests that a call may have under way, answers not yet read to their end included. A guest is one
+/// thread; more than this at once only holds connections.
+const MAX_REQUESTS: usize = 16;
+
+/// Bytes of one set of headers and of what the host needs to keep them. Servers take 8 to 16 KiB.
+const MAX_FIELDS: usize = 32 << 10;
+
+/// Bytes that a guest may write to a body at once, and so what waits in the host for a slow server.
+const BODY_CHUNK: usize = 64 << 10;
+
+/// An instance's requests.
+pub(in crate::capability) struct Outgoing {
+    ctx: WasiHttpCtx,
+    hooks: Hooks,
+}
+
+struct Hooks {
+    grants: Grants,
+    call_log: Arc<CallLog>,
+    loading: bool,
+    places: Arc<Semaphore>,
+}
+
+/// Why a request is not sent.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("a model cannot send requests while it loads; its memory is kept for every instance, so ask in infer")]
+    Loading,
+    #[error("the model's [capabilities] http lists no origin")]
+    NotGranted,
+    #[error("its URL has no usable origin: {0}")]
+    NoOrigin(&'static str),
+    #[error("the model's [capabilities] http does not list this origin")]
+    NotListed,
+    #[error("CONNECT would make a tunnel")]
+    Tunnel,
+    #[error("{MAX_REQUESTS} requests are under way; read or drop an answer first")]
+    TooMany,
+}
+
+impl Outgoing {
+    pub(in crate::capability) fn new(grants: Grants, call_log: Arc<CallLog>) -> Self {
+        let mut ctx = WasiHttpCtx::new();
+        ctx.set_field_size_limit(MAX_FIELDS);
+        let places = Arc::new(Semaphore::new(MAX_REQUESTS));
+        Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places } }
+    }
+
+    pub(super) fn view<'a>(&'a mut self, table: &'a mut ResourceTable, loading: bool) -> WasiHttpCtxView<'a> {
+        self.hooks.loading = loading;
+        WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.ctx }
+    }
+
+    pub(super) fn holds_requests(&self) -> bool {
+        self.hooks.places.available_permits() < MAX_REQUESTS
+    }
+}
+
+type Answered = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for Hooks {
+    // It is set when the request is written anew.
+    fn set_host_header(&mut self) -> bool {
+        false
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _read: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Answered> + Send> {
+        match self.admit(&request) {
+            Ok((egress, origin, place)) => {
+                let log = self.log();
+                Box::new(send(egress, request, origin, Patience::new(options), place, log))
+            }
+            Err(refusal) => {
+                self.log()(&shown(&request), &refusal);
+                Box::new(ready(Err(refusal.into())))
+            }
+        }
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
+    }
+}
+
+impl Hooks {
+    /// Decides whether the request may be sent. Gives what it is sent with: the tenant's client, the origin
+    /// that was checked, and a place among the call's requests.
+    fn admit(&self, request: &Request<WasiBody>) -> Result<(Egress, Origin, OwnedSemaphorePermit), Refusal> {
+        if self.loading {
+            return Err(Refusal::Loading);
+        }
+        let Http { egress, origins } = self.grants.http.as_deref().ok_or(Refusal::NotGranted)?;
+        if request.method() == Method::CONNECT {
+            return Err(Refusal::Tunnel);
+        }
+        let origin = origin(request)?;
+        if !origins.contains(&origin) {
+            return Err(Refusal::NotListed);
+        }
+        let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
+        Ok((egress.clone(), origin, place))
+    }
+
+    /// Tells in the model's log that a request was refused.
+    fn log(&self) -> impl Fn(&str, &dyn std::fmt::Display) + Send + Sync + 'static {
+        let (grants, call_log) = (self.grants.clone(), self.call_log.clone());
+        move |request, why| write(&grants, &call_log, Level::Warn, "http", &format!("refused {request}: {why}"))
+    }
+}
+
+fn origin(request: &Request<WasiBody>) -> Result<Origin, Refusal> {
+    let scheme = request.uri().scheme_str().unwrap_or_default();
+    let authority = request.uri().authority().map_or("", |authority| authority.as_str());
+    Origin::of(scheme, authority).map_err(Refusal::NoOrigin)
+}
+
+/// The request as a log may have it: a path or a query can hold a secret.
+fn shown(request: &Request<WasiBody>) -> String {
+    let uri = request.uri();
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{} {}://{host}{port}", request.method(), uri.scheme_str().unwrap_or_default())
+}
+
+async fn send(
+    egress: Egress,
+    request: Request<WasiBody>,
+    origin: Origin,
+    patience: Patience,
+    place: OwnedSemaphorePermit,
+    log: impl Fn(&str, &dyn std::fmt::Display) + Send,
+) -> Answered {
+    let shown = shown(&request);
+    let outcome = match rewrite(request, &origin) {
+        Ok(request) => egress.send(request, patience, place).await,
+        Err(error) => Err(error),
+    };
+    if let Err(Error::DestinationIpProhibited) = outcome {
+        log(&shown, &"its name leads to an address that is not public; list that very address if it is meant");
+    }
+    let connection: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(ready(Ok(())));
+    Ok((outcome?, connection))
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Error {
+        match refusal {
+            // Its text ends in the reason why the version does not load.
+            Refusal::Loading => Error::InternalError(Some(refusal.to_string())),
+            Refusal::NotGranted | Refusal::NotListed | Refusal::NoOrigin(_) => Error::HttpRequestDenied,
+            Refusal::Tunnel => Error::HttpRequestMethodInvalid,
+            Refusal::TooMany => Error::ConnectionLimitReached,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

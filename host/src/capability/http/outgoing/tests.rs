@@ -1,0 +1,89 @@
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+
+use super::super::Trust;
+use super::*;
+use crate::model::RequestId;
+
+/// Hooks with that grant, and what they log.
+fn hooks(origins: Option<&[&str]>) -> (Hooks, Arc<Mutex<Vec<String>>>) {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let sink = lines.clone();
+    let http = origins.map(|origins| {
+        let origins = origins.iter().map(|origin| Origin::parse(origin).unwrap()).collect();
+        Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins))
+    });
+    let log = Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
+    let grants = Grants { config: Arc::default(), sidecars: Arc::default(), http, log };
+    (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))).hooks, lines)
+}
+
+fn request(method: &str, url: &str) -> Request<WasiBody> {
+    let body = Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync();
+    Request::builder().method(method).uri(url).body(body).unwrap()
+}
+
+fn refused(hooks: &Hooks, method: &str, url: &str) -> Option<Error> {
+    hooks.admit(&request(method, url)).err().map(Error::from)
+}
+
+#[tokio::test]
+async fn only_a_listed_origin_is_called() {
+    let (hooks, _) = hooks(Some(&["https://api.example.com", "http://127.0.0.1:9000"]));
+    for url in ["https://api.example.com/a?b=c", "https://API.example.com:443/", "http://127.0.0.1:9000/x"] {
+        assert!(refused(&hooks, "GET", url).is_none(), "{url}");
+    }
+    for url in [
+        "http://api.example.com/",
+        "https://api.example.com:8443/",
+        "https://example.com/",
+        "https://evil.api.example.com/",
+        "https://api.example.com.evil.example/",
+        "https://api.example.com@evil.example/",
+        "https://evil.example@api.example.com/",
+        "http://127.0.0.1/",
+        "http://127.0.0.1:9001/",
+        "http://localhost:9000/",
+        "http://[::ffff:127.0.0.1]:9000/",
+        "http://127.1:9000/",
+        "http://2130706433:9000/",
+        "/only/a/path",
+    ] {
+        assert!(matches!(refused(&hooks, "GET", url), Some(Error::HttpRequestDenied)), "{url}");
+    }
+    assert!(matches!(refused(&hooks, "CONNECT", "https://api.example.com/"), Some(Error::HttpRequestMethodInvalid)));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_without_a_grant_or_while_loading() {
+    let (ungranted, _) = hooks(None);
+    assert!(matches!(refused(&ungranted, "GET", "http://a.b/"), Some(Error::HttpRequestDenied)));
+    let (mut loading, _) = hooks(Some(&["http://a.b"]));
+    loading.loading = true;
+    let Some(Error::InternalError(Some(told))) = refused(&loading, "GET", "http://a.b/") else { panic!() };
+    assert!(told.contains("while it loads"), "{told}");
+}
+
+#[tokio::test]
+async fn a_call_has_so_many_requests_and_no_more() {
+    let (hooks, _) = hooks(Some(&["http://a.b"]));
+    let admitted: Vec<_> = (0..MAX_REQUESTS).map(|_| hooks.admit(&request("GET", "http://a.b/")).unwrap()).collect();
+    assert!(matches!(refused(&hooks, "GET", "http://a.b/"), Some(Error::ConnectionLimitReached)));
+    drop(admitted);
+    assert!(refused(&hooks, "GET", "http://a.b/").is_none());
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_without_what_may_be_secret() {
+    let (mut hooks, lines) = hooks(Some(&["http://a.b"]));
+    let refused =
+        hooks.send_request(request("GET", "http://user:sesame@c.d:81/path?key=secret"), None, Box::new(ready(Ok(()))));
+    assert!(matches!(Box::into_pin(refused).await, Err(Error::HttpRequestDenied)));
+    let lines = lines.lock().unwrap().join("\n");
+    assert!(lines.contains("refused GET http://c.d:81: "), "{lines}");
+    for secret in ["sesame", "/path", "secret"] {
+        assert!(!lines.contains(secret), "{lines}");
+    }
+}

@@ -1,0 +1,84 @@
+//! Writes a guest's request anew, so that nothing but the checked origin says where it goes.
+
+use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::{Request, Uri, Version};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+use super::body::{MAX_BODY, RequestBody, limited};
+use crate::model::Origin;
+
+/// The longest path with its query, in bytes: what common servers take.
+const MAX_PATH: usize = 8 << 10;
+
+/// The same request with the origin's own URL and, once it is sent, the origin's own `Host`. Fails if the
+/// path could be taken for a whole URL, or if the body is announced to be too large.
+pub(super) fn rewrite(request: Request<WasiBody>, origin: &Origin) -> Result<Request<RequestBody>, Error> {
+    let (mut parts, body) = request.into_parts();
+    parts.uri = uri(&parts.uri, origin)?;
+    parts.version = Version::HTTP_11;
+    // The client writes it from the URL. A guest cannot set it in the first place.
+    parts.headers.remove(HOST);
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(Error::HttpRequestBodySize(announced));
+    }
+    Ok(Request::from_parts(parts, limited(body)))
+}
+
+fn uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
+    let path = asked.path_and_query().map_or("/", |path| path.as_str());
+    if path.len() > MAX_PATH {
+        return Err(Error::HttpRequestUriTooLong);
+    }
+    // A whole URL in this place of the request line would name another host to the server that reads it.
+    if !path.starts_with('/') {
+        return Err(Error::HttpRequestUriInvalid);
+    }
+    let uri = Uri::builder().scheme(origin.scheme().name()).authority(origin.authority()).path_and_query(path);
+    uri.build().map_err(|_| Error::HttpRequestUriInvalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Empty};
+
+    use super::*;
+
+    fn rewritten(uri: &str, headers: &[(&str, &str)]) -> Result<Request<RequestBody>, Error> {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync();
+        rewrite(request.body(body).unwrap(), &Origin::parse("https://api.example.com").unwrap())
+    }
+
+    #[test]
+    fn only_the_path_is_the_guests() {
+        for (asked, sent) in [
+            ("https://api.example.com/a?b", "https://api.example.com/a?b"),
+            ("https://evil.example/a", "https://api.example.com/a"),
+            ("https://api.example.com", "https://api.example.com/"),
+            ("/a", "https://api.example.com/a"),
+        ] {
+            let request = rewritten(asked, &[("host", "evil.example")]).unwrap();
+            assert_eq!(request.uri().to_string(), sent);
+            assert!(request.headers().get(HOST).is_none());
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_path_and_not_endless() {
+        assert!(matches!(rewritten("*", &[]), Err(Error::HttpRequestUriInvalid)));
+        let long = format!("/{}", "x".repeat(MAX_PATH));
+        assert!(matches!(rewritten(&long, &[]), Err(Error::HttpRequestUriTooLong)));
+    }
+
+    #[test]
+    fn a_body_announced_as_too_large_is_not_begun() {
+        let announced = |length: usize| rewritten("/", &[("content-length", &length.to_string())]).map(drop);
+        assert!(announced(MAX_BODY).is_ok());
+        assert!(matches!(announced(MAX_BODY + 1), Err(Error::HttpRequestBodySize(Some(_)))));
+    }
+}
