@@ -14,6 +14,7 @@ mod stock_clients;
 mod swap;
 
 mod bad_artifacts;
+mod egress;
 mod engine;
 mod lifecycle;
 mod lifespan;

@@ -37,7 +37,7 @@ const EXAMPLES: &[Example] = &[
 const BARE_EXAMPLE: &str = "iris";
 
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] = &["minimal", "puppet"];
+const TEST_GUESTS: &[&str] = &["caller", "minimal", "puppet"];
 
 /// Builds all guests and lays them out under `target/`.
 pub(crate) fn build() -> Result<()> {

@@ -1,0 +1,50 @@
+//! Who may call at all.
+
+use super::{Upstream, caller, get, http};
+use crate::harness::{Server, guest};
+
+#[test]
+fn without_a_grant_a_component_that_calls_others_is_refused_with_what_would_mend_it() {
+    let upstream = Upstream::start();
+    let server = caller(&[http(upstream.address)], "");
+    let models = server.models();
+    // The same component, which is compiled already for the model that may.
+    models.bare("bare", guest("caller"));
+    models.settings("empty", "[capabilities]\nhttp = []");
+    models.version("empty", 1, guest("caller"));
+    for name in ["bare", "empty"] {
+        let reason = server.until_unavailable(name, 1);
+        for words in ["validate: ", "'wasi:http/", "not granted", "model.toml", "[capabilities] http = ["] {
+            assert!(reason.contains(words), "'{words}' is missing in {reason}");
+        }
+    }
+    assert_eq!(get(&server, upstream.address, "/").status, 200);
+}
+
+#[test]
+fn a_grant_that_is_given_or_taken_counts_at_once() {
+    let (first, second) = (Upstream::start(), Upstream::start());
+    let server = caller(&[http(first.address)], "");
+    assert_eq!(get(&server, second.address, "/").status, 0);
+    server.models().settings("caller", &format!("[capabilities]\nhttp = ['{}']", http(second.address)));
+    crate::harness::until("the new grant", || get(&server, second.address, "/").status == 200);
+    assert_eq!(get(&server, first.address, "/").status, 0);
+}
+
+#[test]
+fn nothing_is_sent_while_a_model_loads() {
+    let upstream = Upstream::start();
+    let server = Server::with_models(|models| {
+        let origin = http(upstream.address);
+        let ask = format!("GET http {} /", upstream.address);
+        let settings = format!("[capabilities]\nhttp = ['{origin}']\nconfig = {{ ask_in_load = '{ask}' }}");
+        models.settings("caller", &settings);
+        models.version("caller", 1, guest("caller"));
+    });
+    let server = server.start();
+    let reason = server.until_unavailable("caller", 1);
+    for words in ["load: ", "a model cannot send requests while it loads"] {
+        assert!(reason.contains(words), "'{words}' is missing in {reason}");
+    }
+    assert_eq!(upstream.made(), 0);
+}

@@ -1,0 +1,68 @@
+//! What a model may ask of others: what its `model.toml` lists, within bounds, and nothing else.
+
+mod grants;
+mod limits;
+mod origins;
+mod tls;
+mod upstream;
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Response, Server, guest};
+use upstream::Upstream;
+
+/// What the guest says of one request.
+#[derive(Debug)]
+struct Outcome {
+    /// 0 where there was no answer.
+    status: i64,
+    /// The answer's body, or the error.
+    text: String,
+    /// Bytes of the body.
+    length: i64,
+}
+
+/// A server whose model `caller` may call these origins.
+fn caller(origins: &[String], more: &str) -> Server {
+    let server = Server::with_models(|models| {
+        models.settings("caller", &format!("{more}\n[capabilities]\nhttp = {origins:?}"));
+        models.version("caller", 1, guest("caller"));
+    });
+    let server = server.start();
+    server.until_ready("caller", 1);
+    server
+}
+
+fn http(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// Has the model send these requests, written `METHOD SCHEME AUTHORITY PATH`.
+fn send(server: &Server, asks: &[String], parameters: Value) -> Response {
+    let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [asks.len()], "data": asks });
+    server.infer("caller", &json!({ "inputs": [asks], "parameters": parameters }))
+}
+
+#[track_caller]
+fn outcomes(response: &Response) -> Vec<Outcome> {
+    let columns = response.output("status").into_iter().zip(response.output("text")).zip(response.output("length"));
+    let outcome = |((status, text), length): ((Value, Value), Value)| Outcome {
+        status: status.as_i64().unwrap(),
+        text: text.as_str().unwrap().to_owned(),
+        length: length.as_i64().unwrap(),
+    };
+    columns.map(outcome).collect()
+}
+
+/// Has the model send one request.
+#[track_caller]
+fn ask(server: &Server, ask: String, parameters: Value) -> Outcome {
+    outcomes(&send(server, &[ask], parameters)).remove(0)
+}
+
+#[track_caller]
+fn get(server: &Server, address: SocketAddr, path: &str) -> Outcome {
+    ask(server, format!("GET http {address} {path}"), json!({}))
+}
