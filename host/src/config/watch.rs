@@ -190,6 +190,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         repository,
         log,
         http,
+        egress,
         engine,
         compile,
         tenancy: _,
@@ -206,6 +207,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         ("watch, poll_interval, rescan_interval or settle", *repository != watching),
         ("log", *log != other.log),
         ("http", *http != other.http),
+        ("egress", *egress != other.egress),
         ("engine", *engine != other.engine),
         ("compile", *compile != other.compile),
     ]
