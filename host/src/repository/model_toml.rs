@@ -227,7 +227,7 @@ mod tests {
             ("[limits]\ndeadline = '0s'", "is not between 1ms and 1h"),
             ("limits = 1", "expected a table"),
             ("[capabilities]\nconfig = { a = 1 }", "'a': expected a text"),
-            ("[capabilities]\nhttp = true", "capabilities.http: expected a list of origins like"),
+            ("[capabilities]\nhttp = true", "capabilities.http: expected a list in square brackets"),
             ("[capabilities]\nhttp = [1]", "expected an origin"),
             ("[capabilities]\nhttp = ['https://a.b/c']", "'https://a.b/c' is not an origin"),
             ("[capabilities]\nhttp = ['https://*.b']", "a wildcard is not possible"),

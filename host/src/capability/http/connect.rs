@@ -42,6 +42,8 @@ pub(super) enum ConnectError {
     Prohibited { host: Host, address: IpAddr },
     #[error("cannot connect to {0}: {1}")]
     Connect(SocketAddr, io::Error),
+    #[error("connecting took too long")]
+    TooSlow,
     #[error("the tenant's connections are closed")]
     Closed,
 }

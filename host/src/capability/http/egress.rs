@@ -5,7 +5,6 @@ use std::time::Duration;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -16,6 +15,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 use super::body::{RequestBody, ResponseBody};
 use super::connect::Connector;
 use super::fault::explain;
+use super::handshake::{CONNECT_TIME, Handshake};
 use super::trust::Trust;
 
 /// Idle connections that are kept to one origin: what a few instances use at once.
@@ -28,17 +28,22 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 /// Bytes of an answer's headers; servers send a few KiB.
 const MAX_HEAD: usize = 64 << 10;
 
+/// Until an answer begins. Most calls have a far shorter deadline; the slowest services think for a minute.
+const FIRST_BYTE_TIME: Duration = Duration::from_secs(60);
+
+/// Between two parts of an answer; a network that says nothing for longer has lost the connection.
+const PAUSE: Duration = Duration::from_secs(30);
+
 /// A tenant's client and its connections. A clone shares them.
 #[derive(Clone)]
 pub struct Egress {
-    client: Client<HttpsConnector<Connector>, RequestBody>,
+    client: Client<Handshake, RequestBody>,
 }
 
 impl Egress {
     /// A client without connections.
     pub fn new(trust: &Trust) -> Egress {
-        let connector = HttpsConnectorBuilder::new().with_tls_config((*trust.config()).clone());
-        let connector = connector.https_or_http().enable_http1().wrap_connector(Connector::new());
+        let connector = Handshake::new(trust, Connector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
         client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(MAX_IDLE);
         client.http1_max_buf_size(MAX_HEAD);
@@ -87,16 +92,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(options: Option<RequestOptions>) -> Patience {
         let options = options.unwrap_or_default();
-        let within = |asked: Option<Duration>, most: u64| {
-            let most = Duration::from_secs(most);
-            asked.map_or(most, |asked| asked.min(most))
-        };
+        let within = |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
         Patience {
-            // Lookup and TLS included; what takes longer is down or drops packets.
-            connect: within(options.connect_timeout, 10),
-            // Most calls have a far shorter deadline; the slowest services think for a minute.
-            first_byte: within(options.first_byte_timeout, 60),
-            pause: within(options.between_bytes_timeout, 30),
+            connect: within(options.connect_timeout, CONNECT_TIME),
+            first_byte: within(options.first_byte_timeout, FIRST_BYTE_TIME),
+            pause: within(options.between_bytes_timeout, PAUSE),
         }
     }
 

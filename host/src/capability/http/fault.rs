@@ -51,6 +51,7 @@ fn in_connecting(error: &ConnectError) -> Error {
         ConnectError::Lookup(_, error) => Error::DnsError { rcode: Some(error.to_string()), info_code: None },
         ConnectError::Prohibited { .. } => Error::DestinationIpProhibited,
         ConnectError::Connect(_, error) => in_transport(error.kind()).unwrap_or(Error::DestinationUnavailable),
+        ConnectError::TooSlow => Error::ConnectionTimeout,
         ConnectError::Closed => Error::ConnectionLimitReached,
     }
 }

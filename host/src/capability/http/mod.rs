@@ -3,7 +3,7 @@
 //! A request passes these, in this order: [`outgoing`] asks whether it may be sent at all, that is whether
 //! its origin is listed, and takes a place for it among those of its call; [`request`] writes it anew from
 //! the origin that was checked, so that no other part of it can lead elsewhere; [`egress`] sends it over one of the
-//! tenant's connections; [`connect`] makes those, to an address that [`address`] permits and no other;
+//! tenant's connections; [`handshake`] and [`connect`] make those, to an address that [`address`] permits and no other;
 //! [`body`] counts what goes and comes; [`fault`] says in the interface's words what went wrong.
 //!
 //! Redirects are not followed: the guest sees them, and what it then asks for is checked like anything else.
@@ -15,6 +15,7 @@ mod connect;
 mod connection;
 mod egress;
 mod fault;
+mod handshake;
 mod outgoing;
 mod request;
 mod trust;

@@ -168,7 +168,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/f.toml line 4: quota.models: -1 is not a whole number",
         "tenants/f.toml line 5: quota.concurrency: expected",
         "tenants/g.toml line 2: limits.memory: 1B is not between 64KiB and 4GiB",
-        "tenants/g.toml line 4: grants.http: expected an origin like",
+        "tenants/g.toml line 4: grants.http: item 0: 'x' is not an origin like",
         "tenants/g.toml line 5: grants.sql: unknown key",
     ] {
         assert!(told.contains(says), "'{says}' is missing in {told}");

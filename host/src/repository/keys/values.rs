@@ -86,9 +86,7 @@ pub(crate) fn list<T>(
 /// A list of at most so many origins, in order and each once.
 pub(crate) fn origins(most: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Origin>, String> {
     move |value| {
-        let list =
-            value.as_array().ok_or_else(|| expected("a list of origins like [\"https://api.example.com\"]", value))?;
-        let mut origins = list.iter().map(|item| origin(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
+        let mut origins = list(origin)(value)?;
         origins.sort();
         origins.dedup();
         let count = origins.len();

@@ -1,0 +1,65 @@
+//! TLS over a connection where the origin asks for it, and one bound on all that connecting takes.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use tokio::time::timeout;
+
+use super::connect::{ConnectError, Connector};
+use super::connection::Connection;
+use super::trust::Trust;
+
+/// From the lookup to the end of the handshake; what takes longer is down or drops packets. It is bounded
+/// here, and not only where a guest waits: the client goes on connecting for the next request when this one
+/// has found another connection, and a server that never ends its handshake would keep the place.
+pub(super) const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// Makes a tenant's connections, encrypted or not. A clone shares their bounds.
+#[derive(Clone)]
+pub(super) struct Handshake {
+    https: HttpsConnector<Connector>,
+    within: Duration,
+}
+
+impl Handshake {
+    pub(super) fn new(trust: &Trust, connector: Connector, within: Duration) -> Self {
+        let https = HttpsConnectorBuilder::new().with_tls_config((*trust.config()).clone());
+        Handshake { https: https.https_or_http().enable_http1().wrap_connector(connector), within }
+    }
+}
+
+impl tower::Service<Uri> for Handshake {
+    type Response = MaybeHttpsStream<Connection>;
+    type Error = Box<dyn Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.https.poll_ready(context)
+    }
+
+    fn call(&mut self, url: Uri) -> Self::Future {
+        let connecting = timeout(self.within, self.https.call(url));
+        Box::pin(async { connecting.await.unwrap_or_else(|_| Err(ConnectError::TooSlow.into())) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::Service;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_never_ends_its_handshake_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let mut handshake = Handshake::new(&Trust::new(None).unwrap(), Connector::new(), Duration::from_millis(20));
+        let error = handshake.call(url).await.map(drop).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(ConnectError::TooSlow)), "{error}");
+    }
+}
