@@ -164,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_fails_while_it_serves_stays_until_another_has_taken_its_place() {
+        let latest = || VersionPolicy::Latest(1);
+        let failing = "2 whole=b serving=b failed=b";
+        assert_eq!(decide(&["1 whole=a", failing], latest()), "load 1");
+        assert_eq!(decide(&["1 whole=a loading=a", failing], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a", failing], latest()), "unload 2");
+        assert_eq!(decide(&["1 whole=a failed=a", failing], latest()), "rest");
+        assert_eq!(decide(&[failing], latest()), "rest");
+        assert_eq!(decide(&["2 whole=c serving=b failed=b"], latest()), "load 2");
+    }
+
+    #[test]
     fn content_replaced_in_place_is_loaded_beside_what_serves() {
         let latest = || VersionPolicy::Latest(1);
         assert_eq!(decide(&["1 whole=b serving=a"], latest()), "load 1");
