@@ -30,6 +30,8 @@ mod model_toml;
 mod scan;
 mod scanner;
 
+pub mod upload;
+
 mod contents;
 mod settle;
 mod tree;
