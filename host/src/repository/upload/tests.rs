@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::model::{Stage, TenantName};
+use crate::repository::Digest;
 use crate::tenant::{Quota, Resource, TenantSettings};
 
 /// A component that can be told from others; all have the same size.
