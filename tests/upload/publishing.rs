@@ -72,6 +72,7 @@ fn what_cannot_serve_is_not_put_there() {
         models.version("puppet", 1, puppet("version=1"));
         models.put("puppet/1/golden.json", GOLDEN);
     })
+    .config("[compile]\nload_deadline = '2s'")
     .start();
     server.until_version_of("puppet", 1);
     let before = fs::read(server.models().path("puppet/1/model.wasm")).unwrap();
@@ -100,19 +101,19 @@ const GOLDEN: &str = r#"{"cases": [{"request": {"inputs": []},
 
 #[test]
 fn settings_and_sidecars_that_are_there_count() {
-    let folder = crate::harness::guest_folder("house-price");
+    let folder = crate::harness::guest_folder("digits");
     let server = Server::with_models(|models| {
-        models.copy_folder(&folder, "house-price/1");
-        models.remove("house-price/1/model.wasm");
-        models.settings("house-price", "isolation = 'pooled'");
+        models.copy_folder(&folder, "digits/1");
+        models.remove("digits/1/model.wasm");
+        models.settings("digits", "isolation = 'pooled'");
     })
     .start();
     server.until_tried();
-    let component = guest("house-price");
-    assert_ready(&server.upload("house-price", 1, component.clone()), 201, "house-price", 1, &component);
-    assert_eq!(server.config_of("house-price")["wardian"]["isolation"], "pooled");
+    let component = guest("digits");
+    assert_ready(&server.upload("digits", 1, component.clone()), 201, "digits", 1, &component);
+    assert_eq!(server.config_of("digits")["wardian"]["isolation"], "pooled");
     // Its sidecars are another version's.
-    let alone = server.upload("house-price", 2, component);
+    let alone = server.upload("digits", 2, component);
     assert!(alone.refused(422, "load_failed").text().contains("load: "), "{alone}");
 }
 

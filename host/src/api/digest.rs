@@ -54,7 +54,9 @@ mod tests {
 
     fn of(lines: &[(&'static str, &'static str)]) -> Result<Option<String>, ApiError> {
         let mut headers = HeaderMap::new();
-        lines.iter().for_each(|(name, value)| drop(headers.append(*name, HeaderValue::from_static(value))));
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
         expected(&headers)
     }
 

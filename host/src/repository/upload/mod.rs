@@ -36,7 +36,7 @@ pub use target::Target;
 
 use super::tree::Tree;
 use crate::model::QuotaExceeded;
-use crate::tenant::Tenant;
+use crate::tenant::{Held, Resource, Tenant};
 use staging::Staged;
 
 /// Uploads of one tenant at once. Each may hold a compile child for minutes; more would only wait for each other.
@@ -49,6 +49,17 @@ pub struct Uploads {
     slots: Arc<Semaphore>,
     /// Held while something is put into its place or taken away, so that each of these sees what it changes.
     turn: Mutex<()>,
+}
+
+/// What an upload holds from its beginning to its end.
+struct Holding {
+    uploads: Arc<Uploads>,
+    tenant: Arc<Tenant>,
+    target: Target,
+    tree: Tree,
+    staged: Staged,
+    storage: Held,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Uploads {
@@ -68,7 +79,12 @@ impl Uploads {
         let slot = self.slot()?;
         let tree = Tree::open(&self.root)?;
         place::find(&tree, &target)?;
-        Upload::begin(self.clone(), tenant, target, tree, slot, announced)
+        receive::check_size(tenant, announced)?;
+        // What cannot fit need not be sent. It is taken for good as it comes, since an announcement costs nothing.
+        drop(tenant.take(Resource::Storage, announced)?);
+        let (staged, storage) = (Staged::new(&tree)?, tenant.take(Resource::Storage, 0)?);
+        let (uploads, tenant) = (self.clone(), tenant.clone());
+        Upload::begin(Holding { uploads, tenant, target, tree, staged, storage, _slot: slot })
     }
 
     /// Takes a version's folder away, and the model's if that leaves nothing in it.
