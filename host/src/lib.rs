@@ -30,7 +30,7 @@
 //! ```text
 //! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → tenant → model
 //!                              └→ lifecycle ─┬────┘
-//!                                            └→ repository → model
+//!                                            └→ repository → tenant → model
 //! ```
 //!
 //! # Tenants
