@@ -137,7 +137,7 @@ impl Task {
     /// Wants nothing of a tenant any more.
     fn dismiss(&mut self, tenant: &TenantName) {
         self.tenants.remove(tenant);
-        self.loader.forget_tenant(tenant);
+        self.shared.loader.forget_tenant(tenant);
         let mut sources = HashMap::clone(&self.shared.sources.load());
         sources.remove(tenant);
         self.shared.sources.store(Arc::new(sources));
