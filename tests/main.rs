@@ -19,3 +19,4 @@ mod engine;
 mod lifecycle;
 mod lifespan;
 mod repository;
+mod upload;

@@ -20,7 +20,8 @@
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
 //! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
-//! its last requests, says goodbye and gives its memory back.
+//! its last requests, says goodbye and gives its memory back. An upload is received beside the models, shown to
+//! load and answer, and renamed in: from there it is a dropped `.wasm` like any other.
 //!
 //! # What depends on what
 //!
@@ -29,7 +30,7 @@
 //! ```text
 //! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → tenant → model
 //!                              └→ lifecycle ─┬────┘
-//!                                            └→ repository → model
+//!                                            └→ repository → tenant → model
 //! ```
 //!
 //! # Tenants

@@ -70,6 +70,16 @@ impl Server {
         self.post(&format!("/v2/repository/models/{model}/unload"), &json!({}))
     }
 
+    /// Uploads a version of a model.
+    pub(crate) fn upload(&self, model: &str, version: u64, component: impl Into<Vec<u8>>) -> Response {
+        self.call("PUT", &version_path(model, version)).body(component).send()
+    }
+
+    /// Removes a version of a model.
+    pub(crate) fn remove(&self, model: &str, version: u64) -> Response {
+        self.call("DELETE", &version_path(model, version)).send()
+    }
+
     /// The repository index.
     pub(crate) fn index(&self) -> Vec<Entry> {
         let response = self.post("/v2/repository/index", &json!({}));
@@ -159,6 +169,11 @@ impl Entry {
             reason: text("reason"),
         }
     }
+}
+
+/// Where a version is uploaded to and removed from.
+pub(crate) fn version_path(model: &str, version: u64) -> String {
+    format!("/v2/repository/models/{model}/versions/{version}")
 }
 
 /// A request without inputs, which tells a puppet what to do.

@@ -14,6 +14,14 @@ pub(crate) struct Call {
     address: SocketAddr,
     head: String,
     body: Vec<u8>,
+    framing: Framing,
+}
+
+/// How a request tells where its body ends.
+enum Framing {
+    /// By announcing the length, which may be more than is sent at once.
+    Length(Option<u64>),
+    Chunked,
 }
 
 /// A request that has been sent, and whose answer may take its time. Dropping it hangs up.
@@ -33,7 +41,7 @@ pub(crate) struct Response {
 impl Call {
     pub(super) fn new(address: SocketAddr, method: &str, path: &str) -> Self {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-        Call { address, head, body: Vec::new() }
+        Call { address, head, body: Vec::new(), framing: Framing::Length(None) }
     }
 
     /// Adds a header.
@@ -53,6 +61,18 @@ impl Call {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
+    /// Announces a longer body than there is, as one does who has not sent everything yet.
+    pub(crate) fn announce(mut self, length: u64) -> Self {
+        self.framing = Framing::Length(Some(length));
+        self
+    }
+
+    /// Sends the body in chunks, without announcing its length.
+    pub(crate) fn chunked(mut self) -> Self {
+        self.framing = Framing::Chunked;
+        self
+    }
+
     /// Sends the request, and leaves the answer for later.
     pub(crate) fn begin(self) -> Pending {
         self.try_begin().expect("the server takes connections")
@@ -66,10 +86,29 @@ impl Call {
     fn try_begin(self) -> io::Result<Pending> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(DEADLINE))?;
-        stream.write_all(format!("{}content-length: {}\r\n\r\n", self.head, self.body.len()).as_bytes())?;
-        stream.write_all(&self.body)?;
+        match self.framing {
+            Framing::Length(announced) => {
+                let length = announced.unwrap_or(self.body.len() as u64);
+                stream.write_all(format!("{}content-length: {length}\r\n\r\n", self.head).as_bytes())?;
+                stream.write_all(&self.body)?;
+            }
+            Framing::Chunked => {
+                stream.write_all(format!("{}transfer-encoding: chunked\r\n\r\n", self.head).as_bytes())?;
+                // A server that has seen enough answers and closes before everything is sent.
+                let _ = write_chunks(&mut stream, &self.body);
+            }
+        }
         Ok(Pending { stream })
     }
+}
+
+fn write_chunks(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
+    for chunk in body.chunks(10_000) {
+        stream.write_all(format!("{:x}\r\n", chunk.len()).as_bytes())?;
+        stream.write_all(chunk)?;
+        stream.write_all(b"\r\n")?;
+    }
+    stream.write_all(b"0\r\n\r\n")
 }
 
 impl Pending {
@@ -81,8 +120,9 @@ impl Pending {
     /// Like `answer`, for a server that may end before.
     pub(crate) fn try_answer(mut self) -> io::Result<Response> {
         let mut bytes = Vec::new();
-        self.stream.read_to_end(&mut bytes)?;
-        Response::parse(&bytes).ok_or(io::ErrorKind::UnexpectedEof.into())
+        let read = self.stream.read_to_end(&mut bytes);
+        // Closing before everything was sent shows as an error, after the answer.
+        Response::parse(&bytes).ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
     /// Goes away without waiting for the answer.

@@ -13,6 +13,7 @@ mod process;
 mod server;
 mod wait;
 
+pub(crate) use asking::version_path;
 pub(crate) use client::Response;
 pub(crate) use guests::{guest, guest_folder, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;

@@ -9,6 +9,7 @@
 
 mod caller;
 mod config;
+mod digest;
 mod edge;
 mod error;
 mod golden;
@@ -20,6 +21,7 @@ mod repository;
 mod request_id;
 mod router;
 mod sagemaker;
+mod upload;
 mod usage;
 
 #[cfg(fuzzing)]

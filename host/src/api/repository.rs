@@ -1,7 +1,7 @@
 //! The model repository extension: what there is, and loading and unloading it.
 //!
 //! Triton's `protocol/extension_model_repository.md`. Loading takes no files or settings over the network:
-//! a model comes from its repository, or not at all.
+//! a model comes from its repository, or not at all. How one gets there over the network is in `upload`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,14 +101,19 @@ impl<'a> Entry<'a> {
         Entry {
             name: entry.name.as_str(),
             version: entry.version.map(|version| version.to_string()),
-            state: match entry.state {
-                IndexState::Ready => "READY",
-                IndexState::Loading => "LOADING",
-                IndexState::Unloading => "UNLOADING",
-                IndexState::Unavailable => "UNAVAILABLE",
-            },
+            state: state_name(entry.state),
             reason: &entry.reason,
         }
+    }
+}
+
+/// What the protocol calls a state.
+pub(super) fn state_name(state: IndexState) -> &'static str {
+    match state {
+        IndexState::Ready => "READY",
+        IndexState::Loading => "LOADING",
+        IndexState::Unloading => "UNLOADING",
+        IndexState::Unavailable => "UNAVAILABLE",
     }
 }
 

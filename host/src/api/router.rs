@@ -11,14 +11,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get as on_get, post as on_post};
+use axum::routing::{MethodRouter, delete as on_delete, get as on_get, post as on_post, put as on_put};
 use serde::{Deserialize, Serialize};
 
 use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, health, metadata, repository, sagemaker, usage};
+use super::{ApiState, config, health, metadata, repository, sagemaker, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -54,6 +54,8 @@ type Handler = MethodRouter<Arc<ApiState>>;
 fn table() -> Vec<(Route, Handler)> {
     let get = |path, access, handler: Handler| (Route { method: "GET", path, access }, handler);
     let post = |path, access, handler: Handler| (Route { method: "POST", path, access }, handler);
+    let put = |path, access, handler: Handler| (Route { method: "PUT", path, access }, handler);
+    let delete = |path, access, handler: Handler| (Route { method: "DELETE", path, access }, handler);
     vec![
         get("/v2", Access::Key, on_get(metadata::server)),
         get("/v2/health/live", Access::Open, on_get(health::live)),
@@ -70,6 +72,8 @@ fn table() -> Vec<(Route, Handler)> {
         post("/v2/repository/index", Access::Key, on_post(repository::index)),
         post("/v2/repository/models/{model}/load", Access::Manage, on_post(repository::load)),
         post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),
+        put("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_put(upload::put)),
+        delete("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_delete(upload::delete)),
         post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named)),
         post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named)),
         post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named)),

@@ -48,10 +48,11 @@ pub struct ManagerParts {
 #[derive(Clone)]
 pub struct Manager {
     events: mpsc::Sender<Event>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
+    pub(super) loader: Arc<Loader>,
     pub(super) sources: ArcSwap<HashMap<TenantName, Arc<Directory>>>,
     pub(super) degraded: ArcSwap<HashMap<TenantName, String>>,
 }
@@ -74,6 +75,8 @@ pub(super) enum Event {
     Drained { key: Key, version: Version },
     /// Somebody wants a model loaded, and has had the repository looked at for it.
     Load { key: Key, aspired: Arc<Aspired>, reply: oneshot::Sender<Result<(), CommandError>> },
+    /// Somebody has put a version into the repository, or removed one, and wants to know what becomes of it.
+    Follow { key: Key, version: Version, aspired: Arc<Aspired>, reply: oneshot::Sender<Option<IndexEntry>> },
     /// Somebody wants a model unloaded.
     Unload { key: Key, reply: oneshot::Sender<Result<(), CommandError>> },
     /// Somebody wants to know how things are.
@@ -92,8 +95,9 @@ impl Manager {
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let (events, inbox) = mpsc::channel(MAX_EVENTS);
         let ManagerParts { loader, registry, sources, ready } = parts;
-        let shared = Arc::new(Shared { sources: ArcSwap::default(), degraded: ArcSwap::default() });
-        let mut task = Task::new(loader, registry, ready, shared.clone(), events.downgrade(), metrics);
+        let (sources_of, degraded) = Default::default();
+        let shared = Arc::new(Shared { loader, sources: sources_of, degraded });
+        let mut task = Task::new(registry, ready, shared.clone(), events.downgrade(), metrics);
         sources.into_iter().for_each(|(tenant, source)| task.adopt(tenant, source));
         tokio::spawn(async move {
             // What serves goes on serving; but nothing will be replaced any more, and somebody must know.
@@ -129,8 +133,7 @@ impl Manager {
     /// Looks at the repository now, tries again what failed, and waits until the model serves or has
     /// failed. Fails if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
-        let source = self.shared.sources.load().get(tenant).cloned().ok_or(CommandError::NotFound)?;
-        let aspired = source.rescan().await.map_err(|_| CommandError::Stopping)?;
+        let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         self.send(Event::Load { key: (tenant.clone(), name.clone()), aspired, reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)?
@@ -152,7 +155,11 @@ impl Manager {
         }
     }
 
-    async fn send(&self, event: Event) -> Result<(), CommandError> {
+    pub(super) fn source(&self, tenant: &TenantName) -> Result<Arc<Directory>, CommandError> {
+        self.shared.sources.load().get(tenant).cloned().ok_or(CommandError::NotFound)
+    }
+
+    pub(super) async fn send(&self, event: Event) -> Result<(), CommandError> {
         self.events.send(event).await.map_err(|_| CommandError::Stopping)
     }
 }

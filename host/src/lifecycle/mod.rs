@@ -5,6 +5,9 @@
 //! it: a load runs in a task of its own (`loader`, `proof`), a drain in another (`drain`), and both come
 //! back as events. So nothing it does can be stuck behind a load, and every decision is a function of
 //! what it knows.
+//!
+//! What is uploaded (`publish`) is loaded once before it is put into the repository, and comes from there like
+//! everything else.
 
 mod drain;
 mod index;
@@ -12,11 +15,14 @@ mod loader;
 mod manager;
 mod policy;
 mod proof;
+mod publish;
 mod record;
 mod storage;
 mod task;
+mod waiting;
 
 pub use index::{IndexEntry, IndexState};
 pub use loader::{Loader, LoaderConfig};
 pub use manager::{CommandError, Manager, ManagerParts};
 pub use proof::{Golden, GoldenCase, ParseGolden, Tolerance};
+pub use publish::{PublishError, Published};

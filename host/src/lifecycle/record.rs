@@ -214,6 +214,13 @@ impl ModelRecord {
         self.is_loading() || self.elsewhere == Some(None) || self.versions.values().any(changing)
     }
 
+    /// Whether it is not yet known what will become of what is there of a version.
+    pub(super) fn is_undecided_about(&self, version: Version) -> bool {
+        let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
+        let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
+        self.elsewhere == Some(None) || self.versions.get(&version).is_some_and(undecided)
+    }
+
     /// Whether a version that serves has this number.
     pub(super) fn serves(&self, version: Version) -> bool {
         self.versions.get(&version).is_some_and(|record| record.serving.is_some())
@@ -294,6 +301,13 @@ impl ModelRecord {
         });
         let versions = self.versions.iter().rev();
         whole.into_iter().chain(versions.map(|(version, record)| entry(Some(*version), self.state(record)))).collect()
+    }
+
+    /// What the repository index tells of a version, or else of the model as a whole.
+    pub(super) fn entry_of(&self, name: &ModelName, version: Version) -> Option<IndexEntry> {
+        let (whole, versions): (Vec<_>, Vec<_>) =
+            self.index(name).into_iter().partition(|entry| entry.version.is_none());
+        versions.into_iter().find(|entry| entry.version == Some(version)).or(whole.into_iter().next())
     }
 
     fn state(&self, record: &VersionRecord) -> (IndexState, String) {

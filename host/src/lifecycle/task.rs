@@ -16,6 +16,7 @@ use super::manager::{CommandError, Event, Key, Shared, announce};
 use super::policy::Action;
 use super::record::{Loaded, ModelRecord};
 use super::storage;
+use super::waiting::Waiter;
 use crate::model::{LoadError, ModelId, ModelName, QuotaExceeded, Stage, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Candidate, Digest, Directory};
@@ -23,7 +24,6 @@ use crate::tenant::{Resource, Tenant};
 
 /// What the manager's task knows and works with.
 pub(super) struct Task {
-    loader: Arc<Loader>,
     registry: Registry,
     ready: Arc<AtomicBool>,
     shared: Arc<Shared>,
@@ -33,8 +33,7 @@ pub(super) struct Task {
     models: BTreeMap<Key, ModelRecord>,
     /// What has changed since requests were last told.
     changed: BTreeSet<Key>,
-    /// Who waits for a model to have been loaded.
-    waiting: Vec<(Key, oneshot::Sender<Result<(), CommandError>>)>,
+    waiting: Vec<Waiter>,
     /// Who waits for everything to be gone; nothing is loaded any more once somebody does.
     stopping: Option<oneshot::Sender<()>>,
     metrics: Metrics,
@@ -45,6 +44,8 @@ struct TenantRecord {
     tenant: Arc<Tenant>,
     /// The number of the source that counts.
     source: u64,
+    /// How many rescans had been asked for before the look that counts.
+    asked: u64,
     /// Whether the source has seen everything settled at least once.
     settled: bool,
     /// What its storage has no room for.
@@ -64,7 +65,6 @@ impl TenantRecord {
 
 impl Task {
     pub(super) fn new(
-        loader: Arc<Loader>,
         registry: Registry,
         ready: Arc<AtomicBool>,
         shared: Arc<Shared>,
@@ -73,7 +73,7 @@ impl Task {
     ) -> Self {
         let metrics = Metrics::register(metrics);
         let (tenants, models, changed, waiting, stopping) = Default::default();
-        Task { loader, registry, ready, shared, events, tenants, models, changed, waiting, stopping, metrics }
+        Task { registry, ready, shared, events, tenants, models, changed, waiting, stopping, metrics }
     }
 
     /// Handles one event after another, until everything is unloaded or nobody is left to send any.
@@ -104,6 +104,10 @@ impl Task {
                 self.merge(&aspired);
                 self.demand(key, reply);
             }
+            Event::Follow { key, version, aspired, reply } => {
+                self.merge(&aspired);
+                self.waiting.push(Waiter::Follow { key, version, reply });
+            }
             Event::Unload { key, reply } => {
                 let _ = reply.send(self.unload(&key));
             }
@@ -121,8 +125,10 @@ impl Task {
         if let Some(events) = self.events.upgrade() {
             tokio::spawn(announce(source.subscribe(), events));
         }
-        let record = TenantRecord { tenant, source: number, settled: false, beyond_storage: BTreeSet::new() };
+        let record = TenantRecord { tenant, source: number, asked: 0, settled: false, beyond_storage: BTreeSet::new() };
         self.tenants.insert(name.clone(), record);
+        let uploads = source.uploads().clone();
+        tokio::task::spawn_blocking(move || uploads.clear_leftovers());
         let mut sources = HashMap::clone(&self.shared.sources.load());
         sources.insert(name, Arc::new(source));
         self.shared.sources.store(Arc::new(sources));
@@ -131,7 +137,7 @@ impl Task {
     /// Wants nothing of a tenant any more.
     fn dismiss(&mut self, tenant: &TenantName) {
         self.tenants.remove(tenant);
-        self.loader.forget_tenant(tenant);
+        self.shared.loader.forget_tenant(tenant);
         let mut sources = HashMap::clone(&self.shared.sources.load());
         sources.remove(tenant);
         self.shared.sources.store(Arc::new(sources));
@@ -147,9 +153,11 @@ impl Task {
 
     /// Takes over what a source sees. What it no longer sees is in the records of its tenant still.
     fn merge(&mut self, aspired: &Aspired) {
-        let record = self.tenants.get_mut(&aspired.tenant).filter(|record| record.source == aspired.source);
-        // A source that was replaced has nothing to say any more.
-        let Some(record) = record else { return };
+        // A source that was replaced has nothing to say any more, and what was asked for may come before what was
+        // announced earlier.
+        let counts = |record: &&mut TenantRecord| record.source == aspired.source && record.asked <= aspired.asked;
+        let Some(record) = self.tenants.get_mut(&aspired.tenant).filter(counts) else { return };
+        record.asked = aspired.asked;
         if aspired.degraded.is_none() {
             record.tenant.note_stored(storage::size(aspired));
             record.beyond_storage = storage::beyond(aspired, record.tenant.settings().quota.storage);
@@ -199,7 +207,7 @@ impl Task {
         match owner.make_room(record, &candidate) {
             Ok(()) => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
-                tokio::spawn(load(self.loader.clone(), owner.tenant.clone(), key.clone(), candidate, events));
+                tokio::spawn(load(self.shared.loader.clone(), owner.tenant.clone(), key.clone(), candidate, events));
             }
             Err(refusal) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
@@ -285,7 +293,7 @@ impl Task {
         }
         // Under the same number, other content may serve by now, and count on.
         if !self.models.get(key).is_some_and(|record| record.serves(version)) {
-            self.loader.forget_metrics(&ModelId { tenant: key.0.clone(), name: key.1.clone(), version });
+            self.shared.loader.forget_metrics(&ModelId { tenant: key.0.clone(), name: key.1.clone(), version });
         }
         self.drive(key);
         self.collect();
@@ -295,7 +303,7 @@ impl Task {
         match self.models.get_mut(&key) {
             Some(record) if self.stopping.is_none() => {
                 record.demand_again();
-                self.waiting.push((key.clone(), reply));
+                self.waiting.push(Waiter::Load { key: key.clone(), reply });
                 self.drive(&key);
             }
             Some(_) => drop(reply.send(Err(CommandError::Stopping))),
@@ -352,13 +360,13 @@ impl Task {
     }
 
     fn answer_waiting(&mut self) {
-        for (key, reply) in std::mem::take(&mut self.waiting) {
-            match self.models.get(&key) {
-                Some(record) if record.is_undecided() => self.waiting.push((key, reply)),
-                Some(record) => drop(reply.send(record.outcome().map_err(CommandError::Failed))),
-                None => drop(reply.send(Err(CommandError::NotFound))),
-            }
-        }
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting = waiting
+            .filter_map(|waiter| {
+                let record = self.models.get(waiter.key());
+                waiter.answer(record)
+            })
+            .collect();
     }
 
     fn everything_tried(&self) -> bool {
@@ -371,7 +379,7 @@ impl Task {
             return;
         }
         let candidates: Vec<Candidate> = self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
-        let loader = self.loader.clone();
+        let loader = self.shared.loader.clone();
         tokio::spawn(async move { loader.collect(candidates.iter()).await });
     }
 }

@@ -25,6 +25,9 @@ pub(super) enum Role {
     Settings,
 }
 
+/// Ten times the largest component seen; translating one takes tens of times its size in memory.
+pub(super) const MAX_COMPONENT: u64 = 1 << 30;
+
 /// What a file held.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
@@ -48,8 +51,7 @@ impl Role {
     /// The most bytes such a file may have.
     fn limit(self) -> u64 {
         match self {
-            // Ten times the largest component seen; translating one takes tens of times its size in memory.
-            Role::Component => 1 << 30,
+            Role::Component => MAX_COMPONENT,
             // More would not fit into a guest's memory.
             Role::Sidecar => 4 << 30,
             // Read into memory and parsed as a whole.

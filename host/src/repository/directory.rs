@@ -18,6 +18,7 @@ use super::aspired::Aspired;
 use super::numbers::Numbers;
 use super::scanner::{Look, Scanner};
 use super::tree::Place;
+use super::upload::Uploads;
 use crate::model::TenantName;
 
 /// How changes are noticed.
@@ -80,6 +81,7 @@ pub struct Directory {
     number: u64,
     bell: Bell,
     announced: watch::Receiver<Arc<Aspired>>,
+    uploads: Arc<Uploads>,
 }
 
 /// A rescan that was asked for.
@@ -100,14 +102,20 @@ impl Directory {
         let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, numbers);
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
+        let uploads = Uploads::new(config.root.clone());
         let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce };
         thread::Builder::new().name(name).spawn(|| watching.run()).map_err(DirectoryError::Thread)?;
-        Ok(Directory { number, bell, announced })
+        Ok(Directory { number, bell, announced, uploads })
     }
 
     /// Its number, which no other source of this process has; what it announces carries it.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The uploads into it.
+    pub fn uploads(&self) -> &Arc<Uploads> {
+        &self.uploads
     }
 
     /// What is announced, now and from now on. Only the newest announcement is kept, since it holds everything.

@@ -41,6 +41,23 @@ impl Scan<'_> {
         }
     }
 
+    /// Looks at all that a version is made of but its component. Fails with what is wrong with it.
+    pub(super) fn beside(&mut self, name: &ModelName, version: Version) -> Result<Parts, String> {
+        let (mut trouble, mut parts, mut files) = (Trouble::default(), Parts::default(), Vec::new());
+        for Entry { name: entry, kind } in self.entries(&self.folder_of(name))? {
+            match kind {
+                kind if entry == SETTINGS => self.settings(kind, &mut parts.settings, &mut trouble),
+                Kind::Folder(place) if Version::parse(&entry) == Some(version) => files = self.entries(&place.path)?,
+                _ => {}
+            }
+        }
+        for file in files.into_iter().filter(|file| file.name != COMPONENT) {
+            self.part(name, version, file, &mut None, &mut parts, &mut trouble);
+        }
+        limit_sidecars(&parts, &mut trouble);
+        trouble.into_result().map(|()| parts)
+    }
+
     fn settings(&mut self, kind: Kind, settings: &mut Arc<ModelSettings>, trouble: &mut Trouble) {
         match kind {
             Kind::File(place) => {
@@ -79,11 +96,7 @@ impl Scan<'_> {
         for entry in entries {
             self.part(name, version, entry, &mut component, &mut parts, &mut trouble);
         }
-        if parts.sidecars.len() > MAX_SIDECARS {
-            trouble
-                .faults
-                .push(format!("{} sidecar files are more than the {MAX_SIDECARS} allowed", parts.sidecars.len()));
-        }
+        limit_sidecars(&parts, &mut trouble);
         match component.filter(|_| trouble.is_none()) {
             Some((place, content)) => self.whole(name, version, (&place, content), parts),
             None => self.report(name, Some(version), trouble.or_fault(&format!("no {COMPONENT} in it yet"))),
@@ -127,6 +140,13 @@ impl Scan<'_> {
             Role::Golden => parts.golden = Some(sidecar(entry, place, &content)),
             _ => parts.sidecars.push(sidecar(entry, place, &content)),
         }
+    }
+}
+
+fn limit_sidecars(parts: &Parts, trouble: &mut Trouble) {
+    let count = parts.sidecars.len();
+    if count > MAX_SIDECARS {
+        trouble.faults.push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
     }
 }
 

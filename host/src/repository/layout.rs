@@ -51,6 +51,12 @@ pub(super) fn folder_in_root(name: &str) -> InRoot {
     if RESERVED.contains(&name) { InRoot::Ignored } else { named(name, name, InRoot::Model) }
 }
 
+/// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
+pub(super) fn is_model_folder(name: &str) -> bool {
+    let plain = !is_temporary(name) && file_in_root(name) == InRoot::Ignored;
+    plain && matches!(folder_in_root(name), InRoot::Model(_))
+}
+
 /// Whether a sidecar may have that name: short, and safe to print.
 pub(super) fn is_plain(name: &str) -> bool {
     name.len() <= 128 && !name.chars().any(char::is_control)

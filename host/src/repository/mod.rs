@@ -16,7 +16,9 @@
 //!
 //! A bare `iris.wasm` has no settings of its own: what needs settings gets a folder, which has room for them.
 //!
-//! A second source (an object store, an upload) would send the same [`Aspired`], and would have to keep the same
+//! What is uploaded comes to lie in that directory too, and is announced as everything in it is: see [`upload`].
+//!
+//! A second source (an object store) would send the same [`Aspired`], and would have to keep the same
 //! promises: always everything it sees; digests of what it has read whole; files that stay readable under their
 //! paths while their candidate is announced; degraded instead of empty when its origin cannot be reached. It
 //! would add a sender, not a trait.
@@ -29,6 +31,8 @@ mod layout;
 mod model_toml;
 mod scan;
 mod scanner;
+
+pub mod upload;
 
 mod contents;
 mod settle;

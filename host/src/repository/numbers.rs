@@ -16,7 +16,8 @@ use crate::model::{ModelName, Version};
 
 const FILE: &str = "versions.json";
 
-/// Who has which number.
+/// Who has which number. The default counts nothing that is there, and is never saved.
+#[derive(Default)]
 pub(super) struct Numbers {
     folder: PathBuf,
     counted: BTreeMap<String, Counted>,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,6 +38,18 @@ pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers) 
     scan.contents.end_round();
     scan.keep_numbers();
     Ok(scan.sight)
+}
+
+/// Looks at what lies beside a component that is about to take a version's place: the model's settings, and the
+/// version's sidecars and golden requests. Fails with what is wrong with it.
+pub(super) fn beside(
+    tree: &Tree,
+    contents: &mut Contents,
+    name: &ModelName,
+    version: Version,
+) -> Result<Parts, String> {
+    let sight = Sight { seen: Vec::new(), folders: Vec::new(), notes: BTreeSet::new(), due: None, empty: false };
+    Scan { tree, contents, numbers: &mut Numbers::default(), sight }.beside(name, version)
 }
 
 /// A look under way.
@@ -126,6 +139,19 @@ impl Scan<'_> {
     }
 
     // === What both kinds share ===
+
+    /// Where the folder of a model is, if it has one.
+    pub(super) fn folder_of(&self, name: &ModelName) -> PathBuf {
+        self.tree.root().path.join(name.as_str())
+    }
+
+    /// The entries of a folder; none if it is not there.
+    pub(super) fn entries(&self, folder: &Path) -> Result<Vec<Entry>, String> {
+        match self.tree.list(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(|error| format!("its folder cannot be listed: {}", plain(&error))),
+        }
+    }
 
     pub(super) fn list(&mut self, name: &ModelName, version: Option<Version>, folder: &Place) -> Option<Vec<Entry>> {
         self.sight.folders.push(folder.clone());
@@ -228,6 +254,15 @@ pub(super) struct Parts {
 impl Trouble {
     pub(super) fn is_none(&self) -> bool {
         self.faults.is_empty() && !self.unsettled
+    }
+
+    /// Everything that is wrong, as one text.
+    pub(super) fn into_result(self) -> Result<(), String> {
+        match (self.faults.is_empty(), self.unsettled) {
+            (false, _) => Err(self.faults.join("; ")),
+            (true, true) => Err("the files beside it are still changing".into()),
+            (true, false) => Ok(()),
+        }
     }
 
     pub(super) fn or_fault(mut self, fault: &str) -> Self {

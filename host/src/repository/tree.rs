@@ -63,6 +63,11 @@ impl Tree {
         Place { path: self.real.clone(), stamp: self.stamp }
     }
 
+    /// The root itself, opened.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
     /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A name that is
     /// not UTF-8 comes with replacement characters, which no valid name has.
     pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {

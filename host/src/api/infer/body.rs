@@ -36,7 +36,8 @@ async fn collect(mut body: Body, limit: u64) -> Result<Bytes, InferError> {
     Ok(whole.into())
 }
 
-async fn next(body: &mut Body) -> Result<Option<Bytes>, InferError> {
+/// The next piece of a body. Fails if the client went away before it had sent all it announced.
+pub(in crate::api) async fn next(body: &mut Body) -> Result<Option<Bytes>, InferError> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| InferError::InvalidInput("the body ended before its announced length".into()))?;
         // Trailers say nothing here.

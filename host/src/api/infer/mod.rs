@@ -3,11 +3,11 @@
 //! [`InferRequest`]: crate::model::InferRequest
 
 mod binary;
-mod body;
+pub(super) mod body;
 mod compression;
 mod deadline;
 mod framing;
-mod offload;
+pub(super) mod offload;
 mod parameters;
 mod request_json;
 mod response_json;

@@ -13,6 +13,6 @@ pub(super) fn is_short(bytes: usize) -> bool {
 
 /// Runs work on a thread meant for it. Work that has begun is not cancelled with the request, but its size
 /// is bounded by the model's limits.
-pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InferError> {
+pub(in crate::api) async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, InferError> {
     tokio::task::spawn_blocking(work).await.map_err(|fault| InferError::Internal(fault.to_string()))
 }

@@ -1,0 +1,162 @@
+//! Putting versions into the repository over HTTP, and taking them out again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::ApiState;
+use super::caller::Caller;
+use super::digest;
+use super::error::ApiError;
+use super::infer::body::next;
+use super::infer::offload;
+use super::repository::state_name;
+use super::router::{ModelPath, json_response};
+use crate::lifecycle::{CommandError, IndexEntry, PublishError, Published};
+use crate::model::InferError;
+use crate::repository::upload::{Put, Received, Target, Upload, UploadError};
+
+/// A client that sends nothing for so long is taken for gone.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The largest component over a slow line; no trickle may hold a slot for longer.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// `PUT /v2/repository/models/{m}/versions/{v}`: the body is the component.
+pub(super) async fn put(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let published = publish(&state, &caller, &path, &headers, body).await.map_err(|error| about(error, &path))?;
+    let status = if published.put == Some(Put::New) { StatusCode::CREATED } else { StatusCode::OK };
+    let Published { digest, entry, .. } = published;
+    let (at, reason) = match &entry {
+        Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
+        None => ("UNAVAILABLE", "it is not in the repository any more"),
+    };
+    let told = json!({
+        "name": path.model,
+        "version": path.version,
+        "digest": digest.to_string(),
+        "state": at,
+        "reason": reason,
+    });
+    Ok((status, json_response(&told)).into_response())
+}
+
+/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the version takes no more requests.
+pub(super) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let target = target(&path)?;
+    let removed = state.manager.remove(caller.tenant_name()?, target).await;
+    removed.map_err(|error| about(error.into(), &path))?;
+    Ok(json_response(&json!({ "name": path.model, "version": path.version })))
+}
+
+async fn publish(
+    state: &ApiState,
+    caller: &Caller,
+    path: &ModelPath,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Published, ApiError> {
+    let expected = digest::expected(headers)?;
+    let announced = body.size_hint().lower();
+    let upload = state.manager.begin_upload(caller.tenant()?, target(path)?, announced).await?;
+    let received = tokio::time::timeout(LONGEST, receive(upload, body, IDLE)).await;
+    let received = received.unwrap_or_else(|_| Err(too_slow(LONGEST)))?;
+    digest::check(expected, received.digest())?;
+    Ok(state.manager.publish(received).await?)
+}
+
+async fn receive(mut upload: Upload, mut body: Body, idle: Duration) -> Result<Received, ApiError> {
+    while let Some(piece) = next_within(&mut body, idle).await? {
+        upload = offload::run(move || upload.write(&piece).map(|()| upload)).await??;
+    }
+    Ok(offload::run(move || upload.finish()).await??)
+}
+
+async fn next_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
+    let piece = tokio::time::timeout(idle, next(body)).await.map_err(|_| too_slow(idle))?;
+    piece.map_err(ApiError::from)
+}
+
+fn target(path: &ModelPath) -> Result<Target, ApiError> {
+    Target::parse(&path.model, path.version.as_deref().unwrap_or_default()).map_err(ApiError::from)
+}
+
+fn too_slow(patience: Duration) -> ApiError {
+    let text = format!("the body did not arrive within {} s", patience.as_secs());
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "request_timeout", text)
+}
+
+fn about(error: ApiError, path: &ModelPath) -> ApiError {
+    error.about(&path.model, path.version.as_deref())
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Refused(error) => error.into(),
+            PublishError::Command(error) => error.into(),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        let text = error.to_string();
+        match error {
+            UploadError::BadName(_) => InferError::InvalidInput(text).into(),
+            UploadError::NotThere => InferError::ModelNotFound.into(),
+            UploadError::Conflict(_) => ApiError::new(StatusCode::CONFLICT, "conflict", text),
+            UploadError::TooLarge { .. } => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", text),
+            UploadError::QuotaExceeded(refusal) => InferError::from(refusal).into(),
+            UploadError::Unfit(fault) => CommandError::Failed(fault).into(),
+            UploadError::Unwritable(_) => {
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "repository_unwritable", text)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_sends_nothing_more_is_not_waited_for() {
+        let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let refused = next_within(&mut Body::from_stream(silent), Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!((refused.status.as_u16(), refused.code), (408, "request_timeout"));
+    }
+
+    #[test]
+    fn every_refusal_has_its_status() {
+        let quota = crate::model::QuotaExceeded { quota: "storage", limit: 1, retry_after_seconds: 1 };
+        let fault = crate::model::LoadError::new(crate::model::Stage::Golden, "case 1");
+        for (error, status, code) in [
+            (UploadError::BadName("x".into()), 400, "invalid_input"),
+            (UploadError::NotThere, 404, "model_not_found"),
+            (UploadError::Conflict("x".into()), 409, "conflict"),
+            (UploadError::TooLarge { limit: 1, allowed_by: "x" }, 413, "artifact_too_large"),
+            (quota.into(), 429, "quota_exceeded"),
+            (fault.into(), 422, "load_failed"),
+            (std::io::Error::from(std::io::ErrorKind::StorageFull).into(), 507, "repository_unwritable"),
+        ] {
+            let seen = ApiError::from(error);
+            assert_eq!((seen.status.as_u16(), seen.code), (status, code), "{seen:?}");
+        }
+    }
+}

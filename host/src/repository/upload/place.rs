@@ -1,0 +1,119 @@
+//! The place of a version in the repository: what is there, and one step that changes it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, fsync, renameat, statat, unlinkat};
+use rustix::io::Errno;
+
+use super::staging::{Staged, VERSION, open_folder, open_or_make};
+use super::{Target, UploadError};
+use crate::repository::layout::COMPONENT;
+use crate::repository::tree::Tree;
+
+/// What putting a component into its place came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// There was none before.
+    New,
+    /// It took the place of another.
+    Replaced,
+}
+
+/// What is at a version's place.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) model: Option<OwnedFd>,
+    pub(super) version: Option<OwnedFd>,
+    /// Whether the version has a component.
+    pub(super) component: bool,
+}
+
+/// Looks at a version's place. Fails if it is held by something that an upload must leave alone.
+pub(super) fn find(tree: &Tree, target: &Target) -> Result<Found, UploadError> {
+    let (name, number) = (target.name.as_str(), target.version.to_string());
+    if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory) {
+        return conflict(format!(
+            "the model is the file {name}.wasm, which has no numbered versions; remove it, or move it to \
+             {name}/1/{COMPONENT}"
+        ));
+    }
+    let mut found = Found { model: folder(tree.folder(), name, name)?, ..Found::default() };
+    if let Some(model) = &found.model {
+        found.version = folder(model, &number, &format!("{name}/{number}"))?;
+    }
+    if let Some(version) = &found.version {
+        found.component = match kind(version, COMPONENT)? {
+            None => false,
+            Some(FileType::RegularFile) => true,
+            Some(_) => return conflict(format!("{name}/{number}/{COMPONENT} is not a regular file; remove it first")),
+        };
+    }
+    Ok(found)
+}
+
+/// Puts what is staged into its place, at once and to stay.
+pub(super) fn put(tree: &Tree, target: &Target, staged: &Staged) -> Result<Put, UploadError> {
+    let found = find(tree, target)?;
+    let Some(version) = found.version else { return put_folder(tree, target, staged, found.model) };
+    renameat(staged.version()?, COMPONENT, &version, COMPONENT)?;
+    fsync(&version)?;
+    Ok(if found.component { Put::Replaced } else { Put::New })
+}
+
+fn put_folder(tree: &Tree, target: &Target, staged: &Staged, model: Option<OwnedFd>) -> Result<Put, UploadError> {
+    let name = target.name.as_str();
+    let model = model.map_or_else(|| open_or_make(tree.folder(), name), Ok)?;
+    // A folder takes no other's place by this, unless that is empty.
+    let moved = renameat(staged.folder(), VERSION, &model, target.version.to_string());
+    if let Err(error) = moved {
+        remove_if_empty(tree, name);
+        return match error {
+            Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => conflict("it was put there meanwhile; try again".into()),
+            error => Err(error.into()),
+        };
+    }
+    fsync(&model)?;
+    fsync(tree.folder())?;
+    Ok(Put::New)
+}
+
+/// Moves a version's folder into what is staged, so that all of it goes at once.
+pub(super) fn remove(tree: &Tree, target: &Target, staged: &Staged) -> Result<(), UploadError> {
+    let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
+        return Err(UploadError::NotThere);
+    };
+    renameat(&model, target.version.to_string(), staged.folder(), VERSION)?;
+    fsync(&model)?;
+    remove_if_empty(tree, target.name.as_str());
+    fsync(tree.folder())?;
+    Ok(())
+}
+
+fn remove_if_empty(tree: &Tree, name: &str) {
+    // Fails if anything is in it, which is then somebody's.
+    let _ = unlinkat(tree.folder(), name, AtFlags::REMOVEDIR);
+}
+
+fn folder(within: impl AsFd, name: &str, shown: &str) -> Result<Option<OwnedFd>, UploadError> {
+    match kind(&within, name)? {
+        None => Ok(None),
+        Some(FileType::Directory) => Ok(Some(open_folder(within, name)?)),
+        Some(FileType::Symlink) => {
+            conflict(format!("{shown} is a symbolic link, and what lies behind it is for whoever made it to change"))
+        }
+        Some(_) => conflict(format!("{shown} is not a folder; remove it first")),
+    }
+}
+
+/// What is there under a name, following no link.
+fn kind(within: impl AsFd, name: &str) -> Result<Option<FileType>, UploadError> {
+    match statat(within, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn conflict<T>(reason: String) -> Result<T, UploadError> {
+    Err(UploadError::Conflict(reason))
+}

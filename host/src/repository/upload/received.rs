@@ -1,0 +1,92 @@
+//! A component that was received whole and is not in its place yet.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::place::{self, Put};
+use super::{Holding, Target, UploadError};
+use crate::model::{LoadError, Stage};
+use crate::repository::aspired::identity;
+use crate::repository::contents::Contents;
+use crate::repository::layout::COMPONENT;
+use crate::repository::scan::{Parts, beside};
+use crate::repository::{Candidate, Digest};
+use crate::tenant::Tenant;
+
+/// A component that was received whole. Dropping it removes it, unless it was put into its place, and gives back
+/// what it took of the tenant's quota.
+pub struct Received {
+    holding: Holding,
+    digest: Digest,
+    size: u64,
+    /// When its file last changed.
+    changed: (i64, i64),
+    /// What the files beside it held, so that they are read once.
+    contents: Contents,
+}
+
+impl Received {
+    pub(super) fn new(holding: Holding, digest: Digest, size: u64, changed: (i64, i64)) -> Self {
+        // What lies there is taken as it is: it is judged again when the version is loaded to serve.
+        Received { holding, digest, size, changed, contents: Contents::new(Duration::ZERO) }
+    }
+
+    /// Whose it is.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.holding.tenant
+    }
+
+    /// Which version it is to be.
+    pub fn target(&self) -> &Target {
+        &self.holding.target
+    }
+
+    /// Its SHA-256.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether the same content is in its place already.
+    pub fn is_there(&self) -> Result<bool, UploadError> {
+        let Target { name, version } = &self.holding.target;
+        let path = self.holding.tree.root().path.join(name.as_str()).join(version.to_string()).join(COMPONENT);
+        let (file, stamp) = match self.holding.tree.open_file(&path) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(stamp.size == self.size && Digest::of_reader(file)? == self.digest)
+    }
+
+    /// What it would be in its place, with what lies beside that now.
+    pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
+        let Target { name, version } = self.holding.target.clone();
+        let parts = beside(&self.holding.tree, &mut self.contents, &name, version);
+        let Parts { settings, sidecars, golden } = parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
+        let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
+        Ok(Candidate {
+            name,
+            version,
+            component: self.holding.staged.component(),
+            component_digest: self.digest,
+            component_size: self.size,
+            changed: self.changed,
+            sidecars,
+            golden,
+            settings,
+            digest,
+        })
+    }
+
+    /// Puts it into its place. Fails if what lies beside that is not what it was verified with.
+    pub fn put(&mut self, verified: &Candidate) -> Result<Put, UploadError> {
+        let uploads = self.holding.uploads.clone();
+        let _turn = uploads.turn();
+        if self.candidate()?.digest != verified.digest {
+            let changed = "what lies beside the component changed while it was being verified; upload it again";
+            return Err(UploadError::Conflict(changed.into()));
+        }
+        place::put(&self.holding.tree, &self.holding.target, &self.holding.staged)
+    }
+}

@@ -1,0 +1,48 @@
+//! Which version is meant, by names that cannot leave a repository.
+
+use super::UploadError;
+use crate::model::{ModelName, Version};
+use crate::repository::layout::is_model_folder;
+
+/// A version of a model, under names that the repository reads as such.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which model.
+    pub name: ModelName,
+    /// Which version of it.
+    pub version: Version,
+}
+
+impl Target {
+    /// Checks both names, as they stand in a path after decoding. Fails with what would be right.
+    pub fn parse(model: &str, version: &str) -> Result<Self, UploadError> {
+        let name = ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;
+        if !is_model_folder(name.as_str()) {
+            return Err(UploadError::BadName(format!(
+                "'{name}' cannot be uploaded to: the repository does not read it as a model's folder; use another name"
+            )));
+        }
+        let no_version = || UploadError::BadName("a version is a number from 1, without leading zeros".into());
+        Ok(Target { name, version: Version::parse(version).ok_or_else(no_version)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_stay_in_the_repository_and_are_looked_at_are_taken() {
+        assert!(Target::parse("iris", "1").is_ok());
+        assert!(Target::parse("house-price.v2", "18446744073709551615").is_ok());
+        let long = "x".repeat(129);
+        let bad = ["", ".", "..", ".iris", "a/b", "../a", "a\\b", "a\0", "a b", "é", "/etc", &long];
+        let ignored = ["interceptors", "lost+found", "a.tmp", "a.part", "a.swp", "iris.wasm", "iris.cwasm"];
+        for model in bad.into_iter().chain(ignored) {
+            assert!(matches!(Target::parse(model, "1"), Err(UploadError::BadName(_))), "{model}");
+        }
+        for version in ["", "0", "01", "-1", "+1", "1.0", "..", "1/..", "v1", "18446744073709551616"] {
+            assert!(matches!(Target::parse("iris", version), Err(UploadError::BadName(_))), "{version}");
+        }
+    }
+}

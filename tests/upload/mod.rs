@@ -1,0 +1,51 @@
+//! Versions that come over the network, and go again.
+
+mod publishing;
+mod refusals;
+mod together;
+
+use std::fs;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::harness::{Response, Server, until};
+
+/// The SHA-256 of a component, as the server tells it.
+fn digest(component: &[u8]) -> String {
+    Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Asserts what an upload came to: that it serves.
+#[track_caller]
+fn assert_ready(response: &Response, status: u16, model: &str, version: u64, component: &[u8]) {
+    assert_eq!(response.status, status, "{response}");
+    let told = json!({
+        "name": model, "version": version.to_string(), "digest": digest(component), "state": "READY", "reason": "",
+    });
+    assert_eq!(response.json(), told);
+}
+
+/// Waits until nothing is left of any upload, neither on disk nor in what the tenant holds.
+fn until_clean(server: &Server) {
+    let hidden = server.models().path(".wardian-upload");
+    let staged = || fs::read_dir(&hidden).map_or(0, Iterator::count);
+    let stored = || used(server, "storage");
+    until("that nothing is left of an upload", || staged() == 0 && stored() == whole(server));
+}
+
+/// Bytes of all files that are in plain sight.
+fn whole(server: &Server) -> u64 {
+    fn size(path: &std::path::Path) -> u64 {
+        let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let seen = entries.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+        seen.map(|path| if path.is_dir() { size(&path) } else { fs::metadata(&path).unwrap().len() }).sum()
+    }
+    size(&server.models().path(""))
+}
+
+/// How much the tenant holds of something.
+fn used(server: &Server, quota: &str) -> u64 {
+    let usage: Value = server.get("/v2/usage").ok().json();
+    usage["quota"][quota]["used"].as_u64().unwrap()
+}

@@ -1,0 +1,153 @@
+//! Uploads that end in the repository, and what comes of them.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{assert_ready, until_clean};
+use crate::harness::{Server, guest, puppet, version_path};
+
+#[test]
+fn an_uploaded_version_serves_when_the_answer_comes() {
+    let server = Server::empty();
+    let (one, two) = (puppet("version=1"), puppet("version=2"));
+    assert_ready(&server.upload("puppet", 1, one.clone()), 201, "puppet", 1, &one);
+    assert_eq!(server.version_of("puppet"), 1);
+    let chunked = server.call("PUT", &version_path("puppet", 2)).body(two.clone()).chunked().send();
+    assert_ready(&chunked, 201, "puppet", 2, &two);
+    assert_eq!(server.version_of("puppet"), 2);
+    assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), one);
+    assert_eq!(fs::read(server.models().path("puppet/2/model.wasm")).unwrap(), two);
+    until_clean(&server);
+    // It is there as any file is: a restart finds it.
+    let server = server.stop().start();
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn other_content_replaces_what_is_there_and_the_same_changes_nothing() {
+    let server = Server::empty();
+    let (one, two) = (puppet("version=1"), puppet("version=2"));
+    assert_ready(&server.upload("puppet", 7, one.clone()), 201, "puppet", 7, &one);
+    assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
+    assert_eq!(server.version_of("puppet"), 2);
+    let file = || fs::metadata(server.models().path("puppet/7/model.wasm")).unwrap().modified().unwrap();
+    let (changed, loads) = (file(), server.metric("wardian_loads_total"));
+    assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
+    assert_eq!((file(), server.metric("wardian_loads_total")), (changed, loads));
+    until_clean(&server);
+}
+
+#[test]
+fn swaps_by_upload_fail_no_request() {
+    let server = Server::empty();
+    server.upload("puppet", 1, puppet("version=1"));
+    let (done, server) = (AtomicBool::new(false), &server);
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut last = 0;
+            while !done.load(Ordering::Relaxed) {
+                let version = server.version_of("puppet");
+                assert!(version >= last, "version {version} answered after version {last}");
+                last = version;
+            }
+            last
+        };
+        let askers: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        for version in 2..=6 {
+            let component = puppet(&format!("version={version}"));
+            // Now beside the version before, and now in the place of one.
+            let response = server.upload("puppet", version / 2 * 2, component);
+            assert!(response.status < 300, "{response}");
+            assert_eq!(server.version_of("puppet"), version as i64);
+        }
+        done.store(true, Ordering::Relaxed);
+        askers.into_iter().for_each(|asker| assert!(asker.join().unwrap() > 0));
+    });
+    assert_eq!(server.metric("wardian_request_failures_total"), Some(0.0));
+}
+
+#[test]
+fn what_cannot_serve_is_not_put_there() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.put("puppet/1/golden.json", GOLDEN);
+    })
+    .config("[compile]\nload_deadline = '2s'")
+    .start();
+    server.until_version_of("puppet", 1);
+    let before = fs::read(server.models().path("puppet/1/model.wasm")).unwrap();
+    for (script, version, says) in [
+        ("load=fail", 2, "load: load failed: the weights are corrupt"),
+        ("warm=trap", 2, "warm-up: "),
+        ("load=spin", 2, "load: "),
+        ("version=2", 1, "golden: "),
+    ] {
+        let refused = server.upload("puppet", version, puppet(script));
+        refused.refused(422, "load_failed");
+        assert!(refused.text().contains(&format!("model 'puppet' version {version}: {says}")), "{refused}");
+    }
+    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), before);
+    assert_eq!(server.entry("puppet", 2), None);
+    // Whoever is refused as the first leaves no empty folder.
+    server.upload("other", 1, puppet("load=fail")).refused(422, "load_failed");
+    assert!(!server.models().path("other").exists());
+    assert!(server.upload("puppet", 2, puppet("version=2")).status == 201);
+    until_clean(&server);
+}
+
+const GOLDEN: &str = r#"{"cases": [{"request": {"inputs": []},
+    "response": {"outputs": [{"name": "version", "datatype": "INT64", "shape": [1], "data": [1]}]}}]}"#;
+
+#[test]
+fn settings_and_sidecars_that_are_there_count() {
+    let folder = crate::harness::guest_folder("digits");
+    let server = Server::with_models(|models| {
+        models.copy_folder(&folder, "digits/1");
+        models.remove("digits/1/model.wasm");
+        models.settings("digits", "isolation = 'pooled'");
+    })
+    .start();
+    server.until_tried();
+    let component = guest("digits");
+    assert_ready(&server.upload("digits", 1, component.clone()), 201, "digits", 1, &component);
+    assert_eq!(server.config_of("digits")["wardian"]["isolation"], "pooled");
+    // Its sidecars are another version's.
+    let alone = server.upload("digits", 2, component);
+    assert!(alone.refused(422, "load_failed").text().contains("load: "), "{alone}");
+}
+
+#[test]
+fn a_version_that_nothing_wants_is_uploaded_all_the_same() {
+    let server = Server::empty();
+    server.upload("puppet", 2, puppet("version=2"));
+    let older = server.upload("puppet", 1, puppet("version=1"));
+    assert_eq!((older.status, &older.json()["state"]), (201, &"UNAVAILABLE".into()));
+    assert_eq!(older.json()["reason"], "not wanted by the version policy");
+    assert_eq!(server.version_of("puppet"), 2);
+    server.unload("puppet").ok();
+    let unloaded = server.upload("puppet", 3, puppet("version=3"));
+    assert_eq!((unloaded.status, &unloaded.json()["reason"]), (201, &"unloaded on request".into()));
+    server.load("puppet").ok();
+    assert_eq!(server.version_of("puppet"), 3);
+}
+
+#[test]
+fn a_removed_version_drains() {
+    let server = Server::empty();
+    server.upload("puppet", 1, puppet("version=1"));
+    server.upload("puppet", 2, puppet("version=2"));
+    let slow = server.begin_behave("puppet", "slow:300");
+    server.until_busy("puppet", 1);
+    let removed = server.remove("puppet", 2);
+    assert_eq!(removed.ok().json(), serde_json::json!({ "name": "puppet", "version": "2" }));
+    assert_eq!(slow.answer().number("version"), 2);
+    server.until_version_of("puppet", 1);
+    server.remove("puppet", 2).refused(404, "model_not_found");
+    server.remove("puppet", 1).ok();
+    server.until_gone("puppet");
+    server.behave("puppet", "ok").refused(404, "model_not_found");
+    assert!(!server.models().path("puppet").exists());
+    server.remove("puppet", 1).refused(404, "model_not_found");
+    until_clean(&server);
+}

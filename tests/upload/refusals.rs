@@ -1,0 +1,152 @@
+//! Uploads that are refused before anything is loaded.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::{digest, until_clean, used};
+use crate::harness::{Server, guest, puppet, until, version_path};
+
+#[test]
+fn no_name_leaves_the_repository() {
+    let server = Server::empty();
+    fs::create_dir(server.directory().join("outside")).unwrap();
+    let names = ["..%2foutside", "%2e%2e", "..", "%2fetc", ".hidden", "a%5cb", "a%00b", "a%20b", "%c3%a9"];
+    let ignored = ["interceptors", "lost+found", "lost%2bfound", "a.tmp", "a.part", "iris.cwasm", "iris.wasm"];
+    for model in names.into_iter().chain(ignored) {
+        for method in ["PUT", "DELETE"] {
+            let refused = server.call(method, &version_path(model, 1)).body(puppet("")).send();
+            assert!([400, 404].contains(&refused.status), "{method} {model}: {refused}");
+        }
+    }
+    for version in ["0", "01", "-1", "x", "..", "%2e%2e", "1%2f..", "1.wasm", "99999999999999999999"] {
+        let path = format!("/v2/repository/models/puppet/versions/{version}");
+        server.call("PUT", &path).body(puppet("")).send().refused(400, "invalid_input");
+    }
+    assert_eq!(fs::read_dir(server.models().path("")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(server.directory().join("outside")).unwrap().count(), 0);
+}
+
+#[test]
+fn only_components_are_taken() {
+    let server = Server::empty();
+    let cut = &puppet("")[..1000];
+    for (content, says) in [
+        (&b""[..], "the file is empty"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "precompiled artifacts are never accepted"),
+        (b"\0asm\x01\0\0\0", "a core module"),
+        (b"PK\x03\x04", "not WebAssembly"),
+        (cut, "truncated"),
+    ] {
+        let refused = server.upload("puppet", 1, content);
+        refused.refused(422, "load_failed");
+        assert!(refused.text().contains("validate: ") && refused.text().contains(says), "{refused}");
+    }
+    assert!(!server.models().path("puppet").exists());
+    until_clean(&server);
+}
+
+#[test]
+fn what_was_not_uploaded_into_is_left_alone() {
+    let server = Server::with_models(|models| {
+        models.bare("bare", guest("upper"));
+        models.version("puppet", 1, puppet("version=1"));
+        symlink("puppet", models.path("linked")).unwrap();
+        symlink("1", models.path("puppet/2")).unwrap();
+    })
+    .start();
+    server.until_tried();
+    for (model, version, says) in [
+        ("bare", 1, "the model is the file bare.wasm"),
+        ("linked", 1, "linked is a symbolic link"),
+        ("puppet", 2, "puppet/2 is a symbolic link"),
+    ] {
+        for refused in [server.upload(model, version, puppet("version=9")), server.remove(model, version)] {
+            refused.refused(409, "conflict");
+            assert!(refused.text().contains(says), "{refused}");
+        }
+    }
+    assert_eq!(server.version_of("puppet"), 1);
+    until("that nothing is staged", || fs::read_dir(server.models().path(".wardian-upload")).is_err());
+}
+
+#[test]
+fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
+    let config = "[tenants.default.quota]\nartifact_size = '20KiB'\n";
+    let server = Server::with_models(|_| {}).config(config).start();
+    let put = || server.call("PUT", &version_path("puppet", 1));
+    // Nothing of the body is sent, and the answer comes all the same.
+    let early = put().announce(20 * 1024 + 1).send();
+    let late = put().body(vec![0; 40 * 1024]).chunked().send();
+    for refused in [early, late] {
+        refused.refused(413, "artifact_too_large");
+        assert!(refused.text().contains("20480 bytes that the tenant's quota artifact_size allows"), "{refused}");
+    }
+    until_clean(&server);
+}
+
+#[test]
+fn storage_that_is_used_up_takes_no_upload() {
+    let size = puppet("").len() as u64;
+    let config = format!("[tenants.default.quota]\nstorage = '{}B'\n", 2 * size + 10);
+    let server = Server::with_models(|_| {}).config(&config).start();
+    for version in [1, 2] {
+        assert_eq!(server.upload("puppet", version, puppet("")).status, 201);
+    }
+    assert_eq!(used(&server, "storage"), 2 * size);
+    let early = server.upload("puppet", 3, puppet(""));
+    let late = server.call("PUT", &version_path("puppet", 3)).body(puppet("")).chunked().send();
+    for refused in [early, late] {
+        assert_eq!(refused.refused(429, "quota_exceeded").json()["quota"], "storage");
+    }
+    until_clean(&server);
+    server.remove("puppet", 1).ok();
+    until_clean(&server);
+    assert_eq!(server.upload("puppet", 3, puppet("version=3")).status, 201);
+    assert_eq!(server.version_of("puppet"), 3);
+}
+
+#[test]
+fn a_client_that_hangs_up_leaves_nothing() {
+    let server = Server::empty();
+    let half = &puppet("")[..50_000];
+    let uploads: Vec<_> = (1..=4)
+        .map(|version| server.call("PUT", &version_path("puppet", version)).announce(90_000).body(half).begin())
+        .collect();
+    until("that all of them are under way", || used(&server, "storage") == 4 * 50_000);
+    let fifth = server.upload("puppet", 5, puppet(""));
+    assert_eq!(fifth.refused(429, "quota_exceeded").json()["quota"], "uploads");
+    uploads.into_iter().for_each(|upload| upload.hang_up());
+    until_clean(&server);
+    assert!(!server.models().path("puppet").exists());
+    assert_eq!(server.upload("puppet", 5, puppet("version=5")).status, 201);
+}
+
+#[test]
+fn a_body_must_be_what_its_digest_says() {
+    let server = Server::empty();
+    let put = |digest: &str| {
+        server.call("PUT", &version_path("puppet", 1)).header("repr-digest", digest).body(puppet("")).send()
+    };
+    let refused = put("sha-256=:AAAA:");
+    refused.refused(400, "invalid_input");
+    let text = refused.text();
+    let right = text.split_once("sha-256=:").unwrap().1.split_once(':').unwrap().0;
+    assert_eq!(put(&format!("sha-256=:{right}:")).status, 201);
+    until_clean(&server);
+}
+
+#[test]
+fn uploading_takes_a_key_that_may_manage() {
+    let key = |id: &str, scope: &str| {
+        format!("{{ id = '{id}', sha256 = '{}', scopes = ['{scope}'] }}", digest(id.as_bytes()))
+    };
+    let config = format!("[tenants.default]\nkeys = [{}, {}]\n", key("asks", "infer"), key("manages", "manage"));
+    let server = Server::with_models(|_| {}).config(&config).start();
+    let with = |method, key| server.call(method, &version_path("puppet", 1)).header("x-api-key", key).body(puppet(""));
+    for method in ["PUT", "DELETE"] {
+        server.call(method, &version_path("puppet", 1)).body(puppet("")).send().refused(401, "unauthenticated");
+        with(method, "asks").send().refused(403, "forbidden");
+    }
+    assert_eq!(with("PUT", "manages").send().status, 201);
+    with("DELETE", "manages").send().ok();
+}

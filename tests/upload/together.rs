@@ -1,0 +1,59 @@
+//! Uploads and removals of the same version at the same time.
+
+use std::fs;
+
+use super::until_clean;
+use crate::harness::{Server, puppet};
+
+#[test]
+fn of_several_uploads_at_once_one_is_there_whole() {
+    let server = Server::empty();
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let upload = |version: i64| {
+            let server = &server;
+            scope.spawn(move || server.upload("puppet", 1, puppet(&format!("version={version}"))))
+        };
+        let uploads: Vec<_> = (1..=3).map(upload).collect();
+        uploads.into_iter().map(|upload| upload.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| answer.status < 300), "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+    let there = fs::read(server.models().path("puppet/1/model.wasm")).unwrap();
+    let version = (1..=3).find(|version| puppet(&format!("version={version}")) == there).unwrap();
+    server.until_version_of("puppet", version);
+    until_clean(&server);
+}
+
+#[test]
+fn an_upload_and_a_removal_do_not_mix() {
+    let server = Server::empty();
+    for round in 0..5 {
+        server.upload("puppet", 1, puppet("version=1"));
+        server.models().put("puppet/1/notes.txt", "of the version before");
+        let (upload, removal) = std::thread::scope(|scope| {
+            let upload = scope.spawn(|| server.upload("puppet", 1, puppet(&format!("version={}", round + 2))));
+            let removal = scope.spawn(|| server.remove("puppet", 1));
+            (upload.join().unwrap(), removal.join().unwrap())
+        });
+        assert_eq!(removal.status, 200, "{removal}");
+        // Either it took the place of what was removed, or it came after and found that gone.
+        assert!([200, 201, 409].contains(&upload.status), "{upload}");
+        let (component, beside) =
+            (server.models().path("puppet/1/model.wasm"), server.models().path("puppet/1/notes.txt"));
+        assert!(!(component.exists() && beside.exists()), "{upload}");
+        server.remove("puppet", 1);
+        server.until_gone("puppet");
+    }
+    until_clean(&server);
+}
+
+#[test]
+fn what_a_killed_server_left_is_cleared_at_the_start() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.put(".wardian-upload/1-2-3/version/model.wasm", &puppet("version=9")[..5000]);
+    })
+    .start();
+    server.until_version_of("puppet", 1);
+    until_clean(&server);
+}
