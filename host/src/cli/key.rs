@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::{Outcome, output};
 use crate::config::key_id;
+use crate::model::Digest;
 use crate::model::TenantName;
-use crate::tenant::{Digest, Scope};
+use crate::tenant::Scope;
 
 /// Options of `wardian key`.
 #[derive(Args)]

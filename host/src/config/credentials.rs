@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use toml::de::DeValue;
 
+use crate::model::Digest;
 use crate::repository::keys::{Keys, list, one_of, text};
-use crate::tenant::{Credential, Digest, Scope, Scopes};
+use crate::tenant::{Credential, Scope, Scopes};
 
 /// Where in the configuration something stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

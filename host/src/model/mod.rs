@@ -4,6 +4,7 @@
 //! each convert at their own rim.
 
 mod datatype;
+mod digest;
 mod error;
 mod id;
 mod metadata;
@@ -15,6 +16,7 @@ mod tensor;
 mod units;
 
 pub use datatype::Datatype;
+pub use digest::Digest;
 pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};

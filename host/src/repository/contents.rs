@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::digest::digest_of;
 use super::settle::Look;
 use super::tree::{Place, Tree, plain};
 use super::{Digest, parse_model_toml, whole};
@@ -144,7 +145,7 @@ fn read_steady(tree: &Tree, file: &Place, role: Role) -> io::Result<Option<Judge
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let digest = Digest::of_reader((&mut opened).take(role.limit()))?;
+    let digest = digest_of((&mut opened).take(role.limit()))?;
     let judged = judge(&mut opened, role, size)?;
     let after = super::tree::stamp(&opened.metadata()?);
     let steady = before == file.stamp && after == file.stamp;

@@ -47,8 +47,8 @@ pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 
+pub use crate::model::Digest;
 pub use aspired::{Aspired, Candidate, Seen, Sidecar};
-pub use digest::Digest;
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
 pub use keys::Faults;
 pub(crate) use layout::is_temporary;

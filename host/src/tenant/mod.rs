@@ -23,7 +23,7 @@ use arc_swap::ArcSwap;
 
 pub use account::{Account, Share};
 pub use allotment::Held;
-pub use credentials::{Credential, Digest, Scope, Scopes};
+pub use credentials::{Credential, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};

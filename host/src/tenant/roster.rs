@@ -176,7 +176,8 @@ impl Roster {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tenant::{Credential, Digest, Scope};
+    use crate::model::Digest;
+    use crate::tenant::{Credential, Scope};
 
     fn key(id: &str, scope: Scope) -> Credential {
         Credential { id: id.into(), digest: Digest::of(id.as_bytes()), scopes: [scope].into_iter().collect() }

@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::Digest;
 use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
-use crate::tenant::{Callable, Ceilings, Credential, Digest, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{Callable, Ceilings, Credential, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
 
 /// A folder with these files in it.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {

@@ -3,8 +3,8 @@ use std::time::Instant;
 
 use super::super::watch::Watching;
 use super::*;
+use crate::model::Digest;
 use crate::model::TenantName;
-use crate::tenant::Digest;
 use crate::tenant::TenancyFaults;
 
 /// A configuration that is being watched, looked at whenever a test says so.

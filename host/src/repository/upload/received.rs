@@ -9,6 +9,7 @@ use super::{Holding, Target, UploadError};
 use crate::model::{LoadError, Stage};
 use crate::repository::aspired::identity;
 use crate::repository::contents::Contents;
+use crate::repository::digest::digest_of;
 use crate::repository::layout::COMPONENT;
 use crate::repository::scan::{Parts, beside};
 use crate::repository::{Candidate, Digest};
@@ -56,7 +57,7 @@ impl Received {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        Ok(stamp.size == self.size && Digest::of_reader(file)? == self.digest)
+        Ok(stamp.size == self.size && digest_of(file)? == self.digest)
     }
 
     /// What it would be in its place, with what lies beside that now.
