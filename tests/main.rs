@@ -14,8 +14,10 @@ mod stock_clients;
 mod swap;
 
 mod bad_artifacts;
+mod canary;
 mod egress;
 mod engine;
+mod hostile;
 mod lifecycle;
 mod lifespan;
 mod repository;

@@ -15,6 +15,7 @@ pub(crate) struct Setup {
     models: Models,
     config: String,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running server. Dropping it kills it and removes its directories.
@@ -38,6 +39,19 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of the server's environment.
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The repository of a tenant that is configured with `repository = 'NAME'`.
+    pub(crate) fn repository(&self, name: &str) -> Models {
+        let root = self.directory.path().join(name);
+        std::fs::create_dir_all(&root).unwrap();
+        Models::new(root)
+    }
+
     /// The models that will be served.
     pub(crate) fn models(&self) -> &Models {
         &self.models
@@ -57,6 +71,7 @@ impl Setup {
         command.current_dir(directory).env_remove("RUST_LOG").args(["serve", "--listen", "127.0.0.1:0"]);
         command.arg("--config").arg(config).arg("--models").arg(self.models.path(""));
         command.arg("--state").arg(self.state()).args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let (process, address) = Process::serve(command);
         Server { process, address, setup: self }
     }
@@ -70,7 +85,7 @@ impl Server {
         std::fs::create_dir(&root).unwrap();
         let models = Models::new(root);
         fill(&models);
-        Setup { directory, models, config: String::new(), arguments: Vec::new() }
+        Setup { directory, models, config: String::new(), arguments: Vec::new(), environment: Vec::new() }
     }
 
     /// A running server without models.
@@ -83,6 +98,11 @@ impl Server {
     /// Its repository.
     pub(crate) fn models(&self) -> &Models {
         &self.setup.models
+    }
+
+    /// The repository of a tenant that is configured with `repository = 'NAME'`.
+    pub(crate) fn repository(&self, name: &str) -> Models {
+        self.setup.repository(name)
     }
 
     /// A directory of the test's own, on the file system of the repository.

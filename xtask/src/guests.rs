@@ -37,7 +37,10 @@ const EXAMPLES: &[Example] = &[
 const BARE_EXAMPLE: &str = "iris";
 
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] = &["caller", "minimal", "puppet"];
+const TEST_GUESTS: &[&str] = &["caller", "canary", "minimal", "puppet"];
+
+/// Those of them that are also wanted as components that cannot be snapshotted.
+const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
 
 /// Builds all guests and lays them out under `target/`.
 pub(crate) fn build() -> Result<()> {
@@ -45,7 +48,7 @@ pub(crate) fn build() -> Result<()> {
     EXAMPLES.iter().try_for_each(lay_out)?;
     copy(&component(BARE_EXAMPLE), &target().join(format!("models/{BARE_EXAMPLE}.wasm")))?;
     TEST_GUESTS.iter().try_for_each(|name| copy(&component(name), &test_guest(name)))?;
-    lay_out_no_snapshot()
+    NO_SNAPSHOT.iter().try_for_each(|name| lay_out_no_snapshot(name))
 }
 
 fn compile() -> Result<()> {
@@ -67,10 +70,10 @@ fn lay_out(example: &Example) -> Result<()> {
     copy(&component(example.name), &version.join("model.wasm"))
 }
 
-/// The puppet again, as a component that cannot be snapshotted.
-fn lay_out_no_snapshot() -> Result<()> {
-    let puppet = std::fs::read(component("puppet")).context("cannot read the puppet")?;
-    put(&test_guest("puppet-no-snapshot"), &forbid_snapshot(puppet)?)
+/// A test guest again, as a component that cannot be snapshotted.
+fn lay_out_no_snapshot(name: &str) -> Result<()> {
+    let built = std::fs::read(component(name)).with_context(|| format!("cannot read the {name}"))?;
+    put(&test_guest(&format!("{name}-no-snapshot")), &forbid_snapshot(built)?)
 }
 
 fn component(name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! The answer, and the ways in which it can be wrong.
 
-use wardian_sdk::{Error, Request, Response, Tensor};
+use wardian_sdk::{Datatype, Error, Request, Response, Tensor};
 
 const COPIES: usize = 256;
 const HUGE: usize = 64 << 20;
@@ -34,10 +34,19 @@ pub(crate) fn distort(response: Response, word: &str) -> Response {
         "duplicate-output" => response.output(Tensor::new("version", [1], [-1_i64])),
         "missing-output" => without(response, "version"),
         "bad-shape" => change_version(response, |version| version.shape = vec![u64::MAX, u64::MAX]),
+        "bad-bool" => replace(response, raw("flag", Datatype::Bool, vec![2])),
+        "bad-bytes" => replace(response, raw("text", Datatype::Bytes, vec![0xff; 8])),
+        "short-bytes" => replace(response, raw("text", Datatype::Bytes, vec![0, 0])),
+        "long-bytes" => replace(response, raw("text", Datatype::Bytes, vec![0; 8])),
         "bad-length" => change_version(response, |version| version.data.truncate(7)),
         "wrong-name" => change_version(response, |version| version.name = "verzion".to_owned()),
         _ => response,
     }
+}
+
+/// One element, whatever its bytes are.
+fn raw(name: &str, datatype: Datatype, data: Vec<u8>) -> Tensor {
+    Tensor { name: name.to_owned(), datatype, shape: vec![1], data }
 }
 
 fn without(mut response: Response, name: &str) -> Response {

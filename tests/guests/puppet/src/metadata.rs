@@ -18,6 +18,7 @@ fn truth() -> Metadata {
         .output::<i64>("calls", [1])
         .optional_output::<f64>("sum", [1])
         .optional_output::<String>("text", [-1])
+        .optional_output::<bool>("flag", [1])
 }
 
 fn lie(metadata: Metadata, word: &str) -> Metadata {

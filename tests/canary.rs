@@ -1,0 +1,116 @@
+//! Whether anything that one tenant's guest leaves in memory ever reaches another's.
+//!
+//! Guests of tenant `a` mark all the memory they can reach with bytes that only the request could tell them;
+//! guests of tenant `b` look for those bytes in all the memory *they* can reach. The engine has few slots, so
+//! that what one guest had the other gets, with the same component in it or with another.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Models, Response, Server, Setup, guest};
+
+/// Rounds for each pair of models.
+const ROUNDS: u64 = 45;
+
+/// Small enough that a pooled guest, which is kept while it has half of it, has to go every few rounds.
+const SETTINGS: &str = "[limits]\nmemory = '64MiB'\ndeadline = '60s'\n[breaker]\nfaults = 0";
+
+/// More than a slot keeps resident when it is reset.
+const MANY_PAGES: u64 = 320;
+
+const MARKERS: [&str; 4] = ["fresh", "pooled", "loading", "loading-pooled"];
+const LOOKERS: [&str; 6] = ["fresh", "pooled", "loading", "loading-pooled", "other", "other-loading"];
+
+fn server() -> Setup {
+    let setup = Server::with_models(fill).config(
+        "[engine]\ninstances = 10\n[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[tenants.default]",
+    );
+    fill(&setup.repository("a"));
+    fill(&setup.repository("b"));
+    add(&setup.repository("b"), "other", another(guest("canary")), "");
+    add(&setup.repository("b"), "other-loading", another(guest("canary-no-snapshot")), "");
+    setup
+}
+
+fn fill(models: &Models) {
+    add(models, "fresh", guest("canary"), "");
+    add(models, "pooled", guest("canary"), "isolation = 'pooled'\n");
+    add(models, "loading", guest("canary-no-snapshot"), "");
+    add(models, "loading-pooled", guest("canary-no-snapshot"), "isolation = 'pooled'\n");
+}
+
+fn add(models: &Models, name: &str, component: Vec<u8>, settings: &str) {
+    models.settings(name, &format!("{settings}[instances]\nmax = 1\n{SETTINGS}"));
+    models.version(name, 1, component);
+}
+
+/// The same component, as the host sees it another one: it has a section more.
+fn another(component: Vec<u8>) -> Vec<u8> {
+    [component, vec![0, 2, 1, b'x']].concat()
+}
+
+fn ask(server: &Server, tenant: &str, model: &str, parameters: &Value) -> Response {
+    let call = server.call("POST", &format!("/v2/models/{model}/infer")).header("wardian-tenant", tenant);
+    call.json(&json!({ "inputs": [], "parameters": parameters })).send()
+}
+
+/// Has one guest mark its memory, and another look for the mark.
+fn round(server: &Server, marker: &str, looker: &str, round: u64, seed: u64) {
+    let pages = if round % 9 == 4 { MANY_PAGES } else { 16 };
+    let drown = round.is_multiple_of(2);
+    let word = if drown { "drown" } else { "mark" };
+    let marked = ask(server, "a", marker, &json!({ "seed": seed, "pages": pages, "do": word }));
+    if drown {
+        marked.refused(500, "model_trapped");
+    } else {
+        assert!(marked.number("found") as u64 >= pages * 8192, "it sees its own mark: {marked}");
+    }
+    let seen = ask(server, "b", looker, &json!({ "seed": seed, "pages": pages }));
+    assert!(seen.number("bytes") as u64 >= pages << 16, "{seen}");
+    assert_eq!(seen.number("found"), 0, "{looker} of tenant b sees what {marker} of tenant a left: {seen}");
+}
+
+/// Has every kind of guest look for what every other left, on three connections at once, so that slots are taken
+/// and given back in ever new orders.
+fn nothing_is_found(server: &Server) {
+    let pairs: Vec<_> = MARKERS.iter().flat_map(|marker| LOOKERS.iter().map(move |looker| (marker, looker))).collect();
+    std::thread::scope(|scope| {
+        for (part, pairs) in pairs.chunks(pairs.len().div_ceil(3)).enumerate() {
+            scope.spawn(move || {
+                for number in 0..ROUNDS {
+                    for (pair, (marker, looker)) in pairs.iter().enumerate() {
+                        let seed = (part as u64) << 32 | number << 16 | pair as u64;
+                        round(server, marker, looker, number, seed);
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// An instance that is kept sees its own mark again, so looking would find what there is to be found.
+fn a_kept_instance_remembers(server: &Server) {
+    let parameters = |word: &str| json!({ "seed": -1, "pages": 1, "do": word });
+    for model in ["pooled", "loading-pooled"] {
+        ask(server, "default", model, &parameters("mark")).ok();
+        let seen = ask(server, "default", model, &parameters("look"));
+        assert!(seen.number("calls") > 1 && seen.number("found") >= 8192, "{seen}");
+    }
+}
+
+fn check(server: &Server) {
+    server.until_tried();
+    a_kept_instance_remembers(server);
+    nothing_is_found(server);
+}
+
+#[test]
+fn no_mark_is_found_where_written_pages_are_copied_back() {
+    check(&server().start());
+}
+
+#[test]
+fn no_mark_is_found_where_memory_is_unmapped() {
+    let server = server().environment("WARDIAN_RESET", "unmap").start();
+    assert!(server.log().contains("reset=Unmap"), "{}", server.log());
+    check(&server);
+}

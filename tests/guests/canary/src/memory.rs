@@ -1,0 +1,87 @@
+//! All of a guest's memory, from its first byte to its last, whatever the language thinks is there.
+
+// Looking where nothing of one's own should be is the whole point, and safe code cannot do it. The sandbox has
+// to hold against exactly this.
+#![allow(unsafe_code)]
+
+use std::hint::black_box;
+use std::ops::Range;
+
+const PAGE: usize = 64 << 10;
+const WORD: usize = 8;
+
+/// Left untouched below the stack's present end, for the frames of functions that are still to be called.
+const STACK_IN_USE: usize = 16 << 10;
+
+/// 16 bytes that are nowhere in the component: they come of a number that only the request tells.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark(u64, u64);
+
+impl Mark {
+    pub(crate) fn grown_from(seed: u64) -> Self {
+        let first = scramble(seed);
+        Mark(first, scramble(first))
+    }
+}
+
+/// The step of SplitMix64.
+fn scramble(seed: u64) -> u64 {
+    let mut word = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// Bytes of memory there are.
+pub(crate) fn size() -> usize {
+    core::arch::wasm32::memory_size(0) * PAGE
+}
+
+/// Adds pages, and tells where they are; nowhere if they cannot be had.
+pub(crate) fn grow(pages: usize) -> Range<usize> {
+    match core::arch::wasm32::memory_grow(0, pages) {
+        usize::MAX => 0..0,
+        before => before * PAGE..size(),
+    }
+}
+
+/// Marks the pages that were just added, and the part of the stack that nobody uses: it begins at address 0 and
+/// is used from its end.
+pub(crate) fn mark_what_is_free(mark: Mark, grown: Range<usize>) {
+    let here = 0_u8;
+    let stack = black_box(&raw const here) as usize;
+    write(mark, 0..stack.saturating_sub(STACK_IN_USE));
+    write(mark, grown);
+}
+
+/// Marks every byte, its own stack and data included, and dies.
+pub(crate) fn drown(mark: Mark) -> ! {
+    write(mark, 0..size());
+    core::arch::wasm32::unreachable()
+}
+
+/// Words of memory that are half a mark. Its own variables are none: they are no part of memory.
+#[inline(never)]
+pub(crate) fn count(mark: Mark) -> usize {
+    let addresses = (black_box(0)..size()).step_by(WORD);
+    let found = addresses.filter(|&address| {
+        // SAFETY: none is needed of a read within memory, which is all that the engine lets happen.
+        let word = unsafe { (address as *const u64).read_volatile() };
+        word == mark.0 || word == mark.1
+    });
+    found.count()
+}
+
+/// Keeps everything in variables, so that it may write over the stack.
+#[inline(never)]
+fn write(mark: Mark, place: Range<usize>) {
+    let mut address = place.start;
+    while address + 2 * WORD <= place.end {
+        // SAFETY: none; see above.
+        unsafe {
+            (address as *mut u64).write_volatile(mark.0);
+            ((address + WORD) as *mut u64).write_volatile(mark.1);
+        }
+        address += 2 * WORD;
+    }
+}
