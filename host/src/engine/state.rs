@@ -29,13 +29,16 @@ impl WasiView for State {
     }
 }
 
-/// Limits the sum of all memories in a store; wasmtime's own limiter bounds each by itself. What the store has
+/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limiter bounds each by itself. What the store has
 /// counts against its tenant's quota until the store is gone.
 pub(super) struct MemoryLimit {
     limit: u64,
     held: Held,
     /// How much the last growth added, in case the memory cannot be had after all.
     last: u64,
+    /// Elements of all tables, and how many of them the last growth added.
+    table_elements: usize,
+    last_elements: usize,
     /// The guest asked for more than it may have, which explains the trap that follows.
     exceeded: Option<Exceeded>,
 }
@@ -54,7 +57,7 @@ const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {
     pub(super) fn new(limit: u64, held: Held) -> Self {
-        MemoryLimit { limit, held, last: 0, exceeded: None }
+        MemoryLimit { limit, held, last: 0, table_elements: 0, last_elements: 0, exceeded: None }
     }
 
     pub(super) fn limit(&self) -> u64 {
@@ -92,7 +95,16 @@ impl ResourceLimiter for MemoryLimit {
         Ok(())
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
+    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+        let added = desired.saturating_sub(current);
+        let fits = self.table_elements.saturating_add(added) <= MAX_TABLE_ELEMENTS;
+        self.last_elements = if fits { added } else { 0 };
+        self.table_elements += self.last_elements;
+        Ok(fits)
+    }
+
+    fn table_grow_failed(&mut self, _error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.table_elements -= std::mem::take(&mut self.last_elements);
+        Ok(())
     }
 }
