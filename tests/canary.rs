@@ -49,8 +49,7 @@ fn another(component: Vec<u8>) -> Vec<u8> {
 }
 
 fn ask(server: &Server, tenant: &str, model: &str, parameters: &Value) -> Response {
-    let call = server.call("POST", &format!("/v2/models/{model}/infer")).header("wardian-tenant", tenant);
-    call.json(&json!({ "inputs": [], "parameters": parameters })).send()
+    server.tenant(tenant).infer(model, &json!({ "inputs": [], "parameters": parameters }))
 }
 
 /// Has one guest mark its memory, and another look for the mark.

@@ -82,8 +82,7 @@ impl Server {
 
     /// The repository index.
     pub(crate) fn index(&self) -> Vec<Entry> {
-        let response = self.post("/v2/repository/index", &json!({}));
-        response.ok().json().as_array().unwrap().iter().map(Entry::read).collect()
+        Entry::read_all(&self.post("/v2/repository/index", &json!({})))
     }
 
     /// A line of the repository index. Version 0 is the model as a whole.
@@ -160,6 +159,10 @@ impl Server {
 }
 
 impl Entry {
+    pub(super) fn read_all(index: &Response) -> Vec<Entry> {
+        index.ok().json().as_array().unwrap().iter().map(Entry::read).collect()
+    }
+
     fn read(json: &Value) -> Entry {
         let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
         Entry {

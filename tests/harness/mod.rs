@@ -11,11 +11,15 @@ mod guests;
 mod models;
 mod process;
 mod server;
+mod tenant;
 mod wait;
+mod written;
 
 pub(crate) use asking::version_path;
 pub(crate) use client::Response;
 pub(crate) use guests::{guest, guest_folder, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
 pub(crate) use server::{Server, Setup};
+pub(crate) use tenant::Tenant;
 pub(crate) use wait::until;
+pub(crate) use written::{place, written, written_with};

@@ -1,1 +1,5 @@
 //! x
+
+mod breaker;
+mod quotas;
+mod tables;

@@ -40,7 +40,8 @@ pub(super) async fn model_ready(
     caller: Caller,
     path: ModelPath,
 ) -> Result<Response, ApiError> {
-    path.find(&state, &caller)?;
+    let in_service = path.find(&state, &caller)?.check_in_service();
+    in_service.map_err(|error| ApiError::from(error).about(&path.model, path.version.as_deref()))?;
     Ok(json_response(&ModelReady { name: &path.model, ready: true }))
 }
 

@@ -56,12 +56,14 @@ impl Breaker {
 
     fn probe(&self, now: Instant) -> Result<Attempt<'_>, InferError> {
         let mut pause = self.lock();
-        if pause.probing || now < pause.until {
-            let left = pause.until.saturating_duration_since(now);
-            return Err(InferError::Suspended { retry_after_seconds: left.as_secs() as u32 + 1 });
-        }
+        pause.check(now)?;
         pause.probing = true;
         Ok(Attempt { breaker: self, probe: true })
+    }
+
+    /// Fails as a request would that came now, without being one.
+    pub(super) fn check(&self) -> Result<(), InferError> {
+        if self.is_open() { self.lock().check(Instant::now()) } else { Ok(()) }
     }
 
     /// How often it was taken out of service.
@@ -103,6 +105,16 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, Pause> {
         self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pause {
+    fn check(&self, now: Instant) -> Result<(), InferError> {
+        if self.probing || now < self.until {
+            let left = self.until.saturating_duration_since(now);
+            return Err(InferError::Suspended { retry_after_seconds: left.as_secs() as u32 + 1 });
+        }
+        Ok(())
     }
 }
 

@@ -132,6 +132,11 @@ impl Servable {
         self.breaker.trips()
     }
 
+    /// Fails as a request would while it is taken out of service.
+    pub fn check_in_service(&self) -> Result<(), InferError> {
+        self.breaker.check()
+    }
+
     /// How it is doing.
     pub fn report(&self) -> Report {
         let snapshot = match self.template().snapshot() {

@@ -26,6 +26,7 @@ pub(crate) fn act(word: &str) -> Result<(), Error> {
         "stdout-flood" => flood(std::io::stdout()),
         "stderr-flood" => flood(std::io::stderr()),
         "touch" => drop(black_box(fill(amount.parse().unwrap_or(1) * MIB))),
+        "hold" => hold(amount.parse().unwrap_or(1) * MIB),
         "unsnapshottable" => println!("{}", not_snapshottable()),
         "fail" => return Err(Error::failed("the weights are corrupt")),
         "reject" => return Err(Error::rejected("this input is not to my taste")),
@@ -56,6 +57,12 @@ fn eat() {
     loop {
         eaten.push(black_box(fill(MIB)));
     }
+}
+
+fn hold(bytes: usize) {
+    let held = fill(bytes);
+    std::thread::sleep(Duration::from_secs(600));
+    drop(black_box(held));
 }
 
 /// Without end, which is what it is for. Using the result keeps the compiler from making a loop of it.

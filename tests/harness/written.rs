@@ -1,0 +1,121 @@
+//! Models written in WebAssembly's text format: for what no compiler would emit.
+
+/// Where a written model keeps its answer: a response with one tensor.
+pub(crate) mod place {
+    /// The result of `infer`: 0 for a response, which follows.
+    pub(crate) const RESULT: u32 = 1536;
+    /// The only tensor of the response: the name's address and length, the datatype's number, the address and
+    /// length of the shape, those of the data; each takes four bytes.
+    pub(crate) const TENSOR: u32 = 1600;
+    /// Where the host writes what it hands over.
+    pub(crate) const HANDED: u32 = 1 << 16;
+}
+
+const METADATA: u32 = 1024;
+const SPEC: u32 = 1100;
+const NAME: u32 = 1200;
+const SHAPE: u32 = 1216;
+const NUMBER: u32 = 2048;
+const INT64: u32 = 8;
+
+/// A model without inputs whose one output, `answer` INT64 [1], is what the function `$answer` of this core module
+/// returns. The module may use four pages of memory, but for the places above.
+pub(crate) fn written(module: &str) -> Vec<u8> {
+    written_with("", "", module)
+}
+
+/// Like `written`, with imports of the component, and those core functions given to the core module as the
+/// imports of `host`.
+pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<u8> {
+    let (memory, data) = (memory(), data());
+    let text = format!(
+        r#"(component
+        {TYPES}
+        {imports_of_base}
+        {imports}
+        (core module $code
+            (import "base" "memory" (memory 4))
+            {module}
+            (func (export "load") (result i32) (i32.const {METADATA}))
+            (func (export "infer") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (i64.store (i32.const {NUMBER}) (call $answer))
+                (i32.const {result}))
+            {data})
+        (core instance $instance (instantiate $code
+            (with "base" (instance $base)) (with "host" (instance {functions}))))
+        (func $load (result (result $metadata (error $error)))
+            (canon lift (core func $instance "load") (memory $memory)))
+        (func $infer (param "request" $request) (result (result $response (error $error)))
+            (canon lift (core func $instance "infer") (memory $memory) (realloc $realloc)))
+        (instance $inference (export "load" (func $load)) (export "infer" (func $infer)))
+        (export "wardian:model/inference@0.1.0" (instance $inference)))"#,
+        imports_of_base = memory,
+        result = place::RESULT,
+    );
+    wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The memory, and a place in it for whatever the host hands over: it is never read.
+fn memory() -> String {
+    format!(
+        r#"(core module $memory_alone
+            (memory (export "memory") 4)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const {})))
+        (core instance $base (instantiate $memory_alone))
+        (alias core export $base "memory" (core memory $memory))
+        (alias core export $base "realloc" (core func $realloc))"#,
+        place::HANDED
+    )
+}
+
+/// What `load` and `infer` return, laid out as the component model wants it.
+fn data() -> String {
+    let metadata = [0, 0, 0, 0, 0, SPEC, 1, 0, 0, 0];
+    let spec = [NAME, 6, INT64, SHAPE, 1, 0];
+    let result = [0, 0, 0, place::TENSOR, 1];
+    let tensor = [NAME, 6, INT64, SHAPE, 1, NUMBER, 8];
+    let words = [
+        words(METADATA, &metadata),
+        words(SPEC, &spec),
+        words(place::RESULT, &result),
+        words(place::TENSOR, &tensor),
+        words(SHAPE, &[1, 0]),
+    ];
+    format!(r#"{} (data (i32.const {NAME}) "answer")"#, words.concat())
+}
+
+fn words(place: u32, words: &[u32]) -> String {
+    let bytes = words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| format!("\\{byte:02x}"));
+    format!("(data (i32.const {place}) \"{}\")", bytes.collect::<String>())
+}
+
+/// The vocabulary of `wit/types.wit`.
+const TYPES: &str = r#"
+    (import "wardian:model/types@0.1.0" (instance $types
+        (type $a (enum "bool" "uint8" "uint16" "uint32" "uint64" "int8" "int16" "int32" "int64"
+            "fp16" "bf16" "fp32" "fp64" "bytes"))
+        (export "datatype" (type $datatype (eq $a)))
+        (type $b (record (field "name" string) (field "datatype" $datatype)
+            (field "shape" (list u64)) (field "data" (list u8))))
+        (export "tensor" (type $tensor (eq $b)))
+        (type $c (record (field "name" string) (field "datatype" $datatype)
+            (field "shape" (list s64)) (field "optional" bool)))
+        (export "tensor-spec" (type $spec (eq $c)))
+        (type $d (variant (case "boolean" bool) (case "integer" s64) (case "number" f64) (case "text" string)))
+        (export "parameter-value" (type $value (eq $d)))
+        (type $e (record (field "name" string) (field "value" $value)))
+        (export "parameter" (type $parameter (eq $e)))
+        (type $f (record (field "description" string) (field "inputs" (list $spec)) (field "outputs" (list $spec))
+            (field "max-batch-size" u32) (field "properties" (list $parameter))))
+        (export "metadata" (type (eq $f)))
+        (type $g (record (field "id" string) (field "parameters" (list $parameter))
+            (field "inputs" (list $tensor)) (field "outputs" (list string))))
+        (export "request" (type (eq $g)))
+        (type $h (record (field "parameters" (list $parameter)) (field "outputs" (list $tensor))))
+        (export "response" (type (eq $h)))
+        (type $i (variant (case "rejected" string) (case "failed" string)))
+        (export "error" (type (eq $i)))))
+    (alias export $types "metadata" (type $metadata))
+    (alias export $types "request" (type $request))
+    (alias export $types "response" (type $response))
+    (alias export $types "error" (type $error))"#;

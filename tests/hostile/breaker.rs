@@ -1,0 +1,97 @@
+//! A version that does nothing but fail is taken out of service, and comes back when it has stopped.
+
+use crate::harness::{Server, puppet, until};
+
+const FAULTS: usize = 3;
+
+/// Longer than any test.
+const LONG: &str = "pause = '1h'";
+
+/// A model that may fail twice in a row, beside one that does not fail.
+fn failing(versions: u64, breaker: &str) -> Server {
+    let server = Server::with_models(|models| {
+        models.settings("failing", &format!("[breaker]\nfaults = {FAULTS}\n{breaker}"));
+        (1..=versions).for_each(|version| models.version("failing", version, puppet(&format!("version={version}"))));
+        models.bare("other", puppet("version=7"));
+    })
+    .start();
+    server.until_ready("failing", versions);
+    server.until_ready("other", 1);
+    server
+}
+
+fn fail(server: &Server) {
+    for _ in 0..FAULTS {
+        server.behave("failing", "trap").refused(500, "model_trapped");
+    }
+}
+
+#[test]
+fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
+    let server = failing(1, LONG);
+    fail(&server);
+    let ready = server.get("/v2/models/failing/ready");
+    for refused in [server.behave("failing", "ok"), ready] {
+        refused.refused(503, "model_suspended");
+        let retry_after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((3000..=3600).contains(&retry_after), "{refused:?}");
+    }
+    assert_eq!(server.version_of("other"), 7);
+    server.get("/v2/health/ready").ok();
+    // Other content is another matter.
+    server.models().version("failing", 1, puppet("version=2"));
+    server.until_version_of("failing", 2);
+}
+
+#[test]
+fn one_request_is_let_through_after_the_pause_and_decides() {
+    let server = failing(1, "pause = '100ms'");
+    fail(&server);
+    until("a trial that fails", || server.behave("failing", "trap").status == 500);
+    server.until_version_of("failing", 1);
+    server.get("/v2/models/failing/ready").ok();
+    // It counts anew.
+    for _ in 1..FAULTS {
+        server.behave("failing", "trap").refused(500, "model_trapped");
+    }
+    assert_eq!(server.version_of("failing"), 1);
+}
+
+#[test]
+fn whoever_asks_cannot_put_a_model_out_of_service() {
+    let server = failing(1, LONG);
+    for word in ["reject", "fail", "trap", "trap", "ok", "trap", "trap", "ok"] {
+        server.behave("failing", word);
+        let malformed = serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
+        server.infer("failing", &malformed).refused(400, "invalid_input");
+        // One who goes away has seen no fault.
+        server.begin_behave("failing", "sleep:600000").hang_up();
+    }
+    assert_eq!(server.version_of("failing"), 1);
+}
+
+#[test]
+fn an_older_version_takes_the_place_of_one_that_keeps_failing() {
+    let server = failing(2, LONG);
+    assert_eq!(server.version_of("failing"), 2);
+    fail(&server);
+    server.until_refused("failing", 2, "serve: it kept failing");
+    server.until_version_of("failing", 1);
+    assert_eq!(server.version_of("other"), 7);
+    // Whoever asks for it gets the newer one again.
+    server.load("failing").ok();
+    server.until_version_of("failing", 2);
+    // A newer one replaces both.
+    fail(&server);
+    server.until_version_of("failing", 1);
+    server.models().version("failing", 3, puppet("version=3"));
+    server.until_version_of("failing", 3);
+}
+
+#[test]
+fn a_version_that_is_not_to_be_rolled_back_stays() {
+    let server = failing(2, &format!("{LONG}\nrollback = false"));
+    fail(&server);
+    server.behave("failing", "ok").refused(503, "model_suspended");
+    assert_eq!(server.entry("failing", 2).unwrap().state, "READY");
+}
