@@ -1,5 +1,37 @@
-//! x
+//! Guests and callers that mean harm. Each attempt ends in its own error within its limit; a neighbour, who keeps
+//! asking all the while, gets every answer, right and in time; and in the end the server holds what it held
+//! before.
 
 mod breaker;
+mod imports;
+mod loads;
+mod neighbour;
 mod quotas;
+mod requests;
 mod tables;
+mod traces;
+
+use crate::harness::{Models, Server, Setup, puppet};
+
+/// A limit for what spins, and none for what only takes long on a busy machine.
+const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '200ms'\n\
+    deadline = '10m'\n[breaker]\nfaults = 0\n[warmup]\nrequests = 0";
+
+/// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may disturb. It has
+/// few slots, so that what they keep for later is little.
+fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
+    let setup = Server::with_models(fill).config(
+        "[engine]\ninstances = 12\n[compile]\nload_deadline = '2s'\n[tenants.default]\n[tenants.good]\nrepository = 'good'",
+    );
+    let good = setup.repository("good");
+    good.settings("puppet", "[limits]\ndeadline = '10m'\ncpu_time = '10m'");
+    good.version("puppet", 1, puppet("version=7"));
+    setup
+}
+
+/// Lets something happen on a server, under the eyes of the neighbour, and looks for what it has left behind.
+fn harms_nobody(server: &Server, attack: impl FnOnce()) {
+    let before = traces::Traces::of(server);
+    neighbour::keeps_being_answered(server, attack);
+    before.are_all_that_is_left(server);
+}

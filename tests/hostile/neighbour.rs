@@ -1,0 +1,57 @@
+//! The neighbour: another tenant, whose client asks one thing after the other.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Server, Tenant};
+
+/// Generous, because the machine may be busy with other tests; without fairness it would be minutes.
+const LATEST: Duration = Duration::from_secs(10);
+
+/// Does something while the neighbour keeps asking. Every answer must be right, and none may be late.
+pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    let (answers, worst) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask_until(&over, server.tenant("good")));
+        let _end = End(&over);
+        work();
+        over.store(true, Ordering::Relaxed);
+        asking.join().expect("the neighbour is answered")
+    });
+    println!("the neighbour had {answers} answers, the latest after {worst:?}");
+    assert!(answers > 0 && worst < LATEST, "{answers} answers, the latest after {worst:?}");
+}
+
+/// Ends the asking even if a test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn ask_until(over: &AtomicBool, tenant: Tenant<'_>) -> (u32, Duration) {
+    let (mut answers, mut worst) = (0, Duration::ZERO);
+    while answers == 0 || !over.load(Ordering::Relaxed) {
+        worst = worst.max(ask(tenant, answers));
+        answers += 1;
+    }
+    (answers, worst)
+}
+
+/// Asks something that has not been asked before, and tells how long the answer took.
+fn ask(tenant: Tenant<'_>, number: u32) -> Duration {
+    let x = json!({ "name": "x", "datatype": "FP64", "shape": [2], "data": [number, 0.5] });
+    let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": [format!("number {number}")] });
+    let start = Instant::now();
+    let answer = tenant.infer("puppet", &json!({ "inputs": [x, text] }));
+    let took = start.elapsed();
+    assert_eq!(answer.output("sum"), [json!(f64::from(number) + 0.5)], "{answer}");
+    assert_eq!(answer.output("text"), [json!(format!("number {number}"))], "{answer}");
+    assert_eq!((answer.number("version"), answer.number("calls")), (7, 1), "{answer}");
+    assert!(answer.output("copies").iter().all(|copy| *copy == 7), "{answer}");
+    took
+}

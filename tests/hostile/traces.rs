@@ -1,0 +1,49 @@
+//! What a server holds, from outside and by its own account.
+
+use std::fs;
+
+use crate::harness::{Server, until};
+
+/// What may stay resident of all that has happened: slots keep some pages for their next instance, and allocators
+/// some of everything.
+const MAY_STAY: u64 = 96 << 20;
+
+/// What a server holds at some moment.
+#[derive(Debug)]
+pub(super) struct Traces {
+    resident: u64,
+    threads: usize,
+    files: usize,
+    quotas: Vec<u64>,
+}
+
+impl Traces {
+    pub(super) fn of(server: &Server) -> Traces {
+        let quotas = ["concurrency", "queue", "memory", "instances", "models", "storage"];
+        let tenant = server.tenant("default");
+        Traces {
+            resident: server.resident(),
+            threads: entries(server, "task"),
+            files: entries(server, "fd"),
+            quotas: quotas.map(|quota| tenant.holds(quota)).to_vec(),
+        }
+    }
+
+    /// Waits until the server holds no more than that.
+    pub(super) fn are_all_that_is_left(&self, server: &Server) {
+        until(&format!("that the server holds no more than before, which was {self:?}"), || {
+            let now = Traces::of(server);
+            println!("{now:?}");
+            now.quotas == self.quotas
+                && now.threads <= self.threads
+                && now.files <= self.files
+                && now.resident <= self.resident + MAY_STAY
+        });
+        server.get("/v2/health/ready").ok();
+    }
+}
+
+/// How many entries a folder of the process's own has.
+fn entries(server: &Server, folder: &str) -> usize {
+    fs::read_dir(format!("/proc/{}/{folder}", server.process_id())).unwrap().count()
+}
