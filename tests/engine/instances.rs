@@ -1,7 +1,9 @@
 //! Whose instance a request gets, and what is left in it by others.
 
+use serde_json::json;
+
 use crate::engine::puppet_with;
-use crate::harness::{Server, puppet_without_snapshot};
+use crate::harness::{Server, puppet_without_snapshot, written};
 
 /// How many requests the instance has seen that answers this one.
 fn calls(server: &Server) -> i64 {
@@ -34,6 +36,26 @@ fn a_pooled_instance_is_used_again_until_it_fails() {
     // Memory never shrinks, so an instance that has grown is not kept.
     server.behave("puppet", "touch:48").ok();
     assert_eq!(calls(&server), 1);
+}
+
+#[test]
+fn what_one_request_was_refused_explains_no_other() {
+    let asks_for_too_much_then_traps = written(
+        "(global $calls (mut i32) (i32.const 0))
+         (func $answer (result i64)
+            (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+            (if (i32.gt_u (global.get $calls) (i32.const 1)) (then unreachable))
+            (i64.extend_i32_s (memory.grow (i32.const 10000))))",
+    );
+    let server = Server::with_models(|models| {
+        models.settings("model", "isolation = 'pooled'\n[instances]\nmax = 1\n[warmup]\nrequests = 0");
+        models.version("model", 1, asks_for_too_much_then_traps);
+    })
+    .start();
+    server.until_ready("model", 1);
+    let ask = || server.infer("model", &json!({ "inputs": [] }));
+    assert_eq!(ask().number("answer"), -1);
+    ask().refused(500, "model_trapped");
 }
 
 #[test]

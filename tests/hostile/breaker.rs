@@ -62,7 +62,8 @@ fn whoever_asks_cannot_put_a_model_out_of_service() {
     let server = failing(1, LONG);
     for word in ["reject", "fail", "trap", "trap", "ok", "trap", "trap", "ok"] {
         server.behave("failing", word);
-        let malformed = serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
+        let malformed =
+            serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
         server.infer("failing", &malformed).refused(400, "invalid_input");
         // One who goes away has seen no fault.
         server.begin_behave("failing", "sleep:600000").hang_up();

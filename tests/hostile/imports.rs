@@ -38,7 +38,8 @@ fn counting(interface: &str, function: &str, before: &str, element: &str) -> Vec
         (import "{interface}" (instance $interface (export "{function}" (func (result (list {element}))))))
         (core func $list (canon lower (func $interface "{function}") (memory $memory) (realloc $realloc)))"#
     );
-    let imports = imports.replace("(instance $interface ", "(instance $interface (alias outer 1 $descriptor (type $d)) ");
+    let imports =
+        imports.replace("(instance $interface ", "(instance $interface (alias outer 1 $descriptor (type $d)) ");
     let module = r#"(import "host" "list" (func $list (param i32)))
         (func $answer (result i64) (call $list (i32.const 8)) (i64.load32_u (i32.const 12)))"#;
     written_with(&imports, r#"(export "list" (func $list))"#, module)

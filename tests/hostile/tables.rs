@@ -8,7 +8,9 @@ use crate::harness::{Server, written, written_with};
 fn table_eater(tables: usize) -> Vec<u8> {
     let each = |text: &dyn Fn(usize) -> String| (0..tables).map(text).collect::<String>();
     let eaters = each(&|number| {
-        format!(r#"(core instance $e{number} (instantiate $eater)) (alias core export $e{number} "eat" (core func $f{number}))"#)
+        format!(
+            r#"(core instance $e{number} (instantiate $eater)) (alias core export $e{number} "eat" (core func $f{number}))"#
+        )
     });
     let eater = r#"(core module $eater (table $t 0 funcref) (func (export "eat") (result i32)
         (loop $more (br_if $more (i32.ge_s (table.grow $t (ref.null func) (i32.const 1000)) (i32.const 0))))
@@ -16,7 +18,8 @@ fn table_eater(tables: usize) -> Vec<u8> {
     let functions = each(&|number| format!(r#"(export "eat{number}" (func $f{number}))"#));
     let imports = each(&|number| format!(r#"(import "host" "eat{number}" (func $eat{number} (result i32)))"#));
     let sum = each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $eat{number})))"));
-    let module = format!("{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))");
+    let module =
+        format!("{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))");
     written_with(&format!("{eater} {eaters}"), &functions, &module)
 }
 

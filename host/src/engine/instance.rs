@@ -54,6 +54,7 @@ impl Instance {
         let response_limit = self.response_limit;
         self.store.set_hostcall_fuel(hostcall_fuel(response_limit));
         self.store.data_mut().ctx.begin_call(call.request_id.clone());
+        self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;
     }
 

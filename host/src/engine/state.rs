@@ -60,6 +60,11 @@ impl MemoryLimit {
         MemoryLimit { limit, held, last: 0, table_elements: 0, last_elements: 0, exceeded: None }
     }
 
+    /// Forgets what an earlier call was refused: it explains nothing of what happens from now on.
+    pub(super) fn begin_call(&mut self) {
+        self.exceeded = None;
+    }
+
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }

@@ -171,12 +171,12 @@ mod tests {
     fn only_faults_in_a_row_take_it_out() {
         let breaker = breaker(3);
         for outcome in [trap(), trap(), Ok(()), trap(), trap(), Err(InferError::Rejected("x".into())), trap()] {
-            assert!(!breaker.is_open());
+            assert!(!breaker.is_open() && breaker.check().is_ok());
             breaker.admit().unwrap().conclude(&outcome);
         }
         assert!(breaker.is_open());
         assert_eq!(*breaker.trips().borrow(), 1);
-        assert!(breaker.admit().is_err());
+        assert!(breaker.admit().is_err() && breaker.check().is_err());
     }
 
     #[test]
