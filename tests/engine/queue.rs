@@ -72,9 +72,11 @@ fn a_client_that_goes_away_gives_up_its_place_in_the_queue() {
     let endless = server.begin_behave("puppet", "sleep:600000");
     server.until_busy("puppet", 1);
     let waiting = server.begin_behave("puppet", "log");
-    until("that it waits", || impatiently(&server).status == 429);
+    server.tenant("default").until_holds("queue", 1);
+    impatiently(&server).refused(429, "quota_exceeded");
     waiting.hang_up();
-    until("that its place is free", || impatiently(&server).status == 504);
+    server.tenant("default").until_holds("queue", 0);
+    impatiently(&server).refused(504, "deadline_exceeded");
     endless.hang_up();
     assert_eq!(server.version_of("puppet"), 1);
     assert!(!server.log().contains("the script says to log"), "{}", server.log());

@@ -68,6 +68,10 @@ fn more_requests_than_may_be_under_way(tenant: &Tenant<'_>) {
     (0..20).for_each(|_| refused(&tenant.behave("puppet", "ok"), "concurrency"));
     endless.into_iter().for_each(|pending| pending.hang_up());
     holds_nothing(tenant);
+    let flood: Vec<_> = (0..100).map(|_| tenant.begin_behave("puppet", "slow:1")).collect();
+    let answers = flood.into_iter().map(|pending| pending.answer());
+    answers.filter(|answer| answer.status != 200).for_each(|answer| refused(&answer, "concurrency"));
+    holds_nothing(tenant);
 }
 
 fn more_requests_than_may_wait(tenant: &Tenant<'_>) {
