@@ -38,7 +38,11 @@ fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
     }
     assert_eq!(server.version_of("other"), 7);
     server.get("/v2/health/ready").ok();
-    // Other content is another matter.
+    // Whoever asks for it to be loaded has it tried again at once.
+    server.load("failing").ok();
+    assert_eq!(server.version_of("failing"), 1);
+    // So does whoever puts something else there.
+    fail(&server);
     server.models().version("failing", 1, puppet("version=2"));
     server.until_version_of("failing", 2);
 }

@@ -108,6 +108,9 @@ impl ModelRecord {
         self.demand = Demand::Wanted;
         for record in self.versions.values_mut() {
             record.failed = None;
+            if let Some(serving) = &record.serving {
+                serving.handle.put_back_into_service();
+            }
         }
     }
 

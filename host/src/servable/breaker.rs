@@ -66,6 +66,14 @@ impl Breaker {
         if self.is_open() { self.lock().check(Instant::now()) } else { Ok(()) }
     }
 
+    /// Puts the version back into service, as if it had never failed.
+    pub(super) fn reset(&self) {
+        let mut pause = self.lock();
+        pause.length = self.settings.pause;
+        self.faults.store(0, Ordering::Relaxed);
+        self.open.store(false, Ordering::Relaxed);
+    }
+
     /// How often it was taken out of service.
     pub(super) fn trips(&self) -> watch::Receiver<u64> {
         self.trips.subscribe()
@@ -177,6 +185,8 @@ mod tests {
         assert!(breaker.is_open());
         assert_eq!(*breaker.trips().borrow(), 1);
         assert!(breaker.admit().is_err() && breaker.check().is_err());
+        breaker.reset();
+        assert!(breaker.admit().is_ok() && breaker.check().is_ok());
     }
 
     #[test]

@@ -137,6 +137,11 @@ impl Servable {
         self.breaker.check()
     }
 
+    /// Puts it back into service if it was taken out.
+    pub fn put_back_into_service(&self) {
+        self.breaker.reset();
+    }
+
     /// How it is doing.
     pub fn report(&self) -> Report {
         let snapshot = match self.template().snapshot() {
