@@ -21,4 +21,5 @@ mod hostile;
 mod lifecycle;
 mod lifespan;
 mod repository;
+mod tenants;
 mod upload;

@@ -4,7 +4,7 @@ mod grants;
 mod limits;
 mod origins;
 mod tls;
-mod upstream;
+pub(crate) mod upstream;
 
 use std::net::SocketAddr;
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A server of the test's own. Its thread ends with the test's process.
-pub(super) struct Upstream {
-    pub(super) address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
 }
 
@@ -21,12 +21,12 @@ struct Seen {
 }
 
 impl Upstream {
-    pub(super) fn start() -> Upstream {
+    pub(crate) fn start() -> Upstream {
         Self::start_with(|stream| stream)
     }
 
     /// A server that speaks through whatever `wrap` makes of a connection.
-    pub(super) fn start_with<S: Read + Write>(wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> Upstream {
+    pub(crate) fn start_with<S: Read + Write>(wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::<Seen>::default();
@@ -47,17 +47,17 @@ impl Upstream {
     }
 
     /// Connections ever made.
-    pub(super) fn made(&self) -> usize {
+    pub(crate) fn made(&self) -> usize {
         self.seen.made.load(Ordering::SeqCst)
     }
 
     /// Connections that are open.
-    pub(super) fn open(&self) -> usize {
+    pub(crate) fn open(&self) -> usize {
         self.seen.open.load(Ordering::SeqCst)
     }
 
     /// The heads of the requests that came.
-    pub(super) fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().unwrap().clone()
     }
 }

@@ -137,7 +137,12 @@ impl Server {
         self.process.log()
     }
 
-    // === Stopping it ===
+    // === Telling it something ===
+
+    /// Tells it to read its configuration again (SIGHUP).
+    pub(crate) fn reload(&self) {
+        self.process.signal(Signal::HUP);
+    }
 
     /// Tells it to stop (SIGTERM).
     pub(crate) fn terminate(&self) {

@@ -1,4 +1,6 @@
-//! Asking in the name of a tenant, where nobody needs a key.
+//! Asking in the name of a tenant: by naming it where nobody needs a key, else by a key.
+
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -11,20 +13,38 @@ use super::wait::until;
 #[derive(Clone, Copy)]
 pub(crate) struct Tenant<'a> {
     server: &'a Server,
-    name: &'a str,
+    key: Option<&'a str>,
+    name: Option<&'a str>,
 }
 
 impl Server {
     /// What is asked in that tenant's name.
     pub(crate) fn tenant<'a>(&'a self, name: &'a str) -> Tenant<'a> {
-        Tenant { server: self, name }
+        Tenant { server: self, key: None, name: Some(name) }
+    }
+
+    /// What is asked with that key.
+    pub(crate) fn holder<'a>(&'a self, key: &'a str) -> Tenant<'a> {
+        Tenant { server: self, key: Some(key), name: None }
     }
 }
 
-impl Tenant<'_> {
+impl<'a> Tenant<'a> {
+    /// The same key in the name of a tenant.
+    pub(crate) fn naming(self, name: &'a str) -> Tenant<'a> {
+        Tenant { name: Some(name), ..self }
+    }
+
     /// A request in its name that is being put together.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
-        self.server.call(method, path).header("wardian-tenant", self.name)
+        let call = self.server.call(method, path);
+        let call = self.key.into_iter().fold(call, |call, key| call.header("x-api-key", key));
+        self.name.into_iter().fold(call, |call, name| call.header("wardian-tenant", name))
+    }
+
+    /// Asks for something.
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.call("GET", path).send()
     }
 
     /// Asks a model.
@@ -46,13 +66,12 @@ impl Tenant<'_> {
     /// How much it holds of something, by the name of its quota.
     #[track_caller]
     pub(crate) fn holds(&self, quota: &str) -> u64 {
-        let usage = self.call("GET", "/v2/usage").send();
-        usage.ok().json()["quota"][quota]["used"].as_u64().unwrap()
+        self.get("/v2/usage").ok().json()["quota"][quota]["used"].as_u64().unwrap()
     }
 
     /// Waits until it holds so much of something.
     pub(crate) fn until_holds(&self, quota: &str, amount: u64) {
-        until(&format!("that {} holds {amount} of {quota}", self.name), || self.holds(quota) == amount);
+        until(&format!("that {self} holds {amount} of {quota}"), || self.holds(quota) == amount);
     }
 
     /// A line of its repository index.
@@ -65,14 +84,25 @@ impl Tenant<'_> {
 
     /// Waits until a version serves.
     pub(crate) fn until_ready(&self, model: &str, version: u64) {
-        let ready = || self.entry(model, version).is_some_and(|entry| entry.state == "READY");
-        until(&format!("that {model} of {} serves", self.name), ready);
+        self.until_state(model, version, "READY");
+    }
+
+    /// Waits until a version is in that state of the index.
+    pub(crate) fn until_state(&self, model: &str, version: u64, state: &str) {
+        let there = || self.entry(model, version).is_some_and(|entry| entry.state == state);
+        until(&format!("that {model} of {self} is {state}"), there);
     }
 
     /// Waits until a version cannot serve for a reason with these words in it.
     pub(crate) fn until_refused(&self, model: &str, version: u64, words: &str) {
         let refused = |entry: Entry| entry.state == "UNAVAILABLE" && entry.reason.contains(words);
-        let what = format!("'{words}' for {model} of {}", self.name);
+        let what = format!("'{words}' for {model} of {self}");
         until(&what, || self.entry(model, version).is_some_and(refused));
+    }
+}
+
+impl fmt::Display for Tenant<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name.or(self.key).unwrap_or_default())
     }
 }

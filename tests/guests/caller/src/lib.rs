@@ -6,7 +6,10 @@ use wardian_sdk::{Error, Metadata, Model, ParameterValue, Request, Response, Ten
 
 use call::{Answer, Ask, How};
 
-struct Caller;
+struct Caller {
+    /// What its configuration said when it was loaded.
+    word: String,
+}
 
 impl Model for Caller {
     fn load() -> Result<Self, Error> {
@@ -14,7 +17,7 @@ impl Model for Caller {
             let ask = Ask::parse(&text).ok_or_else(|| Error::failed("not an ask"))?;
             call::send(&ask, &How::default()).map_err(Error::failed)?;
         }
-        Ok(Caller)
+        Ok(Caller { word: configured_word()? })
     }
 
     fn metadata(&self) -> Metadata {
@@ -39,8 +42,13 @@ impl Model for Caller {
                 answers.push(call::send(&next, &how).unwrap_or_else(Answer::failed));
             }
         }
-        Ok(response(&answers))
+        let words = [("word", configured_word()?), ("word_in_load", self.word.clone())];
+        Ok(words.into_iter().fold(response(&answers), |response, (name, word)| response.parameter(name, word)))
     }
+}
+
+fn configured_word() -> Result<String, Error> {
+    Ok(config::get("word")?.unwrap_or_default())
 }
 
 fn how(request: &Request) -> How {

@@ -1,0 +1,61 @@
+//! Files of tenants that are wrong.
+
+use serde_json::Value;
+
+use super::{EAGER, HOST, add_puppet, key, setup, tenant, until_known, write};
+use crate::harness::{Server, until};
+
+fn faults(server: &Server) -> Vec<String> {
+    let all = server.holder(HOST).get("/v2/tenants").ok().json();
+    all["faults"].as_array().unwrap().iter().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn until_faults(server: &Server, words: &[&str]) {
+    until(&format!("faults with {words:?}"), || {
+        let faults = faults(server).join("\n");
+        words.iter().all(|words| faults.contains(words))
+    });
+}
+
+#[test]
+fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
+    let setup = setup(EAGER);
+    let folder = setup.repository("tenants");
+    write(&folder, "a", &tenant("a", "a-key", "weight = 2"));
+    add_puppet(&setup.repository("a"), "puppet", 1);
+    let server = setup.start();
+    server.until_tried();
+    assert_eq!(faults(&server), [""; 0]);
+    let a = server.holder("a-key");
+
+    let bad_key = "{ id = 'x y', sha256 = '12', scopes = ['everything'] }";
+    write(&folder, "a", &format!("wieght = 3\nkeys = [{bad_key}]\n[quota]\nmemory = -1\n[grants]\nhttp = ['ftp://x']"));
+    let wrong = ["a.toml", "wieght", "x y", "64", "everything", "memory", "ftp://x"];
+    until_faults(&server, &wrong);
+    server.until_logged("refused, and what it said before stays in force");
+    wrong.iter().for_each(|words| server.until_logged(words));
+    a.behave("puppet", "ok").ok();
+    assert_eq!(a.get("/v2/usage").ok().json()["weight"], 2);
+
+    // Another file still applies.
+    write(&folder, "b", &tenant("b", "b-key", ""));
+    until_known(&server.holder("b-key"));
+    // One that clashes with another does not, and neither does what comes with it.
+    write(&folder, "c", &tenant("b", "c-key", ""));
+    until_faults(&server, &["c.toml", "b.toml", "wieght"]);
+    write(&folder, "d", &tenant("d", "a-key", ""));
+    until_faults(&server, &["d.toml"]);
+    server.holder("c-key").get("/v2/usage").refused(401, "unauthenticated");
+    assert_eq!(a.get("/v2/usage").ok().json()["tenant"], "a");
+    server.holder("b-key").get("/v2/usage").ok();
+    // Only the host hears of it.
+    a.get("/v2/tenants").refused(403, "forbidden");
+
+    for name in ["c.toml", "d.toml"] {
+        folder.remove(name);
+    }
+    write(&folder, "a", &format!("weight = 5\nrepository = 'a'\nkeys = [{}]", key("a-key", &["infer"])));
+    until("the end of all faults", || faults(&server).is_empty());
+    until("the other weight", || a.get("/v2/usage").ok().json()["weight"] == 5);
+    a.behave("puppet", "ok").ok();
+}

@@ -1,0 +1,129 @@
+//! Two tenants who call everything by the same names.
+
+use serde_json::json;
+
+use super::{HOST, add_puppet, setup, tenant, until_known, write};
+use crate::harness::{Server, Setup, guest, puppet, until};
+
+/// Tenants `a` and `b`, each with a key of that name.
+fn two() -> Setup {
+    let setup = setup(super::EAGER);
+    let folder = setup.repository("tenants");
+    for name in ["a", "b"] {
+        write(&folder, name, &tenant(name, name, ""));
+    }
+    setup
+}
+
+#[test]
+fn each_has_its_own_model_metrics_and_log() {
+    let setup = two();
+    for (name, version) in [("a", 1), ("b", 2)] {
+        add_puppet(&setup.repository(name), "puppet", version);
+    }
+    let server = setup.start();
+    server.until_tried();
+    let (a, b) = (server.holder("a"), server.holder("b"));
+    assert_eq!((a.behave("puppet", "ok").number("version"), b.behave("puppet", "ok").number("version")), (1, 2));
+    logs_are_their_own(&server);
+    metrics_are_their_own(&server);
+    assert_eq!(
+        (a.get("/v2/usage").json()["tenant"].clone(), b.get("/v2/usage").json()["tenant"].clone()),
+        (json!("a"), json!("b"))
+    );
+    a.call("POST", "/v2/repository/models/puppet/unload").send().ok();
+    a.behave("puppet", "ok").refused(503, "model_not_ready");
+    assert_eq!(b.behave("puppet", "ok").number("version"), 2);
+}
+
+fn logs_are_their_own(server: &Server) {
+    let said = json!({ "inputs": [], "parameters": { "behave": "log" } });
+    let log = |name| {
+        let call = server.holder(name).call("POST", "/v2/models/puppet/infer");
+        call.header("x-request-id", &format!("request-of-{name}")).json(&said).send().ok();
+    };
+    log("a");
+    log("b");
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let text = server.holder(name).get("/v2/logs").ok().text();
+        assert!(
+            text.contains(&format!("request-of-{name}")) && !text.contains(&format!("request-of-{other}")),
+            "{text}"
+        );
+        let named = server.holder(HOST).naming(name).get("/v2/logs").ok().text();
+        assert_eq!(named, text);
+    }
+    let lines = server.holder("a").get("/v2/logs?model=puppet").json()["lines"].clone();
+    let line = lines.as_array().unwrap().iter().find(|line| line["request_id"] == "request-of-a").unwrap().clone();
+    assert_eq!((&line["model"], &line["version"], &line["level"]), (&json!("puppet"), &json!(1), &json!("warn")));
+    assert!(line["message"].as_str().unwrap().contains("the script says to log"), "{line}");
+    assert_eq!(server.holder("a").get("/v2/logs?model=other").json()["lines"], json!([]));
+}
+
+fn metrics_are_their_own(server: &Server) {
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let own = server.holder(name).get("/metrics").ok().text();
+        assert!(own.contains(&format!("tenant=\"{name}\"")) && !own.contains(&format!("tenant=\"{other}\"")), "{own}");
+        let lines = own.lines().filter(|line| !line.starts_with('#'));
+        lines.for_each(|line| assert!(line.contains("tenant="), "the host's own: {line}"));
+    }
+    let all = server.holder(HOST).get("/metrics").ok().text();
+    assert!(all.contains("tenant=\"a\"") && all.contains("tenant=\"b\"") && all.contains("\nwardian_loads_total "));
+}
+
+#[test]
+fn one_component_answers_each_with_its_own_configuration() {
+    let setup = two();
+    for name in ["a", "b"] {
+        let models = setup.repository(name);
+        // Only a component that is granted somebody to call is taken if it imports what calls.
+        models.settings(
+            "caller",
+            &format!("[capabilities]\nhttp = ['http://127.0.0.1:1']\nconfig = {{ word = 'of {name}' }}"),
+        );
+        models.version("caller", 1, guest("caller"));
+        let grants = "[grants]\nhttp = ['http://127.0.0.1:1']";
+        write(&setup.repository("tenants"), name, &tenant(name, name, grants));
+    }
+    let server = setup.start();
+    server.until_tried();
+    for name in ["a", "b"] {
+        let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [0], "data": [] });
+        let answer = server.holder(name).infer("caller", &json!({ "inputs": [asks] })).ok().json();
+        let said = (&answer["parameters"]["word"], &answer["parameters"]["word_in_load"]);
+        assert_eq!(said, (&json!(format!("of {name}")), &json!(format!("of {name}"))), "{answer}");
+    }
+}
+
+#[test]
+fn what_is_remembered_of_one_is_not_of_the_other() {
+    let setup = two();
+    for name in ["a", "b"] {
+        setup.repository(name).bare("puppet", puppet("version=1"));
+    }
+    let server = setup.start();
+    server.until_tried();
+    // A bare file's number grows with its content: this one's alone.
+    for version in [2, 3] {
+        server.repository("a").bare("puppet", puppet(&format!("version={version}")));
+        server.holder("a").until_ready("puppet", version as u64);
+    }
+    assert_eq!(server.holder("b").behave("puppet", "ok").json()["model_version"], "1");
+    let server = server.stop().start();
+    server.until_tried();
+    until_known(&server.holder("a"));
+    let number = |name| server.holder(name).behave("puppet", "ok").json()["model_version"].clone();
+    until("the numbers as they were", || (number("a"), number("b")) == (json!("3"), json!("1")));
+}
+
+#[test]
+fn without_keys_whoever_asks_says_for_whom() {
+    let server = Server::with_models(|_| {}).config("[tenants.default]\n[tenants.a]\nrepository = 'a'");
+    add_puppet(&server.repository("a"), "puppet", 1);
+    add_puppet(server.models(), "puppet", 2);
+    let server = server.start();
+    server.until_tried();
+    assert_eq!(server.tenant("a").behave("puppet", "ok").number("version"), 1);
+    assert_eq!(server.behave("puppet", "ok").number("version"), 2);
+    server.tenant("b").behave("puppet", "ok").refused(404, "tenant_not_found");
+}
