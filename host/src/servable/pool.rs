@@ -13,9 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Maker;
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, Isolation, ModelSettings};
-use crate::tenant::{InstancePermit, Reclaim, Resource};
+use crate::tenant::{InstancePermit, Reclaim, Resource, Tenant};
 
 pub(super) struct InstancePool {
+    tenant: Arc<Tenant>,
     isolation: Isolation,
     min: usize,
     max: usize,
@@ -54,9 +55,10 @@ pub(super) struct Desk {
 }
 
 impl InstancePool {
-    pub(super) fn new(settings: &ModelSettings) -> Arc<Self> {
+    pub(super) fn new(settings: &ModelSettings, tenant: Arc<Tenant>) -> Arc<Self> {
         let max = settings.instances.max as usize;
         Arc::new(InstancePool {
+            tenant,
             isolation: settings.isolation,
             min: settings.instances.min as usize,
             max,
@@ -151,6 +153,10 @@ impl Desk {
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
         if pool.isolation == Isolation::Pooled && fit {
             pool.put(instance);
+            // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
+            if pool.tenant.lacks_instances() {
+                pool.reclaim();
+            }
         }
     }
 }

@@ -13,13 +13,20 @@ pub(super) struct InstanceLimit {
     limit: AtomicUsize,
     /// Permits that are out beyond a limit that has shrunk: so many are not taken back.
     excess: AtomicUsize,
+    /// Callers that wait for a permit.
+    waiting: AtomicUsize,
 }
 
 impl InstanceLimit {
     pub(super) fn new(limit: u64) -> Self {
         let limit = bounded(limit);
         let permits = Arc::new(Semaphore::new(limit));
-        InstanceLimit { permits, limit: AtomicUsize::new(limit), excess: AtomicUsize::new(0) }
+        InstanceLimit {
+            permits,
+            limit: AtomicUsize::new(limit),
+            excess: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Called by one task at a time.
@@ -40,6 +47,16 @@ impl InstanceLimit {
         out.saturating_sub(self.permits.available_permits()) as u64
     }
 
+    /// Notes that one more caller waits, until the result is dropped.
+    pub(super) fn wait(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waiting(&self.waiting)
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
     pub(super) fn try_take(&self, tenant: &Arc<Tenant>) -> Option<InstancePermit> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
         Some(InstancePermit { tenant: tenant.clone(), permit: Some(permit) })
@@ -53,6 +70,15 @@ impl InstanceLimit {
 
     fn take_excess(&self) -> bool {
         self.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |excess| excess.checked_sub(1)).is_ok()
+    }
+}
+
+/// A caller that waits.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

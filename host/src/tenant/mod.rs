@@ -158,6 +158,8 @@ impl Tenant {
         match self.instances.try_take(self) {
             Some(permit) => permit,
             None => {
+                // Before looking for one that is idle: whoever lays one down after that look sees that it is wanted.
+                let _waiting = self.instances.wait();
                 self.reclaim();
                 self.instances.take(self).await
             }
@@ -167,6 +169,11 @@ impl Tenant {
     /// The right to have one more instance, if it can be had at once.
     pub fn try_instance(self: &Arc<Self>) -> Option<InstancePermit> {
         self.instances.try_take(self)
+    }
+
+    /// Whether somebody waits for the right to have an instance.
+    pub fn lacks_instances(&self) -> bool {
+        self.instances.is_waited_for()
     }
 
     /// Has that pool asked to let go of an instance when the tenant needs one elsewhere.
