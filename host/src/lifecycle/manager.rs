@@ -67,8 +67,8 @@ pub(super) enum Event {
     Dismiss { tenant: TenantName },
     /// A version was taken out of service because it keeps failing.
     Tripped { key: Key, version: Version, digest: Digest },
-    /// A load has ended.
-    Loaded { key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError> },
+    /// A load has ended, for that tenant.
+    Loaded { tenant: Arc<Tenant>, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError> },
     /// What made a load fail may have passed.
     Retry { key: Key, version: Version },
     /// A version has answered its last request and is gone.

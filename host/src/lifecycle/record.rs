@@ -135,6 +135,11 @@ impl ModelRecord {
         Ok(())
     }
 
+    /// Gives back its place: its tenant is gone. Should there be one of the same name, a place is that one's to give.
+    pub(super) fn leave_place(&mut self) {
+        self.place = None;
+    }
+
     /// Notes that what serves under that number keeps failing. Tells whether an older version is to take its
     /// place.
     pub(super) fn roll_back(&mut self, version: Version, digest: Digest) -> bool {

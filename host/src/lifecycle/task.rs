@@ -97,7 +97,10 @@ impl Task {
             Event::Adopt { tenant, source } => self.adopt(tenant, source),
             Event::Dismiss { tenant } => self.dismiss(&tenant),
             Event::Tripped { key, version, digest } => self.tripped(&key, version, digest),
-            Event::Loaded { key, version, digest, outcome } => self.loaded(key, version, digest, outcome),
+            Event::Loaded { tenant, key, version, digest, outcome } if self.knows(&tenant) => {
+                self.loaded(key, version, digest, outcome)
+            }
+            Event::Loaded { key, version, .. } => self.abandon(&key, version),
             Event::Retry { key, version } => self.retry(&key, version),
             Event::Drained { key, version } => self.drained(&key, version),
             Event::Load { key, aspired, reply } => {
@@ -146,6 +149,7 @@ impl Task {
         for key in keys {
             if let Some(record) = self.models.get_mut(&key) {
                 record.see(std::iter::empty());
+                record.leave_place();
             }
             self.drive(&key);
         }
@@ -241,6 +245,20 @@ impl Task {
             }
         }
         self.drive(&key);
+    }
+
+    /// Whether it is this very tenant whose models are served, and not one of the same name that is gone.
+    fn knows(&self, tenant: &Arc<Tenant>) -> bool {
+        self.tenants.get(tenant.name()).is_some_and(|record| Arc::ptr_eq(&record.tenant, tenant))
+    }
+
+    /// Forgets a load. What it made would be on the account of a tenant that is gone, with that one's grants.
+    fn abandon(&mut self, key: &Key, version: Version) {
+        self.metrics.loads.inc();
+        if let Some(record) = self.models.get_mut(key) {
+            record.abandon(version);
+        }
+        self.drive(key);
     }
 
     /// Has the task hear of it when a version keeps failing, for as long as the version lives.
@@ -387,11 +405,12 @@ impl Task {
 async fn load(loader: Arc<Loader>, tenant: Arc<Tenant>, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
     let (version, digest) = (candidate.version, candidate.digest);
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
-    let load = tokio::spawn(async move { loader.load(&tenant, &candidate, &|_| {}).await });
+    let owner = tenant.clone();
+    let load = tokio::spawn(async move { loader.load(&owner, &candidate, &|_| {}).await });
     let outcome = load
         .await
         .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));
-    let _ = events.send(Event::Loaded { key, version, digest, outcome }).await;
+    let _ = events.send(Event::Loaded { tenant, key, version, digest, outcome }).await;
 }
 
 /// How long a full disk or a file that keeps changing is given to pass.
