@@ -97,6 +97,7 @@ fn server() -> Server {
     for name in ["steady", "spare"] {
         add_puppet(&setup.repository("a"), name, 1);
     }
+    setup.repository("b");
     let server = setup.start();
     server.until_tried();
     server

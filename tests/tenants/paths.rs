@@ -18,6 +18,7 @@ fn no_spelling_of_a_path_gets_past_the_keys() {
     let server = setup.start();
     server.until_tried();
     every_spelling_of_inference_takes_a_key(&server);
+    an_empty_name_is_nobodys(&server);
     no_other_method_gets_in(&server);
     outside_the_table_there_is_nothing(&server);
 }
@@ -42,6 +43,13 @@ fn every_spelling_of_inference_takes_a_key(server: &Server) {
         assert_eq!(status(server, "POST", target, "authorization: Bearer wrong\r\nx-api-key: a-key\r\n"), 401);
         assert_eq!(status(server, "POST", target, "x-api-key: wrong\r\nx-api-key: a-key\r\n"), 401, "{target}");
         assert_eq!(status(server, "POST", target, "x-api-key: a-key\r\n"), 200, "{target}");
+    }
+}
+
+fn an_empty_name_is_nobodys(server: &Server) {
+    for path in ["/v2/models//infer", "/v2/models/only-a/versions//infer"] {
+        assert_eq!(status(server, "POST", path, ""), 401, "{path}");
+        assert_eq!(status(server, "POST", path, "x-api-key: a-key\r\n"), 404, "{path}");
     }
 }
 
@@ -76,8 +84,6 @@ fn outside_the_table_there_is_nothing(server: &Server) {
         "/v2/models/only-a/",
         "/v2/models/only-a/infer/",
         "/v2/models/only-a//infer",
-        "/v2/models//infer",
-        "/v2/models/only-a/versions//infer",
         "/v2/models/only-a/versions/1/infer/",
         "/v2/models/only-a/versions/1/2/infer",
         "/v2/models/only-a/%69nfer",

@@ -15,6 +15,7 @@ fn another_tenants_model_is_like_one_that_does_not_exist() {
     write(&folder, "a", &tenant("a", "a-both", ""));
     write(&folder, "b", &tenant("b", "b-both", ""));
     add_puppet(&setup.repository("a"), THEIRS, 1);
+    setup.repository("b");
     let server = setup.start();
     server.until_tried();
     until_known(&server.holder("b-both"));
