@@ -15,7 +15,7 @@ mod reload;
 mod separation;
 mod unseen;
 
-use wardian::tenant::Digest;
+use wardian::model::Digest;
 
 use crate::harness::{Models, Server, Setup, Tenant, puppet, until};
 
