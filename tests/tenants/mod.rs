@@ -1,9 +1,9 @@
 //! Tenants beside each other: what each may do, what each can see, and how they change while others are served.
 //!
 //! Whether another tenant has a model of some name does not show in how long an answer takes either. That is not
-//! measured here, because it follows from how a model is found: the registry's key is the tenant and the name
-//! together, so the lookup is the same one whether the name is unknown or another's, and what another has is never
-//! looked at.
+//! measured here, because it follows from how a model is found: the registry keeps a map of models for each tenant,
+//! and a name is looked up in the caller's own. The lookup is the same one whether the name is unknown or another's,
+//! and what another has is never looked at.
 
 mod egress;
 mod faulty;

@@ -128,7 +128,7 @@ fn the_repository_moves(server: &Server, folder: &Models) {
 
 fn it_goes(server: &Server, folder: &Models) {
     let (c, host) = (server.holder("c-key"), server.holder(HOST));
-    let long = c.begin_behave("puppet", "sleep:2000");
+    let long = c.begin_behave("puppet", "sleep:3000");
     c.until_holds("instances", 1);
     folder.remove("c.toml");
     until_unknown(&c);
@@ -157,9 +157,9 @@ fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
     after.behave("slow", "log").ok();
     // What serves is on the account of the tenant there is now, and not of the one that is gone.
     assert!(after.get("/v2/logs").text().contains("the script says to log"));
-    let long = after.begin_behave("slow", "sleep:4000");
+    let long = after.begin_behave("slow", "sleep:600000");
     after.until_holds("instances", 1);
-    long.answer().ok();
+    long.hang_up();
     assert_eq!(after.holds("models"), 1);
 }
 
