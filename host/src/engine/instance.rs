@@ -92,9 +92,10 @@ impl Instance {
         self.conclude(outcome)
     }
 
-    /// Has the guest interrupted at the next tick, and makes sure that there is one.
+    /// Has the guest interrupted at the next tick but one, and makes sure that there is one. The next may come at
+    /// once, and would send every fiftieth call of 20 µs to the guest threads.
     fn start_clock(&mut self) -> Ticking {
-        self.store.set_epoch_deadline(1);
+        self.store.set_epoch_deadline(2);
         self.engine.keep_ticking()
     }
 

@@ -23,6 +23,7 @@ mod turns;
 
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
@@ -63,8 +64,10 @@ impl Engine {
         crate::capability::add_to_linker(&mut linker)?;
         let turns = Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         let (engine, compared) = (wasmtime.weak(), turns.clone());
+        let mut before = Instant::now();
         let ticker = Ticker::start(move || {
-            compared.tick();
+            let now = Instant::now();
+            compared.tick(now - std::mem::replace(&mut before, now));
             engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
         })?;
         Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns }) })

@@ -10,7 +10,12 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
@@ -18,6 +23,7 @@ use super::budget::Where;
 use super::turns::{Place, Turns};
 use super::{Call, Engine};
 use crate::model::InferError;
+use crate::tenant::Share;
 
 /// The threads that long calls move to.
 pub struct GuestThreads {
@@ -25,10 +31,6 @@ pub struct GuestThreads {
     // Taken on drop: a runtime may not be waited for from within another.
     runtime: Option<Runtime>,
 }
-
-/// How much later than the threads that serve HTTP the guest threads come, where both want a core. Reading a
-/// request and running a short call must not wait for a long one to be interrupted.
-const NICENESS: i32 = 5;
 
 impl GuestThreads {
     /// Starts as many threads as the engine gives out turns.
@@ -70,6 +72,11 @@ impl GuestThreads {
         self.continue_elsewhere(call.clone(), Box::pin(work))
     }
 
+    /// Notes that handling a request for that share has taken so much of the host's own CPU time.
+    pub fn charge_handling(&self, share: &Share, time: Duration) {
+        self.turns.charge_handling(share, time);
+    }
+
     fn first_slice<F: Future>(&self, call: &Call, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
         call.budget.resume(Where::Arrival);
         let outcome = work.poll(context);
@@ -104,9 +111,13 @@ impl Drop for GuestThreads {
     }
 }
 
+/// Has the present thread run only where no other wants to. Reading a request and running a short call must not
+/// wait for a long one, and Linux lets an ordinary thread interrupt one of this kind at once, while it lets one
+/// that is merely less important finish its slice: 3 ms, a thousand times a second.
 fn step_back() {
-    // On Linux this is the thread's own. Where it is refused, guests merely compete on equal terms.
-    let _ = rustix::process::nice(NICENESS);
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Where it is refused, guests merely compete on equal terms.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
 }
 
 /// A call that runs only while it holds a turn, and pays for what it uses.

@@ -35,7 +35,7 @@ pub(super) struct Ticking(Arc<Ticker>);
 
 impl Ticker {
     /// Starts a clock that calls `tick`, until that returns false.
-    pub(super) fn start(tick: impl Fn() -> bool + Send + 'static) -> std::io::Result<Arc<Ticker>> {
+    pub(super) fn start(tick: impl FnMut() -> bool + Send + 'static) -> std::io::Result<Arc<Ticker>> {
         let shared = Arc::<Shared>::default();
         let of_thread = shared.clone();
         let thread = std::thread::Builder::new().name("epoch".into()).spawn(move || of_thread.run(tick))?;
@@ -55,7 +55,7 @@ impl Ticker {
 }
 
 impl Shared {
-    fn run(&self, tick: impl Fn() -> bool) {
+    fn run(&self, mut tick: impl FnMut() -> bool) {
         let mut idle = 0;
         while !self.stop.load(Ordering::Relaxed) && tick() {
             idle = if self.calls.load(Ordering::Relaxed) > 0 { 0 } else { idle + 1 };

@@ -7,8 +7,9 @@
 //! queueing (Goyal, Vin and Cheng, 1996) on two levels.
 //!
 //! A short call does not line up at all: it starts on the thread that has read its request, as long as its
-//! tenant is not ahead of the others ([`Turns::may_start`]). What it uses is charged all the same, so a tenant
-//! whose short calls take more than its share finds them sent to the line, behind its neighbours.
+//! tenant has spent less than its share of the cores, or is not ahead of the others ([`Turns::may_start`]). What
+//! it uses is charged all the same, and what handling its request took, so a tenant whose short calls take more
+//! than its share finds them sent to the line, behind its neighbours.
 //!
 //! How far tenants have come is compared once a tick ([`Turns::tick`]), over those that have run or asked in
 //! the last ticks. Whoever was away comes back level with the one who has come least far, and whoever uses less
@@ -24,10 +25,13 @@ use crate::tenant::{Account, Share};
 
 /// How far ahead of the others a tenant may be, for each core, before its calls must line up. Below a tick
 /// nothing is known; a few ticks more keep short bursts from paying for a change of threads.
-const SLACK: u64 = Duration::from_millis(2).as_nanos() as u64;
+const SLACK: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 /// The most that a tenant can be owed, for each core.
-const CREDIT: u64 = Duration::from_millis(10).as_nanos() as u64;
+const CREDIT: u64 = Duration::from_millis(3).as_nanos() as u64;
+
+/// How much of its share a tenant may save up, and how much overspending is held against it, for each core.
+const BURST: u64 = Duration::from_millis(10).as_nanos() as u64;
 
 /// Ticks after which a tenant that has neither run nor asked does not compete any more.
 const ABSENCE: u64 = 50;
@@ -89,14 +93,15 @@ impl Turns {
         self.cores as usize
     }
 
-    /// Whether a call may start at once, where it is: its tenant is not ahead of the others, nor its model of the
-    /// tenant's other models that wait.
+    /// Whether a call may start at once, where it is: its tenant has not had its share or is not ahead of the
+    /// others, and its model is not ahead of the tenant's other models that wait.
     pub(super) fn may_start(&self, share: &Share) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {
             let account = share.account();
             account.catch_up(self.least.load(Ordering::Relaxed));
-            if account.reached() > self.least.load(Ordering::Relaxed) + slack {
+            let ahead = account.reached() > self.least.load(Ordering::Relaxed) + slack;
+            if ahead && !account.is_entitled() {
                 return false;
             }
         }
@@ -107,6 +112,12 @@ impl Turns {
     pub(super) fn charge(&self, share: &Share, time: Duration) {
         self.show(share.account());
         share.charge(time.as_nanos() as u64);
+    }
+
+    /// Notes that handling a call's request has taken so much of the host's own CPU time.
+    pub(super) fn charge_handling(&self, share: &Share, time: Duration) {
+        self.show(share.account());
+        share.charge_handling(time.as_nanos() as u64);
     }
 
     /// Takes a place in the line.
@@ -122,8 +133,8 @@ impl Turns {
         Place { turns: self.clone(), share: share.clone(), ticket }
     }
 
-    /// Compares how far everybody has come. Called by the engine's clock.
-    pub(super) fn tick(&self) {
+    /// Compares how far everybody has come. Called by the engine's clock, so long after it was called before.
+    pub(super) fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
         let mut competing = self.competing.lock().unwrap_or_else(PoisonError::into_inner);
         competing.retain(|account| {
@@ -136,10 +147,22 @@ impl Turns {
         let most = competing.iter().map(|account| account.reached()).max().unwrap_or(0);
         let owed = most.saturating_sub(CREDIT * self.cores);
         competing.iter().for_each(|account| account.catch_up(owed));
+        self.entitle(&competing, passed);
         let least = competing.iter().map(|account| account.reached()).min();
         // It never goes back: a newcomer is owed nothing.
         self.least.fetch_max(least.unwrap_or(0), Ordering::Relaxed);
         self.contended.store(competing.len() > 1, Ordering::Relaxed);
+    }
+
+    /// Gives everybody its share of what the cores could do in that time.
+    fn entitle(&self, competing: &[Arc<Account>], passed: Duration) {
+        let weights: u64 = competing.iter().map(|account| account.weight()).sum();
+        let most = BURST * self.cores;
+        // A clock that was late must not hand out more than may be saved.
+        let time = (passed.as_nanos() as u64 * self.cores).min(most);
+        for account in competing {
+            account.entitle(time * account.weight() / weights.max(1), most, most);
+        }
     }
 
     /// Has a tenant's progress compared with that of the others.
@@ -294,7 +317,7 @@ mod tests {
                     self.turns.charge(&place.share, TICK);
                     place.line_up_again(&mut context);
                 }
-                self.turns.tick();
+                self.turns.tick(TICK);
             }
         }
 
@@ -357,16 +380,16 @@ mod tests {
         let (busy, other) = (share(&tenant("busy", 1)), share(&tenant("other", 1)));
         let turns = Turns::new(1);
         turns.charge(&busy, 100 * TICK);
-        turns.tick();
+        turns.tick(TICK);
         assert!(turns.may_start(&busy), "nobody else is there");
         turns.charge(&other, TICK);
-        turns.tick();
+        turns.tick(TICK);
         assert!(turns.may_start(&other));
         turns.charge(&busy, 5 * TICK);
         assert!(!turns.may_start(&busy));
         for _ in 0..=ABSENCE {
             turns.charge(&busy, TICK);
-            turns.tick();
+            turns.tick(TICK);
         }
         assert!(turns.may_start(&busy), "the other has gone");
     }
@@ -378,7 +401,7 @@ mod tests {
         for _ in 0..1000 {
             turns.charge(&light, TICK / 100);
             turns.charge(&heavy, TICK);
-            turns.tick();
+            turns.tick(TICK);
         }
         let owed = heavy.account().reached() - light.account().reached();
         assert!(owed <= CREDIT + TICK.as_nanos() as u64, "{owed}");

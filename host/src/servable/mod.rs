@@ -12,7 +12,7 @@ mod metrics;
 mod pool;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
@@ -125,6 +125,11 @@ impl Servable {
     /// A call that no request asked for.
     pub fn own_call(&self) -> Call {
         self.maker.own_call()
+    }
+
+    /// Notes that handling a request for it has taken so much of the host's own CPU time.
+    pub fn charge_handling(&self, time: Duration) {
+        self.maker.threads.charge_handling(self.maker.share(), time);
     }
 
     /// Changes whenever it is taken out of service because it keeps failing.

@@ -11,8 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Account {
     weight: AtomicU64,
-    /// Nanoseconds of CPU time.
+    /// Nanoseconds of CPU time of its guests.
     used: AtomicU64,
+    /// Nanoseconds of CPU time in all, with what handling its requests took.
+    spent: AtomicU64,
+    /// Nanoseconds of CPU time that it may spend whatever others have come to.
+    entitled: AtomicU64,
     /// Nanoseconds of virtual time.
     reached: AtomicU64,
     /// How far its least far model that had a turn has come.
@@ -29,13 +33,19 @@ impl Account {
     pub(super) fn new(weight: u32) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
         let weight = AtomicU64::new(u64::from(weight.max(1)));
-        let (used, reached, models, seen) = (zero(), zero(), zero(), zero());
+        let (used, spent, entitled) = (zero(), zero(), zero());
+        let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Account { weight, used, reached, models, seen, competing, waiting })
+        Arc::new(Account { weight, used, spent, entitled, reached, models, seen, competing, waiting })
     }
 
     pub(super) fn set_weight(&self, weight: u32) {
         self.weight.store(u64::from(weight.max(1)), Ordering::Relaxed);
+    }
+
+    /// Its part of the cores, beside those of others.
+    pub fn weight(&self) -> u64 {
+        self.weight.load(Ordering::Relaxed)
     }
 
     /// Nanoseconds of CPU time that its guests have used.
@@ -46,6 +56,19 @@ impl Account {
     /// How far it has come, in nanoseconds of virtual time.
     pub fn reached(&self) -> u64 {
         self.reached.load(Ordering::Relaxed)
+    }
+
+    /// Entitles it to so many more nanoseconds of CPU time. What it does not spend is kept up to `burst`, and what
+    /// it spends beyond is held against it up to `debt`. Called by one thread.
+    pub fn entitle(&self, more: u64, burst: u64, debt: u64) {
+        let spent = self.spent.load(Ordering::Relaxed);
+        let before = self.entitled.load(Ordering::Relaxed).max(spent.saturating_sub(debt));
+        self.entitled.store((before + more).min(spent + burst), Ordering::Relaxed);
+    }
+
+    /// Whether it has spent less than it was entitled to.
+    pub fn is_entitled(&self) -> bool {
+        self.spent.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
     }
 
     /// Moves it forward to at least that far: what was not used in time is not owed.
@@ -114,13 +137,19 @@ impl Share {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Charges so many nanoseconds of CPU time to the version and its tenant.
+    /// Charges so many nanoseconds of a guest's CPU time to the version and its tenant.
     pub fn charge(&self, nanoseconds: u64) {
-        let account = &self.account;
         self.used.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.account.used.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.charge_handling(nanoseconds);
+    }
+
+    /// Charges so many nanoseconds of the host's own CPU time, spent for the version and its tenant.
+    pub fn charge_handling(&self, nanoseconds: u64) {
+        let account = &self.account;
         self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
-        account.used.fetch_add(nanoseconds, Ordering::Relaxed);
-        account.reached.fetch_add(nanoseconds / account.weight.load(Ordering::Relaxed), Ordering::Relaxed);
+        account.spent.fetch_add(nanoseconds, Ordering::Relaxed);
+        account.reached.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }
 
     /// How far ahead of its tenant's other models that want to run it is, in nanoseconds.
@@ -150,6 +179,22 @@ mod tests {
         Share::new(heavy.clone()).charge(1000);
         assert_eq!((light.reached(), heavy.reached()), (1000, 250));
         assert_eq!((light.used(), heavy.used()), (1000, 1000));
+    }
+
+    #[test]
+    fn what_is_not_spent_is_kept_and_what_is_overspent_is_held_against_it_both_within_bounds() {
+        let account = Account::new(1);
+        let share = Share::new(account.clone());
+        let mut spend_until_told = || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
+        account.entitle(10, 100, 50);
+        assert_eq!(spend_until_told(), 10);
+        (0..50).for_each(|_| account.entitle(10, 100, 50));
+        assert_eq!(spend_until_told(), 100);
+        Share::new(account.clone()).charge(1000);
+        account.entitle(49, 100, 50);
+        assert!(!account.is_entitled());
+        account.entitle(2, 100, 50);
+        assert!(account.is_entitled());
     }
 
     #[test]

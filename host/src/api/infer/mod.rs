@@ -7,6 +7,7 @@ pub(super) mod body;
 mod compression;
 mod deadline;
 mod framing;
+mod handling;
 pub(super) mod offload;
 mod parameters;
 mod request_json;
@@ -38,6 +39,7 @@ use crate::servable::ServableHandle;
 use crate::tenant::Tenant;
 use compression::Coding;
 use framing::{Dialect, Framing};
+use handling::Handling;
 use request_json::{OutputForm, RequestJson};
 pub(super) use request_json::{read_request, read_tensor};
 use response_json::Encoded;
@@ -94,12 +96,13 @@ async fn answer(
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request).await?;
-    let RequestJson { request, form, timeout, .. } = decode(&manner, &handle, body).await?;
+    let mut handling = Handling::of(&handle);
+    let RequestJson { request, form, timeout, .. } = handling.count(decode(&manner, &handle, body)).await?;
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, request_id) = (context.received, context.request_id.clone());
     let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, received, request_id).await?;
-    let (encoded, coding) = encode(&manner, handle, id, response, form).await?;
+    let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
     Ok(to_response(&manner, encoded, coding, &timings))
 }
 
