@@ -21,35 +21,36 @@ pub struct Budget {
     meter: Arc<Meter>,
 }
 
-/// CPU time that a call has used, in nanoseconds: what earlier polls took, and when the present one began.
+/// CPU time that a call has used, in nanoseconds: what earlier polls took, and what its thread had used when the
+/// present one began. Only what the thread itself has used is the call's: it may have to let others go first.
 #[derive(Debug)]
 struct Meter {
-    origin: Instant,
     used: AtomicU64,
     resumed: AtomicU64,
-    /// The call runs where its turns are counted, see [`Where`].
+    /// The call runs where it takes turns, see [`Where`].
     on_guest_thread: AtomicBool,
     /// The call is suspended because its slice was over, and for no other reason.
     gave_way: AtomicBool,
 }
 
-/// Where a call runs, which decides how its time is measured.
+/// Where a call runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Where {
-    /// Where its request arrived. It stays for less than a tick, and reading the time that the thread itself has
-    /// spent would take a system call, so the time that passes must do.
+    /// Where its request arrived, for one slice.
     Arrival,
-    /// On a guest thread, which has to let others go first for who knows how long: only what the thread itself
-    /// has spent is the call's.
+    /// On a guest thread, where it takes turns with others.
     GuestThread,
 }
+
+/// How long a call may run where its request arrived, and at least may on a guest thread once it has its turn.
+const SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 impl Budget {
     /// A budget that starts counting at `received`.
     pub fn new(received: Instant, allowed: Duration, cpu_time: Duration) -> Self {
         let (used, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
         let (on_guest_thread, gave_way) = (AtomicBool::new(false), AtomicBool::new(false));
-        let meter = Meter { origin: Instant::now(), used, resumed, on_guest_thread, gave_way };
+        let meter = Meter { used, resumed, on_guest_thread, gave_way };
         // An absurdly long duration must not overflow; nobody waits a year.
         let deadline = received + allowed.min(Duration::from_secs(365 * 24 * 3600));
         Budget { deadline, allowed, cpu_time, meter: Arc::new(meter) }
@@ -65,29 +66,31 @@ impl Budget {
         InferError::DeadlineExceeded(self.allowed)
     }
 
-    /// Fails once either is spent. Asked at every tick while the guest runs, on the thread where it runs.
-    pub(super) fn check(&self) -> Result<(), InferError> {
+    /// Fails once either is spent, and tells otherwise whether the call's slice is over. Asked at every tick while
+    /// the guest runs, on the thread where it runs. A tick is no measure of a slice where the request arrived: it
+    /// may come at once, or while the thread waits for a core.
+    pub(super) fn check(&self) -> Result<bool, InferError> {
         if Instant::now() >= self.deadline {
             return Err(self.deadline_exceeded());
         }
-        if self.meter.used_now() >= self.cpu_time.as_nanos() as u64 {
+        let running = self.meter.running();
+        if self.meter.used.load(Ordering::Relaxed).saturating_add(running) >= self.cpu_time.as_nanos() as u64 {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
-        Ok(())
+        Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= SLICE)
     }
 
     /// Notes that the call is running from now on, on this thread.
     pub(super) fn resume(&self, place: Where) {
         self.meter.on_guest_thread.store(place == Where::GuestThread, Ordering::Relaxed);
-        self.meter.resumed.store(self.meter.clock(), Ordering::Relaxed);
+        self.meter.resumed.store(thread_time(), Ordering::Relaxed);
     }
 
-    /// Notes that the call is not running from now on. Returns how long it was.
+    /// Notes that the call is not running from now on. Returns how much CPU time it took.
     pub(super) fn pause(&self) -> Duration {
-        let before = self.meter.used.load(Ordering::Relaxed);
-        let used = self.meter.used_now();
-        self.meter.used.store(used, Ordering::Relaxed);
-        Duration::from_nanos(used - before)
+        let running = self.meter.running();
+        self.meter.used.fetch_add(running, Ordering::Relaxed);
+        Duration::from_nanos(running)
     }
 
     /// Suspends the guest at the end of its slice. On a guest thread it goes on when whoever runs it has found
@@ -103,19 +106,16 @@ impl Budget {
 }
 
 impl Meter {
-    /// What the clock that this call is measured by says.
-    fn clock(&self) -> u64 {
-        if !self.on_guest_thread.load(Ordering::Relaxed) {
-            return self.origin.elapsed().as_nanos() as u64;
-        }
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    /// CPU time since the call was resumed, on the thread where it was.
+    fn running(&self) -> u64 {
+        thread_time().saturating_sub(self.resumed.load(Ordering::Relaxed))
     }
+}
 
-    fn used_now(&self) -> u64 {
-        let running = self.clock().saturating_sub(self.resumed.load(Ordering::Relaxed));
-        self.used.load(Ordering::Relaxed).saturating_add(running)
-    }
+/// CPU time that the present thread has used, in nanoseconds.
+fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 struct GiveWay {
@@ -162,16 +162,26 @@ mod tests {
                 spin(Duration::from_millis(5));
             }
             budget.resume(place);
-            assert_eq!(budget.check(), Ok(()), "{place:?}");
+            assert_eq!(budget.check(), Ok(place == Where::GuestThread), "{place:?}");
             while budget.check().is_ok() {}
             assert_eq!(budget.check(), Err(InferError::CpuTimeExceeded(Duration::from_millis(4))), "{place:?}");
         }
     }
 
     #[test]
+    fn where_its_request_arrived_a_slice_is_over_after_so_much_cpu_time() {
+        let budget = Budget::new(Instant::now(), LONG, LONG);
+        budget.resume(Where::Arrival);
+        std::thread::yield_now();
+        assert_eq!(budget.check(), Ok(false));
+        while budget.check() == Ok(false) {}
+        assert!(budget.pause() >= Duration::from_nanos(SLICE));
+    }
+
+    #[test]
     fn the_deadline_counts_from_arrival() {
         let budget = Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
         assert_eq!(budget.check(), Err(InferError::DeadlineExceeded(Duration::from_secs(1))));
-        Budget::new(Instant::now(), Duration::MAX, LONG).check().unwrap();
+        assert!(Budget::new(Instant::now(), Duration::MAX, LONG).check().is_ok());
     }
 }

@@ -92,10 +92,9 @@ impl Instance {
         self.conclude(outcome)
     }
 
-    /// Has the guest interrupted at the next tick but one, and makes sure that there is one. The next may come at
-    /// once, and would send every fiftieth call of 20 µs to the guest threads.
+    /// Has the guest interrupted at the next tick, and makes sure that there is one.
     fn start_clock(&mut self) -> Ticking {
-        self.store.set_epoch_deadline(2);
+        self.store.set_epoch_deadline(1);
         self.engine.keep_ticking()
     }
 
@@ -171,8 +170,8 @@ pub(super) fn new_store(
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         let budget = &store.data().call.budget;
-        budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way())))
+        let over = budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
+        Ok(if over { UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way())) } else { UpdateDeadline::Continue(1) })
     });
     Ok(store)
 }

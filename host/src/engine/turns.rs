@@ -105,7 +105,7 @@ impl Turns {
                 return false;
             }
         }
-        share.account().waiting() == 0 || share.ahead() <= slack
+        share.ahead() <= slack
     }
 
     /// Notes that a call has used so much CPU time.
@@ -141,6 +141,7 @@ impl Turns {
             let here = account.waiting() > 0 || now.saturating_sub(account.seen()) <= ABSENCE;
             if !here {
                 account.retire();
+                account.set_least_waiting(None);
             }
             here
         });
@@ -148,10 +149,20 @@ impl Turns {
         let owed = most.saturating_sub(CREDIT * self.cores);
         competing.iter().for_each(|account| account.catch_up(owed));
         self.entitle(&competing, passed);
+        self.compare_models(&competing);
         let least = competing.iter().map(|account| account.reached()).min();
         // It never goes back: a newcomer is owed nothing.
         self.least.fetch_max(least.unwrap_or(0), Ordering::Relaxed);
         self.contended.store(competing.len() > 1, Ordering::Relaxed);
+    }
+
+    /// Compares how far each tenant's models that wait have come.
+    fn compare_models(&self, competing: &[Arc<Account>]) {
+        let line = self.lock();
+        for account in competing {
+            let own = line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
+            account.set_least_waiting(own.map(|queue| queue.share.reached()).min());
+        }
     }
 
     /// Gives everybody its share of what the cores could do in that time.

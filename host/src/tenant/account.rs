@@ -27,6 +27,8 @@ pub struct Account {
     competing: AtomicBool,
     /// Its calls that wait for a turn.
     waiting: AtomicUsize,
+    /// How far the least far of its models that wait for a turn had come at the last tick.
+    least_waiting: AtomicU64,
 }
 
 impl Account {
@@ -36,7 +38,8 @@ impl Account {
         let (used, spent, entitled) = (zero(), zero(), zero());
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Arc::new(Account { weight, used, spent, entitled, reached, models, seen, competing, waiting })
+        let least_waiting = AtomicU64::new(u64::MAX);
+        Arc::new(Account { weight, used, spent, entitled, reached, models, seen, competing, waiting, least_waiting })
     }
 
     pub(super) fn set_weight(&self, weight: u32) {
@@ -102,6 +105,11 @@ impl Account {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Notes how far the least far of its models that wait for a turn has come; `None` if none waits.
+    pub fn set_least_waiting(&self, reached: Option<u64>) {
+        self.least_waiting.store(reached.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Notes that it competes no more.
     pub fn retire(&self) {
         self.competing.store(false, Ordering::Relaxed);
@@ -152,9 +160,9 @@ impl Share {
         account.reached.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }
 
-    /// How far ahead of its tenant's other models that want to run it is, in nanoseconds.
+    /// How far ahead of its tenant's models that wait for a turn it is, in nanoseconds.
     pub fn ahead(&self) -> u64 {
-        self.reached().saturating_sub(self.account.models.load(Ordering::Relaxed))
+        self.reached().saturating_sub(self.account.least_waiting.load(Ordering::Relaxed))
     }
 
     /// Moves it forward to where its tenant's models are: it begins to compete with them now.

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, Instance};
 
 use super::super::artifact::{About, Snapshot, write_artifact};
 use super::super::bindings::inference;
+use super::super::budget::Where;
 use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
@@ -134,6 +135,8 @@ async fn load(
     let config = Arc::new(job.config.clone());
     let grants = Grants { config, sidecars, http: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
+    // What compiling has taken of this thread's time is not the guest's.
+    budget.resume(Where::Arrival);
     let outcome = tokio::time::timeout(allowed, call_load(engine, component, &mut store)).await;
     let outcome = outcome.unwrap_or_else(|_| Err(CallError::Model(budget.deadline_exceeded())));
     let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
