@@ -15,7 +15,7 @@ fn lie(word: &'static str, words: &'static [&'static str]) -> Case {
 fn a_load_that_goes_wrong_is_explained() {
     let server = check(
         vec![
-            load("spin", &["load: load took longer than 2s"]),
+            load("spin", &["load: load took longer than 6s"]),
             load("trap", &["load: load did not return", "unreachable"]),
             load("panic", &["load: load did not return", "it last wrote", "secret-of-the-guest"]),
             load("eat", &["load: load needed more than the 268435456 bytes that limits.memory allows"]),
@@ -24,7 +24,7 @@ fn a_load_that_goes_wrong_is_explained() {
             load("fail", &["load: load failed: the weights are corrupt"]),
             load("reject", &["load: load failed: this input is not to my taste"]),
         ],
-        "[compile]\nload_deadline = '2s'",
+        "[compile]\nload_deadline = '6s'",
     );
     // Who may see the index owns the model; who asks it need not.
     let refused = server.behave("panic", "ok");

@@ -235,8 +235,9 @@ impl Default for CompileConfig {
     fn default() -> Self {
         CompileConfig {
             limits: CompileLimits::default(),
-            // They run at low priority, so that idle cores are used and busy ones are not taken.
-            jobs: std::thread::available_parallelism().map_or(1, NonZero::get).try_into().unwrap_or(u32::MAX),
+            // They run at low priority, but guests that take long run at none at all: the other half of the cores is
+            // theirs, however much somebody has to compile.
+            jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, 1024) as u32,
             // Loading computes without waiting for anything; tens of seconds are a very large model.
             load_deadline: Duration::from_secs(60),
         }

@@ -95,6 +95,7 @@ impl Loader {
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<(ServableHandle, Drained), LoadError> {
+        let _turn = tenant.load_turn().await;
         let _permit =
             self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
         match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, progress)).await {

@@ -13,12 +13,14 @@ mod drain;
 mod index;
 mod loader;
 mod manager;
+mod metrics;
 mod policy;
 mod proof;
 mod publish;
 mod record;
 mod storage;
 mod task;
+mod tenants;
 mod waiting;
 
 pub use index::{IndexEntry, IndexState};

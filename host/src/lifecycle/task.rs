@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -13,14 +12,15 @@ use super::drain::Ending;
 use super::index::IndexEntry;
 use super::loader::Loader;
 use super::manager::{CommandError, Event, Key, Shared, announce};
+use super::metrics::Metrics;
 use super::policy::Action;
 use super::record::{Loaded, ModelRecord};
-use super::storage;
+use super::tenants::TenantRecord;
 use super::waiting::Waiter;
-use crate::model::{LoadError, ModelId, ModelName, QuotaExceeded, Stage, TenantName, Version};
+use crate::model::{LoadError, ModelId, Stage, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Candidate, Digest, Directory};
-use crate::tenant::{Resource, Tenant};
+use crate::tenant::Tenant;
 
 /// What the manager's task knows and works with.
 pub(super) struct Task {
@@ -37,30 +37,6 @@ pub(super) struct Task {
     /// Who waits for everything to be gone; nothing is loaded any more once somebody does.
     stopping: Option<oneshot::Sender<()>>,
     metrics: Metrics,
-}
-
-/// A tenant whose models are served.
-struct TenantRecord {
-    tenant: Arc<Tenant>,
-    /// The number of the source that counts.
-    source: u64,
-    /// How many rescans had been asked for before the look that counts.
-    asked: u64,
-    /// Whether the source has seen everything settled at least once.
-    settled: bool,
-    /// What its storage has no room for.
-    beyond_storage: BTreeSet<(ModelName, Version)>,
-}
-
-impl TenantRecord {
-    /// Holds a candidate against the tenant's quota, and takes what its model needs of it.
-    fn make_room(&self, record: &mut ModelRecord, candidate: &Candidate) -> Result<(), QuotaExceeded> {
-        if self.beyond_storage.contains(&(candidate.name.clone(), candidate.version)) {
-            let limit = self.tenant.settings().quota.storage;
-            return Err(QuotaExceeded { quota: Resource::Storage.name(), limit, retry_after_seconds: 0 });
-        }
-        record.take_place(&self.tenant)
-    }
 }
 
 impl Task {
@@ -124,12 +100,10 @@ impl Task {
     /// Serves a tenant's models, or serves them from another repository.
     pub(super) fn adopt(&mut self, tenant: Arc<Tenant>, source: Directory) {
         let name = tenant.name().clone();
-        let number = source.number();
         if let Some(events) = self.events.upgrade() {
             tokio::spawn(announce(source.subscribe(), events));
         }
-        let record = TenantRecord { tenant, source: number, asked: 0, settled: false, beyond_storage: BTreeSet::new() };
-        self.tenants.insert(name.clone(), record);
+        self.tenants.insert(name.clone(), TenantRecord::new(tenant, source.number()));
         let uploads = source.uploads().clone();
         tokio::task::spawn_blocking(move || uploads.clear_leftovers());
         let mut sources = HashMap::clone(&self.shared.sources.load());
@@ -157,15 +131,8 @@ impl Task {
 
     /// Takes over what a source sees. What it no longer sees is in the records of its tenant still.
     fn merge(&mut self, aspired: &Aspired) {
-        // A source that was replaced has nothing to say any more, and what was asked for may come before what was
-        // announced earlier.
-        let counts = |record: &&mut TenantRecord| record.source == aspired.source && record.asked <= aspired.asked;
-        let Some(record) = self.tenants.get_mut(&aspired.tenant).filter(counts) else { return };
-        record.asked = aspired.asked;
-        if aspired.degraded.is_none() {
-            record.tenant.note_stored(storage::size(aspired));
-            record.beyond_storage = storage::beyond(aspired, record.tenant.settings().quota.storage);
-            record.settled = aspired.first_settled;
+        if !self.tenants.get_mut(&aspired.tenant).is_some_and(|record| record.see(aspired)) {
+            return;
         }
         self.note_degraded(&aspired.tenant, aspired.degraded.as_ref());
         if aspired.degraded.is_some() {
@@ -211,7 +178,7 @@ impl Task {
         match owner.make_room(record, &candidate) {
             Ok(()) => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
-                tokio::spawn(load(self.shared.loader.clone(), owner.tenant.clone(), key.clone(), candidate, events));
+                tokio::spawn(load(self.shared.loader.clone(), owner.tenant().clone(), key.clone(), candidate, events));
             }
             Err(refusal) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
@@ -249,7 +216,7 @@ impl Task {
 
     /// Whether it is this very tenant whose models are served, and not one of the same name that is gone.
     fn knows(&self, tenant: &Arc<Tenant>) -> bool {
-        self.tenants.get(tenant.name()).is_some_and(|record| Arc::ptr_eq(&record.tenant, tenant))
+        self.tenants.get(tenant.name()).is_some_and(|record| Arc::ptr_eq(record.tenant(), tenant))
     }
 
     /// Forgets a load. What it made would be on the account of a tenant that is gone, with that one's grants.
@@ -388,7 +355,10 @@ impl Task {
     }
 
     fn everything_tried(&self) -> bool {
-        self.tenants.values().all(|record| record.settled) && !self.models.values().any(ModelRecord::is_loading)
+        // One tenant's volume that is missing must not keep all others out.
+        let alone = self.tenants.len() == 1;
+        let tried = |record: &TenantRecord| record.is_settled() || (record.is_degraded() && !alone);
+        self.tenants.values().all(tried) && !self.models.values().any(ModelRecord::is_loading)
     }
 
     /// Lets the loader tidy up, unless there is work it would get in the way of.
@@ -419,24 +389,4 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 async fn retry_later(key: Key, version: Version, events: mpsc::Sender<Event>) {
     tokio::time::sleep(RETRY_AFTER).await;
     let _ = events.send(Event::Retry { key, version }).await;
-}
-
-/// What is counted of the manager's work.
-struct Metrics {
-    loads: Counter,
-    failures: Counter,
-    swaps: Counter,
-    trips: Counter,
-}
-
-impl Metrics {
-    fn register(registry: &mut MetricsRegistry) -> Self {
-        let (loads, failures, swaps, trips) = Default::default();
-        let metrics = Metrics { loads, failures, swaps, trips };
-        registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
-        registry.register("load_failures", "Loads that failed", metrics.failures.clone());
-        registry.register("swaps", "Versions that went live", metrics.swaps.clone());
-        registry.register("trips", "Versions taken out of service because they kept failing", metrics.trips.clone());
-        metrics
-    }
 }

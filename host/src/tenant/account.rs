@@ -193,7 +193,7 @@ mod tests {
     fn what_is_not_spent_is_kept_and_what_is_overspent_is_held_against_it_both_within_bounds() {
         let account = Account::new(1);
         let share = Share::new(account.clone());
-        let mut spend_until_told = || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
+        let spend_until_told = || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
         account.entitle(10, 100, 50);
         assert_eq!(spend_until_told(), 10);
         (0..50).for_each(|_| account.entitle(10, 100, 50));

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use account::{Account, Share};
 pub use allotment::Held;
@@ -77,8 +78,14 @@ pub struct Tenant {
     /// Who has instances waiting for work that could be let go of.
     pools: Mutex<Vec<Weak<dyn Reclaim>>>,
     log: Log,
+    /// Loads that may be under way.
+    loads: Semaphore,
     refused: AtomicU64,
 }
+
+/// So many of a tenant's loads may be under way at once, however many files it has been given: those of others
+/// wait behind no more than these.
+const MAX_LOADS: usize = 4;
 
 /// Something that keeps instances which nobody is using.
 pub trait Reclaim: Send + Sync {
@@ -97,6 +104,7 @@ impl Tenant {
             instances: InstanceLimit::new(settings.quota.instances),
             pools: Mutex::default(),
             log: Log::default(),
+            loads: Semaphore::new(MAX_LOADS),
             refused: AtomicU64::new(0),
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
@@ -174,6 +182,12 @@ impl Tenant {
     /// Whether somebody waits for the right to have an instance.
     pub fn lacks_instances(&self) -> bool {
         self.instances.is_waited_for()
+    }
+
+    /// Waits until another of its models may be loaded, until the result is dropped.
+    pub async fn load_turn(&self) -> Option<SemaphorePermit<'_>> {
+        // The semaphore is never closed.
+        self.loads.acquire().await.ok()
     }
 
     /// Has that pool asked to let go of an instance when the tenant needs one elsewhere.
