@@ -54,8 +54,8 @@
 //!   version for life, and none after a trap.
 //! - What serves is never taken down for something that has not shown that it can serve.
 //! - No request, guest or file of one tenant can name anything of another: what is another's does not exist.
-//! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for at
-//!   most one tick, and only if its tenant is not ahead of the others.
+//! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for a
+//!   millisecond or two, and only if its tenant is within its share of the cores or not ahead of the others.
 //! - Machine code is only ever read from the artifact store, which only this program's own compile
 //!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
 //!   that is unsafe.
