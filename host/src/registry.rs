@@ -80,6 +80,7 @@ impl Registry {
                 None => models.remove(&model),
             };
         }
+        tenants.retain(|_, models| !models.is_empty());
         // The old map, with the handles in it, is dropped here and not on a request's thread.
         drop(self.tenants.swap(Arc::new(tenants)));
     }

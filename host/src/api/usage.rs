@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::router::json_response;
+use crate::model::InferError;
 use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
 
 /// `GET /v2/usage`: the caller's tenant.
@@ -32,7 +34,8 @@ pub(super) struct LogQuery {
 }
 
 /// `GET /v2/logs[?model=m]`: the last lines that the tenant's guests have written, oldest first.
-pub(super) async fn logs(caller: Caller, Query(query): Query<LogQuery>) -> Result<Response, ApiError> {
+pub(super) async fn logs(caller: Caller, query: Result<Query<LogQuery>, QueryRejection>) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
     let log = caller.tenant()?.log();
     let wanted = |entry: &&LogEntry| query.model.as_ref().is_none_or(|model| entry.model.as_str() == model);
     let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();

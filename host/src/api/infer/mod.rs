@@ -34,9 +34,9 @@ use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::{ApiState, json};
 use crate::dataplane::{Answer, Timings};
-use crate::model::InferError;
+use crate::model::{InferError, Version};
 use crate::servable::ServableHandle;
-use crate::tenant::Tenant;
+use crate::tenant::{Held, Tenant};
 use compression::Coding;
 use framing::{Dialect, Framing};
 use handling::Handling;
@@ -77,22 +77,29 @@ pub(super) async fn respond(
         Ok(tenant) => tenant,
         Err(refusal) => return refusal.into_response(),
     };
-    let outcome = answer(state, context, tenant, &target, request).await;
-    tell(context, tenant, &target, &outcome);
+    let found = find(state, tenant, &target);
+    let version = found.as_ref().ok().map(|(_, handle)| handle.id().version);
+    let outcome = match found {
+        Ok((_permit, handle)) => answer(state, context, handle, request).await,
+        Err(error) => Err(error),
+    };
+    tell(context, tenant, &target, version, &outcome);
     outcome
         .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
+}
+
+/// Lets a request in, before anything of it is read: its body is held in memory for as long as it is under way.
+fn find(state: &ApiState, tenant: &Arc<Tenant>, target: &Target) -> Result<(Held, ServableHandle), InferError> {
+    let permit = tenant.admit()?;
+    Ok((permit, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
 
 async fn answer(
     state: &ApiState,
     context: &Context,
-    tenant: &Arc<Tenant>,
-    target: &Target,
+    handle: ServableHandle,
     request: Request<Body>,
 ) -> Result<Response, InferError> {
-    // Before anything is read: a body is held in memory for as long as the request is under way.
-    let _permit = tenant.admit()?;
-    let handle = state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?;
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request).await?;
@@ -181,9 +188,15 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
 }
 
 /// Logs what has become of a request, with what only the model's owner may read.
-fn tell(context: &Context, tenant: &Tenant, target: &Target, outcome: &Result<Response, InferError>) {
+fn tell(
+    context: &Context,
+    tenant: &Tenant,
+    target: &Target,
+    version: Option<Version>,
+    outcome: &Result<Response, InferError>,
+) {
     let (request_id, tenant, model) = (&context.request_id, tenant.name(), json::shorten(&target.model));
-    let version = target.version.as_deref().map(json::shorten);
+    let version = version.map(Version::number);
     let error = match outcome {
         Ok(_) => return tracing::debug!(%request_id, %tenant, model, version, "answered"),
         Err(error) => error,
