@@ -14,7 +14,7 @@ mod traces;
 use crate::harness::{Models, Server, Setup, puppet};
 
 /// A limit for what spins, and none for what only takes long on a busy machine.
-const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '200ms'\n\
+const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '500ms'\n\
     deadline = '10m'\n[breaker]\nfaults = 0\n[warmup]\nrequests = 0";
 
 /// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may disturb. It has
