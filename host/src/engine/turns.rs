@@ -125,11 +125,7 @@ impl Turns {
         let ticket = Arc::new(Ticket { granted: AtomicBool::new(false), waker: Mutex::default() });
         self.show(share.account());
         share.catch_up();
-        let mut line = self.lock();
-        line.join(share, ticket.clone());
-        let woken = line.grant();
-        drop(line);
-        wake(woken);
+        self.change(|line| line.join(share, ticket.clone()));
         Place { turns: self.clone(), share: share.clone(), ticket }
     }
 
@@ -186,6 +182,16 @@ impl Turns {
         }
     }
 
+    /// Changes the line, and gives out what is free then. Whoever gets a turn is woken once the line is no longer
+    /// locked.
+    fn change(&self, change: impl FnOnce(&mut Line)) {
+        let mut line = self.lock();
+        change(&mut line);
+        let woken = line.grant();
+        drop(line);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,28 +212,24 @@ impl Place {
     /// it is not woken before.
     pub(super) fn line_up_again(&mut self, context: &mut Context<'_>) {
         self.turns.show(self.share.account());
-        let mut line = self.turns.lock();
-        self.ticket.granted.store(false, Ordering::Release);
-        *self.ticket.lock_waker() = Some(context.waker().clone());
-        line.free += 1;
-        line.join(&self.share, self.ticket.clone());
-        let woken = line.grant();
-        drop(line);
-        wake(woken);
+        self.turns.change(|line| {
+            self.ticket.granted.store(false, Ordering::Release);
+            *self.ticket.lock_waker() = Some(context.waker().clone());
+            line.free += 1;
+            line.join(&self.share, self.ticket.clone());
+        });
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut line = self.turns.lock();
-        if self.ticket.granted.load(Ordering::Acquire) {
-            line.free += 1;
-        } else {
-            line.leave(&self.share, &self.ticket);
-        }
-        let woken = line.grant();
-        drop(line);
-        wake(woken);
+        self.turns.change(|line| {
+            if self.ticket.granted.load(Ordering::Acquire) {
+                line.free += 1;
+            } else {
+                line.leave(&self.share, &self.ticket);
+            }
+        });
     }
 }
 
@@ -283,10 +285,6 @@ impl Ticket {
     fn lock_waker(&self) -> MutexGuard<'_, Option<Waker>> {
         self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn wake(woken: Vec<Waker>) {
-    woken.into_iter().for_each(Waker::wake);
 }
 
 #[cfg(test)]

@@ -120,24 +120,18 @@ impl Account {
 #[derive(Debug)]
 pub struct Share {
     account: Arc<Account>,
-    used: AtomicU64,
     reached: AtomicU64,
 }
 
 impl Share {
     /// A share of that account, which has used nothing yet.
     pub fn new(account: Arc<Account>) -> Arc<Self> {
-        Arc::new(Share { account, used: AtomicU64::new(0), reached: AtomicU64::new(0) })
+        Arc::new(Share { account, reached: AtomicU64::new(0) })
     }
 
     /// The tenant's account.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
-    }
-
-    /// Nanoseconds of CPU time that the version has used.
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
     }
 
     /// How far it has come within its tenant, in nanoseconds.
@@ -147,7 +141,6 @@ impl Share {
 
     /// Charges so many nanoseconds of a guest's CPU time to the version and its tenant.
     pub fn charge(&self, nanoseconds: u64) {
-        self.used.fetch_add(nanoseconds, Ordering::Relaxed);
         self.account.used.fetch_add(nanoseconds, Ordering::Relaxed);
         self.charge_handling(nanoseconds);
     }
