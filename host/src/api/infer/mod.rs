@@ -195,13 +195,13 @@ fn tell(
     version: Option<Version>,
     outcome: &Result<Response, InferError>,
 ) {
-    let (request_id, tenant, model) = (&context.request_id, tenant.name(), json::shorten(&target.model));
-    let version = version.map(Version::number);
+    let (request_id, tenant, version) = (&context.request_id, tenant.name(), version.map(Version::number));
     let error = match outcome {
-        Ok(_) => return tracing::debug!(%request_id, %tenant, model, version, "answered"),
+        // What answers is a model, whose name is fit to be printed as it is.
+        Ok(_) => return tracing::debug!(%request_id, %tenant, model = target.model, version, "answered"),
         Err(error) => error,
     };
-    let code = ApiError::from(error).code;
+    let (model, code) = (json::shorten(&target.model), ApiError::from(error).code);
     match error.private() {
         Some(detail) => tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed"),
         None => tracing::debug!(%request_id, %tenant, model, version, code, "a request was refused"),
