@@ -14,7 +14,8 @@ pub mod model {
     });
 }
 
-/// Apart from `model`, so that a model which does not ask for its lifecycle does not export it.
+// Apart from `model` and from each other, so that a model exports only what it says it does.
+
 pub mod lifecycle {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -23,5 +24,77 @@ pub mod lifecycle {
         pub_export_macro: true,
         export_macro_name: "export_lifecycle",
         default_bindings_module: "::wardian_sdk::bindings::lifecycle",
+    });
+}
+
+pub mod streaming {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-streaming",
+        with: { "wardian:model/types@0.1.0": crate::bindings::types },
+        pub_export_macro: true,
+        export_macro_name: "export_streaming",
+        default_bindings_module: "::wardian_sdk::bindings::streaming",
+    });
+}
+
+pub mod batching {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-batching",
+        with: { "wardian:model/types@0.1.0": crate::bindings::types },
+        pub_export_macro: true,
+        export_macro_name: "export_batching",
+        default_bindings_module: "::wardian_sdk::bindings::batching",
+    });
+}
+
+pub mod deferred {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-deferred",
+        with: { "wardian:model/types@0.1.0": crate::bindings::types },
+        pub_export_macro: true,
+        export_macro_name: "export_deferred",
+        default_bindings_module: "::wardian_sdk::bindings::deferred",
+    });
+}
+
+pub mod session_migration {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-session-migration",
+        with: { "wardian:model/types@0.1.0": crate::bindings::types },
+        pub_export_macro: true,
+        export_macro_name: "export_session_migration",
+        default_bindings_module: "::wardian_sdk::bindings::session_migration",
+    });
+}
+
+pub mod migrations {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "with-migrations",
+        pub_export_macro: true,
+        export_macro_name: "export_migrations",
+        default_bindings_module: "::wardian_sdk::bindings::migrations",
+    });
+}
+
+/// What interceptors export; they use the imports of `model`.
+pub mod interceptor {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package wardian:sdk;
+            world interceptor {
+                export wardian:model/interceptor@0.1.0;
+            }
+        ",
+        world: "wardian:sdk/interceptor",
+        with: { "wardian:model/types@0.1.0": crate::bindings::types },
+        pub_export_macro: true,
+        export_macro_name: "export_interceptor",
+        default_bindings_module: "::wardian_sdk::bindings::interceptor",
     });
 }

@@ -40,9 +40,9 @@
 //! finds nothing. With the feature `testing`, `golden::check` compares a model with its `golden.json`.
 
 mod model;
+pub use model::{Batching, Deferred, Lifecycle, Migrations, Model, SessionMigration, Streaming};
 #[doc(hidden)]
-pub use model::Exported;
-pub use model::{Lifecycle, Model};
+pub use model::{Exported, migration};
 
 mod request;
 mod response;

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::bindings::migrations::exports::wardian::model::migrations::Migration;
 use crate::{Error, Metadata, Request, Response};
 
 /// A model: loaded once, asked many times.
@@ -38,23 +39,64 @@ pub trait Lifecycle: Model {
     fn unload(&self) {}
 }
 
-/// Makes a [`Model`] the one that this component exports: `wardian_sdk::export!(MyModel);`, or
-/// `wardian_sdk::export!(MyModel, lifecycle);` if it implements [`Lifecycle`](crate::Lifecycle) too.
+/// What a model adds to answer in parts; export it with `wardian_sdk::export!(MyModel, streaming)`.
+pub trait Streaming: Model {
+    /// Answers one request by calling [`stream::emit`](crate::stream::emit) for each part, in order.
+    ///
+    /// # Errors
+    /// As [`Model::infer`]. What was emitted before has been sent already.
+    fn infer_stream(&self, request: Request) -> Result<(), Error>;
+}
+
+/// What a model adds to take several requests in one call; export it with
+/// `wardian_sdk::export!(MyModel, batching)`.
 ///
-/// Without `lifecycle` the component does not export that interface, and the host does not call it.
+/// A model whose tensors can be joined along their first dimension does not need it: it says so in
+/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size).
+pub trait Batching: Model {
+    /// Answers each request: as many answers, in the same order.
+    fn infer_batch(&self, requests: Vec<Request>) -> Vec<Result<Response, Error>>;
+}
+
+/// What a model adds to do work after the response; export it with
+/// `wardian_sdk::export!(MyModel, deferred)`.
+pub trait Deferred: Model {
+    /// Does what [`tasks::defer`](crate::tasks::defer) was told, in the same session.
+    ///
+    /// # Errors
+    /// An error has the host try again, a limited number of times.
+    fn run_deferred(&self, name: &str, payload: Vec<u8>) -> Result<(), Error>;
+}
+
+/// What a model adds to go on with sessions that an older version has begun; export it with
+/// `wardian_sdk::export!(MyModel, session_migration)`.
+pub trait SessionMigration: Model {
+    /// Turns the state that version `from_version` has left into what this one understands; `None` to begin anew.
+    ///
+    /// # Errors
+    /// As [`Model::infer`].
+    fn migrate_session(&self, from_version: u64, state: Vec<u8>) -> Result<Option<Vec<u8>>, Error>;
+}
+
+/// What a model adds to have tables; export it with `wardian_sdk::export!(MyModel, migrations)`.
+pub trait Migrations: Model {
+    /// Names and statements of every step there has ever been, oldest first: `("001-notes", "create table …")`.
+    const MIGRATIONS: &'static [(&'static str, &'static str)];
+}
+
+/// Makes a [`Model`] the one that this component exports: `wardian_sdk::export!(MyModel);`, or
+/// `wardian_sdk::export!(MyModel, lifecycle, streaming);` if it implements
+/// [`Lifecycle`](crate::Lifecycle) and [`Streaming`](crate::Streaming) too.
+///
+/// What is not named is not exported, and the host does not call it. There are `lifecycle`, `streaming`,
+/// `batching`, `deferred`, `session_migration` and `migrations`, each for the trait of that name.
 #[macro_export]
 macro_rules! export {
-    ($model:ty) => {
+    ($model:ty $(, $interface:ident)* $(,)?) => {
         const _: () = {
             $crate::export!(@state $model);
             $crate::export!(@inference $model);
-        };
-    };
-    ($model:ty, lifecycle) => {
-        const _: () = {
-            $crate::export!(@state $model);
-            $crate::export!(@inference $model);
-            $crate::export!(@lifecycle $model);
+            $($crate::export!(@$interface $model);)*
         };
     };
     (@state $model:ty) => {
@@ -95,6 +137,70 @@ macro_rules! export {
         #[cfg(target_family = "wasm")]
         $crate::bindings::lifecycle::export_lifecycle!(Component with_types_in $crate::bindings::lifecycle);
     };
+    (@streaming $model:ty) => {
+        impl $crate::bindings::streaming::exports::wardian::model::streaming::Guest for Component {
+            fn infer_stream(request: $crate::Request) -> ::core::result::Result<(), $crate::Error> {
+                $crate::Streaming::infer_stream(MODEL.loaded()?, request)
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::streaming::export_streaming!(Component with_types_in $crate::bindings::streaming);
+    };
+    (@batching $model:ty) => {
+        impl $crate::bindings::batching::exports::wardian::model::batching::Guest for Component {
+            fn infer_batch(
+                requests: ::std::vec::Vec<$crate::Request>,
+            ) -> ::std::vec::Vec<::core::result::Result<$crate::Response, $crate::Error>> {
+                match MODEL.loaded() {
+                    Ok(model) => $crate::Batching::infer_batch(model, requests),
+                    Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
+                }
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::batching::export_batching!(Component with_types_in $crate::bindings::batching);
+    };
+    (@deferred $model:ty) => {
+        impl $crate::bindings::deferred::exports::wardian::model::deferred::Guest for Component {
+            fn run_deferred(
+                name: ::std::string::String,
+                payload: ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<(), $crate::Error> {
+                $crate::Deferred::run_deferred(MODEL.loaded()?, &name, payload)
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::deferred::export_deferred!(Component with_types_in $crate::bindings::deferred);
+    };
+    (@session_migration $model:ty) => {
+        impl $crate::bindings::session_migration::exports::wardian::model::session_migration::Guest for Component {
+            fn migrate_session(
+                from_version: u64,
+                state: ::std::vec::Vec<u8>,
+            ) -> ::core::result::Result<::core::option::Option<::std::vec::Vec<u8>>, $crate::Error> {
+                $crate::SessionMigration::migrate_session(MODEL.loaded()?, from_version, state)
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::session_migration::export_session_migration!(
+            Component with_types_in $crate::bindings::session_migration
+        );
+    };
+    (@migrations $model:ty) => {
+        impl $crate::bindings::migrations::exports::wardian::model::migrations::Guest for Component {
+            fn migrations() -> ::std::vec::Vec<$crate::bindings::migrations::exports::wardian::model::migrations::Migration>
+            {
+                <$model as $crate::Migrations>::MIGRATIONS.iter().map($crate::migration).collect()
+            }
+        }
+
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::migrations::export_migrations!(Component with_types_in $crate::bindings::migrations);
+    };
 }
 
 /// The one model of a component. It lies in a static, so it is part of the snapshot.
@@ -112,7 +218,7 @@ impl<M> Exported<M> {
         Self { model }
     }
 
-    fn loaded(&self) -> Result<&M, Error> {
+    pub fn loaded(&self) -> Result<&M, Error> {
         let not_loaded = "the model was asked before its load() had succeeded";
         self.model.get().ok_or_else(|| Error::failed(not_loaded))
     }
@@ -142,4 +248,10 @@ impl<M: Lifecycle> Exported<M> {
             model.unload();
         }
     }
+}
+
+/// A step as the interface spells it.
+#[doc(hidden)]
+pub fn migration(&(name, statements): &(&str, &str)) -> Migration {
+    Migration { name: name.to_owned(), statements: statements.to_owned() }
 }

@@ -111,7 +111,29 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
             "rollback": settings.breaker.rollback,
         },
         "memory_bytes": report.memory_bytes,
-        "batching": { "max_queue": settings.batching.max_queue },
+        "batching": {
+            "max_batch_size": settings.batching.max_batch_size,
+            "max_queue_delay_ms": milliseconds(settings.batching.max_queue_delay),
+            "max_queue": settings.batching.max_queue,
+        },
+        "streaming": {
+            "deadline_ms": milliseconds(settings.streaming.deadline),
+            "cpu_time_ms": milliseconds(settings.streaming.cpu_time),
+            "total_bytes": settings.streaming.total,
+            "heartbeat_ms": milliseconds(settings.streaming.heartbeat),
+        },
+        "sessions": {
+            "idle_timeout_ms": milliseconds(settings.sessions.idle_timeout),
+            "max_size_bytes": settings.sessions.max_size,
+        },
+        "deferred": {
+            "tries": settings.deferred.tries,
+            "pause_ms": milliseconds(settings.deferred.pause),
+            "deadline_ms": milliseconds(settings.deferred.deadline),
+            "cpu_time_ms": milliseconds(settings.deferred.cpu_time),
+            "per_call": settings.deferred.per_call,
+            "payload_bytes": settings.deferred.payload,
+        },
         "limits": {
             "memory_bytes": settings.limits.memory,
             "deadline_ms": milliseconds(settings.limits.deadline),
@@ -124,6 +146,8 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         "capabilities": {
             "config": settings.capabilities.config.keys().collect::<Vec<_>>(),
             "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "key_value": settings.capabilities.key_value,
+            "sql": settings.capabilities.sql,
         },
     })
 }

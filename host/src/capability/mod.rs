@@ -9,8 +9,11 @@
 
 mod artifacts;
 mod config;
+mod convert;
 pub mod http;
 mod logging;
+mod scope;
+pub mod types;
 mod wasi;
 
 use std::collections::BTreeMap;
@@ -20,8 +23,9 @@ use wasmtime::component::{HasData, Linker};
 
 use http::{Http, Outgoing};
 pub use logging::{Level, LogLine, LogSink, clean};
+pub use scope::Scope;
 
-use crate::model::RequestId;
+use crate::model::Capability;
 
 /// The generated bindings of the imports that are ours to implement.
 mod bindings {
@@ -58,6 +62,8 @@ pub struct Ctx {
     grants: Grants,
     /// While this is set, sidecar files can be read and requests are refused.
     loading: bool,
+    /// What the present call has to do with.
+    scope: Arc<Scope>,
     /// The present call's part of the log.
     call_log: Arc<logging::CallLog>,
     // Made when first asked for: most models never touch WASI after `load`, and making it costs
@@ -68,10 +74,10 @@ pub struct Ctx {
 }
 
 impl Ctx {
-    /// The capabilities of a new instance, whose first call has that name.
-    pub fn new(grants: Grants, request_id: RequestId) -> Self {
-        let call_log = Arc::new(logging::CallLog::new(request_id));
-        Ctx { grants, loading: false, call_log, wasi: None, http: None }
+    /// The capabilities of a new instance, whose first call has that scope.
+    pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
+        let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
+        Ctx { grants, loading: false, scope, call_log, wasi: None, http: None }
     }
 
     /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
@@ -79,9 +85,10 @@ impl Ctx {
         self.loading = loading;
     }
 
-    /// Starts another call: it may log anew.
-    pub fn begin_call(&mut self, request_id: RequestId) {
-        self.call_log.begin(request_id);
+    /// Starts another call: it has a scope of its own and may log anew.
+    pub fn begin_call(&mut self, scope: Arc<Scope>) {
+        self.call_log.begin(scope.request_id.clone());
+        self.scope = scope;
     }
 
     /// The last of what the guest wrote to its standard error: a panic's text, as a rule.
@@ -116,8 +123,12 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
 ///
 /// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem without a
 /// single directory in it.
-const GRANTED: [&str; 24] = [
+const GRANTED: [&str; 28] = [
     "wardian:model/artifacts",
+    "wardian:model/call-values",
+    "wardian:model/emitter",
+    "wardian:model/session",
+    "wardian:model/tasks",
     "wardian:model/types",
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -143,42 +154,69 @@ const GRANTED: [&str; 24] = [
     "wasi:random/random",
 ];
 
-/// The imports of a component that calls others, which it may have where it is granted an origin.
-const HTTP: [&str; 2] = ["wasi:http/outgoing-handler", "wasi:http/types"];
+/// The imports that take a grant, and which.
+const ON_REQUEST: [(&str, Capability); 6] = [
+    ("wardian:model/sql", Capability::Sql),
+    ("wasi:http/outgoing-handler", Capability::Http),
+    ("wasi:http/types", Capability::Http),
+    ("wasi:keyvalue/atomics", Capability::KeyValue),
+    ("wasi:keyvalue/batch", Capability::KeyValue),
+    ("wasi:keyvalue/store", Capability::KeyValue),
+];
 
-/// Why a component may not import the interface of that name, such as `wasi:io/streams@0.2.6`, and what
-/// would mend it; `None` if it may. `http` says whether it is granted an origin.
-pub fn refusal(import: &str, http: bool) -> Option<&'static str> {
-    let interface = import.split_once('@').map_or(import, |(interface, _version)| interface);
-    match interface {
-        interface if GRANTED.contains(&interface) => None,
-        interface if HTTP.contains(&interface) => (!http).then_some(
+/// What a component must be granted to import the interface of that name, such as `wasi:io/streams@0.2.6`: `None`
+/// where nothing would help.
+pub fn needs(import: &str) -> Option<Capability> {
+    let interface = without_version(import);
+    ON_REQUEST.iter().find(|(name, _)| *name == interface).map(|&(_, capability)| capability)
+}
+
+fn without_version(import: &str) -> &str {
+    import.split_once('@').map_or(import, |(interface, _version)| interface)
+}
+
+/// Why a component may not import the interface of that name, and what would mend it; `None` if it may.
+pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
+    if GRANTED.contains(&without_version(import)) {
+        return None;
+    }
+    match needs(import) {
+        Some(capability) if granted.contains(&capability) => None,
+        Some(Capability::Http) => Some(
             "which is not granted; list the origins it may call in the model.toml of its folder, as in \
              [capabilities] http = [\"https://api.example.com\"]",
         ),
-        _ => Some("which is not granted"),
+        Some(Capability::KeyValue) => {
+            Some("which is not granted; say so in the model.toml of its folder, as in [capabilities] key_value = true")
+        }
+        Some(Capability::Sql) => {
+            Some("which is not granted; say so in the model.toml of its folder, as in [capabilities] sql = true")
+        }
+        None => Some("which is not granted"),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::refusal;
+    use super::{Capability, ON_REQUEST, refusal};
 
     #[test]
     fn what_reaches_outside_is_not_granted() {
         for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
-            assert_eq!(refusal(import, false), None, "{import}");
+            assert_eq!(refusal(import, &[]), None, "{import}");
         }
         for import in ["wasi:http/incoming-handler@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:sql/query", "x", ""] {
-            assert_eq!(refusal(import, true), Some("which is not granted"), "{import}");
+            assert_eq!(refusal(import, &[Capability::Http]), Some("which is not granted"), "{import}");
         }
     }
 
     #[test]
-    fn http_takes_a_grant() {
-        for import in ["wasi:http/outgoing-handler@0.2.0", "wasi:http/types@0.2.12"] {
-            assert_eq!(refusal(import, true), None, "{import}");
-            assert!(refusal(import, false).unwrap().contains("[capabilities] http = "), "{import}");
+    fn some_take_a_grant() {
+        for (import, capability) in ON_REQUEST {
+            let import = format!("{import}@0.2.0");
+            assert_eq!(refusal(&import, &[capability]), None, "{import}");
+            let says = format!("[capabilities] {} = ", capability.name());
+            assert!(refusal(&import, &[]).unwrap().contains(&says), "{import}");
         }
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use sha2::{Digest, Sha256};
 
 use super::hex;
-use crate::model::Metadata;
+use crate::model::{Capability, Metadata};
 
 mod about;
 mod files;
@@ -32,14 +32,14 @@ pub struct ArtifactKey(String);
 
 impl ArtifactKey {
     /// The key of a component's artifact. `component` and the sidecars' digests are SHA-256 over their
-    /// content; `config` counts because `load` may read it, and `http`, whether there is an origin to call,
-    /// because the component was refused or not on its account.
+    /// content; `config` counts because `load` may read it, and what is granted because the component was refused
+    /// or not on its account.
     pub fn new<'a>(
         fingerprint: &str,
         component: &[u8; 32],
         sidecars: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
         config: &BTreeMap<String, String>,
-        http: bool,
+        granted: &[Capability],
     ) -> Self {
         let mut hasher = Sha256::new();
         field(&mut hasher, fingerprint.as_bytes());
@@ -53,8 +53,8 @@ impl ArtifactKey {
             field(&mut hasher, key.as_bytes());
             field(&mut hasher, value.as_bytes());
         }
-        if http {
-            field(&mut hasher, b"http");
+        for capability in granted {
+            field(&mut hasher, capability.name().as_bytes());
         }
         ArtifactKey(hex(&hasher.finalize()))
     }
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn key(name: &str) -> ArtifactKey {
-        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new(), false)
+        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new(), &[])
     }
 
     fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, PathBuf, ArtifactStore) {
@@ -293,15 +293,15 @@ mod tests {
     fn every_part_of_the_key_counts() {
         let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
         let keys = [
-            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), false),
-            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new(), false),
-            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new(), false),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), false),
-            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), false),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), false),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.5"), false),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.6"), false),
-            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), true),
+            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.5"), &[]),
+            ArtifactKey::new("engine", &[0; 32], [], &config("0.6"), &[]),
+            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
         ];
         assert_eq!(HashSet::from(keys).len(), 9);
     }

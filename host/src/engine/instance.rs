@@ -1,15 +1,18 @@
 //! A running model.
 
+mod calls;
+
+use wasmtime::component::Instance as Exported;
 use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 
 use super::artifact::Snapshot;
-use super::bindings::{inference, lifecycle, types};
+use super::bindings::inference;
 use super::state::{MemoryLimit, State};
 use super::ticker::Ticking;
 use super::trap::{Interrupted, classify};
 use super::{Call, Engine, Template};
-use crate::capability::{Ctx, Grants, clean};
-use crate::model::{InferError, InferRequest, InferResponse, Metadata, Parameter};
+use crate::capability::{Ctx, Grants, clean, types};
+use crate::model::{InferError, InferResponse, Parameter};
 use crate::tenant::{InstancePermit, Resource};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
@@ -18,11 +21,11 @@ const MAX_HANDLES: usize = 1000;
 /// A running model: one store with one instance in it. It answers one call at a time, and none after
 /// a call has failed inside the guest.
 pub struct Instance {
-    engine: Engine,
+    template: Template,
     store: Store<State>,
-    inference: inference::Guest,
-    lifecycle: Option<lifecycle::Guest>,
-    response_limit: u64,
+    exported: Exported,
+    /// Looked up at once, because every request needs it; the others when they are called.
+    inference: Option<inference::Guest>,
     /// A guest that was interrupted or trapped is in no state to be called again.
     dead: bool,
 }
@@ -36,13 +39,10 @@ impl Instance {
         let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit)?;
         store.set_hostcall_fuel(hostcall_fuel(template.response_limit()));
         let made = template.pre().instantiate_async(&mut store).await;
-        let instance = made.map_err(|error| classify(&error, store.data()))?;
-        let inference = template.inference().load(&mut store, &instance);
-        let inference = inference.map_err(|error| InferError::Internal(format!("{error:#}")))?;
-        let lifecycle = template.lifecycle().map(|indices| indices.load(&mut store, &instance)).transpose();
-        let lifecycle = lifecycle.map_err(|error| InferError::Internal(format!("{error:#}")))?;
-        let response_limit = template.response_limit();
-        let mut instance = Instance { engine, store, inference, lifecycle, response_limit, dead: false };
+        let exported = made.map_err(|error| classify(&error, store.data()))?;
+        let inference = template.exports().inference.as_ref().map(|indices| indices.load(&mut store, &exported));
+        let inference = inference.transpose().map_err(internal)?;
+        let mut instance = Instance { template: template.clone(), store, exported, inference, dead: false };
         if let Snapshot::Impossible(_) = template.snapshot() {
             instance.load().await?;
         }
@@ -51,51 +51,16 @@ impl Instance {
 
     /// Starts another call; `new` has started the first.
     pub fn begin_call(&mut self, call: Call) {
-        let response_limit = self.response_limit;
-        self.store.set_hostcall_fuel(hostcall_fuel(response_limit));
-        self.store.data_mut().ctx.begin_call(call.request_id.clone());
+        self.store.set_hostcall_fuel(hostcall_fuel(self.template.response_limit()));
+        self.store.data_mut().ctx.begin_call(call.scope.clone());
         self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;
-    }
-
-    /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
-    pub async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, InferError> {
-        let request = types::Request::from(request);
-        let _ticking = self.start_clock();
-        let outcome = self.inference.call_infer(&mut self.store, &request).await;
-        let response = InferResponse::from(self.conclude(outcome)??);
-        self.check_size(&response)?;
-        Ok(response)
-    }
-
-    async fn load(&mut self) -> Result<Metadata, InferError> {
-        self.store.data_mut().ctx.set_loading(true);
-        let _ticking = self.start_clock();
-        let outcome = self.inference.call_load(&mut self.store).await;
-        self.store.data_mut().ctx.set_loading(false);
-        Ok(self.conclude(outcome)??.into())
-    }
-
-    /// Runs the model's own `warm-up`, if it has one.
-    pub async fn warm_up(&mut self) -> Result<(), InferError> {
-        let _ticking = self.start_clock();
-        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
-        let outcome = lifecycle.call_warm_up(&mut self.store).await;
-        Ok(self.conclude(outcome)??)
-    }
-
-    /// Runs the model's own `unload`, if it has one.
-    pub async fn unload(&mut self) -> Result<(), InferError> {
-        let _ticking = self.start_clock();
-        let Some(lifecycle) = &self.lifecycle else { return Ok(()) };
-        let outcome = lifecycle.call_unload(&mut self.store).await;
-        self.conclude(outcome)
     }
 
     /// Has the guest interrupted at the next tick, and makes sure that there is one.
     fn start_clock(&mut self) -> Ticking {
         self.store.set_epoch_deadline(1);
-        self.engine.keep_ticking()
+        self.template.engine().keep_ticking()
     }
 
     /// Whether it can take another call. One that holds on to requests of its last call cannot: those end
@@ -127,8 +92,8 @@ impl Instance {
         let outputs = response.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
         let parameters = response.parameters.iter().map(Parameter::size);
         let size: u64 = outputs.chain(parameters).map(|size| size as u64).sum();
-        if size > self.response_limit {
-            let limit = self.response_limit;
+        let limit = self.template.response_limit();
+        if size > limit {
             return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));
         }
         Ok(())
@@ -142,6 +107,10 @@ impl From<types::Error> for InferError {
             types::Error::Failed(text) => InferError::Failed(clean(&text, MAX_ERROR_TEXT)),
         }
     }
+}
+
+fn internal(error: wasmtime::Error) -> InferError {
+    InferError::Internal(format!("{error:#}"))
 }
 
 /// The longest text of a model's own error that is passed on, in bytes.
@@ -162,7 +131,7 @@ pub(super) fn new_store(
     permit: InstancePermit,
 ) -> Result<Store<State>, InferError> {
     let memory = MemoryLimit::new(memory, permit.tenant().take(Resource::Memory, 0)?);
-    let ctx = Ctx::new(grants.clone(), call.request_id.clone());
+    let ctx = Ctx::new(grants.clone(), call.scope.clone());
     let state = State { ctx, memory, call, _permit: permit };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);

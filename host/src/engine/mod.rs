@@ -11,6 +11,7 @@ mod bindings;
 mod budget;
 mod call;
 pub mod compile;
+mod exports;
 mod instance;
 mod settings;
 mod state;

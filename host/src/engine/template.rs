@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::InstancePre;
 
 use super::artifact::{Artifact, Snapshot};
-use super::bindings::{LIFECYCLE, inference, lifecycle};
+use super::exports::Exports;
 use super::state::State;
 use super::{Engine, trusted};
 use crate::capability::Grants;
@@ -17,8 +17,7 @@ use crate::model::{LoadError, Metadata, Stage};
 pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
-    inference: inference::GuestIndices,
-    lifecycle: Option<lifecycle::GuestIndices>,
+    exports: Exports,
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Arc<BTreeMap<String, Vec<u8>>>,
@@ -40,15 +39,11 @@ impl Code {
         // Now, so that the first request does not pay for it.
         component.initialize_copy_on_write_image()?;
         let pre = engine.linker().instantiate_pre(&component)?;
-        let lifecycle = match component.get_export_index(None, LIFECYCLE) {
-            Some(_) => Some(lifecycle::GuestIndices::new(&pre)?),
-            None => None,
-        };
+        let exports = Exports::find(&component, &pre)?;
         let resources = component.resources_required();
         Ok(Code {
             engine: engine.clone(),
-            inference: inference::GuestIndices::new(&pre)?,
-            lifecycle,
+            exports,
             pre,
             metadata: Arc::new(artifact.about.metadata),
             snapshot: artifact.about.snapshot,
@@ -105,7 +100,37 @@ impl Template {
 
     /// Whether the model takes part in its own lifespan.
     pub fn has_lifecycle(&self) -> bool {
-        self.inner.code.lifecycle.is_some()
+        self.exports().lifecycle.is_some()
+    }
+
+    /// Whether it can answer in parts.
+    pub fn has_streaming(&self) -> bool {
+        self.exports().streaming.is_some()
+    }
+
+    /// Whether it takes several requests in one call.
+    pub fn has_batching(&self) -> bool {
+        self.exports().batching.is_some()
+    }
+
+    /// Whether it does work after the response.
+    pub fn has_deferred(&self) -> bool {
+        self.exports().deferred.is_some()
+    }
+
+    /// Whether it goes on with the sessions of older versions.
+    pub fn has_session_migration(&self) -> bool {
+        self.exports().session_migration.is_some()
+    }
+
+    /// Whether it has tables.
+    pub fn has_migrations(&self) -> bool {
+        self.exports().migrations.is_some()
+    }
+
+    /// Whether it wraps models.
+    pub fn is_interceptor(&self) -> bool {
+        self.exports().interceptor.is_some()
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -116,12 +141,8 @@ impl Template {
         &self.inner.code.pre
     }
 
-    pub(super) fn inference(&self) -> &inference::GuestIndices {
-        &self.inner.code.inference
-    }
-
-    pub(super) fn lifecycle(&self) -> Option<&lifecycle::GuestIndices> {
-        self.inner.code.lifecycle.as_ref()
+    pub(super) fn exports(&self) -> &Exports {
+        &self.inner.code.exports
     }
 
     pub(super) fn grants(&self) -> &Grants {

@@ -173,8 +173,8 @@ impl Loader {
     fn key(&self, candidate: &Candidate) -> ArtifactKey {
         let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
         let granted = &candidate.settings.capabilities;
-        let (component, http) = (candidate.component_digest.as_bytes(), !granted.http.is_empty());
-        ArtifactKey::new(&self.fingerprint, component, sidecars, &granted.config, http)
+        let component = candidate.component_digest.as_bytes();
+        ArtifactKey::new(&self.fingerprint, component, sidecars, &granted.config, &granted.granted())
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
@@ -214,7 +214,7 @@ impl Loader {
             component: input(&candidate.component, &candidate.component_digest),
             sidecars,
             config: candidate.settings.capabilities.config.clone(),
-            http: !candidate.settings.capabilities.http.is_empty(),
+            granted: candidate.settings.capabilities.granted(),
             output: std::path::absolute(&output).unwrap_or(output),
             load,
             limits: self.config.compile.clone(),

@@ -21,10 +21,11 @@ pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use origin::{Host, InvalidOrigin, Origin, Scheme};
-pub use request::{InferRequest, InferResponse, Parameter, ParameterValue};
+pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sequence};
 pub use request_id::RequestId;
 pub use settings::{
-    Batching, BreakerSettings, Capabilities, Instances, Isolation, Limits, ModelSettings, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, Capability, Deferral, Instances, Isolation, Limits, ModelSettings,
+    Sessions, Streaming, VersionPolicy, Warmup,
 };
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};

@@ -32,6 +32,17 @@ impl Parameter {
     }
 }
 
+/// The place of a request in a sequence of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// The caller's name for the sequence.
+    pub id: String,
+    /// It is the first: whatever state there is under that name is forgotten.
+    pub start: bool,
+    /// It is the last: its state is forgotten afterwards.
+    pub end: bool,
+}
+
 /// One request to a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferRequest {
@@ -43,6 +54,10 @@ pub struct InferRequest {
     pub inputs: Vec<Tensor>,
     /// The names of the outputs the caller wants; empty for all.
     pub outputs: Vec<String>,
+    /// The sequence it belongs to, if to one.
+    pub sequence: Option<Sequence>,
+    /// Whom it goes before where requests wait: 1 is served first; 0 for the default, which comes after all others.
+    pub priority: u32,
 }
 
 /// A model's answer to one request.

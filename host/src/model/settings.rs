@@ -41,8 +41,51 @@ pub struct Instances {
 /// How requests are grouped and queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batching {
+    /// The most items that go into one call; `None` for as many as the model takes. 1 for no grouping.
+    pub max_batch_size: Option<u32>,
+    /// How long a request may wait for others to go with.
+    pub max_queue_delay: Duration,
     /// The most requests that may wait for an instance.
     pub max_queue: u32,
+}
+
+/// How much an answer in parts may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Streaming {
+    /// Wall-clock time from the request's arrival to the last part; takes the place of `limits.deadline`.
+    pub deadline: Duration,
+    /// CPU time; takes the place of `limits.cpu_time`.
+    pub cpu_time: Duration,
+    /// Bytes of all parts together.
+    pub total: u64,
+    /// How long nothing may be sent before a sign of life is.
+    pub heartbeat: Duration,
+}
+
+/// What is kept between the requests of a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// How long a session that nobody uses is kept.
+    pub idle_timeout: Duration,
+    /// Bytes of one session's state.
+    pub max_size: u64,
+}
+
+/// What may be left for after the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deferral {
+    /// How often a task is tried before it is given up.
+    pub tries: u32,
+    /// How long before it is tried again; doubled each time.
+    pub pause: Duration,
+    /// Wall-clock time of one try.
+    pub deadline: Duration,
+    /// CPU time of one try.
+    pub cpu_time: Duration,
+    /// Tasks that one call may leave behind.
+    pub per_call: u32,
+    /// Bytes of one task's payload.
+    pub payload: u64,
 }
 
 /// What a model may use.
@@ -78,6 +121,29 @@ pub struct BreakerSettings {
     pub rollback: bool,
 }
 
+/// A kind of thing that the host does for a model only where it is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Calling others over HTTP.
+    Http,
+    /// Keeping values by key.
+    KeyValue,
+    /// The tenant's database.
+    Sql,
+}
+
+impl Capability {
+    /// Its key in `model.toml`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Http => "http",
+            Capability::KeyValue => "key_value",
+            Capability::Sql => "sql",
+        }
+    }
+}
+
 /// What the host grants a model beyond its own computing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
@@ -85,6 +151,22 @@ pub struct Capabilities {
     pub config: BTreeMap<String, String>,
     /// Whom it may call over HTTP; nobody where this is empty.
     pub http: Vec<Origin>,
+    /// Whether it may use the tenant's key-value store.
+    pub key_value: bool,
+    /// Whether it may use the tenant's database.
+    pub sql: bool,
+}
+
+impl Capabilities {
+    /// The kinds of things granted, in a fixed order.
+    pub fn granted(&self) -> Vec<Capability> {
+        let kinds = [
+            (Capability::Http, !self.http.is_empty()),
+            (Capability::KeyValue, self.key_value),
+            (Capability::Sql, self.sql),
+        ];
+        kinds.into_iter().filter(|(_, granted)| *granted).map(|(kind, _)| kind).collect()
+    }
 }
 
 /// What is in force for one model.
@@ -100,6 +182,12 @@ pub struct ModelSettings {
     pub batching: Batching,
     /// What a request may use.
     pub limits: Limits,
+    /// How much an answer in parts may be.
+    pub streaming: Streaming,
+    /// What is kept between the requests of a sequence.
+    pub sessions: Sessions,
+    /// What may be left for after the response.
+    pub deferred: Deferral,
     /// What is tried before a version goes live.
     pub warmup: Warmup,
     /// When it is taken out of service.
@@ -125,7 +213,42 @@ impl Default for Instances {
 // Longer than any queue that still answers within the deadline; short enough to bound memory.
 impl Default for Batching {
     fn default() -> Self {
-        Batching { max_queue: 1000 }
+        // Nobody waits for company: what waits anyway, because no instance is free, goes together.
+        Batching { max_batch_size: None, max_queue_delay: Duration::ZERO, max_queue: 1000 }
+    }
+}
+
+// A person reads along, for a minute or two; a text has kilobytes. Proxies close what is silent for half a minute.
+impl Default for Streaming {
+    fn default() -> Self {
+        Streaming {
+            deadline: Duration::from_secs(300),
+            cpu_time: Duration::from_secs(60),
+            total: 16 << 20,
+            heartbeat: Duration::from_secs(15),
+        }
+    }
+}
+
+// A conversation that rests for an hour is over; what it holds is read and written at every request.
+impl Default for Sessions {
+    fn default() -> Self {
+        Sessions { idle_timeout: Duration::from_secs(3600), max_size: 1 << 20 }
+    }
+}
+
+// What fails three times in a row, with pauses, will not succeed; nobody waits for a task, so it may take longer
+// than a request.
+impl Default for Deferral {
+    fn default() -> Self {
+        Deferral {
+            tries: 3,
+            pause: Duration::from_secs(1),
+            deadline: Duration::from_secs(60),
+            cpu_time: Duration::from_secs(10),
+            per_call: 16,
+            payload: 1 << 20,
+        }
     }
 }
 

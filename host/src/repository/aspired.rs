@@ -141,10 +141,12 @@ pub(super) fn identity(
     settings: &ModelSettings,
 ) -> Digest {
     // Taken apart so that a new setting cannot be forgotten here.
-    let ModelSettings { versions: _, isolation, instances, batching, limits, warmup, breaker, capabilities } = settings;
+    let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
+    let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } = settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
     let golden = golden.map(|sidecar| sidecar.digest);
-    let in_force = (isolation, instances, batching, limits, warmup, breaker, capabilities);
+    let in_force =
+        (isolation, instances, batching, limits, (streaming, sessions, deferred), warmup, breaker, capabilities);
     // `Debug` writes texts quoted and escaped, so that no two of these look alike.
     Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

@@ -170,13 +170,6 @@ impl<'t> Keys<'t> {
         line_of(self.source, self.start)
     }
 
-    /// Refuses a key that means something, but not here or not yet.
-    pub(crate) fn refuse(&mut self, key: &'static str, why: &str) {
-        if let Some((offset, _)) = self.take(key) {
-            self.fault(offset, key, why);
-        }
-    }
-
     /// Reports what is wrong between keys, unless their own faults say enough.
     pub(crate) fn require(&mut self, right: bool, why: &str) {
         if !right && self.faults.is_empty() {

@@ -9,8 +9,8 @@ use super::keys::{
     self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts, whole_number,
 };
 use crate::model::{
-    Batching, BreakerSettings, Capabilities, Instances, Isolation, Limits, ModelSettings, Version, VersionPolicy,
-    Warmup,
+    Batching, BreakerSettings, Capabilities, Deferral, Instances, Isolation, Limits, ModelSettings, Sessions,
+    Streaming, Version, VersionPolicy, Warmup,
 };
 
 /// Reads the settings of a model. Fails with everything that is wrong in the file.
@@ -23,6 +23,9 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
         keys.table("instances", |keys| instances(keys, &mut settings.instances));
         keys.table("batching", |keys| batching(keys, &mut settings.batching));
         keys.table("limits", |keys| limits(keys, &mut settings.limits));
+        keys.table("streaming", |keys| streaming(keys, &mut settings.streaming));
+        keys.table("sessions", |keys| sessions(keys, &mut settings.sessions));
+        keys.table("deferred", |keys| deferred(keys, &mut settings.deferred));
         keys.table("warmup", |keys| warmup(keys, &mut settings.warmup));
         keys.table("breaker", |keys| breaker(keys, &mut settings.breaker));
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
@@ -30,12 +33,22 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
     Ok(settings)
 }
 
-const NOT_YET: &str = "not supported by this version of Wardian yet";
-
 /// An instance is a thread's worth of work; more than this many of one model on one host is a typing error.
 const MAX_INSTANCES: u32 = 10_000;
 /// A queued request holds its body in memory; a million of the smallest already take gigabytes.
 const MAX_QUEUE: u32 = 1_000_000;
+/// A batch is joined in memory, and its answers held until the last is there.
+const MAX_BATCH: u32 = 4096;
+/// Who waits longer than this for company would rather be alone.
+const QUEUE_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
+/// A session's state is copied into the guest at each request.
+const SESSION: RangeInclusive<u64> = 1..=(64 << 20);
+/// A year is for ever.
+const KEPT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
+/// What failed so often will fail again.
+const MAX_TRIES: u32 = 100;
+/// Each is a row on disk; more than this is a queue of another kind.
+const MAX_TASKS: u32 = 1000;
 /// Each warm-up request delays going live by the model's own latency.
 const MAX_WARMUP: u32 = 1_000;
 /// A version that has failed more often than this in a row will not recover.
@@ -63,8 +76,29 @@ fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
 
 fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
     keys.read("max_queue", &mut settings.max_queue, number(0..=MAX_QUEUE));
-    keys.refuse("max_batch_size", NOT_YET);
-    keys.refuse("max_queue_delay", NOT_YET);
+    keys.read("max_batch_size", &mut settings.max_batch_size, |value| number(1..=MAX_BATCH)(value).map(Some));
+    keys.read("max_queue_delay", &mut settings.max_queue_delay, duration(QUEUE_DELAY));
+}
+
+fn streaming(keys: &mut Keys<'_>, settings: &mut Streaming) {
+    keys.read("deadline", &mut settings.deadline, duration(TIME));
+    keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
+    keys.read("total", &mut settings.total, size(BODY));
+    keys.read("heartbeat", &mut settings.heartbeat, duration(TIME));
+}
+
+fn sessions(keys: &mut Keys<'_>, settings: &mut Sessions) {
+    keys.read("idle_timeout", &mut settings.idle_timeout, duration(KEPT));
+    keys.read("max_size", &mut settings.max_size, size(SESSION));
+}
+
+fn deferred(keys: &mut Keys<'_>, settings: &mut Deferral) {
+    keys.read("tries", &mut settings.tries, number(1..=MAX_TRIES));
+    keys.read("pause", &mut settings.pause, duration(TIME));
+    keys.read("deadline", &mut settings.deadline, duration(TIME));
+    keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
+    keys.read("per_call", &mut settings.per_call, number(1..=MAX_TASKS));
+    keys.read("payload", &mut settings.payload, size(SESSION));
 }
 
 /// Reads a table of limits over `settings`.
@@ -94,9 +128,8 @@ fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
         fits.then_some(config).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
     });
     keys.read("http", &mut settings.http, origins(MAX_ORIGINS));
-    for key in ["key_value", "sql"] {
-        keys.refuse(key, NOT_YET);
-    }
+    keys.read("key_value", &mut settings.key_value, boolean);
+    keys.read("sql", &mut settings.sql, boolean);
 }
 
 fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
@@ -150,17 +183,36 @@ mod tests {
         let read = settings(
             "versions = \"all\"\nisolation = \"pooled\"\n\
              [instances]\nmin = 1\nmax = 9\nidle_timeout = \"5m\"\n\
-             [batching]\nmax_queue = 7\n\
+             [batching]\nmax_batch_size = 32\nmax_queue_delay = \"2ms\"\nmax_queue = 7\n\
+             [streaming]\ndeadline = \"1m\"\ncpu_time = \"3s\"\ntotal = \"1MiB\"\nheartbeat = \"2s\"\n\
+             [sessions]\nidle_timeout = \"1m\"\nmax_size = \"4KiB\"\n\
+             [deferred]\ntries = 2\npause = \"10ms\"\ndeadline = \"1s\"\ncpu_time = \"20ms\"\nper_call = 3\npayload = \"1KiB\"\n\
              [limits]\nmemory = \"1GiB\"\ndeadline = \"9s\"\ncpu_time = \"500ms\"\nrequest = \"64kB\"\nresponse = \"1MiB\"\n\
              [warmup]\nrequests = 3\n\
              [breaker]\nfaults = 4\npause = \"1s\"\nrollback = false\n\
-             [capabilities]\nconfig = { threshold = \"0.5\" }\nhttp = [\"https://A.example:443\", \"http://127.0.0.1:9000\"]\n",
+             [capabilities]\nconfig = { threshold = \"0.5\" }\nhttp = [\"https://A.example:443\", \"http://127.0.0.1:9000\"]\n\
+             key_value = true\nsql = true\n",
         );
         let expected = ModelSettings {
             versions: VersionPolicy::All,
             isolation: Isolation::Pooled,
             instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
-            batching: Batching { max_queue: 7 },
+            batching: Batching { max_batch_size: Some(32), max_queue_delay: Duration::from_millis(2), max_queue: 7 },
+            streaming: Streaming {
+                deadline: Duration::from_secs(60),
+                cpu_time: Duration::from_secs(3),
+                total: 1 << 20,
+                heartbeat: Duration::from_secs(2),
+            },
+            sessions: Sessions { idle_timeout: Duration::from_secs(60), max_size: 4 << 10 },
+            deferred: Deferral {
+                tries: 2,
+                pause: Duration::from_millis(10),
+                deadline: Duration::from_secs(1),
+                cpu_time: Duration::from_millis(20),
+                per_call: 3,
+                payload: 1 << 10,
+            },
             limits: Limits {
                 memory: 1 << 30,
                 deadline: Duration::from_secs(9),
@@ -173,6 +225,8 @@ mod tests {
             capabilities: Capabilities {
                 config: [("threshold".into(), "0.5".into())].into(),
                 http: ["http://127.0.0.1:9000", "https://a.example"].map(|text| Origin::parse(text).unwrap()).into(),
+                key_value: true,
+                sql: true,
             },
         };
         assert_eq!(read, expected);
@@ -195,7 +249,7 @@ mod tests {
     fn all_faults_are_told_together_with_their_keys_and_lines() {
         let told = fault(
             "versoins = 'all'\n[instances]\nmax = 0\n\n[limits]\nmemory = \"8GiB\"\ndeadline = 5\ncpu = '1s'\n\
-             [batching]\nmax_batch_size = 32\n[warmup]\nrequests = -1\n",
+             [batching]\nmax_batch_size = 0\n[warmup]\nrequests = -1\n",
         );
         for says in [
             "line 1: versoins: unknown key; the keys here are versions, isolation",
@@ -203,19 +257,10 @@ mod tests {
             "line 6: limits.memory: 8GiB is not between 64KiB and 4GiB",
             "line 7: limits.deadline: expected a duration like \"60s\", found an integer",
             "line 8: limits.cpu: unknown key",
-            "line 10: batching.max_batch_size: not supported by this version of Wardian yet",
+            "line 10: batching.max_batch_size: 0 is not between 1 and 4096",
             "line 12: warmup.requests: -1 is not",
         ] {
             assert!(told.contains(says), "'{says}' is missing in {told}");
-        }
-    }
-
-    #[test]
-    fn what_this_release_does_not_have_is_refused() {
-        for text in
-            ["[batching]\nmax_queue_delay = '0ms'", "[capabilities]\nkey_value = false", "[capabilities]\nsql = true"]
-        {
-            assert!(fault(text).contains(NOT_YET), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::pool::{Checkout, Source};
 use super::{Maker, Servable, ServableHandle};
+use crate::capability::Scope;
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
 use crate::model::{InferError, InferRequest, InferResponse, RequestId};
 
@@ -50,7 +51,7 @@ impl Servable {
         request_id: RequestId,
     ) -> Result<Answer, InferError> {
         let attempt = self.breaker.admit()?;
-        let outcome = self.answer(request, self.maker.call(budget, request_id)).await;
+        let outcome = self.answer(request, self.maker.call(budget, Scope::of_request(request_id))).await;
         attempt.conclude(&outcome);
         outcome
     }

@@ -4,8 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::capability::Scope;
 use crate::engine::{Budget, Call, GuestThreads, Instance, Template};
-use crate::model::{InferError, Limits, RequestId};
+use crate::model::{InferError, Limits};
 use crate::tenant::{InstancePermit, Share, Tenant};
 
 /// Makes the instances of one version and runs work in them, on its tenant's account. A clone is shallow.
@@ -41,14 +42,14 @@ impl Maker {
     }
 
     /// A call within that budget.
-    pub fn call(&self, budget: Budget, request_id: RequestId) -> Call {
-        Call { budget, share: self.share.clone(), request_id }
+    pub fn call(&self, budget: Budget, scope: Scope) -> Call {
+        Call { budget, share: self.share.clone(), scope: Arc::new(scope) }
     }
 
     /// A call that no request asked for, within all that a request might have.
     pub fn own_call(&self) -> Call {
         let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
-        self.call(budget, RequestId::none())
+        self.call(budget, Scope::default())
     }
 
     /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed

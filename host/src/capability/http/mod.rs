@@ -60,7 +60,7 @@ impl Http {
 impl Ctx {
     /// The instance's outgoing HTTP, made when first used.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        let Ctx { grants, loading, call_log, wasi, http } = self;
+        let Ctx { grants, loading, call_log, wasi, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
         let http = http.get_or_insert_with(|| Box::new(Outgoing::new(grants.clone(), Arc::clone(call_log))));
         http.view(wasi.table(), *loading)

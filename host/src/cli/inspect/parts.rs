@@ -4,9 +4,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use wasmparser::{Parser, Payload};
 
-use crate::capability::refusal;
+use crate::capability::{needs, refusal};
 use crate::cli::describe::{plain, size};
 use crate::engine::compile::validate::{Surface, surface};
+use crate::model::Capability;
 
 /// What a component consists of.
 pub(super) struct Parts {
@@ -75,7 +76,13 @@ impl Parts {
     }
 
     pub(super) fn to_json(&self) -> Value {
-        let import = |name: &String| json!({"name": name, "granted": refusal(name, false).is_none(), "needs_http": needs_http(name)});
+        let import = |name: &String| {
+            json!({
+                "name": name,
+                "granted": refusal(name, &[]).is_none(),
+                "needs": needs(name).map(Capability::name),
+            })
+        };
         let module = |module: &Module| {
             let Module { bytes, functions, code, data } = module;
             json!({"bytes": bytes, "functions": functions, "code_bytes": code, "data_bytes": data})
@@ -92,16 +99,12 @@ impl Parts {
     }
 }
 
-fn needs_http(import: &str) -> bool {
-    refusal(import, false).is_some() && refusal(import, true).is_none()
-}
-
-/// Whether an import is granted; that of HTTP is where the model's settings list an origin.
-fn standing(import: &str) -> &'static str {
-    match refusal(import, false) {
-        None => "granted",
-        Some(_) if needs_http(import) => "by [capabilities] http",
-        Some(_) => "REFUSED",
+/// Whether an import is granted; some are where the model's settings say so.
+fn standing(import: &str) -> String {
+    match (refusal(import, &[]), needs(import)) {
+        (None, _) => "granted".into(),
+        (Some(_), Some(capability)) => format!("by [capabilities] {}", capability.name()),
+        (Some(_), None) => "REFUSED".into(),
     }
 }
 
@@ -125,7 +128,7 @@ mod tests {
         let counted: Vec<_> = parts.modules.iter().map(|module| (module.functions, module.data > 10)).collect();
         assert_eq!(counted, [(1, true), (2, false)]);
         let json = parts.to_json();
-        assert_eq!(json["imports"][0], json!({"name": "wasi:http/types@0.2.0", "granted": false, "needs_http": true}));
+        assert_eq!(json["imports"][0], json!({"name": "wasi:http/types@0.2.0", "granted": false, "needs": "http"}));
     }
 
     #[test]

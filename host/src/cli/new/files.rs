@@ -22,12 +22,38 @@ pub(super) const TEMPLATE: &[(&str, &str)] = &[
 macro_rules! vendored {
     () => {
         vendored!(
-            sdk: "Cargo.toml", "src/artifacts.rs", "src/bindings.rs", "src/config.rs", "src/error.rs",
-                "src/golden.rs", "src/kernels.rs", "src/lib.rs", "src/logging.rs", "src/metadata.rs",
-                "src/model.rs", "src/request.rs", "src/response.rs", "src/tensor.rs", "src/view.rs",
+            sdk:
+                "Cargo.toml",
+                "src/artifacts.rs",
+                "src/bindings.rs",
+                "src/config.rs",
+                "src/error.rs",
+                "src/golden.rs",
+                "src/kernels.rs",
+                "src/lib.rs",
+                "src/logging.rs",
+                "src/metadata.rs",
+                "src/model.rs",
+                "src/request.rs",
+                "src/response.rs",
+                "src/tensor.rs",
+                "src/view.rs",
                 "src/view/tests.rs";
-            wit: "artifacts.wit", "deps/wasi-config/store.wit", "deps/wasi-logging/logging.wit",
-                "inference.wit", "lifecycle.wit", "types.wit", "world.wit"
+            wit:
+                "artifacts.wit",
+                "batching.wit",
+                "deferred.wit",
+                "deps/wasi-config/store.wit",
+                "deps/wasi-keyvalue/keyvalue.wit",
+                "deps/wasi-logging/logging.wit",
+                "inference.wit",
+                "interceptor.wit",
+                "lifecycle.wit",
+                "session.wit",
+                "sql.wit",
+                "streaming.wit",
+                "types.wit",
+                "world.wit"
         )
     };
     (sdk: $($sdk:literal),*; wit: $($wit:literal),*) => {

@@ -18,7 +18,7 @@ use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
 use super::{CompileLimits, Input, Job, Report, StageName, snapshot, validate};
 use crate::capability::Grants;
-use crate::model::{InferError, LoadError, Metadata, RequestId, Stage, TenantName};
+use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant};
 
 /// Runs the job given on standard input and reports on standard output. Fails only where it cannot
@@ -66,7 +66,7 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
-    validate::component(&component, job.http)?;
+    validate::component(&component, &job.granted)?;
 
     let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
     let _ticking = engine.keep_ticking();
@@ -148,7 +148,7 @@ async fn load(
 fn stand_alone_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budget) -> Result<Store<State>, LoadError> {
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let share = Share::new(tenant.account().clone());
-    let call = Call { budget, share, request_id: RequestId::none() };
+    let call = Call { budget, share, scope: Arc::default() };
     let permit = tenant.try_instance().ok_or_else(|| LoadError::new(Stage::Host, "no instance may be made"))?;
     new_store(engine, grants, memory, call, permit).map_err(|error| in_load(error.to_string()))
 }

@@ -24,7 +24,7 @@ pub use child::Compiler;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};
-use crate::model::{LoadError, Stage};
+use crate::model::{Capability, LoadError, Stage};
 
 /// What a compile child is to do and within which limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,8 +36,8 @@ pub struct Job {
     pub sidecars: BTreeMap<String, Input>,
     /// The values that its `load` may ask `wasi:config` for.
     pub config: BTreeMap<String, String>,
-    /// Whether the model is granted an origin to call. Not during `load`, but its imports need the grant.
-    pub http: bool,
+    /// What the model is granted. Nothing of it can be used during `load`, but its imports need the grant.
+    pub granted: Vec<Capability>,
     /// The directory to write the artifact into.
     pub output: PathBuf,
     /// What the guest's `load` may use.

@@ -4,7 +4,7 @@ use wasmparser::{Encoding, Parser, Payload, Validator};
 
 use super::super::bindings::INFERENCE;
 use crate::capability::refusal;
-use crate::model::{LoadError, Stage};
+use crate::model::{Capability, LoadError, Stage};
 
 /// A component's surface.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,11 +16,11 @@ pub struct Surface {
 }
 
 /// Checks that the bytes are a valid component, that it is a model, and that it imports nothing
-/// beyond what is granted; `http` says whether it may call anybody. Fails with what is wrong and what would mend it.
-pub fn component(bytes: &[u8], http: bool) -> Result<Surface, LoadError> {
+/// beyond what is granted. Fails with what is wrong and what would mend it.
+pub fn component(bytes: &[u8], granted: &[Capability]) -> Result<Surface, LoadError> {
     let surface = surface(bytes)?;
     Validator::new().validate_all(bytes).map_err(|error| fault(format!("not a valid component: {error}")))?;
-    let refused = |import: &String| refusal(import, http).map(|why| format!("it imports '{import}', {why}"));
+    let refused = |import: &String| refusal(import, granted).map(|why| format!("it imports '{import}', {why}"));
     if let Some(reason) = surface.imports.iter().find_map(refused) {
         return Err(fault(reason));
     }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_component_is_told_apart() {
-        let reason = |bytes: &[u8]| component(bytes, false).unwrap_err().reason;
+        let reason = |bytes: &[u8]| component(bytes, &[]).unwrap_err().reason;
         assert!(reason(b"").contains("not a WebAssembly component"));
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
         assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));

@@ -1,0 +1,111 @@
+//! The calls that can be made of a component, one function each.
+
+use super::{Instance, internal, types};
+use crate::engine::bindings::{interceptor, migrations};
+use crate::model::{InferError, InferRequest, InferResponse, Metadata};
+
+/// Calls an exported function: finds its interface, starts the clock, and says what the call's end means.
+macro_rules! call {
+    ($self:ident . $interface:ident . $function:ident ( $($argument:expr),* )) => {{
+        let template = $self.template.clone();
+        let indices = template.exports().$interface.as_ref().ok_or_else(|| missing(stringify!($interface)))?;
+        let guest = indices.load(&mut $self.store, &$self.exported).map_err(internal)?;
+        let _ticking = $self.start_clock();
+        let outcome = guest.$function(&mut $self.store, $($argument),*).await;
+        $self.conclude(outcome)
+    }};
+}
+
+impl Instance {
+    /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
+    pub async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, InferError> {
+        let request = types::Request::from(request);
+        let _ticking = self.start_clock();
+        let inference = self.inference.as_ref().ok_or_else(|| missing("inference"))?;
+        let outcome = inference.call_infer(&mut self.store, &request).await;
+        let response = InferResponse::from(self.conclude(outcome)??);
+        self.check_size(&response)?;
+        Ok(response)
+    }
+
+    /// Answers several requests in one call, each with its own answer or error.
+    pub async fn infer_batch(
+        &mut self,
+        requests: Vec<InferRequest>,
+    ) -> Result<Vec<Result<InferResponse, InferError>>, InferError> {
+        let requests: Vec<_> = requests.into_iter().map(types::Request::from).collect();
+        let answers = call!(self.batching.call_infer_batch(&requests))?;
+        Ok(answers.into_iter().map(|answer| Ok(InferResponse::from(answer?))).collect())
+    }
+
+    /// Answers one request in parts, which go to the emitter of the call's scope.
+    pub async fn infer_stream(&mut self, request: InferRequest) -> Result<(), InferError> {
+        let request = types::Request::from(request);
+        Ok(call!(self.streaming.call_infer_stream(&request))??)
+    }
+
+    /// Does what an earlier call has left for later.
+    pub async fn run_deferred(&mut self, name: &str, payload: &[u8]) -> Result<(), InferError> {
+        Ok(call!(self.deferred.call_run_deferred(name, payload))??)
+    }
+
+    /// Turns the state of a session that another version has left into this version's; `None` to begin anew.
+    pub async fn migrate_session(&mut self, from: u64, state: &[u8]) -> Result<Option<Vec<u8>>, InferError> {
+        Ok(call!(self.session_migration.call_migrate_session(from, state))??)
+    }
+
+    /// The steps that bring the database to where this version needs it: names and statements, oldest first.
+    pub async fn migrations(&mut self) -> Result<Vec<(String, String)>, InferError> {
+        let steps: Vec<migrations::Migration> = call!(self.migrations.call_migrations())?;
+        Ok(steps.into_iter().map(|step| (step.name, step.statements)).collect())
+    }
+
+    /// Lets an interceptor see a request before its model does.
+    pub async fn before_call(
+        &mut self,
+        context: &interceptor::Context,
+        request: InferRequest,
+    ) -> Result<Result<InferRequest, interceptor::Rejection>, InferError> {
+        let request = types::Request::from(request);
+        Ok(call!(self.interceptor.call_before_call(context, &request))?.map(InferRequest::from))
+    }
+
+    /// Lets an interceptor see an answer before the caller does.
+    pub async fn after_call(
+        &mut self,
+        context: &interceptor::Context,
+        response: InferResponse,
+    ) -> Result<InferResponse, InferError> {
+        let response = types::Response::from(response);
+        Ok(call!(self.interceptor.call_after_call(context, &response))?.into())
+    }
+
+    /// Runs `load` where the code does not start already loaded.
+    pub(super) async fn load(&mut self) -> Result<Metadata, InferError> {
+        self.store.data_mut().ctx.set_loading(true);
+        let outcome = call!(self.inference.call_load());
+        self.store.data_mut().ctx.set_loading(false);
+        Ok(outcome??.into())
+    }
+
+    /// Runs the model's own `warm-up`, if it has one.
+    pub async fn warm_up(&mut self) -> Result<(), InferError> {
+        if !self.template.has_lifecycle() {
+            return Ok(());
+        }
+        Ok(call!(self.lifecycle.call_warm_up())??)
+    }
+
+    /// Runs the model's own `unload`, if it has one.
+    pub async fn unload(&mut self) -> Result<(), InferError> {
+        if !self.template.has_lifecycle() {
+            return Ok(());
+        }
+        call!(self.lifecycle.call_unload())
+    }
+}
+
+/// Who calls has not looked at what the component exports.
+fn missing(interface: &str) -> InferError {
+    InferError::Internal(format!("the component does not export '{interface}'"))
+}
