@@ -28,7 +28,7 @@
 //! Nothing names a module to its left:
 //!
 //! ```text
-//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → tenant → model
+//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → store → tenant → model
 //!                              └→ lifecycle ─┬────┘
 //!                                            └→ repository → tenant → model
 //! ```
@@ -83,6 +83,7 @@ pub mod servable;
 pub mod engine;
 
 pub mod capability;
+pub mod store;
 
 pub mod tenant;
 

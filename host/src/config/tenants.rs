@@ -65,6 +65,7 @@ fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
     keys.read("models", &mut quota.models, count);
     keys.read("storage", &mut quota.storage, bytes);
     keys.read("artifact_size", &mut quota.artifact_size, bytes);
+    keys.read("data", &mut quota.data, bytes);
 }
 
 fn grants(keys: &mut Keys<'_>, grants: &mut TenantGrants) {

@@ -45,6 +45,8 @@ pub struct Quota {
     pub storage: u64,
     /// Bytes of one component that is uploaded.
     pub artifact_size: u64,
+    /// Bytes that the host keeps for its models: sessions, tasks for later, values by key.
+    pub data: u64,
 }
 
 /// The most that a model's own settings may ask for.
@@ -124,6 +126,7 @@ impl Quota {
             models: UNLIMITED,
             storage: UNLIMITED,
             artifact_size: UNLIMITED,
+            data: UNLIMITED,
         }
     }
 
@@ -151,6 +154,8 @@ impl Default for Quota {
             instances: 250,
             // Larger models are weights, which a component can hold up to its 1 GiB of memory.
             artifact_size: 256 << 20,
+            // A hundred thousand conversations; a disk holds a thousand such tenants.
+            data: 1 << 30,
             ..Quota::unlimited()
         }
     }

@@ -59,6 +59,7 @@ const EVERYTHING: &str = r#"
     models = 100
     storage = "1GiB"
     artifact_size = "unlimited"
+    data = "2MiB"
     [limits]
     memory = "1GiB"
     deadline = "10s"
@@ -86,6 +87,7 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             models: 100,
             storage: 1 << 30,
             artifact_size: UNLIMITED,
+            data: 2 << 20,
         },
         ceilings: Ceilings(Limits {
             memory: 1 << 30,

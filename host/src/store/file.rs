@@ -1,0 +1,95 @@
+//! A store's file: found or made, and set up.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::StoreError;
+use crate::tenant::{Tenant, UNLIMITED};
+
+/// How much a machine that loses its power may take with it. What is kept survives the end of the process either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing that was acknowledged.
+    #[default]
+    Full,
+    /// The last moments before it, as a whole: what is left is as it was then.
+    Normal,
+}
+
+impl Durability {
+    /// What SQLite calls it.
+    pub fn synchronous(self) -> &'static str {
+        match self {
+            Durability::Full => "FULL",
+            Durability::Normal => "NORMAL",
+        }
+    }
+}
+
+/// Every table there is. A file of another version is left alone.
+const SCHEMA: &[&str] = &[];
+
+/// Raised whenever a table changes.
+const VERSION: i64 = 1;
+
+/// The size of SQLite's pages unless told otherwise.
+const PAGE: u64 = 4096;
+
+/// A file that may or may not be there yet.
+pub(super) struct StoreFile {
+    path: PathBuf,
+    durability: Durability,
+    tenant: Arc<Tenant>,
+}
+
+impl StoreFile {
+    pub(super) fn new(path: PathBuf, durability: Durability, tenant: Arc<Tenant>) -> Self {
+        StoreFile { path, durability, tenant }
+    }
+
+    /// Opens it, and makes it if need be.
+    pub(super) fn open(&self) -> Result<Connection, StoreError> {
+        make_folder(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let connection = Connection::open(&self.path)?;
+        // Nobody else writes; an operator's backup may read for a moment.
+        connection.busy_timeout(Duration::from_secs(5))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
+        prepare(&connection)?;
+        Ok(connection)
+    }
+
+    /// Puts the tenant's quota, as it is now, in force.
+    pub(super) fn apply_limit(&self, connection: &Connection) -> Result<(), StoreError> {
+        let limit = self.tenant.settings().quota.data;
+        let pages = if limit == UNLIMITED { i64::from(u32::MAX - 1) } else { (limit / PAGE).max(1) as i64 };
+        connection.pragma_update(None, "max_page_count", pages)?;
+        Ok(())
+    }
+}
+
+fn make_folder(file: &Path) -> std::io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    // Only the host's own: what is in there is its tenants'.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match version {
+        0 => {
+            let tables = SCHEMA.concat();
+            connection.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {VERSION}; COMMIT"))?;
+            Ok(())
+        }
+        VERSION => Ok(()),
+        other => {
+            Err(StoreError::Unavailable(format!("it is of version {other}; this program reads version {VERSION}")))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What the host keeps for a tenant: values by key, the state of sessions, tasks for later.
+//!
+//! Each tenant has one file of its own, `<state>/tenants/<tenant>/store.sqlite`, which SQLite keeps whole whatever
+//! happens to the process. [`Stores`] finds a tenant's [`Store`]; whoever has one hands it jobs, which it works
+//! off in order, one at a time, where blocking is allowed ([`pump`]). What waits goes into one transaction, so
+//! that many small writes share the cost of reaching the disk, and nobody hears of success before it has.
+//!
+//! The tables are each one's own: every file here that has some names them in its `SCHEMA`, and the functions in it
+//! are the only ones that touch them.
+
+mod file;
+mod pump;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, ErrorCode};
+
+pub use file::Durability;
+
+use crate::model::TenantName;
+use crate::tenant::Tenant;
+use file::StoreFile;
+use pump::Pump;
+
+/// Why something was not kept, or not found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The tenant keeps as much as it may.
+    #[error("there is no room for more data")]
+    Full,
+    /// Too many jobs wait.
+    #[error("too much is being written at once; try again later")]
+    Busy,
+    /// The file cannot be used now. The text is for the operator.
+    #[error("the store cannot be used: {0}")]
+    Unavailable(String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Full,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+            _ => StoreError::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The stores of all tenants. A clone is shallow.
+#[derive(Clone)]
+pub struct Stores {
+    root: Arc<PathBuf>,
+    durability: Durability,
+    open: Arc<Mutex<HashMap<TenantName, Store>>>,
+}
+
+impl Stores {
+    /// Stores below that directory, one folder for each tenant. Nothing is made before it is needed.
+    pub fn new(root: PathBuf, durability: Durability) -> Self {
+        Stores { root: Arc::new(root), durability, open: Arc::default() }
+    }
+
+    /// The store of a tenant.
+    pub fn of(&self, tenant: &Arc<Tenant>) -> Store {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
+            Store { pump: Arc::new(Pump::new(StoreFile::new(path, self.durability, tenant.clone()))) }
+        };
+        open.entry(tenant.name().clone()).or_insert_with(make).clone()
+    }
+
+    /// Forgets the store of a tenant that is gone. Its file stays.
+    pub fn forget(&self, tenant: &TenantName) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
+    }
+}
+
+/// What the host keeps for one tenant. A clone is shallow.
+#[derive(Clone)]
+pub struct Store {
+    pump: Arc<Pump>,
+}
+
+impl Store {
+    /// Reads. Sees everything that was written by jobs handed in before.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.pump.run(false, job).await
+    }
+
+    /// Writes, as a whole or not at all. When it returns, what was written survives the end of the process.
+    /// A job that has been handed in is carried out even if nobody waits for it any more.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.pump.run(true, job).await
+    }
+}

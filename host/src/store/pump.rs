@@ -1,0 +1,246 @@
+//! Works off a store's jobs, in order, one at a time, on a thread that may block.
+//!
+//! There is such a thread only while there is work. Whatever waits when it looks goes into one transaction; each job
+//! in it has a savepoint, so that one that fails takes back its own part and no other's.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::StoreError;
+use super::file::StoreFile;
+
+/// Jobs that may wait. Each is a call or a request that waits with it.
+const MAX_WAITING: usize = 4096;
+
+/// Jobs that go into one transaction: enough to share its cost, few enough that the first need not wait long.
+const MAX_TOGETHER: usize = 256;
+
+pub(super) struct Pump {
+    file: StoreFile,
+    queue: Mutex<Queue>,
+    /// Held by whoever works off jobs, and by nobody else.
+    connection: Mutex<Option<Connection>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Somebody is working them off.
+    running: bool,
+}
+
+struct Job {
+    writes: bool,
+    /// Given an error in place of a connection, it fails with that.
+    work: Box<dyn FnOnce(Result<&Connection, StoreError>) -> Done + Send>,
+}
+
+impl Job {
+    fn refuse(self, error: StoreError) {
+        ((self.work)(Err(error)).tell)(Ok(()));
+    }
+}
+
+/// A job that was carried out, and whom to tell once it is certain.
+struct Done {
+    failed: bool,
+    tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
+}
+
+impl Pump {
+    pub(super) fn new(file: StoreFile) -> Self {
+        Pump { file, queue: Mutex::default(), connection: Mutex::new(None) }
+    }
+
+    /// Has a job done and waits for it.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        writes: bool,
+        work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = oneshot::channel();
+        let work = Box::new(move |connection: Result<&Connection, StoreError>| {
+            let outcome = connection.and_then(work);
+            let failed = outcome.is_err();
+            // Nobody may be waiting any more.
+            let tell = Box::new(move |end: Result<(), StoreError>| drop(sender.send(end.and(outcome))));
+            Done { failed, tell }
+        });
+        self.hand_in(Job { writes, work })?;
+        receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a job was lost".into())))
+    }
+
+    fn hand_in(self: &Arc<Self>, job: Job) -> Result<(), StoreError> {
+        let mut queue = self.lock();
+        if queue.jobs.len() >= MAX_WAITING {
+            return Err(StoreError::Busy);
+        }
+        queue.jobs.push_back(job);
+        if !std::mem::replace(&mut queue.running, true) {
+            let pump = self.clone();
+            tokio::task::spawn_blocking(move || pump.work_off());
+        }
+        Ok(())
+    }
+
+    fn work_off(&self) {
+        let _running = Running(self);
+        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out, so that a job that panics takes the connection with it, and whatever it has begun.
+        let mut connection = kept.take();
+        while let Some(jobs) = self.take() {
+            self.carry_out(&mut connection, jobs);
+        }
+        *kept = connection;
+    }
+
+    /// What waits, or `None` where nothing does and nobody works any more.
+    fn take(&self) -> Option<Vec<Job>> {
+        let mut queue = self.lock();
+        let together = queue.jobs.len().min(MAX_TOGETHER);
+        let jobs: Vec<_> = queue.jobs.drain(..together).collect();
+        queue.running = !jobs.is_empty();
+        queue.running.then_some(jobs)
+    }
+
+    fn carry_out(&self, connection: &mut Option<Connection>, jobs: Vec<Job>) {
+        let opened = match connection.take() {
+            Some(open) => Ok(open),
+            None => self.file.open(),
+        };
+        let open = match opened {
+            Ok(open) => connection.insert(open),
+            Err(error) => return jobs.into_iter().for_each(|job| job.refuse(error.clone())),
+        };
+        if let Err(error) = self.together(open, jobs) {
+            tracing::warn!(%error, "a tenant's store");
+            *connection = None;
+        }
+    }
+
+    /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not fit for more.
+    fn together(&self, connection: &Connection, jobs: Vec<Job>) -> Result<(), StoreError> {
+        if !jobs.iter().any(|job| job.writes) {
+            jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
+            return Ok(());
+        }
+        let begun = self.file.apply_limit(connection).and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
+        if let Err(error) = begun {
+            jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+            return Err(error);
+        }
+        let done: Vec<_> = jobs.into_iter().map(|job| self.one(connection, job)).collect();
+        let end = execute(connection, "COMMIT");
+        done.into_iter().for_each(|done| (done.tell)(end.clone()));
+        // Some errors have rolled back already, and then there is nothing to roll back.
+        if end.is_err() && !connection.is_autocommit() { execute(connection, "ROLLBACK") } else { Ok(()) }
+    }
+
+    fn one(&self, connection: &Connection, job: Job) -> Done {
+        if !job.writes {
+            return (job.work)(Ok(connection));
+        }
+        let done = (job.work)(execute(connection, "SAVEPOINT job").map(|()| connection));
+        // Rolled back or kept: in both cases the savepoint itself goes.
+        let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
+        match execute(connection, end) {
+            Ok(()) => done,
+            Err(error) => Done { failed: true, tell: Box::new(move |_| (done.tell)(Err(error))) },
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn execute(connection: &Connection, statements: &str) -> Result<(), StoreError> {
+    Ok(connection.execute_batch(statements)?)
+}
+
+/// Lets the next job start another thread should this one end unexpectedly.
+struct Running<'a>(&'a Pump);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().running = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Durability, Stores};
+    use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::Tenant;
+
+    fn store(folder: &tempfile::TempDir) -> super::super::Store {
+        let tenant = Tenant::unlimited(TenantName::default_tenant());
+        Stores::new(folder.path().into(), Durability::Full).of(&tenant)
+    }
+
+    fn add(connection: &Connection) -> Result<i64, StoreError> {
+        connection.execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER); INSERT INTO t VALUES (1)")?;
+        count(connection)
+    }
+
+    fn count(connection: &Connection) -> Result<i64, StoreError> {
+        Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_for_the_next_and_after_closing() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = store(&folder);
+        let written = (0..100).map(|_| first.write(add));
+        let mut counts = futures_util::future::try_join_all(written).await.unwrap();
+        counts.sort_unstable();
+        assert_eq!(counts, (1..=100).collect::<Vec<_>>());
+        drop(first);
+        assert_eq!(store(&folder).read(count).await, Ok(100));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_fails_takes_back_its_own_part_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let fail = |connection: &Connection| add(connection).and(Err::<(), _>(StoreError::Busy));
+        let (one, failed, two) = tokio::join!(store.write(add), store.write(fail), store.write(add));
+        assert_eq!((one.is_ok(), failed, two.is_ok()), (true, Err(StoreError::Busy), true));
+        assert_eq!(store.read(count).await, Ok(2));
+    }
+
+    #[tokio::test]
+    async fn a_job_is_carried_out_although_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let impatient = tokio::time::timeout(Duration::ZERO, store.write(add)).await;
+        assert!(impatient.is_err());
+        assert_eq!(store.read(count).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_the_end_of_itself_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
+        assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
+        assert_eq!(store.write(add).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_none_of_ours_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("default")).unwrap();
+        std::fs::write(folder.path().join("default/store.sqlite"), "not a database, but long enough for a header")
+            .unwrap();
+        assert!(matches!(store(&folder).read(count).await, Err(StoreError::Unavailable(_))));
+    }
+}
