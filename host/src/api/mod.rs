@@ -10,6 +10,7 @@
 mod caller;
 mod config;
 mod digest;
+mod docs;
 mod edge;
 mod error;
 mod golden;

@@ -18,7 +18,7 @@ use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, health, metadata, repository, sagemaker, upload, usage};
+use super::{ApiState, config, docs, health, metadata, repository, sagemaker, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -83,6 +83,8 @@ fn table() -> Vec<(Route, Handler)> {
         post("/invocations", Access::Infer, on_post(sagemaker::invocations)),
         get("/ping", Access::Open, on_get(health::ping)),
         get("/metrics", Access::Key, on_get(metrics)),
+        get("/openapi.json", Access::Open, on_get(docs::openapi)),
+        get("/docs", Access::Open, on_get(docs::page)),
     ]
 }
 

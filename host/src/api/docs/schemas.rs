@@ -1,0 +1,93 @@
+//! The bodies that go in and out, as far as clients must know them.
+
+use serde_json::{Map, Value, json};
+
+/// Every schema by its name.
+pub(super) fn schemas() -> Map<String, Value> {
+    let text = json!({ "type": "string" });
+    let object = json!({ "type": "object" });
+    let tensor = tensor();
+    let [named, inputs, outputs] = ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
+    let parameters = json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } });
+    let schemas = [
+        ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
+        ("Server", record(&[("name", &text), ("version", &text), ("extensions", &list(text.clone()))], &[])),
+        ("Live", record(&[("live", &boolean())], &[])),
+        ("Ready", record(&[], &[("ready", &boolean()), ("degraded", &object)])),
+        ("Models", record(&[("models", &list(text.clone()))], &[])),
+        ("ModelReady", record(&[("name", &text), ("ready", &boolean())], &[])),
+        ("TensorSpec", record(&[("name", &text), ("datatype", &datatype()), ("shape", &list(integer()))], &[])),
+        (
+            "Metadata",
+            record(
+                &[("name", &text), ("platform", &text), ("inputs", &named), ("outputs", &named)],
+                &[("versions", &list(text.clone()))],
+            ),
+        ),
+        ("Config", object.clone()),
+        ("InputTensor", tensor.clone()),
+        ("OutputTensor", tensor),
+        (
+            "InferRequest",
+            record(
+                &[("inputs", &inputs)],
+                &[("id", &text), ("parameters", &parameters), ("outputs", &list(record(&[("name", &text)], &[])))],
+            ),
+        ),
+        (
+            "InferResponse",
+            record(
+                &[("model_name", &text), ("model_version", &text), ("outputs", &outputs)],
+                &[("id", &text), ("parameters", &parameters)],
+            ),
+        ),
+        ("IndexRequest", record(&[], &[("ready", &boolean())])),
+        ("LoadRequest", object.clone()),
+        ("Index", list(record(&[("name", &text), ("state", &text)], &[("version", &text), ("reason", &text)]))),
+        (
+            "Uploaded",
+            record(&[("name", &text), ("version", &text)], &[("digest", &text), ("state", &text), ("reason", &text)]),
+        ),
+        ("Usage", object.clone()),
+        ("Logs", object.clone()),
+        ("Tenants", object),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+fn tensor() -> Value {
+    let data = json!({ "type": "array", "description": "row-major; nested in the tensor's shape, or flat" });
+    let text = json!({ "type": "string" });
+    record(
+        &[("name", &text), ("datatype", &datatype()), ("shape", &list(integer())), ("data", &data)],
+        &[("parameters", &json!({ "type": "object" }))],
+    )
+}
+
+fn datatype() -> Value {
+    let names = crate::model::Datatype::ALL.map(|datatype| datatype.name());
+    json!({ "type": "string", "enum": names })
+}
+
+fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
+    let names: Vec<_> = required.iter().map(|(name, _)| name).collect();
+    let members: Map<String, Value> =
+        required.iter().chain(optional).map(|&(name, schema)| (name.to_owned(), schema.clone())).collect();
+    json!({ "type": "object", "required": names, "properties": members })
+}
+
+fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+fn list(items: Value) -> Value {
+    json!({ "type": "array", "items": items })
+}
+
+fn integer() -> Value {
+    json!({ "type": "integer" })
+}
+
+fn boolean() -> Value {
+    json!({ "type": "boolean" })
+}
