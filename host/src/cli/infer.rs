@@ -1,7 +1,7 @@
 //! `wardian infer`.
 
-mod client;
-mod inputs;
+pub(super) mod client;
+pub(super) mod inputs;
 mod outputs;
 
 use std::io::Read;
@@ -106,11 +106,11 @@ impl Infer {
     }
 }
 
-fn version(text: &str) -> Result<Version> {
+pub(super) fn version(text: &str) -> Result<Version> {
     Version::parse(text).with_context(|| format!("'{text}' is not a version: 1, 2, 3 and so on"))
 }
 
-fn read(file: &Path) -> Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     match file.to_str() {
         Some("-") => std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?,
@@ -125,7 +125,7 @@ fn read(file: &Path) -> Result<Vec<u8>> {
 }
 
 /// The server's own text and code; of another kind of answer, its beginning.
-fn error_text(answer: &Answer) -> String {
+pub(super) fn error_text(answer: &Answer) -> String {
     let status = answer.status.as_u16();
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match (json["error"].as_str(), json["code"].as_str()) {

@@ -1,8 +1,9 @@
 //! The command line: one file per subcommand, each of which ends in a library call.
 //!
 //! Exit codes: 0, it worked; 1, it did not, and the reason is on standard error; 2, the command line
-//! itself is wrong; 3, `check` or `infer` worked and the answer is no.
+//! itself is wrong; 3, `check`, `infer` or `bench` worked and the answer is no.
 
+mod bench;
 mod check;
 mod infer;
 mod inspect;
@@ -38,6 +39,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Send one request to a server.
     Infer(infer::Infer),
+    /// Send many requests to a server and tell how long they took.
+    Bench(bench::Bench),
     /// Make a crate for a new model.
     New(new::New),
     /// Make keys for callers.
@@ -62,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Infer(infer) => infer.run(),
+        Command::Bench(bench) => bench.run(),
         Command::New(new) => new.run(),
         Command::Key(key) => key.run(),
         Command::Compile => crate::engine::compile::job::run().map(|()| Outcome::Success),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -13,10 +13,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 /// A header given on the command line.
-pub(super) type Header = (HeaderName, HeaderValue);
+pub(in crate::cli) type Header = (HeaderName, HeaderValue);
 
 /// A connection to a server.
-pub(super) struct Client {
+pub(in crate::cli) struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: HeaderValue,
     /// What goes before every path.
@@ -25,9 +25,10 @@ pub(super) struct Client {
 }
 
 /// What a server answered.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Bytes,
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) status: StatusCode,
+    pub(in crate::cli) headers: HeaderMap,
+    pub(in crate::cli) body: Bytes,
 }
 
 /// How long a server may take to accept a connection.
@@ -35,7 +36,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 impl Client {
     /// Connects to the server at that URL; `headers` go with every request.
-    pub(super) async fn connect(url: &Uri, headers: Vec<Header>) -> Result<Client> {
+    pub(in crate::cli) async fn connect(url: &Uri, headers: Vec<Header>) -> Result<Client> {
         let host = url.host().context("the URL names no host, such as http://127.0.0.1:8080")?;
         let port = url.port_u16().unwrap_or(80);
         // An IPv6 address has brackets in a URL only.
@@ -55,12 +56,12 @@ impl Client {
         Ok(Client { sender, host, prefix: url.path().trim_end_matches('/').into(), headers })
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Result<Answer> {
+    pub(in crate::cli) async fn get(&mut self, path: &str) -> Result<Answer> {
         self.send(Request::get(self.path(path)).body(Full::default())?).await
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: Vec<u8>) -> Result<Answer> {
-        self.send(Request::post(self.path(path)).body(Full::from(body))?).await
+    pub(in crate::cli) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Result<Answer> {
+        self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
     fn path(&self, path: &str) -> String {
@@ -77,12 +78,12 @@ impl Client {
         let response = self.sender.send_request(request).await.context(lost)?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.context("the server's answer broke off")?;
-        Ok(Answer { status: parts.status, body: body.to_bytes() })
+        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
     }
 }
 
 /// Reads the URL of a server.
-pub(super) fn url(text: &str) -> Result<Uri> {
+pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
     let url: Uri = text.parse().map_err(|error| anyhow!("'{text}' is not a URL: {error}"))?;
     match url.scheme_str() {
         Some("http") => {}
@@ -94,7 +95,7 @@ pub(super) fn url(text: &str) -> Result<Uri> {
 }
 
 /// Reads `Name: value`.
-pub(super) fn header(text: &str) -> Result<Header> {
+pub(in crate::cli) fn header(text: &str) -> Result<Header> {
     let (name, value) = text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;
     let name = name.trim().parse().map_err(|_| anyhow!("'{name}' is not the name of a header"))?;
     let value = value.trim().parse().map_err(|_| anyhow!("the value of header '{name}' is not plain text"))?;

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 /// A tensor given on the command line.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Input {
+pub(in crate::cli) struct Input {
     name: String,
     value: Value,
 }
 
 impl Input {
     /// Reads `NAME=JSON` or `NAME=@FILE`.
-    pub(super) fn parse(text: &str) -> Result<Input> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<Input> {
         let (name, value) = text.split_once('=').ok_or_else(|| anyhow!("'{text}' is not NAME=JSON"))?;
         let read = |file| fs::read_to_string(file).with_context(|| format!("cannot read {file} for input '{name}'"));
         let json = value.strip_prefix('@').map(read).transpose()?;
@@ -26,7 +26,7 @@ impl Input {
 }
 
 /// The body of a request with these inputs, for the model whose metadata the server gave.
-pub(super) fn request(inputs: Vec<Input>, metadata: &Value) -> Result<Value> {
+pub(in crate::cli) fn request(inputs: Vec<Input>, metadata: &Value) -> Result<Value> {
     let tensors = inputs.into_iter().map(|input| tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
     Ok(json!({ "inputs": tensors }))
 }

@@ -1,0 +1,168 @@
+//! `wardian bench`.
+
+mod latencies;
+mod load;
+mod tally;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use axum::http::Uri;
+use bytes::Bytes;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::infer::client::{Client, Header, header, url};
+use super::infer::inputs::{self, Input};
+use super::infer::{read, version};
+use super::serve::{duration, model_name};
+use super::trial::block_on;
+use super::{Outcome, output};
+use crate::model::{ModelName, Version};
+use load::Load;
+use tally::Tally;
+
+/// Options of `wardian bench`.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  wardian bench iris
+  wardian bench digits --connections 64 --duration 30s
+  wardian bench iris --rate 2000 --json
+
+Without --rate each connection sends its next request when it has the answer to the last. With --rate requests are
+due at fixed times, and a request that had to wait for a free connection counts from when it was due.
+
+Exit codes: 0 all answered, 1 no connection, 2 wrong usage, 3 some requests were answered with an error.")]
+pub(super) struct Bench {
+    /// The model
+    #[arg(value_name = "MODEL", value_parser = model_name)]
+    model: ModelName,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
+    url: Uri,
+    /// The version of the model [default: the newest that serves]
+    #[arg(long, value_name = "N", value_parser = version)]
+    version: Option<Version>,
+    /// An input tensor as `wardian infer` takes it; repeatable [default: zeros for every input]
+    #[arg(long = "input", value_name = "NAME=JSON", conflicts_with = "request")]
+    inputs: Vec<String>,
+    /// A whole request body as the protocol has it, from a file or, with -, from standard input
+    #[arg(long, value_name = "FILE")]
+    request: Option<PathBuf>,
+    /// A header to send, such as 'Authorization: Bearer …'; repeatable
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<Header>,
+    /// Connections, each with one request under way
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: u32,
+    /// How long to measure
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    duration: Duration,
+    /// How long to send before measuring
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = duration)]
+    warm_up: Duration,
+    /// Requests a second that are due, over all connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Print a JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Result<Outcome> {
+        let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
+        let request = self.request.as_deref().map(read).transpose()?;
+        let tally = block_on(async {
+            let body = self.body(inputs, request).await?;
+            load::measure(self.load(body)).await
+        })?;
+        let seconds = self.duration.as_secs_f64();
+        if self.json {
+            output::print_json(&self.document(&tally, seconds))?;
+        } else {
+            let name = format!("model      {} at {}, {} connections", self.model, self.url, self.connections);
+            output::print(&[vec![name], tally.lines(seconds)].concat())?;
+        }
+        Ok(if tally.failures() == 0 { Outcome::Success } else { Outcome::No })
+    }
+
+    fn load(&self, body: Bytes) -> Load {
+        Load {
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            path: format!("{}/infer", self.path()),
+            body,
+            connections: self.connections,
+            warm_up: self.warm_up,
+            duration: self.duration,
+            rate: self.rate,
+        }
+    }
+
+    fn path(&self) -> String {
+        let version = self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+        format!("/v2/models/{}{version}", self.model)
+    }
+
+    /// What every request sends: what was given, or zeros.
+    async fn body(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Bytes> {
+        if let Some(body) = request {
+            return Ok(body.into());
+        }
+        let answer = Client::connect(&self.url, self.headers.clone()).await?.get(&self.path()).await?;
+        if !answer.status.is_success() {
+            bail!("the server does not describe the model: {}", super::infer::error_text(&answer));
+        }
+        let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+        let body = if inputs.is_empty() { zeros(&metadata) } else { inputs::request(inputs, &metadata)? };
+        Ok(serde_json::to_vec(&body)?.into())
+    }
+
+    fn document(&self, tally: &Tally, seconds: f64) -> Value {
+        let mut document = tally.document(seconds);
+        document["model"] = json!(self.model.as_str());
+        document["connections"] = json!(self.connections);
+        document["rate"] = json!(self.rate);
+        document
+    }
+}
+
+/// A request with a zero, or an empty text, for every element; one where any number will do.
+fn zeros(metadata: &Value) -> Value {
+    let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
+    let tensor = |spec: &Value| {
+        let dimensions = spec["shape"].as_array().into_iter().flatten();
+        let shape: Vec<u64> = dimensions.map(|size| size.as_i64().map_or(1, |size| size.max(1) as u64)).collect();
+        let element = match spec["datatype"].as_str() {
+            Some("BYTES") => json!(""),
+            Some("BOOL") => json!(false),
+            _ => json!(0),
+        };
+        let data = vec![element; shape.iter().product::<u64>() as usize];
+        json!({ "name": spec["name"], "datatype": spec["datatype"], "shape": shape, "data": data })
+    };
+    json!({ "inputs": specs.iter().map(tensor).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_fit_the_metadata() {
+        let metadata = json!({"inputs": [
+            {"name": "x", "datatype": "FP32", "shape": [-1, 2]},
+            {"name": "t", "datatype": "BYTES", "shape": [1]},
+        ]});
+        assert_eq!(
+            zeros(&metadata),
+            json!({"inputs": [
+                {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [0, 0]},
+                {"name": "t", "datatype": "BYTES", "shape": [1], "data": [""]},
+            ]})
+        );
+    }
+}
