@@ -1,0 +1,95 @@
+//! A finite automaton that reads a text byte by byte and tells which n-grams end there.
+
+use crate::numbers::{Reader, index};
+
+const BYTES: usize = 256;
+
+/// The states, of which the first is where every text starts.
+pub(crate) struct Automaton<'a> {
+    /// Where a byte leads unless the row says otherwise.
+    usual: &'a [[u8; 2]],
+    rows: &'a [[u8; ROW]],
+    /// Of all rows one after the other, only the moves that are not the usual ones.
+    moves: &'a [[u8; 2]],
+    /// Of each state its row and its first output; the outputs end where the next state's begin.
+    states: &'a [[u8; 4]],
+    outputs: &'a [[u8; 2]],
+}
+
+/// Bytes of a row: 256 bits, and the place of its first move.
+const ROW: usize = BYTES / 8 + 4;
+
+impl<'a> Automaton<'a> {
+    pub(crate) fn parse(
+        reader: &mut Reader<'a>,
+        states: usize,
+        rows: usize,
+        moves: usize,
+        outputs: usize,
+    ) -> Option<Self> {
+        Some(Self {
+            usual: reader.table(BYTES)?,
+            rows: reader.table(rows)?,
+            moves: reader.table(moves)?,
+            states: reader.table(states.checked_add(1)?)?,
+            outputs: reader.table(outputs)?,
+        })
+    }
+
+    /// Tells `seen` every feature of the text, as often as it occurs.
+    pub(crate) fn walk(&self, text: &[u8], mut seen: impl FnMut(usize)) {
+        let mut state = 0;
+        for byte in text {
+            state = self.next(state, usize::from(*byte));
+            self.outputs(state).iter().for_each(|feature| seen(index(*feature)));
+        }
+    }
+
+    fn next(&self, state: usize, byte: usize) -> usize {
+        let row = &self.rows[self.row_and_output(state).0];
+        let place = unusual_before(row, byte);
+        index(place.map_or(self.usual[byte], |place| self.moves[place]))
+    }
+
+    fn outputs(&self, state: usize) -> &[[u8; 2]] {
+        let (_, start) = self.row_and_output(state);
+        let (_, end) = self.row_and_output(state + 1);
+        &self.outputs[start..end]
+    }
+
+    fn row_and_output(&self, state: usize) -> (usize, usize) {
+        let [row, row_high, output, output_high] = self.states[state];
+        (index([row, row_high]), index([output, output_high]))
+    }
+}
+
+/// Where among all moves the row has its own for the byte, if it has one: after its own for all
+/// smaller bytes, which are the bits set below.
+fn unusual_before(row: &[u8; ROW], byte: usize) -> Option<usize> {
+    let (words, rest) = row.as_chunks::<8>();
+    let (word, bit) = (byte / 64, byte % 64);
+    let here = u64::from_le_bytes(words[word]);
+    if here >> bit & 1 == 0 {
+        return None;
+    }
+    let words_below = words[..word].iter().map(|word| u64::from_le_bytes(*word).count_ones());
+    let below = words_below.sum::<u32>() + (here & ((1 << bit) - 1)).count_ones();
+    let first = rest.first_chunk().map_or(0, |first| u32::from_le_bytes(*first));
+    Some((first + below) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_are_counted_over_all_words_below() {
+        let mut row = [0; ROW];
+        for byte in [0, 63, 64, 200, 255] {
+            row[byte / 8] |= 1 << (byte % 8);
+        }
+        row[ROW - 4] = 10;
+        let places = [0, 1, 63, 64, 65, 200, 255].map(|byte| unusual_before(&row, byte));
+        assert_eq!(places, [Some(10), None, Some(11), Some(12), None, Some(13), Some(14)]);
+    }
+}
