@@ -1,0 +1,93 @@
+//! A multi-layer perceptron: dense layers with ReLU between them and softmax at the end.
+
+use crate::dense::{Dense, PANEL, Panel};
+
+/// From so many items on, a panel with empty places is quicker than one item after the other.
+const WORTH_A_PANEL: usize = 5;
+
+/// The layers, in order. There is at least one.
+pub(crate) struct Network {
+    layers: Vec<Dense>,
+}
+
+impl Network {
+    /// Reads the format that the head of train.py describes; nothing if the file ends too early.
+    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
+        let mut layers = vec![Dense::parse(&mut bytes)?];
+        while !bytes.is_empty() {
+            layers.push(Dense::parse(&mut bytes)?);
+        }
+        Some(Self { layers })
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.layers.first().map_or(0, Dense::inputs)
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.layers.last().map_or(0, Dense::outputs)
+    }
+
+    /// How likely each class is, item by item; the sum is 1 for each.
+    pub(crate) fn probabilities(&self, items: &[f32]) -> Vec<f32> {
+        let items: Vec<&[f32]> = items.chunks_exact(self.inputs()).collect();
+        let (in_panels, singly) = items.split_at(fit_for_panels(items.len()));
+        let mut scores = self.scores_in_panels(in_panels);
+        singly.iter().for_each(|item| scores.extend(self.scores(item)));
+        scores.chunks_exact_mut(self.outputs()).for_each(softmax);
+        scores
+    }
+
+    fn scores(&self, item: &[f32]) -> Vec<f32> {
+        let mut layers = self.layers.iter();
+        let first = layers.next().map_or_else(Vec::new, |layer| layer.apply(item));
+        layers.fold(first, |mut values, layer| {
+            relu(&mut values);
+            layer.apply(&values)
+        })
+    }
+
+    fn scores_in_panels(&self, items: &[&[f32]]) -> Vec<f32> {
+        let mut layers = self.layers.iter();
+        let panels: Vec<Panel> = items.chunks(PANEL).map(|items| panel(items, self.inputs())).collect();
+        let first = layers.next().map_or_else(Vec::new, |layer| layer.apply_to_panels(&panels));
+        let last = layers.fold(first, |mut panels, layer| {
+            panels.iter_mut().for_each(|panel| relu(panel.as_flattened_mut()));
+            layer.apply_to_panels(&panels)
+        });
+        (0..items.len()).flat_map(|item| column(&last[item / PANEL], item % PANEL)).collect()
+    }
+}
+
+/// How many of the items go into panels. The others come after them.
+fn fit_for_panels(items: usize) -> usize {
+    match items % PANEL {
+        rest if rest < WORTH_A_PANEL => items - rest,
+        _ => items,
+    }
+}
+
+/// Up to [`PANEL`] items side by side; places without one hold 0.
+fn panel(items: &[&[f32]], width: usize) -> Panel {
+    let mut panel = vec![[0.0; PANEL]; width];
+    for (place, item) in items.iter().enumerate() {
+        panel.iter_mut().zip(*item).for_each(|(values, value)| values[place] = *value);
+    }
+    panel
+}
+
+fn column(panel: &Panel, place: usize) -> impl Iterator<Item = f32> {
+    panel.iter().map(move |values| values[place])
+}
+
+fn relu(values: &mut [f32]) {
+    values.iter_mut().for_each(|value| *value = value.max(0.0));
+}
+
+fn softmax(scores: &mut [f32]) {
+    // Less the greatest, so that no exponential overflows.
+    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|score| *score = (*score - greatest).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+}
