@@ -1,6 +1,8 @@
 //! A multi-layer perceptron: dense layers with ReLU between them and softmax at the end.
 
-use crate::dense::{Dense, PANEL, Panel};
+use wardian_sdk::kernels::panels::{PANEL, Panel, panel};
+
+use crate::dense::Dense;
 
 /// From so many items on, a panel with empty places is quicker than one item after the other.
 const WORTH_A_PANEL: usize = 5;
@@ -65,15 +67,6 @@ fn fit_for_panels(items: usize) -> usize {
         rest if rest < WORTH_A_PANEL => items - rest,
         _ => items,
     }
-}
-
-/// Up to [`PANEL`] items side by side; places without one hold 0.
-fn panel(items: &[&[f32]], width: usize) -> Panel {
-    let mut panel = vec![[0.0; PANEL]; width];
-    for (place, item) in items.iter().enumerate() {
-        panel.iter_mut().zip(*item).for_each(|(values, value)| values[place] = *value);
-    }
-    panel
 }
 
 fn column(panel: &Panel, place: usize) -> impl Iterator<Item = f32> {

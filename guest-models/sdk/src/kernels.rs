@@ -5,6 +5,8 @@
 //! turn with as many independent sums, which the compiler turns into four 128-bit SIMD instructions.
 //! The order of additions differs from a plain loop's, so the last bits of a sum may too.
 
+pub mod panels;
+
 /// Elements per turn of a loop.
 pub const LANES: usize = 16;
 
