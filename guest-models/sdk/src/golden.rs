@@ -9,7 +9,7 @@
 
 use serde_json::Value;
 
-use crate::{Element, Error, Model, OrError, Request, Tensor, artifacts};
+use crate::{Element, Error, Model, OrError, Parameter, Request, Tensor, artifacts};
 
 /// Loads the model and asks it every case of the `golden.json` in its crate's folder.
 ///
@@ -77,7 +77,22 @@ impl Tolerance {
 
 fn request(json: &Value) -> Result<Request, Error> {
     let inputs = elements(&json["inputs"])?.iter().map(tensor).collect::<Result<_, _>>()?;
-    Ok(Request { id: String::new(), parameters: Vec::new(), inputs, outputs: Vec::new() })
+    let parameters = json["parameters"].as_object().into_iter().flatten();
+    let parameters = parameters.map(|(name, value)| parameter(name, value)).collect::<Result<_, _>>()?;
+    Ok(Request { id: String::new(), parameters, inputs, outputs: Vec::new() })
+}
+
+fn parameter(name: &str, json: &Value) -> Result<Parameter, Error> {
+    let value = match json {
+        Value::Bool(boolean) => (*boolean).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => integer.into(),
+            None => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        _ => return Err(Error::failed(format_args!("golden.json: parameter {name:?} is a list or an object"))),
+    };
+    Ok(Parameter { name: name.to_owned(), value })
 }
 
 fn tensor(json: &Value) -> Result<Tensor, Error> {

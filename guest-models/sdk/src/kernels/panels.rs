@@ -31,13 +31,13 @@ pub fn panel(vectors: &[&[f32]], width: usize) -> Panel {
 
 /// The matrix, rows of `width` numbers one after the other, times the vectors in each panel, which are
 /// as long.
-pub fn multiply(matrix: &[f32], width: usize, panels: &[Panel]) -> Vec<Panel> {
+pub fn multiply(matrix: &[f32], width: usize, panels: &[impl AsRef<[[f32; PANEL]]>]) -> Vec<Panel> {
     let rows = matrix.len().checked_div(width).unwrap_or(0);
     let mut products: Vec<Panel> = panels.iter().map(|_| Panel::with_capacity(rows)).collect();
     for block in matrix.chunks(ROWS * width.max(1)) {
         let rows = block_rows(block, width);
         for (panel, products) in panels.iter().zip(&mut products) {
-            products.extend(multiply_rows(rows, panel).iter().take(block.len() / width));
+            products.extend(multiply_rows(rows, panel.as_ref()).iter().take(block.len() / width));
         }
     }
     products
@@ -103,6 +103,6 @@ mod tests {
     fn nothing_times_something_is_nothing() {
         assert_eq!(multiply(&[], 3, &[panel(&[], 3)]), [Panel::new()]);
         assert_eq!(multiply(&[], 0, &[vec![[1.0; PANEL]; 0]]), [Panel::new()]);
-        assert!(multiply(&[1.0], 1, &[]).is_empty());
+        assert!(multiply(&[1.0], 1, &[] as &[Panel]).is_empty());
     }
 }
