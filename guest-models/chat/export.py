@@ -1,4 +1,4 @@
-"""Reads the network out of the package textgenrnn and writes weights.bin, golden.json and the licence.
+"""Reads the network out of the package textgenrnn and writes weights.bin and golden.json.
 
     pip install -r requirements.txt && pip download --no-deps --no-binary :all: -d package textgenrnn==2.0.0
     python export.py package/textgenrnn-2.0.0.tar.gz

@@ -29,6 +29,7 @@ struct Example {
 
 const EXAMPLES: &[Example] = &[
     Example { name: "house-price", sidecars: &["golden.json"] },
+    Example { name: "chat", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "digits", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "digits-wide", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "language-id", sidecars: &["golden.json"] },

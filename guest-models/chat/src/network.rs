@@ -1,8 +1,8 @@
 //! The network: characters as vectors, two layers of LSTM, an average over the window that attention
 //! weights, and a dense layer with softmax.
 
-use wardian_sdk::kernels::panels::multiply;
 use wardian_sdk::kernels::dot;
+use wardian_sdk::kernels::panels::multiply;
 
 use crate::lanes::Lanes;
 use crate::lstm;
