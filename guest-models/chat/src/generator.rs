@@ -25,11 +25,14 @@ pub(crate) struct Generator<'a> {
 // === impl Language ===
 
 impl Language {
-    /// Reads the format that the head of export.py describes; nothing if the file ends too early.
+    /// Reads the format that the head of export.py describes; nothing if it cannot be such a file.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let codes = reader.integer()? as usize;
         let (width, units) = (reader.integer()? as usize, reader.integer()? as usize);
+        if width == 0 || units == 0 {
+            return None;
+        }
         let vocabulary = Vocabulary::parse(&mut reader, codes)?;
         let network = Network::parse(&mut reader, codes, width, units)?;
         Some(Self { vocabulary, network })
