@@ -154,6 +154,11 @@ impl Servable {
         self.wrapping.get_or_init(|| wrapping.clone());
     }
 
+    /// Where it finds what wraps its calls; `None` if nothing ever does.
+    pub fn wrapping(&self) -> Option<&Wrapping> {
+        self.wrapping.get()
+    }
+
     /// What wraps a call that begins now, if anything does.
     fn chain(&self) -> Option<Arc<Chain>> {
         self.wrapping.get()?.in_force()

@@ -11,6 +11,9 @@ impl Chain {
     /// Tells every interceptor that a version is about to be loaded. Fails with what the first of them has against it,
     /// or if one fails: nothing is loaded past it.
     pub async fn before_load(&self, id: &ModelId) -> Result<(), LoadError> {
+        if let Some(reason) = &self.shut {
+            return Err(LoadError::new(Stage::Intercept, reason.clone()));
+        }
         for link in &self.links {
             let told = tell(link, id, async |mut instance, id| instance.before_load(&id).await);
             told.await.map_err(|error| refusal(link, "before-load", error))?;

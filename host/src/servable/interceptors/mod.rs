@@ -43,6 +43,11 @@ impl Chain {
         self.links.len() == other.links.len() && self.links.iter().zip(&other.links).all(same)
     }
 
+    /// Whether it is just the same.
+    pub fn is_same(&self, other: &Chain) -> bool {
+        self.has_same_links(other) && self.shut == other.shut
+    }
+
     /// Fails with [`InferError::NotReady`] while no call may pass.
     pub fn check_open(&self) -> Result<(), InferError> {
         self.shut.as_ref().map_or(Ok(()), |reason| Err(InferError::NotReady(reason.clone())))
