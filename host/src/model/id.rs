@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{name}' is not a {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
+    "'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
 )]
 pub struct InvalidName {
     what: &'static str,
@@ -69,12 +69,12 @@ macro_rules! name_type {
 name_type!(
     /// The name of a tenant.
     TenantName,
-    "tenant"
+    "a tenant"
 );
 name_type!(
     /// The name of a model, unique within its tenant.
     ModelName,
-    "model"
+    "a model"
 );
 
 /// What precedes an interceptor's name, and is also the folder where it lies. No model's own name has a slash.
@@ -84,7 +84,7 @@ impl ModelName {
     /// The name under which an interceptor is known among its tenant's models: `interceptors/` and a name that a
     /// model could have. Fails unless it is one.
     pub fn interceptor(name: &str) -> Result<Self, InvalidName> {
-        check_name("interceptor", name)?;
+        check_name("an interceptor", name)?;
         Ok(Self(format!("{INTERCEPTORS}{name}").into()))
     }
 
