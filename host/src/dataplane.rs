@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::Budget;
-use crate::model::{InferError, InferRequest, ModelName, RequestId, TenantName, Version, VersionPolicy};
+use crate::model::{Asker, InferError, InferRequest, ModelName, TenantName, Version, VersionPolicy};
 use crate::registry::Registry;
 pub use crate::servable::{Answer, ServableHandle, Timings};
 
@@ -63,17 +63,17 @@ impl DataPlane {
     }
 
     /// Answers one request. The deadline counts from `received` and covers queueing and computing; the
-    /// model's own limit applies where it is shorter.
+    /// model's own limit applies where it is shorter. The tenant's interceptors, if it has any, come first and last.
     pub async fn infer(
         &self,
         servable: &ServableHandle,
         request: InferRequest,
         deadline: Option<Duration>,
         received: Instant,
-        request_id: RequestId,
+        asker: Asker,
     ) -> Result<Answer, InferError> {
         let limits = &servable.settings().limits;
         let allowed = deadline.map_or(limits.deadline, |deadline| deadline.min(limits.deadline));
-        servable.infer(request, Budget::new(received, allowed, limits.cpu_time), request_id).await
+        servable.infer(request, Budget::new(received, allowed, limits.cpu_time), asker).await
     }
 }

@@ -14,10 +14,16 @@ use crate::servable::ServableHandle;
 /// What can be asked for now. A clone is shallow.
 #[derive(Clone, Default)]
 pub struct Registry {
-    tenants: Arc<ArcSwap<HashMap<TenantName, Models>>>,
+    tenants: Arc<ArcSwap<HashMap<TenantName, Known>>>,
 }
 
-type Models = HashMap<ModelName, Arc<Entry>>;
+/// What is known of one tenant.
+#[derive(Clone, Default)]
+struct Known {
+    models: HashMap<ModelName, Arc<Entry>>,
+    /// Apart, because nobody can ask them anything.
+    interceptors: HashMap<ModelName, Arc<Entry>>,
+}
 
 /// What is known of one model.
 #[derive(Clone, Default)]
@@ -40,7 +46,7 @@ impl Registry {
         version: Option<Version>,
     ) -> Result<ServableHandle, InferError> {
         let tenants = self.tenants.load();
-        let entry = tenants.get(tenant).and_then(|models| models.get(model)).ok_or(InferError::ModelNotFound)?;
+        let entry = tenants.get(tenant).and_then(|known| known.models.get(model)).ok_or(InferError::ModelNotFound)?;
         match version {
             None => entry.serving.first().cloned().ok_or_else(|| InferError::NotReady(entry.note.clone())),
             Some(version) => {
@@ -52,21 +58,23 @@ impl Registry {
 
     /// What is known of a model.
     pub fn entry(&self, tenant: &TenantName, model: &str) -> Option<Arc<Entry>> {
-        self.tenants.load().get(tenant)?.get(model).cloned()
+        self.tenants.load().get(tenant)?.models.get(model).cloned()
     }
 
     /// The names of a tenant's models, sorted.
     pub fn names(&self, tenant: &TenantName) -> Vec<ModelName> {
         let tenants = self.tenants.load();
-        let mut names: Vec<_> = tenants.get(tenant).into_iter().flat_map(|models| models.keys().cloned()).collect();
+        let known = tenants.get(tenant).into_iter();
+        let mut names: Vec<_> = known.flat_map(|known| known.models.keys().cloned()).collect();
         names.sort();
         names
     }
 
-    /// Every version that serves, of all tenants.
+    /// Every version that serves, of all tenants, interceptors among them.
     pub fn serving(&self) -> Vec<ServableHandle> {
         let tenants = self.tenants.load();
-        tenants.values().flat_map(HashMap::values).flat_map(|entry| entry.serving.iter().cloned()).collect()
+        let entries = tenants.values().flat_map(|known| known.models.values().chain(known.interceptors.values()));
+        entries.flat_map(|entry| entry.serving.iter().cloned()).collect()
     }
 
     /// Replaces what is known of these models, or forgets them. Versions left out can no longer be found;
@@ -74,13 +82,14 @@ impl Registry {
     pub fn publish(&self, changes: impl IntoIterator<Item = (TenantName, ModelName, Option<Entry>)>) {
         let mut tenants = HashMap::clone(&self.tenants.load());
         for (tenant, model, entry) in changes {
-            let models = tenants.entry(tenant).or_default();
+            let known = tenants.entry(tenant).or_default();
+            let entries = if model.is_interceptor() { &mut known.interceptors } else { &mut known.models };
             match entry {
-                Some(entry) => models.insert(model, Arc::new(entry)),
-                None => models.remove(&model),
+                Some(entry) => entries.insert(model, Arc::new(entry)),
+                None => entries.remove(&model),
             };
         }
-        tenants.retain(|_, models| !models.is_empty());
+        tenants.retain(|_, known| !known.models.is_empty() || !known.interceptors.is_empty());
         // The old map, with the handles in it, is dropped here and not on a request's thread.
         drop(self.tenants.swap(Arc::new(tenants)));
     }

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
 const SCRIPT: usize = 240;
 
-/// The component of an example model, or of a guest made for tests.
+/// The component of an example model or interceptor, or of a guest made for tests.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let target = target();
     let places = [
         target.join(format!("test-guests/{name}.wasm")),
+        target.join(format!("interceptors/{name}.wasm")),
         target.join(format!("models/{name}.wasm")),
         target.join(format!("models/{name}/1/model.wasm")),
     ];
@@ -32,6 +33,11 @@ pub(crate) fn puppet(script: &str) -> Vec<u8> {
 /// The puppet that no snapshot can be taken of, with that script.
 pub(crate) fn puppet_without_snapshot(script: &str) -> Vec<u8> {
     scripted(guest("puppet-no-snapshot"), script)
+}
+
+/// The interceptor that does what that script says, such as `name=a;before=trap`.
+pub(crate) fn gate(script: &str) -> Vec<u8> {
+    scripted(guest("gate"), script)
 }
 
 fn scripted(mut component: Vec<u8>, script: &str) -> Vec<u8> {

@@ -1,9 +1,10 @@
 //! Builds every guest and lays them out: the example models as a repository that can be served, the
-//! test guests side by side.
+//! interceptors and the test guests side by side.
 //!
 //! ```text
 //! target/models/iris.wasm
 //! target/models/digits/1/{model.wasm,golden.json,weights.bin}
+//! target/interceptors/redact.wasm
 //! target/test-guests/puppet.wasm
 //! ```
 
@@ -39,8 +40,12 @@ const EXAMPLES: &[Example] = &[
 /// An example that is served without a folder of its own.
 const BARE_EXAMPLE: &str = "iris";
 
+/// Crates in `guest-models/interceptors/`. They do not lie in the repository of the examples: whoever serves that wants
+/// to see models first, and put an interceptor in front of them while they serve.
+const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
+
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] = &["caller", "canary", "minimal", "puppet"];
+const TEST_GUESTS: &[&str] = &["caller", "canary", "gate", "minimal", "puppet"];
 
 /// Those of them that are also wanted as components that cannot be snapshotted.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
@@ -50,6 +55,8 @@ pub(crate) fn build() -> Result<()> {
     compile()?;
     EXAMPLES.iter().try_for_each(lay_out)?;
     copy(&component(BARE_EXAMPLE), &target().join(format!("models/{BARE_EXAMPLE}.wasm")))?;
+    let interceptor = |name: &str| target().join(format!("interceptors/{name}.wasm"));
+    INTERCEPTORS.iter().try_for_each(|name| copy(&component(name), &interceptor(name)))?;
     TEST_GUESTS.iter().try_for_each(|name| copy(&component(name), &test_guest(name)))?;
     NO_SNAPSHOT.iter().try_for_each(|name| lay_out_no_snapshot(name))
 }
@@ -59,7 +66,8 @@ fn compile() -> Result<()> {
     // A folder of its own, so that building guests never waits for a build of the host.
     command.args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"]).arg(target().join("guests"));
     let examples = EXAMPLES.iter().map(|example| example.name);
-    for name in examples.chain([BARE_EXAMPLE]).chain(TEST_GUESTS.iter().copied()) {
+    let others = INTERCEPTORS.iter().chain(TEST_GUESTS).copied();
+    for name in examples.chain([BARE_EXAMPLE]).chain(others) {
         command.args(["--package", name]);
     }
     run(&mut command)

@@ -1,4 +1,4 @@
-//! Write a model that Wardian serves.
+//! Write a model that Wardian serves, or an [`interceptor`] that wraps models.
 //!
 //! A model is a type that implements [`Model`], in a crate of type `cdylib` built for
 //! `wasm32-wasip2`:
@@ -58,8 +58,10 @@ pub use error::OrError;
 
 pub mod artifacts;
 pub mod config;
+pub mod interceptor;
 pub mod kernels;
 pub mod logging;
+pub mod values;
 
 #[cfg(feature = "testing")]
 pub mod golden;

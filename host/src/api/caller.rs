@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
 use super::error::ApiError;
-use crate::model::{InferError, TenantName};
+use crate::model::{Asker, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -66,6 +66,11 @@ impl Caller {
     /// In whose name the request is, if in anybody's.
     pub(super) fn named(&self) -> Option<&Arc<Tenant>> {
         self.0.tenant.as_ref()
+    }
+
+    /// What answers may know of it, and of its request.
+    pub(super) fn asker(&self, request_id: RequestId) -> Asker {
+        Asker { request_id, key: self.0.key.clone() }
     }
 
     /// Whether it may do everything.

@@ -72,6 +72,10 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
         InferError::BadOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::NotJson(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+        InferError::Refused { status, .. } => {
+            (StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN), "rejected_by_interceptor")
+        }
+        InferError::InterceptorFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "interceptor_failed"),
         InferError::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_ready"),
         InferError::Suspended { .. } => (StatusCode::SERVICE_UNAVAILABLE, "model_suspended"),
         InferError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
@@ -163,6 +167,9 @@ mod tests {
             (InferError::BadOutput(detail()), 500, "model_bad_output"),
             (InferError::NotJson("x".into()), 500, "model_bad_output"),
             (InferError::Failed(detail()), 500, "model_failed"),
+            (InferError::Refused { status: 451, message: "x".into() }, 451, "rejected_by_interceptor"),
+            (InferError::Refused { status: 503, message: "x".into() }, 503, "rejected_by_interceptor"),
+            (InferError::InterceptorFailed { name: "a".into(), detail: detail() }, 500, "interceptor_failed"),
             (InferError::NotReady("x".into()), 503, "model_not_ready"),
             (InferError::Suspended { retry_after_seconds: 3 }, 503, "model_suspended"),
             (InferError::Overloaded, 503, "overloaded"),

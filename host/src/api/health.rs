@@ -19,13 +19,15 @@ pub(super) async fn live() -> Response {
 }
 
 /// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping. Tells as well
-/// if the caller's repository cannot be read, which takes nothing down.
+/// if the caller's repository cannot be read, which takes nothing down, and if its interceptors let no call pass, which
+/// takes nobody else down.
 pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Caller, ApiError>) -> Response {
     let ready = state.dataplane.ready();
     let caller = caller.ok();
     let tenant = caller.as_ref().and_then(Caller::named);
     let degraded = tenant.and_then(|tenant| state.manager.degraded(tenant.name()));
-    let response = json_response(&Ready { ready, degraded });
+    let shut = tenant.and_then(|tenant| state.manager.shut(tenant.name()));
+    let response = json_response(&Ready { ready, degraded, shut });
     if ready { response } else { unavailable(response) }
 }
 
@@ -55,6 +57,8 @@ struct Ready {
     ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     degraded: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shut: Option<String>,
 }
 
 #[derive(Serialize)]

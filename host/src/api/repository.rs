@@ -62,6 +62,11 @@ pub(super) async fn unload(
     // Its one parameter is `unload_dependents`; no model here depends on another.
     read::<CommandBody>(body).await?;
     let name = known_name(&path)?;
+    if name.is_interceptor() {
+        let text = "calls pass no interceptor that lies in the repository and does not serve; to do without it, \
+                    remove its file";
+        return Err(ApiError::from(InferError::InvalidInput(text.into())).about(&path.model, None));
+    }
     state
         .manager
         .unload(caller.tenant_name()?, &name)
@@ -117,10 +122,10 @@ pub(super) fn state_name(state: IndexState) -> &'static str {
     }
 }
 
-/// A name that cannot be a model's is the name of no model.
+/// A name that cannot be a model's or an interceptor's is the name of neither.
 fn known_name(path: &ModelPath) -> Result<ModelName, ApiError> {
     let unknown = |_| ApiError::from(InferError::ModelNotFound).about(&path.model, None);
-    ModelName::new(&path.model).map_err(unknown)
+    ModelName::of_any(&path.model).map_err(unknown)
 }
 
 /// Reads a JSON body; an empty one means the defaults.

@@ -14,6 +14,7 @@ pub mod http;
 mod logging;
 mod scope;
 pub mod types;
+mod values;
 mod wasi;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use wasmtime::component::{HasData, Linker};
 use http::{Http, Outgoing};
 pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
+pub use values::Values;
 
 use crate::model::Capability;
 
@@ -115,6 +117,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     bindings::wardian::model::artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
+    values::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
     wasi::add_to_linker(linker)
 }

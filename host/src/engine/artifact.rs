@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use super::compile::Role;
 use super::hex;
 use crate::model::{Capability, Metadata};
 
@@ -36,6 +37,7 @@ impl ArtifactKey {
     /// or not on its account.
     pub fn new<'a>(
         fingerprint: &str,
+        role: Role,
         component: &[u8; 32],
         sidecars: impl IntoIterator<Item = (&'a str, &'a [u8; 32])>,
         config: &BTreeMap<String, String>,
@@ -55,6 +57,9 @@ impl ArtifactKey {
         }
         for capability in granted {
             field(&mut hasher, capability.name().as_bytes());
+        }
+        if role == Role::Interceptor {
+            field(&mut hasher, b"interceptor");
         }
         ArtifactKey(hex(&hasher.finalize()))
     }
@@ -222,7 +227,7 @@ mod tests {
     }
 
     fn key(name: &str) -> ArtifactKey {
-        ArtifactKey::new(name, &[0; 32], [], &BTreeMap::new(), &[])
+        ArtifactKey::new(name, Role::Model, &[0; 32], [], &BTreeMap::new(), &[])
     }
 
     fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, PathBuf, ArtifactStore) {
@@ -293,15 +298,16 @@ mod tests {
     fn every_part_of_the_key_counts() {
         let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
         let keys = [
-            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("other", &[0; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", &[1; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.5"), &[]),
-            ArtifactKey::new("engine", &[0; 32], [], &config("0.6"), &[]),
-            ArtifactKey::new("engine", &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("other", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", Role::Model, &[1; 32], [], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &config("0.5"), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &config("0.6"), &[]),
+            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
+            ArtifactKey::new("engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
         ];
         assert_eq!(HashSet::from(keys).len(), 9);
     }

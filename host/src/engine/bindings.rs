@@ -27,5 +27,8 @@ pub(super) use generated::exports::wardian::model::{
     batching, deferred, inference, interceptor, lifecycle, migrations, session_migration, streaming,
 };
 
+/// The interface that makes a component an interceptor.
+pub(super) const INTERCEPTOR: &str = "wardian:model/interceptor@0.1.0";
+
 /// The interface that makes a component a model.
 pub(super) const INFERENCE: &str = "wardian:model/inference@0.1.0";

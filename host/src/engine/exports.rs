@@ -3,7 +3,8 @@
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{
-    INFERENCE, batching, deferred, inference, interceptor, lifecycle, migrations, session_migration, streaming,
+    INFERENCE, INTERCEPTOR, batching, deferred, inference, interceptor, lifecycle, migrations, session_migration,
+    streaming,
 };
 use super::state::State;
 
@@ -38,7 +39,7 @@ impl Exports {
             deferred: find!(deferred, "wardian:model/deferred@0.1.0"),
             session_migration: find!(session_migration, "wardian:model/session-migration@0.1.0"),
             migrations: find!(migrations, "wardian:model/migrations@0.1.0"),
-            interceptor: find!(interceptor, "wardian:model/interceptor@0.1.0"),
+            interceptor: find!(interceptor, INTERCEPTOR),
         })
     }
 }

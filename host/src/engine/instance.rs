@@ -1,9 +1,12 @@
 //! A running model.
 
+mod about;
 mod calls;
 
 use wasmtime::component::Instance as Exported;
 use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
+
+pub use about::CallContext;
 
 use super::artifact::Snapshot;
 use super::bindings::inference;
@@ -12,7 +15,7 @@ use super::ticker::Ticking;
 use super::trap::{Interrupted, classify};
 use super::{Call, Engine, Template};
 use crate::capability::{Ctx, Grants, clean, types};
-use crate::model::{InferError, InferResponse, Parameter};
+use crate::model::{InferError, InferResponse, Parameter, Tensor};
 use crate::tenant::{InstancePermit, Resource};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
@@ -89,9 +92,14 @@ impl Instance {
     }
 
     fn check_size(&self, response: &InferResponse) -> Result<(), InferError> {
-        let outputs = response.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
-        let parameters = response.parameters.iter().map(Parameter::size);
-        let size: u64 = outputs.chain(parameters).map(|size| size as u64).sum();
+        self.check_sizes(&response.outputs, &response.parameters)
+    }
+
+    /// Holds what a call has handed over against the limit of a response.
+    fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
+        let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
+        let parameters = parameters.iter().map(Parameter::size);
+        let size: u64 = tensors.chain(parameters).map(|size| size as u64).sum();
         let limit = self.template.response_limit();
         if size > limit {
             return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));

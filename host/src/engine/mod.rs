@@ -32,7 +32,7 @@ use wasmtime::component::Linker;
 pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Snapshot};
 pub use budget::Budget;
 pub use call::Call;
-pub use instance::Instance;
+pub use instance::{CallContext, Instance};
 pub use settings::{EngineConfig, Reset};
 pub use template::{Code, Template};
 pub use threads::GuestThreads;

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::proof::{ParseGolden, prove};
 use crate::capability::http::{Egress, Http, Trust};
 use crate::capability::{Grants, Level, LogLine, LogSink};
-use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits};
+use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
@@ -174,7 +174,8 @@ impl Loader {
         let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
-        ArtifactKey::new(&self.fingerprint, component, sidecars, &granted.config, &granted.granted())
+        let role = Role::of(&candidate.name);
+        ArtifactKey::new(&self.fingerprint, role, component, sidecars, &granted.config, &granted.granted())
     }
 
     async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
@@ -211,6 +212,7 @@ impl Loader {
             deadline_ms: self.config.load_deadline.as_millis() as u64,
         };
         Job {
+            role: Role::of(&candidate.name),
             component: input(&candidate.component, &candidate.component_digest),
             sidecars,
             config: candidate.settings.capabilities.config.clone(),

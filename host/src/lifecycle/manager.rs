@@ -12,9 +12,10 @@ use super::index::IndexEntry;
 use super::loader::Loader;
 use super::record::Loaded;
 use super::task::Task;
-use crate::model::{LoadError, ModelName, TenantName, Version};
+use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Digest, Directory};
+use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
 /// Why a command was not carried out.
@@ -55,6 +56,8 @@ pub(super) struct Shared {
     pub(super) loader: Arc<Loader>,
     pub(super) sources: ArcSwap<HashMap<TenantName, Arc<Directory>>>,
     pub(super) degraded: ArcSwap<HashMap<TenantName, String>>,
+    /// What wraps each tenant's models.
+    pub(super) wrappings: ArcSwap<HashMap<TenantName, Wrapping>>,
 }
 
 /// Everything the manager wakes up for.
@@ -95,8 +98,8 @@ impl Manager {
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let (events, inbox) = mpsc::channel(MAX_EVENTS);
         let ManagerParts { loader, registry, sources, ready } = parts;
-        let (sources_of, degraded) = Default::default();
-        let shared = Arc::new(Shared { loader, sources: sources_of, degraded });
+        let (sources_of, degraded, wrappings) = Default::default();
+        let shared = Arc::new(Shared { loader, sources: sources_of, degraded, wrappings });
         let mut task = Task::new(registry, ready, shared.clone(), events.downgrade(), metrics);
         sources.into_iter().for_each(|(tenant, source)| task.adopt(tenant, source));
         tokio::spawn(async move {
@@ -128,6 +131,19 @@ impl Manager {
     /// Why a tenant's repository cannot be read at present, if it cannot.
     pub fn degraded(&self, tenant: &TenantName) -> Option<String> {
         self.shared.degraded.load().get(tenant).cloned()
+    }
+
+    /// Why no call of a tenant's may pass its interceptors at present, if none may.
+    pub fn shut(&self, tenant: &TenantName) -> Option<String> {
+        match self.chain(tenant).check_open() {
+            Err(InferError::NotReady(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// What wraps a tenant's models now.
+    pub(super) fn chain(&self, tenant: &TenantName) -> Arc<Chain> {
+        self.shared.wrappings.load().get(tenant).map(Wrapping::chain).unwrap_or_default()
     }
 
     /// Looks at the repository now, tries again what failed, and waits until the model serves or has

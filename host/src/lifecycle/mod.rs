@@ -6,11 +6,15 @@
 //! back as events. So nothing it does can be stuck behind a load, and every decision is a function of
 //! what it knows.
 //!
+//! Interceptors are loaded, replaced and unloaded as models are, and before them: what they mean for their tenant's
+//! models is worked out anew whenever one of them changes (`interceptors`).
+//!
 //! What is uploaded (`publish`) is loaded once before it is put into the repository, and comes from there like
 //! everything else.
 
 mod drain;
 mod index;
+mod interceptors;
 mod loader;
 mod manager;
 mod metrics;

@@ -43,11 +43,25 @@ pub(super) async fn prove(
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
     progress(Stage::WarmUp);
+    if servable.id().name.is_interceptor() {
+        return prove_interceptor(servable, golden).await;
+    }
     warm_up(servable).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
         check_golden(servable, read_golden(file, parse).await?).await?;
     }
+    servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
+}
+
+/// Of an interceptor nobody knows what it should say to a request made of zeros: that instances can be made must do.
+async fn prove_interceptor(servable: &ServableHandle, golden: Option<&Sidecar>) -> Result<(), LoadError> {
+    if let Some(file) = golden {
+        let reason = format!("{}: an interceptor answers no requests; remove the file", file.name);
+        return Err(LoadError::new(Stage::Golden, reason));
+    }
+    let made = servable.maker().run(async |_instance| Ok(())).await;
+    made.map_err(|error| in_warm_up("making an instance", &error))?;
     servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::index::IndexEntry;
 use super::manager::{CommandError, Event, Manager};
-use crate::model::{LoadError, Stage, TenantName};
+use crate::model::{LoadError, ModelId, Stage, TenantName};
 use crate::repository::upload::{Put, Received, Target, Upload, UploadError, Uploads};
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
@@ -83,6 +83,9 @@ impl Manager {
 
     /// Shows that a candidate can serve, and lets it go again.
     async fn verify(&self, tenant: &Arc<Tenant>, candidate: &Candidate) -> Result<(), UploadError> {
+        // What would be refused in its place must not come to be there.
+        let id = ModelId { tenant: tenant.name().clone(), name: candidate.name.clone(), version: candidate.version };
+        self.chain(tenant.name()).before_load(&id).await?;
         let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
         // Unmapping it takes a while; no thread that serves HTTP should do it.
         let _ = tokio::task::spawn_blocking(move || drop(loaded)).await;

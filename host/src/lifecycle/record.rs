@@ -10,7 +10,7 @@ use crate::model::{LoadError, ModelName, QuotaExceeded, Stage, Version, VersionP
 use crate::registry::Entry;
 use crate::repository::{Candidate, Digest, Seen};
 use crate::servable::{Drained, ServableHandle};
-use crate::tenant::{Held, Resource, Tenant};
+use crate::tenant::{self, Resource, Tenant};
 
 /// A version that has loaded, and the means to know when it has drained.
 pub(super) type Loaded = (ServableHandle, Drained);
@@ -23,7 +23,17 @@ pub(super) struct ModelRecord {
     demand: Demand,
     policy: VersionPolicy,
     /// Its place among the models that its tenant may have, while any of it serves or is being loaded.
-    place: Option<Held>,
+    place: Option<tenant::Held>,
+    /// Why none of it may be loaded for now.
+    held: Option<Held>,
+}
+
+/// Why a model may not be loaded for now: for its tenant's interceptors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) reason: String,
+    /// It is not known yet what will become of them.
+    pub(super) passing: bool,
 }
 
 #[derive(Default)]
@@ -56,7 +66,8 @@ struct Serving {
 impl Default for ModelRecord {
     fn default() -> Self {
         let policy = VersionPolicy::default();
-        ModelRecord { versions: BTreeMap::new(), elsewhere: None, demand: Demand::Wanted, policy, place: None }
+        let (versions, elsewhere, place, held) = Default::default();
+        ModelRecord { versions, elsewhere, demand: Demand::Wanted, policy, place, held }
     }
 }
 
@@ -96,7 +107,19 @@ impl ModelRecord {
 
     /// What should be done next.
     pub(super) fn next_action(&self) -> Option<Action> {
-        next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some())
+        let next = next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
+        next.filter(|action| self.held.is_none() || !matches!(action, Action::Load(_)))
+    }
+
+    /// Keeps it from being loaded for that reason, or lets it be loaded again.
+    pub(super) fn hold(&mut self, held: Option<Held>) {
+        self.held = held;
+    }
+
+    /// Why it is not being loaded although it should be, if that is so.
+    fn awaits(&self) -> Option<&Held> {
+        let next = || next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
+        self.held.as_ref().filter(|_| matches!(next(), Some(Action::Load(_))))
     }
 
     fn known(&self) -> Vec<Known> {
@@ -171,6 +194,13 @@ impl ModelRecord {
         }
     }
 
+    /// Forgets what interceptors have objected to, so that others are asked.
+    pub(super) fn forget_objections(&mut self) {
+        for record in self.versions.values_mut() {
+            record.failed = record.failed.take().filter(|(_, error)| error.stage != Stage::Intercept);
+        }
+    }
+
     /// Lets a loaded version serve. What served under its number before is to be ended.
     pub(super) fn serve(&mut self, version: Version, digest: Digest, loaded: Loaded) -> Option<Ending> {
         let before = self.stop_serving(version);
@@ -207,8 +237,7 @@ impl ModelRecord {
 
     /// Whether a loaded version is still of use to anybody.
     pub(super) fn is_wanted(&self) -> bool {
-        let there = self.elsewhere.is_some() || self.versions.values().any(|record| !record.is_absent());
-        self.demand == Demand::Wanted && there
+        self.demand == Demand::Wanted && self.is_there()
     }
 
     /// Whether a version of it is being loaded.
@@ -219,14 +248,29 @@ impl ModelRecord {
     /// Whether it is not yet known what will become of it.
     pub(super) fn is_undecided(&self) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
-        self.is_loading() || self.elsewhere == Some(None) || self.versions.values().any(changing)
+        self.is_loading() || self.waits() || self.elsewhere == Some(None) || self.versions.values().any(changing)
     }
 
     /// Whether it is not yet known what will become of what is there of a version.
     pub(super) fn is_undecided_about(&self, version: Version) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
         let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
-        self.elsewhere == Some(None) || self.versions.get(&version).is_some_and(undecided)
+        self.waits() || self.elsewhere == Some(None) || self.versions.get(&version).is_some_and(undecided)
+    }
+
+    /// Whether it will be loaded as soon as its tenant's interceptors are.
+    fn waits(&self) -> bool {
+        self.awaits().is_some_and(|held| held.passing)
+    }
+
+    /// The newest version that serves.
+    pub(super) fn newest(&self) -> Option<ServableHandle> {
+        self.versions.values().rev().find_map(|record| record.serving.as_ref()).map(|serving| serving.handle.clone())
+    }
+
+    /// Whether the repository holds any of it, right or wrong.
+    pub(super) fn is_there(&self) -> bool {
+        self.elsewhere.is_some() || self.versions.values().any(|record| !record.is_absent())
     }
 
     /// Whether a version that serves has this number.
@@ -265,6 +309,9 @@ impl ModelRecord {
         if let Some(fault) = self.newest_fault() {
             return Err(fault);
         }
+        if let Some(held) = self.awaits() {
+            return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
+        }
         let serves = self.versions.values().any(|record| record.serving.is_some());
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, "its version policy wants none of its versions")) }
     }
@@ -288,9 +335,13 @@ impl ModelRecord {
         Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
     }
 
-    fn note(&self) -> String {
+    /// Why it does not serve, as far as whoever asks it may know.
+    pub(super) fn note(&self) -> String {
         if self.demand == Demand::Unwanted {
             return "it was unloaded on request".into();
+        }
+        if let Some(held) = self.awaits() {
+            return held.reason.clone();
         }
         if self.is_loading() {
             return "it is loading".into();
@@ -332,7 +383,11 @@ impl ModelRecord {
         let reason = match (&record.present, self.demand) {
             (_, Demand::Unwanted) => "unloaded on request".into(),
             (Content::Unsettled, _) => "its files are still changing".into(),
-            _ => fault.unwrap_or_else(|| "not wanted by the version policy".into()),
+            _ => match (fault, self.awaits()) {
+                (Some(fault), _) => fault,
+                (None, Some(held)) => held.reason.clone(),
+                (None, None) => "not wanted by the version policy".into(),
+            },
         };
         (IndexState::Unavailable, reason)
     }

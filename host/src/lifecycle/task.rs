@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::drain::Ending;
 use super::index::IndexEntry;
+use super::interceptors::Change;
 use super::loader::Loader;
 use super::manager::{CommandError, Event, Key, Shared, announce};
 use super::metrics::Metrics;
@@ -17,9 +18,10 @@ use super::policy::Action;
 use super::record::{Loaded, ModelRecord};
 use super::tenants::TenantRecord;
 use super::waiting::Waiter;
-use crate::model::{LoadError, ModelId, Stage, TenantName, Version};
+use crate::model::{LoadError, ModelId, ModelName, Stage, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Candidate, Digest, Directory};
+use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
 /// What the manager's task knows and works with.
@@ -33,6 +35,8 @@ pub(super) struct Task {
     models: BTreeMap<Key, ModelRecord>,
     /// What has changed since requests were last told.
     changed: BTreeSet<Key>,
+    /// Whose interceptors have changed since their models were last told.
+    rewrapped: BTreeSet<TenantName>,
     waiting: Vec<Waiter>,
     /// Who waits for everything to be gone; nothing is loaded any more once somebody does.
     stopping: Option<oneshot::Sender<()>>,
@@ -48,14 +52,15 @@ impl Task {
         metrics: &mut MetricsRegistry,
     ) -> Self {
         let metrics = Metrics::register(metrics);
-        let (tenants, models, changed, waiting, stopping) = Default::default();
-        Task { registry, ready, shared, events, tenants, models, changed, waiting, stopping, metrics }
+        let (tenants, models, changed, rewrapped, waiting, stopping) = Default::default();
+        Task { registry, ready, shared, events, tenants, models, changed, rewrapped, waiting, stopping, metrics }
     }
 
     /// Handles one event after another, until everything is unloaded or nobody is left to send any.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
         while let Some(event) = inbox.recv().await {
             self.handle(event);
+            self.rewrap();
             self.publish();
             self.report();
             if self.stopping.is_some() && self.models.values().all(ModelRecord::is_idle) {
@@ -103,7 +108,14 @@ impl Task {
         if let Some(events) = self.events.upgrade() {
             tokio::spawn(announce(source.subscribe(), events));
         }
-        self.tenants.insert(name.clone(), TenantRecord::new(tenant, source.number()));
+        let record = match self.tenants.remove(&name) {
+            Some(before) => before.moved(tenant, source.number()),
+            None => TenantRecord::new(tenant, source.number()),
+        };
+        let mut wrappings = HashMap::clone(&self.shared.wrappings.load());
+        wrappings.insert(name.clone(), record.interceptors.wrapping().clone());
+        self.shared.wrappings.store(Arc::new(wrappings));
+        self.tenants.insert(name.clone(), record);
         let uploads = source.uploads().clone();
         tokio::task::spawn_blocking(move || uploads.clear_leftovers());
         let mut sources = HashMap::clone(&self.shared.sources.load());
@@ -115,6 +127,9 @@ impl Task {
     fn dismiss(&mut self, tenant: &TenantName) {
         self.tenants.remove(tenant);
         self.shared.loader.forget_tenant(tenant);
+        let mut wrappings = HashMap::clone(&self.shared.wrappings.load());
+        wrappings.remove(tenant);
+        self.shared.wrappings.store(Arc::new(wrappings));
         let mut sources = HashMap::clone(&self.shared.sources.load());
         sources.remove(tenant);
         self.shared.sources.store(Arc::new(sources));
@@ -142,11 +157,45 @@ impl Task {
         let names = aspired.seen.iter().map(|seen| seen.name().clone());
         let known = self.models.keys().filter(|(owner, _)| owner == tenant).map(|(_, name)| name.clone());
         let names: BTreeSet<_> = names.chain(known).collect();
-        for name in names {
-            let key = (tenant.clone(), name.clone());
-            if self.models.entry(key.clone()).or_default().see(aspired.of(&name)) {
-                self.drive(&key);
+        let (interceptors, models): (Vec<_>, Vec<_>) = names.into_iter().partition(ModelName::is_interceptor);
+        interceptors.iter().for_each(|name| self.see(aspired, name));
+        // What wraps models comes first: whether they may be loaded depends on it.
+        self.rewrapped.insert(tenant.clone());
+        self.rewrap();
+        models.iter().for_each(|name| self.see(aspired, name));
+    }
+
+    /// Takes over what a source sees of one model.
+    fn see(&mut self, aspired: &Aspired, name: &ModelName) {
+        let key = (aspired.tenant.clone(), name.clone());
+        let owner = self.tenants.get(&aspired.tenant).filter(|_| !name.is_interceptor());
+        let held = owner.and_then(|owner| owner.interceptors.held()).cloned();
+        let record = self.models.entry(key.clone()).or_default();
+        record.hold(held);
+        if record.see(aspired.of(name)) {
+            self.drive(&key);
+        }
+    }
+
+    /// Tells the models of every tenant whose interceptors have changed.
+    fn rewrap(&mut self) {
+        for tenant in std::mem::take(&mut self.rewrapped) {
+            let Some(owner) = self.tenants.get_mut(&tenant) else { continue };
+            let own = self.models.iter().filter(|((owner, name), _)| *owner == tenant && name.is_interceptor());
+            let Change { links, held } = owner.update_interceptors(own.map(|((_, name), record)| (name, record)));
+            if !links && !held {
+                continue;
             }
+            let held = owner.interceptors.held().cloned();
+            let models = self.models.iter_mut().filter(|((owner, name), _)| *owner == tenant && !name.is_interceptor());
+            let told = models.map(|(key, model)| {
+                model.hold(held.clone());
+                if links {
+                    model.forget_objections();
+                }
+                key.clone()
+            });
+            told.collect::<Vec<_>>().iter().for_each(|key| self.drive(key));
         }
     }
 
@@ -170,6 +219,9 @@ impl Task {
             }
         }
         self.changed.insert(key.clone());
+        if key.1.is_interceptor() {
+            self.rewrapped.insert(key.0.clone());
+        }
     }
 
     fn start_loading(&mut self, key: &Key, version: Version) {
@@ -178,7 +230,9 @@ impl Task {
         match owner.make_room(record, &candidate) {
             Ok(()) => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
-                tokio::spawn(load(self.shared.loader.clone(), owner.tenant().clone(), key.clone(), candidate, events));
+                let wrapped = owner.wrapping_of(&key.1).map(Wrapping::chain).unwrap_or_default();
+                let loading = Loading { loader: self.shared.loader.clone(), tenant: owner.tenant().clone(), wrapped };
+                tokio::spawn(load(loading, key.clone(), candidate, events));
             }
             Err(refusal) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
@@ -191,11 +245,13 @@ impl Task {
     fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError>) {
         self.metrics.loads.inc();
         let watch = outcome.as_ref().ok().map(|(servable, _)| servable.trips());
+        let wrapping = self.tenants.get(&key.0).and_then(|owner| owner.wrapping_of(&key.1));
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
             Ok(loaded) if record.is_wanted() && self.stopping.is_none() => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, "ready");
                 self.metrics.swaps.inc();
+                wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
                 let before = record.serve(version, digest, loaded);
                 self.end(&key, version, before);
                 watch.into_iter().for_each(|trips| self.watch_trips(&key, version, digest, trips));
@@ -259,6 +315,8 @@ impl Task {
     fn end(&self, key: &Key, version: Version, ending: Option<Ending>) {
         let Some(ending) = ending else { return };
         let (events, key) = (self.events.clone(), key.clone());
+        // Begun here and now, so that whoever wraps it hears of its end even if it is to end next.
+        let ending = ending.begin();
         tokio::spawn(async move {
             ending.run().await;
             if let Some(events) = events.upgrade() {
@@ -372,11 +430,28 @@ impl Task {
     }
 }
 
-async fn load(loader: Arc<Loader>, tenant: Arc<Tenant>, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
+/// What a load is done with.
+struct Loading {
+    loader: Arc<Loader>,
+    tenant: Arc<Tenant>,
+    /// Who is asked before and after.
+    wrapped: Arc<Chain>,
+}
+
+impl Loading {
+    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Loaded, LoadError> {
+        self.wrapped.before_load(id).await?;
+        let loaded = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
+        self.wrapped.after_load(id).await?;
+        Ok(loaded)
+    }
+}
+
+async fn load(loading: Loading, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
     let (version, digest) = (candidate.version, candidate.digest);
+    let (id, tenant) = (ModelId { tenant: key.0.clone(), name: key.1.clone(), version }, loading.tenant.clone());
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
-    let owner = tenant.clone();
-    let load = tokio::spawn(async move { loader.load(&owner, &candidate, &|_| {}).await });
+    let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
     let outcome = load
         .await
         .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));

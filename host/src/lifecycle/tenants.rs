@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::interceptors::{Change, Interceptors};
 use super::record::ModelRecord;
 use super::storage;
 use crate::model::{ModelName, QuotaExceeded, Version};
 use crate::repository::{Aspired, Candidate};
+use crate::servable::Wrapping;
 use crate::tenant::{Resource, Tenant};
 
 /// A tenant whose models are served.
@@ -22,13 +24,20 @@ pub(super) struct TenantRecord {
     degraded: bool,
     /// What its storage has no room for.
     beyond_storage: BTreeSet<(ModelName, Version)>,
+    /// What wraps its models.
+    pub(super) interceptors: Interceptors,
 }
 
 impl TenantRecord {
     /// A tenant whose candidates come from the source of that number.
     pub(super) fn new(tenant: Arc<Tenant>, source: u64) -> Self {
-        let (asked, settled, degraded, beyond_storage) = Default::default();
-        TenantRecord { tenant, source, asked, settled, degraded, beyond_storage }
+        let (asked, settled, degraded, beyond_storage, interceptors) = Default::default();
+        TenantRecord { tenant, source, asked, settled, degraded, beyond_storage, interceptors }
+    }
+
+    /// The same tenant, whose candidates come from another source from now on.
+    pub(super) fn moved(self, tenant: Arc<Tenant>, source: u64) -> Self {
+        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(tenant, source) }
     }
 
     /// The tenant.
@@ -50,6 +59,19 @@ impl TenantRecord {
             self.settled = aspired.first_settled;
         }
         true
+    }
+
+    /// What wraps the calls of a model of that name; an interceptor is wrapped by nothing.
+    pub(super) fn wrapping_of(&self, name: &ModelName) -> Option<&Wrapping> {
+        (!name.is_interceptor()).then(|| self.interceptors.wrapping())
+    }
+
+    /// Puts in force what is known of its interceptors, in the order of their names.
+    pub(super) fn update_interceptors<'a>(
+        &mut self,
+        records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
+    ) -> Change {
+        self.interceptors.update(records, self.settled)
     }
 
     /// Whether everything in its repository has been seen settled at least once.

@@ -52,6 +52,22 @@ pub enum InferError {
     /// The answer holds something that JSON cannot.
     #[error("the answer cannot be written as JSON: {0}; ask for binary output")]
     NotJson(String),
+    /// An interceptor of the tenant's has refused the call.
+    #[error("{message}")]
+    Refused {
+        /// The status that it has chosen, from 400 to 499, or 503.
+        status: u16,
+        /// Its words for the caller.
+        message: String,
+    },
+    /// An interceptor of the tenant's has failed, and without it no call may pass.
+    #[error("the interceptor '{name}' failed; its log has the details")]
+    InterceptorFailed {
+        /// Its name.
+        name: String,
+        /// What it did wrong.
+        detail: String,
+    },
     /// The model said that it failed.
     #[error("the model reported a failure; its log has the details")]
     Failed(String),
@@ -95,6 +111,7 @@ impl InferError {
     pub fn private(&self) -> Option<&str> {
         match self {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
+            InferError::InterceptorFailed { detail, .. } => Some(detail),
             InferError::BadOutput(detail) | InferError::Failed(detail) | InferError::Internal(detail) => Some(detail),
             _ => None,
         }
@@ -104,6 +121,8 @@ impl InferError {
 /// Where on its way to serving a version failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
+    /// Asking the tenant's interceptors, before anything else and before it goes live.
+    Intercept,
     /// Reading its files and settings.
     Read,
     /// Holding it against what its tenant may have.
@@ -136,6 +155,7 @@ impl Stage {
 impl std::fmt::Display for Stage {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
+            Stage::Intercept => "intercept",
             Stage::Read => "read",
             Stage::Quota => "quota",
             Stage::Validate => "validate",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{name}' is not a {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
+    "'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
 )]
 pub struct InvalidName {
     what: &'static str,
@@ -69,13 +69,40 @@ macro_rules! name_type {
 name_type!(
     /// The name of a tenant.
     TenantName,
-    "tenant"
+    "a tenant"
 );
 name_type!(
     /// The name of a model, unique within its tenant.
     ModelName,
-    "model"
+    "a model"
 );
+
+/// What precedes an interceptor's name, and is also the folder where it lies. No model's own name has a slash.
+const INTERCEPTORS: &str = "interceptors/";
+
+impl ModelName {
+    /// The name under which an interceptor is known among its tenant's models: `interceptors/` and a name that a
+    /// model could have. Fails unless it is one.
+    pub fn interceptor(name: &str) -> Result<Self, InvalidName> {
+        check_name("an interceptor", name)?;
+        Ok(Self(format!("{INTERCEPTORS}{name}").into()))
+    }
+
+    /// Checks the name of a model, or of an interceptor with what precedes it.
+    pub fn of_any(name: &str) -> Result<Self, InvalidName> {
+        name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
+    }
+
+    /// Whether it is an interceptor's.
+    pub fn is_interceptor(&self) -> bool {
+        self.0.starts_with(INTERCEPTORS)
+    }
+
+    /// The name without what precedes it.
+    pub fn own(&self) -> &str {
+        self.0.strip_prefix(INTERCEPTORS).unwrap_or(&self.0)
+    }
+}
 
 impl TenantName {
     /// The name of the only tenant of a server for which none are configured.
@@ -146,6 +173,19 @@ mod tests {
         }
         let refusal = ModelName::new(&format!("a\n\u{1b}[2J{}", "x".repeat(1000))).unwrap_err().to_string();
         assert!(refusal.len() < 300 && !refusal.contains(char::is_control), "{refusal:?}");
+    }
+
+    #[test]
+    fn an_interceptor_has_a_name_that_no_model_can_have() {
+        let audit = ModelName::interceptor("audit").unwrap();
+        assert_eq!((audit.as_str(), audit.own(), audit.is_interceptor()), ("interceptors/audit", "audit", true));
+        assert_eq!(ModelName::of_any("interceptors/audit"), Ok(audit.clone()));
+        assert!(ModelName::new(audit.as_str()).is_err());
+        let model = ModelName::of_any("interceptors").unwrap();
+        assert_eq!((model.own(), model.is_interceptor()), ("interceptors", false));
+        for name in ["interceptors/", "interceptors/a/b", "interceptors/../a", "others/a"] {
+            assert!(ModelName::of_any(name).is_err(), "{name}");
+        }
     }
 
     #[test]

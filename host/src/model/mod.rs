@@ -3,6 +3,7 @@
 //! Nothing here does I/O or waits. Nothing here knows a wire format or the engine: `api` and `engine`
 //! each convert at their own rim.
 
+mod asker;
 mod datatype;
 mod digest;
 mod error;
@@ -15,6 +16,7 @@ mod settings;
 mod tensor;
 mod units;
 
+pub use asker::Asker;
 pub use datatype::Datatype;
 pub use digest::Digest;
 pub use error::{InferError, LoadError, QuotaExceeded, Stage};

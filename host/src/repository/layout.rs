@@ -1,8 +1,26 @@
 //! What a name in a repository stands for, told from the name alone.
 
-use crate::model::ModelName;
+use crate::model::{InvalidName, ModelName};
 
-/// What an entry of the root is.
+/// Where things lie that are read as models: the names that they get differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shelf {
+    /// The root itself.
+    Models,
+    /// The folder of the components that wrap the models.
+    Interceptors,
+}
+
+impl Shelf {
+    fn name(self, name: &str) -> Result<ModelName, InvalidName> {
+        match self {
+            Shelf::Models => ModelName::new(name),
+            Shelf::Interceptors => ModelName::interceptor(name),
+        }
+    }
+}
+
+/// What an entry of a shelf is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InRoot {
     /// `iris.wasm`: the only version of model `iris`.
@@ -11,6 +29,8 @@ pub(super) enum InRoot {
     Precompiled(ModelName),
     /// `iris/`: a model with numbered versions.
     Model(ModelName),
+    /// `interceptors/`, in the root.
+    Interceptors,
     /// Nothing to us.
     Ignored,
     /// Someone may have meant it as a model; tell the operator why it is none.
@@ -22,8 +42,11 @@ pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
 
-/// Components that wrap calls to the tenant's models; and what every ext4 volume has at its root.
-const RESERVED: [&str; 2] = ["interceptors", "lost+found"];
+/// Components that wrap calls to the tenant's models.
+pub(super) const INTERCEPTORS: &str = "interceptors";
+
+/// What every ext4 volume has at its root.
+const LOST_AND_FOUND: &str = "lost+found";
 
 /// Whether programs use such names for files they have not finished, or that are none of ours: `.x`, `x~`,
 /// `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
@@ -32,13 +55,13 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
 }
 
-/// What a file or link of that name in the root is.
-pub(super) fn file_in_root(name: &str) -> InRoot {
+/// What a file or link of that name on a shelf is.
+pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     if let Some(stem) = name.strip_suffix(".wasm") {
-        return named(name, stem, InRoot::Bare);
+        return named(shelf, name, stem, InRoot::Bare);
     }
     if let Some(stem) = name.strip_suffix(".cwasm") {
-        return named(name, stem, InRoot::Precompiled);
+        return named(shelf, name, stem, InRoot::Precompiled);
     }
     if let Some(stem) = name.strip_suffix(".toml") {
         return InRoot::Odd(format!("'{}' is not read; settings go into {}/{SETTINGS}", shown(name), shown(stem)));
@@ -46,15 +69,19 @@ pub(super) fn file_in_root(name: &str) -> InRoot {
     InRoot::Ignored
 }
 
-/// What a folder of that name in the root is.
-pub(super) fn folder_in_root(name: &str) -> InRoot {
-    if RESERVED.contains(&name) { InRoot::Ignored } else { named(name, name, InRoot::Model) }
+/// What a folder of that name on a shelf is.
+pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
+    match (shelf, name) {
+        (Shelf::Models, INTERCEPTORS) => InRoot::Interceptors,
+        (Shelf::Models, LOST_AND_FOUND) => InRoot::Ignored,
+        _ => named(shelf, name, name, InRoot::Model),
+    }
 }
 
 /// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
-    let plain = !is_temporary(name) && file_in_root(name) == InRoot::Ignored;
-    plain && matches!(folder_in_root(name), InRoot::Model(_))
+    let plain = !is_temporary(name) && file_on(Shelf::Models, name) == InRoot::Ignored;
+    plain && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
 /// Whether a sidecar may have that name: short, and safe to print.
@@ -67,8 +94,8 @@ pub(super) fn shown(name: &str) -> String {
     name.chars().filter(|char| !char.is_control()).take(128).collect()
 }
 
-fn named(name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {
-    match ModelName::new(model) {
+fn named(shelf: Shelf, name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {
+    match shelf.name(model) {
         Ok(model) => kind(model),
         Err(error) => InRoot::Odd(format!("'{}' is ignored: {error}", shown(name))),
     }
@@ -92,6 +119,23 @@ mod tests {
         }
     }
 
+    fn file_in_root(name: &str) -> InRoot {
+        file_on(Shelf::Models, name)
+    }
+
+    fn folder_in_root(name: &str) -> InRoot {
+        folder_on(Shelf::Models, name)
+    }
+
+    #[test]
+    fn what_lies_among_the_interceptors_has_their_names() {
+        let audit = || ModelName::interceptor("audit").unwrap();
+        assert_eq!(file_on(Shelf::Interceptors, "audit.wasm"), InRoot::Bare(audit()));
+        assert_eq!(folder_on(Shelf::Interceptors, "audit"), InRoot::Model(audit()));
+        let again = ModelName::interceptor("interceptors").unwrap();
+        assert_eq!(folder_on(Shelf::Interceptors, "interceptors"), InRoot::Model(again));
+    }
+
     #[test]
     fn names_tell_what_an_entry_of_the_root_is() {
         assert_eq!(file_in_root("iris.wasm"), InRoot::Bare(model("iris")));
@@ -99,7 +143,8 @@ mod tests {
         assert_eq!(file_in_root("iris.cwasm"), InRoot::Precompiled(model("iris")));
         assert_eq!(file_in_root("README.md"), InRoot::Ignored);
         assert_eq!(folder_in_root("house-price"), InRoot::Model(model("house-price")));
-        assert_eq!(folder_in_root("interceptors"), InRoot::Ignored);
+        assert_eq!(folder_in_root("interceptors"), InRoot::Interceptors);
+        assert_eq!(folder_in_root("lost+found"), InRoot::Ignored);
         assert!(matches!(file_in_root("my model.wasm"), InRoot::Odd(_)));
         assert!(matches!(file_in_root("iris.toml"), InRoot::Odd(_)));
         assert!(matches!(folder_in_root("my models"), InRoot::Odd(_)));

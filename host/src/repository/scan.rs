@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::aspired::{Candidate, Seen, Sidecar, identity};
 use super::contents::{Content, Contents, Reading, Role};
-use super::layout::{InRoot, SETTINGS, file_in_root, folder_in_root};
+use super::layout::{INTERCEPTORS, InRoot, SETTINGS, Shelf, file_on, folder_on};
 use super::numbers::Numbers;
 use super::tree::{Entry, Kind, Place, Tree, plain};
 use crate::model::{ModelName, ModelSettings, Version};
@@ -32,7 +32,7 @@ pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers) 
     let (seen, folders, notes) = (Vec::new(), vec![tree.root()], BTreeSet::new());
     let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty() };
     let mut scan = Scan { tree, contents, numbers, sight };
-    for (name, claims) in scan.claims(entries) {
+    for (name, claims) in scan.claims(Shelf::Models, entries)? {
         scan.model(&name, claims);
     }
     scan.contents.end_round();
@@ -77,34 +77,40 @@ pub(super) struct Trouble {
 impl Scan<'_> {
     // === The root ===
 
-    fn claims(&mut self, entries: Vec<Entry>) -> BTreeMap<ModelName, Vec<Claim>> {
+    fn claims(&mut self, shelf: Shelf, entries: Vec<Entry>) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
         let mut claims: BTreeMap<ModelName, Vec<Claim>> = BTreeMap::new();
-        for entry in entries {
-            if let Some((name, claim)) = self.claim(entry) {
+        for Entry { name, kind } in entries {
+            let meaning = meaning(shelf, &name, &kind);
+            if meaning == InRoot::Interceptors {
+                claims.append(&mut self.interceptors(kind)?);
+            } else if let Some((name, claim)) = self.claim(meaning, &name, kind) {
                 claims.entry(name).or_default().push(claim);
             }
         }
-        claims
+        Ok(claims)
     }
 
-    fn claim(&mut self, Entry { name, kind }: Entry) -> Option<(ModelName, Claim)> {
-        let meaning = match &kind {
-            Kind::Folder(_) => folder_in_root(&name),
-            // A broken link without an ending may have been meant as a model's folder.
-            Kind::Broken(_) if !name.contains('.') => folder_in_root(&name),
-            _ => file_in_root(&name),
-        };
+    /// What claims to be an interceptor. Fails if that cannot be told: it must not look as if there were none.
+    fn interceptors(&mut self, kind: Kind) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
+        let Kind::Folder(place) = kind else { return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind))) };
+        self.sight.folders.push(place.clone());
+        let entries = self.tree.list(&place.path);
+        let unreadable = |error: io::Error| io::Error::other(format!("{INTERCEPTORS}: {}", plain(&error)));
+        self.claims(Shelf::Interceptors, entries.map_err(unreadable)?)
+    }
+
+    fn claim(&mut self, meaning: InRoot, name: &str, kind: Kind) -> Option<(ModelName, Claim)> {
         match (meaning, kind) {
             (InRoot::Odd(note), _) => {
                 self.sight.notes.insert(note);
                 None
             }
-            (InRoot::Ignored, _) => None,
-            (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(&name)))),
+            (InRoot::Ignored | InRoot::Interceptors, _) => None,
+            (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(name)))),
             (InRoot::Bare(model), Kind::File(place)) => Some((model, Claim::Bare(place))),
             (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),
             (InRoot::Bare(model) | InRoot::Model(model), kind) => {
-                Some((model, Claim::Refused(wrong_kind(&name, kind))))
+                Some((model, Claim::Refused(wrong_kind(name, kind))))
             }
         }
     }
@@ -270,6 +276,15 @@ impl Trouble {
             self.faults.push(fault.into());
         }
         self
+    }
+}
+
+fn meaning(shelf: Shelf, name: &str, kind: &Kind) -> InRoot {
+    match kind {
+        Kind::Folder(_) => folder_on(shelf, name),
+        // A broken link without an ending may have been meant as a folder.
+        Kind::Broken(_) if !name.contains('.') => folder_on(shelf, name),
+        _ => file_on(shelf, name),
     }
 }
 

@@ -1,12 +1,13 @@
 //! The scheduler of a model that answers one request at a time: a checkout, a call, an answer.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pool::{Checkout, Source};
-use super::{Maker, Servable, ServableHandle};
+use super::{Chain, Maker, Servable, ServableHandle};
 use crate::capability::Scope;
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
-use crate::model::{InferError, InferRequest, InferResponse, RequestId};
+use crate::model::{Asker, InferError, InferRequest, InferResponse};
 
 /// A model's answer, and where the time went.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Timings {
     pub instance: Duration,
     /// The call itself.
     pub compute: Duration,
+    /// The interceptors around it.
+    pub interceptors: Duration,
 }
 
 impl Servable {
@@ -34,9 +37,13 @@ impl Servable {
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        request_id: RequestId,
+        asker: Asker,
     ) -> Result<Answer, InferError> {
-        let outcome = self.attempt(request, budget, request_id).await;
+        let outcome = match self.chain() {
+            None => self.attempt(request, budget, Scope::of_request(asker.request_id)).await,
+            // Apart, so that who has no interceptors does not carry the room for them about.
+            Some(chain) => Box::pin(self.infer_wrapped(chain, request, budget, asker)).await,
+        };
         match &outcome {
             Ok(answer) => self.metrics().succeeded(&answer.timings),
             Err(error) => self.metrics().failed(error),
@@ -44,14 +51,29 @@ impl Servable {
         outcome
     }
 
+    async fn infer_wrapped(
+        self: &ServableHandle,
+        chain: Arc<Chain>,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+    ) -> Result<Answer, InferError> {
+        let request_id = asker.request_id.clone();
+        let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        let scope = Scope { values: Some(passed.values().clone()), ..Scope::of_request(request_id) };
+        let Answer { response, timings } = self.attempt(request, budget, scope).await?;
+        let response = passed.after(response).await?;
+        Ok(Answer { response, timings: Timings { interceptors: passed.took(), ..timings } })
+    }
+
     async fn attempt(
         self: &ServableHandle,
         request: InferRequest,
         budget: Budget,
-        request_id: RequestId,
+        scope: Scope,
     ) -> Result<Answer, InferError> {
         let attempt = self.breaker.admit()?;
-        let outcome = self.answer(request, self.maker.call(budget, Scope::of_request(request_id))).await;
+        let outcome = self.answer(request, self.maker.call(budget, scope)).await;
         attempt.conclude(&outcome);
         outcome
     }
@@ -65,7 +87,7 @@ impl Servable {
         let wanted = request.outputs.clone();
         let (response, instance, compute) = self.compute(checkout, request, call).await?;
         let response = self.promised(&wanted, response)?;
-        Ok(Answer { response, timings: Timings { queue, instance, compute } })
+        Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
     }
 
     async fn compute(

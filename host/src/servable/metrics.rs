@@ -35,7 +35,7 @@ struct FailureLabels {
 }
 
 const PHASES: [&str; 3] = ["queue", "instance", "compute"];
-const REASONS: [&str; 6] = ["caller", "busy", "trap", "memory", "time", "output"];
+const REASONS: [&str; 7] = ["caller", "busy", "trap", "memory", "time", "output", "interceptor"];
 
 type Phases = Family<PhaseLabels, Histogram, fn() -> Histogram>;
 
@@ -116,6 +116,7 @@ impl VersionMetrics {
             InferError::OutOfMemory { .. } => 3,
             InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => 4,
             InferError::BadOutput(_) | InferError::NotJson(_) | InferError::Failed(_) => 5,
+            InferError::Refused { .. } | InferError::InterceptorFailed { .. } => 6,
         };
         self.failed[reason].inc();
     }

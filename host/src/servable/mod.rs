@@ -7,6 +7,7 @@
 
 mod breaker;
 mod direct;
+mod interceptors;
 mod maker;
 mod metrics;
 mod pool;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 pub use direct::{Answer, Timings};
+pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
 pub use metrics::ServableMetrics;
 
@@ -39,6 +41,8 @@ pub struct Servable {
     maker: Maker,
     pool: Arc<InstancePool>,
     breaker: Breaker,
+    /// What wraps its calls; given to it before it serves, and never to an interceptor.
+    wrapping: OnceLock<Wrapping>,
     families: ServableMetrics,
     /// Its share of the families, from its first request on.
     metrics: OnceLock<VersionMetrics>,
@@ -88,7 +92,9 @@ impl Servable {
         }
         let breaker = Breaker::new(settings.breaker.clone());
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
-        let servable = Servable { id, digest, settings, maker, pool, breaker, families, metrics, drained: drain };
+        let wrapping = OnceLock::new();
+        let servable =
+            Servable { id, digest, settings, maker, pool, breaker, wrapping, families, metrics, drained: drain };
         (Arc::new(servable), drained)
     }
 
@@ -137,9 +143,25 @@ impl Servable {
         self.breaker.trips()
     }
 
-    /// Fails as a request would while it is taken out of service.
+    /// Fails as a request would while it is taken out of service, or its tenant's interceptors let no call pass.
     pub fn check_in_service(&self) -> Result<(), InferError> {
+        self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
         self.breaker.check()
+    }
+
+    /// Has its calls wrapped from now on. Once wrapped, it stays so.
+    pub fn wrap_in(&self, wrapping: &Wrapping) {
+        self.wrapping.get_or_init(|| wrapping.clone());
+    }
+
+    /// Where it finds what wraps its calls; `None` if nothing ever does.
+    pub fn wrapping(&self) -> Option<&Wrapping> {
+        self.wrapping.get()
+    }
+
+    /// What wraps a call that begins now, if anything does.
+    fn chain(&self) -> Option<Arc<Chain>> {
+        self.wrapping.get()?.in_force()
     }
 
     /// Puts it back into service if it was taken out.

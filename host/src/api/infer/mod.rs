@@ -80,7 +80,7 @@ pub(super) async fn respond(
     let found = find(state, tenant, &target);
     let version = found.as_ref().ok().map(|(_, handle)| handle.id().version);
     let outcome = match found {
-        Ok((_permit, handle)) => answer(state, context, handle, request).await,
+        Ok((_permit, handle)) => answer(state, context, caller, handle, request).await,
         Err(error) => Err(error),
     };
     tell(context, tenant, &target, version, &outcome);
@@ -97,6 +97,7 @@ fn find(state: &ApiState, tenant: &Arc<Tenant>, target: &Target) -> Result<(Held
 async fn answer(
     state: &ApiState,
     context: &Context,
+    caller: &Caller,
     handle: ServableHandle,
     request: Request<Body>,
 ) -> Result<Response, InferError> {
@@ -107,8 +108,8 @@ async fn answer(
     let RequestJson { request, form, timeout, .. } = handling.count(decode(&manner, &handle, body)).await?;
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
-    let (received, request_id) = (context.received, context.request_id.clone());
-    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, received, request_id).await?;
+    let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
+    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
     Ok(to_response(&manner, encoded, coding, &timings))
 }
@@ -182,8 +183,15 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
-    let parts = [("queue", timings.queue), ("instance", timings.instance), ("compute", timings.compute)];
-    headers.insert(SERVER_TIMING, server_timing(&parts));
+    let parts = [
+        ("queue", timings.queue),
+        ("instance", timings.instance),
+        ("compute", timings.compute),
+        ("interceptors", timings.interceptors),
+    ];
+    // Most tenants have none.
+    let shown = if timings.interceptors.is_zero() { &parts[..3] } else { &parts };
+    headers.insert(SERVER_TIMING, server_timing(shown));
     response
 }
 

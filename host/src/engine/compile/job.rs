@@ -16,7 +16,7 @@ use super::super::budget::Where;
 use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
-use super::{CompileLimits, Input, Job, Report, StageName, snapshot, validate};
+use super::{CompileLimits, Input, Job, Report, Role, StageName, snapshot, validate};
 use crate::capability::Grants;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant};
@@ -66,12 +66,15 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
-    validate::component(&component, &job.granted)?;
+    validate::component(&component, job.role, &job.granted)?;
 
     let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
     let _ticking = engine.keep_ticking();
     let sidecars = Arc::new(sidecars);
-    let (code, about) = prepare(&engine, job, &component, sidecars.clone()).await?;
+    let (code, about) = match job.role {
+        Role::Model => prepare(&engine, job, &component, sidecars.clone()).await?,
+        Role::Interceptor => prepare_interceptor(&engine, &component)?,
+    };
     let written = write_artifact(&job.output, &code, &about, &sidecars);
     written.map_err(|error| LoadError::new(Stage::Host, format!("cannot write the artifact: {error}")))
 }
@@ -97,6 +100,12 @@ async fn prepare(
     report(Report::Stage(StageName::Compile));
     let code = engine.wasmtime().precompile_component(&taken).map_err(in_compile)?;
     Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
+}
+
+/// An interceptor has no `load`, so its memory starts as its compiler has left it, and there is nothing to learn of it.
+fn prepare_interceptor(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, About), LoadError> {
+    let (code, _) = compile(engine, component)?;
+    Ok((code, About { metadata: Metadata::default(), snapshot: Snapshot::Taken }))
 }
 
 async fn prepare_unsnapshotted(

@@ -24,12 +24,14 @@ pub use child::Compiler;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};
-use crate::model::{Capability, LoadError, Stage};
+use crate::model::{Capability, LoadError, ModelName, Stage};
 
 /// What a compile child is to do and within which limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
+    /// What the component is to be.
+    pub role: Role,
     /// The component.
     pub component: Input,
     /// The files that its `load` may read, by name.
@@ -48,6 +50,23 @@ pub struct Job {
     pub max_memory: u64,
     /// Bytes of stack that the engine gives a guest.
     pub stack: u64,
+}
+
+/// What a component is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// To answer requests. It is loaded once, and snapshotted.
+    Model,
+    /// To wrap models. It has nothing to load.
+    Interceptor,
+}
+
+impl Role {
+    /// What a component is wanted for that goes by this name.
+    pub fn of(name: &ModelName) -> Self {
+        if name.is_interceptor() { Role::Interceptor } else { Role::Model }
+    }
 }
 
 /// A file whose content is known by its digest.
@@ -136,9 +155,13 @@ impl From<LoadError> for Report {
             Stage::Read => StageName::Read,
             Stage::Validate => StageName::Validate,
             Stage::Load => StageName::Load,
-            Stage::Compile | Stage::Link | Stage::WarmUp | Stage::Golden | Stage::Quota | Stage::Serve => {
-                StageName::Compile
-            }
+            Stage::Compile
+            | Stage::Link
+            | Stage::WarmUp
+            | Stage::Golden
+            | Stage::Intercept
+            | Stage::Quota
+            | Stage::Serve => StageName::Compile,
             Stage::Host => StageName::Host,
         };
         Report::Failed { stage, reason: error.reason }

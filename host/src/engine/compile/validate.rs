@@ -2,7 +2,8 @@
 
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
-use super::super::bindings::INFERENCE;
+use super::super::bindings::{INFERENCE, INTERCEPTOR};
+use super::Role;
 use crate::capability::refusal;
 use crate::model::{Capability, LoadError, Stage};
 
@@ -15,24 +16,53 @@ pub struct Surface {
     pub exports: Vec<String>,
 }
 
-/// Checks that the bytes are a valid component, that it is a model, and that it imports nothing
+/// Checks that the bytes are a valid component, that it can be what it is wanted for, and that it imports nothing
 /// beyond what is granted. Fails with what is wrong and what would mend it.
-pub fn component(bytes: &[u8], granted: &[Capability]) -> Result<Surface, LoadError> {
+pub fn component(bytes: &[u8], role: Role, granted: &[Capability]) -> Result<Surface, LoadError> {
     let surface = surface(bytes)?;
     Validator::new().validate_all(bytes).map_err(|error| fault(format!("not a valid component: {error}")))?;
     let refused = |import: &String| refusal(import, granted).map(|why| format!("it imports '{import}', {why}"));
     if let Some(reason) = surface.imports.iter().find_map(refused) {
         return Err(fault(reason));
     }
-    if !surface.exports.iter().any(|export| export == INFERENCE) {
-        return Err(fault(missing_export(&surface)));
+    match surface.unfit(role) {
+        Some(reason) => Err(fault(reason)),
+        None => Ok(surface),
     }
-    Ok(surface)
 }
 
-fn missing_export(surface: &Surface) -> String {
-    let exports = if surface.exports.is_empty() { "nothing".into() } else { surface.exports.join(", ") };
-    format!("it does not export '{INFERENCE}', as every model must; it exports {exports}")
+impl Surface {
+    /// Whether it wraps models and is none itself.
+    pub fn is_interceptor(&self) -> bool {
+        self.has(INTERCEPTOR) && !self.has(INFERENCE)
+    }
+
+    /// Why it cannot be what it is wanted for, and what would mend it; `None` if it can.
+    fn unfit(&self, role: Role) -> Option<String> {
+        let (needed, every) = match role {
+            Role::Model => (INFERENCE, "model"),
+            Role::Interceptor => (INTERCEPTOR, "interceptor"),
+        };
+        if self.has(needed) {
+            return None;
+        }
+        Some(match role {
+            Role::Model if self.has(INTERCEPTOR) => {
+                "it is an interceptor and not a model; put it into the folder interceptors/ of the repository".into()
+            }
+            Role::Interceptor if self.has(INFERENCE) => {
+                "it is a model and not an interceptor; put it beside the folder interceptors/ and not into it".into()
+            }
+            _ => {
+                let exports = if self.exports.is_empty() { "nothing".into() } else { self.exports.join(", ") };
+                format!("it does not export '{needed}', as every {every} must; it exports {exports}")
+            }
+        })
+    }
+
+    fn has(&self, interface: &str) -> bool {
+        self.exports.iter().any(|export| export == interface)
+    }
 }
 
 /// Reads a component's imports and exports. Fails if the bytes are not a component at all.
@@ -76,11 +106,23 @@ mod tests {
 
     #[test]
     fn what_is_not_a_component_is_told_apart() {
-        let reason = |bytes: &[u8]| component(bytes, &[]).unwrap_err().reason;
+        let reason = |bytes: &[u8]| component(bytes, Role::Model, &[]).unwrap_err().reason;
         assert!(reason(b"").contains("not a WebAssembly component"));
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
         assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));
         let empty_component = b"\0asm\x0d\0\x01\0";
         assert!(reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'"));
+        let reason = component(empty_component, Role::Interceptor, &[]).unwrap_err().reason;
+        assert!(reason.contains("does not export 'wardian:model/interceptor@0.1.0'"), "{reason}");
+    }
+
+    #[test]
+    fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
+        let exporting = |name: &str| Surface { imports: Vec::new(), exports: vec![name.into()] };
+        let (model, interceptor) = (exporting(INFERENCE), exporting(INTERCEPTOR));
+        assert_eq!((model.unfit(Role::Model), interceptor.unfit(Role::Interceptor)), (None, None));
+        assert!(interceptor.unfit(Role::Model).unwrap().contains("put it into the folder interceptors/"));
+        assert!(model.unfit(Role::Interceptor).unwrap().contains("put it beside the folder interceptors/"));
+        assert!(interceptor.is_interceptor() && !model.is_interceptor());
     }
 }

@@ -1,8 +1,9 @@
 //! The calls that can be made of a component, one function each.
 
+use super::about::{CallContext, objection};
 use super::{Instance, internal, types};
-use crate::engine::bindings::{interceptor, migrations};
-use crate::model::{InferError, InferRequest, InferResponse, Metadata};
+use crate::engine::bindings::migrations;
+use crate::model::{InferError, InferRequest, InferResponse, Metadata, ModelId};
 
 /// Calls an exported function: finds its interface, starts the clock, and says what the call's end means.
 macro_rules! call {
@@ -60,24 +61,49 @@ impl Instance {
         Ok(steps.into_iter().map(|step| (step.name, step.statements)).collect())
     }
 
-    /// Lets an interceptor see a request before its model does.
-    pub async fn before_call(
-        &mut self,
-        context: &interceptor::Context,
-        request: InferRequest,
-    ) -> Result<Result<InferRequest, interceptor::Rejection>, InferError> {
-        let request = types::Request::from(request);
-        Ok(call!(self.interceptor.call_before_call(context, &request))?.map(InferRequest::from))
+    /// Lets an interceptor see a request before its model does. Fails with [`InferError::Refused`] if it lets it not
+    /// pass. The request is checked for size here; against the model, by the caller.
+    pub async fn before_call(&mut self, about: &CallContext, request: InferRequest) -> Result<InferRequest, InferError> {
+        let InferRequest { sequence, priority, .. } = request;
+        let request = types::Request::from(InferRequest { sequence: None, ..request });
+        let request = call!(self.interceptor.call_before_call(&about.into(), &request))??;
+        // How the host treats a request is no interceptor's to change.
+        let request = InferRequest { sequence, priority, ..request.into() };
+        self.check_sizes(&request.inputs, &request.parameters)?;
+        Ok(request)
     }
 
-    /// Lets an interceptor see an answer before the caller does.
+    /// Lets an interceptor see an answer before the caller does. It is checked for size here; against the model, by
+    /// the caller.
     pub async fn after_call(
         &mut self,
-        context: &interceptor::Context,
+        about: &CallContext,
         response: InferResponse,
     ) -> Result<InferResponse, InferError> {
         let response = types::Response::from(response);
-        Ok(call!(self.interceptor.call_after_call(context, &response))?.into())
+        let response = call!(self.interceptor.call_after_call(&about.into(), &response))?.into();
+        self.check_size(&response)?;
+        Ok(response)
+    }
+
+    /// Tells an interceptor that a version is about to be loaded. Fails with [`InferError::Rejected`] if it objects.
+    pub async fn before_load(&mut self, version: &ModelId) -> Result<(), InferError> {
+        call!(self.interceptor.call_before_load(&version.into()))?.map_err(objection)
+    }
+
+    /// Tells an interceptor that a version can serve. Fails with [`InferError::Rejected`] if it objects.
+    pub async fn after_load(&mut self, version: &ModelId) -> Result<(), InferError> {
+        call!(self.interceptor.call_after_load(&version.into()))?.map_err(objection)
+    }
+
+    /// Tells an interceptor that a version, which serves no more, is about to be unloaded.
+    pub async fn before_unload(&mut self, version: &ModelId) -> Result<(), InferError> {
+        call!(self.interceptor.call_before_unload(&version.into()))
+    }
+
+    /// Tells an interceptor that a version has been unloaded.
+    pub async fn after_unload(&mut self, version: &ModelId) -> Result<(), InferError> {
+        call!(self.interceptor.call_after_unload(&version.into()))
     }
 
     /// Runs `load` where the code does not start already loaded.

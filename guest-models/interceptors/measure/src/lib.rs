@@ -1,0 +1,90 @@
+//! Measures every call: how long it took from here to the model and back, and how much went in and came out.
+//!
+//! The later it comes in the order of names, the less of the other interceptors' time it measures.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
+use wardian_sdk::{Request, Response, Tensor, values};
+
+/// Under this name it tells its later self when the call began, and how many bytes went in.
+const NOTE: &str = "measure";
+
+#[derive(Default)]
+struct Measure;
+
+impl Interceptor for Measure {
+    fn before_call(&self, context: &Context, request: Request) -> Result<Request, Rejection> {
+        let note = format!("{} {}", now(), bytes(&request.inputs));
+        // Without the note there is no figure, which is no reason to keep a caller from its answer.
+        if let Err(error) = values::set(NOTE, &note) {
+            wardian_sdk::warn!("{} is not measured: {error:?}", context.model);
+        }
+        Ok(request)
+    }
+
+    fn after_call(&self, context: &Context, response: Response) -> Response {
+        let Some(Note { began, bytes_in }) = values::get(NOTE).and_then(|note| Note::read(&note)) else {
+            return response;
+        };
+        // The clock may be set back in the meantime.
+        let took = now().saturating_sub(began);
+        let (model, version, bytes_out) = (&context.model, context.version, bytes(&response.outputs));
+        wardian_sdk::info!("{model} version {version} took {took} us, {bytes_in} bytes in, {bytes_out} bytes out");
+        response.parameter("measured_us", i64::try_from(took).unwrap_or(i64::MAX))
+    }
+}
+
+struct Note {
+    began: u64,
+    bytes_in: u64,
+}
+
+impl Note {
+    fn read(text: &str) -> Option<Note> {
+        let (began, bytes_in) = text.split_once(' ')?;
+        Some(Note { began: began.parse().ok()?, bytes_in: bytes_in.parse().ok()? })
+    }
+}
+
+/// Microseconds since 1970. An instant of one instance would mean nothing to another.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn bytes(tensors: &[Tensor]) -> u64 {
+    tensors.iter().map(|tensor| tensor.data.len() as u64).sum()
+}
+
+wardian_sdk::export_interceptor!(Measure);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        let (tenant, model) = ("default".into(), "upper".into());
+        Context { tenant, model, version: 1, request_id: "r".into(), key: String::new() }
+    }
+
+    #[test]
+    fn a_call_that_was_seen_to_begin_is_measured() -> Result<(), Rejection> {
+        let inputs = vec![Tensor::from_strings("text", [1], ["hello"])];
+        let request = Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] };
+        assert!(Measure.after_call(&context(), Response::new()).parameters.is_empty());
+        let same = Measure.before_call(&context(), request)?;
+        assert_eq!(bytes(&same.inputs), 9);
+        let answer = Measure.after_call(&context(), Response::new());
+        let measured = answer.parameters.first().and_then(|parameter| parameter.value.as_integer());
+        assert!(measured.is_some_and(|took| took >= 0), "{:?}", answer.parameters);
+        Ok(())
+    }
+
+    #[test]
+    fn a_note_that_is_none_is_not_read() {
+        for text in ["", "1", "1 ", " 1", "a b", "1 2 3", "-1 2"] {
+            assert!(Note::read(text).is_none(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The trait an interceptor implements and the macro that exports it.
+//!
+//! An interceptor wraps every call to its tenant's models, and hears of every version that comes or goes. It is a
+//! component like a model, and lies in the folder `interceptors/` of the repository:
+//!
+//! ```
+//! use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
+//! use wardian_sdk::Request;
+//!
+//! #[derive(Default)]
+//! struct NoAnonymous;
+//!
+//! impl Interceptor for NoAnonymous {
+//!     fn before_call(&self, context: &Context, request: Request) -> Result<Request, Rejection> {
+//!         if context.key.is_empty() { Err(Rejection::new(403, "show a key")) } else { Ok(request) }
+//!     }
+//! }
+//!
+//! wardian_sdk::export_interceptor!(NoAnonymous);
+//! ```
+//!
+//! It has no `load`: what it keeps in itself it makes in `Default`, which runs once per instance. Each function may be
+//! called on an instance of its own, so what one is to know of another goes through [`values`](crate::values).
+
+use std::sync::OnceLock;
+
+pub use crate::bindings::interceptor::exports::wardian::model::interceptor::{Context, Rejection, Version};
+
+use crate::{Request, Response};
+
+/// What wraps a tenant's models. Every function has a default that changes nothing.
+pub trait Interceptor: Default + Send + Sync + 'static {
+    /// Before a version is loaded.
+    ///
+    /// # Errors
+    /// An error keeps it from being loaded. Its text is shown in the repository's index.
+    fn before_load(&self, _version: &Version) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// After a version has shown that it can serve, before it does.
+    ///
+    /// # Errors
+    /// An error keeps it from serving. Its text is shown in the repository's index.
+    fn after_load(&self, _version: &Version) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Before a version that serves no more says goodbye.
+    fn before_unload(&self, _version: &Version) {}
+
+    /// After it has.
+    fn after_unload(&self, _version: &Version) {}
+
+    /// Before each call: returns the request, perhaps changed.
+    ///
+    /// # Errors
+    /// A rejection is what the caller gets instead of an answer.
+    fn before_call(&self, _context: &Context, request: Request) -> Result<Request, Rejection> {
+        Ok(request)
+    }
+
+    /// After each call that was answered: returns the response, perhaps changed.
+    fn after_call(&self, _context: &Context, response: Response) -> Response {
+        response
+    }
+}
+
+// === impl Rejection ===
+
+impl Rejection {
+    /// A refusal with an HTTP status from 400 to 499, or 503; the host makes 403 of any other. The text is for the
+    /// caller.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Rejection { status, message: message.into() }
+    }
+}
+
+/// Makes an [`Interceptor`] the one that this component exports: `wardian_sdk::export_interceptor!(MyInterceptor);`
+#[macro_export]
+macro_rules! export_interceptor {
+    ($interceptor:ty) => {
+        const _: () = {
+            use $crate::bindings::interceptor::exports::wardian::model::interceptor::Guest;
+            use $crate::interceptor::{Context, Interceptor, Rejection, Version};
+
+            static INTERCEPTOR: $crate::interceptor::Exported<$interceptor> = $crate::interceptor::Exported::new();
+
+            struct Component;
+
+            impl Guest for Component {
+                fn before_load(version: Version) -> ::core::result::Result<(), ::std::string::String> {
+                    INTERCEPTOR.get().before_load(&version)
+                }
+
+                fn after_load(version: Version) -> ::core::result::Result<(), ::std::string::String> {
+                    INTERCEPTOR.get().after_load(&version)
+                }
+
+                fn before_unload(version: Version) {
+                    INTERCEPTOR.get().before_unload(&version)
+                }
+
+                fn after_unload(version: Version) {
+                    INTERCEPTOR.get().after_unload(&version)
+                }
+
+                fn before_call(
+                    context: Context,
+                    request: $crate::Request,
+                ) -> ::core::result::Result<$crate::Request, Rejection> {
+                    INTERCEPTOR.get().before_call(&context, request)
+                }
+
+                fn after_call(context: Context, response: $crate::Response) -> $crate::Response {
+                    INTERCEPTOR.get().after_call(&context, response)
+                }
+            }
+
+            // As in `export!`: a native build has nobody to export to.
+            #[cfg(not(target_family = "wasm"))]
+            const _: fn(Version) -> ::core::result::Result<(), ::std::string::String> =
+                <Component as Guest>::before_load;
+            #[cfg(target_family = "wasm")]
+            $crate::bindings::interceptor::export_interceptor!(
+                Component with_types_in $crate::bindings::interceptor
+            );
+        };
+    };
+}
+
+/// The one interceptor of a component.
+#[doc(hidden)]
+pub struct Exported<I> {
+    interceptor: OnceLock<I>,
+}
+
+// === impl Exported ===
+
+impl<I: Interceptor> Exported<I> {
+    #[allow(clippy::new_without_default)]
+    pub const fn new() -> Self {
+        let interceptor = OnceLock::new();
+        Self { interceptor }
+    }
+
+    pub fn get(&self) -> &I {
+        self.interceptor.get_or_init(I::default)
+    }
+}

@@ -1,0 +1,121 @@
+//! The way of one request through the interceptors, and the way of its answer back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Chain;
+use super::visit::Visit;
+use crate::capability::{Scope, Values};
+use crate::engine::{Budget, CallContext, Instance};
+use crate::model::{Asker, InferError, InferRequest, InferResponse, Tensor};
+use crate::servable::{Servable, ServableHandle};
+
+/// A request that every interceptor has let pass; each of them is to see the answer too, in the opposite order.
+pub struct Passed {
+    chain: Arc<Chain>,
+    model: ServableHandle,
+    about: Arc<CallContext>,
+    budget: Budget,
+    values: Arc<Values>,
+    /// The outputs that the caller wants, and those that the model was asked for.
+    wanted: Vec<String>,
+    asked: Vec<String>,
+    /// How long the interceptors have taken.
+    took: Duration,
+}
+
+impl Chain {
+    /// Leads a request for `model` through all interceptors, within the request's budget. Fails with what the first
+    /// that does not let it pass has said, or has done wrong.
+    pub async fn before(
+        self: Arc<Self>,
+        model: &ServableHandle,
+        mut request: InferRequest,
+        budget: &Budget,
+        asker: Asker,
+    ) -> Result<(InferRequest, Passed), InferError> {
+        self.check_open()?;
+        let started = Instant::now();
+        let mut passed = Passed::new(self, model, &request, budget, asker);
+        // What was wrong when it came is not the fault of who hands it on.
+        let sound = model.metadata().check_request(&request).is_ok();
+        for link in &passed.chain.links {
+            let about = passed.about.clone();
+            let part = async move |mut instance: Instance| {
+                let outcome = instance.before_call(&about, request).await;
+                (instance, outcome)
+            };
+            request = passed.visit(link).run(part, |request| check_request(model, request, sound)).await?;
+        }
+        passed.asked.clone_from(&request.outputs);
+        passed.took = started.elapsed();
+        Ok((request, passed))
+    }
+}
+
+impl Passed {
+    fn new(chain: Arc<Chain>, model: &ServableHandle, request: &InferRequest, budget: &Budget, asker: Asker) -> Self {
+        let Asker { request_id, key } = asker;
+        let about = Arc::new(CallContext { id: model.id().clone(), request_id, key });
+        let (wanted, asked) = (request.outputs.clone(), Vec::new());
+        let (model, budget, values, took) = (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
+        Passed { chain, model, about, budget, values, wanted, asked, took }
+    }
+
+    /// What the interceptors of this call have told each other so far.
+    pub fn values(&self) -> &Arc<Values> {
+        &self.values
+    }
+
+    /// How long the interceptors have taken so far.
+    pub fn took(&self) -> Duration {
+        self.took
+    }
+
+    /// Leads the answer back through all interceptors. Fails with what the first to fail has done wrong.
+    pub async fn after(&mut self, response: InferResponse) -> Result<InferResponse, InferError> {
+        let (model, asked) = (self.model.clone(), self.asked.clone());
+        self.lead_back(response, |response| model.metadata().check_response(&asked, response)).await
+    }
+
+    /// Leads one part of an answer in parts back through all interceptors, as [`Passed::after`] does with a whole one.
+    pub async fn after_part(&mut self, part: InferResponse) -> Result<InferResponse, InferError> {
+        let model = self.model.clone();
+        self.lead_back(part, |part| model.metadata().check_part(part)).await
+    }
+
+    async fn lead_back(
+        &mut self,
+        mut response: InferResponse,
+        check: impl Fn(&InferResponse) -> Result<(), String>,
+    ) -> Result<InferResponse, InferError> {
+        let started = Instant::now();
+        for link in self.chain.links.iter().rev() {
+            let about = self.about.clone();
+            let part = async move |mut instance: Instance| {
+                let outcome = instance.after_call(&about, response).await;
+                (instance, outcome)
+            };
+            response = self.visit(link).run(part, &check).await?;
+        }
+        // An interceptor may have had the model tell more than the caller has asked for.
+        if !self.wanted.is_empty() {
+            response.outputs.retain(|tensor| self.wanted.contains(&tensor.name));
+        }
+        self.took += started.elapsed();
+        Ok(response)
+    }
+
+    fn visit<'a>(&'a self, link: &'a ServableHandle) -> Visit<'a> {
+        let scope = Scope { request_id: self.about.request_id.clone(), values: Some(self.values.clone()) };
+        Visit { interceptor: link, budget: &self.budget, scope }
+    }
+}
+
+/// Whether an interceptor may hand a request on. What is wrong with it, if it came `sound`, is the interceptor's fault;
+/// that tensors are well formed has been seen to before.
+fn check_request(model: &Servable, request: &InferRequest, sound: bool) -> Result<(), String> {
+    let well_formed = |tensor: &Tensor| tensor.check().map_err(|fault| format!("input '{}': {fault}", tensor.name));
+    request.inputs.iter().try_for_each(well_formed)?;
+    if sound { model.metadata().check_request(request) } else { Ok(()) }
+}

@@ -1,0 +1,146 @@
+//! One interceptor's part in a call.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::capability::Scope;
+use crate::engine::{Budget, Call, Instance, Template};
+use crate::model::InferError;
+use crate::servable::pool::{Checkout, Source};
+use crate::servable::{ServableHandle, Timings};
+
+/// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
+pub(super) struct Visit<'a> {
+    pub(super) interceptor: &'a ServableHandle,
+    /// The request's.
+    pub(super) budget: &'a Budget,
+    pub(super) scope: Scope,
+}
+
+impl Visit<'_> {
+    /// Has an instance do its part, and checks what comes of it. Fails with the interceptor's refusal, or with
+    /// [`InferError::InterceptorFailed`] whatever it has done wrong.
+    pub(super) async fn run<T, F>(
+        self,
+        part: impl FnOnce(Instance) -> F + Send + 'static,
+        check: impl FnOnce(&T) -> Result<(), String>,
+    ) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
+    {
+        let interceptor = self.interceptor;
+        let blamed = |error| blame(interceptor.id().name.own(), error);
+        let attempt = interceptor.breaker.admit().map_err(blamed)?;
+        let outcome = self.try_run(part).await.and_then(|(value, timings)| match check(&value) {
+            Ok(()) => Ok((value, timings)),
+            Err(fault) => Err(InferError::BadOutput(fault)),
+        });
+        attempt.conclude(&outcome);
+        match &outcome {
+            Ok((_, timings)) => interceptor.metrics().succeeded(timings),
+            Err(error) => interceptor.metrics().failed(error),
+        }
+        outcome.map(|(value, _)| value).map_err(blamed)
+    }
+
+    async fn try_run<T, F>(self, part: impl FnOnce(Instance) -> F + Send + 'static) -> Result<(T, Timings), InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
+    {
+        let Visit { interceptor, budget, scope } = self;
+        let (own, arrived) = (&interceptor.settings.limits, Instant::now());
+        let left = budget.deadline().saturating_duration_since(arrived);
+        let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
+        let late = |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
+        let checkout = interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?;
+        let queue = arrived.elapsed();
+        let work = work(interceptor.template().clone(), checkout, call.clone(), part);
+        let done = interceptor.maker.threads.run(&call, work).await;
+        // A request may give it less time than it needs; that its own time was too short is its own fault.
+        let own_fault = |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
+        let (value, instance, compute) = done.map_err(own_fault)?;
+        Ok((value, Timings { queue, instance, compute, ..Timings::default() }))
+    }
+}
+
+async fn work<T, F: Future<Output = (Instance, Result<T, InferError>)>>(
+    template: Template,
+    Checkout { source, place }: Checkout,
+    call: Call,
+    part: impl FnOnce(Instance) -> F,
+) -> Result<(T, Duration, Duration), InferError> {
+    let started = Instant::now();
+    let instance = match source {
+        Source::Idle(mut instance) => {
+            instance.begin_call(call);
+            *instance
+        }
+        Source::New(permit) => Instance::new(&template, call, permit).await?,
+    };
+    let made = Instant::now();
+    let (instance, outcome) = part(instance).await;
+    let compute = made.elapsed();
+    place.give_back(instance);
+    Ok((outcome?, made - started, compute))
+}
+
+/// The deadline that has passed is the request's, so that is the one to be told.
+fn while_waited_for(budget: &Budget, error: InferError) -> InferError {
+    match error {
+        InferError::DeadlineExceeded(_) => budget.deadline_exceeded(),
+        other => other,
+    }
+}
+
+/// Its own deadline has passed, which counts against it like a trap.
+fn took_too_long(error: InferError) -> InferError {
+    match error {
+        InferError::DeadlineExceeded(time) => InferError::Trapped { detail: format!("took longer than {time:?}") },
+        other => other,
+    }
+}
+
+/// What a caller is told of an interceptor's failure: that it failed, and nothing of how.
+fn blame(name: &str, error: InferError) -> InferError {
+    match error {
+        InferError::Suspended { retry_after_seconds } => InferError::NotReady(format!(
+            "the interceptor '{name}' keeps failing and is out of service for {retry_after_seconds} s"
+        )),
+        InferError::Refused { .. }
+        | InferError::DeadlineExceeded(_)
+        | InferError::QueueFull { .. }
+        | InferError::QuotaExceeded(_)
+        | InferError::Overloaded => error,
+        other => {
+            let detail = other.private().map_or_else(|| other.to_string(), |detail| format!("{other} ({detail})"));
+            InferError::InterceptorFailed { name: name.into(), detail }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_an_interceptor_does_wrong_is_its_own_failure_and_its_detail_private() {
+        let faults = [
+            InferError::Trapped { detail: "secret".into() },
+            InferError::OutOfMemory { limit: 1, detail: "secret".into() },
+            InferError::BadOutput("secret".into()),
+            InferError::CpuTimeExceeded(Duration::from_secs(1)),
+            took_too_long(InferError::DeadlineExceeded(Duration::from_secs(1))),
+        ];
+        for fault in faults {
+            let blamed = blame("audit", fault.clone());
+            assert!(matches!(blamed, InferError::InterceptorFailed { .. }), "{fault:?}");
+            assert!(blamed.to_string().contains("'audit'") && !blamed.to_string().contains("secret"), "{blamed}");
+        }
+        let refused = InferError::Refused { status: 403, message: "no".into() };
+        assert_eq!(blame("audit", refused.clone()), refused);
+        let resting = blame("audit", InferError::Suspended { retry_after_seconds: 5 });
+        assert!(matches!(&resting, InferError::NotReady(text) if text.contains("'audit'")), "{resting}");
+    }
+}

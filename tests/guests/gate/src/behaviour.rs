@@ -1,0 +1,92 @@
+//! What can happen in a call.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use wardian_sdk::interceptor::Rejection;
+use wardian_sdk::{Request, Response, Tensor, values};
+
+const MIB: usize = 1 << 20;
+
+/// In a hook. Any other word is an objection.
+pub(crate) fn object(word: &str) -> Result<(), String> {
+    match word {
+        "ok" => Ok(()),
+        word if act(word) => Ok(()),
+        word => Err(word.to_owned()),
+    }
+}
+
+/// In `before-call`.
+pub(crate) fn before(word: &str, request: &mut Request) -> Result<(), Rejection> {
+    if act(word) {
+        return Ok(());
+    }
+    match word.split_once(':').unwrap_or((word, "")) {
+        ("reject", rest) => {
+            let (status, message) = rest.split_once(':').unwrap_or((rest, "no"));
+            return Err(Rejection::new(status.parse().unwrap_or(403), message));
+        }
+        ("forge", _) => return Err(Rejection::new(403, "a\nb\u{1b}[2J".repeat(1000))),
+        ("unknown-input", _) => request.inputs.push(Tensor::new("unknown", [1], [1_u8])),
+        ("torn-input", _) => request.inputs.push(torn("x")),
+        ("add-x", _) => request.inputs.push(Tensor::new("x", [2], [40.0_f64, 2.0])),
+        ("huge", _) => request.inputs.push(Tensor::from_strings("text", [1], [vec![b'x'; 64 * MIB]])),
+        ("values", _) => values_until_full(),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// In `after-call`.
+pub(crate) fn after(word: &str, response: &mut Response) {
+    if act(word) {
+        return;
+    }
+    match word {
+        "unknown-output" => response.outputs.push(Tensor::new("unknown", [1], [1_u8])),
+        "torn-output" => response.outputs.iter_mut().for_each(|output| output.data.truncate(1)),
+        "no-outputs" => response.outputs.clear(),
+        "negate" => {
+            response.outputs.retain(|output| output.name != "version");
+            response.outputs.push(Tensor::new("version", [1], [-1_i64]));
+        }
+        _ => {}
+    }
+}
+
+/// What can be done anywhere. Tells whether it was such a thing.
+fn act(word: &str) -> bool {
+    let (verb, amount) = word.split_once(':').unwrap_or((word, ""));
+    match verb {
+        "trap" => std::process::abort(),
+        "spin" => loop {
+            black_box(());
+        },
+        "eat" => eat(),
+        "sleep" => std::thread::sleep(Duration::from_millis(amount.parse().unwrap_or(10))),
+        _ => return false,
+    }
+    true
+}
+
+fn eat() {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(black_box(vec![1_u8; MIB]));
+    }
+}
+
+/// Sets values until there may be no more, and leaves how many there were.
+fn values_until_full() {
+    let set = |number: &usize| values::set(&format!("value-{number}"), &"x".repeat(100)).is_ok();
+    let count = (0..1000).take_while(set).count();
+    wardian_sdk::info!("{count} values fit");
+}
+
+/// Less data than its shape calls for.
+fn torn(name: &str) -> Tensor {
+    let mut tensor = Tensor::new(name, [2], [1.0_f64, 2.0]);
+    tensor.data.truncate(3);
+    tensor
+}
