@@ -9,9 +9,11 @@
 
 mod caller;
 mod config;
+mod connection;
 mod digest;
 mod edge;
 mod error;
+mod generate;
 mod golden;
 mod health;
 mod infer;
@@ -36,6 +38,7 @@ use crate::telemetry::Telemetry;
 use crate::tenant::{TenancyFaults, Tenants};
 
 pub use caller::Access;
+pub use connection::Connection;
 pub use edge::Api;
 pub use golden::parse_golden;
 pub use router::{Route, routes};

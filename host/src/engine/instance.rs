@@ -9,10 +9,10 @@ use super::artifact::Snapshot;
 use super::bindings::inference;
 use super::state::{MemoryLimit, State};
 use super::ticker::Ticking;
-use super::trap::{Interrupted, classify};
+use super::trap::classify;
 use super::{Call, Engine, Template};
-use crate::capability::{Ctx, Grants, clean, types};
-use crate::model::{InferError, InferResponse, Parameter};
+use crate::capability::{Ctx, Grants, Interrupted, clean, types};
+use crate::model::{InferError, InferResponse};
 use crate::tenant::{InstancePermit, Resource};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
@@ -89,10 +89,7 @@ impl Instance {
     }
 
     fn check_size(&self, response: &InferResponse) -> Result<(), InferError> {
-        let outputs = response.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
-        let parameters = response.parameters.iter().map(Parameter::size);
-        let size: u64 = outputs.chain(parameters).map(|size| size as u64).sum();
-        let limit = self.template.response_limit();
+        let (size, limit) = (response.size(), self.template.response_limit());
         if size > limit {
             return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));
         }

@@ -18,7 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ending {
     pub(super) fn new(servable: &Servable, drained: Drained) -> Self {
-        let deadline = servable.settings().limits.deadline;
+        let settings = servable.settings();
+        let in_parts = servable.template().has_streaming().then_some(settings.streaming.deadline);
+        let deadline = settings.limits.deadline.max(in_parts.unwrap_or_default());
         Ending { id: servable.id().clone(), maker: servable.maker().clone(), deadline, drained }
     }
 

@@ -91,15 +91,23 @@ impl Metadata {
     ///
     /// Outputs that the request did not ask for may be absent.
     pub fn check_response(&self, wanted: &[String], response: &InferResponse) -> Result<(), String> {
-        for tensor in &response.outputs {
-            tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
-        }
-        check_known("output", &self.outputs, &response.outputs)?;
+        self.check_part(response)?;
         let missing = self.outputs.iter().find(|spec| {
             let asked = if wanted.is_empty() { !spec.optional } else { wanted.contains(&spec.name) };
             asked && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
         });
         missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
+    }
+
+    /// Checks that a part of an answer holds nothing but what the model promised. Fails with a text for the model's
+    /// author.
+    ///
+    /// Any output may be absent: other parts may hold it.
+    pub fn check_part(&self, part: &InferResponse) -> Result<(), String> {
+        for tensor in &part.outputs {
+            tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
+        }
+        check_known("output", &self.outputs, &part.outputs)
     }
 }
 

@@ -10,6 +10,7 @@ mod direct;
 mod maker;
 mod metrics;
 mod pool;
+mod streaming;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 pub use direct::{Answer, Timings};
 pub use maker::Maker;
 pub use metrics::ServableMetrics;
+pub use streaming::Parts;
 
 use crate::engine::{Call, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
