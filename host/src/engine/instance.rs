@@ -12,9 +12,9 @@ use super::artifact::Snapshot;
 use super::bindings::inference;
 use super::state::{MemoryLimit, State};
 use super::ticker::Ticking;
-use super::trap::{Interrupted, classify};
+use super::trap::classify;
 use super::{Call, Engine, Template};
-use crate::capability::{Ctx, Grants, clean, types};
+use crate::capability::{Ctx, Grants, Interrupted, clean, types};
 use crate::model::{InferError, InferResponse, Parameter, Tensor};
 use crate::tenant::{InstancePermit, Resource};
 

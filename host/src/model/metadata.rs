@@ -99,8 +99,10 @@ impl Metadata {
         missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
     }
 
-    /// Checks that the outputs of a part of an answer are among those the model promised; others may be in other
-    /// parts. Fails with a text for the model's author.
+    /// Checks that a part of an answer holds nothing but what the model promised. Fails with a text for the model's
+    /// author.
+    ///
+    /// Any output may be absent: other parts may hold it.
     pub fn check_part(&self, part: &InferResponse) -> Result<(), String> {
         for tensor in &part.outputs {
             tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;

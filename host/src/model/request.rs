@@ -68,3 +68,11 @@ pub struct InferResponse {
     /// The results.
     pub outputs: Vec<Tensor>,
 }
+
+impl InferResponse {
+    /// Bytes of its tensors and parameters, names included.
+    pub fn size(&self) -> u64 {
+        let outputs = self.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
+        outputs.chain(self.parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()
+    }
+}

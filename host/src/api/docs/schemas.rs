@@ -41,6 +41,8 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[("id", &text), ("parameters", &parameters)],
             ),
         ),
+        ("GenerateRequest", record(&[], &[("id", &text), ("text_input", &text), ("parameters", &parameters)])),
+        ("GenerateResponse", record(&[("model_name", &text), ("model_version", &text)], &[("text_output", &text)])),
         ("IndexRequest", record(&[], &[("ready", &boolean())])),
         ("LoadRequest", object.clone()),
         ("Index", list(record(&[("name", &text), ("state", &text)], &[("version", &text), ("reason", &text)]))),

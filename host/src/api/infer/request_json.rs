@@ -7,27 +7,43 @@
 
 use std::time::Duration;
 
-use super::parameters::{read_parameters, take, take_boolean, take_count};
+use super::parameters::{read_parameters, take, take_boolean, take_count, take_sequence};
 use super::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{Datatype, InferRequest, MAX_DIMENSIONS, Parameter, Tensor};
 
 /// What the JSON of a request says.
 #[derive(Debug, Default)]
-pub(super) struct RequestJson {
+pub(in crate::api) struct RequestJson {
     /// The request; the data of the inputs in `binary` is still empty.
-    pub(super) request: InferRequest,
+    pub(in crate::api) request: InferRequest,
     /// The inputs whose data follows the JSON: index and size in bytes, in order.
     pub(super) binary: Vec<(usize, u64)>,
     /// How the outputs are to be written.
     pub(super) form: OutputForm,
     /// The parameter `timeout`.
-    pub(super) timeout: Option<Duration>,
+    pub(in crate::api) timeout: Option<Duration>,
+}
+
+impl RequestJson {
+    /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails with a text for
+    /// the caller.
+    pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Parameter>) -> Result<(), String> {
+        self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
+        let timeout = take_count(&mut parameters, "timeout")?;
+        // In the protocol 0 means that the caller sets none.
+        self.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+        self.request.sequence = take_sequence(&mut parameters)?;
+        // Reserved for the server by the protocol; every request has the same priority here.
+        parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
+        self.request.parameters = parameters;
+        Ok(())
+    }
 }
 
 /// Which outputs the caller wants, and whether as JSON or binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct OutputForm {
+pub(in crate::api) struct OutputForm {
     /// Whether outputs are binary for which nothing else is said.
     pub(super) binary: bool,
     /// The outputs wanted, with what is said for each; empty for all.
@@ -103,16 +119,8 @@ fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
 }
 
 fn read_request_parameters(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
-    let mut parameters = read_parameters(reader)?;
-    let binary = take_boolean(&mut parameters, "binary_data_output").map_err(|fault| reader.fault(fault))?;
-    json.form.binary = binary.unwrap_or(false);
-    let timeout = take_count(&mut parameters, "timeout").map_err(|fault| reader.fault(fault))?;
-    // In the protocol 0 means that the caller sets none.
-    json.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
-    // Reserved for the server by the protocol; every request has the same priority here.
-    parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
-    json.request.parameters = parameters;
-    Ok(())
+    let parameters = read_parameters(reader)?;
+    json.heed(parameters).map_err(|fault| reader.fault(fault))
 }
 
 fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
