@@ -30,7 +30,8 @@ use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
 use crate::registry::Registry;
-use crate::repository::{Directory, DirectoryError};
+use crate::repository::remote::RemoteMetrics;
+use crate::repository::{DirectoryError, Source};
 use crate::servable::ServableMetrics;
 use crate::telemetry::Telemetry;
 use crate::tenant::{self, Changes, Tenants};
@@ -97,7 +98,9 @@ impl Server {
         let ready = Arc::default();
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
         let sources = tenants.all().into_iter();
-        let sources = sources.map(|tenant| Directory::spawn(config.directory(&tenant)).map(|source| (tenant, source)));
+        let remotes = telemetry.register(RemoteMetrics::register);
+        let sources = sources
+            .map(|tenant| Source::spawn(&tenant, config.source(&tenant), &remotes).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let parts = ManagerParts { loader, registry: registry.clone(), sources, ready };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
@@ -110,7 +113,7 @@ impl Server {
             telemetry,
             default_model: config.default_model.clone(),
         };
-        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone());
+        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), remotes);
         let tenancy = tokio::spawn(following).abort_handle();
         Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry, tenancy })
     }
@@ -145,7 +148,13 @@ impl Server {
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
 /// Puts in force what the configuration says of tenants, whenever that changes.
-async fn follow_tenancy(mut watch: TenancyWatch, config: Config, tenants: Tenants, manager: Manager) {
+async fn follow_tenancy(
+    mut watch: TenancyWatch,
+    config: Config,
+    tenants: Tenants,
+    manager: Manager,
+    remotes: RemoteMetrics,
+) {
     loop {
         let Tenancy { tenants: settings, keys } = watch.next().await;
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
@@ -155,7 +164,7 @@ async fn follow_tenancy(mut watch: TenancyWatch, config: Config, tenants: Tenant
         }
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
-            match Directory::spawn(config.directory(&tenant)) {
+            match Source::spawn(&tenant, config.source(&tenant), &remotes) {
                 Ok(source) => manager.adopt(tenant, source).await,
                 Err(error) => tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models"),
             }

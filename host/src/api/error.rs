@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::json::write_string;
-use crate::lifecycle::CommandError;
+use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::InferError;
 
 /// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is one.
@@ -117,6 +117,17 @@ impl From<CommandError> for ApiError {
             CommandError::Failed(fault) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
             }
+        }
+    }
+}
+
+impl From<RefreshError> for ApiError {
+    fn from(error: RefreshError) -> Self {
+        let text = error.to_string();
+        match error {
+            RefreshError::Degraded(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text),
+            RefreshError::TooSlow => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", text),
+            RefreshError::Command(error) => error.into(),
         }
     }
 }

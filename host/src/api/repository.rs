@@ -35,6 +35,18 @@ pub(super) async fn index(
     Ok(json_response(&shown.map(Entry::of).collect::<Vec<_>>()))
 }
 
+/// `POST /v2/repository/refresh`: looks at the caller's repository now, and answers once what it holds is known.
+/// Loading what is new may take longer; the index tells.
+pub(super) async fn refresh(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    refuse_overrides(&read::<CommandBody>(body).await?)?;
+    state.manager.refresh(caller.tenant_name()?).await?;
+    Ok(StatusCode::OK.into_response())
+}
+
 /// `POST /v2/repository/models/{m}/load`: answers once the model has loaded or failed.
 pub(super) async fn load(
     State(state): State<Arc<ApiState>>,

@@ -74,6 +74,7 @@ fn table() -> Vec<(Route, Handler)> {
         post("/v2/models/{model}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
         post("/v2/models/{model}/versions/{version}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
         post("/v2/repository/index", Access::Key, on_post(repository::index)),
+        post("/v2/repository/refresh", Access::Manage, on_post(repository::refresh)),
         post("/v2/repository/models/{model}/load", Access::Manage, on_post(repository::load)),
         post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),
         put("/v2/repository/models/{model}/versions/{version}", Access::Manage, on_put(upload::put)),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use crate::config::{Config, LogFormat, LogLevel, Overrides};
 use crate::model::ModelName;
 use crate::repository::Watch;
 use crate::server::Server;
-use crate::tenant::Credential;
+use crate::tenant::{Credential, Site};
 
 /// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
 #[derive(Args)]
@@ -28,9 +28,9 @@ pub(super) struct Serve {
     /// Let other machines in although no keys are configured
     #[arg(long)]
     insecure: bool,
-    /// The directory of the default tenant's models [default: models]
-    #[arg(long, value_name = "DIRECTORY")]
-    models: Option<PathBuf>,
+    /// Where the default tenant's models are: a directory, or a URL like s3://bucket/prefix [default: models]
+    #[arg(long, value_name = "DIRECTORY|URL", value_parser = site)]
+    models: Option<Site>,
     /// Where to keep compiled models and version numbers [default: .wardian]
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
@@ -138,7 +138,7 @@ impl Serve {
 fn summary(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
     let tenants = tenants.map(|(name, tenant)| {
-        let (weight, repository) = (tenant.weight, tenant.repository.display());
+        let (weight, repository) = (tenant.weight, &tenant.repository);
         format!("tenant  {name}: weight {weight}, {}, in {repository}", key_ids(&tenant.keys))
     });
     let host = format!("listen  {}, the host's own: {}", config.listen, key_ids(&config.tenancy.keys));
@@ -154,10 +154,12 @@ fn key_ids(keys: &[Credential]) -> String {
 /// created: it may be a volume that is not mounted yet.
 fn create_default_models(config: &Config) -> std::io::Result<()> {
     let default = Config::default().repository.models;
-    if config.tenancy.tenants.values().any(|tenant| tenant.repository == default) {
-        std::fs::create_dir_all(&default)?;
+    match default.directory() {
+        Some(path) if config.tenancy.tenants.values().any(|tenant| tenant.repository == default) => {
+            std::fs::create_dir_all(path)
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 /// Says on standard output where the server listens, for people and for programs that start it.
@@ -190,6 +192,10 @@ async fn told_to_stop() {
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     crate::model::parse_duration(text)
+}
+
+fn site(text: &str) -> Result<Site, String> {
+    Site::parse(text, Path::new(""))
 }
 
 pub(super) fn model_name(text: &str) -> Result<ModelName, String> {

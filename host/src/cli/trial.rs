@@ -72,8 +72,7 @@ impl Trial {
     /// Looks at a repository until nothing in it changes any more, or for as long as is reasonable.
     pub(super) async fn look(&self, root: &Path) -> Result<Arc<Aspired>> {
         self.progress.step("reading files");
-        let mut config = self.config.directory(&self.tenant);
-        config.root = root.to_owned();
+        let mut config = self.config.directory(&self.tenant, root.to_owned());
         config.state = self.scratch.path().join("numbers");
         config.watch = Watch::Poll;
         let directory = Directory::spawn(config)?;

@@ -49,7 +49,9 @@ fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
 
 /// What one tenant uploads must not become another's model.
 fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
-    let mut real: Vec<_> = tenants.iter().map(|tenant| (resolve(&tenant.repository(host, base)), *tenant)).collect();
+    let directory = |tenant: &&TenantEntry| tenant.repository(host, base).directory().map(resolve);
+    // Nobody uploads to a URL: what several tenants read there is for whoever can write there.
+    let mut real: Vec<_> = tenants.iter().filter_map(|tenant| Some((directory(tenant)?, *tenant))).collect();
     real.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut outer: Option<(PathBuf, &TenantEntry)> = None;
     let mut found = Vec::new();
@@ -73,7 +75,7 @@ fn shared(tenant: &TenantEntry, other: &TenantEntry, path: &Path, around: &Path)
 
 /// Somebody who says where the models are, and whose tenants all have theirs elsewhere, means something else.
 fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
-    let models = host.models.as_ref()?.display();
+    let models = host.models.as_ref()?;
     let unused = !tenants.is_empty() && !tenants.iter().any(|tenant| tenant.inherits());
     unused.then(|| {
         format!(

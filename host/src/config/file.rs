@@ -16,6 +16,7 @@ use crate::engine::EngineConfig;
 use crate::model::ModelName;
 use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
 use crate::repository::{Faults, Watch};
+use crate::tenant::Site;
 
 /// What `wardian.toml` and the command line say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(super) struct Host {
     /// Everything but who may ask, which takes other files as well.
     pub(super) config: Config,
     /// Where the models are, if somebody has said it.
-    pub(super) models: Option<PathBuf>,
+    pub(super) models: Option<Site>,
     pub(super) tenants: Vec<TenantEntry>,
     pub(super) keys: Vec<Placed>,
 }
@@ -65,7 +66,7 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     keys.read("default_model", &mut config.default_model, |value| {
         ModelName::new(&text(value)?).map(Some).map_err(|error| error.to_string())
     });
-    keys.read("models", &mut host.models, |value| path(base)(value).map(Some));
+    keys.read("models", &mut host.models, |value| site(base)(value).map(Some));
     repository(keys, &mut config.repository);
     keys.table("log", |keys| log(keys, &mut config.log));
     keys.table("http", |keys| http(keys, &mut config.http));
@@ -81,6 +82,8 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Looking more often than this only keeps a core busy.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
+/// More often would cost a store more than it gives. Whoever cannot wait asks for a refresh.
+pub(super) const REFRESHES: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
 /// Whatever takes longer has hung.
 const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// From one page of linear memory to all that 32 bits can address.
@@ -99,6 +102,7 @@ fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
     keys.read("watch", &mut settings.watch, one_of(watches));
     keys.read("poll_interval", &mut settings.poll_interval, duration(INTERVAL));
     keys.read("rescan_interval", &mut settings.rescan_interval, duration(INTERVAL));
+    keys.read("refresh", &mut settings.refresh, duration(REFRESHES));
     keys.read("settle", &mut settings.settle, duration(INTERVAL));
 }
 
@@ -130,6 +134,11 @@ fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {
     keys.read("wall_time", &mut settings.limits.wall_time, duration(TIME));
     keys.read("jobs", &mut settings.jobs, number(1..=1024));
     keys.read("load_deadline", &mut settings.load_deadline, duration(TIME));
+}
+
+/// Where a repository is: a URL, or a path relative to `base`.
+pub(super) fn site(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<Site, String> {
+    move |value| Site::parse(&text(value)?, base)
 }
 
 /// A path, relative to `base`.

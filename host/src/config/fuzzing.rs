@@ -8,7 +8,7 @@ use super::file::Host;
 use super::tenants::{self, TenantEntry};
 use super::{Config, Overrides, check};
 use crate::fuzzing::check_text;
-use crate::tenant::Scopes;
+use crate::tenant::{Scopes, Site};
 
 /// The settings of a host, and the same text as those of a tenant. What is accepted is within what makes
 /// sense, its paths begin where the file lies unless they say otherwise, no key has more scopes than its place
@@ -26,7 +26,11 @@ pub fn wardian_toml(text: &str) {
 
 fn check_host(Host { config, models, tenants, keys }: &Host) {
     check_config(config);
-    assert!(models.as_ref().is_none_or(|models| models.is_absolute() && *models == config.repository.models));
+    assert!(
+        models.as_ref().is_none_or(
+            |models| models.directory().is_none_or(Path::is_absolute) && *models == config.repository.models
+        )
+    );
     assert!(config.state.is_absolute() || config.state == Config::default().state);
     assert!(keys.iter().all(|placed| placed.key.scopes == Scopes::ADMIN), "a key of the host's own asks for models");
     check_ids(keys);
@@ -48,7 +52,7 @@ fn check_config(config: &Config) {
 }
 
 fn check_tenant(tenant: &TenantEntry) {
-    assert!(tenant.repository.as_ref().is_none_or(|path| path.is_absolute()));
+    assert!(tenant.repository.as_ref().and_then(Site::directory).is_none_or(Path::is_absolute));
     assert!((1..=1000).contains(&tenant.settings.weight));
     assert!(tenant.keys.iter().all(|placed| placed.key.scopes != Scopes::default()), "a key without scopes");
     check_ids(&tenant.keys);

@@ -36,8 +36,9 @@ pub use self::watch::{TenancyWatch, Watched};
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
 use crate::model::ModelName;
-use crate::repository::{DirectoryConfig, Watch};
-use crate::tenant::Tenant;
+use crate::repository::remote::RemoteConfig;
+use crate::repository::{DirectoryConfig, SourceConfig, Watch};
+use crate::tenant::{REFRESH, Site, Tenant};
 
 /// What is in force for the whole host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +72,10 @@ pub struct Config {
 /// Where models come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryConfig {
-    /// The directory of the default tenant's models.
-    pub models: PathBuf,
+    /// Where the default tenant's models are.
+    pub models: Site,
+    /// How often to look at a repository that is not a directory, unless its tenant says otherwise.
+    pub refresh: Duration,
     /// How changes in it are noticed.
     pub watch: Watch,
     /// How often to look while polling, or while the directory is missing.
@@ -165,12 +168,29 @@ impl Config {
         Ok((config.clone(), Watched { sources, start: config }))
     }
 
-    /// The settings of the source that watches this tenant's directory.
-    pub fn directory(&self, tenant: &Tenant) -> DirectoryConfig {
-        let RepositoryConfig { models: _, watch, poll_interval, rescan_interval, settle } = self.repository.clone();
-        let (root, tenant) = (tenant.settings().repository.clone(), tenant.name().clone());
-        let state = self.state.join("repository").join(tenant.as_str());
+    /// The settings of the source that watches this tenant's repository.
+    pub fn source(&self, tenant: &Tenant) -> SourceConfig {
+        let settings = tenant.settings();
+        let (root, remote) = match &settings.repository {
+            Site::Directory(root) => (root.clone(), None),
+            Site::Remote(url) => {
+                let mirrors = self.state_of(tenant).join("remote");
+                let remote = RemoteConfig::new(url.clone(), settings.refresh, &mirrors);
+                (remote.root(), Some(remote))
+            }
+        };
+        SourceConfig { directory: self.directory(tenant, root), remote }
+    }
+
+    /// The settings of a source that watches a directory of this tenant's.
+    pub fn directory(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
+        let RepositoryConfig { models: _, refresh: _, watch, poll_interval, rescan_interval, settle } = self.repository;
+        let (state, tenant) = (self.state_of(tenant), tenant.name().clone());
         DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle }
+    }
+
+    fn state_of(&self, tenant: &Tenant) -> PathBuf {
+        self.state.join("repository").join(tenant.name().as_str())
     }
 }
 
@@ -201,7 +221,8 @@ impl Default for Config {
 impl Default for RepositoryConfig {
     fn default() -> Self {
         RepositoryConfig {
-            models: "models".into(),
+            models: Site::Directory("models".into()),
+            refresh: REFRESH,
             watch: Watch::Auto,
             // Soon enough for someone who waits; a look at a thousand models takes a few milliseconds.
             poll_interval: Duration::from_secs(1),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Config, LogFormat, LogLevel};
 use crate::model::ModelName;
 use crate::repository::Watch;
+use crate::tenant::Site;
 
 /// What the command line says; `None` leaves it to the file or the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub struct Overrides {
     pub listen: Option<SocketAddr>,
     pub insecure: Option<bool>,
     pub state: Option<PathBuf>,
-    pub models: Option<PathBuf>,
+    pub models: Option<Site>,
     pub watch: Option<Watch>,
     pub drain_timeout: Option<Duration>,
     pub default_model: Option<ModelName>,

@@ -1,12 +1,12 @@
 //! Which tenants there are and who may ask, put together from every file that says something of it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::file::Host;
 use super::tenants::TenantEntry;
 use crate::model::TenantName;
-use crate::tenant::{HostKey, TenantSettings};
+use crate::tenant::{HostKey, Site, TenantSettings};
 
 /// The tenants, and the keys that belong to none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Tenancy {
 
 impl Tenancy {
     /// A host that has configured no tenants: one, which may use whatever there is.
-    pub fn single(models: PathBuf) -> Self {
+    pub fn single(models: Site) -> Self {
         let settings = TenantSettings::unlimited(models);
         Tenancy { tenants: [(TenantName::default_tenant(), settings)].into(), keys: Vec::new() }
     }
@@ -34,7 +34,9 @@ impl Tenancy {
     pub(super) fn of(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Self {
         let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
         if tenants.is_empty() {
-            return Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
+            let mut single = Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
+            single.tenants.values_mut().for_each(|tenant| tenant.refresh = host.config.repository.refresh);
+            return single;
         }
         let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.settle(host, base));
         Tenancy { tenants: tenants.iter().map(settled).collect(), keys }
@@ -45,16 +47,17 @@ impl TenantEntry {
     fn settle(&self, host: &Host, base: &Path) -> TenantSettings {
         TenantSettings {
             repository: self.repository(host, base),
+            refresh: self.refresh.unwrap_or(host.config.repository.refresh),
             keys: self.keys.iter().map(|placed| placed.key.clone()).collect(),
             ..self.settings.clone()
         }
     }
 
     /// Where its models are.
-    pub(super) fn repository(&self, host: &Host, base: &Path) -> PathBuf {
+    pub(super) fn repository(&self, host: &Host, base: &Path) -> Site {
         let inherited = host.models.clone().filter(|_| self.inherits());
         let given = self.repository.clone().or(inherited);
-        given.unwrap_or_else(|| base.join("models").join(self.name.as_str()))
+        given.unwrap_or_else(|| base.join("models").join(self.name.as_str()).into())
     }
 
     /// Whether the host's own `models` is its repository.

@@ -1,17 +1,18 @@
 //! Reads what is said of one tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file `tenants/NAME.toml`.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::credentials::{Owner, Place, Placed, credentials};
-use super::file::path;
+use super::file::{REFRESHES, site};
 use crate::model::{TenantName, parse_size};
-use crate::repository::keys::{self, Keys, expected, number, origins, whole_number};
+use crate::repository::keys::{self, Keys, duration, expected, number, origins, whole_number};
 use crate::repository::{parse_limits, parse_streaming_ceilings};
-use crate::tenant::{Callable, Quota, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{Callable, Quota, Site, TenantGrants, TenantSettings, UNLIMITED};
 
 /// What is said of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +20,9 @@ pub(super) struct TenantEntry {
     pub(super) name: TenantName,
     pub(super) place: Place,
     /// `None` leaves it to the default.
-    pub(super) repository: Option<PathBuf>,
+    pub(super) repository: Option<Site>,
+    /// `None` leaves it to the host.
+    pub(super) refresh: Option<Duration>,
     pub(super) keys: Vec<Placed>,
     /// The rest; its repository and keys are not filled in yet.
     pub(super) settings: TenantSettings,
@@ -37,8 +40,10 @@ pub(super) fn read(file: &Path, text: &str, base: &Path) -> Result<TenantEntry, 
 /// Reads the keys of one tenant; `None` if it cannot have that name.
 pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Path) -> Option<TenantEntry> {
     let place = Place { file: file.clone(), line: keys.line() };
-    let (mut repository, mut settings) = (None, TenantSettings::default());
-    keys.read("repository", &mut repository, |value| path(base)(value).map(Some));
+    let (mut repository, mut refresh, mut settings) = (None, None, TenantSettings::default());
+    keys.read("repository", &mut repository, |value| site(base)(value).map(Some));
+    keys.read("refresh", &mut refresh, |value| duration(REFRESHES)(value).map(Some));
+    keys.require(refresh.is_none() || !is_directory(&repository), REFRESHED);
     keys.read("weight", &mut settings.weight, number(WEIGHT));
     let credentials = credentials(keys, file, Owner::Tenant);
     keys.table("quota", |keys| quota(keys, &mut settings.quota));
@@ -46,12 +51,18 @@ pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Pa
     keys.table("streaming", |keys| parse_streaming_ceilings(keys, &mut settings.ceilings.streaming));
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
     match TenantName::new(name) {
-        Ok(name) => Some(TenantEntry { name, place, repository, keys: credentials, settings }),
+        Ok(name) => Some(TenantEntry { name, place, repository, refresh, keys: credentials, settings }),
         Err(error) => {
             keys.wrong(&error.to_string());
             None
         }
     }
+}
+
+const REFRESHED: &str = "refresh: only a repository behind a URL is refreshed; a directory is watched";
+
+fn is_directory(repository: &Option<Site>) -> bool {
+    repository.as_ref().is_some_and(|site| site.directory().is_some())
 }
 
 /// Shares finer than a thousandth are lost in what one turn takes.

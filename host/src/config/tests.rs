@@ -37,6 +37,7 @@ fn every_key_lands_in_its_setting() {
         default_model = "iris"
         models = "/srv/models"
         watch = "poll"
+        refresh = "5m"
         poll_interval = "2s"
         rescan_interval = "1m"
         settle = "250ms"
@@ -67,6 +68,7 @@ fn every_key_lands_in_its_setting() {
         default_model: Some(ModelName::new("iris").unwrap()),
         repository: RepositoryConfig {
             models: "/srv/models".into(),
+            refresh: Duration::from_secs(300),
             watch: Watch::Poll,
             poll_interval: Duration::from_secs(2),
             rescan_interval: Duration::from_secs(60),
@@ -85,7 +87,11 @@ fn every_key_lands_in_its_setting() {
             jobs: 3,
             load_deadline: Duration::from_secs(30),
         },
-        tenancy: Tenancy::single("/srv/models".into()),
+        tenancy: {
+            let mut tenancy = Tenancy::single("/srv/models".into());
+            tenancy.tenants.values_mut().for_each(|tenant| tenant.refresh = Duration::from_secs(300));
+            tenancy
+        },
     };
     assert_eq!(resolve(text, Overrides::default()), Ok(expected));
 }
@@ -102,7 +108,7 @@ fn the_command_line_goes_before_the_file() {
     let text = "listen = '127.0.0.1:2'\nmodels = 'here'\nwatch = 'poll'\ndrain_timeout = '1s'\n[log]\nlevel = 'trace'";
     let config = resolve(text, overrides).unwrap();
     assert_eq!(config.listen.port(), 1);
-    assert_eq!(config.repository.models, Path::new("elsewhere"));
+    assert_eq!(config.repository.models, "elsewhere".into());
     assert_eq!(config.repository.watch, Watch::Events);
     assert_eq!(config.log.level, LogLevel::Warn);
     assert_eq!(config.drain_timeout, Duration::from_secs(1));
@@ -152,7 +158,7 @@ fn a_named_file_must_exist() {
 
 #[test]
 fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
-    let directory = Config::default().directory(&Tenant::unlimited(TenantName::default_tenant()));
+    let directory = Config::default().source(&Tenant::unlimited(TenantName::default_tenant())).directory;
     assert_eq!(directory.state, Path::new(".wardian/repository/default"));
     assert_eq!(directory.root, Path::new("models"));
 }
@@ -163,7 +169,7 @@ fn paths_in_the_file_are_relative_to_it() {
     let file = folder.path().join("wardian.toml");
     fs::write(&file, "models = 'm'\nstate = 's'").unwrap();
     let config = Config::resolve(Overrides { config: Some(file), ..Overrides::default() }).unwrap();
-    assert_eq!(config.repository.models, folder.path().join("m"));
+    assert_eq!(config.repository.models, folder.path().join("m").into());
     assert_eq!(config.state, folder.path().join("s"));
 }
 

@@ -4,7 +4,6 @@
 //! settled. One that is wrong is refused whole, and what it said before stays in force; if files that are right
 //! by themselves do not go together, nothing changes at all.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -196,8 +195,8 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         tenancy: _,
     } = one;
     // Where models come from is a tenant's affair.
-    let models: PathBuf = repository.models.clone();
-    let watching = super::RepositoryConfig { models, ..other.repository.clone() };
+    let (models, refresh) = (repository.models.clone(), repository.refresh);
+    let watching = super::RepositoryConfig { models, refresh, ..other.repository.clone() };
     [
         ("listen", *listen != other.listen),
         ("insecure", *insecure != other.insecure),

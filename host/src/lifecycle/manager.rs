@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry as MetricsRegistry;
@@ -14,7 +15,7 @@ use super::record::Loaded;
 use super::task::Task;
 use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
-use crate::repository::{Aspired, Digest, Directory};
+use crate::repository::{Aspired, Digest, Source};
 use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
@@ -32,6 +33,23 @@ pub enum CommandError {
     Stopping,
 }
 
+/// Why a repository was not refreshed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshError {
+    /// It could not be, or not whole.
+    #[error("{0}")]
+    Degraded(String),
+    /// It is under way still.
+    #[error("the refresh takes longer than {} s and goes on", REFRESH_PATIENCE.as_secs())]
+    TooSlow,
+    /// It cannot be now.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+/// How long somebody waits for a refresh. Fetching a large model takes minutes, and goes on without them.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a manager works with.
 pub struct ManagerParts {
     /// Makes candidates serve.
@@ -39,7 +57,7 @@ pub struct ManagerParts {
     /// Where what serves is published.
     pub registry: Registry,
     /// The tenants there are at the start, each with the source of its candidates.
-    pub sources: Vec<(Arc<Tenant>, Directory)>,
+    pub sources: Vec<(Arc<Tenant>, Source)>,
     /// Set once every wanted model has been tried.
     pub ready: Arc<AtomicBool>,
 }
@@ -54,7 +72,7 @@ pub struct Manager {
 
 pub(super) struct Shared {
     pub(super) loader: Arc<Loader>,
-    pub(super) sources: ArcSwap<HashMap<TenantName, Arc<Directory>>>,
+    pub(super) sources: ArcSwap<HashMap<TenantName, Arc<Source>>>,
     pub(super) degraded: ArcSwap<HashMap<TenantName, String>>,
     /// What wraps each tenant's models.
     pub(super) wrappings: ArcSwap<HashMap<TenantName, Wrapping>>,
@@ -65,7 +83,7 @@ pub(super) enum Event {
     /// A source has announced what it sees.
     Aspired(Arc<Aspired>),
     /// There is a new tenant, or an old one has another repository.
-    Adopt { tenant: Arc<Tenant>, source: Directory },
+    Adopt { tenant: Arc<Tenant>, source: Source },
     /// A tenant is no more.
     Dismiss { tenant: TenantName },
     /// A version was taken out of service because it keeps failing.
@@ -112,7 +130,7 @@ impl Manager {
     }
 
     /// Serves another tenant's models too, or the same tenant's from another repository.
-    pub async fn adopt(&self, tenant: Arc<Tenant>, source: Directory) {
+    pub async fn adopt(&self, tenant: Arc<Tenant>, source: Source) {
         let _ = self.send(Event::Adopt { tenant, source }).await;
     }
 
@@ -128,9 +146,20 @@ impl Manager {
         if asked.is_ok() { answer.await.unwrap_or_default() } else { Vec::new() }
     }
 
-    /// Why a tenant's repository cannot be read at present, if it cannot.
+    /// Why what serves is not what a tenant's repository holds at present, if so.
     pub fn degraded(&self, tenant: &TenantName) -> Option<String> {
-        self.shared.degraded.load().get(tenant).cloned()
+        // Where there is a mirror, that it is missing is no news beside why.
+        let trouble = self.shared.sources.load().get(tenant).and_then(|source| source.trouble());
+        trouble.or_else(|| self.shared.degraded.load().get(tenant).cloned())
+    }
+
+    /// Looks at the repository now. Fails with why what is known of it is not what it holds.
+    pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
+        let source = self.source(tenant)?;
+        let refreshed = tokio::time::timeout(REFRESH_PATIENCE, source.refresh()).await;
+        let trouble = refreshed.map_err(|_| RefreshError::TooSlow)?.map_err(|_| CommandError::Stopping)?;
+        source.rescan().await.map_err(|_| CommandError::Stopping)?;
+        trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
     }
 
     /// Why no call of a tenant's may pass its interceptors at present, if none may.
@@ -149,6 +178,8 @@ impl Manager {
     /// Looks at the repository now, tries again what failed, and waits until the model serves or has
     /// failed. Fails if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
+        // What is mirrored can be loaded also if the mirror cannot be refreshed.
+        let _ = self.refresh(tenant).await;
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         self.send(Event::Load { key: (tenant.clone(), name.clone()), aspired, reply }).await?;
@@ -171,7 +202,7 @@ impl Manager {
         }
     }
 
-    pub(super) fn source(&self, tenant: &TenantName) -> Result<Arc<Directory>, CommandError> {
+    pub(super) fn source(&self, tenant: &TenantName) -> Result<Arc<Source>, CommandError> {
         self.shared.sources.load().get(tenant).cloned().ok_or(CommandError::NotFound)
     }
 

@@ -29,6 +29,6 @@ mod waiting;
 
 pub use index::{IndexEntry, IndexState};
 pub use loader::{Loader, LoaderConfig};
-pub use manager::{CommandError, Manager, ManagerParts};
+pub use manager::{CommandError, Manager, ManagerParts, RefreshError};
 pub use proof::{Golden, GoldenCase, ParseGolden, Tolerance};
 pub use publish::{PublishError, Published};

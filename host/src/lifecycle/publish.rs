@@ -109,8 +109,8 @@ impl Manager {
         answer.await.map_err(|_| CommandError::Stopping)
     }
 
-    fn uploads(&self, tenant: &TenantName) -> Result<Arc<Uploads>, CommandError> {
-        Ok(self.source(tenant)?.uploads().clone())
+    fn uploads(&self, tenant: &TenantName) -> Result<Arc<Uploads>, PublishError> {
+        Ok(self.source(tenant)?.uploads()?.clone())
     }
 }
 

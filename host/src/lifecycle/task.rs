@@ -20,7 +20,7 @@ use super::tenants::TenantRecord;
 use super::waiting::Waiter;
 use crate::model::{LoadError, ModelId, ModelName, Stage, TenantName, Version};
 use crate::registry::Registry;
-use crate::repository::{Aspired, Candidate, Digest, Directory};
+use crate::repository::{Aspired, Candidate, Digest, Source};
 use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
@@ -103,7 +103,7 @@ impl Task {
     }
 
     /// Serves a tenant's models, or serves them from another repository.
-    pub(super) fn adopt(&mut self, tenant: Arc<Tenant>, source: Directory) {
+    pub(super) fn adopt(&mut self, tenant: Arc<Tenant>, source: Source) {
         let name = tenant.name().clone();
         if let Some(events) = self.events.upgrade() {
             tokio::spawn(announce(source.subscribe(), events));
@@ -116,8 +116,9 @@ impl Task {
         wrappings.insert(name.clone(), record.interceptors.wrapping().clone());
         self.shared.wrappings.store(Arc::new(wrappings));
         self.tenants.insert(name.clone(), record);
-        let uploads = source.uploads().clone();
-        tokio::task::spawn_blocking(move || uploads.clear_leftovers());
+        if let Ok(uploads) = source.uploads().cloned() {
+            tokio::task::spawn_blocking(move || uploads.clear_leftovers());
+        }
         let mut sources = HashMap::clone(&self.shared.sources.load());
         sources.insert(name, Arc::new(source));
         self.shared.sources.store(Arc::new(sources));

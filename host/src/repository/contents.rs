@@ -50,7 +50,7 @@ pub(super) enum Reading {
 
 impl Role {
     /// The most bytes such a file may have.
-    fn limit(self) -> u64 {
+    pub(super) fn limit(self) -> u64 {
         match self {
             Role::Component => MAX_COMPONENT,
             // More would not fit into a guest's memory.

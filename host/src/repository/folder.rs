@@ -10,7 +10,7 @@ use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version};
 
 /// Each sidecar costs a look at every rescan and a line in the identity; real models have one to ten.
-const MAX_SIDECARS: usize = 64;
+pub(super) const MAX_SIDECARS: usize = 64;
 
 impl Scan<'_> {
     /// Looks at everything in a model's folder.

@@ -1,6 +1,6 @@
 //! Where models come from: a source looks at a place and announces everything it sees there.
 //!
-//! The only source so far is a tenant's directory ([`Directory`]). Its thread wakes when the file system says
+//! What is looked at is a directory ([`Directory`]). Its thread wakes when the file system says
 //! that something changed, when a file may have settled, when somebody asks, and every few seconds in any case.
 //! Whatever woke it, it looks at the whole root and announces the whole of it as one [`Aspired`]. So an event
 //! that was lost, doubled or late costs nothing, and there is one path through the code instead of one per kind
@@ -18,10 +18,8 @@
 //!
 //! What is uploaded comes to lie in that directory too, and is announced as everything in it is: see [`upload`].
 //!
-//! A second source (an object store) would send the same [`Aspired`], and would have to keep the same
-//! promises: always everything it sees; digests of what it has read whole; files that stay readable under their
-//! paths while their candidate is announced; degraded instead of empty when its origin cannot be reached. It
-//! would add a sender, not a trait.
+//! A repository behind a URL is mirrored into a directory, which is looked at like any other: see [`remote`]. A
+//! [`Source`] is either.
 
 mod aspired;
 mod digest;
@@ -31,7 +29,9 @@ mod layout;
 mod model_toml;
 mod scan;
 mod scanner;
+mod source;
 
+pub mod remote;
 pub mod upload;
 
 mod contents;
@@ -55,5 +55,6 @@ pub(crate) use layout::is_temporary;
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{limits as parse_limits, streaming_ceilings as parse_streaming_ceilings};
 pub(crate) use settle::Stamp;
+pub use source::{Source, SourceConfig};
 pub(crate) use tree::{plain as plain_error, stamp};
 pub use whole::{Unwhole, check as check_whole};

@@ -15,6 +15,7 @@ pub mod metrics;
 mod rate;
 mod roster;
 mod settings;
+mod site;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -28,7 +29,10 @@ pub use credentials::{Credential, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
-pub use settings::{Callable, Ceilings, HostKey, Quota, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED};
+pub use settings::{
+    Callable, Ceilings, HostKey, Quota, REFRESH, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+};
+pub use site::Site;
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;
@@ -114,7 +118,7 @@ impl Tenant {
 
     /// The tenant of a host that has configured none, with limits that only the host's own resources set.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
-        Tenant::new(name, TenantSettings::unlimited("models".into()))
+        Tenant::new(name, TenantSettings::unlimited(Site::Directory("models".into())))
     }
 
     /// Its name.

@@ -96,7 +96,7 @@ impl Tenants {
         for (name, settings) in settings {
             let tenant = match before.tenants.get(&name) {
                 Some(tenant) => {
-                    if tenant.settings().repository != settings.repository {
+                    if !tenant.settings().has_same_source(&settings) {
                         changes.adopted.push(tenant.clone());
                     }
                     tenant.apply(settings);

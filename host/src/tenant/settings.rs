@@ -1,9 +1,8 @@
 //! What the operator says of a tenant.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Credential, Resource};
+use super::{Credential, Resource, Site};
 use crate::model::{Limits, Origin, QuotaExceeded, Streaming, show_size};
 
 /// The limit of what has none.
@@ -12,8 +11,10 @@ pub const UNLIMITED: u64 = u64::MAX;
 /// What is in force for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// The directory of its models.
-    pub repository: PathBuf,
+    /// Where its models are.
+    pub repository: Site,
+    /// How often to look for changes where nobody tells of them.
+    pub refresh: Duration,
     /// Its part of the cores when they are contended, beside the weights of the others.
     pub weight: u32,
     /// Who may ask in its name.
@@ -110,10 +111,14 @@ impl Callable {
 /// A key that belongs to no tenant: it is allowed everything and must say for whom.
 pub type HostKey = Credential;
 
+/// As often as somebody who does not wait for it notices; listing a thousand objects costs a store little.
+pub const REFRESH: Duration = Duration::from_secs(600);
+
 impl Default for TenantSettings {
     fn default() -> Self {
         TenantSettings {
-            repository: "models".into(),
+            repository: Site::Directory("models".into()),
+            refresh: REFRESH,
             weight: 1,
             keys: Vec::new(),
             quota: Quota::default(),
@@ -125,9 +130,16 @@ impl Default for TenantSettings {
 
 impl TenantSettings {
     /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as there is.
-    pub fn unlimited(repository: PathBuf) -> Self {
+    pub fn unlimited(repository: Site) -> Self {
         let grants = TenantGrants { http: Callable::Anyone };
         TenantSettings { repository, quota: Quota::unlimited(), grants, ..TenantSettings::default() }
+    }
+}
+
+impl TenantSettings {
+    /// Whether its models come from the same place in the same way.
+    pub fn has_same_source(&self, other: &TenantSettings) -> bool {
+        self.repository == other.repository && (self.refresh == other.refresh || self.repository.directory().is_some())
     }
 }
 

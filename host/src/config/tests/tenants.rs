@@ -6,7 +6,7 @@ use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
 use crate::tenant::{
-    Callable, Ceilings, Credential, Quota, Scope, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    Callable, Ceilings, Credential, Quota, Scope, Site, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 
 /// A folder with these files in it.
@@ -50,7 +50,8 @@ fn key(id: &str, scopes: &[Scope]) -> Credential {
 }
 
 const EVERYTHING: &str = r#"
-    repository = "/srv/acme"
+    repository = "s3://bucket/acme"
+    refresh = "2m"
     weight = 2
     [quota]
     requests_per_second = 500
@@ -81,7 +82,8 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
     let keys = format!("keys = [{}, {}]\n", entry("ci", "'infer', 'manage'"), entry("boss", "'admin'"));
     let read = tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
     let expected = TenantSettings {
-        repository: "/srv/acme".into(),
+        repository: Site::parse("s3://bucket/acme", Path::new("")).unwrap(),
+        refresh: Duration::from_secs(120),
         weight: 2,
         keys: vec![key("ci", &[Scope::Infer, Scope::Manage]), key("boss", &[Scope::Admin])],
         quota: Quota {
@@ -126,7 +128,7 @@ fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
     let (folder, read) = read(&[("wardian.toml", "[tenants.a]"), ("tenants/b.toml", "")], Overrides::default());
     let read = read.unwrap();
     for name in ["a", "b"] {
-        let repository = folder.path().join("models").join(name);
+        let repository = folder.path().join("models").join(name).into();
         assert_eq!(read.tenants[name], TenantSettings { repository, ..TenantSettings::default() });
     }
     assert!(!read.asks_for_keys());
@@ -151,7 +153,7 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
     let text = "models = '/srv'\n[tenants.default]\nweight = 2\n[tenants.a]";
     assert_eq!(of(text, Overrides::default()), Ok("/srv".into()));
     assert_eq!(of(text, models.clone()), Ok("/elsewhere".into()));
-    assert!(of("[tenants.default]", Overrides::default()).unwrap().ends_with("models/default"));
+    assert!(of("[tenants.default]", Overrides::default()).unwrap().directory().unwrap().ends_with("models/default"));
     for text in ["models = '/srv'\n[tenants.a]", "models = '/srv'\n[tenants.default]\nrepository = '/x'"] {
         assert!(of(text, Overrides::default()).unwrap_err().contains("models: /srv is no tenant's repository"));
     }
@@ -177,7 +179,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/c.toml line 3: keys[1].id: use 1 to 64",
         "tenants/c.toml line 3: keys[1].sha256: missing",
         "tenants/c.toml line 3: keys[1].scopes: missing",
-        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, weight, keys, quota, limits, streaming, grants",
+        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, refresh, weight, keys, quota, limits, streaming, grants",
         "tenants/d e.toml line 1: 'd e' is not a tenant name",
         "tenants/f.toml line 2: quota.queue: expected a whole number or \"unlimited\", found \"many\"",
         "tenants/f.toml line 3: quota.storage: '1XB' is not a size",
@@ -250,6 +252,35 @@ fn repositories_are_compared_where_links_lead() {
         "[tenants.a]\nrepository='m'\n[tenants.b]\nrepository='m-2'\n[tenants.c]\nrepository='n/../k'",
     )];
     tenancy(&apart);
+}
+
+#[test]
+fn a_repository_may_lie_behind_a_url_which_tenants_may_share() {
+    let text = "models = 's3://bucket/models'\nrefresh = '5m'\n[tenants.default]\n\
+                [tenants.b]\nrepository = 's3://bucket/models'\nrefresh = '1m'\n[tenants.c]\nrepository = 's3://bucket'";
+    let read = tenancy(&[("wardian.toml", text)]);
+    let of = |name: &str| (read.tenants[name].repository.to_string(), read.tenants[name].refresh.as_secs());
+    assert_eq!(of("default"), ("s3://bucket/models".into(), 300));
+    assert_eq!(of("b"), ("s3://bucket/models".into(), 60));
+    assert_eq!(of("c"), ("s3://bucket".into(), 300));
+    assert_eq!(
+        tenancy(&[("wardian.toml", "models = 'gs://b'\nrefresh = '9s'")]).tenants["default"].refresh.as_secs(),
+        9
+    );
+}
+
+#[test]
+fn a_url_that_is_no_repository_is_told_without_its_secrets() {
+    for (text, says) in [
+        ("[tenants.a]\nrepository = 'ftp://host/x'", "line 2: tenants.a.repository: ftp:// is no repository"),
+        ("models = 'https://me:hunter2@host/x'", "line 1: models: a URL with a password"),
+        ("[tenants.a]\nrepository = 'm'\nrefresh = '1m'", "only a repository behind a URL is refreshed"),
+        ("[tenants.a]\nrepository = 's3://b'\nrefresh = '10ms'", "refresh: 10ms is not between 1s and"),
+    ] {
+        let (_folder, read) = read(&[("wardian.toml", text)], Overrides::default());
+        let told = read.unwrap_err();
+        assert!(told.contains(says) && !told.contains("hunter2"), "{text}: {told}");
+    }
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn without_tenants_the_default_one_is_back() {
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_names("default");
     watched.write("wardian.toml", &format!("{QUICK}models = 'm'"));
-    let models = watched.path("m");
+    let models = watched.path("m").into();
     watched.until(|tenancy, _| tenancy.tenants["default"].repository == models);
 }
 

@@ -18,6 +18,11 @@ pub enum UploadError {
     /// What is in its place is not for an upload to change.
     #[error("{0}")]
     Conflict(String),
+    /// The repository is behind this URL and changes there.
+    #[error(
+        "the repository is {0}, which this server only reads; put the version there, then POST /v2/repository/refresh"
+    )]
+    Remote(String),
     /// It is larger than a component may be.
     #[error("the component is larger than the {limit} bytes that {allowed_by} allows")]
     TooLarge {

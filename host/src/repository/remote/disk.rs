@@ -1,0 +1,224 @@
+//! The mirror's folder: what is there is put there, and taken away, in one step each.
+//!
+//! ```text
+//! mirror/        what the directory source looks at; `filling/` until the first refresh is through
+//! staged/        what is being fetched, and what is being removed
+//! record.json    which content of the store each file is
+//! ```
+//!
+//! Only this host writes here. All of this is file work and blocks.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::listing::Tag;
+use super::record;
+use super::unit::{Files, Unit};
+
+/// A mirror's folder.
+#[derive(Clone, Debug)]
+pub(super) struct Disk {
+    base: PathBuf,
+    /// Whether a refresh has been through.
+    filled: bool,
+}
+
+/// Where a mirror is, once a refresh has been through. Until then there is nothing: an empty folder would say that
+/// nothing is wanted.
+pub(super) fn root(base: &Path) -> PathBuf {
+    base.join("mirror")
+}
+
+impl Disk {
+    /// Opens a mirror's folder, or makes it, and tells what it holds. Removes what a host that was killed has left.
+    pub(super) fn open(base: PathBuf) -> io::Result<(Self, Files<Tag>)> {
+        let disk = Disk { filled: root(&base).is_dir(), base };
+        fs::create_dir_all(disk.root())?;
+        remove(&disk.staged())?;
+        fs::create_dir(disk.staged())?;
+        let held = record::read(&disk.root(), &disk.record())?;
+        Ok((disk, held))
+    }
+
+    /// Where the files are now.
+    fn root(&self) -> PathBuf {
+        if self.filled { root(&self.base) } else { self.base.join("filling") }
+    }
+
+    /// Lets the mirror be looked at.
+    pub(super) fn fill(&mut self) -> io::Result<()> {
+        if !self.filled {
+            fs::rename(self.root(), root(&self.base))?;
+            self.filled = true;
+        }
+        Ok(())
+    }
+
+    /// Puts down what is held.
+    pub(super) fn save(&self, held: &Files<Tag>) -> io::Result<()> {
+        record::write(&self.record(), held)
+    }
+
+    /// A folder in which a unit can be put together.
+    pub(super) fn stage(&self) -> io::Result<PathBuf> {
+        let staged = self.fresh();
+        fs::create_dir(&staged)?;
+        Ok(staged)
+    }
+
+    /// Puts a file that has not changed into the folder of a unit that is being put together.
+    pub(super) fn keep(&self, unit: &Unit, name: &str, staged: &Path) -> io::Result<()> {
+        let (from, to) = (self.root().join(unit.file(name)), staged.join(name));
+        // Not every file system has links.
+        fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))
+    }
+
+    /// Puts a unit that is whole into its place, at once.
+    pub(super) fn place(&self, unit: &Unit, staged: &Path) -> io::Result<()> {
+        let place = self.root().join(unit.path());
+        let folder = place.parent().unwrap_or(&self.base);
+        fs::create_dir_all(folder)?;
+        match unit {
+            Unit::Version(..) => {
+                File::open(staged)?.sync_all()?;
+                self.place_folder(&place, staged)?;
+            }
+            Unit::Settings(_, file) => fs::rename(staged.join(file), &place)?,
+            Unit::Bare(model) => fs::rename(staged.join(format!("{model}.wasm")), &place)?,
+        }
+        File::open(folder)?.sync_all()?;
+        remove(staged)
+    }
+
+    /// Takes a unit away, at once, and its model's folder if that leaves nothing in it.
+    pub(super) fn remove(&self, unit: &Unit) -> io::Result<()> {
+        let (place, gone) = (self.root().join(unit.path()), self.fresh());
+        match fs::rename(&place, &gone) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        if !matches!(unit, Unit::Bare(_)) {
+            // Fails as long as there is anything in it.
+            let _ = fs::remove_dir(self.root().join(unit.model().as_str()));
+        }
+        remove(&gone)
+    }
+
+    /// Removes the mirrors of other places that were this tenant's repository once.
+    pub(super) fn remove_others(&self) -> io::Result<()> {
+        let Some(all) = self.base.parent() else { return Ok(()) };
+        for entry in fs::read_dir(all)? {
+            let path = entry?.path();
+            if path != self.base {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn place_folder(&self, place: &Path, staged: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(place).is_err() {
+            return fs::rename(staged, place);
+        }
+        if exchange(staged, place).is_ok() {
+            return Ok(());
+        }
+        // Where folders cannot change places, the version is missing for a moment, which no look takes for its end.
+        let before = self.fresh();
+        fs::rename(place, &before)?;
+        fs::rename(staged, place)?;
+        remove(&before)
+    }
+
+    fn fresh(&self) -> PathBuf {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        self.staged().join(COUNT.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    fn staged(&self) -> PathBuf {
+        self.base.join("staged")
+    }
+
+    fn record(&self) -> PathBuf {
+        self.base.join("record.json")
+    }
+}
+
+/// Lets two folders change places.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Removes a file, or a folder with everything in it; there may be none.
+fn remove(path: &Path) -> io::Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(path: &str) -> Unit {
+        Unit::of(path).unwrap().0
+    }
+
+    fn put(disk: &Disk, path: &str, files: &[(&str, &str)]) {
+        let staged = disk.stage().unwrap();
+        files.iter().for_each(|(name, content)| fs::write(staged.join(name), content).unwrap());
+        disk.place(&unit(path), &staged).unwrap();
+    }
+
+    #[test]
+    fn units_are_put_into_place_and_taken_away() {
+        let base = tempfile::tempdir().unwrap();
+        let (mut disk, held) = Disk::open(base.path().join("a")).unwrap();
+        assert!(held.is_empty() && !root(&disk.base).exists(), "nothing is wanted before it is known what is");
+        put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
+        put(&disk, "b/model.toml", &[("model.toml", "x")]);
+        put(&disk, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
+        disk.fill().unwrap();
+        let at = |path: &str| root(&disk.base).join(path);
+        let staged = disk.stage().unwrap();
+        disk.keep(&unit("b/1/model.wasm"), "model.wasm", &staged).unwrap();
+        fs::write(staged.join("new.bin"), "x").unwrap();
+        disk.place(&unit("b/1/model.wasm"), &staged).unwrap();
+        assert_eq!(fs::read_to_string(at("b/1/model.wasm")).unwrap(), "old");
+        assert!(at("b/1/new.bin").exists() && !at("b/1/gone.bin").exists());
+        for path in ["b/1/model.wasm", "b/model.toml", "iris.wasm", "never/1/model.wasm"] {
+            disk.remove(&unit(path)).unwrap();
+        }
+        assert_eq!(fs::read_dir(root(&disk.base)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_mirror_is_found_again_and_others_are_removed() {
+        let all = tempfile::tempdir().unwrap();
+        fs::create_dir_all(all.path().join("other/mirror")).unwrap();
+        let (mut disk, mut held) = Disk::open(all.path().join("a")).unwrap();
+        put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
+        held.entry(unit("iris.wasm")).or_default().insert("iris.wasm".into(), Tag { mark: "e".into(), size: 1 });
+        disk.save(&held).unwrap();
+        disk.stage().unwrap();
+        disk.fill().unwrap();
+        disk.remove_others().unwrap();
+        assert_eq!(fs::read_dir(all.path()).unwrap().count(), 1);
+        let (disk, found) = Disk::open(all.path().join("a")).unwrap();
+        assert!(found == held && disk.filled);
+        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,103 @@
+//! Fetches what has changed of a unit into a folder that nobody looks at, and puts the whole into its place.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use object_store::ObjectStoreExt;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use super::disk::Disk;
+use super::listing::{Object, Tag, tags};
+use super::location::{Location, PATIENCE, plain};
+use super::metrics::TenantMetrics;
+use super::unit::Unit;
+use crate::repository::plain_error;
+
+/// A unit to be taken over as it was listed.
+pub(super) struct Job {
+    pub(super) unit: Unit,
+    pub(super) files: BTreeMap<String, Object>,
+    /// What is held of it.
+    pub(super) held: BTreeMap<String, Tag>,
+    pub(super) location: Arc<Location>,
+    pub(super) disk: Disk,
+    pub(super) metrics: Arc<TenantMetrics>,
+}
+
+impl Job {
+    /// Takes it over, and gives what is held of it then. Fails with what went wrong; what was held still is.
+    pub(super) async fn run(self) -> (Unit, Result<BTreeMap<String, Tag>, String>) {
+        let outcome = self.carry_out().await;
+        (self.unit, outcome.map(|()| tags(&self.files)))
+    }
+
+    async fn carry_out(&self) -> Result<(), String> {
+        let disk = self.disk.clone();
+        let staged = blocking(move || disk.stage()).await?;
+        for (name, object) in &self.files {
+            if self.held.get(name) == Some(&object.tag) {
+                self.keep(name, &staged).await?;
+            } else {
+                self.fetch(object, &staged.join(name)).await.map_err(|why| format!("{name}: {why}"))?;
+            }
+        }
+        let (disk, unit) = (self.disk.clone(), self.unit.clone());
+        blocking(move || disk.place(&unit, &staged)).await
+    }
+
+    async fn keep(&self, name: &str, staged: &Path) -> Result<(), String> {
+        let (disk, unit) = (self.disk.clone(), self.unit.clone());
+        let (name, staged) = (name.to_owned(), staged.to_owned());
+        blocking(move || disk.keep(&unit, &name, &staged)).await
+    }
+
+    /// Fetches one object. Fails unless all of it came, and was what was listed.
+    async fn fetch(&self, object: &Object, to: &Path) -> Result<(), String> {
+        let asked = tokio::time::timeout(PATIENCE, self.location.store.get(&object.path)).await;
+        let answer = asked.map_err(|_| too_slow())?.map_err(|error| plain(&error))?;
+        if let (Some(listed), Some(got)) = (&object.etag, &answer.meta.e_tag)
+            && bare(listed) != bare(got)
+        {
+            return Err("it has changed since it was listed".into());
+        }
+        let unwritable = |error: io::Error| format!("cannot be written: {}", plain_error(&error));
+        let mut file = File::create_new(to).await.map_err(unwritable)?;
+        let (mut pieces, mut got) = (answer.into_stream(), 0);
+        while let Some(piece) = tokio::time::timeout(PATIENCE, pieces.next()).await.map_err(|_| too_slow())? {
+            let piece = piece.map_err(|error| plain(&error))?;
+            got += piece.len() as u64;
+            if got > object.tag.size {
+                break;
+            }
+            self.metrics.count_bytes(piece.len() as u64);
+            file.write_all(&piece).await.map_err(unwritable)?;
+        }
+        if got != object.tag.size {
+            return Err(format!("{got} bytes came where {} were listed", object.tag.size));
+        }
+        file.sync_all().await.map_err(unwritable)
+    }
+}
+
+/// An ETag without what some stores put around it in one place and not in another.
+fn bare(etag: &str) -> &str {
+    etag.trim_start_matches("W/").trim_matches('"')
+}
+
+fn too_slow() -> String {
+    format!("nothing came for {} s", PATIENCE.as_secs())
+}
+
+/// Runs file work where it may block.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| format!("the mirror cannot be written: {}", plain_error(&error))),
+        Err(error) => Err(format!("it ended unexpectedly: {error}")),
+    }
+}

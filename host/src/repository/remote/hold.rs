@@ -1,0 +1,103 @@
+//! Whether a listing that has lost much is believed: only once a second one, some time later, has lost it too.
+//!
+//! Stores have answered with a part of what they hold, or with nothing at all, and credentials have been narrowed by
+//! accident. None of that may take down what serves.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::listing::{Object, Tag};
+use super::unit::{Files, Unit};
+
+/// A listing that has lost much, and waits for another to say the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hold {
+    /// When the first such listing was there.
+    pub(super) since: Instant,
+    /// What it has lost.
+    pub(super) missing: BTreeSet<Unit>,
+}
+
+/// Judges a listing; `before` is what the one before has come to. Gives what holds it back, if it is not to be
+/// followed. It holds back all of it, since nobody knows what else is wrong with it.
+pub(super) fn judge(
+    listed: &Files<Object>,
+    held: &Files<Tag>,
+    before: Option<Hold>,
+    now: Instant,
+    wait: Duration,
+) -> Option<Hold> {
+    if !has_shrunk(listed, held) {
+        return None;
+    }
+    let missing: BTreeSet<_> =
+        held.keys().filter(|unit| unit.is_version() && !listed.contains_key(unit)).cloned().collect();
+    match before.filter(|hold| missing.is_subset(&hold.missing)) {
+        Some(hold) if now.saturating_duration_since(hold.since) >= wait => None,
+        Some(hold) => Some(hold),
+        None => Some(Hold { since: now, missing }),
+    }
+}
+
+/// Whether less than half of the versions are left. Versions that took the place of others count like them.
+fn has_shrunk(listed: &Files<Object>, held: &Files<Tag>) -> bool {
+    let before = held.keys().filter(|unit| unit.is_version()).count();
+    let now = listed.iter().filter(|(unit, files)| unit.is_version() && unit.is_complete(files)).count();
+    2 * now < before
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::plan::tests::{held, listed};
+    use super::*;
+
+    const WAIT: Duration = Duration::from_secs(60);
+
+    fn bare(names: &str) -> Files<Object> {
+        let paths: Vec<_> = names.chars().map(|name| format!("{name}.wasm")).collect();
+        listed(&paths.iter().map(|path| (path.as_str(), "1", 1, 0)).collect::<Vec<_>>())
+    }
+
+    /// Takes these listings, at these seconds, over a mirror that holds the first names; tells which were believed.
+    fn believed(holds: &str, listings: &[(u64, &str)]) -> Vec<bool> {
+        let (start, held) = (Instant::now(), held(&bare(holds)));
+        let mut hold = None;
+        let judged = listings.iter().map(|&(second, names)| {
+            hold = judge(&bare(names), &held, hold.take(), start + Duration::from_secs(second), WAIT);
+            hold.is_none()
+        });
+        judged.collect()
+    }
+
+    #[test]
+    fn what_shrinks_a_little_or_not_at_all_is_believed() {
+        assert_eq!(believed("", &[(0, ""), (1, "abc")]), [true, true]);
+        assert_eq!(believed("abcd", &[(0, "ab"), (0, "abcde"), (0, "wxyz")]), [true, true, true]);
+        assert_eq!(believed("a", &[(0, "b")]), [true], "one version took the place of another");
+    }
+
+    #[test]
+    fn what_shrinks_by_more_than_half_is_believed_at_the_second_time() {
+        assert_eq!(believed("abcd", &[(0, "a"), (59, "a"), (60, "a")]), [false, false, true]);
+        assert_eq!(believed("a", &[(0, ""), (60, "")]), [false, true]);
+    }
+
+    #[test]
+    fn only_what_was_missing_all_the_time_is_given_up() {
+        assert_eq!(believed("abcd", &[(0, "a"), (60, "b"), (119, "b"), (120, "b")]), [false, false, false, true]);
+        assert_eq!(believed("abcd", &[(0, ""), (60, "a")]), [false, true], "less is missing than before");
+        assert_eq!(believed("abcd", &[(0, ""), (30, "abcd"), (60, "")]), [false, true, false]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_single_listing_takes_more_than_half(have in "[a-h]{0,8}", sees in "[a-h]{0,8}") {
+            let (listed, held) = (bare(&sees), held(&bare(&have)));
+            let left = held.keys().filter(|unit| listed.contains_key(unit)).count() + listed.keys().filter(|unit| !held.contains_key(unit)).count();
+            let verdict = judge(&listed, &held, None, Instant::now(), WAIT);
+            prop_assert_eq!(verdict.is_none(), 2 * left >= held.len());
+        }
+    }
+}

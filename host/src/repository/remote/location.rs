@@ -1,0 +1,111 @@
+//! From a URL to the store behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{ClientConfigKey, ObjectStore, ObjectStoreScheme, RetryConfig};
+use url::{Position, Url};
+
+/// A folder in a store.
+pub(super) struct Location {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// What the names of its objects begin with.
+    pub(super) prefix: Path,
+}
+
+impl Location {
+    /// The folder that a URL names. Credentials, endpoints and regions come from the environment (`AWS_*`,
+    /// `GOOGLE_*`, `AZURE_*`). Talks to nobody yet. Fails with what is missing.
+    pub(super) fn open(url: &Url) -> Result<Self, String> {
+        // Its client takes what the process has chosen. That somebody has chosen before is no failure.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
+        let store = store(scheme, url).map_err(|error| plain(&error))?;
+        Ok(Location { store, prefix })
+    }
+}
+
+/// The largest object over a slow line. That nothing comes at all is noticed much sooner, where it is read.
+const LONGEST: &str = "1h";
+/// How long something may take that should take a moment.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+fn store(scheme: ObjectStoreScheme, url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let longest = ClientConfigKey::Timeout;
+    Ok(match scheme {
+        ObjectStoreScheme::AmazonS3 => {
+            let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retries());
+            Arc::new(builder.with_config(AmazonS3ConfigKey::Client(longest), LONGEST).build()?)
+        }
+        ObjectStoreScheme::GoogleCloudStorage => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            Arc::new(builder.with_config(GoogleConfigKey::Client(longest), LONGEST).build()?)
+        }
+        ObjectStoreScheme::MicrosoftAzure => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
+        }
+        _ => {
+            // Whoever writes http:// means it; the others want `AWS_ALLOW_HTTP=true` and the like.
+            let allow = if url.scheme() == "http" { "true" } else { "false" };
+            let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
+            let builder = builder.with_config(longest, LONGEST).with_config(ClientConfigKey::AllowHttp, allow);
+            Arc::new(builder.build()?)
+        }
+    })
+}
+
+/// Enough for a request that was lost. A store that is down is for the next refresh.
+fn retries() -> RetryConfig {
+    RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() }
+}
+
+/// An error's text with its causes, fit for whoever runs the host: short, and without the query of any URL, in
+/// which some stores put their signatures.
+pub(super) fn plain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let told = error.to_string();
+        if !text.contains(&told) {
+            text = format!("{text}: {told}");
+        }
+        cause = error.source();
+    }
+    let words = text.split_whitespace().map(|word| match word.split_once('?') {
+        Some((place, _)) if place.contains("://") => place,
+        _ => word,
+    });
+    words.collect::<Vec<_>>().join(" ").chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect()
+}
+
+/// Stores answer errors with pages of markup.
+const MAX_TEXT: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(url: &str) -> Result<Path, String> {
+        Location::open(&Url::parse(url).unwrap()).map(|location| location.prefix)
+    }
+
+    #[test]
+    fn urls_name_folders() {
+        assert_eq!(opened("s3://bucket/models/acme/"), Ok(Path::from("models/acme")));
+        assert_eq!(opened("s3://bucket"), Ok(Path::default()));
+        assert_eq!(opened("http://127.0.0.1:9/models"), Ok(Path::from("models")));
+        assert_eq!(opened("https://example.com/models"), Ok(Path::from("models")));
+    }
+
+    #[test]
+    fn signatures_in_urls_are_not_told() {
+        let error = std::io::Error::other("GET https://host/x?sig=secret&se=1 failed: why?");
+        assert_eq!(plain(&error), "GET https://host/x failed: why?");
+    }
+}

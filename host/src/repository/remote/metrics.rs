@@ -1,0 +1,77 @@
+//! What is counted of remote repositories, for each tenant.
+
+use std::sync::atomic::AtomicU64;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::model::TenantName;
+
+type Label = [(&'static str, String); 1];
+type Seconds = Gauge<f64, AtomicU64>;
+
+/// What is counted of remote repositories. A clone is shallow.
+#[derive(Clone, Default)]
+pub struct RemoteMetrics {
+    refreshes: Family<Label, Counter>,
+    failures: Family<Label, Counter>,
+    bytes: Family<Label, Counter>,
+    refreshed: Family<Label, Seconds>,
+}
+
+impl RemoteMetrics {
+    /// Registers them.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = RemoteMetrics::default();
+        let RemoteMetrics { refreshes, failures, bytes, refreshed } = metrics.clone();
+        registry.register("repository_refreshes", "Refreshes of a remote repository, well or not", refreshes);
+        registry.register("repository_refresh_failures", "Refreshes of a remote repository that failed", failures);
+        let help = "What was fetched from a remote repository";
+        registry.register_with_unit("repository_fetched", help, Unit::Bytes, bytes);
+        let help = "When a remote repository was last refreshed well, since 1970";
+        registry.register_with_unit("repository_refreshed_timestamp", help, Unit::Seconds, refreshed);
+        metrics
+    }
+
+    pub(super) fn of(&self, tenant: &TenantName) -> TenantMetrics {
+        TenantMetrics { all: self.clone(), label: [("tenant", tenant.to_string())] }
+    }
+}
+
+/// What is counted of one tenant's remote repository. Nothing is told of it any more once this is dropped.
+pub(super) struct TenantMetrics {
+    all: RemoteMetrics,
+    label: Label,
+}
+
+impl TenantMetrics {
+    /// Counts a refresh.
+    pub(super) fn count(&self, well: bool) {
+        self.all.refreshes.get_or_create(&self.label).inc();
+        let failures = self.all.failures.get_or_create(&self.label).clone();
+        if well {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.all.refreshed.get_or_create(&self.label).set(now.as_secs_f64());
+        } else {
+            failures.inc();
+        }
+    }
+
+    /// Counts what was fetched.
+    pub(super) fn count_bytes(&self, bytes: u64) {
+        self.all.bytes.get_or_create(&self.label).inc_by(bytes);
+    }
+}
+
+impl Drop for TenantMetrics {
+    fn drop(&mut self) {
+        let RemoteMetrics { refreshes, failures, bytes, refreshed } = &self.all;
+        for family in [refreshes, failures, bytes] {
+            family.remove(&self.label);
+        }
+        refreshed.remove(&self.label);
+    }
+}

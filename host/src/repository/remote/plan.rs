@@ -1,0 +1,234 @@
+//! What a listing asks for: a pure function of what is listed and what the mirror holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::listing::{Object, Tag, tags};
+use super::unit::{Files, Unit};
+use crate::model::show_size;
+use crate::repository::contents::Role;
+use crate::repository::folder::MAX_SIDECARS;
+use crate::repository::layout::{COMPONENT, GOLDEN};
+use crate::tenant::Quota;
+
+/// What is to be done so that the mirror holds what is listed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// What has changed or is new.
+    pub(super) fetch: BTreeSet<Unit>,
+    /// What is held and not listed any more.
+    pub(super) remove: BTreeSet<Unit>,
+    /// What is not taken over as it is listed, and why. What is held of it stays.
+    pub(super) refused: BTreeMap<Unit, String>,
+}
+
+/// Plans one refresh. What is held already goes before what is new, and the older before the newer, when there is
+/// no room for everything.
+pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> Plan {
+    let mut plan =
+        Plan { remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(), ..Plan::default() };
+    let mut taken: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
+    for (unit, files) in changed(listed, held) {
+        let instead_of = held.get(unit).map_or(0, held_size);
+        let with_it = (taken - instead_of).saturating_add(size(files));
+        match check(unit, files, quota).and_then(|()| check_room(with_it, quota)) {
+            Ok(()) => {
+                taken = with_it;
+                plan.fetch.insert(unit.clone());
+            }
+            Err(why) => drop(plan.refused.insert(unit.clone(), why)),
+        }
+    }
+    plan
+}
+
+/// What is listed and not held as it is listed, the oldest first.
+fn changed<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> Vec<(&'a Unit, &'a BTreeMap<String, Object>)> {
+    let mut changed: Vec<_> = listed.iter().filter(|(unit, files)| held.get(unit) != Some(&tags(files))).collect();
+    changed.sort_by_key(|(unit, files)| (files.values().map(|object| object.modified).max(), *unit));
+    changed
+}
+
+fn size(files: &BTreeMap<String, Object>) -> u64 {
+    files.values().fold(0, |sum, object| sum.saturating_add(object.tag.size))
+}
+
+fn held_size(files: &BTreeMap<String, Tag>) -> u64 {
+    files.values().map(|tag| tag.size).sum()
+}
+
+fn check(unit: &Unit, files: &BTreeMap<String, Object>, quota: &Quota) -> Result<(), String> {
+    if !unit.is_complete(files) {
+        return Err(format!("no {COMPONENT} in it yet"));
+    }
+    // The component and the golden requests are no sidecars.
+    if files.len() > MAX_SIDECARS + 2 {
+        return Err(format!("{} files are more than the {MAX_SIDECARS} sidecars allowed", files.len()));
+    }
+    files.iter().try_for_each(|(name, object)| check_size(unit, name, object.tag.size, quota))
+}
+
+fn check_size(unit: &Unit, name: &str, size: u64, quota: &Quota) -> Result<(), String> {
+    let most = role(unit, name).limit();
+    if size > most {
+        return Err(format!("{name} has {size} bytes, and {most} are allowed"));
+    }
+    quota.check_artifact(size).map_err(|_| {
+        let most = show_size(quota.artifact_size);
+        format!("{name} has {size} bytes, and this tenant's quota `artifact_size` is {most}")
+    })
+}
+
+fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
+    if with_it <= quota.storage {
+        return Ok(());
+    }
+    let most = show_size(quota.storage);
+    Err(format!("with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"))
+}
+
+fn role(unit: &Unit, name: &str) -> Role {
+    match unit {
+        Unit::Settings(..) => Role::Settings,
+        Unit::Bare(_) => Role::Component,
+        Unit::Version(..) if name == COMPONENT => Role::Component,
+        Unit::Version(..) if name == GOLDEN => Role::Golden,
+        Unit::Version(..) => Role::Sidecar,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A listing of these paths, each with a mark, a size, and a time.
+    pub(in super::super) fn listed(objects: &[(&str, &str, u64, i64)]) -> Files<Object> {
+        let mut listed: Files<Object> = Files::new();
+        for &(path, mark, size, modified) in objects {
+            let (unit, name) = Unit::of(path).unwrap();
+            let tag = Tag { mark: mark.into(), size };
+            let object = Object { path: path.into(), etag: Some(mark.into()), tag, modified };
+            listed.entry(unit).or_default().insert(name, object);
+        }
+        listed
+    }
+
+    /// What a mirror holds that has taken over all of a listing.
+    pub(in super::super) fn held(listed: &Files<Object>) -> Files<Tag> {
+        listed.iter().map(|(unit, files)| (unit.clone(), tags(files))).collect()
+    }
+
+    fn paths(units: &BTreeSet<Unit>) -> Vec<String> {
+        units.iter().map(Unit::path).collect()
+    }
+
+    fn unlimited() -> Quota {
+        Quota::unlimited()
+    }
+
+    #[test]
+    fn what_has_changed_is_fetched_and_what_has_gone_is_removed() {
+        let before =
+            [("a.wasm", "1", 9, 0), ("b/1/model.wasm", "1", 9, 0), ("b/1/w.bin", "1", 9, 0), ("c.wasm", "1", 9, 0)];
+        let now = [
+            ("a.wasm", "1", 9, 5),
+            ("b/1/model.wasm", "1", 9, 0),
+            ("b/1/w.bin", "2", 9, 0),
+            ("d/model.toml", "1", 9, 0),
+        ];
+        let plan = plan(&listed(&now), &held(&listed(&before)), &unlimited());
+        assert_eq!(paths(&plan.fetch), ["d/model.toml", "b/1"]);
+        assert_eq!(paths(&plan.remove), ["c.wasm"]);
+        assert_eq!(plan.refused, BTreeMap::new());
+    }
+
+    #[test]
+    fn half_a_version_is_waited_for_and_what_was_whole_stays() {
+        let whole = listed(&[("b/1/model.wasm", "1", 9, 0), ("b/1/w.bin", "1", 9, 0)]);
+        let half = listed(&[("b/1/w.bin", "2", 9, 0)]);
+        let plan = plan(&half, &held(&whole), &unlimited());
+        assert_eq!((paths(&plan.fetch), paths(&plan.remove)), (vec![], vec![]));
+        assert!(plan.refused.values().all(|why| why == "no model.wasm in it yet") && plan.refused.len() == 1);
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused() {
+        let quota = Quota { artifact_size: 10, ..unlimited() };
+        let now = listed(&[("a.wasm", "1", 11, 0), ("b.wasm", "1", 10, 0), ("c/model.toml", "1", 300 << 10, 0)]);
+        let plan = plan(&now, &Files::new(), &quota);
+        assert_eq!(paths(&plan.fetch), ["b.wasm"]);
+        let why: Vec<_> = plan.refused.values().collect();
+        assert!(why[0].contains("262144 are allowed") && why[1].contains("`artifact_size` is 10B"), "{why:?}");
+    }
+
+    #[test]
+    fn the_oldest_that_fit_are_taken_after_what_is_held() {
+        let quota = Quota { storage: 100, ..unlimited() };
+        let now =
+            listed(&[("a.wasm", "1", 40, 3), ("b.wasm", "1", 50, 1), ("c.wasm", "1", 30, 2), ("d.wasm", "1", 10, 4)]);
+        assert_eq!(paths(&plan(&now, &Files::new(), &quota).fetch), ["b.wasm", "c.wasm", "d.wasm"]);
+        let mut have = held(&now);
+        have.retain(|unit, _| unit.path() == "a.wasm");
+        assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["b.wasm", "d.wasm"]);
+    }
+
+    type Made = Vec<(u8, u8, bool, u8, u8, i64)>;
+
+    fn made(made: &Made) -> Files<Object> {
+        let mut listed = Files::new();
+        for &(model, version, component, mark, size, modified) in made {
+            let path = match (version % 4, component) {
+                (0, _) => format!("m{}.wasm", model % 4),
+                (1, _) => format!("m{}/model.toml", model % 4),
+                (version, true) => format!("m{}/{version}/model.wasm", model % 4),
+                (version, false) => format!("m{}/{version}/w.bin", model % 4),
+            };
+            let mark = (mark % 3).to_string();
+            for (unit, files) in self::listed(&[(&path, &mark, size.into(), modified)]) {
+                listed.entry(unit).or_insert_with(BTreeMap::new).extend(files);
+            }
+        }
+        listed
+    }
+
+    proptest! {
+        #[test]
+        fn every_unit_is_kept_fetched_removed_or_refused(before: Made, now: Made, storage: u16, artifact: u8) {
+            let quota = Quota { storage: storage.into(), artifact_size: artifact.into(), ..unlimited() };
+            let (listed, held) = (made(&now), held(&made(&before)));
+            let plan = plan(&listed, &held, &quota);
+            for unit in listed.keys().chain(held.keys()) {
+                let same = listed.get(unit).map(tags).as_ref() == held.get(unit);
+                let (fetched, removed) = (plan.fetch.contains(unit), plan.remove.contains(unit));
+                let outcomes = [same, fetched, removed, plan.refused.contains_key(unit)];
+                prop_assert_eq!(outcomes.iter().filter(|&&is| is).count(), 1, "{:?}: {:?}", unit, outcomes);
+                prop_assert_eq!(removed, !listed.contains_key(unit));
+                prop_assert!(!fetched || listed[unit].values().all(|object| object.tag.size <= quota.artifact_size));
+                prop_assert!(!fetched || unit.is_complete(&listed[unit]));
+            }
+        }
+
+        #[test]
+        fn the_storage_is_never_exceeded_by_what_is_fetched(before: Made, now: Made, storage: u16) {
+            let quota = Quota { storage: storage.into(), ..unlimited() };
+            let (listed, held) = (made(&now), held(&made(&before)));
+            let plan = plan(&listed, &held, &quota);
+            let after = listed.iter().map(|(unit, files)| {
+                if plan.fetch.contains(unit) { size(files) } else { held.get(unit).map_or(0, held_size) }
+            });
+            prop_assert!(plan.fetch.is_empty() || after.sum::<u64>() <= quota.storage);
+        }
+
+        #[test]
+        fn nothing_is_fetched_twice(now: Made) {
+            let listed = made(&now);
+            let first = plan(&listed, &Files::new(), &unlimited());
+            let mut have = held(&listed);
+            have.retain(|unit, _| first.fetch.contains(unit));
+            let second = plan(&listed, &have, &unlimited());
+            prop_assert_eq!((second.fetch.len(), second.remove.len()), (0, 0));
+            prop_assert_eq!(second.refused, first.refused);
+        }
+    }
+}

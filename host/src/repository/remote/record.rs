@@ -1,0 +1,116 @@
+//! What the mirror holds and where it came from, kept on disk so that a restart fetches nothing again.
+//!
+//! What is on disk is what is held; the record only says which content of the store it is. So a file that the record
+//! does not know, because the host was killed in between, is fetched again, and one that is not there is not held.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::listing::Tag;
+use super::unit::{Files, Unit};
+use crate::repository::is_temporary;
+
+#[derive(Default, Serialize, Deserialize)]
+struct Record {
+    /// By path in the repository.
+    files: BTreeMap<String, Tag>,
+}
+
+/// What lies beneath `root`, each file with the tag that the record has of it.
+pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
+    let known = match fs::read(record) {
+        // One that was cut short is worth as much as none.
+        Ok(bytes) => serde_json::from_slice::<Record>(&bytes).unwrap_or_default(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    walk(root, "", DEPTH, &mut found)?;
+    let mut held: Files<Tag> = Files::new();
+    for (path, size) in found {
+        let Some((unit, name)) = Unit::of(&path) else { continue };
+        let unknown = Tag { mark: String::new(), size };
+        let tag = known.files.get(&path).filter(|tag| tag.size == size).cloned().unwrap_or(unknown);
+        held.entry(unit).or_default().insert(name, tag);
+    }
+    Ok(held)
+}
+
+/// Puts down what is held, at once and whole.
+pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
+    let files = held.iter().flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
+    let bytes = serde_json::to_vec(&Record { files: files.collect() })?;
+    let mut file = tempfile::NamedTempFile::new_in(record.parent().unwrap_or(Path::new("")))?;
+    file.write_all(&bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(record)?;
+    Ok(())
+}
+
+/// A model's folder, a version's, and the files in it.
+const DEPTH: usize = 3;
+
+fn walk(folder: &Path, within: &str, depth: usize, found: &mut Vec<(String, u64)>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if is_temporary(&name) {
+            continue;
+        }
+        let path = if within.is_empty() { name } else { format!("{within}/{name}") };
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            found.push((path, metadata.len()));
+        } else if metadata.is_dir() && depth > 1 {
+            walk(&entry.path(), &path, depth - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(mark: &str, size: u64) -> Tag {
+        Tag { mark: mark.into(), size }
+    }
+
+    fn held(files: &[(&str, Tag)]) -> Files<Tag> {
+        let mut held: Files<Tag> = Files::new();
+        for (path, tag) in files {
+            let (unit, name) = Unit::of(path).unwrap();
+            held.entry(unit).or_default().insert(name, tag.clone());
+        }
+        held
+    }
+
+    #[test]
+    fn what_is_on_disk_is_held_and_what_the_record_knows_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, record) = (folder.path().join("mirror"), folder.path().join("record.json"));
+        fs::create_dir_all(root.join("b/1")).unwrap();
+        for path in ["a.wasm", "b/1/model.wasm", "b/1/cut.bin", "b/1/new.bin", "README.md"] {
+            fs::write(root.join(path), "four").unwrap();
+        }
+        let written = [("a.wasm", "x", 4), ("b/1/model.wasm", "y", 4), ("b/1/cut.bin", "z", 5), ("gone.wasm", "x", 4)];
+        write(&record, &held(&written.map(|(path, mark, size)| (path, tag(mark, size))))).unwrap();
+        let expected = [("a.wasm", "x"), ("b/1/model.wasm", "y"), ("b/1/cut.bin", ""), ("b/1/new.bin", "")];
+        assert_eq!(read(&root, &record).unwrap(), held(&expected.map(|(path, mark)| (path, tag(mark, 4)))));
+    }
+
+    #[test]
+    fn a_record_that_is_not_there_or_makes_no_sense_knows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.wasm"), "four").unwrap();
+        let record = folder.path().join("record.json");
+        let nothing = held(&[("a.wasm", tag("", 4))]);
+        assert_eq!(read(folder.path(), &record).unwrap(), nothing);
+        fs::write(&record, "{\"files\": {\"a.wasm\"").unwrap();
+        assert_eq!(read(folder.path(), &record).unwrap(), nothing);
+    }
+}

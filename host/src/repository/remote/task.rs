@@ -1,0 +1,279 @@
+//! One refresh after another: list, judge, plan, fetch, put into place; and when to do it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+
+use super::RemoteConfig;
+use super::disk::Disk;
+use super::fetch::{Job, blocking};
+use super::hold::{Hold, judge};
+use super::listing::{Listing, Tag, list};
+use super::location::Location;
+use super::metrics::TenantMetrics;
+use super::plan::plan;
+use super::unit::{Files, Unit};
+use crate::tenant::Tenant;
+
+/// What a refresh came to.
+pub(super) struct Outcome {
+    /// Why the mirror does not hold what the repository does, if so.
+    pub(super) trouble: Option<String>,
+    /// When to look again.
+    pub(super) again: Duration,
+}
+
+/// What keeps a mirror up to date.
+pub(super) struct Refresher {
+    tenant: Arc<Tenant>,
+    config: RemoteConfig,
+    metrics: Arc<TenantMetrics>,
+    location: Option<Arc<Location>>,
+    mirrored: Option<Mirrored>,
+    hold: Option<Hold>,
+    /// Refreshes in a row that have failed.
+    failures: u32,
+    ignored: usize,
+}
+
+/// The mirror's folder, and what it holds.
+struct Mirrored {
+    disk: Disk,
+    held: Files<Tag>,
+}
+
+/// Why a refresh was not carried through.
+enum Trouble {
+    /// It could not be. Trying again soon may help.
+    Failed(String),
+    /// It lists much less than before, and that is not believed yet.
+    Held(String),
+    /// It was, but for some things that its tenant may not have.
+    Refused(String),
+}
+
+impl Trouble {
+    fn why(self) -> String {
+        match self {
+            Trouble::Failed(why) | Trouble::Held(why) | Trouble::Refused(why) => why,
+        }
+    }
+}
+
+/// Fetches at a time: enough for a line to be busy while one waits for its answer.
+const PARALLEL: usize = 4;
+/// A store that was restarted is back after so long.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+/// How long what has shrunk must stay so, unless it is refreshed more often.
+const DOUBT: Duration = Duration::from_secs(60);
+/// Everything that is wrong is in the log; a status holds as much as somebody reads.
+const MAX_TOLD: usize = 5;
+
+impl Refresher {
+    pub(super) fn new(tenant: Arc<Tenant>, config: RemoteConfig, metrics: TenantMetrics) -> Self {
+        let (location, mirrored, hold) = (None, None, None);
+        let metrics = Arc::new(metrics);
+        Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: 0 }
+    }
+
+    /// As if the URL meant this place.
+    #[cfg(test)]
+    pub(super) fn at(mut self, location: Location) -> Self {
+        self.location = Some(Arc::new(location));
+        self
+    }
+
+    /// Brings the mirror up to date once.
+    pub(super) async fn refresh(&mut self) -> Outcome {
+        let refreshed = self.carry_out().await;
+        self.metrics.count(!matches!(refreshed, Err(Trouble::Failed(_) | Trouble::Held(_))));
+        self.failures = if matches!(refreshed, Err(Trouble::Failed(_))) { self.failures.saturating_add(1) } else { 0 };
+        let again = match &refreshed {
+            Err(Trouble::Failed(_)) => backoff(self.failures, self.config.refresh),
+            Err(Trouble::Held(_)) => self.doubt(),
+            Ok(()) | Err(Trouble::Refused(_)) => self.config.refresh,
+        };
+        let told = |trouble: Trouble| format!("the repository {}: {}", self.config.url, trouble.why());
+        Outcome { trouble: refreshed.err().map(told), again }
+    }
+
+    fn doubt(&self) -> Duration {
+        DOUBT.min(self.config.refresh)
+    }
+
+    async fn carry_out(&mut self) -> Result<(), Trouble> {
+        let location = self.location()?;
+        // Taken, and put back when it is known again what is on disk.
+        let mut mirrored = match self.mirrored.take() {
+            Some(mirrored) => mirrored,
+            None => open(&self.config).await.map_err(Trouble::Failed)?,
+        };
+        let listing = list(&location).await;
+        let done = match listing {
+            Ok(listing) => self.follow(&listing, &location, &mut mirrored).await,
+            Err(why) => Err(Trouble::Failed(format!("cannot be listed: {why}; what serves keeps serving"))),
+        };
+        self.mirrored = Some(mirrored);
+        done
+    }
+
+    fn location(&mut self) -> Result<Arc<Location>, Trouble> {
+        if self.location.is_none() {
+            let opened = Location::open(&self.config.url);
+            self.location = Some(Arc::new(opened.map_err(|why| Trouble::Failed(format!("cannot be opened: {why}")))?));
+        }
+        self.location.clone().ok_or_else(|| Trouble::Failed("cannot be opened".into()))
+    }
+
+    /// Makes the mirror hold what is listed, if that is believed.
+    async fn follow(
+        &mut self,
+        listing: &Listing,
+        location: &Arc<Location>,
+        mirrored: &mut Mirrored,
+    ) -> Result<(), Trouble> {
+        self.note_ignored(listing);
+        self.hold = judge(&listing.files, &mirrored.held, self.hold.take(), Instant::now(), self.doubt());
+        if let Some(hold) = &self.hold {
+            return Err(Trouble::Held(held_back(hold, mirrored.held.keys(), self.doubt())));
+        }
+        let plan = plan(&listing.files, &mirrored.held, &self.tenant.settings().quota);
+        let mut failed = BTreeMap::new();
+        let (settings, versions): (Vec<_>, Vec<_>) = plan.fetch.iter().partition(|unit| !unit.is_version());
+        self.fetch(settings, listing, location, mirrored, &mut failed).await;
+        // A version without the settings it came with might serve as nobody wants it to.
+        let without: BTreeSet<_> = failed.keys().map(|unit: &Unit| unit.model().clone()).collect();
+        let versions = versions.into_iter().filter(|unit| !without.contains(unit.model())).collect();
+        self.fetch(versions, listing, location, mirrored, &mut failed).await;
+        for unit in &plan.remove {
+            remove(unit, mirrored, &mut failed).await;
+        }
+        let worth = failed.is_empty() || !mirrored.held.is_empty();
+        finish(mirrored, worth).await.map_err(Trouble::Failed)?;
+        if !plan.fetch.is_empty() || !plan.remove.is_empty() {
+            let (fetched, removed) = (plan.fetch.len(), plan.remove.len());
+            tracing::info!(tenant = %self.tenant.name(), fetched, removed, failed = failed.len(), "repository refreshed");
+        }
+        match (failed.is_empty(), plan.refused.is_empty()) {
+            (true, true) => Ok(()),
+            (true, false) => Err(Trouble::Refused(all(&plan.refused))),
+            (false, _) => Err(Trouble::Failed(all(&failed.into_iter().chain(plan.refused).collect()))),
+        }
+    }
+
+    /// Fetches these units, some at a time. What fails is noted, and stays as it was.
+    async fn fetch(
+        &self,
+        units: Vec<&Unit>,
+        listing: &Listing,
+        location: &Arc<Location>,
+        mirrored: &mut Mirrored,
+        failed: &mut BTreeMap<Unit, String>,
+    ) {
+        let jobs: Vec<_> = units.into_iter().filter_map(|unit| self.job(unit, listing, location, mirrored)).collect();
+        let mut done = stream::iter(jobs.into_iter().map(Job::run)).buffer_unordered(PARALLEL);
+        let mut saved = Instant::now();
+        while let Some((unit, outcome)) = done.next().await {
+            match outcome {
+                Ok(files) => drop(mirrored.held.insert(unit, files)),
+                Err(why) => drop(failed.insert(unit, why)),
+            }
+            // So that hours of fetching are not lost with the process.
+            if saved.elapsed() > Duration::from_secs(1) {
+                let _ = save(mirrored).await;
+                saved = Instant::now();
+            }
+        }
+    }
+
+    fn job(&self, unit: &Unit, listing: &Listing, location: &Arc<Location>, mirrored: &Mirrored) -> Option<Job> {
+        let files = listing.files.get(unit)?.clone();
+        let held = mirrored.held.get(unit).cloned().unwrap_or_default();
+        let (location, disk, metrics) = (location.clone(), mirrored.disk.clone(), self.metrics.clone());
+        Some(Job { unit: unit.clone(), files, held, location, disk, metrics })
+    }
+
+    fn note_ignored(&mut self, listing: &Listing) {
+        let count = listing.ignored.as_ref().map_or(0, |(count, _)| *count);
+        if let Some((_, first)) = listing.ignored.as_ref().filter(|_| count != self.ignored) {
+            let (tenant, url) = (self.tenant.name(), &self.config.url);
+            tracing::warn!(%tenant, %url, count, first, "objects that are no part of a model are not fetched");
+        }
+        self.ignored = count;
+    }
+}
+
+async fn open(config: &RemoteConfig) -> Result<Mirrored, String> {
+    let base = config.folder.clone();
+    blocking(move || Disk::open(base)).await.map(|(disk, held)| Mirrored { disk, held })
+}
+
+async fn remove(unit: &Unit, mirrored: &mut Mirrored, failed: &mut BTreeMap<Unit, String>) {
+    let (disk, gone) = (mirrored.disk.clone(), unit.clone());
+    match blocking(move || disk.remove(&gone)).await {
+        Ok(()) => drop(mirrored.held.remove(unit)),
+        Err(why) => drop(failed.insert(unit.clone(), why)),
+    }
+}
+
+async fn save(mirrored: &Mirrored) -> Result<(), String> {
+    let (disk, held) = (mirrored.disk.clone(), mirrored.held.clone());
+    blocking(move || disk.save(&held)).await
+}
+
+/// Puts down what is held, and lets it be seen if that is worth more than what was there before.
+async fn finish(mirrored: &mut Mirrored, worth: bool) -> Result<(), String> {
+    save(mirrored).await?;
+    if worth {
+        let mut disk = mirrored.disk.clone();
+        let fill = move || disk.fill().and_then(|()| disk.remove_others()).map(|()| disk);
+        mirrored.disk = blocking(fill).await?;
+    }
+    Ok(())
+}
+
+fn held_back<'a>(hold: &Hold, held: impl Iterator<Item = &'a Unit>, doubt: Duration) -> String {
+    let before = held.filter(|unit| unit.is_version()).count();
+    let missing = hold.missing.len();
+    format!(
+        "{missing} of {before} versions are not listed any more; nothing is removed unless that is still so {} s later",
+        doubt.as_secs_f32().ceil()
+    )
+}
+
+fn all(troubles: &BTreeMap<Unit, String>) -> String {
+    let told: Vec<_> = troubles.iter().take(MAX_TOLD).map(|(unit, why)| format!("{}: {why}", unit.path())).collect();
+    let told = format!("not everything is taken over: {}", told.join("; "));
+    match troubles.len().saturating_sub(MAX_TOLD) {
+        0 => told,
+        more => format!("{told}; and {more} more"),
+    }
+}
+
+/// How long to wait after so many failures in a row.
+fn backoff(failures: u32, refresh: Duration) -> Duration {
+    let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
+    FIRST_RETRY.saturating_mul(doubled).min(refresh)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_tries_again_soon_and_then_less_often() {
+        let waits =
+            |refresh| [1, 2, 3, 4, 99].map(|failures| backoff(failures, Duration::from_secs(refresh)).as_secs());
+        assert_eq!(waits(600), [5, 10, 20, 40, 600]);
+        assert_eq!(waits(2), [2, 2, 2, 2, 2]);
+    }
+
+    #[test]
+    fn as_much_is_told_as_somebody_reads() {
+        let troubles: BTreeMap<_, _> =
+            (1..=7).map(|number| (Unit::of(&format!("m{number}.wasm")).unwrap().0, "why".to_owned())).collect();
+        assert!(all(&troubles).ends_with("m5.wasm: why; and 2 more"), "{}", all(&troubles));
+    }
+}

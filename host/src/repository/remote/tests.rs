@@ -1,0 +1,163 @@
+//! Refreshes of a mirror from a store in memory.
+
+use std::fs;
+use std::path::Path as FilePath;
+
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+use super::location::Location;
+use super::*;
+use crate::model::TenantName;
+use crate::tenant::{Quota, Site, TenantSettings};
+
+struct Mirrored {
+    folder: tempfile::TempDir,
+    store: Arc<dyn ObjectStore>,
+    tenant: Arc<Tenant>,
+    metrics: RemoteMetrics,
+    refresher: Refresher,
+}
+
+fn mirrored(quota: Quota) -> Mirrored {
+    let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
+    let settings = TenantSettings { quota, ..TenantSettings::unlimited(Site::Directory("models".into())) };
+    let tenant = Tenant::new(TenantName::default_tenant(), settings);
+    let metrics = RemoteMetrics::default();
+    let refresher = refresher(&tenant, &metrics, folder.path(), store.clone());
+    Mirrored { folder, store, tenant, metrics, refresher }
+}
+
+fn refresher(
+    tenant: &Arc<Tenant>,
+    metrics: &RemoteMetrics,
+    folder: &FilePath,
+    store: Arc<dyn ObjectStore>,
+) -> Refresher {
+    let url = Url::parse("s3://bucket/models").unwrap();
+    let config = RemoteConfig { url, refresh: Duration::ZERO, folder: folder.join("a") };
+    let location = Location { store, prefix: Path::from("models") };
+    Refresher::new(tenant.clone(), config, metrics.of(tenant.name())).at(location)
+}
+
+impl Mirrored {
+    async fn put(&self, path: &str, content: &'static str) {
+        self.store.put(&Path::parse(format!("models/{path}")).unwrap(), content.into()).await.unwrap();
+    }
+
+    async fn delete(&self, path: &str) {
+        self.store.delete(&Path::parse(format!("models/{path}")).unwrap()).await.unwrap();
+    }
+
+    async fn refresh(&mut self) -> String {
+        self.refresher.refresh().await.trouble.unwrap_or_default()
+    }
+
+    /// As a host does that starts again.
+    fn start_again(&mut self) {
+        self.refresher = refresher(&self.tenant, &self.metrics, self.folder.path(), self.store.clone());
+    }
+
+    fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.folder.path().join("a/mirror").join(path)).unwrap_or_else(|_| "nothing".into())
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_becomes_what_the_store_holds() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    for path in ["iris.wasm", "b/model.toml", "b/1/model.wasm", "b/1/w.bin", "b/notes.txt", "deep/1/2/3"] {
+        mirrored.put(path, "one").await;
+    }
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")), ("one".into(), "one".into()));
+    assert_eq!((mirrored.read("b/notes.txt"), mirrored.read("deep/1/2/3")), ("nothing".into(), "nothing".into()));
+    mirrored.put("b/1/w.bin", "two").await;
+    mirrored.delete("iris.wasm").await;
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")), ("nothing".into(), "two".into()));
+    assert_eq!(mirrored.read("b/1/model.wasm"), "one");
+}
+
+#[tokio::test]
+async fn a_version_is_taken_over_whole_or_not_at_all() {
+    let mut mirrored = mirrored(Quota { artifact_size: 5, ..Quota::unlimited() });
+    mirrored.put("b/1/model.wasm", "one").await;
+    mirrored.put("b/1/w.bin", "one").await;
+    mirrored.put("c.wasm", "one").await;
+    assert_eq!(mirrored.refresh().await, "");
+    mirrored.put("b/1/model.wasm", "two").await;
+    mirrored.put("b/1/w.bin", "too large").await;
+    mirrored.put("c.wasm", "two").await;
+    let told = mirrored.refresh().await;
+    assert!(told.contains("s3://bucket/models: not everything is taken over: b/1: w.bin has 9 bytes"), "{told}");
+    assert_eq!((mirrored.read("b/1/model.wasm"), mirrored.read("c.wasm")), ("one".into(), "two".into()));
+    mirrored.put("b/1/w.bin", "two").await;
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!((mirrored.read("b/1/model.wasm"), mirrored.read("b/1/w.bin")), ("two".into(), "two".into()));
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_again_that_has_not_changed() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    mirrored.put("iris.wasm", "one").await;
+    mirrored.put("b/1/model.wasm", "one").await;
+    assert_eq!(mirrored.refresh().await, "");
+    let at = mirrored.folder.path().join("a/mirror");
+    // What is fetched again would be what the store holds again.
+    fs::write(at.join("iris.wasm"), "own").unwrap();
+    fs::write(at.join("b/1/model.wasm"), "own").unwrap();
+    assert_eq!(mirrored.refresh().await, "");
+    mirrored.start_again();
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/model.wasm")), ("own".into(), "own".into()));
+    fs::write(at.join("iris.wasm"), "cut short, or more").unwrap();
+    mirrored.start_again();
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!(mirrored.read("iris.wasm"), "one", "what is on disk is not what was put there");
+}
+
+#[tokio::test]
+async fn an_empty_listing_is_believed_at_the_second_time_only() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    for path in ["a.wasm", "b.wasm", "c.wasm"] {
+        mirrored.put(path, "one").await;
+    }
+    assert_eq!(mirrored.refresh().await, "");
+    for path in ["a.wasm", "b.wasm", "c.wasm"] {
+        mirrored.delete(path).await;
+    }
+    let told = mirrored.refresh().await;
+    assert!(told.contains("3 of 3 versions are not listed any more"), "{told}");
+    assert_eq!(mirrored.read("a.wasm"), "one");
+    mirrored.start_again();
+    assert_ne!(mirrored.refresh().await, "", "a host that starts again asks twice again");
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!(mirrored.read("a.wasm"), "nothing");
+}
+
+#[tokio::test]
+async fn an_empty_repository_is_mirrored_as_one() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    assert_eq!(mirrored.refresh().await, "");
+    assert!(mirrored.folder.path().join("a/mirror").is_dir());
+}
+
+#[tokio::test]
+async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
+    let state = tempfile::tempdir().unwrap();
+    let settings = TenantSettings {
+        // Nobody listens there.
+        repository: Site::parse("http://127.0.0.1:9/models", FilePath::new("")).unwrap(),
+        ..TenantSettings::default()
+    };
+    let tenant = Tenant::new(TenantName::default_tenant(), settings);
+    let config = crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
+    let source = crate::repository::Source::spawn(&tenant, config.source(&tenant), &RemoteMetrics::default()).unwrap();
+    assert!(source.trouble().unwrap().contains("has not been read yet"));
+    let told = source.refresh().await.unwrap().unwrap();
+    assert!(told.contains("http://127.0.0.1:9/models: cannot be listed"), "{told}");
+    assert!(source.rescan().await.unwrap().degraded.is_some(), "an empty folder would unload what serves");
+    assert!(source.uploads().unwrap_err().to_string().contains("http://127.0.0.1:9/models"));
+}

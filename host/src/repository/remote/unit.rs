@@ -1,0 +1,155 @@
+//! What is taken over as a whole: names of objects, read as the repository's layout reads names of files.
+
+use std::collections::BTreeMap;
+
+use crate::model::{ModelName, Version};
+use crate::repository::layout::{COMPONENT, InRoot, SETTINGS, file_in_root, folder_in_root, is_plain, is_temporary};
+
+/// Files that are taken over, or given up, together. Ordered so that a model's settings come before its versions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unit {
+    /// A file in a model's folder, which is for all of its versions.
+    Settings(ModelName, String),
+    /// A component without a folder.
+    Bare(ModelName),
+    /// A version's folder.
+    Version(ModelName, Version),
+}
+
+/// What a store, or the mirror of it, has of each unit: its files by name.
+pub(super) type Files<T> = BTreeMap<Unit, BTreeMap<String, T>>;
+
+impl Unit {
+    /// Which unit the file of that path belongs to, and its name in it; `None` if it is none of the repository's.
+    /// Paths are taken apart here and put together from names that were checked, so none leads anywhere else.
+    pub(super) fn of(path: &str) -> Option<(Unit, String)> {
+        let names: Vec<_> = path.split('/').collect();
+        if names.iter().any(|name| is_temporary(name) || !is_plain(name)) {
+            return None;
+        }
+        match names[..] {
+            [file] => bare(file),
+            [model, file] if is_settings(file) => Some((Unit::Settings(folder(model)?, file.into()), file.into())),
+            [model, version, file] if !file.is_empty() => {
+                Some((Unit::Version(folder(model)?, Version::parse(version)?), file.into()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn model(&self) -> &ModelName {
+        match self {
+            Unit::Settings(model, _) | Unit::Bare(model) | Unit::Version(model, _) => model,
+        }
+    }
+
+    /// Where it is in a repository: a file, or a version's folder.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Unit::Settings(model, file) => format!("{model}/{file}"),
+            Unit::Bare(model) => format!("{model}.wasm"),
+            Unit::Version(model, version) => format!("{model}/{version}"),
+        }
+    }
+
+    /// Where a file of it is in a repository.
+    pub(super) fn file(&self, name: &str) -> String {
+        match self {
+            Unit::Version(..) => format!("{}/{name}", self.path()),
+            Unit::Settings(..) | Unit::Bare(_) => self.path(),
+        }
+    }
+
+    /// Whether it is something that can serve.
+    pub(super) fn is_version(&self) -> bool {
+        !matches!(self, Unit::Settings(..))
+    }
+
+    /// Whether everything is there that it takes.
+    pub(super) fn is_complete<T>(&self, files: &BTreeMap<String, T>) -> bool {
+        !matches!(self, Unit::Version(..)) || files.contains_key(COMPONENT)
+    }
+}
+
+/// Whether a file in a model's folder is for all of its versions.
+fn is_settings(file: &str) -> bool {
+    file == SETTINGS
+}
+
+fn bare(file: &str) -> Option<(Unit, String)> {
+    match file_in_root(file) {
+        InRoot::Bare(model) => Some((Unit::Bare(model), file.into())),
+        _ => None,
+    }
+}
+
+fn folder(name: &str) -> Option<ModelName> {
+    match folder_in_root(name) {
+        InRoot::Model(model) => Some(model),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(path: &str) -> Option<String> {
+        Unit::of(path).map(|(unit, name)| format!("{} {name}", unit.path()))
+    }
+
+    #[test]
+    fn names_of_objects_are_read_as_the_layout_reads_names_of_files() {
+        for (path, expected) in [
+            ("iris.wasm", "iris.wasm iris.wasm"),
+            ("iris/model.toml", "iris/model.toml model.toml"),
+            ("iris/2/model.wasm", "iris/2 model.wasm"),
+            ("iris/2/weights.bin", "iris/2 weights.bin"),
+        ] {
+            assert_eq!(of(path).as_deref(), Some(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_the_repositorys_is_left_alone() {
+        for path in [
+            "",
+            "/",
+            "README.md",
+            "iris",
+            "iris/2",
+            "iris/2/",
+            "iris/two/model.wasm",
+            "iris/2/deep/model.wasm",
+            "iris/notes.txt",
+            "../iris.wasm",
+            "iris/../model.wasm",
+            "iris/2/..",
+            "iris/2/.hidden",
+            "/iris.wasm",
+            "iris//model.wasm",
+            "iris/2/a\nb",
+            "interceptors/1/model.wasm",
+            "iris/2/x.part",
+            "iris.cwasm",
+            "iris/02/model.wasm",
+            "iris/0/model.wasm",
+        ] {
+            assert_eq!(of(path), None, "{path:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leads_out_of_the_repository(path in "[a-z./0-9\\\\~#:%]{0,24}|.{0,24}") {
+            if let Some((unit, name)) = Unit::of(&path) {
+                prop_assert_eq!(unit.file(&name), path.clone());
+                let plain = |part| matches!(part, std::path::Component::Normal(_));
+                prop_assert!(std::path::Path::new(&path).components().all(plain));
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Where a repository is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use url::Url;
+
+/// Where a repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// A directory of this machine.
+    Directory(PathBuf),
+    /// A bucket, a container or a folder behind a URL, without credentials in it.
+    Remote(Url),
+}
+
+/// What stores of objects are called by, and what each is.
+const SCHEMES: [&str; 9] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "http", "https"];
+
+impl Site {
+    /// Reads a URL, or a path that is relative to `base`. Fails with what is wrong with it.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
+        match text {
+            "" => Err("an empty path".into()),
+            url if url.contains("://") => remote(url).map(Site::Remote),
+            path => Ok(Site::Directory(base.join(path))),
+        }
+    }
+
+    /// The directory, if it is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Site::Directory(path) => Some(path),
+            Site::Remote(_) => None,
+        }
+    }
+}
+
+impl From<PathBuf> for Site {
+    fn from(path: PathBuf) -> Self {
+        Site::Directory(path)
+    }
+}
+
+#[cfg(test)]
+impl From<&str> for Site {
+    fn from(path: &str) -> Self {
+        Site::Directory(path.into())
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Site::Directory(path) => path.display().fmt(out),
+            Site::Remote(url) => out.write_str(url.as_str()),
+        }
+    }
+}
+
+fn remote(text: &str) -> Result<Url, String> {
+    // What was written may hold a password, so it is not repeated.
+    let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+    if !SCHEMES.contains(&url.scheme()) {
+        let scheme = url.scheme();
+        return Err(format!(
+            "{scheme}:// is no repository: it is a directory, or begins with s3://, gs://, az://, http:// or https://"
+        ));
+    }
+    if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err("a URL with a password, '?' or '#': it names a place only, and credentials come from the \
+                    environment, as AWS_ACCESS_KEY_ID does"
+            .into());
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("a URL without a bucket or host; it looks like s3://bucket/prefix".into());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Site, String> {
+        Site::parse(text, Path::new("/etc/wardian"))
+    }
+
+    #[test]
+    fn a_site_is_a_path_or_a_url() {
+        assert_eq!(parsed("models"), Ok(PathBuf::from("/etc/wardian/models").into()));
+        assert_eq!(parsed("/srv/models"), Ok(PathBuf::from("/srv/models").into()));
+        for url in ["s3://bucket/prefix", "gs://bucket", "az://container@account/x", "http://127.0.0.1:9000/models"] {
+            assert_eq!(parsed(url).unwrap().to_string().trim_end_matches('/'), url);
+        }
+    }
+
+    #[test]
+    fn what_is_no_site_is_refused_without_repeating_a_secret() {
+        for (text, says) in [
+            ("", "an empty path"),
+            ("ftp://host/models", "ftp:// is no repository"),
+            ("file:///models", "file:// is no repository"),
+            ("s3:///models", "without a bucket"),
+            ("http://", "not a URL"),
+            ("https://me:hunter2@host/models", "credentials come from the environment"),
+            ("https://host/models?sig=hunter2", "credentials come from the environment"),
+        ] {
+            let told = parsed(text).unwrap_err();
+            assert!(told.contains(says) && !told.contains("hunter2"), "{text}: {told}");
+        }
+    }
+}
