@@ -20,6 +20,7 @@ mod engine;
 mod hostile;
 mod lifecycle;
 mod lifespan;
+mod remote;
 mod repository;
 mod tenants;
 mod upload;

@@ -13,6 +13,7 @@ use super::process::Process;
 pub(crate) struct Setup {
     directory: tempfile::TempDir,
     models: Models,
+    models_at: Option<String>,
     config: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
@@ -45,6 +46,12 @@ impl Setup {
         self
     }
 
+    /// Has it take its models from a URL, and not from its directory.
+    pub(crate) fn models_at(mut self, url: &str) -> Self {
+        self.models_at = Some(url.to_owned());
+        self
+    }
+
     /// The repository of a tenant that is configured with `repository = 'NAME'`.
     pub(crate) fn repository(&self, name: &str) -> Models {
         let root = self.directory.path().join(name);
@@ -69,7 +76,8 @@ impl Setup {
         std::fs::write(&config, &self.config).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
         command.current_dir(directory).env_remove("RUST_LOG").args(["serve", "--listen", "127.0.0.1:0"]);
-        command.arg("--config").arg(config).arg("--models").arg(self.models.path(""));
+        let models = self.models_at.as_ref().map_or_else(|| self.models.path(""), PathBuf::from);
+        command.arg("--config").arg(config).arg("--models").arg(models);
         command.arg("--state").arg(self.state()).args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let (process, address) = Process::serve(command);
@@ -85,7 +93,14 @@ impl Server {
         std::fs::create_dir(&root).unwrap();
         let models = Models::new(root);
         fill(&models);
-        Setup { directory, models, config: String::new(), arguments: Vec::new(), environment: Vec::new() }
+        Setup {
+            directory,
+            models,
+            models_at: None,
+            config: String::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 
     /// A running server without models.

@@ -79,14 +79,16 @@ impl Disk {
     pub(super) fn place(&self, unit: &Unit, staged: &Path) -> io::Result<()> {
         let place = self.root().join(unit.path());
         let folder = place.parent().unwrap_or(&self.base);
-        fs::create_dir_all(folder)?;
-        match unit {
-            Unit::Version(..) => {
-                File::open(staged)?.sync_all()?;
-                self.place_folder(&place, staged)?;
-            }
-            Unit::Settings(_, file) => fs::rename(staged.join(file), &place)?,
-            Unit::Bare(model) => fs::rename(staged.join(format!("{model}.wasm")), &place)?,
+        let ready = match unit {
+            Unit::Version(..) => staged.to_owned(),
+            Unit::Settings(_, file) => staged.join(file),
+            Unit::Bare(model) => staged.join(format!("{model}.wasm")),
+        };
+        File::open(staged)?.sync_all()?;
+        if folder.is_dir() {
+            self.put(&ready, &place)?;
+        } else {
+            self.put_within(&ready, &place, folder)?;
         }
         File::open(folder)?.sync_all()?;
         remove(staged)
@@ -118,8 +120,16 @@ impl Disk {
         Ok(())
     }
 
-    fn place_folder(&self, place: &Path, staged: &Path) -> io::Result<()> {
-        if fs::symlink_metadata(place).is_err() {
+    /// Puts the first of a model there with the model's folder, which is never seen empty.
+    fn put_within(&self, ready: &Path, place: &Path, folder: &Path) -> io::Result<()> {
+        let model = self.stage()?;
+        fs::rename(ready, model.join(place.file_name().unwrap_or_default()))?;
+        fs::rename(model, folder)
+    }
+
+    fn put(&self, staged: &Path, place: &Path) -> io::Result<()> {
+        // One file takes another's place by that alone.
+        if !place.is_dir() {
             return fs::rename(staged, place);
         }
         if exchange(staged, place).is_ok() {

@@ -1,0 +1,107 @@
+//! What is in the store comes to serve, and nothing is fetched that is there already.
+
+use super::store::Bucket;
+use super::{OFTEN, SELDOM, fetched, refresh, serving, until_degraded};
+use crate::harness::{guest_folder, puppet, until, version_path};
+
+#[test]
+fn models_come_from_a_bucket() {
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.put("models/puppet.wasm", puppet("version=1"));
+    bucket.put("models/numbered/model.toml", "versions = 'all'");
+    bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
+    bucket.put("models/numbered/2/model.wasm", puppet("version=2"));
+    bucket.put_folder(&guest_folder("house-price"), "models/house-price/1");
+    bucket.put("models/README.md", "not a model");
+    bucket.put("elsewhere/other.wasm", puppet("version=1"));
+    let server = bucket.serve("models", SELDOM).start();
+    server.until_tried();
+    for (model, version) in [("puppet", 1), ("numbered", 1), ("numbered", 2), ("house-price", 1)] {
+        server.until_ready(model, version);
+    }
+    assert_eq!(server.index().len(), 4);
+    until_degraded(&server, "");
+    assert!(server.metric("wardian_repository_refreshes_total").unwrap() >= 1.0);
+    assert!(server.metric("wardian_repository_refreshed_timestamp_seconds").unwrap() > 1.7e9);
+}
+
+#[test]
+fn what_has_changed_is_taken_over_and_nothing_else_is_fetched() {
+    let Some((bucket, server)) = serving(OFTEN) else { return };
+    bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
+    bucket.put("models/numbered/1/large.bin", vec![7; 1 << 20]);
+    server.until_version_of("numbered", 1);
+    let before = fetched(&server);
+    let changed = puppet("version=2");
+    bucket.put("models/numbered/1/model.wasm", &changed);
+    server.until_version_of("numbered", 2);
+    assert_eq!(fetched(&server) - before, changed.len() as f64, "the sidecar has not changed");
+    bucket.put("models/puppet.wasm", puppet("version=2"));
+    server.until_version_of("puppet", 2);
+    assert_eq!(fetched(&server) - before, 2.0 * changed.len() as f64);
+    bucket.delete("models/puppet.wasm");
+    server.until_gone("puppet");
+    server.until_version_of("numbered", 2);
+}
+
+#[test]
+fn a_restart_fetches_nothing_and_needs_no_store() {
+    let Some((bucket, server)) = serving(OFTEN) else { return };
+    let setup = server.stop();
+    bucket.door.shut();
+    let server = setup.start();
+    server.until_version_of("puppet", 1);
+    server.until_tried();
+    until_degraded(&server, "cannot be listed");
+    bucket.door.open();
+    until_degraded(&server, "");
+    assert_eq!(fetched(&server), 0.0);
+    bucket.put("models/puppet.wasm", puppet("version=2"));
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn a_refresh_can_be_asked_for() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    bucket.put("models/puppet.wasm", puppet("version=2"));
+    bucket.put("models/other.wasm", puppet("version=3"));
+    refresh(&server);
+    server.until_version_of("puppet", 2);
+    server.until_version_of("other", 3);
+    bucket.put("models/puppet.wasm", puppet("version=4"));
+    server.load("puppet").ok();
+    assert_eq!(server.version_of("puppet"), 4);
+    assert_eq!(server.load("nothing").status, 404);
+    server.call("POST", "/v2/repository/refresh").body("{\"what\": 1}").send().refused(400, "invalid_input");
+}
+
+#[test]
+fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    let folder = guest_folder("house-price");
+    let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
+    bucket.put("models/house-price/1/coefficients.json", file("coefficients.json"));
+    let told = server.call("POST", "/v2/repository/refresh").send();
+    assert!(
+        told.refused(503, "repository_degraded").text().contains("house-price/1: no model.wasm in it yet"),
+        "{told}"
+    );
+    bucket.delete("models/house-price/1/coefficients.json");
+    bucket.put("models/house-price/1/model.wasm", file("model.wasm"));
+    refresh(&server);
+    server.until_unavailable("house-price", 1);
+    bucket.put("models/house-price/1/coefficients.json", file("coefficients.json"));
+    refresh(&server);
+    server.until_ready("house-price", 1);
+}
+
+#[test]
+fn uploads_go_to_the_store_and_not_here() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    for response in [server.upload("puppet", 2, puppet("version=2")), server.remove("puppet", 1)] {
+        let told = response.refused(409, "repository_is_remote").text();
+        assert!(told.contains(&bucket.url("models")) && told.contains("/v2/repository/refresh"), "{told}");
+    }
+    server.call("PUT", &version_path("no name", 1)).body("x").send();
+    until("that it serves still", || server.version_of("puppet") == 1);
+}

@@ -1,0 +1,133 @@
+//! A real S3 server, and what tests put into it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::door::Door;
+use crate::harness::{Server, Setup};
+
+/// A running S3 server, which ends when this process does, or when this is dropped.
+pub(crate) struct Store {
+    address: SocketAddr,
+    /// It ends when this is closed.
+    _stdin: ChildStdin,
+}
+
+impl Store {
+    /// Starts one; `None` where there is no Python for it.
+    pub(crate) fn start() -> Option<Store> {
+        // `cargo xtask test` sets this up; a plain `cargo test` cannot.
+        let Some(python) = std::env::var_os("WARDIAN_PYTHON") else {
+            assert!(std::env::var_os("WARDIAN_REQUIRE_PYTHON").is_none(), "WARDIAN_PYTHON is not set");
+            eprintln!("skipped: WARDIAN_PYTHON names no Python with moto; `cargo xtask test` provides one");
+            return None;
+        };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/store.py");
+        let mut command = Command::new(python);
+        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("Python starts");
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        let address = said.trim().parse().expect("the store says where it listens; is moto[s3,server] installed?");
+        Some(Store { address, _stdin: child.stdin.take().unwrap() })
+    }
+
+    /// The one that tests share, each with a bucket of its own.
+    fn shared() -> Option<&'static Store> {
+        static SHARED: OnceLock<Option<Store>> = OnceLock::new();
+        SHARED.get_or_init(Store::start).as_ref()
+    }
+
+    /// Asks it for something, which it must grant. Gives the whole answer.
+    #[track_caller]
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let (address, length) = (self.address, body.len());
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+        stream.write_all(format!("{head}{headers}\r\n").as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
+        answer
+    }
+}
+
+/// What it takes for the word of its owner, unless it was told to look closer.
+pub(crate) const OWNER: &str = "content-type: application/octet-stream\r\nauthorization: AWS4-HMAC-SHA256 \
+                                Credential=any/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any\r\n";
+
+/// A bucket of the store that tests share, behind a door that can be shut.
+pub(crate) struct Bucket {
+    store: &'static Store,
+    name: String,
+    pub(crate) door: Door,
+}
+
+impl Bucket {
+    /// A new one; `None` where there is no store.
+    pub(crate) fn new() -> Option<Bucket> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let store = Store::shared()?;
+        let name = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        store.ask("PUT", &format!("/{name}"), "", b"");
+        Some(Bucket { store, name, door: Door::to(store.address) })
+    }
+
+    /// Puts an object there.
+    pub(crate) fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        self.store.ask("PUT", &format!("/{}/{path}", self.name), OWNER, content.as_ref());
+    }
+
+    /// Puts the files of a folder there.
+    pub(crate) fn put_folder(&self, from: &Path, to: &str) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            self.put(&format!("{to}/{name}"), std::fs::read(entry.path()).unwrap());
+        }
+    }
+
+    /// Removes an object.
+    pub(crate) fn delete(&self, path: &str) {
+        self.store.ask("DELETE", &format!("/{}/{path}", self.name), OWNER, b"");
+    }
+
+    /// The URL of a folder in it.
+    pub(crate) fn url(&self, folder: &str) -> String {
+        format!("s3://{}/{folder}", self.name)
+    }
+
+    /// A server whose default tenant has a folder of it for its repository.
+    pub(crate) fn serve(&self, folder: &str, config: &str) -> Setup {
+        self.reachable(Server::with_models(|_| {})).models_at(&self.url(folder)).config(config)
+    }
+
+    /// Tells a server how to reach it.
+    pub(crate) fn reachable(&self, setup: Setup) -> Setup {
+        reachable_at(setup, self.door.address())
+            .environment("AWS_ACCESS_KEY_ID", "any")
+            .environment("AWS_SECRET_ACCESS_KEY", "any")
+    }
+}
+
+/// Tells a server where S3 is.
+pub(crate) fn reachable_at(setup: Setup, address: SocketAddr) -> Setup {
+    let endpoint = format!("http://{address}");
+    setup
+        .environment("AWS_ENDPOINT", &endpoint)
+        .environment("AWS_ALLOW_HTTP", "true")
+        .environment("AWS_REGION", "us-east-1")
+}
+
+impl Store {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}

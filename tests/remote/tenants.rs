@@ -1,0 +1,70 @@
+//! Each tenant has a repository of its own, behind a URL or not, and may get another.
+
+use super::store::Bucket;
+use crate::harness::{Models, Server, Tenant, puppet, until};
+
+const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\nrefresh = '1s'\n[tenants.default]\n";
+
+/// A server, and the folder in which its tenants are described.
+fn serve(bucket: &Bucket, tenants: &[(&str, &str)]) -> (Server, Models) {
+    let setup = bucket.reachable(Server::with_models(|_| {}).config(EAGER));
+    let folder = setup.repository("tenants");
+    tenants.iter().for_each(|(name, repository)| describe(&folder, name, repository));
+    (setup.start(), folder)
+}
+
+fn describe(folder: &Models, name: &str, repository: &str) {
+    folder.put(&format!("{name}.toml"), format!("repository = '{repository}'"));
+}
+
+fn until_says(tenant: &Tenant<'_>, version: i64) {
+    until(&format!("that puppet of {tenant} says {version}"), || {
+        let response = tenant.behave("puppet", "ok");
+        response.status == 200 && response.number("version") == version
+    });
+}
+
+fn refreshes(server: &Server, tenant: &str) -> Option<f64> {
+    server.metric(&format!("wardian_repository_refreshes_total{{tenant=\"{tenant}\"}}"))
+}
+
+#[test]
+fn tenants_have_mirrors_of_their_own() {
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.put("a/puppet.wasm", puppet("version=1"));
+    bucket.put("b/puppet.wasm", puppet("version=2"));
+    let (server, folder) = serve(&bucket, &[("a", &bucket.url("a")), ("b", &bucket.url("b"))]);
+    let (a, b) = (server.tenant("a"), server.tenant("b"));
+    until_says(&a, 1);
+    until_says(&b, 2);
+    bucket.put("a/puppet.wasm", puppet("version=3"));
+    until_says(&a, 3);
+    until_says(&b, 2);
+    folder.remove("a.toml");
+    until("that a is refreshed no more", || refreshes(&server, "a").is_none());
+    until_says(&b, 2);
+    assert!(refreshes(&server, "b").is_some());
+}
+
+#[test]
+fn a_repository_moves_to_a_url_and_back_while_it_serves() {
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.put("a/puppet.wasm", puppet("version=1"));
+    let (server, folder) = serve(&bucket, &[("a", "here")]);
+    let a = server.tenant("a");
+    let here = server.repository("here");
+    here.bare("puppet", puppet("version=10"));
+    until_says(&a, 10);
+    bucket.door.shut();
+    describe(&folder, "a", &bucket.url("a"));
+    until("that the repository is found to be out of reach", || {
+        a.get("/v2/health/ready").text().contains("cannot be listed")
+    });
+    until_says(&a, 10);
+    bucket.door.open();
+    until_says(&a, 1);
+    describe(&folder, "a", "here");
+    until_says(&a, 10);
+    here.bare("puppet", puppet("version=11"));
+    until_says(&a, 11);
+}

@@ -1,0 +1,117 @@
+//! Whatever happens to the store, what serves keeps serving.
+
+use super::store::{OWNER, Store, reachable_at};
+use super::{OFTEN, SELDOM, degraded, fetched, serving, until_degraded};
+use crate::harness::{Server, guest, puppet, until};
+
+#[test]
+fn a_store_that_is_down_takes_nothing_down() {
+    let Some((bucket, server)) = serving(OFTEN) else { return };
+    bucket.door.shut();
+    until_degraded(&server, "cannot be listed");
+    server.until_logged("repository is degraded; what serves keeps serving");
+    assert!(server.metric("wardian_repository_refresh_failures_total").unwrap() >= 1.0);
+    assert_eq!(server.version_of("puppet"), 1);
+    server.call("POST", "/v2/repository/refresh").send().refused(503, "repository_degraded");
+    server.load("puppet").ok();
+    let before = fetched(&server);
+    bucket.door.open();
+    until_degraded(&server, "");
+    assert_eq!((server.version_of("puppet"), fetched(&server)), (1, before));
+}
+
+#[test]
+fn a_bucket_that_is_suddenly_empty_is_not_believed_at_once() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    bucket.delete("models/puppet.wasm");
+    for _ in 0..3 {
+        let told = server.call("POST", "/v2/repository/refresh").send();
+        assert!(told.refused(503, "repository_degraded").text().contains("1 of 1 versions are not listed"), "{told}");
+        assert_eq!(server.version_of("puppet"), 1);
+    }
+    bucket.put("models/puppet.wasm", puppet("version=2"));
+    super::refresh(&server);
+    server.until_version_of("puppet", 2);
+    assert_eq!(degraded(&server), "");
+}
+
+#[test]
+fn a_bucket_that_stays_empty_is_believed() {
+    let Some((bucket, server)) = serving(OFTEN) else { return };
+    bucket.delete("models/puppet.wasm");
+    server.until_gone("puppet");
+    assert!(server.log().contains("1 of 1 versions are not listed any more"), "it was held back first");
+    until_degraded(&server, "");
+}
+
+#[test]
+fn an_object_that_is_no_model_leaves_the_last_good_version() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
+    super::refresh(&server);
+    server.until_version_of("numbered", 1);
+    let (cut, broken) = (&guest("puppet")[..1000], puppet("version=3;load=trap"));
+    for (content, words) in [(cut, "truncated"), (&broken[..], "load")] {
+        bucket.put("models/numbered/1/model.wasm", content);
+        super::refresh(&server);
+        server.until_entry("numbered", 1, words, |entry| entry.reason.contains(words));
+        assert_eq!(server.version_of("numbered"), 1);
+    }
+    bucket.put("models/numbered/1/model.wasm", puppet("version=2"));
+    super::refresh(&server);
+    server.until_version_of("numbered", 2);
+}
+
+#[test]
+fn what_is_too_large_for_a_tenant_is_not_fetched() {
+    let Some(bucket) = super::Bucket::new() else { return };
+    bucket.put("models/puppet.wasm", puppet("version=1"));
+    let config = format!("{SELDOM}\n[tenants.default.quota]\nartifact_size = '16MiB'");
+    let server = bucket.serve("models", &config).start();
+    server.until_version_of("puppet", 1);
+    let before = fetched(&server);
+    bucket.put("models/large/1/model.wasm", puppet("version=1"));
+    bucket.put("models/large/1/weights.bin", vec![0; 17 << 20]);
+    let told = server.call("POST", "/v2/repository/refresh").send();
+    assert!(told.refused(503, "repository_degraded").text().contains("`artifact_size` is 16MiB"), "{told}");
+    assert_eq!((fetched(&server), server.version_of("puppet")), (before, 1));
+}
+
+#[test]
+fn credentials_are_used_and_bad_ones_take_nothing_down() {
+    let Some(store) = Store::start() else { return };
+    store.ask("PUT", "/bucket", "", b"");
+    store.ask("PUT", "/bucket/models/puppet.wasm", OWNER, &puppet("version=1"));
+    let (id, secret) = user(&store);
+    // From here on it checks who asks, and whether the signature is right.
+    store.ask("POST", "/moto-api/reset-auth", OWNER, b"0");
+    let with = |id: &str, secret: &str| {
+        let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
+        let setup = reachable_at(setup, store.address()).environment("AWS_ACCESS_KEY_ID", id);
+        setup.environment("AWS_SECRET_ACCESS_KEY", secret).start()
+    };
+    let refused = with(&id, "wrong");
+    until_degraded(&refused, "cannot be listed");
+    assert!(!refused.log().contains("wrong") && !degraded(&refused).contains(&secret), "{}", refused.log());
+    let server = with(&id, &secret);
+    server.until_version_of("puppet", 1);
+    until("that all is well", || degraded(&server).is_empty());
+}
+
+/// A user of the store who may do everything.
+fn user(store: &Store) -> (String, String) {
+    let iam = "content-type: application/x-www-form-urlencoded\r\nauthorization: AWS4-HMAC-SHA256 \
+               Credential=any/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=any\r\n";
+    let ask =
+        |action: &str| store.ask("POST", "/", iam, format!("Version=2010-05-08&UserName=u&Action={action}").as_bytes());
+    let policy =
+        "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}";
+    ask("CreateUser");
+    ask(&format!("PutUserPolicy&PolicyName=p&PolicyDocument={policy}"));
+    let key = ask("CreateAccessKey");
+    let part = |name: &str| {
+        let start = key.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {key}"));
+        start.split('<').next().unwrap().to_owned()
+    };
+    (part("AccessKeyId"), part("SecretAccessKey"))
+}
