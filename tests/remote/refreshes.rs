@@ -11,12 +11,12 @@ fn models_come_from_a_bucket() {
     bucket.put("models/numbered/model.toml", "versions = 'all'");
     bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
     bucket.put("models/numbered/2/model.wasm", puppet("version=2"));
-    bucket.put_folder(&guest_folder("house-price"), "models/house-price/1");
+    bucket.put_folder(&guest_folder("digits"), "models/digits/1");
     bucket.put("models/README.md", "not a model");
     bucket.put("elsewhere/other.wasm", puppet("version=1"));
     let server = bucket.serve("models", SELDOM).start();
     server.until_tried();
-    for (model, version) in [("puppet", 1), ("numbered", 1), ("numbered", 2), ("house-price", 1)] {
+    for (model, version) in [("puppet", 1), ("numbered", 1), ("numbered", 2), ("digits", 1)] {
         server.until_ready(model, version);
     }
     assert_eq!(server.index().len(), 4);
@@ -28,8 +28,9 @@ fn models_come_from_a_bucket() {
 #[test]
 fn what_has_changed_is_taken_over_and_nothing_else_is_fetched() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
-    bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
+    // The component last, which makes it a version.
     bucket.put("models/numbered/1/large.bin", vec![7; 1 << 20]);
+    bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
     server.until_version_of("numbered", 1);
     let before = fetched(&server);
     let changed = puppet("version=2");
@@ -78,21 +79,21 @@ fn a_refresh_can_be_asked_for() {
 #[test]
 fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
-    let folder = guest_folder("house-price");
+    let folder = guest_folder("digits");
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
-    bucket.put("models/house-price/1/coefficients.json", file("coefficients.json"));
+    bucket.put("models/digits/1/weights.bin", file("weights.bin"));
     let told = server.call("POST", "/v2/repository/refresh").send();
     assert!(
-        told.refused(503, "repository_degraded").text().contains("house-price/1: no model.wasm in it yet"),
+        told.refused(503, "repository_degraded").text().contains("digits/1: no model.wasm in it yet"),
         "{told}"
     );
-    bucket.delete("models/house-price/1/coefficients.json");
-    bucket.put("models/house-price/1/model.wasm", file("model.wasm"));
+    bucket.delete("models/digits/1/weights.bin");
+    bucket.put("models/digits/1/model.wasm", file("model.wasm"));
     refresh(&server);
-    server.until_unavailable("house-price", 1);
-    bucket.put("models/house-price/1/coefficients.json", file("coefficients.json"));
+    server.until_unavailable("digits", 1);
+    bucket.put("models/digits/1/weights.bin", file("weights.bin"));
     refresh(&server);
-    server.until_ready("house-price", 1);
+    server.until_ready("digits", 1);
 }
 
 #[test]
