@@ -3,7 +3,7 @@
 mod grants;
 mod limits;
 mod origins;
-mod tls;
+pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use std::net::SocketAddr;

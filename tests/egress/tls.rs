@@ -11,8 +11,9 @@ use serde_json::json;
 use super::{Upstream, ask};
 use crate::harness::{Server, Setup, guest};
 
-/// A server with a certificate for `localhost` from an authority of its own, and that authority in PEM.
-fn upstream() -> (Upstream, String) {
+/// What speaks TLS on a connection, with a certificate for `localhost` from an authority of its own; and that
+/// authority in PEM.
+pub(crate) fn localhost() -> (impl Fn(TcpStream) -> StreamOwned<ServerConnection, TcpStream> + Send + Sync, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -24,7 +25,13 @@ fn upstream() -> (Upstream, String) {
     let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
     let config = Arc::new(config);
     let wrap = move |stream: TcpStream| StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
-    (Upstream::start_with(wrap), authority.pem())
+    (wrap, authority.pem())
+}
+
+/// A server with such a certificate.
+fn upstream() -> (Upstream, String) {
+    let (wrap, authority) = localhost();
+    (Upstream::start_with(wrap), authority)
 }
 
 fn caller(upstream: &Upstream) -> Setup {

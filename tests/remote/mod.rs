@@ -5,6 +5,7 @@ mod refreshes;
 mod store;
 mod tenants;
 mod trouble;
+mod web;
 
 use self::store::Bucket;
 use crate::harness::{Server, until};

@@ -83,10 +83,7 @@ fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
     bucket.put("models/digits/1/weights.bin", file("weights.bin"));
     let told = server.call("POST", "/v2/repository/refresh").send();
-    assert!(
-        told.refused(503, "repository_degraded").text().contains("digits/1: no model.wasm in it yet"),
-        "{told}"
-    );
+    assert!(told.refused(503, "repository_degraded").text().contains("digits/1: no model.wasm in it yet"), "{told}");
     bucket.delete("models/digits/1/weights.bin");
     bucket.put("models/digits/1/model.wasm", file("model.wasm"));
     refresh(&server);

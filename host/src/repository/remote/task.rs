@@ -113,7 +113,7 @@ impl Refresher {
         let listing = list(&location).await;
         let done = match listing {
             Ok(listing) => self.follow(&listing, &location, &mut mirrored).await,
-            Err(why) => Err(Trouble::Failed(format!("cannot be listed: {why}; what serves keeps serving"))),
+            Err(why) => Err(Trouble::Failed(format!("cannot be listed: {why}"))),
         };
         self.mirrored = Some(mirrored);
         done
