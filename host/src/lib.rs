@@ -20,7 +20,8 @@
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
 //! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
-//! its last requests, says goodbye and gives its memory back. An upload is received beside the models, shown to
+//! its last requests, says goodbye and gives its memory back. A repository behind a URL is mirrored into a directory
+//! by a task of its own, and is from there on a directory like any other. An upload is received beside the models, shown to
 //! load and answer, and renamed in: from there it is a dropped `.wasm` like any other.
 //!
 //! # What depends on what
@@ -46,7 +47,7 @@
 //! # Invariants
 //!
 //! - Only [`api`] knows a wire format. Only [`engine`] and [`capability`] name wasmtime. Only
-//!   `repository/directory.rs` names notify.
+//!   `repository/directory.rs` names notify, and only `repository/remote` object_store.
 //! - [`model`] and `lifecycle/policy.rs` do no I/O.
 //! - A request never compiles, and never waits for the load of another model. No lock is held across an
 //!   await on its path.
