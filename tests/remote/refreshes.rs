@@ -1,8 +1,10 @@
 //! What is in the store comes to serve, and nothing is fetched that is there already.
 
+use serde_json::json;
+
 use super::store::Bucket;
 use super::{OFTEN, SELDOM, fetched, refresh, serving, until_degraded};
-use crate::harness::{guest_folder, puppet, until, version_path};
+use crate::harness::{guest, guest_folder, puppet, until, version_path};
 
 #[test]
 fn models_come_from_a_bucket() {
@@ -91,6 +93,23 @@ fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
     bucket.put("models/digits/1/weights.bin", file("weights.bin"));
     refresh(&server);
     server.until_ready("digits", 1);
+}
+
+#[test]
+fn live_configuration_comes_without_a_reload() {
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.put("models/caller/model.toml", "[capabilities]\nhttp = ['http://127.0.0.1:1']");
+    bucket.put("models/caller/1/model.wasm", guest("caller"));
+    let server = bucket.serve("models", SELDOM).start();
+    server.until_ready("caller", 1);
+    bucket.put("models/caller/config.toml", "word = 'live'");
+    refresh(&server);
+    until("that the word is there", || {
+        let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [0], "data": [] });
+        let answer = server.infer("caller", &json!({ "inputs": [asks] })).ok().json();
+        answer["parameters"]["word"] == "live"
+    });
+    assert_eq!(server.metric("wardian_loads_total"), Some(1.0));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod files;
 mod folders;
 mod links;
+mod live;
 mod policies;
 mod root;
 

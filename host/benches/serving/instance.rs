@@ -93,6 +93,7 @@ async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<Se
         sidecars: Vec::new(),
         golden: None,
         settings: Arc::new(ModelSettings { isolation, ..ModelSettings::default() }),
+        live: Default::default(),
         digest,
     };
     Ok(loader.load(&Tenant::unlimited(TenantName::default_tenant()), &candidate, &|_stage| {}).await?.0)

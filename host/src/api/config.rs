@@ -145,6 +145,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         // The values may be secrets of the model's owner.
         "capabilities": {
             "config": settings.capabilities.config.keys().collect::<Vec<_>>(),
+            "live_config": servable.template().config().live().keys().collect::<Vec<_>>(),
             "http": settings.capabilities.http.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "key_value": settings.capabilities.key_value,
             "sql": settings.capabilities.sql,

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+pub use config::ConfigValues;
 pub use emitter::{Emitted, Emitter, StreamLimits};
 use http::{Http, Outgoing};
 pub use interrupted::Interrupted;
@@ -31,7 +32,7 @@ pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
 pub use values::Values;
 
-use crate::model::Capability;
+use crate::model::{Capability, ConfigTable};
 
 /// The generated bindings of the imports that are ours to implement.
 mod bindings {
@@ -54,7 +55,7 @@ mod bindings {
 #[derive(Clone)]
 pub struct Grants {
     /// The values that `wasi:config` answers with.
-    pub config: Arc<BTreeMap<String, String>>,
+    pub config: ConfigValues,
     /// The sidecar files that `load` may read, by name.
     pub sidecars: Arc<BTreeMap<String, Vec<u8>>>,
     /// Whom it may call over HTTP, and with which client. `None` where it may call nobody.
@@ -68,6 +69,8 @@ pub struct Ctx {
     grants: Grants,
     /// While this is set, sidecar files can be read and requests are refused.
     loading: bool,
+    /// The live part of the configuration as it was when the present call began.
+    live: Arc<ConfigTable>,
     /// What the present call has to do with.
     scope: Arc<Scope>,
     /// The present call's part of the log.
@@ -83,7 +86,8 @@ impl Ctx {
     /// The capabilities of a new instance, whose first call has that scope.
     pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
-        Ctx { grants, loading: false, scope, call_log, wasi: None, http: None }
+        let live = grants.config.live();
+        Ctx { grants, loading: false, live, scope, call_log, wasi: None, http: None }
     }
 
     /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
@@ -94,6 +98,7 @@ impl Ctx {
     /// Starts another call: it has a scope of its own and may log anew.
     pub fn begin_call(&mut self, scope: Arc<Scope>) {
         self.call_log.begin(scope.request_id.clone());
+        self.live = self.grants.config.live();
         self.scope = scope;
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::proof::{ParseGolden, prove};
 use crate::capability::http::{Egress, Http, Trust};
-use crate::capability::{Grants, Level, LogLine, LogSink};
+use crate::capability::{ConfigValues, Grants, Level, LogLine, LogSink};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
@@ -130,7 +130,7 @@ impl Loader {
         let settings = in_force(tenant, candidate)?;
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(candidate, progress, &log).await?;
-        let config = Arc::new(settings.capabilities.config.clone());
+        let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
         let grants = Grants { config, sidecars: Arc::default(), http, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))

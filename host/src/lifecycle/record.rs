@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::drain::Ending;
 use super::index::{IndexEntry, IndexState};
 use super::policy::{Action, Demand, Known, Present, next_action};
-use crate::model::{LoadError, ModelName, QuotaExceeded, Stage, Version, VersionPolicy};
+use crate::model::{ConfigTable, LoadError, ModelName, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::registry::Entry;
 use crate::repository::{Candidate, Digest, Seen};
 use crate::servable::{Drained, ServableHandle};
@@ -22,6 +22,8 @@ pub(super) struct ModelRecord {
     elsewhere: Option<Option<String>>,
     demand: Demand,
     policy: VersionPolicy,
+    /// What its live configuration says; a version that is changing or wrong does not change that.
+    live: Arc<ConfigTable>,
     /// Its place among the models that its tenant may have, while any of it serves or is being loaded.
     place: Option<tenant::Held>,
     /// Why none of it may be loaded for now.
@@ -66,8 +68,8 @@ struct Serving {
 impl Default for ModelRecord {
     fn default() -> Self {
         let policy = VersionPolicy::default();
-        let (versions, elsewhere, place, held) = Default::default();
-        ModelRecord { versions, elsewhere, demand: Demand::Wanted, policy, place, held }
+        let (versions, elsewhere, live, place, held) = Default::default();
+        ModelRecord { versions, elsewhere, demand: Demand::Wanted, policy, live, place, held }
     }
 }
 
@@ -91,6 +93,8 @@ impl ModelRecord {
                 None => self.elsewhere = Some(fault(one)),
             }
         }
+        let serving = self.versions.values().filter_map(|record| record.serving.as_ref());
+        serving.for_each(|serving| serving.handle.template().config().set_live(self.live.clone()));
     }
 
     fn see_version(&mut self, version: Version, seen: &Seen) {
@@ -98,6 +102,7 @@ impl ModelRecord {
         record.present = match seen {
             Seen::Whole(candidate) => {
                 self.policy = candidate.settings.versions.clone();
+                self.live = candidate.live.values.clone();
                 Content::Whole(Box::new(candidate.clone()))
             }
             Seen::Unsettled { .. } => Content::Unsettled,
@@ -208,6 +213,8 @@ impl ModelRecord {
         record.loading = None;
         record.failed = None;
         let (handle, drained) = loaded;
+        // It may have changed while this was being loaded.
+        handle.template().config().set_live(self.live.clone());
         let ending = Ending::new(&handle, drained);
         record.serving = Some(Serving { digest, handle, ending });
         before
@@ -372,7 +379,8 @@ impl ModelRecord {
     fn state(&self, record: &VersionRecord) -> (IndexState, String) {
         let fault = record.fault().map(|error| error.to_string());
         if record.serving.is_some() {
-            return (IndexState::Ready, fault.map(|fault| record.excuse(&fault)).unwrap_or_default());
+            let excuse = fault.map(|fault| record.excuse(&fault)).or_else(|| record.live_fault());
+            return (IndexState::Ready, excuse.unwrap_or_default());
         }
         if record.loading.is_some() {
             return (IndexState::Loading, String::new());
@@ -426,6 +434,14 @@ impl VersionRecord {
             serving: self.serving.as_ref().map(|serving| serving.digest),
             loading: self.loading,
             failed: self.failed.as_ref().map(|(digest, _)| *digest),
+        }
+    }
+
+    /// What is wrong with the live configuration, if anything is.
+    fn live_fault(&self) -> Option<String> {
+        match &self.present {
+            Content::Whole(candidate) => candidate.live.fault.clone(),
+            _ => None,
         }
     }
 

@@ -50,6 +50,7 @@ mod tests {
             sidecars: Vec::new(),
             golden: None,
             settings: ModelSettings::default().into(),
+            live: Default::default(),
             digest: Digest::of(b""),
         })
     }

@@ -26,8 +26,8 @@ pub use origin::{Host, InvalidOrigin, Origin, Scheme};
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sequence};
 pub use request_id::RequestId;
 pub use settings::{
-    Batching, BreakerSettings, Capabilities, Capability, Deferral, Instances, Isolation, Limits, ModelSettings,
-    Sessions, Streaming, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, Capability, ConfigTable, Deferral, Instances, Isolation, Limits,
+    ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
 };
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};

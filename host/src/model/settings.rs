@@ -144,11 +144,14 @@ impl Capability {
     }
 }
 
+/// Values that an operator sets for a model, by key.
+pub type ConfigTable = BTreeMap<String, String>;
+
 /// What the host grants a model beyond its own computing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// Values that `wasi:config` answers with.
-    pub config: BTreeMap<String, String>,
+    pub config: ConfigTable,
     /// Whom it may call over HTTP; nobody where this is empty.
     pub http: Vec<Origin>,
     /// Whether it may use the tenant's key-value store.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Digest;
-use crate::model::{ModelName, ModelSettings, TenantName, Version};
+use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
 
 /// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a model or
 /// version that is not in it is not wanted any more.
@@ -107,8 +107,10 @@ pub struct Candidate {
     pub golden: Option<Sidecar>,
     /// What is in force for the model.
     pub settings: Arc<ModelSettings>,
+    /// The part of its configuration that changes while it serves.
+    pub live: Live,
     /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever they lie.
-    /// Which versions are wanted is not part of it, since no version must load again for that.
+    /// Which versions are wanted, and what is live, is not part of it, since no version must load again for that.
     pub digest: Digest,
 }
 
@@ -118,6 +120,15 @@ impl Candidate {
         let beside = self.sidecars.iter().chain(&self.golden);
         self.component_size + beside.map(|sidecar| sidecar.size).sum::<u64>()
     }
+}
+
+/// The part of a model's configuration that changes while it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// What the file said when it was right last; empty if there is none.
+    pub values: Arc<ConfigTable>,
+    /// What is wrong with the file now, if anything is.
+    pub fault: Option<String>,
 }
 
 /// A file beside a component.

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::digest::digest_of;
+use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::settle::Look;
 use super::tree::{Place, Tree, plain};
-use super::{Digest, parse_model_toml, whole};
-use crate::model::ModelSettings;
+use super::{Digest, whole};
+use crate::model::{ConfigTable, ModelName, ModelSettings};
 
 /// What a file is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,7 @@ pub(super) enum Role {
     Sidecar,
     Golden,
     Settings,
+    Live,
 }
 
 /// Ten times the largest component seen; translating one takes tens of times its size in memory.
@@ -34,8 +36,17 @@ pub(super) const MAX_COMPONENT: u64 = 1 << 30;
 pub(super) struct Content {
     pub(super) digest: Digest,
     pub(super) size: u64,
-    /// Of a `model.toml` only.
-    pub(super) settings: Option<Arc<ModelSettings>>,
+    pub(super) said: Said,
+}
+
+/// What a file says that is read for its meaning.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Nothing,
+    /// A `model.toml`.
+    Settings(Arc<ModelSettings>),
+    /// A `config.toml`.
+    Live(Arc<ConfigTable>),
 }
 
 /// What one look at a file came to.
@@ -58,7 +69,7 @@ impl Role {
             // Read into memory and parsed as a whole.
             Role::Golden => 64 << 20,
             // A thousand times what every key takes.
-            Role::Settings => 256 << 10,
+            Role::Settings | Role::Live => 256 << 10,
         }
     }
 }
@@ -68,6 +79,8 @@ pub(super) struct Contents {
     settle: Duration,
     /// By path and by what it is read as; folders are not read. Links may give one file several roles.
     known: HashMap<(PathBuf, Option<Role>), Known>,
+    /// What each model's live configuration was when it was right last, and when it was last asked for.
+    live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
     round: u64,
 }
 
@@ -80,14 +93,22 @@ struct Known {
 
 impl Contents {
     pub(super) fn new(settle: Duration) -> Self {
-        Contents { settle, known: HashMap::new(), round: 0 }
+        Contents { settle, known: HashMap::new(), live: HashMap::new(), round: 0 }
     }
 
     /// Forgets what the round that ends has not asked for.
     pub(super) fn end_round(&mut self) {
         let round = self.round;
         self.known.retain(|_, known| known.round == round);
+        self.live.retain(|_, (_, asked)| *asked == round);
         self.round += 1;
+    }
+
+    /// The live configuration of a model: these values, or while there are none those that it had last.
+    pub(super) fn live(&mut self, model: &ModelName, now: Option<Arc<ConfigTable>>) -> Arc<ConfigTable> {
+        let (values, round) = self.live.entry(model.clone()).or_default();
+        (*values, *round) = (now.unwrap_or_else(|| values.clone()), self.round);
+        values.clone()
     }
 
     /// When a folder counts if nothing is put into it or taken out; `None` if it counts already.
@@ -149,30 +170,29 @@ fn read_steady(tree: &Tree, file: &Place, role: Role) -> io::Result<Option<Judge
     let judged = judge(&mut opened, role, size)?;
     let after = super::tree::stamp(&opened.metadata()?);
     let steady = before == file.stamp && after == file.stamp;
-    Ok(steady.then(|| judged.map(|settings| Content { digest, size, settings })))
+    Ok(steady.then(|| judged.map(|said| Content { digest, size, said })))
 }
 
-fn judge(
-    file: &mut (impl Read + Seek),
-    role: Role,
-    size: u64,
-) -> io::Result<Result<Option<Arc<ModelSettings>>, String>> {
+fn judge(file: &mut (impl Read + Seek), role: Role, size: u64) -> io::Result<Result<Said, String>> {
     match role {
-        Role::Sidecar | Role::Golden => Ok(Ok(None)),
+        Role::Sidecar | Role::Golden => Ok(Ok(Said::Nothing)),
         Role::Component => match whole::check(file, size) {
-            Ok(()) => Ok(Ok(None)),
+            Ok(()) => Ok(Ok(Said::Nothing)),
             Err(whole::Unwhole::Unreadable(error)) => Err(error),
             Err(why) => Ok(Err(why.to_string())),
         },
-        Role::Settings => {
-            let mut bytes = Vec::new();
-            file.rewind()?;
-            file.take(role.limit()).read_to_end(&mut bytes)?;
-            let text = String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_string());
-            Ok(text
-                .and_then(|text| parse_model_toml(&text).map_err(|faults| faults.to_string()))
-                .map(Arc::new)
-                .map(Some))
-        }
+        Role::Settings => Ok(read_text(file, role)?
+            .and_then(|text| parse_model_toml(&text).map_err(|faults| faults.to_string()))
+            .map(|settings| Said::Settings(settings.into()))),
+        Role::Live => Ok(read_text(file, role)?
+            .and_then(|text| parse_config_toml(&text).map_err(|faults| faults.to_string()))
+            .map(|values| Said::Live(values.into()))),
     }
+}
+
+fn read_text(file: &mut (impl Read + Seek), role: Role) -> io::Result<Result<String, String>> {
+    let mut bytes = Vec::new();
+    file.rewind()?;
+    file.take(role.limit()).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8(bytes).map_err(|_| "not UTF-8 text".to_string()))
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::aspired::Sidecar;
-use super::contents::{Content, Role};
-use super::layout::{COMPONENT, GOLDEN, SETTINGS, is_plain, shown};
+use super::aspired::{Live, Sidecar};
+use super::contents::{Content, Role, Said};
+use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, is_plain, shown};
 use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version};
@@ -18,12 +18,13 @@ impl Scan<'_> {
         let Some(entries) = self.list(name, None, &place) else { return };
         let mut trouble = Trouble::default();
         self.settled(&place, &mut trouble);
-        let mut settings = Arc::new(ModelSettings::default());
+        let (mut settings, mut live) = (Arc::new(ModelSettings::default()), Live::default());
         let mut versions = Vec::new();
         for Entry { name: entry, kind } in entries {
             match (Version::parse(&entry), kind) {
                 (Some(version), kind) => versions.push((version, kind)),
                 (None, kind) if entry == SETTINGS => self.settings(kind, &mut settings, &mut trouble),
+                (None, kind) if entry == LIVE => live = self.live(name, kind),
                 (None, kind) => self.odd_in_model(name, &entry, &kind),
             }
         }
@@ -33,7 +34,12 @@ impl Scan<'_> {
         let before = self.sight.seen.len();
         versions.sort_by_key(|(version, _)| *version);
         for (version, kind) in versions {
-            self.version(name, version, kind, &settings);
+            self.version(
+                name,
+                version,
+                kind,
+                Parts { settings: settings.clone(), live: live.clone(), ..Parts::default() },
+            );
         }
         if !trouble.is_none() {
             self.sight.seen.truncate(before);
@@ -47,6 +53,7 @@ impl Scan<'_> {
         for Entry { name: entry, kind } in self.entries(&self.folder_of(name))? {
             match kind {
                 kind if entry == SETTINGS => self.settings(kind, &mut parts.settings, &mut trouble),
+                kind if entry == LIVE => parts.live = self.live(name, kind),
                 Kind::Folder(place) if Version::parse(&entry) == Some(version) => files = self.entries(&place.path)?,
                 _ => {}
             }
@@ -62,7 +69,7 @@ impl Scan<'_> {
         match kind {
             Kind::File(place) => {
                 let content = self.read(&place, SETTINGS, Role::Settings, trouble);
-                if let Some(read) = content.and_then(|content| content.settings) {
+                if let Some(Content { said: Said::Settings(read), .. }) = content {
                     *settings = read;
                 }
             }
@@ -84,14 +91,13 @@ impl Scan<'_> {
 
     // === A version's folder ===
 
-    fn version(&mut self, name: &ModelName, version: Version, kind: Kind, settings: &Arc<ModelSettings>) {
+    fn version(&mut self, name: &ModelName, version: Version, kind: Kind, mut parts: Parts) {
         let Kind::Folder(place) = kind else {
             return self.faulty(name, Some(version), wrong_kind(&version.to_string(), kind));
         };
         let Some(entries) = self.list(name, Some(version), &place) else { return };
         let mut trouble = Trouble::default();
         self.settled(&place, &mut trouble);
-        let mut parts = Parts { settings: settings.clone(), ..Parts::default() };
         let mut component = None;
         for entry in entries {
             self.part(name, version, entry, &mut component, &mut parts, &mut trouble);

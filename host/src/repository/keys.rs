@@ -151,6 +151,16 @@ impl<'t> Keys<'t> {
         }
     }
 
+    /// Reads every key that is left as a text.
+    pub(crate) fn texts(&mut self, setting: &mut BTreeMap<String, String>) {
+        for (name, (offset, value)) in std::mem::take(&mut self.entries) {
+            match text(&value) {
+                Ok(value) => drop(setting.insert(name, value)),
+                Err(why) => self.fault(offset, &shown(&name), &why),
+            }
+        }
+    }
+
     /// Reads the list of tables under one key, if it is there.
     pub(crate) fn list(&mut self, key: &'static str, mut fill: impl FnMut(&mut Keys<'_>)) {
         match self.take(key) {

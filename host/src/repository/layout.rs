@@ -41,6 +41,7 @@ pub(super) enum InRoot {
 pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
+pub(super) const LIVE: &str = "config.toml";
 
 /// Components that wrap calls to the tenant's models.
 pub(super) const INTERCEPTORS: &str = "interceptors";

@@ -48,7 +48,7 @@ pub(crate) mod fuzzing;
 mod tests;
 
 pub use crate::model::Digest;
-pub use aspired::{Aspired, Candidate, Seen, Sidecar};
+pub use aspired::{Aspired, Candidate, Live, Seen, Sidecar};
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
 pub use keys::Faults;
 pub(crate) use layout::is_temporary;

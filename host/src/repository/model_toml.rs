@@ -9,8 +9,8 @@ use super::keys::{
     self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts, whole_number,
 };
 use crate::model::{
-    Batching, BreakerSettings, Capabilities, Deferral, Instances, Isolation, Limits, ModelSettings, Sessions,
-    Streaming, Version, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, ConfigTable, Deferral, Instances, Isolation, Limits, ModelSettings,
+    Sessions, Streaming, Version, VersionPolicy, Warmup,
 };
 use crate::tenant::StreamCeilings;
 
@@ -32,6 +32,18 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
         keys.table("capabilities", |keys| capabilities(keys, &mut settings.capabilities));
     })?;
     Ok(settings)
+}
+
+/// Reads the live configuration of a model: one table of texts. Fails with everything that is wrong in the file.
+pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
+    let mut config = ConfigTable::new();
+    keys::read("config.toml", text, |keys| {
+        keys.texts(&mut config);
+        if let Err(why) = check_config(&config) {
+            keys.wrong(&why);
+        }
+    })?;
+    Ok(config)
 }
 
 /// An instance is a thread's worth of work; more than this many of one model on one host is a typing error.
@@ -131,13 +143,17 @@ fn breaker(keys: &mut Keys<'_>, settings: &mut BreakerSettings) {
 fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
     keys.read("config", &mut settings.config, |value| {
         let config = texts(value)?;
-        let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len()).sum();
-        let fits = bytes <= MAX_CONFIG_BYTES;
-        fits.then_some(config).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
+        check_config(&config).map(|()| config)
     });
     keys.read("http", &mut settings.http, origins(MAX_ORIGINS));
     keys.read("key_value", &mut settings.key_value, boolean);
     keys.read("sql", &mut settings.sql, boolean);
+}
+
+fn check_config(config: &ConfigTable) -> Result<(), String> {
+    let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let fits = bytes <= MAX_CONFIG_BYTES;
+    fits.then_some(()).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
 }
 
 fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
@@ -178,6 +194,24 @@ mod tests {
 
     fn settings(text: &str) -> ModelSettings {
         parse_model_toml(text).unwrap()
+    }
+
+    #[test]
+    fn a_live_configuration_is_one_table_of_texts() {
+        let read = parse_config_toml("threshold = '0.5'\n\"a b\" = ''").unwrap();
+        assert_eq!(
+            read.into_iter().collect::<Vec<_>>(),
+            [("a b".into(), "".into()), ("threshold".into(), "0.5".into())]
+        );
+        for (text, says) in [
+            ("threshold = 0.5", "config.toml line 1: threshold: expected a text in quotes, found a float"),
+            ("a = 'x'\n[capabilities]", "config.toml line 2: capabilities: expected a text in quotes, found a table"),
+            ("a =", "config.toml line 1: "),
+            (&format!("a = '{}'", "x".repeat(64 << 10)), "65537 bytes are more than the 65536 allowed"),
+        ] {
+            let told = parse_config_toml(text).unwrap_err().to_string();
+            assert!(told.contains(says), "{told}");
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::aspired::{Candidate, Seen, Sidecar, identity};
-use super::contents::{Content, Contents, Reading, Role};
-use super::layout::{INTERCEPTORS, InRoot, SETTINGS, Shelf, file_on, folder_on};
+use super::aspired::{Candidate, Live, Seen, Sidecar, identity};
+use super::contents::{Content, Contents, Reading, Role, Said};
+use super::layout::{INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on};
 use super::numbers::Numbers;
 use super::tree::{Entry, Kind, Place, Tree, plain};
 use crate::model::{ModelName, ModelSettings, Version};
@@ -195,6 +195,24 @@ impl Scan<'_> {
         None
     }
 
+    /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what it was.
+    pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Live {
+        let (mut values, mut fault) = (None, None);
+        match kind {
+            Kind::File(place) => match self.contents.read(self.tree, &place, Role::Live) {
+                Reading::Settled(Content { said: Said::Live(read), .. }) => values = Some(read),
+                Reading::Settled(_) => {}
+                Reading::Unsettled(due) => self.soon(due),
+                Reading::Faulty(reason) if reason.starts_with(LIVE) => fault = Some(reason),
+                Reading::Faulty(reason) => fault = Some(format!("{LIVE}: {reason}")),
+            },
+            kind => fault = Some(wrong_kind(LIVE, kind)),
+        }
+        let fault = fault.map(|fault| format!("{fault}; what it said before stays in force"));
+        self.sight.notes.extend(fault.as_ref().map(|fault| format!("{name}/{fault}")));
+        Live { values: self.contents.live(name, values), fault }
+    }
+
     pub(super) fn whole(
         &mut self,
         name: &ModelName,
@@ -202,7 +220,7 @@ impl Scan<'_> {
         (place, component): (&Place, Content),
         parts: Parts,
     ) {
-        let Parts { settings, sidecars, golden } = parts;
+        let Parts { settings, live, sidecars, golden } = parts;
         let digest = identity(&component.digest, &sidecars, golden.as_ref(), &settings);
         self.sight.seen.push(Seen::Whole(Candidate {
             name: name.clone(),
@@ -214,6 +232,7 @@ impl Scan<'_> {
             sidecars,
             golden,
             settings,
+            live,
             digest,
         }));
     }
@@ -251,6 +270,7 @@ impl Scan<'_> {
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) settings: Arc<ModelSettings>,
+    pub(super) live: Live,
     pub(super) sidecars: Vec<Sidecar>,
     pub(super) golden: Option<Sidecar>,
 }

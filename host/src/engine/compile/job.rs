@@ -17,7 +17,7 @@ use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
 use super::{CompileLimits, Input, Job, Report, Role, StageName, snapshot, validate};
-use crate::capability::Grants;
+use crate::capability::{ConfigValues, Grants};
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant};
 
@@ -141,7 +141,7 @@ async fn load(
     report(Report::Stage(StageName::Load));
     let allowed = Duration::from_millis(job.load.deadline_ms);
     let budget = Budget::new(Instant::now(), allowed, allowed);
-    let config = Arc::new(job.config.clone());
+    let config = ConfigValues::new(job.config.clone(), Arc::default());
     let grants = Grants { config, sidecars, http: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     // What compiling has taken of this thread's time is not the guest's.

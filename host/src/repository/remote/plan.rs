@@ -88,7 +88,7 @@ fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
 
 fn role(unit: &Unit, name: &str) -> Role {
     match unit {
-        Unit::Settings(..) => Role::Settings,
+        Unit::Settings(..) => Role::Settings, // `config.toml` may be as large.
         Unit::Bare(_) => Role::Component,
         Unit::Version(..) if name == COMPONENT => Role::Component,
         Unit::Version(..) if name == GOLDEN => Role::Golden,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::model::{ModelName, Version};
-use crate::repository::layout::{COMPONENT, InRoot, SETTINGS, file_in_root, folder_in_root, is_plain, is_temporary};
+use crate::repository::layout::{
+    COMPONENT, InRoot, LIVE, SETTINGS, file_in_root, folder_in_root, is_plain, is_temporary,
+};
 
 /// Files that are taken over, or given up, together. Ordered so that a model's settings come before its versions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,7 +76,7 @@ impl Unit {
 
 /// Whether a file in a model's folder is for all of its versions.
 fn is_settings(file: &str) -> bool {
-    file == SETTINGS
+    file == SETTINGS || file == LIVE
 }
 
 fn bare(file: &str) -> Option<(Unit, String)> {
@@ -106,6 +108,7 @@ mod tests {
         for (path, expected) in [
             ("iris.wasm", "iris.wasm iris.wasm"),
             ("iris/model.toml", "iris/model.toml model.toml"),
+            ("iris/config.toml", "iris/config.toml config.toml"),
             ("iris/2/model.wasm", "iris/2 model.wasm"),
             ("iris/2/weights.bin", "iris/2 weights.bin"),
         ] {

@@ -64,7 +64,7 @@ impl Received {
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
         let Target { name, version } = self.holding.target.clone();
         let parts = beside(&self.holding.tree, &mut self.contents, &name, version);
-        let Parts { settings, sidecars, golden } = parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
+        let Parts { settings, live, sidecars, golden } = parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
         let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
         Ok(Candidate {
             name,
@@ -76,6 +76,7 @@ impl Received {
             sidecars,
             golden,
             settings,
+            live,
             digest,
         })
     }

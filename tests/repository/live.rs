@@ -1,0 +1,117 @@
+//! Configuration that changes while a model serves.
+
+use std::net::TcpListener;
+
+use serde_json::{Value, json};
+
+use super::{however_watched, watched_by};
+use crate::harness::{Models, Response, Server, guest, until};
+
+/// A model whose configuration says `word`, fixed and live.
+fn caller(fixed: &str, live: Option<&str>) -> impl Fn(&Models) {
+    move |models| {
+        // It is taken only if it may call somebody.
+        let http = "http = ['http://127.0.0.1:1']";
+        models.settings("caller", &format!("[capabilities]\n{http}\nconfig = {{ word = '{fixed}' }}"));
+        models.version("caller", 1, guest("caller"));
+        live.inspect(|live| set(models, live));
+    }
+}
+
+fn set(models: &Models, word: &str) {
+    models.put("caller/config.toml", format!("word = '{word}'"));
+}
+
+fn ask(server: &Server) -> Response {
+    server.infer("caller", &no_asks())
+}
+
+fn no_asks() -> Value {
+    json!({ "inputs": [{ "name": "asks", "datatype": "BYTES", "shape": [0], "data": [] }] })
+}
+
+/// What a model says that its configuration says, now and when it was loaded.
+fn words(answer: &Response) -> (String, String) {
+    let parameters = answer.ok().json()["parameters"].clone();
+    let word = |name: &str| parameters[name].as_str().unwrap().to_owned();
+    (word("word"), word("word_in_load"))
+}
+
+fn until_word(server: &Server, word: &str) {
+    until(&format!("that the word is '{word}'"), || words(&ask(server)).0 == word);
+}
+
+#[test]
+fn it_changes_without_a_reload() {
+    however_watched(caller("fixed", None), |server| {
+        server.until_ready("caller", 1);
+        assert_eq!(words(&ask(&server)), ("fixed".into(), "fixed".into()));
+        for word in ["one", "two"] {
+            set(server.models(), word);
+            until_word(&server, word);
+            assert_eq!(server.config_of("caller")["wardian"]["capabilities"]["live_config"], json!(["word"]));
+        }
+        server.models().write_in_place("caller/config.toml", "word = 'three'\nother = ''");
+        until_word(&server, "three");
+        server.models().remove("caller/config.toml");
+        until_word(&server, "fixed");
+        let config = server.config_of("caller");
+        assert_eq!(config["wardian"]["capabilities"]["live_config"], json!([]));
+        assert_eq!(config["wardian"]["capabilities"]["config"], json!(["word"]));
+        assert_eq!(server.metric("wardian_loads_total"), Some(1.0));
+    });
+}
+
+#[test]
+fn what_is_loaded_never_holds_it() {
+    let server = watched_by("events", caller("fixed", Some("live"))).start();
+    server.until_ready("caller", 1);
+    assert_eq!(words(&ask(&server)), ("live".into(), "fixed".into()));
+    set(server.models(), "newer");
+    server.models().version("caller", 2, guest("caller"));
+    server.until_ready("caller", 2);
+    until_word(&server, "newer");
+    assert_eq!(words(&ask(&server)).1, "fixed");
+    let server = server.stop().start();
+    server.until_ready("caller", 2);
+    assert_eq!(words(&ask(&server)), ("newer".into(), "fixed".into()));
+}
+
+#[test]
+fn what_is_wrong_with_it_is_told_and_what_it_said_stays() {
+    let server = watched_by("events", caller("fixed", Some("good"))).start();
+    server.until_ready("caller", 1);
+    server.models().put("caller/config.toml", "word = 5");
+    let says = "config.toml line 1: word: expected a text in quotes";
+    server.until_entry("caller", 1, says, |entry| entry.state == "READY" && entry.reason.contains(says));
+    server.until_logged(says);
+    assert_eq!(words(&ask(&server)), ("good".into(), "fixed".into()));
+    set(server.models(), "better");
+    until_word(&server, "better");
+    server.until_entry("caller", 1, "nothing", |entry| entry.reason.is_empty());
+    server.models().put("caller/config.toml", "word = ");
+    let server = server.stop().start();
+    server.until_ready("caller", 1);
+    assert_eq!(words(&ask(&server)).0, "fixed", "a server that has never seen it right has only the others");
+    server.load("caller").ok();
+}
+
+#[test]
+fn a_call_keeps_what_it_began_with() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    let fill = |models: &Models| {
+        caller("fixed", Some("before"))(models);
+        models.settings("caller", &format!("[capabilities]\nhttp = ['http://{address}']"));
+    };
+    let server = watched_by("events", fill).start();
+    server.until_ready("caller", 1);
+    let ask = format!("GET http {address} /");
+    let body = json!({ "inputs": [{ "name": "asks", "datatype": "BYTES", "shape": [1], "data": [ask] }] });
+    let begun = server.call("POST", "/v2/models/caller/infer").json(&body).begin();
+    let (held, _) = upstream.accept().unwrap();
+    set(server.models(), "after");
+    until_word(&server, "after");
+    drop(held);
+    assert_eq!(words(&begun.answer()).0, "before");
+}
