@@ -81,8 +81,7 @@ impl Disk {
         let folder = place.parent().unwrap_or(&self.base);
         let ready = match unit {
             Unit::Version(..) => staged.to_owned(),
-            Unit::Settings(_, file) => staged.join(file),
-            Unit::Bare(model) => staged.join(format!("{model}.wasm")),
+            Unit::Settings(..) | Unit::Bare(_) => staged.join(place.file_name().unwrap_or_default()),
         };
         File::open(staged)?.sync_all()?;
         if folder.is_dir() {
@@ -122,6 +121,7 @@ impl Disk {
 
     /// Puts the first of a model there with the model's folder, which is never seen empty.
     fn put_within(&self, ready: &Path, place: &Path, folder: &Path) -> io::Result<()> {
+        folder.parent().map_or(Ok(()), fs::create_dir_all)?;
         let model = self.stage()?;
         fs::rename(ready, model.join(place.file_name().unwrap_or_default()))?;
         fs::rename(model, folder)
@@ -200,6 +200,8 @@ mod tests {
         put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
         put(&disk, "b/model.toml", &[("model.toml", "x")]);
         put(&disk, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
+        put(&disk, "interceptors/audit/1/model.wasm", &[("model.wasm", "x")]);
+        put(&disk, "interceptors/log.wasm", &[("log.wasm", "x")]);
         disk.fill().unwrap();
         let at = |path: &str| root(&disk.base).join(path);
         let staged = disk.stage().unwrap();
@@ -208,6 +210,10 @@ mod tests {
         disk.place(&unit("b/1/model.wasm"), &staged).unwrap();
         assert_eq!(fs::read_to_string(at("b/1/model.wasm")).unwrap(), "old");
         assert!(at("b/1/new.bin").exists() && !at("b/1/gone.bin").exists());
+        assert!(at("interceptors/audit/1/model.wasm").exists() && at("interceptors/log.wasm").exists());
+        disk.remove(&unit("interceptors/audit/1/model.wasm")).unwrap();
+        disk.remove(&unit("interceptors/log.wasm")).unwrap();
+        fs::remove_dir(at("interceptors")).unwrap();
         for path in ["b/1/model.wasm", "b/model.toml", "iris.wasm", "never/1/model.wasm"] {
             disk.remove(&unit(path)).unwrap();
         }

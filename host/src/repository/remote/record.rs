@@ -51,8 +51,8 @@ pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
     Ok(())
 }
 
-/// A model's folder, a version's, and the files in it.
-const DEPTH: usize = 3;
+/// The interceptors' folder, a model's, a version's, and the files in it.
+const DEPTH: usize = 4;
 
 fn walk(folder: &Path, within: &str, depth: usize, found: &mut Vec<(String, u64)>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {

@@ -145,8 +145,11 @@ impl Refresher {
         self.fetch(settings, listing, location, mirrored, &mut failed).await;
         // A version without the settings it came with might serve as nobody wants it to.
         let without: BTreeSet<_> = failed.keys().map(|unit: &Unit| unit.model().clone()).collect();
-        let versions = versions.into_iter().filter(|unit| !without.contains(unit.model())).collect();
-        self.fetch(versions, listing, location, mirrored, &mut failed).await;
+        let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
+        // What wraps models is there before a model that came with it.
+        let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
+        self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
+        self.fetch(models, listing, location, mirrored, &mut failed).await;
         for unit in &plan.remove {
             remove(unit, mirrored, &mut failed).await;
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{ModelName, Version};
 use crate::repository::layout::{
-    COMPONENT, InRoot, LIVE, SETTINGS, file_in_root, folder_in_root, is_plain, is_temporary,
+    COMPONENT, INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on, is_plain, is_temporary,
 };
 
 /// Files that are taken over, or given up, together. Ordered so that a model's settings come before its versions.
@@ -29,11 +29,17 @@ impl Unit {
         if names.iter().any(|name| is_temporary(name) || !is_plain(name)) {
             return None;
         }
-        match names[..] {
-            [file] => bare(file),
-            [model, file] if is_settings(file) => Some((Unit::Settings(folder(model)?, file.into()), file.into())),
+        let (shelf, names) = match &names[..] {
+            [first, names @ ..] if *first == INTERCEPTORS => (Shelf::Interceptors, names),
+            names => (Shelf::Models, names),
+        };
+        match *names {
+            [file] => bare(shelf, file),
+            [model, file] if is_settings(file) => {
+                Some((Unit::Settings(folder(shelf, model)?, file.into()), file.into()))
+            }
             [model, version, file] if !file.is_empty() => {
-                Some((Unit::Version(folder(model)?, Version::parse(version)?), file.into()))
+                Some((Unit::Version(folder(shelf, model)?, Version::parse(version)?), file.into()))
             }
             _ => None,
         }
@@ -79,15 +85,15 @@ fn is_settings(file: &str) -> bool {
     file == SETTINGS || file == LIVE
 }
 
-fn bare(file: &str) -> Option<(Unit, String)> {
-    match file_in_root(file) {
+fn bare(shelf: Shelf, file: &str) -> Option<(Unit, String)> {
+    match file_on(shelf, file) {
         InRoot::Bare(model) => Some((Unit::Bare(model), file.into())),
         _ => None,
     }
 }
 
-fn folder(name: &str) -> Option<ModelName> {
-    match folder_in_root(name) {
+fn folder(shelf: Shelf, name: &str) -> Option<ModelName> {
+    match folder_on(shelf, name) {
         InRoot::Model(model) => Some(model),
         _ => None,
     }
@@ -111,6 +117,9 @@ mod tests {
             ("iris/config.toml", "iris/config.toml config.toml"),
             ("iris/2/model.wasm", "iris/2 model.wasm"),
             ("iris/2/weights.bin", "iris/2 weights.bin"),
+            ("interceptors/audit.wasm", "interceptors/audit.wasm audit.wasm"),
+            ("interceptors/audit/1/model.wasm", "interceptors/audit/1 model.wasm"),
+            ("interceptors/audit/model.toml", "interceptors/audit/model.toml model.toml"),
         ] {
             assert_eq!(of(path).as_deref(), Some(expected), "{path}");
         }
