@@ -9,7 +9,7 @@ use super::artifact::{Artifact, Snapshot};
 use super::exports::Exports;
 use super::state::State;
 use super::{Engine, trusted};
-use crate::capability::Grants;
+use crate::capability::{Grants, LogLine};
 use crate::model::{LoadError, Metadata, Stage};
 
 /// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
@@ -131,6 +131,11 @@ impl Template {
     /// Whether it wraps models.
     pub fn is_interceptor(&self) -> bool {
         self.exports().interceptor.is_some()
+    }
+
+    /// Writes a line about the guest into its log, among its own.
+    pub fn write_log(&self, line: LogLine) {
+        (self.inner.grants.log)(line);
     }
 
     pub(super) fn engine(&self) -> &Engine {
