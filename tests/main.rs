@@ -18,6 +18,7 @@ mod canary;
 mod egress;
 mod engine;
 mod hostile;
+mod interceptors;
 mod lifecycle;
 mod lifespan;
 mod remote;

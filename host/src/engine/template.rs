@@ -9,7 +9,7 @@ use super::artifact::{Artifact, Snapshot};
 use super::exports::Exports;
 use super::state::State;
 use super::{Engine, trusted};
-use crate::capability::{ConfigValues, Grants};
+use crate::capability::{ConfigValues, Grants, LogLine};
 use crate::model::{LoadError, Metadata, Stage};
 
 /// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
@@ -136,6 +136,11 @@ impl Template {
     /// What `wasi:config` answers its instances.
     pub fn config(&self) -> &ConfigValues {
         &self.inner.grants.config
+    }
+
+    /// Writes a line about the guest into its log, among its own.
+    pub fn write_log(&self, line: LogLine) {
+        (self.inner.grants.log)(line);
     }
 
     pub(super) fn engine(&self) -> &Engine {

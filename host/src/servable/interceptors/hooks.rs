@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::Chain;
+use super::visit::explain;
 use crate::engine::Instance;
 use crate::model::{InferError, LoadError, ModelId, Stage};
 use crate::servable::ServableHandle;
@@ -76,15 +77,7 @@ fn refusal(link: &ServableHandle, hook: &str, error: InferError) -> LoadError {
 
 fn note(link: &ServableHandle, id: &ModelId, hook: &str, told: Result<(), InferError>) {
     if let Err(error) = told {
-        let (interceptor, detail) = (link.id().name.own(), error.private());
-        tracing::warn!(model = %id, interceptor, hook, error = %error, detail, "an interceptor failed");
-    }
-}
-
-/// What happened, in full: who reads it owns the interceptor.
-fn explain(error: &InferError) -> String {
-    match error.private() {
-        Some(detail) => format!("{error} ({detail})"),
-        None => error.to_string(),
+        let (interceptor, detail) = (link.id().name.own(), explain(&error));
+        tracing::warn!(model = %id, interceptor, hook, detail, "an interceptor failed");
     }
 }

@@ -3,9 +3,9 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use crate::capability::Scope;
+use crate::capability::{Level, LogLine, Scope, clean};
 use crate::engine::{Budget, Call, Instance, Template};
-use crate::model::InferError;
+use crate::model::{InferError, RequestId};
 use crate::servable::pool::{Checkout, Source};
 use crate::servable::{ServableHandle, Timings};
 
@@ -30,6 +30,7 @@ impl Visit<'_> {
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let interceptor = self.interceptor;
+        let request_id = self.scope.request_id.clone();
         let blamed = |error| blame(interceptor.id().name.own(), error);
         let attempt = interceptor.breaker.admit().map_err(blamed)?;
         let outcome = self.try_run(part).await.and_then(|(value, timings)| match check(&value) {
@@ -41,7 +42,11 @@ impl Visit<'_> {
             Ok((_, timings)) => interceptor.metrics().succeeded(timings),
             Err(error) => interceptor.metrics().failed(error),
         }
-        outcome.map(|(value, _)| value).map_err(blamed)
+        outcome.map(|(value, _)| value).map_err(|error| {
+            let error = blamed(error);
+            tell(interceptor, request_id, &error);
+            error
+        })
     }
 
     async fn try_run<T, F>(self, part: impl FnOnce(Instance) -> F + Send + 'static) -> Result<(T, Timings), InferError>
@@ -97,7 +102,7 @@ fn while_waited_for(budget: &Budget, error: InferError) -> InferError {
 /// Its own deadline has passed, which counts against it like a trap.
 fn took_too_long(error: InferError) -> InferError {
     match error {
-        InferError::DeadlineExceeded(time) => InferError::Trapped { detail: format!("took longer than {time:?}") },
+        late @ InferError::DeadlineExceeded(_) => InferError::Trapped { detail: explain(&late) },
         other => other,
     }
 }
@@ -113,12 +118,32 @@ fn blame(name: &str, error: InferError) -> InferError {
         | InferError::QueueFull { .. }
         | InferError::QuotaExceeded(_)
         | InferError::Overloaded => error,
-        other => {
-            let detail = other.private().map_or_else(|| other.to_string(), |detail| format!("{other} ({detail})"));
-            InferError::InterceptorFailed { name: name.into(), detail }
-        }
+        fault => InferError::InterceptorFailed { name: name.into(), detail: explain(&fault) },
     }
 }
+
+/// What an interceptor has done wrong, for its owner.
+pub(super) fn explain(fault: &InferError) -> String {
+    match fault {
+        InferError::Trapped { detail } => detail.clone(),
+        InferError::OutOfMemory { limit, detail } => format!("it ran out of its {limit} bytes of memory: {detail}"),
+        InferError::CpuTimeExceeded(time) => format!("it used up its {time:?} of CPU time"),
+        InferError::DeadlineExceeded(time) => format!("it took longer than {time:?}"),
+        InferError::BadOutput(detail) => format!("what it hands on is not valid: {detail}"),
+        other => other.private().map_or_else(|| other.to_string(), str::to_owned),
+    }
+}
+
+/// Puts what it has done wrong into its log, which is all that its owner may be able to see.
+fn tell(interceptor: &ServableHandle, request_id: RequestId, error: &InferError) {
+    if let InferError::InterceptorFailed { detail, .. } = error {
+        let (context, message) = ("interceptor".into(), clean(detail, MAX_DETAIL));
+        interceptor.template().write_log(LogLine { level: Level::Error, context, message, request_id });
+    }
+}
+
+/// The longest text about a fault that is kept, in bytes: a backtrace fits.
+const MAX_DETAIL: usize = 4096;
 
 #[cfg(test)]
 mod tests {

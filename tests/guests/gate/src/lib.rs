@@ -62,11 +62,11 @@ impl Interceptor for Gate {
     }
 
     fn before_call(&self, _context: &Context, mut request: Request) -> Result<Request, Rejection> {
-        self.leave(self.name());
+        let first = self.leave(self.name()) == self.name();
         let _ = values::set(self.name(), self.version());
-        let word = |name: &str| request.parameter(name).and_then(|value| value.as_text()).map(str::to_owned);
+        let word = |name: &str| request.parameter(name).filter(|_| first)?.as_text().map(str::to_owned);
         if let Some(word) = word("after") {
-            let _ = values::set("after", &word);
+            let _ = values::set(&format!("{} after", self.name()), &word);
         }
         let word = word("before").or_else(|| self.script.get("before").map(str::to_owned)).unwrap_or_default();
         behaviour::before(&word, &mut request)?;
@@ -75,7 +75,8 @@ impl Interceptor for Gate {
 
     fn after_call(&self, context: &Context, mut response: Response) -> Response {
         let trail = self.leave(self.name());
-        let word = values::get("after").or_else(|| self.script.get("after").map(str::to_owned)).unwrap_or_default();
+        let word = values::get(&format!("{} after", self.name()));
+        let word = word.or_else(|| self.script.get("after").map(str::to_owned)).unwrap_or_default();
         behaviour::after(&word, &mut response);
         let Context { tenant, model, version, request_id, key } = context;
         response.parameters.retain(|parameter| parameter.name != "trail" && parameter.name != "context");

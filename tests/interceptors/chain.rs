@@ -1,0 +1,72 @@
+//! The way of a request through all interceptors, and of its answer back.
+
+use serde_json::{Value, json};
+
+use super::{ask, parameter, trail, with_gates};
+
+#[test]
+fn they_come_in_the_order_of_their_names_and_go_in_the_opposite_one() {
+    let server = with_gates(&["c", "a", "b"]);
+    assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
+    // A call leaves nothing behind for the next.
+    assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
+    let timing = ask(&server, &json!({})).header("server-timing").unwrap().to_owned();
+    assert!(timing.contains("interceptors;dur="), "{timing}");
+    let bare = with_gates(&[]).behave("puppet", "ok").header("server-timing").unwrap().to_owned();
+    assert!(!bare.contains("interceptors"), "{bare}");
+}
+
+#[test]
+fn a_request_and_an_answer_can_be_changed() {
+    let server = with_gates(&["a", "b"]);
+    assert_eq!(ask(&server, &json!({ "before": "add-x" })).output("sum"), [json!(42.0)]);
+    assert_eq!(ask(&server, &json!({ "after": "negate" })).number("version"), -1);
+    // What was asked for is what is given, whatever an interceptor does to it.
+    let body = json!({ "inputs": [], "outputs": [{ "name": "version" }], "parameters": { "after": "negate" } });
+    let answer = server.infer("puppet", &body).ok().json();
+    let names: Vec<_> = answer["outputs"].as_array().unwrap().iter().map(|output| output["name"].clone()).collect();
+    assert_eq!(names, ["version"]);
+}
+
+#[test]
+fn every_way_to_ask_passes_them() {
+    let server = with_gates(&["a"]);
+    let body = json!({ "inputs": [] });
+    for path in ["/v2/models/puppet/infer", "/v2/models/puppet/versions/1/infer", "/invocations"] {
+        assert_eq!(trail(&server.post(path, &body)), "a a", "{path}");
+    }
+}
+
+#[test]
+fn they_know_what_a_call_is_about() {
+    let server = with_gates(&["a"]);
+    let call = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-id");
+    let answer = call.json(&json!({ "inputs": [] })).send();
+    // Nobody shows a key here.
+    assert_eq!(parameter(&answer, "context"), "default puppet 1 the-id ");
+}
+
+#[test]
+fn there_is_an_end_to_the_values_of_a_call() {
+    let server = with_gates(&["a"]);
+    ask(&server, &json!({ "before": "values" })).ok();
+    // Two of the 64 are the trail and the version.
+    server.until_logged("62 values fit");
+}
+
+#[test]
+fn they_are_counted_under_names_of_their_own() {
+    let server = with_gates(&["a"]);
+    ask(&server, &json!({})).ok();
+    ask(&server, &json!({ "before": "reject:403" }));
+    let count = |metric: &str, model: &str| {
+        let text: Value = server.get("/metrics").text().into();
+        let named = format!("model=\"{model}\"");
+        let of = |line: &&str| line.starts_with(metric) && line.contains(&named);
+        let lines = text.as_str().unwrap().lines().filter(of).map(str::to_owned).collect::<Vec<_>>();
+        lines.iter().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+    };
+    assert_eq!(count("wardian_requests_total", "interceptors/a"), 2, "one before and one after");
+    assert_eq!(count("wardian_request_failures_total", "interceptors/a"), 1);
+    assert_eq!((count("wardian_requests_total", "puppet"), count("wardian_request_failures_total", "puppet")), (1, 1));
+}

@@ -1,0 +1,77 @@
+//! Interceptors that go wrong: the call has failed, and nobody else notices.
+
+use serde_json::{Value, json};
+
+use super::{add_gate, ask, indexed, parameter, trail};
+use crate::harness::{Server, gate, puppet};
+
+const LIMITS: &str = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '1s'\nresponse = '1MiB'\n";
+
+/// A puppet behind a gate with tight limits that is taken out of service after that many faults; 0 for never.
+fn narrow(faults: u32) -> Server {
+    let server = Server::with_models(|models| {
+        models.bare("puppet", puppet("version=1"));
+        models.settings("interceptors/narrow", &format!("{LIMITS}[breaker]\nfaults = {faults}\npause = '1h'"));
+        models.version("interceptors/narrow", 1, gate("name=narrow"));
+        add_gate(models, "other", "");
+    })
+    .start();
+    server.until_ready("puppet", 1);
+    server
+}
+
+#[test]
+fn whatever_goes_wrong_the_call_has_failed() {
+    let server = narrow(0);
+    let everywhere = ["trap", "spin", "eat", "sleep:600000"];
+    let before = everywhere.iter().chain(&["unknown-input", "torn-input", "huge"]).map(|word| ("before", *word));
+    let after = everywhere.iter().chain(&["unknown-output", "torn-output", "no-outputs"]).map(|word| ("after", *word));
+    for (when, word) in before.chain(after) {
+        let answer = ask(&server, &json!({ when: word }));
+        answer.refused(500, "interceptor_failed");
+        let text = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(text.ends_with("the interceptor 'narrow' failed; its log has the details"), "{when} {word}: {text}");
+        assert_eq!(trail(&ask(&server, &json!({}))), "narrow other other narrow", "after {when} {word}");
+    }
+    let logged = server.get("/v2/logs?model=interceptors%2Fnarrow").ok().text();
+    for words in ["unreachable", "unknown output 'unknown'", "CPU time", "it took longer than 1s"] {
+        assert!(logged.contains(words), "'{words}' is not in {logged}");
+    }
+}
+
+#[test]
+fn the_callers_own_deadline_is_nobodys_fault() {
+    let server = narrow(1);
+    for (when, word) in [("before", "sleep:600000"), ("after", "sleep:600000")] {
+        let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "100");
+        let body = json!({ "inputs": [], "parameters": { when: word } });
+        call.json(&body).send().refused(504, "deadline_exceeded");
+    }
+    ask(&server, &json!({})).ok();
+}
+
+#[test]
+fn one_that_keeps_failing_is_taken_out_of_service_and_no_model_with_it() {
+    let server = narrow(3);
+    for _ in 0..3 {
+        ask(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
+    }
+    let refused = ask(&server, &json!({}));
+    refused.refused(503, "model_not_ready");
+    assert!(refused.text().contains("the interceptor 'narrow' keeps failing"), "{refused}");
+    assert_eq!(server.config_of("puppet")["wardian"]["suspended"], Value::Bool(false));
+    // Whoever asks for it has it tried again.
+    server.load("interceptors%2Fnarrow").ok();
+    assert_eq!(parameter(&ask(&server, &json!({})), "trail"), "narrow other other narrow");
+}
+
+#[test]
+fn one_that_is_replaced_is_forgiven() {
+    let server = narrow(1);
+    ask(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
+    ask(&server, &json!({})).refused(503, "model_not_ready");
+    server.models().version(&indexed("narrow"), 2, gate("name=better"));
+    server.until_ready(&indexed("narrow"), 2);
+    crate::harness::until("that calls pass", || ask(&server, &json!({})).status == 200);
+    assert_eq!(trail(&ask(&server, &json!({}))), "better other other better");
+}

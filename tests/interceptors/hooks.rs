@@ -1,0 +1,115 @@
+//! What interceptors hear of versions that come and go, and what they have against it.
+
+use serde_json::json;
+
+use super::{add_gate, ask, indexed, trail, with_gates};
+use crate::harness::{Server, puppet, until};
+
+/// Waits until the gates have logged these of all hooks, in this order.
+fn until_told(server: &Server, expected: &[&str]) {
+    let told = || {
+        let log = server.log();
+        let lines = log.lines().filter_map(|line| line.split_once("wardian::guest: ")?.1.split_once(" tenant="));
+        let hooks = lines.map(|(words, _)| words.to_owned());
+        hooks.filter(|words| words.contains("-load ") || words.contains("-unload ")).collect::<Vec<_>>()
+    };
+    until(&format!("{expected:?}"), || told() == expected);
+}
+
+#[test]
+fn they_hear_of_every_version_from_its_beginning_to_its_end() {
+    let server = with_gates(&["a", "b"]);
+    let loaded = [
+        "a before-load default/puppet/1",
+        "b before-load default/puppet/1",
+        "b after-load default/puppet/1",
+        "a after-load default/puppet/1",
+    ];
+    until_told(&server, &loaded);
+    server.models().remove("puppet.wasm");
+    server.until_gone("puppet");
+    let unloaded = [
+        "a before-unload default/puppet/1",
+        "b before-unload default/puppet/1",
+        "b after-unload default/puppet/1",
+        "a after-unload default/puppet/1",
+    ];
+    until_told(&server, &[loaded, unloaded].concat());
+}
+
+#[test]
+fn they_hear_of_the_end_of_the_server() {
+    let server = with_gates(&["a"]);
+    server.terminate();
+    assert!(server.until_ended().success());
+    server.until_logged("a after-unload default/puppet/1");
+}
+
+#[test]
+fn an_objection_keeps_a_version_from_being_loaded_until_others_are_asked() {
+    for hook in ["before-load", "after-load"] {
+        let server = Server::with_models(|models| {
+            models.bare("puppet", puppet("version=1"));
+            models.bare("free", puppet("version=2"));
+            add_gate(models, "a", &format!("only=puppet;{hook}=it has no licence"));
+        })
+        .start();
+        server.until_refused("puppet", 1, "intercept: the interceptor 'a' objects: it has no licence");
+        server.until_ready("free", 1);
+        server.behave("puppet", "ok").refused(503, "model_not_ready");
+        server.get("/v2/health/ready").ok();
+        server.models().remove("interceptors/a.wasm");
+        server.until_ready("puppet", 1);
+        assert_eq!(server.version_of("puppet"), 1);
+    }
+}
+
+#[test]
+fn what_serves_goes_on_when_what_should_replace_it_is_objected_to() {
+    let server = with_gates(&["a"]);
+    add_gate(server.models(), "a", "before-load=enough of them");
+    server.until_ready(&indexed("a"), 2);
+    server.models().bare("puppet", puppet("version=2"));
+    server.until_refused("puppet", 2, "enough of them");
+    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.load("puppet").outcome(), (422, "load_failed".into()));
+    add_gate(server.models(), "a", "");
+    server.until_version_of("puppet", 2);
+}
+
+#[test]
+fn a_hook_that_goes_wrong_is_an_objection() {
+    for word in ["trap", "spin", "eat"] {
+        let server = Server::with_models(|models| {
+            models.bare("puppet", puppet("version=1"));
+            let limits = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\n";
+            models.settings("interceptors/a", limits);
+            models.version("interceptors/a", 1, crate::harness::gate(&format!("before-load={word}")));
+        })
+        .start();
+        server.until_refused("puppet", 1, "the interceptor 'a' failed in before-load");
+    }
+}
+
+#[test]
+fn a_hook_that_goes_wrong_at_the_end_keeps_nothing_alive() {
+    let server = with_gates(&["a"]);
+    add_gate(server.models(), "a", "before-unload=trap;after-unload=trap");
+    server.until_ready(&indexed("a"), 2);
+    server.models().remove("puppet.wasm");
+    server.until_gone("puppet");
+    server.until_logged("an interceptor failed");
+}
+
+#[test]
+fn an_upload_that_is_objected_to_is_not_put_into_the_repository() {
+    let server = with_gates(&["a"]);
+    add_gate(server.models(), "a", "only=new;before-load=not this one");
+    server.until_ready(&indexed("a"), 2);
+    let refused = server.upload("new", 1, puppet("version=1"));
+    refused.refused(422, "load_failed");
+    assert!(refused.text().contains("not this one"), "{refused}");
+    assert!(!server.models().path("new").exists());
+    assert_eq!(server.upload("other", 1, puppet("version=1")).status, 201);
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+}

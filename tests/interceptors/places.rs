@@ -1,0 +1,92 @@
+//! Where interceptors lie, what they are called, and what they are not taken for.
+
+use serde_json::json;
+
+use super::{add_gate, ask, indexed, trail, with_gates};
+use crate::harness::{Server, gate, guest, puppet};
+
+#[test]
+fn nobody_can_ask_one() {
+    let server = with_gates(&["a"]);
+    for name in ["a", "interceptors%2Fa", "interceptors/a", "interceptors"] {
+        let path = |rest: &str| format!("/v2/models/{name}{rest}");
+        for rest in ["", "/ready", "/config", "/versions/1", "/versions/1/ready"] {
+            assert_eq!(server.get(&path(rest)).status, 404, "{name}{rest}");
+        }
+        for rest in ["/infer", "/versions/1/infer"] {
+            assert_eq!(server.post(&path(rest), &json!({ "inputs": [] })).status, 404, "{name}{rest}");
+        }
+    }
+    let invocation = server.call("POST", "/invocations").header("x-amzn-sagemaker-target-model", "interceptors/a");
+    invocation.json(&json!({ "inputs": [] })).send().refused(404, "model_not_found");
+    assert_eq!(server.get("/v2/models").json(), json!({ "models": ["puppet"] }));
+}
+
+#[test]
+fn the_index_shows_them() {
+    let server = with_gates(&["a"]);
+    assert_eq!(server.entry(&indexed("a"), 1).unwrap().state, "READY");
+    server.load("interceptors%2Fa").ok();
+    let refused = server.unload("interceptors%2Fa");
+    refused.refused(400, "invalid_input");
+    assert!(refused.text().contains("remove its file"), "{refused}");
+    assert_eq!(server.load("interceptors%2Fb").status, 404);
+    assert_eq!(server.upload("interceptors%2Fa", 2, gate("")).status, 400);
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+}
+
+#[test]
+fn one_may_have_versions_and_settings_like_a_model() {
+    let server = Server::with_models(|models| {
+        models.bare("puppet", puppet("version=1"));
+        models.settings("interceptors/a", "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '10ms'");
+        models.version("interceptors/a", 1, gate("name=old"));
+        models.version("interceptors/a", 2, gate("name=new"));
+    })
+    .start();
+    server.until_ready("puppet", 1);
+    (0..5).for_each(|_| assert_eq!(trail(&ask(&server, &json!({}))), "new new"));
+    server.models().remove("interceptors/a/2");
+    crate::harness::until("the older version", || trail(&ask(&server, &json!({}))) == "old old");
+}
+
+#[test]
+fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
+    let server = Server::with_models(|models| {
+        models.bare("interceptors/minimal", guest("minimal"));
+        models.put("interceptors/native.cwasm", "");
+    })
+    .start();
+    server.until_refused(&indexed("minimal"), 1, "it is a model and not an interceptor; put it beside the folder");
+    server.until_refused(&indexed("native"), 0, "precompiled artifacts are never accepted");
+    let server = Server::with_models(|models| models.bare("gate", gate(""))).start();
+    server.until_refused("gate", 1, "it is an interceptor and not a model; put it into the folder interceptors/");
+}
+
+#[test]
+fn one_that_is_neither_or_reaches_out_is_refused() {
+    let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
+    let server = Server::with_models(|models| {
+        models.bare("interceptors/nothing", component(""));
+        models.bare("interceptors/sockets", component(r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#));
+        models.settings("interceptors/golden", "");
+        models.version("interceptors/golden", 1, gate(""));
+        models.put("interceptors/golden/1/golden.json", "{}");
+        // It keeps its counts and asks others only where it may.
+        models.bare("interceptors/caller", component(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#));
+    })
+    .start();
+    server.until_refused(&indexed("nothing"), 1, "does not export 'wardian:model/interceptor@0.1.0'");
+    server.until_refused(&indexed("sockets"), 1, "it imports 'wasi:sockets/tcp@0.2.0', which is not granted");
+    server.until_refused(&indexed("caller"), 1, "[capabilities] http =");
+    server.until_refused(&indexed("golden"), 1, "an interceptor answers no requests; remove the file");
+}
+
+#[test]
+fn one_of_a_models_name_is_no_trouble() {
+    let server = with_gates(&["puppet"]);
+    assert_eq!(trail(&ask(&server, &json!({}))), "puppet puppet");
+    add_gate(server.models(), "puppet", "before=reject:403:x");
+    crate::harness::until("the refusal", || ask(&server, &json!({})).status == 403);
+    assert_eq!(server.entry("puppet", 1).unwrap().state, "READY");
+}

@@ -1,0 +1,46 @@
+//! Calls that an interceptor does not let pass.
+
+use serde_json::json;
+
+use super::{ask, with_gates};
+
+#[test]
+fn a_refusal_has_a_status_and_a_message() {
+    let server = with_gates(&["a", "b"]);
+    for (status, is) in [(400, 400), (402, 402), (418, 418), (429, 429), (499, 499), (503, 503)] {
+        let answer = ask(&server, &json!({ "before": format!("reject:{status}:not today") }));
+        answer.refused(is, "rejected_by_interceptor");
+        assert!(answer.text().contains("not today"), "{answer}");
+    }
+    assert_eq!(ask(&server, &json!({ "before": "reject:503:x" })).header("retry-after"), Some("1"));
+}
+
+#[test]
+fn a_refusal_can_look_like_nothing_else() {
+    let server = with_gates(&["a"]);
+    for status in [0, 1, 100, 200, 204, 301, 399, 500, 502, 504, 600, 65535] {
+        let answer = ask(&server, &json!({ "before": format!("reject:{status}:x") }));
+        answer.refused(403, "rejected_by_interceptor");
+    }
+    let forged = ask(&server, &json!({ "before": "forge" }));
+    let text = forged.refused(403, "rejected_by_interceptor").json()["error"].as_str().unwrap().to_owned();
+    assert!(text.len() < 4000 && !text.contains(char::is_control), "{} bytes", text.len());
+}
+
+#[test]
+fn what_the_first_refuses_no_other_hears_of() {
+    let server = with_gates(&["a", "b"]);
+    ask(&server, &json!({})).ok();
+    let asked = || server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/b\"");
+    let before = asked();
+    ask(&server, &json!({ "before": "reject:403:x" })).refused(403, "rejected_by_interceptor");
+    assert_eq!((before, asked()), (Some(2.0), Some(2.0)));
+}
+
+#[test]
+fn a_request_that_is_wrong_is_still_the_callers_fault() {
+    let server = with_gates(&["a"]);
+    let unknown = json!({ "inputs": [{ "name": "z", "datatype": "FP64", "shape": [1], "data": [1] }] });
+    server.infer("puppet", &unknown).refused(400, "invalid_input");
+    server.infer("puppet", &json!({ "inputs": [], "outputs": [{ "name": "z" }] })).refused(400, "invalid_input");
+}

@@ -1,0 +1,80 @@
+//! Interceptors are their tenant's own.
+
+use serde_json::json;
+use wardian::model::Digest;
+
+use super::{add_gate, parameter};
+use crate::harness::{Server, gate, guest, puppet, until};
+
+/// Tenants `a` and `b` with a puppet each, and with keys that are called by their own texts.
+fn two() -> Server {
+    let key = |text: &str| {
+        format!("{{ id = '{text}', sha256 = '{}', scopes = ['infer', 'manage'] }}", Digest::of(text.as_bytes()))
+    };
+    let tenant = |name: &str| {
+        format!("[tenants.{name}]\nrepository = '{name}'\nkeys = [{}, {}]\n", key(name), key(&format!("{name}-2")))
+    };
+    let setup = Server::with_models(|_| {}).config(&format!("{}{}[tenants.default]\n", tenant("a"), tenant("b")));
+    for name in ["a", "b"] {
+        setup.repository(name).bare("puppet", puppet("version=1"));
+    }
+    setup.start()
+}
+
+#[test]
+fn what_one_puts_in_front_of_its_models_is_nothing_to_the_other() {
+    let server = two();
+    let (a, b) = (server.holder("a"), server.holder("b"));
+    a.until_ready("puppet", 1);
+    b.until_ready("puppet", 1);
+    let models = server.repository("a");
+    models.settings("interceptors/gate", "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\n");
+    models.version("interceptors/gate", 1, gate(""));
+    let trail = |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("puppet", "ok"), "trail");
+    until("a's interceptor", || trail(&a) == "gate gate");
+    assert_eq!(trail(&b), "");
+    for word in ["spin", "trap", "eat"] {
+        let body = json!({ "inputs": [], "parameters": { "before": word } });
+        a.infer("puppet", &body).refused(500, "interceptor_failed");
+        assert_eq!(b.infer("puppet", &body).number("version"), 1, "what it asks for means nothing there");
+    }
+    server.repository("a").put("interceptors/broken.wasm", b"\0asm\x0d\0\x01\0");
+    until("that a is shut off", || a.behave("puppet", "ok").status == 503);
+    assert_eq!(trail(&b), "");
+    assert!(!b.get("/v2/health/ready").text().contains("broken"));
+    assert!(a.get("/v2/health/ready").text().contains("broken"));
+    assert!(b.entry("interceptors/gate", 1).is_none());
+}
+
+#[test]
+fn they_know_which_key_was_shown_and_not_the_key() {
+    let server = two();
+    add_gate(&server.repository("a"), "gate", "");
+    for key in ["a", "a-2"] {
+        let holder = server.holder(key);
+        until("an answer", || holder.behave("puppet", "ok").status == 200);
+        until("a's interceptor", || parameter(&holder.behave("puppet", "ok"), "context").ends_with(&format!(" {key}")));
+    }
+}
+
+#[test]
+fn the_rules_of_callers_hold() {
+    let server = two();
+    let models = server.repository("a");
+    models.bare("other", puppet("version=2"));
+    let put = |rules: &str| {
+        models.settings("interceptors/rules", &format!("[capabilities]\nconfig = {{ {rules} }}"));
+        models.version("interceptors/rules", 1, guest("caller-rule"));
+    };
+    put("'allow.a' = '*', 'allow.a-2' = 'other', 'allow.*' = 'puppet'");
+    let (one, two) = (server.holder("a"), server.holder("a-2"));
+    until("the rule", || two.behave("puppet", "ok").status == 403 && two.behave("other", "ok").status == 200);
+    let refused = two.behave("puppet", "ok");
+    refused.refused(403, "rejected_by_interceptor");
+    assert!(refused.text().contains("this caller may not ask the model 'puppet'"), "{refused}");
+    assert_eq!((one.behave("puppet", "ok").number("version"), one.behave("other", "ok").number("version")), (1, 2));
+    put("'allow.a' = 'puppet @ never'");
+    until("a rule that cannot be read", || one.behave("puppet", "ok").status == 503);
+    one.behave("puppet", "ok").refused(503, "rejected_by_interceptor");
+    two.behave("puppet", "ok").refused(403, "rejected_by_interceptor");
+}

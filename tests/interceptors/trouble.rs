@@ -1,0 +1,105 @@
+//! Interceptors that come, go, or cannot serve: what is put in front of models is never passed by.
+
+use serde_json::json;
+
+use super::{add_gate, ask, indexed, trail, with_gates};
+use crate::harness::{Server, puppet, until};
+
+const BROKEN: &[u8] = b"\0asm\x0d\0\x01\0";
+
+#[test]
+fn they_come_and_go_while_models_serve() {
+    let server = with_gates(&[]);
+    assert_eq!(trail(&ask(&server, &json!({}))), "");
+    add_gate(server.models(), "b", "");
+    // Until it serves, all is as before.
+    until("the first", || trail(&ask(&server, &json!({}))) == "b b");
+    add_gate(server.models(), "a", "");
+    until("the second", || trail(&ask(&server, &json!({}))) == "a b b a");
+    server.models().remove("interceptors/b.wasm");
+    until("the end of the first", || trail(&ask(&server, &json!({}))) == "a a");
+    server.models().remove("interceptors");
+    until("the end of all", || trail(&ask(&server, &json!({}))).is_empty());
+    server.until_gone(&indexed("a"));
+    assert_eq!(server.metric("wardian_request_failures_total{tenant=\"default\",model=\"puppet\"").unwrap_or(0.0), 0.0);
+}
+
+#[test]
+fn the_last_good_one_goes_on() {
+    let server = with_gates(&["a"]);
+    server.models().put("interceptors/a.wasm", BROKEN);
+    server.until_refused(&indexed("a"), 2, "does not export");
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+    server.models().put("interceptors/a.wasm", "no component at all");
+    until("that it is known", || server.index().iter().any(|entry| entry.reason.contains("not WebAssembly")));
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+}
+
+#[test]
+fn at_the_start_no_call_passes_one_that_cannot_serve() {
+    let server = Server::with_models(|models| {
+        models.bare("puppet", puppet("version=1"));
+        models.put("interceptors/broken.wasm", BROKEN);
+    })
+    .start();
+    server.until_tried();
+    let ways = [ask(&server, &json!({})), server.get("/v2/models/puppet/ready"), server.load("puppet")];
+    for refused in ways {
+        assert!([503, 422].contains(&refused.status), "{refused}");
+        assert!(refused.text().contains("the interceptor 'broken' does not serve: it failed to load"), "{refused}");
+    }
+    let ready = server.get("/v2/health/ready").ok().json();
+    assert!(ready["shut"].as_str().unwrap().contains("'broken'"), "{ready}");
+    let entry = server.entry("puppet", 1).unwrap();
+    assert!(entry.state == "UNAVAILABLE" && entry.reason.contains("'broken'"), "{entry:?}");
+    server.models().remove("interceptors/broken.wasm");
+    server.until_ready("puppet", 1);
+    assert_eq!(server.version_of("puppet"), 1);
+    assert_eq!(server.get("/v2/health/ready").json(), json!({ "ready": true }));
+}
+
+#[test]
+fn one_that_comes_later_and_cannot_serve_shuts_calls_off_too() {
+    let server = with_gates(&["a"]);
+    server.models().put("interceptors/broken.wasm", BROKEN);
+    until("that calls are refused", || ask(&server, &json!({})).status == 503);
+    let refused = ask(&server, &json!({}));
+    refused.refused(503, "model_not_ready");
+    assert!(refused.text().contains("'broken'"), "{refused}");
+    server.get("/v2/models/puppet/ready").refused(503, "model_not_ready");
+    // No model is loaded past it either.
+    server.models().bare("second", puppet("version=2"));
+    server.until_refused("second", 1, "the interceptor 'broken' does not serve");
+    // Better content opens the way at once, and nothing passes before it serves.
+    add_gate(server.models(), "broken", "");
+    until("that calls pass", || ask(&server, &json!({})).status == 200);
+    assert_eq!(trail(&ask(&server, &json!({}))), "a broken broken a");
+    server.until_version_of("second", 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let server = with_gates(&["a"]);
+    let models = server.models();
+    std::fs::rename(models.path("interceptors"), models.path(".aside")).unwrap();
+    std::os::unix::fs::symlink("nowhere", models.path("interceptors")).unwrap();
+    until("that it is noticed", || server.get("/v2/health/ready").text().contains("interceptors: a link"));
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+    models.remove("interceptors");
+    std::fs::rename(models.path(".aside"), models.path("interceptors")).unwrap();
+    until("that all is well", || server.get("/v2/health/ready").json() == json!({ "ready": true }));
+    assert_eq!(trail(&ask(&server, &json!({}))), "a a");
+}
+
+#[test]
+fn a_restart_passes_none_by() {
+    let server = with_gates(&["a", "b"]);
+    assert_eq!(trail(&ask(&server, &json!({}))), "a b b a");
+    let server = server.stop().start();
+    // Whatever is answered before all is loaded, it is no answer of the model by itself.
+    until("an answer", || {
+        let answer = ask(&server, &json!({}));
+        assert!(answer.status != 200 || trail(&answer) == "a b b a", "{answer}");
+        answer.status == 200
+    });
+}
