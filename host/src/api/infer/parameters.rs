@@ -1,7 +1,7 @@
 //! The `parameters` object of a request, an input or an output.
 
 use crate::api::json::{Fault, Number, Reader, shorten};
-use crate::model::{Parameter, ParameterValue};
+use crate::model::{Parameter, ParameterValue, Sequence};
 
 /// More than any client sends; a bound on the search for duplicates.
 pub(super) const MAX_PARAMETERS: usize = 128;
@@ -51,6 +51,28 @@ pub(super) fn take_count(parameters: &mut Vec<Parameter>, name: &str) -> Result<
     }
 }
 
+/// The longest name of a sequence, in bytes.
+const MAX_SEQUENCE_ID: usize = 128;
+
+/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no text is none.
+/// Fails with a text for the caller.
+pub(in crate::api) fn take_sequence(parameters: &mut Vec<Parameter>) -> Result<Option<Sequence>, String> {
+    let start = take_boolean(parameters, "sequence_start")?.unwrap_or(false);
+    let end = take_boolean(parameters, "sequence_end")?.unwrap_or(false);
+    let id = match take(parameters, "sequence_id") {
+        None | Some(ParameterValue::Integer(0)) => return Ok(None),
+        Some(ParameterValue::Integer(id)) if id > 0 => id.to_string(),
+        Some(ParameterValue::Text(id)) if id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control) => id,
+        Some(_) => {
+            return Err(format!(
+                "parameter 'sequence_id' must be a whole number of 0 or above, or a text of at most \
+                 {MAX_SEQUENCE_ID} bytes without control characters"
+            ));
+        }
+    };
+    Ok((!id.is_empty()).then_some(Sequence { id, start, end }))
+}
+
 fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {
     // Transport headers that some clients put here; nothing reads them.
     if name == "headers" {
@@ -74,4 +96,31 @@ fn number_value(number: Number<'_>) -> Option<ParameterValue> {
     }
     let value = number.float64();
     value.is_finite().then_some(ParameterValue::Number(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(text: &str) -> Result<Option<Sequence>, String> {
+        let mut parameters = read_parameters(&mut Reader::new(text.as_bytes()).unwrap()).unwrap();
+        let taken = take_sequence(&mut parameters);
+        assert!(taken.is_err() || parameters.is_empty(), "nothing of it is left for the model");
+        taken
+    }
+
+    #[test]
+    fn a_sequence_is_named_by_a_number_or_a_text() {
+        let named = |id: &str, start, end| Ok(Some(Sequence { id: id.into(), start, end }));
+        assert_eq!(sequence(r#"{"sequence_id": 7, "sequence_start": true}"#), named("7", true, false));
+        assert_eq!(sequence(r#"{"sequence_end": true, "sequence_id": "a b"}"#), named("a b", false, true));
+        for none in ["{}", r#"{"sequence_id": 0}"#, r#"{"sequence_id": ""}"#, r#"{"sequence_start": true}"#] {
+            assert_eq!(sequence(none), Ok(None), "{none}");
+        }
+        let long = format!(r#"{{"sequence_id": "{}"}}"#, "x".repeat(MAX_SEQUENCE_ID + 1));
+        for wrong in [r#"{"sequence_id": -1}"#, r#"{"sequence_id": 1.5}"#, r#"{"sequence_id": "a\u0000"}"#, &long] {
+            assert!(sequence(wrong).unwrap_err().contains("sequence_id"), "{wrong}");
+        }
+        assert!(sequence(r#"{"sequence_id": 1, "sequence_end": 1}"#).is_err());
+    }
 }

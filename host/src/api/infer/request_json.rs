@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::parameters::{read_parameters, take, take_boolean, take_count};
+use super::parameters::{read_parameters, take, take_boolean, take_count, take_sequence};
 use super::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{Datatype, InferRequest, MAX_DIMENSIONS, Parameter, Tensor};
@@ -109,6 +109,7 @@ fn read_request_parameters(reader: &mut Reader<'_>, json: &mut RequestJson) -> R
     let timeout = take_count(&mut parameters, "timeout").map_err(|fault| reader.fault(fault))?;
     // In the protocol 0 means that the caller sets none.
     json.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+    json.request.sequence = take_sequence(&mut parameters).map_err(|fault| reader.fault(fault))?;
     // Reserved for the server by the protocol; every request has the same priority here.
     parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
     json.request.parameters = parameters;
