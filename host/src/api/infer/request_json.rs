@@ -25,6 +25,22 @@ pub(super) struct RequestJson {
     pub(super) timeout: Option<Duration>,
 }
 
+impl RequestJson {
+    /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails with a text for
+    /// the caller.
+    pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Parameter>) -> Result<(), String> {
+        self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
+        let timeout = take_count(&mut parameters, "timeout")?;
+        // In the protocol 0 means that the caller sets none.
+        self.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+        self.request.sequence = take_sequence(&mut parameters)?;
+        // Reserved for the server by the protocol; every request has the same priority here.
+        parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
+        self.request.parameters = parameters;
+        Ok(())
+    }
+}
+
 /// Which outputs the caller wants, and whether as JSON or binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct OutputForm {
@@ -103,17 +119,8 @@ fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
 }
 
 fn read_request_parameters(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
-    let mut parameters = read_parameters(reader)?;
-    let binary = take_boolean(&mut parameters, "binary_data_output").map_err(|fault| reader.fault(fault))?;
-    json.form.binary = binary.unwrap_or(false);
-    let timeout = take_count(&mut parameters, "timeout").map_err(|fault| reader.fault(fault))?;
-    // In the protocol 0 means that the caller sets none.
-    json.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
-    json.request.sequence = take_sequence(&mut parameters).map_err(|fault| reader.fault(fault))?;
-    // Reserved for the server by the protocol; every request has the same priority here.
-    parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
-    json.request.parameters = parameters;
-    Ok(())
+    let parameters = read_parameters(reader)?;
+    json.heed(parameters).map_err(|fault| reader.fault(fault))
 }
 
 fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fault> {
