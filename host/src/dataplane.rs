@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::Budget;
-use crate::model::{Asker, InferError, InferRequest, ModelName, TenantName, Version, VersionPolicy};
+use crate::model::{Asker, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version, VersionPolicy};
 use crate::registry::Registry;
-pub use crate::servable::{Answer, ServableHandle, Timings};
+pub use crate::servable::{Answer, Parts, ServableHandle, Timings};
 
 /// The verbs of serving. A clone is shallow.
 #[derive(Clone)]
@@ -75,5 +75,25 @@ impl DataPlane {
         let limits = &servable.settings().limits;
         let allowed = deadline.map_or(limits.deadline, |deadline| deadline.min(limits.deadline));
         servable.infer(request, Budget::new(received, allowed, limits.cpu_time), asker).await
+    }
+
+    /// Begins to answer one request in parts. The model's `streaming` settings take the place of its limits, if it
+    /// streams; the deadline counts as in [`DataPlane::infer`].
+    pub fn infer_stream(
+        &self,
+        servable: &ServableHandle,
+        request: InferRequest,
+        deadline: Option<Duration>,
+        received: Instant,
+        asker: Asker,
+    ) -> Parts {
+        let ModelSettings { limits, streaming, .. } = servable.settings();
+        let streams = servable.template().has_streaming();
+        let (longest, cpu_time) = match streams {
+            true => (streaming.deadline, streaming.cpu_time),
+            false => (limits.deadline, limits.cpu_time),
+        };
+        let allowed = deadline.map_or(longest, |deadline| deadline.min(longest));
+        servable.infer_stream(request, Budget::new(received, allowed, cpu_time), asker)
     }
 }

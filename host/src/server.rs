@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
-use crate::api::{self, Api, ApiState};
+use crate::api::{self, Api, ApiState, Connection};
 use crate::capability::http::{Trust, TrustError};
 use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
 use crate::dataplane::DataPlane;
@@ -211,12 +211,17 @@ async fn accept(listener: &TcpListener, api: &Api, config: &HttpConfig, connecti
                 continue;
             }
         };
-        let connection = connections.watch(http.serve_connection(TokioIo::new(ready(stream)), service(api)));
+        let itself = Connection::default();
+        let service = service(api, itself.clone());
+        let connection = connections.watch(http.serve_connection(TokioIo::new(ready(stream)), service));
         tokio::spawn(async move {
             let _permit = permit;
-            // A client that goes away or talks nonsense is no news.
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+            tokio::select! {
+                ended = connection => if let Err(error) = ended {
+                    // A client that goes away or talks nonsense is no news.
+                    tracing::debug!(%error, "a connection ended");
+                },
+                () = itself.ended() => tracing::debug!("a connection whose client does not read was cut"),
             }
         });
     }
@@ -230,6 +235,7 @@ fn ready(stream: TcpStream) -> TcpStream {
 
 fn service(
     api: &Api,
+    connection: Connection,
 ) -> impl hyper::service::Service<
     Request<Incoming>,
     Response = axum::response::Response,
@@ -238,8 +244,8 @@ fn service(
 > + use<> {
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
-        let api = api.clone();
-        async move { Ok(api.serve(request.map(Body::new)).await) }
+        let (api, connection) = (api.clone(), connection.clone());
+        async move { Ok(api.serve(request.map(Body::new), connection).await) }
     })
 }
 

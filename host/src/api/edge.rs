@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use tower::Service;
 
 use super::caller::{self, Access};
+use super::connection::Connection;
 use super::error::ApiError;
 use super::infer::{self, Target};
 use super::{ApiState, json, request_id, router};
@@ -32,6 +33,8 @@ pub(super) struct Context {
     pub(super) request_id: RequestId,
     /// When its head had arrived; deadlines count from here.
     pub(super) received: Instant,
+    /// What it came on.
+    pub(super) connection: Connection,
 }
 
 /// The header that tells where a request's time went (W3C Server Timing), in milliseconds.
@@ -44,11 +47,13 @@ impl Api {
         Api { router: router::router(state.clone()), state }
     }
 
-    /// Answers one request. Never fails: a panic in a handler becomes that request's 500.
+    /// Answers one request that came on that connection. Never fails: a panic in a handler becomes that request's
+    /// 500.
     ///
     /// Dropping the future cancels the request.
-    pub async fn serve(&self, request: Request<Body>) -> Response {
-        let context = Context { request_id: request_id::of(request.headers()), received: Instant::now() };
+    pub async fn serve(&self, request: Request<Body>, connection: Connection) -> Response {
+        let (request_id, received) = (request_id::of(request.headers()), Instant::now());
+        let context = Context { request_id, received, connection };
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| after_panic(&context, panic.as_ref()));
         context.mark(&mut response);

@@ -71,6 +71,7 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
         InferError::OutOfMemory { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_out_of_memory"),
         InferError::BadOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::NotJson(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
+        InferError::ResponseTooLarge { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "response_too_large"),
         InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
         InferError::Refused { status, .. } => {
             (StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN), "rejected_by_interceptor")
@@ -120,8 +121,9 @@ impl From<CommandError> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
+impl ApiError {
+    /// The body of a response that tells of it.
+    pub(super) fn to_json(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.text.len() + 64);
         body.extend_from_slice(b"{\"error\":");
         write_string(&mut body, &self.text);
@@ -132,7 +134,13 @@ impl IntoResponse for ApiError {
             write_string(&mut body, quota);
         }
         body.push(b'}');
-        let mut response = (self.status, body).into_response();
+        body
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::UNAUTHORIZED {
@@ -166,6 +174,7 @@ mod tests {
             (InferError::OutOfMemory { limit: 1, detail: detail() }, 500, "model_out_of_memory"),
             (InferError::BadOutput(detail()), 500, "model_bad_output"),
             (InferError::NotJson("x".into()), 500, "model_bad_output"),
+            (InferError::ResponseTooLarge { limit: 1 }, 500, "response_too_large"),
             (InferError::Failed(detail()), 500, "model_failed"),
             (InferError::Refused { status: 451, message: "x".into() }, 451, "rejected_by_interceptor"),
             (InferError::Refused { status: 503, message: "x".into() }, 503, "rejected_by_interceptor"),

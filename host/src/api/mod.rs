@@ -9,10 +9,12 @@
 
 mod caller;
 mod config;
+mod connection;
 mod digest;
 mod docs;
 mod edge;
 mod error;
+mod generate;
 mod golden;
 mod health;
 mod infer;
@@ -37,6 +39,7 @@ use crate::telemetry::Telemetry;
 use crate::tenant::{TenancyFaults, Tenants};
 
 pub use caller::Access;
+pub use connection::Connection;
 pub use edge::Api;
 pub use golden::parse_golden;
 pub use router::{Route, routes};

@@ -18,7 +18,7 @@ use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, docs, health, metadata, repository, sagemaker, upload, usage};
+use super::{ApiState, config, docs, generate, health, metadata, repository, sagemaker, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -69,6 +69,10 @@ fn table() -> Vec<(Route, Handler)> {
         get("/v2/models/{model}/versions/{version}/config", Access::Key, on_get(config::model_config)),
         post("/v2/models/{model}/infer", Access::Infer, on_post(infer_model)),
         post("/v2/models/{model}/versions/{version}/infer", Access::Infer, on_post(infer_model)),
+        post("/v2/models/{model}/generate", Access::Infer, on_post(generate::generate)),
+        post("/v2/models/{model}/versions/{version}/generate", Access::Infer, on_post(generate::generate)),
+        post("/v2/models/{model}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
+        post("/v2/models/{model}/versions/{version}/generate_stream", Access::Infer, on_post(generate::generate_stream)),
         post("/v2/repository/index", Access::Key, on_post(repository::index)),
         post("/v2/repository/models/{model}/load", Access::Manage, on_post(repository::load)),
         post("/v2/repository/models/{model}/unload", Access::Manage, on_post(repository::unload)),

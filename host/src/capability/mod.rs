@@ -10,7 +10,9 @@
 mod artifacts;
 mod config;
 mod convert;
+mod emitter;
 pub mod http;
+mod interrupted;
 mod logging;
 mod scope;
 pub mod types;
@@ -22,7 +24,9 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+pub use emitter::{Emitted, Emitter, StreamLimits};
 use http::{Http, Outgoing};
+pub use interrupted::Interrupted;
 pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
 pub use values::Values;
@@ -118,6 +122,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     values::add_to_linker(linker)?;
+    emitter::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
     wasi::add_to_linker(linker)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Values;
+use super::{Emitter, Values};
 use crate::model::RequestId;
 
 /// What one call has to do with beyond its own request. An instance is given one with each call, and keeps nothing
@@ -13,6 +13,8 @@ pub struct Scope {
     pub request_id: RequestId,
     /// What the interceptors of the request share; `None` where no request asked for the call, or none wraps it.
     pub values: Option<Arc<Values>>,
+    /// Where the parts of the answer go; `None` where it is to come whole.
+    pub emitter: Option<Emitter>,
 }
 
 impl Scope {

@@ -10,7 +10,7 @@ use super::credentials::{Owner, Place, Placed, credentials};
 use super::file::path;
 use crate::model::{TenantName, parse_size};
 use crate::repository::keys::{self, Keys, expected, number, origins, whole_number};
-use crate::repository::parse_limits;
+use crate::repository::{parse_limits, parse_streaming_ceilings};
 use crate::tenant::{Callable, Quota, TenantGrants, TenantSettings, UNLIMITED};
 
 /// What is said of one tenant.
@@ -42,7 +42,8 @@ pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Pa
     keys.read("weight", &mut settings.weight, number(WEIGHT));
     let credentials = credentials(keys, file, Owner::Tenant);
     keys.table("quota", |keys| quota(keys, &mut settings.quota));
-    keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.0));
+    keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.limits));
+    keys.table("streaming", |keys| parse_streaming_ceilings(keys, &mut settings.ceilings.streaming));
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
     match TenantName::new(name) {
         Ok(name) => Some(TenantEntry { name, place, repository, keys: credentials, settings }),

@@ -3,23 +3,11 @@
 use wasmtime::PoolConcurrencyLimitError;
 
 use super::state::{Exceeded, State};
-use crate::capability::clean;
+use crate::capability::{Interrupted, clean};
 use crate::model::InferError;
 
 /// The longest private explanation kept, in bytes.
 const MAX_DETAIL: usize = 8 << 10;
-
-/// Carries an [`InferError`] through the guest's stack when the host itself ends a call.
-#[derive(Debug)]
-pub(super) struct Interrupted(pub(super) InferError);
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(out)
-    }
-}
-
-impl std::error::Error for Interrupted {}
 
 /// Tells why a call into the guest failed.
 pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {

@@ -22,7 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ending {
     pub(super) fn new(servable: &Servable, drained: Drained) -> Self {
-        let deadline = servable.settings().limits.deadline;
+        let settings = servable.settings();
+        let in_parts = servable.template().has_streaming().then_some(settings.streaming.deadline);
+        let deadline = settings.limits.deadline.max(in_parts.unwrap_or_default());
         let (id, maker) = (servable.id().clone(), servable.maker().clone());
         let (wrapping, wrapped) = (servable.wrapping().cloned(), Arc::default());
         Ending { id, maker, deadline, drained, wrapping, wrapped }

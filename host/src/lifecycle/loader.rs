@@ -256,8 +256,9 @@ fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, Loa
     let allowed = tenant.settings();
     let too_much = |reason| LoadError::new(Stage::Quota, reason);
     let limits = allowed.ceilings.apply(&settings.limits).map_err(too_much)?;
+    let streaming = allowed.ceilings.apply_to_streaming(&settings.streaming).map_err(too_much)?;
     allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
-    Ok(ModelSettings { limits, ..settings.clone() })
+    Ok(ModelSettings { limits, streaming, ..settings.clone() })
 }
 
 fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {

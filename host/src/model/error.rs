@@ -49,6 +49,12 @@ pub enum InferError {
     /// The model answered, but not as its metadata promises, or not within its limits.
     #[error("the model's answer was not valid; its log has the details")]
     BadOutput(String),
+    /// The parts of an answer are more than it may have; those before have been sent.
+    #[error("the answer is longer than the {limit} bytes allowed")]
+    ResponseTooLarge {
+        /// The limit, in bytes.
+        limit: u64,
+    },
     /// The answer holds something that JSON cannot.
     #[error("the answer cannot be written as JSON: {0}; ask for binary output")]
     NotJson(String),

@@ -12,6 +12,7 @@ use crate::model::{
     Batching, BreakerSettings, Capabilities, Deferral, Instances, Isolation, Limits, ModelSettings, Sessions,
     Streaming, Version, VersionPolicy, Warmup,
 };
+use crate::tenant::StreamCeilings;
 
 /// Reads the settings of a model. Fails with everything that is wrong in the file.
 pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
@@ -108,6 +109,13 @@ pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
     keys.read("cpu_time", &mut settings.cpu_time, duration(TIME));
     keys.read("request", &mut settings.request, size(BODY));
     keys.read("response", &mut settings.response, size(BODY));
+}
+
+/// Reads a table of ceilings for answers in parts over `ceilings`.
+pub(crate) fn streaming_ceilings(keys: &mut Keys<'_>, ceilings: &mut StreamCeilings) {
+    keys.read("deadline", &mut ceilings.deadline, |value| duration(TIME)(value).map(Some));
+    keys.read("cpu_time", &mut ceilings.cpu_time, |value| duration(TIME)(value).map(Some));
+    keys.read("total", &mut ceilings.total, |value| size(BODY)(value).map(Some));
 }
 
 fn warmup(keys: &mut Keys<'_>, settings: &mut Warmup) {

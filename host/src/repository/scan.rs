@@ -109,9 +109,7 @@ impl Scan<'_> {
             (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(name)))),
             (InRoot::Bare(model), Kind::File(place)) => Some((model, Claim::Bare(place))),
             (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),
-            (InRoot::Bare(model) | InRoot::Model(model), kind) => {
-                Some((model, Claim::Refused(wrong_kind(name, kind))))
-            }
+            (InRoot::Bare(model) | InRoot::Model(model), kind) => Some((model, Claim::Refused(wrong_kind(name, kind)))),
         }
     }
 

@@ -96,11 +96,15 @@ impl Servable {
         request: InferRequest,
         call: Call,
     ) -> Result<(InferResponse, Duration, Duration), InferError> {
+        let loaded = self.begins_loaded(&checkout);
         let Maker { template, threads, .. } = &self.maker;
-        let loaded = matches!(checkout.source, Source::Idle(_)) || *template.snapshot() == Snapshot::Taken;
         let work = work(template.clone(), checkout, request, call.clone());
-        // One that begins by loading is no work for a thread that serves HTTP.
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
+    }
+
+    /// Whether a call can begin at once. One that begins by loading is no work for a thread that serves HTTP.
+    pub(super) fn begins_loaded(&self, checkout: &Checkout) -> bool {
+        matches!(checkout.source, Source::Idle(_)) || *self.maker.template.snapshot() == Snapshot::Taken
     }
 
     /// Holds the answer against the metadata and drops what was not asked for.
@@ -120,16 +124,21 @@ async fn work(
     call: Call,
 ) -> Result<(InferResponse, Duration, Duration), InferError> {
     let started = Instant::now();
-    let mut instance = match source {
-        Source::Idle(mut instance) => {
-            instance.begin_call(call);
-            *instance
-        }
-        Source::New(permit) => Instance::new(&template, call, permit).await?,
-    };
+    let mut instance = begin(source, &template, call).await?;
     let made = Instant::now();
     let response = instance.infer(request).await;
     let compute = made.elapsed();
     place.give_back(instance);
     Ok((response?, made - started, compute))
+}
+
+/// The instance that a call runs in.
+pub(super) async fn begin(source: Source, template: &Template, call: Call) -> Result<Instance, InferError> {
+    match source {
+        Source::Idle(mut instance) => {
+            instance.begin_call(call);
+            Ok(*instance)
+        }
+        Source::New(permit) => Instance::new(template, call, permit).await,
+    }
 }

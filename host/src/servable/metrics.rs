@@ -1,5 +1,6 @@
 //! What is counted of every version.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,8 +9,13 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod streams;
+
+pub(super) use streams::Open;
+
 use super::Timings;
 use crate::model::{InferError, ModelId};
+use streams::{StreamFamilies, StreamMetrics};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabels {
@@ -45,6 +51,7 @@ pub struct ServableMetrics {
     succeeded: Family<VersionLabels, Counter>,
     failed: Family<FailureLabels, Counter>,
     phases: Phases,
+    streams: StreamFamilies,
 }
 
 impl ServableMetrics {
@@ -57,7 +64,7 @@ impl ServableMetrics {
         registry.register("request_failures", "Requests not answered, by reason", failed.clone());
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
-        ServableMetrics { succeeded, failed, phases }
+        ServableMetrics { succeeded, failed, phases, streams: StreamFamilies::register(registry) }
     }
 
     /// One version's share, looked up once so that a request does not have to.
@@ -66,6 +73,7 @@ impl ServableMetrics {
             succeeded: self.succeeded.get_or_create_owned(&version_labels(id)),
             failed: REASONS.map(|reason| self.failed.get_or_create_owned(&failure_labels(id, reason))),
             phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
+            streams: OnceLock::new(),
         }
     }
 
@@ -78,6 +86,7 @@ impl ServableMetrics {
         for phase in PHASES {
             self.phases.remove(&phase_labels(id, phase));
         }
+        self.streams.forget(&version_labels(id));
     }
 }
 
@@ -94,9 +103,25 @@ pub(super) struct VersionMetrics {
     succeeded: Counter<u64, AtomicU64>,
     failed: [Counter<u64, AtomicU64>; REASONS.len()],
     phases: [Histogram; PHASES.len()],
+    /// From its first answer in parts on.
+    streams: OnceLock<StreamMetrics>,
 }
 
 impl VersionMetrics {
+    /// What is counted of its answers in parts.
+    pub(super) fn streaming(&self, families: &ServableMetrics, id: &ModelId) -> &StreamMetrics {
+        self.streams.get_or_init(|| families.streams.version(&version_labels(id)))
+    }
+
+    /// Counts an answer in parts. How long its call took is its reader's doing as much as its own, and is counted
+    /// by itself.
+    pub(super) fn streamed(&self, timings: &Timings) {
+        self.succeeded.inc();
+        for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance]) {
+            phase.observe(time.as_secs_f64());
+        }
+    }
+
     pub(super) fn succeeded(&self, timings: &Timings) {
         self.succeeded.inc();
         for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance, timings.compute]) {
@@ -115,7 +140,10 @@ impl VersionMetrics {
             InferError::ModelNotFound | InferError::Trapped { .. } | InferError::Internal(_) => 2,
             InferError::OutOfMemory { .. } => 3,
             InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => 4,
-            InferError::BadOutput(_) | InferError::NotJson(_) | InferError::Failed(_) => 5,
+            InferError::BadOutput(_)
+            | InferError::NotJson(_)
+            | InferError::ResponseTooLarge { .. }
+            | InferError::Failed(_) => 5,
             InferError::Refused { .. } | InferError::InterceptorFailed { .. } => 6,
         };
         self.failed[reason].inc();

@@ -11,6 +11,7 @@ mod interceptors;
 mod maker;
 mod metrics;
 mod pool;
+mod streaming;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ pub use direct::{Answer, Timings};
 pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
 pub use metrics::ServableMetrics;
+pub use streaming::Parts;
 
 use crate::engine::{Call, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};

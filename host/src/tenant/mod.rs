@@ -28,7 +28,7 @@ pub use credentials::{Credential, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
-pub use settings::{Callable, Ceilings, HostKey, Quota, TenantGrants, TenantSettings, UNLIMITED};
+pub use settings::{Callable, Ceilings, HostKey, Quota, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED};
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Credential, Resource};
-use crate::model::{Limits, Origin, QuotaExceeded, show_size};
+use crate::model::{Limits, Origin, QuotaExceeded, Streaming, show_size};
 
 /// The limit of what has none.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -51,7 +51,24 @@ pub struct Quota {
 
 /// The most that a model's own settings may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ceilings(pub Limits);
+pub struct Ceilings {
+    /// Of `limits`.
+    pub limits: Limits,
+    /// Of `streaming`.
+    pub streaming: StreamCeilings,
+}
+
+/// The most that a model may ask for its answers in parts. Where nothing is said, what holds for whole answers holds
+/// for these: no model gets more by answering in parts than its operator has thought of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamCeilings {
+    /// Wall-clock time; `None` for that of `limits`.
+    pub deadline: Option<Duration>,
+    /// CPU time; `None` for that of `limits`.
+    pub cpu_time: Option<Duration>,
+    /// Bytes of all parts; `None` for the response of `limits`.
+    pub total: Option<u64>,
+}
 
 /// What a tenant's models may be granted if they ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,7 +181,8 @@ impl Default for Quota {
 impl Default for Ceilings {
     fn default() -> Self {
         let (time, bytes) = (Duration::MAX, UNLIMITED);
-        Ceilings(Limits { memory: bytes, deadline: time, cpu_time: time, request: bytes, response: bytes })
+        let limits = Limits { memory: bytes, deadline: time, cpu_time: time, request: bytes, response: bytes };
+        Ceilings { limits, streaming: StreamCeilings::default() }
     }
 }
 
@@ -172,28 +190,62 @@ impl Ceilings {
     /// The limits in force for a model that asks for these. What it leaves at the default is lowered to what it
     /// may have; fails with everything that it asks for and may not have.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
-        let (most, default) = (&self.0, Limits::default());
-        let mut faults = Vec::new();
-        let mut bytes = |name, asked: u64, default: u64, most: u64| {
-            if asked > most && asked != default {
-                let (asked, most) = (show_size(asked), show_size(most));
-                faults.push(format!("limits.{name} is {asked}, and this tenant's models may have {most}"));
-            }
-            asked.min(most)
+        let (most, default) = (&self.limits, Limits::default());
+        let mut fitting = Fitting { table: "limits", faults: Vec::new() };
+        let limits = Limits {
+            memory: fitting.bytes("memory", asked.memory, default.memory, most.memory),
+            request: fitting.bytes("request", asked.request, default.request, most.request),
+            response: fitting.bytes("response", asked.response, default.response, most.response),
+            deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
+            cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
         };
-        let memory = bytes("memory", asked.memory, default.memory, most.memory);
-        let request = bytes("request", asked.request, default.request, most.request);
-        let response = bytes("response", asked.response, default.response, most.response);
-        let mut time = |name, asked: Duration, default: Duration, most: Duration| {
-            if asked > most && asked != default {
-                faults.push(format!("limits.{name} is {asked:?}, and this tenant's models may have {most:?}"));
-            }
-            asked.min(most)
+        fitting.finish(limits)
+    }
+
+    /// As [`Ceilings::apply`], for answers in parts.
+    pub fn apply_to_streaming(&self, asked: &Streaming) -> Result<Streaming, String> {
+        let (most, whole, default) = (&self.streaming, &self.limits, Streaming::default());
+        let mut fitting = Fitting { table: "streaming", faults: Vec::new() };
+        let deadline = most.deadline.unwrap_or(whole.deadline);
+        let cpu_time = most.cpu_time.unwrap_or(whole.cpu_time);
+        let total = most.total.unwrap_or(whole.response);
+        let streaming = Streaming {
+            deadline: fitting.time("deadline", asked.deadline, default.deadline, deadline),
+            cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, cpu_time),
+            total: fitting.bytes("total", asked.total, default.total, total),
+            heartbeat: asked.heartbeat,
         };
-        let deadline = time("deadline", asked.deadline, default.deadline, most.deadline);
-        let cpu_time = time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time);
-        let limits = Limits { memory, deadline, cpu_time, request, response };
-        if faults.is_empty() { Ok(limits) } else { Err(faults.join("; ")) }
+        fitting.finish(streaming)
+    }
+}
+
+/// Holds what a model asks for in one table against what it may have.
+struct Fitting {
+    table: &'static str,
+    faults: Vec<String>,
+}
+
+impl Fitting {
+    fn bytes(&mut self, key: &str, asked: u64, default: u64, most: u64) -> u64 {
+        if asked > most && asked != default {
+            self.refuse(key, &show_size(asked), &show_size(most));
+        }
+        asked.min(most)
+    }
+
+    fn time(&mut self, key: &str, asked: Duration, default: Duration, most: Duration) -> Duration {
+        if asked > most && asked != default {
+            self.refuse(key, &format!("{asked:?}"), &format!("{most:?}"));
+        }
+        asked.min(most)
+    }
+
+    fn refuse(&mut self, key: &str, asked: &str, most: &str) {
+        self.faults.push(format!("{}.{key} is {asked}, and this tenant's models may have {most}", self.table));
+    }
+
+    fn finish<T>(self, fitted: T) -> Result<T, String> {
+        if self.faults.is_empty() { Ok(fitted) } else { Err(self.faults.join("; ")) }
     }
 }
 
@@ -215,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_model_gets_what_it_may_have_and_is_told_what_it_may_not() {
-        let ceilings = Ceilings(Limits { memory: 64 << 20, deadline: Duration::from_secs(1), ..Ceilings::default().0 });
+        let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(1), ..Ceilings::default().limits };
+        let ceilings = Ceilings { limits, ..Ceilings::default() };
         let granted = ceilings.apply(&Limits::default()).unwrap();
         assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
         assert_eq!(granted.request, Limits::default().request);
@@ -227,5 +280,22 @@ mod tests {
             assert!(told.contains(says), "{told}");
         }
         assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
+    }
+
+    #[test]
+    fn answers_in_parts_get_no_more_than_whole_ones_unless_that_is_said() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let limits = Limits { deadline: second, response: 1 << 10, ..Ceilings::default().limits };
+        let ceilings = Ceilings { limits: limits.clone(), ..Ceilings::default() };
+        let granted = ceilings.apply_to_streaming(&Streaming::default()).unwrap();
+        assert_eq!((granted.deadline, granted.total), (second, 1 << 10));
+        assert_eq!(granted.cpu_time, Streaming::default().cpu_time);
+        let streaming = StreamCeilings { deadline: Some(minute), ..StreamCeilings::default() };
+        let ceilings = Ceilings { limits, streaming };
+        assert_eq!(ceilings.apply_to_streaming(&Streaming::default()).unwrap().deadline, minute);
+        let greedy = Streaming { deadline: 2 * minute, ..Streaming::default() };
+        let told = ceilings.apply_to_streaming(&greedy).unwrap_err();
+        assert!(told.contains("streaming.deadline is 120s, and this tenant's models may have 60s"), "{told}");
+        assert_eq!(Ceilings::default().apply_to_streaming(&greedy), Ok(greedy));
     }
 }

@@ -17,7 +17,8 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
     let places = places(text, place);
     // The word after it may look like one more group, so the longest that is right is taken.
     let ends = (SHORTEST..=places.len()).rev().map(|length| &places[..length]);
-    let right = |places: &&[usize]| places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places);
+    let right =
+        |places: &&[usize]| places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places);
     ends.into_iter().find(right).and_then(|places| Some(place..places.last()? + 1))
 }
 

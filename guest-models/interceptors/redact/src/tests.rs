@@ -98,6 +98,7 @@ fn luhn(number: &str) -> bool {
     let digits: Vec<u32> = number.chars().filter_map(|char| char.to_digit(10)).collect();
     let doubled = |digit: u32| [0, 2, 4, 6, 8, 1, 3, 5, 7, 9][digit as usize];
     let odd = digits.len() % 2;
-    let sum: u32 = digits.iter().enumerate().map(|(at, &digit)| if at % 2 == odd { doubled(digit) } else { digit }).sum();
+    let sum: u32 =
+        digits.iter().enumerate().map(|(at, &digit)| if at % 2 == odd { doubled(digit) } else { digit }).sum();
     sum % 10 == 0
 }

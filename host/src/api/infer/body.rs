@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Reads a whole body. Fails with [`InferError::RequestTooLarge`] as soon as it is known to exceed `limit`
 /// bytes: by its announced length before anything is read, else while reading.
-pub(super) async fn read(body: Body, limit: u64) -> Result<Bytes, InferError> {
+pub(in crate::api) async fn read(body: Body, limit: u64) -> Result<Bytes, InferError> {
     if body.size_hint().lower() > limit {
         return Err(InferError::RequestTooLarge { limit });
     }

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use axum::body::Bytes;
 use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use flate2::Compression;
@@ -13,7 +14,7 @@ use crate::model::InferError;
 
 /// A way to compress a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::api) enum Coding {
     Gzip,
     /// What HTTP calls deflate: a zlib stream.
     Deflate,
@@ -37,7 +38,7 @@ impl Coding {
 }
 
 /// How a request's body is compressed. Fails for codings not offered.
-pub(super) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
+pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
     let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     let name = value.to_str().unwrap_or_default().trim();
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
@@ -58,9 +59,17 @@ pub(super) fn for_response(headers: &HeaderMap) -> Option<Coding> {
 }
 
 /// About how long a body will be once decompressed, to judge how much work it is.
-pub(super) fn expected_length(coding: Option<Coding>, length: usize) -> usize {
+pub(in crate::api) fn expected_length(coding: Option<Coding>, length: usize) -> usize {
     // Digits compress to a third or less; a bomb to a thousandth.
     coding.map_or(length, |_| length.saturating_mul(32))
+}
+
+/// A body as it was before it was compressed, if it was. Fails as [`decompress`].
+pub(in crate::api) fn undo(coding: Option<Coding>, body: Bytes, limit: u64) -> Result<Bytes, InferError> {
+    match coding {
+        None => Ok(body),
+        Some(coding) => Ok(decompress(coding, &body, limit)?.into()),
+    }
 }
 
 /// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes, having

@@ -9,7 +9,7 @@ use crate::model::InferError;
 const HEADER: &str = "wardian-deadline-ms";
 
 /// Reads the header `Wardian-Deadline-Ms`. Fails unless it is a positive whole number.
-pub(super) fn from_header(headers: &HeaderMap) -> Result<Option<Duration>, InferError> {
+pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Duration>, InferError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let milliseconds = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&ms| ms > 0);
     let wrong = || InferError::InvalidInput("the header Wardian-Deadline-Ms must be a positive whole number".into());
@@ -17,7 +17,7 @@ pub(super) fn from_header(headers: &HeaderMap) -> Result<Option<Duration>, Infer
 }
 
 /// The shorter of two, where there are two.
-pub(super) fn shortest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+pub(in crate::api) fn shortest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
     one.into_iter().chain(other).min()
 }
 

@@ -10,19 +10,19 @@ use crate::servable::ServableHandle;
 const EXCHANGE: Duration = Duration::from_micros(10);
 
 /// Counts what handling a request takes, and charges it when dropped.
-pub(super) struct Handling {
+pub(in crate::api) struct Handling {
     servable: ServableHandle,
     time: Duration,
 }
 
 impl Handling {
     /// Begins to count a request for that version.
-    pub(super) fn of(servable: &ServableHandle) -> Self {
+    pub(in crate::api) fn of(servable: &ServableHandle) -> Self {
         Handling { servable: servable.clone(), time: EXCHANGE }
     }
 
     /// Counts some of the work: it computes, here or where large bodies are worked on, and waits for nobody.
-    pub(super) async fn count<T>(&mut self, work: impl Future<Output = T>) -> T {
+    pub(in crate::api) async fn count<T>(&mut self, work: impl Future<Output = T>) -> T {
         let started = Instant::now();
         let outcome = work.await;
         self.time += started.elapsed();

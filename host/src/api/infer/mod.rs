@@ -4,15 +4,15 @@
 
 mod binary;
 pub(super) mod body;
-mod compression;
-mod deadline;
+pub(super) mod compression;
+pub(super) mod deadline;
 mod framing;
-mod handling;
+pub(super) mod handling;
 pub(super) mod offload;
-mod parameters;
-mod request_json;
-mod response_json;
-mod tensor_json;
+pub(super) mod parameters;
+pub(super) mod request_json;
+pub(super) mod response_json;
+pub(super) mod tensor_json;
 
 #[cfg(fuzzing)]
 pub(super) mod fuzzing;
@@ -45,7 +45,7 @@ pub(super) use request_json::{read_request, read_tensor};
 use response_json::Encoded;
 
 /// The model, and perhaps the version, that a request is for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) model: String,
     pub(super) version: Option<String>,
@@ -89,7 +89,11 @@ pub(super) async fn respond(
 }
 
 /// Lets a request in, before anything of it is read: its body is held in memory for as long as it is under way.
-fn find(state: &ApiState, tenant: &Arc<Tenant>, target: &Target) -> Result<(Held, ServableHandle), InferError> {
+pub(super) fn find(
+    state: &ApiState,
+    tenant: &Arc<Tenant>,
+    target: &Target,
+) -> Result<(Held, ServableHandle), InferError> {
     let permit = tenant.admit()?;
     Ok((permit, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
@@ -152,10 +156,7 @@ fn decode_now(
     handle: &ServableHandle,
     body: Bytes,
 ) -> Result<RequestJson, InferError> {
-    let body = match coding {
-        None => body,
-        Some(coding) => compression::decompress(coding, &body, limit)?.into(),
-    };
+    let body = compression::undo(coding, body, limit)?;
     framing::decode(framing, handle.metadata(), &body).map_err(InferError::InvalidInput)
 }
 
@@ -196,12 +197,12 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
 }
 
 /// Logs what has become of a request, with what only the model's owner may read.
-fn tell(
+pub(super) fn tell<T>(
     context: &Context,
     tenant: &Tenant,
     target: &Target,
     version: Option<Version>,
-    outcome: &Result<Response, InferError>,
+    outcome: &Result<T, InferError>,
 ) {
     let (request_id, tenant, version) = (&context.request_id, tenant.name(), version.map(Version::number));
     let error = match outcome {

@@ -7,7 +7,7 @@ use crate::model::InferError;
 const SHORT: usize = 256 << 10;
 
 /// Whether work on so many bytes may be done where the request is served.
-pub(super) fn is_short(bytes: usize) -> bool {
+pub(in crate::api) fn is_short(bytes: usize) -> bool {
     bytes <= SHORT
 }
 

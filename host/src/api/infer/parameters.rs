@@ -4,7 +4,7 @@ use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{Parameter, ParameterValue, Sequence};
 
 /// More than any client sends; a bound on the search for duplicates.
-pub(super) const MAX_PARAMETERS: usize = 128;
+pub(in crate::api) const MAX_PARAMETERS: usize = 128;
 
 /// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
 pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>, Fault> {
@@ -19,7 +19,7 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>,
         if parameters.iter().any(|earlier| earlier.name == name) {
             return Err(reader.fault(format!("parameter '{}' is given twice", shorten(&name))));
         }
-        let value = read_value(reader, &name).map_err(|fault| fault.within(format!("'{}'", shorten(&name))))?;
+        let value = read_parameter(reader, &name)?;
         parameters.extend(value.map(|value| Parameter { name: name.into_owned(), value }));
         Ok(())
     })?;
@@ -71,6 +71,11 @@ pub(in crate::api) fn take_sequence(parameters: &mut Vec<Parameter>) -> Result<O
         }
     };
     Ok((!id.is_empty()).then_some(Sequence { id, start, end }))
+}
+
+/// Reads the value of the parameter of that name; `None` if there is none after all.
+pub(in crate::api) fn read_parameter(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {
+    read_value(reader, name).map_err(|fault| fault.within(format!("'{}'", shorten(name))))
 }
 
 fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {

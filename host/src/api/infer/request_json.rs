@@ -14,15 +14,15 @@ use crate::model::{Datatype, InferRequest, MAX_DIMENSIONS, Parameter, Tensor};
 
 /// What the JSON of a request says.
 #[derive(Debug, Default)]
-pub(super) struct RequestJson {
+pub(in crate::api) struct RequestJson {
     /// The request; the data of the inputs in `binary` is still empty.
-    pub(super) request: InferRequest,
+    pub(in crate::api) request: InferRequest,
     /// The inputs whose data follows the JSON: index and size in bytes, in order.
     pub(super) binary: Vec<(usize, u64)>,
     /// How the outputs are to be written.
     pub(super) form: OutputForm,
     /// The parameter `timeout`.
-    pub(super) timeout: Option<Duration>,
+    pub(in crate::api) timeout: Option<Duration>,
 }
 
 impl RequestJson {
@@ -43,7 +43,7 @@ impl RequestJson {
 
 /// Which outputs the caller wants, and whether as JSON or binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct OutputForm {
+pub(in crate::api) struct OutputForm {
     /// Whether outputs are binary for which nothing else is said.
     pub(super) binary: bool,
     /// The outputs wanted, with what is said for each; empty for all.

@@ -40,11 +40,12 @@ pub(super) fn encode(
 }
 
 /// About how long the body will be: decimal digits take two or three times the bytes of most numbers.
-fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
+pub(in crate::api) fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
     outputs.map(|tensor| tensor.data.len().saturating_mul(3) + 128).sum::<usize>() + 128
 }
 
-fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
+/// Writes the beginning of a response, up to and with the comma after it.
+pub(in crate::api) fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
     out.extend_from_slice(b"{\"model_name\":");
     write_string(out, model.name.as_str());
     out.extend_from_slice(b",\"model_version\":\"");
@@ -66,11 +67,16 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
         separate(out, index);
         write_string(out, &parameter.name);
         out.push(b':');
-        write_value(out, &parameter.value)
-            .map_err(|fault| InferError::NotJson(format!("parameter '{}' {fault}", shorten(&parameter.name))))?;
+        write_parameter(out, parameter)?;
     }
     out.extend_from_slice(b"},");
     Ok(())
+}
+
+/// Writes a parameter's value. Fails with [`InferError::NotJson`] if JSON cannot hold it.
+pub(in crate::api) fn write_parameter(out: &mut Vec<u8>, parameter: &Parameter) -> Result<(), InferError> {
+    let written = write_value(out, &parameter.value);
+    written.map_err(|fault| InferError::NotJson(format!("parameter '{}' {fault}", shorten(&parameter.name))))
 }
 
 fn write_value(out: &mut Vec<u8>, value: &ParameterValue) -> Result<(), &'static str> {
@@ -92,26 +98,38 @@ fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool) -> Result<(), 
     write_string(out, &tensor.name);
     out.extend_from_slice(b",\"datatype\":\"");
     out.extend_from_slice(tensor.datatype.name().as_bytes());
-    out.extend_from_slice(b"\",\"shape\":");
-    write_array(out, &tensor.shape, |out, dimension| write_integer(out, *dimension));
+    out.extend_from_slice(b"\",\"shape\":[");
+    write_list(out, &tensor.shape, |out, dimension| write_integer(out, *dimension));
+    out.push(b']');
     if binary {
         out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
         write_integer(out, tensor.data.len());
         out.push(b'}');
     } else {
         out.extend_from_slice(b",\"data\":");
-        write_data(out, tensor)
-            .map_err(|fault| InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))))?;
+        write_data(out, tensor)?;
     }
     out.push(b'}');
     Ok(())
 }
 
-fn write_data(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), &'static str> {
-    let data = &tensor.data;
-    match tensor.datatype {
-        Datatype::Bool => write_array(out, data, |out, byte| write_boolean(out, *byte != 0)),
-        Datatype::Uint8 => write_array(out, data, |out, byte| write_integer(out, *byte)),
+fn write_data(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), InferError> {
+    out.push(b'[');
+    write_elements(out, tensor)?;
+    out.push(b']');
+    Ok(())
+}
+
+/// Writes a tensor's elements with commas between them. Fails with [`InferError::NotJson`] if JSON cannot hold one.
+pub(in crate::api) fn write_elements(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), InferError> {
+    let written = write_all(out, tensor.datatype, &tensor.data);
+    written.map_err(|fault| InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))))
+}
+
+fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8]) -> Result<(), &'static str> {
+    match datatype {
+        Datatype::Bool => write_list(out, data, |out, byte| write_boolean(out, *byte != 0)),
+        Datatype::Uint8 => write_list(out, data, |out, byte| write_integer(out, *byte)),
         Datatype::Uint16 => write_integers(out, data, u16::from_le_bytes),
         Datatype::Uint32 => write_integers(out, data, u32::from_le_bytes),
         Datatype::Uint64 => write_integers(out, data, u64::from_le_bytes),
@@ -129,7 +147,7 @@ fn write_data(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), &'static str> {
 }
 
 fn write_integers<const SIZE: usize, T: itoa::Integer>(out: &mut Vec<u8>, data: &[u8], decode: fn([u8; SIZE]) -> T) {
-    write_array(out, data.as_chunks().0, |out, bytes| write_integer(out, decode(*bytes)));
+    write_list(out, data.as_chunks().0, |out, bytes| write_integer(out, decode(*bytes)));
 }
 
 fn write_floats<const SIZE: usize, T: zmij::Float>(
@@ -142,28 +160,24 @@ fn write_floats<const SIZE: usize, T: zmij::Float>(
     if !elements.iter().all(|bytes| is_finite(decode(*bytes))) {
         return Err(NOT_FINITE);
     }
-    write_array(out, elements, |out, bytes| write_float(out, decode(*bytes)));
+    write_list(out, elements, |out, bytes| write_float(out, decode(*bytes)));
     Ok(())
 }
 
 fn write_texts(out: &mut Vec<u8>, data: &[u8]) -> Result<(), &'static str> {
-    out.push(b'[');
     for (index, element) in bytes_elements(data).enumerate() {
         separate(out, index);
         let text = element.ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
         write_string(out, text.ok_or(NOT_TEXT)?);
     }
-    out.push(b']');
     Ok(())
 }
 
-fn write_array<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
-    out.push(b'[');
+fn write_list<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
     for (index, element) in elements.into_iter().enumerate() {
         separate(out, index);
         write(out, element);
     }
-    out.push(b']');
 }
 
 fn separate(out: &mut Vec<u8>, index: usize) {

@@ -11,7 +11,7 @@ use crate::model::{Datatype, push_bytes_element};
 /// fraction for an integer and any other kind of value are faults.
 ///
 /// [`Tensor`]: crate::model::Tensor
-pub(super) fn read_data(reader: &mut Reader<'_>, datatype: Datatype, shape: &[u64]) -> Result<Vec<u8>, Fault> {
+pub(in crate::api) fn read_data(reader: &mut Reader<'_>, datatype: Datatype, shape: &[u64]) -> Result<Vec<u8>, Fault> {
     let expected = shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
     let expected = expected.ok_or_else(|| reader.fault(format!("shape {shape:?} is too large")))?;
     let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));

@@ -5,7 +5,9 @@ use crate::model::Digest;
 use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
-use crate::tenant::{Callable, Ceilings, Credential, Quota, Scope, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{
+    Callable, Ceilings, Credential, Quota, Scope, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+};
 
 /// A folder with these files in it.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -66,6 +68,10 @@ const EVERYTHING: &str = r#"
     cpu_time = "4s"
     request = "1MiB"
     response = "2MiB"
+    [streaming]
+    deadline = "1m"
+    cpu_time = "30s"
+    total = "4MiB"
     [grants]
     http = ["https://api.example.com"]
 "#;
@@ -89,13 +95,20 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             artifact_size: UNLIMITED,
             data: 2 << 20,
         },
-        ceilings: Ceilings(Limits {
-            memory: 1 << 30,
-            deadline: Duration::from_secs(10),
-            cpu_time: Duration::from_secs(4),
-            request: 1 << 20,
-            response: 2 << 20,
-        }),
+        ceilings: Ceilings {
+            limits: Limits {
+                memory: 1 << 30,
+                deadline: Duration::from_secs(10),
+                cpu_time: Duration::from_secs(4),
+                request: 1 << 20,
+                response: 2 << 20,
+            },
+            streaming: StreamCeilings {
+                deadline: Some(Duration::from_secs(60)),
+                cpu_time: Some(Duration::from_secs(30)),
+                total: Some(4 << 20),
+            },
+        },
         grants: TenantGrants { http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]) },
     };
     assert_eq!(read.tenants, [(TenantName::new("acme").unwrap(), expected)].into());
@@ -164,7 +177,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/c.toml line 3: keys[1].id: use 1 to 64",
         "tenants/c.toml line 3: keys[1].sha256: missing",
         "tenants/c.toml line 3: keys[1].scopes: missing",
-        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, weight, keys, quota, limits, grants",
+        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, weight, keys, quota, limits, streaming, grants",
         "tenants/d e.toml line 1: 'd e' is not a tenant name",
         "tenants/f.toml line 2: quota.queue: expected a whole number or \"unlimited\", found \"many\"",
         "tenants/f.toml line 3: quota.storage: '1XB' is not a size",

@@ -66,8 +66,11 @@ mod tests {
 
     #[test]
     fn a_refusal_can_neither_look_like_a_success_nor_forge_a_line() {
-        let refused = |status, message: &str| InferError::from(interceptor::Rejection { status, message: message.into() });
-        for (said, is) in [(400, 400), (429, 429), (499, 499), (503, 503), (200, 403), (500, 403), (0, 403), (65535, 403)] {
+        let refused =
+            |status, message: &str| InferError::from(interceptor::Rejection { status, message: message.into() });
+        for (said, is) in
+            [(400, 400), (429, 429), (499, 499), (503, 503), (200, 403), (500, 403), (0, 403), (65535, 403)]
+        {
             assert_eq!(refused(said, "no"), InferError::Refused { status: is, message: "no".into() });
         }
         let InferError::Refused { message, .. } = refused(403, &"a\nb".repeat(1000)) else { panic!() };

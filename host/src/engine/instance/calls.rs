@@ -63,7 +63,11 @@ impl Instance {
 
     /// Lets an interceptor see a request before its model does. Fails with [`InferError::Refused`] if it lets it not
     /// pass. The request is checked for size here; against the model, by the caller.
-    pub async fn before_call(&mut self, about: &CallContext, request: InferRequest) -> Result<InferRequest, InferError> {
+    pub async fn before_call(
+        &mut self,
+        about: &CallContext,
+        request: InferRequest,
+    ) -> Result<InferRequest, InferError> {
         let InferRequest { sequence, priority, .. } = request;
         let request = types::Request::from(InferRequest { sequence: None, ..request });
         let request = call!(self.interceptor.call_before_call(&about.into(), &request))??;

@@ -1,0 +1,123 @@
+//! One request to generate, from its head to its last part.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, Request};
+
+use super::{request, response};
+use crate::api::ApiState;
+use crate::api::caller::Caller;
+use crate::api::connection::Connection;
+use crate::api::edge::{Context, server_timing};
+use crate::api::infer::compression::{self, Coding};
+use crate::api::infer::handling::Handling;
+use crate::api::infer::request_json::RequestJson;
+use crate::api::infer::{self, Target, body, deadline, offload};
+use crate::dataplane::Parts;
+use crate::model::{InferError, InferResponse, Version};
+use crate::servable::ServableHandle;
+use crate::tenant::{Held, Tenant};
+
+/// A request whose model has been asked. It holds its place among the tenant's requests, its version, and whatever
+/// its call holds, until it is dropped.
+pub(super) struct Answering {
+    context: Context,
+    tenant: Arc<Tenant>,
+    target: Target,
+    handle: ServableHandle,
+    id: String,
+    parts: Parts,
+    asked: Instant,
+    handling: Handling,
+    _permit: Held,
+}
+
+impl Answering {
+    /// Lets a request in, reads it, and asks its model.
+    pub(super) async fn begin(
+        state: &ApiState,
+        context: Context,
+        caller: &Caller,
+        tenant: Arc<Tenant>,
+        target: Target,
+        request: Request<Body>,
+    ) -> Result<Self, InferError> {
+        let (permit, handle) = infer::find(state, &tenant, &target)?;
+        let (head, body) = request.into_parts();
+        let in_header = deadline::from_header(&head.headers)?;
+        let mut handling = Handling::of(&handle);
+        let RequestJson { request, timeout, .. } = read(&head.headers, &handle, &mut handling, body).await?;
+        let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
+        let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
+        let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
+        let asked = Instant::now();
+        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, _permit: permit })
+    }
+
+    /// Which version answers.
+    pub(super) fn version(&self) -> Version {
+        self.handle.id().version
+    }
+
+    /// How long nothing may be sent before a sign of life is.
+    pub(super) fn heartbeat(&self) -> Duration {
+        self.handle.settings().streaming.heartbeat
+    }
+
+    /// When the model has come to its end at the latest.
+    pub(super) fn deadline(&self) -> Instant {
+        self.parts.deadline()
+    }
+
+    /// What it came on.
+    pub(super) fn connection(&self) -> Connection {
+        self.context.connection.clone()
+    }
+
+    /// Waits for the next part; see [`Parts::next`].
+    pub(super) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
+        self.parts.next().await
+    }
+
+    /// Writes a part, or all of them joined, as JSON.
+    pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
+        let (handle, id) = (self.handle.clone(), self.id.clone());
+        let length = part.size() as usize;
+        let work = move || response::write(handle.id(), &id, &part);
+        let written = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
+        self.handling.count(written).await.map(Bytes::from)
+    }
+
+    /// Where the time has gone so far.
+    pub(super) fn server_timing(&self) -> HeaderValue {
+        let timings = self.parts.timings();
+        let compute = self.asked.elapsed().saturating_sub(timings.queue + timings.instance);
+        server_timing(&[("queue", timings.queue), ("instance", timings.instance), ("compute", compute)])
+    }
+
+    /// Logs how it ended.
+    pub(super) fn tell(&self, outcome: &Result<(), InferError>) {
+        infer::tell(&self.context, &self.tenant, &self.target, Some(self.version()), outcome);
+    }
+}
+
+async fn read(
+    headers: &HeaderMap,
+    handle: &ServableHandle,
+    handling: &mut Handling,
+    body: Body,
+) -> Result<RequestJson, InferError> {
+    let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
+    let body = body::read(body, limit).await?;
+    let (length, handle) = (compression::expected_length(coding, body.len()), handle.clone());
+    let work = move || decode(coding, limit, &handle, body);
+    let read = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
+    handling.count(read).await
+}
+
+fn decode(coding: Option<Coding>, limit: u64, handle: &ServableHandle, body: Bytes) -> Result<RequestJson, InferError> {
+    let body = compression::undo(coding, body, limit)?;
+    request::read(handle.metadata(), &body).map_err(InferError::InvalidInput)
+}

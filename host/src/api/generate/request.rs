@@ -1,0 +1,240 @@
+//! The flat JSON of a request: each key is an input of the model or a parameter for it.
+//!
+//! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What stands in `parameters`
+//! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does.
+
+use crate::api::infer::parameters::{MAX_PARAMETERS, read_parameter};
+use crate::api::infer::request_json::RequestJson;
+use crate::api::infer::tensor_json::read_data;
+use crate::api::json::{Fault, Reader, shorten};
+use crate::model::{Metadata, Parameter, Tensor, TensorSpec};
+
+/// Reads a request to the model with that metadata. Fails with a text for the caller.
+pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, String> {
+    let mut flat = Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
+    let mut read = || {
+        let mut reader = Reader::new(text)?;
+        reader.object(|reader, key| flat.member(reader, &key))?;
+        reader.finish()
+    };
+    read().map_err(|fault: Fault| fault.to_string())?;
+    let Flat { mut json, parameters, .. } = flat;
+    json.heed(parameters)?;
+    Ok(json)
+}
+
+struct Flat<'m> {
+    metadata: &'m Metadata,
+    json: RequestJson,
+    parameters: Vec<Parameter>,
+    /// Whether there was an id, and parameters.
+    seen: [bool; 2],
+}
+
+impl Flat<'_> {
+    fn member(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), Fault> {
+        let reserved = ["id", "parameters"].iter().position(|reserved| *reserved == key);
+        if let Some(seen) = reserved.and_then(|index| self.seen.get_mut(index))
+            && std::mem::replace(seen, true)
+        {
+            return Err(twice(reader, key));
+        }
+        match key {
+            "id" | "parameters" if reader.null()? => Ok(()),
+            "id" => {
+                reader.string().map(|id| self.json.request.id = id.into_owned()).map_err(|fault| fault.within("id"))
+            }
+            "parameters" => reader.object(|reader, key| self.field(reader, &key)),
+            _ => self.field(reader, key),
+        }
+    }
+
+    fn field(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
+        match self.metadata.inputs.iter().find(|spec| spec.name == name) {
+            Some(spec) => self.input(reader, spec).map_err(|fault| fault.within(format!("input '{name}'"))),
+            None => self.parameter(reader, name),
+        }
+    }
+
+    fn input(&mut self, reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<(), Fault> {
+        if reader.null()? {
+            return Ok(());
+        }
+        if self.json.request.inputs.iter().any(|earlier| earlier.name == spec.name) {
+            return Err(twice(reader, &spec.name));
+        }
+        let tensor = read_tensor(reader, spec)?;
+        self.json.request.inputs.push(tensor);
+        Ok(())
+    }
+
+    fn parameter(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
+        if self.parameters.len() == MAX_PARAMETERS {
+            return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
+        }
+        if self.parameters.iter().any(|earlier| earlier.name == name) {
+            return Err(twice(reader, name));
+        }
+        let inputs = self.metadata.inputs.iter().map(|spec| format!("'{}'", spec.name)).collect::<Vec<_>>();
+        let read = read_parameter(reader, name);
+        let value = read.map_err(|fault| fault.within(format!("parameter (inputs are {})", inputs.join(", "))))?;
+        self.parameters.extend(value.map(|value| Parameter { name: name.to_owned(), value }));
+        Ok(())
+    }
+}
+
+fn twice(reader: &Reader<'_>, key: &str) -> Fault {
+    reader.fault(format!("'{}' is given twice", shorten(key)))
+}
+
+fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Fault> {
+    let alone = reader.peek() != Some(b'[');
+    let shape = if alone { fit(spec, 1).map_err(|fault| reader.fault(fault))? } else { shape_of(reader, spec)? };
+    let data = read_data(reader, spec.datatype, if alone { &[] } else { &shape })?;
+    Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data })
+}
+
+/// The shape of the array that comes next: its own if it is nested as the model has it, else what the model's leaves
+/// for so many elements.
+fn shape_of(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, Fault> {
+    let mut inner = reader.clone();
+    let depth = std::iter::from_fn(|| inner.opens_array().then_some(())).take(spec.shape.len().max(1) + 1).count();
+    if depth == 1 {
+        return fit(spec, length(reader)?).map_err(|fault| reader.fault(fault));
+    }
+    if depth != spec.shape.len() {
+        return Err(reader.fault(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
+    }
+    let (mut inner, mut shape) = (reader.clone(), Vec::with_capacity(depth));
+    for _ in 0..depth {
+        shape.push(length(&inner)?);
+        inner.opens_array();
+    }
+    Ok(shape)
+}
+
+/// How many elements the array that comes next has.
+fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
+    let mut elements = 0;
+    reader.clone().array(|reader| {
+        elements += 1;
+        reader.skip()
+    })?;
+    Ok(elements)
+}
+
+/// The shape of so many elements: the last dimension that may vary takes what the fixed ones leave, and the others
+/// that may are 1. Fails with a text for the caller.
+fn fit(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
+    let fault = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
+    let fixed = spec.shape.iter().filter(|&&dimension| dimension >= 0).map(|dimension| dimension.unsigned_abs());
+    let fixed = fixed.fold(1u64, u64::saturating_mul);
+    let mut left = elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(fault)?;
+    let mut shape = Vec::with_capacity(spec.shape.len());
+    for &dimension in spec.shape.iter().rev() {
+        let varies = dimension < 0;
+        shape.push(if varies { std::mem::replace(&mut left, 1) } else { dimension.unsigned_abs() });
+    }
+    shape.reverse();
+    if left == 1 { Ok(shape) } else { Err(fault()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Datatype, ParameterValue};
+
+    fn spec(name: &str, datatype: Datatype, shape: &[i64]) -> TensorSpec {
+        TensorSpec { name: name.into(), datatype, shape: shape.into(), optional: true }
+    }
+
+    fn metadata() -> Metadata {
+        let inputs = vec![
+            spec("text_input", Datatype::Bytes, &[-1]),
+            spec("pairs", Datatype::Uint8, &[-1, 2]),
+            spec("item", Datatype::Uint8, &[-1, -1]),
+            spec("scalar", Datatype::Uint8, &[]),
+            spec("fixed", Datatype::Uint8, &[3]),
+        ];
+        Metadata { inputs, ..Metadata::default() }
+    }
+
+    fn shape(text: &str) -> Result<Vec<u64>, String> {
+        read(&metadata(), text.as_bytes()).map(|json| json.request.inputs[0].shape.clone())
+    }
+
+    #[test]
+    fn a_key_is_an_input_or_a_parameter_wherever_it_stands() {
+        let text = r#"{"text_input": "hé", "id": "a", "seed": 7, "nothing": null, "timeout": 5,
+            "parameters": {"scalar": 3, "stop": "x", "sequence_id": 9}}"#;
+        let json = read(&metadata(), text.as_bytes()).unwrap();
+        let names: Vec<_> = json.request.inputs.iter().map(|tensor| tensor.name.as_str()).collect();
+        assert_eq!((names, json.request.id.as_str()), (vec!["text_input", "scalar"], "a"));
+        assert_eq!(json.request.inputs[0].data, b"\x03\0\0\0h\xc3\xa9");
+        let seed = Parameter { name: "seed".into(), value: ParameterValue::Integer(7) };
+        let stop = Parameter { name: "stop".into(), value: ParameterValue::Text("x".into()) };
+        let mut parameters = json.request.parameters;
+        parameters.sort_by(|one, other| one.name.cmp(&other.name));
+        assert_eq!(parameters, [seed, stop]);
+        assert_eq!(json.timeout, Some(std::time::Duration::from_micros(5)));
+        assert_eq!(json.request.sequence.unwrap().id, "9");
+    }
+
+    #[test]
+    fn shapes_come_from_the_metadata_or_the_nesting() {
+        for (text, expected) in [
+            (r#"{"text_input": "a"}"#, vec![1]),
+            (r#"{"text_input": ["a", "b"]}"#, vec![2]),
+            (r#"{"text_input": []}"#, vec![0]),
+            (r#"{"pairs": [1, 2, 3, 4]}"#, vec![2, 2]),
+            (r#"{"pairs": [[1, 2], [3, 4], [5, 6]]}"#, vec![3, 2]),
+            (r#"{"item": [1, 2, 3]}"#, vec![1, 3]),
+            (r#"{"item": [[1], [2]]}"#, vec![2, 1]),
+            (r#"{"item": 1}"#, vec![1, 1]),
+            (r#"{"scalar": 1}"#, vec![]),
+            (r#"{"scalar": [1]}"#, vec![]),
+            (r#"{"fixed": [1, 2, 3]}"#, vec![3]),
+        ] {
+            assert_eq!(shape(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (text, says) in [
+            ("[]", "expected an object"),
+            ("{", "a string"),
+            (r#"{"text_input": "a", "text_input": "b"}"#, "'text_input' is given twice"),
+            (r#"{"text_input": "a", "parameters": {"text_input": "b"}}"#, "given twice"),
+            (r#"{"seed": 1, "parameters": {"seed": 1}}"#, "'seed' is given twice"),
+            (r#"{"id": "a", "id": "a"}"#, "'id' is given twice"),
+            (r#"{"parameters": {}, "parameters": {}}"#, "given twice"),
+            (r#"{"id": 7}"#, "id: expected a string"),
+            (r#"{"text_input": 7}"#, "input 'text_input': expected a string"),
+            (r#"{"scalar": "a"}"#, "expected a number"),
+            (r#"{"scalar": 256}"#, "out of the datatype's range"),
+            (r#"{"scalar": [1, 2]}"#, "2 elements do not fill the shape []"),
+            (r#"{"fixed": [1, 2]}"#, "2 elements do not fill the shape [3]"),
+            (r#"{"fixed": 1}"#, "1 elements do not fill"),
+            (r#"{"pairs": [1, 2, 3]}"#, "3 elements do not fill"),
+            (r#"{"pairs": [[1, 2], [3]]}"#, "fewer"),
+            (r#"{"pairs": [[[1, 2]]]}"#, "nested as the shape [-1, 2]"),
+            (r#"{"text_input": [["a"]]}"#, "nested as the shape [-1]"),
+            (r#"{"text_inptu": ["a"]}"#, "inputs are 'text_input'"),
+            (r#"{"seed": {"a": 1}}"#, "'seed': expected a text, a number, true or false"),
+            (r#"{"timeout": -1}"#, "'timeout' must be"),
+            (r#"{"text_input": "a"} x"#, "something after the end"),
+        ] {
+            let fault = read(&metadata(), text.as_bytes()).unwrap_err();
+            assert!(fault.contains(says), "{text}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_nesting_bomb_is_refused() {
+        for key in ["text_input", "x", "parameters"] {
+            let bomb = format!("{{\"{key}\": {}", "[".repeat(100_000));
+            assert!(read(&metadata(), bomb.as_bytes()).is_err());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `wardian:model/emitter`: where the parts of an answer go.
+//!
+//! Between the guest and whoever reads its parts there is room for a few of them. When it is full, `emit` suspends
+//! the guest, which then holds its instance but neither a turn nor a thread, until the reader has taken something or
+//! has gone, or the call's deadline ends it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::component::Linker;
+
+use super::{Ctx, CtxView, HasCtx, Interrupted, types};
+use crate::model::{InferError, InferResponse, Metadata};
+
+mod generated {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world emission {
+                import wardian:model/emitter@0.1.0;
+            }
+        ",
+        world: "wardian:host/emission",
+        imports: { default: async | trappable },
+        with: { "wardian:model/types@0.1.0": crate::capability::types },
+    });
+}
+
+use generated::wardian::model::emitter::{EmitError, Host};
+
+/// Bytes between a guest and its reader: what a socket takes at once, so that a reader who keeps up never waits.
+const ROOM: u32 = 64 << 10;
+/// What a part takes of the room at least, so that there are no more than sixteen, however small.
+const SMALLEST: u32 = 4 << 10;
+/// What a part counts against the limit of the whole beside its own bytes: parts of nothing are not sent for nothing.
+const FRAME: u64 = 64;
+
+/// How much the parts of an answer may be, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// Each of them.
+    pub part: u64,
+    /// All of them together.
+    pub total: u64,
+}
+
+/// The guest's end: takes the parts of one answer.
+pub struct Emitter {
+    metadata: Arc<Metadata>,
+    limits: StreamLimits,
+    room: Arc<Semaphore>,
+    parts: UnboundedSender<Part>,
+    sent: AtomicU64,
+    /// The guest was told that there can be no more.
+    exhausted: AtomicBool,
+    /// Guests that wait for their reader.
+    waiting: Gauge,
+}
+
+/// The reader's end. Dropping it tells the guest that nobody reads any more.
+pub struct Emitted {
+    room: Arc<Semaphore>,
+    parts: UnboundedReceiver<Part>,
+}
+
+struct Part {
+    response: InferResponse,
+    /// Given back when the reader takes the part.
+    _room: OwnedSemaphorePermit,
+}
+
+impl Emitter {
+    /// Both ends. `waiting` counts the guests that wait for their reader.
+    pub fn new(metadata: Arc<Metadata>, limits: StreamLimits, waiting: Gauge) -> (Emitter, Emitted) {
+        let (sender, receiver) = unbounded_channel();
+        let room = Arc::new(Semaphore::new(ROOM as usize));
+        let emitted = Emitted { room: room.clone(), parts: receiver };
+        let (sent, exhausted) = (AtomicU64::new(0), AtomicBool::new(false));
+        (Emitter { metadata, limits, room, parts: sender, sent, exhausted, waiting }, emitted)
+    }
+
+    /// Fails if the guest wanted to send more than it may.
+    pub fn check_total(&self) -> Result<(), InferError> {
+        let limit = self.limits.total;
+        if self.exhausted.load(Ordering::Relaxed) { Err(InferError::ResponseTooLarge { limit }) } else { Ok(()) }
+    }
+
+    /// Sends a part, once there is room for it. Fails, so as to end the call, if it is no part of what the model
+    /// promised.
+    async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
+        let size = part.size();
+        self.check(&part, size).map_err(InferError::BadOutput)?;
+        if self.sent.fetch_add(size + FRAME, Ordering::Relaxed) + size + FRAME > self.limits.total {
+            self.exhausted.store(true, Ordering::Relaxed);
+            return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));
+        }
+        Ok(self.pass_on(part).await.ok_or(EmitError::Gone))
+    }
+
+    /// Sends a part as it is, once there is room for it; `None` if nobody reads any more.
+    pub async fn pass_on(&self, part: InferResponse) -> Option<()> {
+        let room = self.room(part.size()).await?;
+        self.parts.send(Part { response: part, _room: room }).ok()
+    }
+
+    fn check(&self, part: &InferResponse, size: u64) -> Result<(), String> {
+        if size > self.limits.part {
+            return Err(format!("a part of the answer has {size} bytes; the limit is {}", self.limits.part));
+        }
+        self.metadata.check_part(part)
+    }
+
+    /// Waits until there is room for so many bytes; `None` if nobody reads any more.
+    async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
+        // What is larger than all the room there is waits until it is alone.
+        let wanted = u32::try_from(size).unwrap_or(ROOM).clamp(SMALLEST, ROOM);
+        if let Ok(room) = self.room.clone().try_acquire_many_owned(wanted) {
+            return Some(room);
+        }
+        let _waiting = Waiting::begin(&self.waiting);
+        self.room.clone().acquire_many_owned(wanted).await.ok()
+    }
+}
+
+impl Emitted {
+    /// The next part, if there is one already.
+    pub fn try_next(&mut self) -> Option<InferResponse> {
+        self.parts.try_recv().ok().map(|part| part.response)
+    }
+
+    /// Waits for the next part; `None` if there can be no more. May be dropped and asked again.
+    pub async fn next(&mut self) -> Option<InferResponse> {
+        self.parts.recv().await.map(|part| part.response)
+    }
+}
+
+impl Drop for Emitted {
+    fn drop(&mut self) {
+        self.room.close();
+    }
+}
+
+impl Host for Ctx {
+    async fn emit(&mut self, part: types::Response) -> wasmtime::Result<Result<(), EmitError>> {
+        match &self.scope.emitter {
+            Some(emitter) if !self.loading => {
+                emitter.emit(part.into()).await.map_err(|reason| wasmtime::Error::new(Interrupted(reason)))
+            }
+            _ => Ok(Err(EmitError::NotStreaming)),
+        }
+    }
+}
+
+pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    generated::wardian::model::emitter::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+}
+
+/// Counts a guest as waiting until it is dropped.
+struct Waiting<'a>(&'a Gauge);
+
+impl<'a> Waiting<'a> {
+    fn begin(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Waiting(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}

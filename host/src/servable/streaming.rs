@@ -1,0 +1,210 @@
+//! The scheduler of an answer in parts: a checkout, a call, and parts while it runs.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::direct::begin;
+use super::metrics::Open;
+use super::pool::Checkout;
+use super::{Answer, Chain, Servable, ServableHandle, Timings};
+use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
+use crate::engine::{Budget, Call, Template};
+use crate::model::{Asker, InferError, InferRequest, InferResponse};
+
+/// The parts of an answer, as they come. Dropping it ends the call, as does the deadline, whether anybody reads or
+/// not; until then it owns the version, the right to an instance, and the instance.
+pub struct Parts {
+    /// `None` once it has ended.
+    call: Option<RunningCall>,
+    emitted: Emitted,
+    /// How the call has ended, until that has been said.
+    end: Option<End>,
+    begun: Begun,
+    deadline: Instant,
+    open: Open,
+}
+
+type RunningCall = Pin<Box<dyn Future<Output = End> + Send>>;
+
+/// A call ends with a last part only if it is one that answers as a whole.
+type End = Result<Option<InferResponse>, InferError>;
+
+/// Where the time went until the call began, once it has.
+type Begun = Arc<OnceLock<Timings>>;
+
+impl Parts {
+    /// Waits for the next part; `None` when the answer is complete. An error is the last thing there is. May be
+    /// dropped and asked again: nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
+        let part = self.wait().await?;
+        if let Ok(part) = &part {
+            self.open.count(part.size());
+        }
+        Some(part)
+    }
+
+    /// Where the time went until the call began. `compute` is known only of an answer that came whole.
+    pub fn timings(&self) -> Timings {
+        self.begun.get().copied().unwrap_or_default()
+    }
+
+    /// When the call has ended at the latest.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    async fn wait(&mut self) -> Option<Result<InferResponse, InferError>> {
+        while let Some(call) = &mut self.call {
+            tokio::select! {
+                biased;
+                end = call => {
+                    self.end = Some(end);
+                    self.call = None;
+                }
+                Some(part) = self.emitted.next() => return Some(Ok(part)),
+            }
+        }
+        // What was sent before the end comes before it.
+        if let Some(part) = self.emitted.try_next() {
+            return Some(Ok(part));
+        }
+        self.end.take()?.transpose()
+    }
+}
+
+impl Servable {
+    /// Begins to answer one request in parts, within its budget. A model that does not stream answers in one part.
+    pub fn infer_stream(self: &ServableHandle, request: InferRequest, budget: Budget, asker: Asker) -> Parts {
+        let open = self.metrics().streaming(&self.families, &self.id).open();
+        let (emitter, emitted) = self.emitter();
+        let (servable, begun, deadline) = (self.clone(), Begun::default(), budget.deadline());
+        let seen = begun.clone();
+        let call: RunningCall = if self.template().has_streaming() {
+            Box::pin(async move { servable.stream(request, budget, asker, emitter, &seen).await.map(|()| None) })
+        } else {
+            Box::pin(async move { servable.whole(request, budget, asker, &seen).await.map(Some) })
+        };
+        Parts { call: Some(call), emitted, end: None, begun, deadline, open }
+    }
+
+    fn emitter(&self) -> (Emitter, Emitted) {
+        let limits = StreamLimits { part: self.settings.limits.response, total: self.settings.streaming.total };
+        let waiting = self.metrics().streaming(&self.families, &self.id).waiting();
+        Emitter::new(self.template().metadata().clone(), limits, waiting)
+    }
+
+    async fn whole(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+        begun: &Begun,
+    ) -> Result<InferResponse, InferError> {
+        let Answer { response, timings } = self.infer(request, budget, asker).await?;
+        begun.get_or_init(|| timings);
+        Ok(response)
+    }
+
+    async fn stream(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+        emitter: Emitter,
+        begun: &Begun,
+    ) -> Result<(), InferError> {
+        let outcome = match self.chain() {
+            None => {
+                let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
+                self.attempt_stream(request, budget, scope, begun).await
+            }
+            Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
+        };
+        match &outcome {
+            Ok(()) => self.metrics().streamed(&begun.get().copied().unwrap_or_default()),
+            Err(error) => self.metrics().failed(error),
+        }
+        outcome
+    }
+
+    /// Leads the request through the interceptors, and each part back through them before its reader gets it.
+    async fn stream_wrapped(
+        self: &ServableHandle,
+        chain: Arc<Chain>,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+        reader: &Emitter,
+        begun: &Begun,
+    ) -> Result<(), InferError> {
+        let request_id = asker.request_id.clone();
+        let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        let (emitter, mut emitted) = self.emitter();
+        let values = Some(passed.values().clone());
+        let scope = Scope { values, emitter: Some(emitter), ..Scope::of_request(request_id) };
+        let mut call = pin!(self.attempt_stream(request, budget, scope, begun));
+        let end = loop {
+            tokio::select! {
+                biased;
+                end = &mut call => break end,
+                Some(part) = emitted.next() => drop(reader.pass_on(passed.after_part(part).await?).await),
+            }
+        };
+        while let Some(part) = emitted.try_next() {
+            reader.pass_on(passed.after_part(part).await?).await;
+        }
+        end
+    }
+
+    async fn attempt_stream(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        scope: Scope,
+        begun: &Begun,
+    ) -> Result<(), InferError> {
+        let attempt = self.breaker.admit()?;
+        let outcome = self.emit_parts(request, self.maker.call(budget, scope), begun).await;
+        attempt.conclude(&outcome);
+        outcome
+    }
+
+    async fn emit_parts(
+        self: &ServableHandle,
+        request: InferRequest,
+        call: Call,
+        begun: &Begun,
+    ) -> Result<(), InferError> {
+        self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
+        let arrived = Instant::now();
+        let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
+        let queue = arrived.elapsed();
+        let (loaded, threads) = (self.begins_loaded(&checkout), &self.maker.threads);
+        let work = work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
+        if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
+    }
+}
+
+async fn work(
+    template: Template,
+    Checkout { source, place }: Checkout,
+    request: InferRequest,
+    call: Call,
+    queue: Duration,
+    begun: Begun,
+) -> Result<(), InferError> {
+    let (started, scope) = (Instant::now(), call.scope.clone());
+    let mut instance = begin(source, &template, call).await?;
+    begun.get_or_init(|| Timings { queue, instance: started.elapsed(), ..Timings::default() });
+    let outcome = instance.infer_stream(request).await;
+    place.give_back(instance);
+    // A model that was told to stop may call that a failure of its own or not; its caller is to know why.
+    match (&outcome, &scope.emitter) {
+        (Ok(()) | Err(InferError::Failed(_) | InferError::Rejected(_)), Some(emitter)) => {
+            emitter.check_total().and(outcome)
+        }
+        _ => outcome,
+    }
+}
