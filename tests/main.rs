@@ -21,5 +21,6 @@ mod hostile;
 mod lifecycle;
 mod lifespan;
 mod repository;
+mod streaming;
 mod tenants;
 mod upload;
