@@ -8,6 +8,7 @@ mod readers;
 mod requests;
 mod tenants;
 mod whole;
+mod wrapped;
 
 use serde_json::{Value, json};
 
