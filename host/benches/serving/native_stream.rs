@@ -29,7 +29,7 @@ pub(super) fn routes() -> Router {
     Router::new().route("/v2/models/streamer/generate_stream", post(generate_stream))
 }
 
-async fn generate_stream(body: Bytes) -> Result<Sse<impl Stream<Item = Result<Event, axum::Error>>>, StatusCode> {
+async fn generate_stream(body: Bytes) -> Result<Sse<impl Stream<Item = Result<Event, serde_json::Error>>>, StatusCode> {
     let Request { text_input, parts } = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let part = move |index| Part {
         model_name: "streamer",
@@ -38,5 +38,6 @@ async fn generate_stream(body: Bytes) -> Result<Sse<impl Stream<Item = Result<Ev
         text_output: format!("{text_input}{index} "),
         index,
     };
-    Ok(Sse::new(iter((0..parts).map(move |index| Event::default().json_data(part(index))))))
+    let event = move |index| serde_json::to_string(&part(index)).map(|json| Event::default().data(json));
+    Ok(Sse::new(iter((0..parts).map(event))))
 }
