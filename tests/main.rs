@@ -23,5 +23,6 @@ mod lifecycle;
 mod lifespan;
 mod remote;
 mod repository;
+mod streaming;
 mod tenants;
 mod upload;

@@ -14,7 +14,9 @@
 //! [`dataplane`] finds the version that serves and sets the deadline → [`servable`] waits for the right to
 //! have an instance at work → [`engine`] makes an instance (or the pool has one), runs the guest within its
 //! limits and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer, or
-//! maps the error by one table. Guards give back what was taken, whatever happens on the way.
+//! maps the error by one table. Guards give back what was taken, whatever happens on the way. An answer in parts
+//! goes the same way and owns what it holds until its last part is taken: the guest hands its parts to an emitter
+//! (`capability/emitter.rs`), which suspends it while its reader is slow.
 //!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the

@@ -125,6 +125,11 @@ impl Pending {
         Response::parse(&bytes).ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
+    /// The connection, from which nothing has been read.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// Goes away without waiting for the answer.
     pub(crate) fn hang_up(self) {
         drop(self.stream);

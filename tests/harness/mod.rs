@@ -7,6 +7,7 @@
 
 mod asking;
 mod client;
+mod events;
 mod guests;
 mod models;
 mod process;

@@ -11,10 +11,13 @@ mod windows;
 
 use generator::{Generator, Language};
 use sampling::Sampling;
-use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Tensor, artifacts};
+use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts, stream};
 
 const MAX_TOKENS: i64 = 100;
 const MOST_TOKENS: i64 = 1000;
+
+/// Characters of a part: about a word, which takes some ten milliseconds to write and no time to send.
+const PART: usize = 8;
 
 struct Chat {
     language: Language,
@@ -38,12 +41,36 @@ impl Model for Chat {
     }
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
+        Ok(output(self.write(&request)?.collect()))
+    }
+}
+
+impl Streaming for Chat {
+    fn infer_stream(&self, request: Request) -> Result<(), Error> {
+        let mut text = self.write(&request)?;
+        loop {
+            let part: String = text.by_ref().take(PART).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            stream::emit(output(part))?;
+        }
+    }
+}
+
+impl Chat {
+    /// The characters that follow a request's prompt, as they are written.
+    fn write(&self, request: &Request) -> Result<impl Iterator<Item = char>, Error> {
         let prompts = request.input("text_input")?.strings()?;
         let prompt = prompts.first().or_rejected("\"text_input\" is empty, and should be one text")?;
-        let most = max_tokens(&request)?;
-        let text: String = Generator::new(&self.language, prompt, sampling(&request)?).take(most).collect();
-        Ok(Response::new().output(Tensor::from_strings("text_output", [1], [text])))
+        let most = max_tokens(request)?;
+        // Where the network ends the text, it might as well begin another.
+        Ok(Generator::new(&self.language, prompt, sampling(request)?).fuse().take(most))
     }
+}
+
+fn output(text: String) -> Response {
+    Response::new().output(Tensor::from_strings("text_output", [1], [text]))
 }
 
 fn max_tokens(request: &Request) -> Result<usize, Error> {
@@ -64,7 +91,7 @@ fn sampling(request: &Request) -> Result<Sampling, Error> {
     })
 }
 
-wardian_sdk::export!(Chat);
+wardian_sdk::export!(Chat, streaming);
 
 #[cfg(test)]
 mod tests {
@@ -72,12 +99,29 @@ mod tests {
 
     use super::*;
 
-    fn ask(name: &str, value: impl Into<ParameterValue>) -> Result<String, Error> {
+    fn request(name: &str, value: impl Into<ParameterValue>) -> Request {
         let parameters = vec![Parameter { name: name.to_owned(), value: value.into() }];
         let inputs = vec![Tensor::from_strings("text_input", [1], ["Hello"])];
-        let request = Request { id: String::new(), parameters, inputs, outputs: vec![] };
-        let response = Chat::load()?.infer(request)?;
+        Request { id: String::new(), parameters, inputs, outputs: vec![] }
+    }
+
+    fn ask(name: &str, value: impl Into<ParameterValue>) -> Result<String, Error> {
+        text_of(&Chat::load()?.infer(request(name, value))?)
+    }
+
+    fn text_of(response: &Response) -> Result<String, Error> {
         Ok(response.outputs[0].strings()?.concat())
+    }
+
+    #[test]
+    fn parts_make_up_the_same_text() -> Result<(), Error> {
+        let chat = Chat::load()?;
+        let (parts, outcome) = stream::collect(|| chat.infer_stream(request("max_tokens", 20)));
+        outcome?;
+        let texts = parts.iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
+        assert_eq!(texts.concat(), ask("max_tokens", 20)?);
+        assert!(texts.len() >= 3 && texts.iter().all(|text| text.chars().count() <= PART), "{texts:?}");
+        Ok(())
     }
 
     #[test]

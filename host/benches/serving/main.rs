@@ -19,11 +19,13 @@ mod process;
 
 mod load;
 mod native;
+mod native_stream;
 mod wire;
 
 mod density;
 mod instance;
 mod neighbours;
+mod streaming;
 mod swap;
 mod throughput;
 
@@ -48,6 +50,7 @@ fn main() -> Result<()> {
             Part::Instance => instance::run(&options)?,
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
+            Part::Streaming => streaming::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
         }
     }

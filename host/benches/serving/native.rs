@@ -13,6 +13,8 @@ use axum::routing::post;
 use axum::serve::ListenerExt;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
+
+use super::native_stream;
 use tokio::net::TcpListener;
 
 // Its tests run with the model; here they would only raise warnings.
@@ -61,6 +63,7 @@ pub(crate) fn serve() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let app = Router::new().route("/v2/models/house-price/infer", post(infer)).with_state(Arc::new(trees()?));
+        let app = app.merge(native_stream::routes());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on http://{}", listener.local_addr()?);
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));

@@ -45,6 +45,8 @@ pub(crate) enum Part {
     Swap,
     /// A hundred models: memory and start
     Density,
+    /// Answers in parts: time to the first, and what each costs
+    Streaming,
     /// What a tenant gets beside one that takes all it can
     Neighbours,
 }

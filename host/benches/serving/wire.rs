@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -15,6 +15,14 @@ pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
         "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: bench\r\n{tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
+}
+
+/// The bytes of a request for an answer in parts.
+pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    let head =
+        format!("POST /v2/models/{model}/generate_stream HTTP/1.1\r\nhost: bench\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body.as_bytes()].concat()
 }
 
 /// The bytes of a request without a body.
@@ -56,6 +64,27 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client(stream))
+    }
+
+    /// Sends a request for an answer in parts and reads all of them: how long until the first had come, how long until
+    /// the end had, and how many there were.
+    pub(crate) fn ask_for_parts(&mut self, request: &[u8]) -> Result<(Duration, Duration, usize)> {
+        const EVENT: &[u8] = b"data: ";
+        let started = Instant::now();
+        self.0.write_all(request)?;
+        let (mut bytes, mut piece, mut first) = (Vec::new(), vec![0; 64 << 10], None);
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            match self.0.read(&mut piece)? {
+                0 => bail!("a server closed the connection"),
+                length => bytes.extend_from_slice(&piece[..length]),
+            }
+            if first.is_none() && bytes.windows(EVENT.len()).any(|window| window == EVENT) {
+                first = Some(started.elapsed());
+            }
+        }
+        let whole = started.elapsed();
+        let parts = bytes.windows(EVENT.len()).filter(|window| *window == EVENT).count();
+        Ok((first.context("an answer has no parts")?, whole, parts))
     }
 
     /// Sends a request: the answer's body, if the answer is 200.

@@ -90,13 +90,6 @@ impl Emitter {
         if self.exhausted.load(Ordering::Relaxed) { Err(InferError::ResponseTooLarge { limit }) } else { Ok(()) }
     }
 
-    /// Sends a part that has come from another emitter, once there is room for it. Tells whether anybody still reads.
-    /// Fails if it is no part of what the model promised, or more than there may be.
-    pub async fn pass_on(&self, part: InferResponse) -> Result<bool, InferError> {
-        let sent = self.emit(part).await?.is_ok();
-        self.check_total().map(|()| sent)
-    }
-
     /// Sends a part, once there is room for it. Fails, so as to end the call, if it is no part of what the model
     /// promised.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
@@ -106,8 +99,13 @@ impl Emitter {
             self.exhausted.store(true, Ordering::Relaxed);
             return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));
         }
-        let Some(room) = self.room(size).await else { return Ok(Err(EmitError::Gone)) };
-        Ok(self.parts.send(Part { response: part, _room: room }).map_err(|_| EmitError::Gone))
+        Ok(self.pass_on(part).await.ok_or(EmitError::Gone))
+    }
+
+    /// Sends a part as it is, once there is room for it; `None` if nobody reads any more.
+    pub async fn pass_on(&self, part: InferResponse) -> Option<()> {
+        let room = self.room(part.size()).await?;
+        self.parts.send(Part { response: part, _room: room }).ok()
     }
 
     fn check(&self, part: &InferResponse, size: u64) -> Result<(), String> {

@@ -15,7 +15,7 @@ use super::ticker::Ticking;
 use super::trap::classify;
 use super::{Call, Engine, Template};
 use crate::capability::{Ctx, Grants, Interrupted, clean, types};
-use crate::model::{InferError, InferResponse, Parameter, Tensor};
+use crate::model::{InferError, InferResponse, Parameter, Tensor, size_of};
 use crate::tenant::{InstancePermit, Resource};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
@@ -97,10 +97,7 @@ impl Instance {
 
     /// Holds what a call has handed over against the limit of a response.
     fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
-        let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
-        let parameters = parameters.iter().map(Parameter::size);
-        let size: u64 = tensors.chain(parameters).map(|size| size as u64).sum();
-        let limit = self.template.response_limit();
+        let (size, limit) = (size_of(tensors, parameters), self.template.response_limit());
         if size > limit {
             return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));
         }

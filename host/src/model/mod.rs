@@ -23,6 +23,7 @@ pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use origin::{Host, InvalidOrigin, Origin, Scheme};
+pub(crate) use request::size_of;
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sequence};
 pub use request_id::RequestId;
 pub use settings::{

@@ -72,7 +72,12 @@ pub struct InferResponse {
 impl InferResponse {
     /// Bytes of its tensors and parameters, names included.
     pub fn size(&self) -> u64 {
-        let outputs = self.outputs.iter().map(|tensor| tensor.data.len() + tensor.name.len());
-        outputs.chain(self.parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()
+        size_of(&self.outputs, &self.parameters)
     }
+}
+
+/// Bytes of tensors and parameters, names included.
+pub(crate) fn size_of(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
+    let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
+    tensors.chain(parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()
 }

@@ -11,11 +11,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 mod streams;
 
-pub(super) use streams::{Open, StreamMetrics};
+pub(super) use streams::Open;
 
 use super::Timings;
 use crate::model::{InferError, ModelId};
-use streams::StreamFamilies;
+use streams::{StreamFamilies, StreamMetrics};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct VersionLabels {

@@ -1,12 +1,12 @@
 //! The scheduler of an answer in parts: a checkout, a call, and parts while it runs.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::direct::begin;
-use super::metrics::{Open, StreamMetrics};
+use super::metrics::Open;
 use super::pool::Checkout;
 use super::{Answer, Chain, Servable, ServableHandle, Timings};
 use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
@@ -21,7 +21,7 @@ pub struct Parts {
     emitted: Emitted,
     /// How the call has ended, until that has been said.
     end: Option<End>,
-    begun: Arc<OnceLock<Timings>>,
+    begun: Begun,
     deadline: Instant,
     open: Open,
 }
@@ -30,6 +30,9 @@ type RunningCall = Pin<Box<dyn Future<Output = End> + Send>>;
 
 /// A call ends with a last part only if it is one that answers as a whole.
 type End = Result<Option<InferResponse>, InferError>;
+
+/// Where the time went until the call began, once it has.
+type Begun = Arc<OnceLock<Timings>>;
 
 impl Parts {
     /// Waits for the next part; `None` when the answer is complete. An error is the last thing there is. May be
@@ -74,69 +77,22 @@ impl Parts {
 impl Servable {
     /// Begins to answer one request in parts, within its budget. A model that does not stream answers in one part.
     pub fn infer_stream(self: &ServableHandle, request: InferRequest, budget: Budget, asker: Asker) -> Parts {
+        let open = self.metrics().streaming(&self.families, &self.id).open();
         let (emitter, emitted) = self.emitter();
-        let (servable, begun, open) = (self.clone(), Arc::<OnceLock<Timings>>::default(), self.streams().open());
-        let (seen, deadline) = (begun.clone(), budget.deadline());
-        let call: RunningCall = match self.chain() {
-            _ if !self.template().has_streaming() => {
-                Box::pin(async move { servable.whole(request, budget, asker, seen).await.map(Some) })
-            }
-            None => {
-                let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
-                let call = self.maker.call(budget, scope);
-                Box::pin(async move { servable.stream(request, call, seen).await.map(|()| None) })
-            }
-            Some(chain) => Box::pin(async move {
-                let wrapped = servable.stream_wrapped(chain, request, budget, asker, emitter, seen);
-                wrapped.await.map(|()| None)
-            }),
+        let (servable, begun, deadline) = (self.clone(), Begun::default(), budget.deadline());
+        let seen = begun.clone();
+        let call: RunningCall = if self.template().has_streaming() {
+            Box::pin(async move { servable.stream(request, budget, asker, emitter, &seen).await.map(|()| None) })
+        } else {
+            Box::pin(async move { servable.whole(request, budget, asker, &seen).await.map(Some) })
         };
         Parts { call: Some(call), emitted, end: None, begun, deadline, open }
     }
 
-    fn streams(&self) -> &StreamMetrics {
-        self.metrics().streaming(&self.families, &self.id)
-    }
-
-    /// What carries the parts of one answer.
     fn emitter(&self) -> (Emitter, Emitted) {
         let limits = StreamLimits { part: self.settings.limits.response, total: self.settings.streaming.total };
-        Emitter::new(self.template().metadata().clone(), limits, self.streams().waiting())
-    }
-
-    /// Answers in parts, each of which the interceptors see before `emitter` takes it.
-    async fn stream_wrapped(
-        self: &ServableHandle,
-        chain: Arc<Chain>,
-        request: InferRequest,
-        budget: Budget,
-        asker: Asker,
-        emitter: Emitter,
-        begun: Arc<OnceLock<Timings>>,
-    ) -> Result<(), InferError> {
-        let request_id = asker.request_id.clone();
-        let before = chain.before(self, request, &budget, asker).await;
-        let (request, mut passed) = before.inspect_err(|error| self.metrics().failed(error))?;
-        let (own, mut emitted) = self.emitter();
-        let values = Some(passed.values().clone());
-        let scope = Scope { emitter: Some(own), values, ..Scope::of_request(request_id) };
-        let call = self.stream(request, self.maker.call(budget, scope), begun);
-        let mut call = std::pin::pin!(call);
-        let end = loop {
-            let part = tokio::select! {
-                biased;
-                end = &mut call => break end,
-                Some(part) = emitted.next() => part,
-            };
-            if !emitter.pass_on(passed.after_part(part).await?).await? {
-                return Ok(());
-            }
-        };
-        // What was sent before the end comes before it.
-        while let Some(part) = emitted.try_next() {
-            emitter.pass_on(passed.after_part(part).await?).await?;
-        }
-        end
+        let waiting = self.metrics().streaming(&self.families, &self.id).waiting();
+        Emitter::new(self.template().metadata().clone(), limits, waiting)
     }
 
     async fn whole(
@@ -144,7 +100,7 @@ impl Servable {
         request: InferRequest,
         budget: Budget,
         asker: Asker,
-        begun: Arc<OnceLock<Timings>>,
+        begun: &Begun,
     ) -> Result<InferResponse, InferError> {
         let Answer { response, timings } = self.infer(request, budget, asker).await?;
         begun.get_or_init(|| timings);
@@ -154,10 +110,18 @@ impl Servable {
     async fn stream(
         self: &ServableHandle,
         request: InferRequest,
-        call: Call,
-        begun: Arc<OnceLock<Timings>>,
+        budget: Budget,
+        asker: Asker,
+        emitter: Emitter,
+        begun: &Begun,
     ) -> Result<(), InferError> {
-        let outcome = self.attempt_stream(request, call, begun.clone()).await;
+        let outcome = match self.chain() {
+            None => {
+                let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
+                self.attempt_stream(request, budget, scope, begun).await
+            }
+            Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
+        };
         match &outcome {
             Ok(()) => self.metrics().streamed(&begun.get().copied().unwrap_or_default()),
             Err(error) => self.metrics().failed(error),
@@ -165,14 +129,44 @@ impl Servable {
         outcome
     }
 
+    /// Leads the request through the interceptors, and each part back through them before its reader gets it.
+    async fn stream_wrapped(
+        self: &ServableHandle,
+        chain: Arc<Chain>,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+        reader: &Emitter,
+        begun: &Begun,
+    ) -> Result<(), InferError> {
+        let request_id = asker.request_id.clone();
+        let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        let (emitter, mut emitted) = self.emitter();
+        let values = Some(passed.values().clone());
+        let scope = Scope { values, emitter: Some(emitter), ..Scope::of_request(request_id) };
+        let mut call = pin!(self.attempt_stream(request, budget, scope, begun));
+        let end = loop {
+            tokio::select! {
+                biased;
+                end = &mut call => break end,
+                Some(part) = emitted.next() => drop(reader.pass_on(passed.after_part(part).await?).await),
+            }
+        };
+        while let Some(part) = emitted.try_next() {
+            reader.pass_on(passed.after_part(part).await?).await;
+        }
+        end
+    }
+
     async fn attempt_stream(
         self: &ServableHandle,
         request: InferRequest,
-        call: Call,
-        begun: Arc<OnceLock<Timings>>,
+        budget: Budget,
+        scope: Scope,
+        begun: &Begun,
     ) -> Result<(), InferError> {
         let attempt = self.breaker.admit()?;
-        let outcome = self.emit_parts(request, call, begun).await;
+        let outcome = self.emit_parts(request, self.maker.call(budget, scope), begun).await;
         attempt.conclude(&outcome);
         outcome
     }
@@ -181,14 +175,14 @@ impl Servable {
         self: &ServableHandle,
         request: InferRequest,
         call: Call,
-        begun: Arc<OnceLock<Timings>>,
+        begun: &Begun,
     ) -> Result<(), InferError> {
         self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
         let (loaded, threads) = (self.begins_loaded(&checkout), &self.maker.threads);
-        let work = work(self.template().clone(), checkout, request, call.clone(), queue, begun);
+        let work = work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
 }
@@ -199,7 +193,7 @@ async fn work(
     request: InferRequest,
     call: Call,
     queue: Duration,
-    begun: Arc<OnceLock<Timings>>,
+    begun: Begun,
 ) -> Result<(), InferError> {
     let (started, scope) = (Instant::now(), call.scope.clone());
     let mut instance = begin(source, &template, call).await?;

@@ -41,8 +41,12 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[("id", &text), ("parameters", &parameters)],
             ),
         ),
-        ("GenerateRequest", record(&[], &[("id", &text), ("text_input", &text), ("parameters", &parameters)])),
-        ("GenerateResponse", record(&[("model_name", &text), ("model_version", &text)], &[("text_output", &text)])),
+        // Beside these, a key for each input or parameter of the model, and for each output.
+        ("GenerateRequest", record(&[], &[("text_input", &text), ("id", &text), ("parameters", &parameters)])),
+        (
+            "GenerateResponse",
+            record(&[("model_name", &text), ("model_version", &text)], &[("text_output", &text), ("id", &text)]),
+        ),
         ("IndexRequest", record(&[], &[("ready", &boolean())])),
         ("LoadRequest", object.clone()),
         ("Index", list(record(&[("name", &text), ("state", &text)], &[("version", &text), ("reason", &text)]))),

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Request};
 
 use super::{request, response};
 use crate::api::ApiState;
+use crate::api::caller::Caller;
 use crate::api::connection::Connection;
 use crate::api::edge::{Context, server_timing};
 use crate::api::infer::compression::{self, Coding};
@@ -15,7 +16,7 @@ use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::{self, Target, body, deadline, offload};
 use crate::dataplane::Parts;
-use crate::model::{Asker, InferError, InferResponse, Version};
+use crate::model::{InferError, InferResponse, Version};
 use crate::servable::ServableHandle;
 use crate::tenant::{Held, Tenant};
 
@@ -38,9 +39,9 @@ impl Answering {
     pub(super) async fn begin(
         state: &ApiState,
         context: Context,
+        caller: &Caller,
         tenant: Arc<Tenant>,
         target: Target,
-        asker: Asker,
         request: Request<Body>,
     ) -> Result<Self, InferError> {
         let (permit, handle) = infer::find(state, &tenant, &target)?;
@@ -49,7 +50,8 @@ impl Answering {
         let mut handling = Handling::of(&handle);
         let RequestJson { request, timeout, .. } = read(&head.headers, &handle, &mut handling, body).await?;
         let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
-        let parts = state.dataplane.infer_stream(&handle, request, deadline, context.received, asker);
+        let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
+        let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
         Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, _permit: permit })
     }

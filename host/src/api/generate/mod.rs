@@ -66,8 +66,7 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
         Err(refusal) => return refusal.into_response(),
     };
     let target = Target { model: path.model, version: path.version };
-    let asker = caller.asker(context.request_id.clone());
-    let begun = Answering::begin(state, context.clone(), tenant.clone(), target.clone(), asker, request).await;
+    let begun = Answering::begin(state, context.clone(), caller, tenant.clone(), target.clone(), request).await;
     let version = begun.as_ref().ok().map(Answering::version);
     let outcome = match begun {
         Ok(answering) => respond(answering).await,

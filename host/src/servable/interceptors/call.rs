@@ -107,7 +107,8 @@ impl Passed {
     }
 
     fn visit<'a>(&'a self, link: &'a ServableHandle) -> Visit<'a> {
-        let scope = Scope { values: Some(self.values.clone()), ..Scope::of_request(self.about.request_id.clone()) };
+        let request_id = self.about.request_id.clone();
+        let scope = Scope { values: Some(self.values.clone()), ..Scope::of_request(request_id) };
         Visit { interceptor: link, budget: &self.budget, scope }
     }
 }

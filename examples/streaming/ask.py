@@ -1,0 +1,32 @@
+"""Prints an answer as it is written. Needs nothing but Python 3.
+
+usage: ask.py PROMPT [CHARACTERS] [URL]
+"""
+
+import json
+import sys
+import urllib.request
+
+
+def events(url, body):
+    """The answer's parts, as they come: server-sent events are lines that begin with 'data: '."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        for line in answer:
+            if line.startswith(b"data: "):
+                yield json.loads(line[len(b"data: "):])
+
+
+def main(prompt, characters="200", server="http://127.0.0.1:8080"):
+    print(prompt, end="", flush=True)
+    body = {"text_input": prompt, "parameters": {"max_tokens": int(characters)}}
+    for event in events(f"{server}/v2/models/chat/generate_stream", body):
+        # The status was sent with the first part, so what goes wrong later is an event too.
+        if "error" in event:
+            sys.exit(f"\n{event['code']}: {event['error']}")
+        print(event["text_output"], end="", flush=True)
+    print()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,130 @@
+//! Answers in parts: how long until the first is there, and what each of many costs.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::machine;
+use super::models;
+use super::options::Options;
+use super::process::Server;
+use super::report::{Aim, Table, digits, median};
+use super::throughput::wait_until_ready;
+use super::wire::{Client, stream};
+
+/// Parts of a long answer: a text of some thousand words.
+const PARTS: usize = 1000;
+
+/// A server and its name in the tables.
+struct Contender {
+    name: &'static str,
+    server: Server,
+}
+
+/// What was measured of one contender in one round, in microseconds.
+struct Measured {
+    /// Half of the answers of one part had their first after so long.
+    first: f64,
+    /// Half of the answers of one part were complete after so long.
+    single: f64,
+    /// What a part takes in a long answer.
+    part: f64,
+    /// What a part takes of the server's CPU time in a long answer.
+    cpu: f64,
+}
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let contenders = [
+        Contender { name: "native", server: Server::native()? },
+        wardian("pooled", folder.path(), "pooled")?,
+        wardian("fresh", folder.path(), "request")?,
+    ];
+    let mut rounds: Vec<Vec<Measured>> = contenders.iter().map(|_| Vec::new()).collect();
+    for _ in 0..options.rounds() {
+        for (contender, rounds) in contenders.iter().zip(&mut rounds) {
+            rounds.push(measure(&contender.server, options.window())?);
+        }
+    }
+    table(&contenders, &rounds).print(&format!("streamer, one connection: an answer of one part, then of {PARTS}"));
+    println!();
+    aims(&rounds);
+    Ok(())
+}
+
+/// A Wardian with the streamer in it that has become ready.
+fn wardian(name: &'static str, folder: &Path, isolation: &str) -> Result<Contender> {
+    let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
+    let version = repository.join("streamer/1");
+    std::fs::create_dir_all(&version)?;
+    std::fs::write(repository.join("streamer/model.toml"), format!("isolation = \"{isolation}\"\n"))?;
+    std::fs::write(version.join("model.wasm"), models::test_guest("streamer")?)?;
+    let server = Server::wardian(&repository, &state)?;
+    wait_until_ready(&server)?;
+    Ok(Contender { name, server })
+}
+
+fn measure(server: &Server, window: Duration) -> Result<Measured> {
+    let mut client = Client::connect(server.address())?;
+    let (first, single) = measure_first(&mut client, window / 2)?;
+    let (part, cpu) = measure_parts(server, &mut client, window / 2)?;
+    Ok(Measured { first, single, part, cpu })
+}
+
+fn measure_first(client: &mut Client, window: Duration) -> Result<(f64, f64)> {
+    let (mut first, mut single) = (Vec::new(), Vec::new());
+    let (request, started) = (ask_for(1), Instant::now());
+    while started.elapsed() < window {
+        let (begun, ended, parts) = client.ask_for_parts(&request)?;
+        ensure!(parts == 1, "an answer had {parts} parts, not one");
+        first.push(micros(begun));
+        single.push(micros(ended));
+    }
+    Ok((median(first), median(single)))
+}
+
+fn measure_parts(server: &Server, client: &mut Client, window: Duration) -> Result<(f64, f64)> {
+    let (request, started, before) = (ask_for(PARTS), Instant::now(), machine::cpu_time(server.pid())?);
+    let mut answers = Vec::new();
+    while started.elapsed() < window {
+        let (_, ended, parts) = client.ask_for_parts(&request)?;
+        ensure!(parts == PARTS, "an answer had {parts} parts, not {PARTS}");
+        answers.push(micros(ended) / PARTS as f64);
+    }
+    let cpu = micros(machine::cpu_time(server.pid())? - before) / (answers.len() * PARTS) as f64;
+    Ok((median(answers), cpu))
+}
+
+fn ask_for(parts: usize) -> Vec<u8> {
+    stream("streamer", &format!("{{\"text_input\":\"part \",\"parts\":{parts}}}"))
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+fn table(contenders: &[Contender], rounds: &[Vec<Measured>]) -> Table {
+    let columns = ["server", "first part µs", "whole µs", "µs/part", "CPU µs/part"];
+    let mut table = Table::new(&[&columns[..], &["first ÷ native", "whole ÷", "part ÷", "CPU ÷"]].concat());
+    let fields: [fn(&Measured) -> f64; 4] = [|m| m.first, |m| m.single, |m| m.part, |m| m.cpu];
+    for (contender, measured) in contenders.iter().zip(rounds) {
+        let absolute = fields.map(|field| digits(median(measured.iter().map(field))));
+        let relative = fields.map(|field| digits(ratio(measured, &rounds[0], field)));
+        table.row([contender.name.to_string()].into_iter().chain(absolute).chain(relative));
+    }
+    table
+}
+
+fn ratio(rounds: &[Measured], native: &[Measured], field: fn(&Measured) -> f64) -> f64 {
+    median(rounds.iter().zip(native).map(|(one, native)| field(one) / field(native)))
+}
+
+fn aims(rounds: &[Vec<Measured>]) {
+    let [native, pooled, fresh] = rounds else { return };
+    for (name, rounds, first, cpu) in [("pooled", pooled, 1.5, 3.0), ("fresh", fresh, 2.0, 3.0)] {
+        Aim::AtMost(first).print(&format!("{name}/native time to the first part"), ratio(rounds, native, |m| m.first));
+        Aim::AtMost(cpu).print(&format!("{name}/native CPU per part"), ratio(rounds, native, |m| m.cpu));
+    }
+}

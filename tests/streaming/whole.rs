@@ -1,0 +1,74 @@
+//! The same answer whole, and models that have no parts.
+
+use serde_json::json;
+
+use super::server;
+use crate::harness::{Server, guest, puppet};
+
+#[test]
+fn parts_are_joined() {
+    let server = server("");
+    let answer = server.generate("streamer", &json!({ "text_input": ["a", "b"], "id": "x", "parts": 3 }));
+    let whole = json!({
+        "model_name": "streamer", "model_version": "1", "id": "x",
+        "last": true, "text_output": "a b0 a b1 a b2 ", "index": [0, 1, 2],
+    });
+    assert_eq!(answer.ok().json(), whole);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert!(answer.header("server-timing").unwrap().contains("queue;dur="), "{answer}");
+    let nothing = server.generate("streamer", &json!({ "parts": 0 })).ok().json();
+    assert_eq!(nothing, json!({ "model_name": "streamer", "model_version": "1" }));
+}
+
+#[test]
+fn parts_that_do_not_fit_together_are_a_bad_answer() {
+    let server = server("");
+    server.generate("streamer", &json!({ "then": "two" })).refused(500, "model_bad_output");
+    server.until_logged("parts of output 'text_output' cannot be joined");
+    // One by one there is nothing wrong with them.
+    let events = server.stream("streamer", &json!({ "then": "two" })).all();
+    assert_eq!(events.last().unwrap()["text_output"], json!(["a", "b"]));
+}
+
+#[test]
+fn an_error_anywhere_is_the_error_of_the_whole() {
+    let server = server("");
+    for (then, status, code) in
+        [("trap", 500, "model_trapped"), ("reject", 422, "model_rejected_input"), ("fail", 500, "model_failed")]
+    {
+        server.generate("streamer", &json!({ "then": then })).refused(status, code);
+    }
+}
+
+#[test]
+fn a_model_without_parts_answers_in_one() {
+    let server = Server::with_models(|models| {
+        models.bare("puppet", puppet("version=7"));
+        models.bare("minimal", guest("minimal"));
+    })
+    .start();
+    server.until_tried();
+    let body = json!({ "x": [1.5, 2], "text": "hé", "id": "a" });
+    let whole = server.generate("puppet", &body).ok().json();
+    assert_eq!((&whole["version"], &whole["sum"], &whole["text"]), (&json!(7), &json!(3.5), &json!("hé")));
+    assert_eq!(whole["copies"].as_array().unwrap().len(), 256);
+    assert_eq!(server.stream("puppet", &body).all(), [whole]);
+    assert_eq!(server.generate("minimal", &json!({ "x": 4 })).ok().json()["y"], 8.0);
+    for behave in ["trap", "reject"] {
+        let (status, code) = server.behave("puppet", behave).outcome();
+        let body = json!({ "behave": behave });
+        server.generate("puppet", &body).refused(status, &code);
+        server.begin_stream("puppet", &body).answer().refused(status, &code);
+    }
+}
+
+#[test]
+fn a_model_without_parts_keeps_its_own_deadline() {
+    let server = Server::with_models(|models| {
+        models.settings("puppet", "[limits]\ndeadline = '50ms'\n[streaming]\ndeadline = '10m'");
+        models.version("puppet", 1, puppet("version=7"));
+    })
+    .start();
+    server.until_ready("puppet", 1);
+    server.generate("puppet", &json!({ "behave": "sleep:600000" })).refused(504, "deadline_exceeded");
+}

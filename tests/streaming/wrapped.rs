@@ -1,0 +1,46 @@
+//! Interceptors around answers in parts.
+
+use serde_json::{Value, json};
+
+use super::streamer;
+use crate::harness::{Models, Server, gate};
+
+fn wrapped(models: &Models) {
+    streamer(models, "streamer", "");
+    models.put("interceptors/gate.wasm", gate("name=gate"));
+}
+
+fn started() -> Server {
+    let server = Server::with_models(wrapped).start();
+    server.until_ready("streamer", 1);
+    server
+}
+
+#[test]
+fn each_part_is_led_back_through_them() {
+    let server = started();
+    let events = server.stream("streamer", &json!({ "parts": 30 })).all();
+    assert!(events.iter().map(|event| &event["index"]).eq(&(0..30).map(Value::from).collect::<Vec<_>>()));
+    assert!(
+        events.iter().all(|event| event["trail"].as_str().is_some_and(|trail| trail.contains("gate"))),
+        "{events:?}"
+    );
+    let whole = server.generate("streamer", &json!({ "parts": 2 })).ok().json();
+    assert_eq!((&whole["text_output"], &whole["index"]), (&json!("0 1 "), &json!([0, 1])));
+}
+
+#[test]
+fn one_that_refuses_a_request_refuses_it_before_the_first_part() {
+    let server = started();
+    let refused = server.begin_stream("streamer", &json!({ "before": "reject" })).answer();
+    assert!(refused.status >= 400, "{refused}");
+    refused.refused(refused.status, "rejected_by_interceptor");
+}
+
+#[test]
+fn one_that_fails_over_a_part_ends_the_answer() {
+    let server = started();
+    let failing = server.begin_stream("streamer", &json!({ "after": "trap", "then": "sleep" })).answer();
+    failing.refused(500, "interceptor_failed");
+    server.until_busy("streamer", 0);
+}
