@@ -309,6 +309,6 @@ mod tests {
             ArtifactKey::new("engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
             ArtifactKey::new("engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
         ];
-        assert_eq!(HashSet::from(keys).len(), 9);
+        assert_eq!(HashSet::from(keys).len(), 10);
     }
 }

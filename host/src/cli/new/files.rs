@@ -29,14 +29,18 @@ macro_rules! vendored {
                 "src/config.rs",
                 "src/error.rs",
                 "src/golden.rs",
+                "src/interceptor.rs",
                 "src/kernels.rs",
+                "src/kernels/panels.rs",
                 "src/lib.rs",
                 "src/logging.rs",
                 "src/metadata.rs",
                 "src/model.rs",
                 "src/request.rs",
                 "src/response.rs",
+                "src/stream.rs",
                 "src/tensor.rs",
+                "src/values.rs",
                 "src/view.rs",
                 "src/view/tests.rs";
             wit:
