@@ -14,6 +14,7 @@ mod stock_clients;
 mod swap;
 
 mod bad_artifacts;
+mod batching;
 mod canary;
 mod egress;
 mod engine;

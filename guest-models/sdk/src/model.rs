@@ -52,9 +52,12 @@ pub trait Streaming: Model {
 /// `wardian_sdk::export!(MyModel, batching)`.
 ///
 /// A model whose tensors can be joined along their first dimension does not need it: it says so in
-/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size).
+/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size). This is for requests whose tensors differ in
+/// length, and for models where one item may fail without the others.
+///
+/// [`Model::infer`] still answers a request that is alone.
 pub trait Batching: Model {
-    /// Answers each request: as many answers, in the same order.
+    /// Answers each request: as many answers, in the same order. An error is of its own request.
     fn infer_batch(&self, requests: Vec<Request>) -> Vec<Result<Response, Error>>;
 }
 

@@ -75,7 +75,7 @@ fn predict(options: &Options) -> Result<f64> {
 fn golden(cases: &[models::Case]) -> Result<Vec<u8>> {
     let case = cases.first().context("no golden case")?;
     let request: serde_json::Value = serde_json::from_slice(&case.request)?;
-    let output = serde_json::json!({"name": "price", "shape": [1, 1], "datatype": "FP64", "data": [case.price]});
+    let output = serde_json::json!({"name": "price", "shape": [1, 1], "datatype": "FP64", "data": [case.answer]});
     Ok(serde_json::to_vec(&serde_json::json!({"cases": [{"request": request, "response": {"outputs": [output]}}]}))?)
 }
 

@@ -29,7 +29,9 @@ pub(crate) struct Measured {
 
 /// What is asked, and how hard.
 pub(crate) struct Load<'a> {
-    /// What is asked, in turns.
+    /// Which model is asked.
+    pub(crate) model: &'a str,
+    /// What it is asked, in turns.
     pub(crate) cases: &'a [Case],
     /// How many ask at the same time.
     pub(crate) connections: usize,
@@ -52,7 +54,7 @@ pub(crate) fn run(server: &Server, load: &Load<'_>, window: Duration) -> Result<
         let mut clients = JoinSet::new();
         let pace = load.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         for (number, case) in (0..).zip(load.cases.iter().cycle().take(load.connections)) {
-            let request = wire::infer(load.tenant, "house-price", &case.request);
+            let request = wire::infer(load.tenant, load.model, &case.request);
             let first = first_exchange(server.address(), request, case).await?;
             let pace = pace.map(|each| Pace { offset: each * number, interval: each * load.connections as u32 });
             clients.spawn(first.repeat(phase.clone(), pace));

@@ -22,6 +22,7 @@ mod native;
 mod native_stream;
 mod wire;
 
+mod batching;
 mod density;
 mod instance;
 mod neighbours;
@@ -47,6 +48,7 @@ fn main() -> Result<()> {
     for part in options.parts() {
         match part {
             Part::Throughput => throughput::run(&options)?,
+            Part::Batching => batching::run(&options)?,
             Part::Instance => instance::run(&options)?,
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The component that `cargo xtask guests` has built.
 pub(crate) fn component() -> Result<Vec<u8>> {
@@ -36,19 +36,32 @@ pub(crate) fn install(repository: &Path, name: &str, component: &[u8], settings:
     Ok(fs::write(version.join("model.wasm"), component)?)
 }
 
+/// Puts version 1 of an example model into a repository under another name, as it is built, with these settings.
+pub(crate) fn install_example(repository: &Path, example: &str, name: &str, settings: &str) -> Result<()> {
+    let version = repository.join(name).join("1");
+    fs::create_dir_all(&version)?;
+    fs::write(repository.join(name).join("model.toml"), settings)?;
+    let files = fs::read_dir(folder_of(example)).with_context(|| format!("{example} is not built"))?;
+    for file in files {
+        let file = file?;
+        fs::copy(file.path(), version.join(file.file_name()))?;
+    }
+    Ok(())
+}
+
 /// A request and its answer.
 pub(crate) struct Case {
     /// The request's JSON.
     pub(crate) request: Vec<u8>,
-    /// The price that must come out.
-    pub(crate) price: f64,
+    /// The first element of the first output that must come out.
+    pub(crate) answer: Value,
 }
 
 impl Case {
     /// Whether that body is the right answer.
     pub(crate) fn is_answered_by(&self, body: &[u8]) -> bool {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-        price(&answer) == Some(self.price)
+        first(&answer).is_some_and(|first| same(first, &self.answer))
     }
 }
 
@@ -62,13 +75,48 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
 }
 
 fn case_of(case: &Value) -> Option<Case> {
-    Some(Case { request: serde_json::to_vec(&case["request"]).ok()?, price: price(&case["response"])? })
+    Some(Case { request: serde_json::to_vec(&case["request"]).ok()?, answer: first(&case["response"])?.clone() })
 }
 
-fn price(answer: &Value) -> Option<f64> {
-    answer["outputs"][0]["data"][0].as_f64()
+/// The golden requests of an example, taken apart into requests of one row.
+pub(crate) fn rows_of(example: &str) -> Result<Vec<Case>> {
+    let text = fs::read(folder_of(example).join("golden.json")).context("run `cargo xtask guests` first")?;
+    let golden: Value = serde_json::from_slice(&text)?;
+    let cases = golden["cases"].as_array().context("golden.json has no cases")?;
+    cases
+        .iter()
+        .map(|case| rows_of_case(case).context("a golden case is odd"))
+        .collect::<Result<Vec<_>>>()
+        .map(|cases| cases.into_iter().flatten().collect())
+}
+
+fn rows_of_case(case: &Value) -> Option<Vec<Case>> {
+    let input = &case["request"]["inputs"][0];
+    let (shape, data) = (input["shape"].as_array()?, input["data"].as_array()?);
+    let answers = case["response"]["outputs"][0]["data"].as_array()?;
+    let inner = shape.get(1..)?;
+    let width = inner.iter().filter_map(Value::as_u64).product::<u64>() as usize;
+    let row = |(data, answer): (&[Value], &Value)| {
+        let shape: Vec<_> = std::iter::once(&Value::from(1)).chain(inner).cloned().collect();
+        let input = json!({ "name": input["name"], "datatype": input["datatype"], "shape": shape, "data": data });
+        let request = serde_json::to_vec(&json!({ "inputs": [input] })).ok()?;
+        Some(Case { request, answer: answer.clone() })
+    };
+    data.chunks(width.max(1)).zip(answers).map(row).collect()
+}
+
+fn first(answer: &Value) -> Option<&Value> {
+    answer["outputs"][0]["data"].get(0)
+}
+
+fn same(one: &Value, other: &Value) -> bool {
+    one == other || one.as_f64().is_some_and(|one| other.as_f64() == Some(one))
 }
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/models/house-price/1")
+    folder_of("house-price")
+}
+
+fn folder_of(example: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/models").join(example).join("1")
 }

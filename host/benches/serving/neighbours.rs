@@ -37,7 +37,7 @@ fn beside(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), 1)?;
     let cases = models::cases()?;
-    let closed = Load { cases: &cases, connections: CONNECTIONS, tenant: Some("a"), rate: None };
+    let closed = Load { model: "house-price", cases: &cases, connections: CONNECTIONS, tenant: Some("a"), rate: None };
     let capacity = load::run(&server, &closed, options.window())?.rate;
     let paced = Load { rate: Some(capacity / 2.0), ..closed };
     let (mut alone, mut both) = (Vec::new(), Vec::new());
@@ -58,7 +58,7 @@ fn beside(options: &Options) -> Result<()> {
 
 /// The same tenant with as many short requests as it gets answers to.
 fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
-    let flood = Load { cases, connections: GREEDY, tenant: Some("a"), rate: None };
+    let flood = Load { model: "house-price", cases, connections: GREEDY, tenant: Some("a"), rate: None };
     let _spinning = Spinning::start(server, "b", GREEDY)?;
     let before = cpu_seconds(server)?;
     let measured = load::run(server, &flood, options.window())?;

@@ -39,6 +39,8 @@ pub(crate) struct Options {
 pub(crate) enum Part {
     /// Requests per second, latencies and CPU time per request
     Throughput,
+    /// What grouping requests gains, and what it costs who is alone
+    Batching,
     /// A fresh instance and a pooled call, without HTTP
     Instance,
     /// From a dropped file to the first answer
@@ -69,7 +71,12 @@ impl Options {
 
     /// How many connections at a time.
     pub(crate) fn connections(&self) -> Vec<usize> {
-        if self.connections.is_empty() { vec![1, 16, 64] } else { self.connections.iter().map(|&n| n.into()).collect() }
+        self.connections_or(&[1, 16, 64])
+    }
+
+    /// How many connections at a time, or these if nothing is said.
+    pub(crate) fn connections_or(&self, usual: &[usize]) -> Vec<usize> {
+        if self.connections.is_empty() { usual.into() } else { self.connections.iter().map(|&n| n.into()).collect() }
     }
 
     /// How many models share a server.

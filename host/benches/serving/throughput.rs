@@ -83,7 +83,7 @@ fn measure(options: &Options, contenders: &[Contender], connections: &[usize]) -
     for _ in 0..options.rounds() {
         for (&connections, row) in connections.iter().zip(&mut results) {
             for (contender, rounds) in contenders.iter().zip(row) {
-                let load = Load { cases: &cases, connections, tenant: None, rate: None };
+                let load = Load { model: "house-price", cases: &cases, connections, tenant: None, rate: None };
                 rounds.push(load::run(&contender.server, &load, options.window())?);
             }
         }

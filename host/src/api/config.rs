@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::metadata::PLATFORM;
 use super::router::{ModelPath, json_response};
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
-use crate::servable::Servable;
+use crate::servable::{Form, Servable};
 
 /// `GET /v2/models/{m}[/versions/{v}]/config`.
 pub(super) async fn model_config(
@@ -113,6 +113,12 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         "memory_bytes": report.memory_bytes,
         "batching": {
             "max_batch_size": settings.batching.max_batch_size,
+            // What has come of that and of what the model takes.
+            "effective": servable.batch_limit().map_or(1, |limit| limit.items),
+            "form": servable.batch_limit().map(|limit| match limit.form {
+                Form::Joined => "joined",
+                Form::SideBySide => "side by side",
+            }),
             "max_queue_delay_ms": milliseconds(settings.batching.max_queue_delay),
             "max_queue": settings.batching.max_queue,
         },

@@ -61,6 +61,11 @@ impl Budget {
         self.deadline
     }
 
+    /// How much CPU time the call may use.
+    pub fn cpu_time(&self) -> Duration {
+        self.cpu_time
+    }
+
     /// The error of a call whose deadline has passed.
     pub fn deadline_exceeded(&self) -> InferError {
         InferError::DeadlineExceeded(self.allowed)

@@ -18,6 +18,8 @@ pub(super) struct Exports {
     pub(super) session_migration: Option<session_migration::GuestIndices>,
     pub(super) migrations: Option<migrations::GuestIndices>,
     pub(super) interceptor: Option<interceptor::GuestIndices>,
+    /// It reads or writes what the interceptors of a request share, and so has to do with one request at a time.
+    pub(super) uses_call_values: bool,
 }
 
 impl Exports {
@@ -40,6 +42,11 @@ impl Exports {
             session_migration: find!(session_migration, "wardian:model/session-migration@0.1.0"),
             migrations: find!(migrations, "wardian:model/migrations@0.1.0"),
             interceptor: find!(interceptor, INTERCEPTOR),
+            uses_call_values: imports(component, "wardian:model/call-values@"),
         })
     }
+}
+
+fn imports(component: &Component, name: &str) -> bool {
+    component.component_type().imports(component.engine()).any(|(import, _)| import.starts_with(name))
 }

@@ -113,6 +113,11 @@ impl Template {
         self.exports().batching.is_some()
     }
 
+    /// Whether it reads or writes what the interceptors of a request share.
+    pub fn uses_call_values(&self) -> bool {
+        self.exports().uses_call_values
+    }
+
     /// Whether it does work after the response.
     pub fn has_deferred(&self) -> bool {
         self.exports().deferred.is_some()

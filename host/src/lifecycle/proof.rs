@@ -75,6 +75,10 @@ async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
             Ok(_) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a request of zeros", &error)),
         }
+        match servable.answer_twice(&request, servable.own_call()).await {
+            Ok(()) | Err(InferError::Rejected(_)) => {}
+            Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
+        }
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! The scheduler of a model that answers one request at a time: a checkout, a call, an answer.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::batching::{Called, Caller, twice};
 use super::pool::{Checkout, Source};
 use super::{Chain, Maker, Servable, ServableHandle};
 use crate::capability::Scope;
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
-use crate::model::{Asker, InferError, InferRequest, InferResponse};
+use crate::model::{Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId};
 
 /// A model's answer, and where the time went.
 #[derive(Debug)]
@@ -73,32 +75,77 @@ impl Servable {
         scope: Scope,
     ) -> Result<Answer, InferError> {
         let attempt = self.breaker.admit()?;
-        let outcome = self.answer(request, self.maker.call(budget, scope)).await;
+        let outcome = self.schedule(request, self.maker.call(budget, scope)).await;
         attempt.conclude(&outcome);
         outcome
     }
 
-    /// Answers one request without counting it: what is tried before a version goes live is no traffic.
+    /// Answers one request, together with others if the model takes several.
+    async fn schedule(self: &ServableHandle, request: InferRequest, call: Call) -> Result<Answer, InferError> {
+        match &self.batcher {
+            Some(batcher) if !self.goes_alone(&request, &call) => {
+                self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
+                batcher.answer(self, request, call).await
+            }
+            _ => self.answer(request, call).await,
+        }
+    }
+
+    /// Whether a request brings something of its own that a call for several would have nowhere to keep.
+    fn goes_alone(&self, request: &InferRequest, call: &Call) -> bool {
+        request.sequence.is_some() || call.scope.values.is_some() && self.template().uses_call_values()
+    }
+
+    /// Answers one request by itself, without counting it: what is tried before a version goes live is no traffic.
     pub async fn answer(self: &ServableHandle, request: InferRequest, call: Call) -> Result<Answer, InferError> {
         self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
         let wanted = request.outputs.clone();
-        let (response, instance, compute) = self.compute(checkout, request, call).await?;
-        let response = self.promised(&wanted, response)?;
+        let Called { outcome, instance, compute } = self.one(checkout, request, call).await?;
+        let response = promised(self.metadata(), &wanted, outcome)?;
+        if let Some(batcher) = &self.batcher {
+            batcher.note_usual(compute);
+        }
         Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
     }
 
-    async fn compute(
+    /// Answers a request twice in one call, if the model takes several. Fails as it does, and if its answer is not
+    /// one for each.
+    pub async fn answer_twice(self: &ServableHandle, request: &InferRequest, call: Call) -> Result<(), InferError> {
+        match &self.batcher {
+            Some(batcher) => {
+                let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
+                twice(batcher, self, request, checkout, call).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Asks an instance something, and gives it back.
+    async fn ask<T, F>(
         self: &ServableHandle,
         checkout: Checkout,
-        request: InferRequest,
         call: Call,
-    ) -> Result<(InferResponse, Duration, Duration), InferError> {
+        ask: impl FnOnce(Instance) -> F + Send + 'static,
+    ) -> Result<Called<T>, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
+    {
         let loaded = self.begins_loaded(&checkout);
         let Maker { template, threads, .. } = &self.maker;
-        let work = work(template.clone(), checkout, request, call.clone());
+        let (Checkout { source, place }, template, of_instance) = (checkout, template.clone(), call.clone());
+        let work = async move {
+            let started = Instant::now();
+            let instance = begin(source, &template, of_instance).await?;
+            let made = Instant::now();
+            let (instance, outcome) = ask(instance).await;
+            let compute = made.elapsed();
+            place.give_back(instance);
+            Ok(Called { outcome: outcome?, instance: made - started, compute })
+        };
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
 
@@ -106,30 +153,71 @@ impl Servable {
     pub(super) fn begins_loaded(&self, checkout: &Checkout) -> bool {
         matches!(checkout.source, Source::Idle(_)) || *self.maker.template.snapshot() == Snapshot::Taken
     }
+}
 
-    /// Holds the answer against the metadata and drops what was not asked for.
-    fn promised(&self, wanted: &[String], mut response: InferResponse) -> Result<InferResponse, InferError> {
-        self.metadata().check_response(wanted, &response).map_err(InferError::BadOutput)?;
-        if !wanted.is_empty() {
-            response.outputs.retain(|tensor| wanted.contains(&tensor.name));
-        }
-        Ok(response)
+impl Caller for Servable {
+    type Place = Checkout;
+
+    fn try_place(&self) -> Option<Checkout> {
+        self.pool.try_check_out(&self.maker)
+    }
+
+    async fn place(&self) -> Result<Checkout, InferError> {
+        self.pool.take(&self.maker).await
+    }
+
+    async fn one(
+        self: &ServableHandle,
+        checkout: Checkout,
+        request: InferRequest,
+        call: Call,
+    ) -> Result<Called<InferResponse>, InferError> {
+        let ask = async move |mut instance: Instance| {
+            let outcome = instance.infer(request).await;
+            (instance, outcome)
+        };
+        self.ask(checkout, call, ask).await
+    }
+
+    async fn several(
+        self: &ServableHandle,
+        checkout: Checkout,
+        requests: Vec<InferRequest>,
+        call: Call,
+    ) -> Result<Called<Vec<Result<InferResponse, InferError>>>, InferError> {
+        let ask = async move |mut instance: Instance| {
+            let outcome = instance.infer_batch(requests).await;
+            (instance, outcome)
+        };
+        self.ask(checkout, call, ask).await
+    }
+
+    fn call(&self, budget: Budget, request_id: RequestId) -> Call {
+        self.maker.call(budget, Scope::of_request(request_id))
+    }
+
+    fn note_call(&self, requests: usize) {
+        self.metrics().batching(&self.families, &self.id).called(requests);
+    }
+
+    fn note_failure(&self, requests: usize, error: &InferError) {
+        self.metrics().batching(&self.families, &self.id).failed();
+        let (ModelId { tenant, name, version }, detail) = (self.id(), error.private());
+        tracing::debug!(%tenant, model = %name, %version, requests, %error, detail, "a batch failed; each goes alone");
     }
 }
 
-async fn work(
-    template: Template,
-    Checkout { source, place }: Checkout,
-    request: InferRequest,
-    call: Call,
-) -> Result<(InferResponse, Duration, Duration), InferError> {
-    let started = Instant::now();
-    let mut instance = begin(source, &template, call).await?;
-    let made = Instant::now();
-    let response = instance.infer(request).await;
-    let compute = made.elapsed();
-    place.give_back(instance);
-    Ok((response?, made - started, compute))
+/// Holds the answer against the metadata and drops what was not asked for.
+pub(super) fn promised(
+    metadata: &Metadata,
+    wanted: &[String],
+    mut response: InferResponse,
+) -> Result<InferResponse, InferError> {
+    metadata.check_response(wanted, &response).map_err(InferError::BadOutput)?;
+    if !wanted.is_empty() {
+        response.outputs.retain(|tensor| wanted.contains(&tensor.name));
+    }
+    Ok(response)
 }
 
 /// The instance that a call runs in.

@@ -68,7 +68,7 @@ impl Maker {
     }
 
     /// Waits for the right to have one more instance, no longer than the budget allows.
-    pub(super) async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
+    async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
         let permit = tokio::time::timeout_at(budget.deadline().into(), self.tenant.instance()).await;
         permit.map_err(|_elapsed| budget.deadline_exceeded())
     }

@@ -9,12 +9,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+mod batches;
 mod streams;
 
 pub(super) use streams::Open;
 
 use super::Timings;
 use crate::model::{InferError, ModelId};
+use batches::{BatchFamilies, BatchMetrics};
 use streams::{StreamFamilies, StreamMetrics};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -52,6 +54,7 @@ pub struct ServableMetrics {
     failed: Family<FailureLabels, Counter>,
     phases: Phases,
     streams: StreamFamilies,
+    batches: BatchFamilies,
 }
 
 impl ServableMetrics {
@@ -64,7 +67,8 @@ impl ServableMetrics {
         registry.register("request_failures", "Requests not answered, by reason", failed.clone());
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
-        ServableMetrics { succeeded, failed, phases, streams: StreamFamilies::register(registry) }
+        let (streams, batches) = (StreamFamilies::register(registry), BatchFamilies::register(registry));
+        ServableMetrics { succeeded, failed, phases, streams, batches }
     }
 
     /// One version's share, looked up once so that a request does not have to.
@@ -74,6 +78,7 @@ impl ServableMetrics {
             failed: REASONS.map(|reason| self.failed.get_or_create_owned(&failure_labels(id, reason))),
             phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
             streams: OnceLock::new(),
+            batches: OnceLock::new(),
         }
     }
 
@@ -87,6 +92,7 @@ impl ServableMetrics {
             self.phases.remove(&phase_labels(id, phase));
         }
         self.streams.forget(&version_labels(id));
+        self.batches.forget(&version_labels(id));
     }
 }
 
@@ -105,12 +111,19 @@ pub(super) struct VersionMetrics {
     phases: [Histogram; PHASES.len()],
     /// From its first answer in parts on.
     streams: OnceLock<StreamMetrics>,
+    /// From its first batch on.
+    batches: OnceLock<BatchMetrics>,
 }
 
 impl VersionMetrics {
     /// What is counted of its answers in parts.
     pub(super) fn streaming(&self, families: &ServableMetrics, id: &ModelId) -> &StreamMetrics {
         self.streams.get_or_init(|| families.streams.version(&version_labels(id)))
+    }
+
+    /// What is counted of its calls for one or several requests.
+    pub(super) fn batching(&self, families: &ServableMetrics, id: &ModelId) -> &BatchMetrics {
+        self.batches.get_or_init(|| families.batches.version(&version_labels(id)))
     }
 
     /// Counts an answer in parts. How long its call took is its reader's doing as much as its own, and is counted

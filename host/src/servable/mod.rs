@@ -5,6 +5,7 @@
 //! left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is freed on a
 //! request's path.
 
+mod batching;
 mod breaker;
 mod direct;
 mod interceptors;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+pub use batching::{BatchLimit, Form};
 pub use direct::{Answer, Timings};
 pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
@@ -27,6 +29,7 @@ pub use streaming::Parts;
 use crate::engine::{Call, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
 use crate::tenant::Reclaim;
+use batching::Batcher;
 use breaker::Breaker;
 use metrics::VersionMetrics;
 use pool::InstancePool;
@@ -45,6 +48,9 @@ pub struct Servable {
     breaker: Breaker,
     /// What wraps its calls; given to it before it serves, and never to an interceptor.
     wrapping: OnceLock<Wrapping>,
+    /// Groups its requests, if it takes several in one call.
+    batcher: Option<Arc<Batcher>>,
+    batch_limit: Option<BatchLimit>,
     families: ServableMetrics,
     /// Its share of the families, from its first request on.
     metrics: OnceLock<VersionMetrics>,
@@ -93,10 +99,25 @@ impl Servable {
             maker.tenant().enroll(Arc::downgrade(&pool));
         }
         let breaker = Breaker::new(settings.breaker.clone());
+        let batch_limit = BatchLimit::of(maker.template(), &settings);
+        let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
+        let batcher = batch_limit.map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
         let wrapping = OnceLock::new();
-        let servable =
-            Servable { id, digest, settings, maker, pool, breaker, wrapping, families, metrics, drained: drain };
+        let servable = Servable {
+            id,
+            digest,
+            settings,
+            maker,
+            pool,
+            breaker,
+            wrapping,
+            batcher,
+            batch_limit,
+            families,
+            metrics,
+            drained: drain,
+        };
         (Arc::new(servable), drained)
     }
 
@@ -118,6 +139,11 @@ impl Servable {
     /// What is in force for it.
     pub fn settings(&self) -> &ModelSettings {
         &self.settings
+    }
+
+    /// How it takes several requests in one call; `None` if it does not.
+    pub fn batch_limit(&self) -> Option<BatchLimit> {
+        self.batch_limit
     }
 
     /// What makes its instances.

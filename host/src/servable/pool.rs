@@ -80,7 +80,8 @@ impl InstancePool {
         }
     }
 
-    fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
+    /// The right to have an instance at work, if it can be had at once.
+    pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
         let place = Desk { _permit: self.permits.clone().try_acquire_owned().ok()?, pool: self.clone() };
         let source = match self.take_idle() {
             Some(idle) => idle,
@@ -92,16 +93,17 @@ impl InstancePool {
     async fn wait(self: &Arc<Self>, maker: &Maker, budget: &Budget) -> Result<Checkout, InferError> {
         let _in_queue = Waiting::take(self)?;
         let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
-        let permit = self.permits.clone().acquire_owned();
-        let permit = match tokio::time::timeout_at(budget.deadline().into(), permit).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_closed)) => return Err(InferError::Overloaded),
-            Err(_elapsed) => return Err(budget.deadline_exceeded()),
-        };
+        let taken = tokio::time::timeout_at(budget.deadline().into(), self.take(maker)).await;
+        taken.unwrap_or_else(|_elapsed| Err(budget.deadline_exceeded()))
+    }
+
+    /// Waits for the right to have an instance at work, without being counted among those who wait.
+    pub(super) async fn take(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
         let place = Desk { pool: self.clone(), _permit: permit };
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => Source::New(maker.permit(budget).await?),
+            None => Source::New(maker.tenant().instance().await),
         };
         Ok(Checkout { source, place })
     }

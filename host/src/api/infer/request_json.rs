@@ -34,8 +34,11 @@ impl RequestJson {
         // In the protocol 0 means that the caller sets none.
         self.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
         self.request.sequence = take_sequence(&mut parameters)?;
-        // Reserved for the server by the protocol; every request has the same priority here.
-        parameters.retain(|parameter| parameter.name != "priority" && !parameter.name.starts_with("triton_"));
+        let priority = take_count(&mut parameters, "priority")?;
+        // Whatever is beyond is as far behind as one can be.
+        self.request.priority = priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
+        // Reserved for the server by the protocol.
+        parameters.retain(|parameter| !parameter.name.starts_with("triton_"));
         self.request.parameters = parameters;
         Ok(())
     }

@@ -36,7 +36,11 @@ impl Instance {
     ) -> Result<Vec<Result<InferResponse, InferError>>, InferError> {
         let requests: Vec<_> = requests.into_iter().map(types::Request::from).collect();
         let answers = call!(self.batching.call_infer_batch(&requests))?;
-        Ok(answers.into_iter().map(|answer| Ok(InferResponse::from(answer?))).collect())
+        let checked = answers.into_iter().map(|answer| {
+            let response = InferResponse::from(answer?);
+            self.check_size(&response).map(|()| response)
+        });
+        Ok(checked.collect())
     }
 
     /// Answers one request in parts, which go to the emitter of the call's scope.

@@ -1,0 +1,212 @@
+//! Has a batch answered: in one call, and if that fails one by one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::batcher::{Batcher, Item, Reply};
+use super::caller::{Called, Caller};
+use super::{Form, join};
+use crate::engine::{Budget, Call};
+use crate::model::{InferError, InferRequest, InferResponse, RequestId};
+use crate::servable::direct::promised;
+use crate::servable::{Answer, Timings};
+
+/// A call for several may always use as much CPU time as this, whatever calls usually take.
+const LEAST_CPU_TIME: Duration = Duration::from_millis(100);
+
+/// So many times what calls usually take is too much: there is something among its requests.
+const TOO_MUCH: u32 = 8;
+
+/// Bytes of the names of a batch's requests in log lines: some seven of the usual length.
+const NAMES: usize = 256;
+
+/// Answers all of a batch. Whatever it is doing ends when nobody waits for it any more.
+pub(super) async fn answer<C: Caller>(
+    batcher: &Arc<Batcher>,
+    caller: &Arc<C>,
+    mut batch: Vec<Item>,
+    place: Result<C::Place, InferError>,
+) {
+    batch.iter_mut().for_each(|item| item.waiting = None);
+    match place {
+        Err(error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),
+        Ok(place) if batch.len() > 1 => answer_together(batcher, caller, batch, place).await,
+        Ok(place) => {
+            if let Some(item) = batch.pop() {
+                answer_alone(batcher, caller, item, place).await;
+            }
+        }
+    }
+}
+
+async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item, place: C::Place) {
+    let Item { request, call, arrived, mut reply, .. } = item;
+    let queue = arrived.elapsed();
+    let wanted = request.outputs.clone();
+    caller.note_call(1);
+    let called = tokio::select! {
+        biased;
+        called = caller.one(place, request, call) => called,
+        () = reply.closed() => return,
+    };
+    let answer = called.and_then(|Called { outcome, instance, compute }| {
+        batcher.usual.note(1, compute);
+        let response = promised(&batcher.metadata, &wanted, outcome)?;
+        Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
+    });
+    give(reply, answer);
+}
+
+async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>, place: C::Place) {
+    let started = Instant::now();
+    let mut batch = batch;
+    caller.note_call(batch.len());
+    let call = joint_call(batcher, &**caller, &batch, started);
+    let (requests, replies) = parts(&mut batch);
+    let called = tokio::select! {
+        biased;
+        called = call_together(batcher, caller, &requests, place, call) => called,
+        () = all_gone(replies) => return,
+    };
+    match called {
+        Ok(Called { outcome, instance, compute }) => {
+            batcher.usual.note(batch.len(), compute);
+            for (item, response) in batch.into_iter().zip(outcome) {
+                let timings = Timings {
+                    queue: started.saturating_duration_since(item.arrived),
+                    instance,
+                    compute,
+                    ..Timings::default()
+                };
+                give(item.reply, response.map(|response| Answer { response, timings }));
+            }
+        }
+        Err(error) if is_of_all(&error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),
+        Err(error) => {
+            caller.note_failure(batch.len(), &error);
+            batch.into_iter().for_each(|item| answer_again(batcher, caller, item));
+        }
+    }
+}
+
+/// Answers by itself what could not be answered with others: one of them is at fault, and nobody knows which.
+fn answer_again<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, mut item: Item) {
+    let (batcher, caller) = (batcher.clone(), caller.clone());
+    tokio::spawn(async move {
+        let place = tokio::select! {
+            biased;
+            () = item.reply.closed() => return,
+            place = caller.place() => place,
+        };
+        match place {
+            Ok(place) => answer_alone(&batcher, &caller, item, place).await,
+            Err(error) => give(item.reply, Err(error)),
+        }
+    });
+}
+
+/// Has a request answered twice in one call, to see whether the model does what it says.
+pub(in crate::servable) async fn twice<C: Caller>(
+    batcher: &Batcher,
+    caller: &Arc<C>,
+    request: &InferRequest,
+    place: C::Place,
+    call: Call,
+) -> Result<(), InferError> {
+    if batcher.form == Form::Joined && !join::together(request, request) {
+        return Ok(());
+    }
+    let answers = call_together(batcher, caller, &[request, request], place, call).await?.outcome;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
+}
+
+async fn call_together<C: Caller>(
+    batcher: &Batcher,
+    caller: &Arc<C>,
+    requests: &[&InferRequest],
+    place: C::Place,
+    call: Call,
+) -> Result<Called<Vec<Result<InferResponse, InferError>>>, InferError> {
+    match batcher.form {
+        Form::Joined => {
+            let Called { outcome, instance, compute } = caller.one(place, join::join(requests), call).await?;
+            let outcome = split(batcher, requests, outcome)?.into_iter().map(Ok).collect();
+            Ok(Called { outcome, instance, compute })
+        }
+        Form::SideBySide => {
+            let copies = requests.iter().copied().cloned().collect();
+            let mut called = caller.several(place, copies, call).await?;
+            let (given, asked) = (called.outcome.len(), requests.len());
+            if given != asked {
+                return Err(InferError::BadOutput(format!("infer-batch gave {given} answers to {asked} requests")));
+            }
+            let answers = called.outcome.into_iter().zip(requests);
+            let checked = answers.map(|(answer, request)| promised(&batcher.metadata, &request.outputs, answer?));
+            called.outcome = checked.collect();
+            Ok(called)
+        }
+    }
+}
+
+/// Holds the answer to joined requests against the metadata, and splits it.
+fn split(
+    batcher: &Batcher,
+    requests: &[&InferRequest],
+    response: InferResponse,
+) -> Result<Vec<InferResponse>, InferError> {
+    let wanted = requests.first().map_or(&[][..], |request| &request.outputs);
+    let response = promised(&batcher.metadata, wanted, response)?;
+    let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
+    join::split(&response, &rows).map_err(InferError::BadOutput)
+}
+
+/// The call of a batch. It may use the CPU time of all its requests and take until the last of their deadlines, but
+/// not much more than such calls usually do: if one of its requests is endless, there must be time left to answer
+/// the others.
+fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
+    let budgets = || batch.iter().map(|item| &item.call.budget);
+    let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
+    let (mut allowed, mut cpu_time) =
+        (deadline.saturating_duration_since(now), budgets().map(Budget::cpu_time).sum::<Duration>());
+    if let Some(usual) = batcher.usual.of(batch.len()) {
+        let too_much = usual.saturating_mul(TOO_MUCH);
+        allowed = allowed.min(too_much.max(allowed / 2));
+        cpu_time = cpu_time.min(too_much.max(LEAST_CPU_TIME));
+    }
+    caller.call(Budget::new(now, allowed, cpu_time), names(batch))
+}
+
+/// The names of a batch's requests, or as many of them as a log line has room for.
+fn names(batch: &[Item]) -> RequestId {
+    let mut names = String::new();
+    for (index, item) in batch.iter().enumerate() {
+        let name = item.call.scope.request_id.as_str();
+        if index > 0 && names.len() + name.len() > NAMES {
+            names.push_str(&format!(",+{}", batch.len() - index));
+            break;
+        }
+        names.push_str(if index > 0 { "," } else { "" });
+        names.push_str(name);
+    }
+    RequestId::new(names.into()).unwrap_or_default()
+}
+
+fn parts(batch: &mut [Item]) -> (Vec<&InferRequest>, Vec<&mut Reply>) {
+    batch.iter_mut().map(|item| (&item.request, &mut item.reply)).unzip()
+}
+
+async fn all_gone(replies: Vec<&mut Reply>) {
+    for reply in replies {
+        reply.closed().await;
+    }
+}
+
+/// Whether a call failed for a reason that has nothing to do with what was asked.
+fn is_of_all(error: &InferError) -> bool {
+    matches!(error, InferError::Overloaded | InferError::QuotaExceeded(_) | InferError::Internal(_))
+}
+
+fn give(reply: Reply, answer: Result<Answer, InferError>) {
+    // If the client has gone it does not matter.
+    let _ = reply.send(answer);
+}

@@ -1,0 +1,46 @@
+//! How long calls of a model usually take: by this is judged what takes too long because of one bad item.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The newest call counts for one part in so many.
+const MEMORY: u64 = 8;
+
+/// Nanoseconds that an item has taken in the last calls that went well; 0 while there was none.
+#[derive(Default)]
+pub(super) struct Usual(AtomicU64);
+
+impl Usual {
+    /// Notes that a call with so many items went well and took so long.
+    pub(super) fn note(&self, items: usize, took: Duration) {
+        let each = (took.as_nanos() as u64 / items.max(1) as u64).max(1);
+        let before = self.0.load(Ordering::Relaxed);
+        // Two calls that end together may overwrite each other's note, which is as well.
+        let after = if before == 0 { each } else { before - before / MEMORY + each / MEMORY };
+        self.0.store(after.max(1), Ordering::Relaxed);
+    }
+
+    /// How long a call with so many items usually takes, if it is no more than their sum; `None` if nothing is
+    /// known.
+    pub(super) fn of(&self, items: usize) -> Option<Duration> {
+        let each = self.0.load(Ordering::Relaxed);
+        (each > 0).then(|| Duration::from_nanos(each.saturating_mul(items as u64)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_follows_what_calls_take() {
+        let usual = Usual::default();
+        assert_eq!(usual.of(1), None);
+        usual.note(4, Duration::from_micros(400));
+        assert_eq!(usual.of(3), Some(Duration::from_micros(300)));
+        (0..100).for_each(|_| usual.note(1, Duration::from_micros(10)));
+        let one = usual.of(1).unwrap();
+        assert!(one < Duration::from_micros(12) && one > Duration::from_micros(8), "{one:?}");
+        assert!(usual.of(usize::MAX).is_some());
+    }
+}

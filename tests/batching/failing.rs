@@ -1,0 +1,120 @@
+//! Items that fail, and their neighbours that do not.
+
+use crate::batching::{BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, hold, line_up_all, said};
+use crate::harness::Response;
+
+/// Lines up good words with these between them, lets them go, and gives the answers to these. The others must have
+/// got theirs, in calls with so many.
+#[track_caller]
+fn among_others<const N: usize>(guest: &str, settings: &str, bad: [&str; N], with: i64) -> [Response; N] {
+    let (server, holder) = held_up(guest, settings);
+    server.tenant("default").until_holds("queue", 0);
+    let first = line_up_all(&server, ["one", "two"]);
+    let mut behind = 2..;
+    let between = bad.map(|word| crate::batching::line_up(&server, behind.next().unwrap(), &body(word)));
+    let last = crate::batching::line_up(&server, behind.next().unwrap(), &body("three"));
+    holder.hang_up();
+    for (word, pending) in ["one", "two", "three"].into_iter().zip(first.into_iter().chain([last])) {
+        assert_eq!(said(&pending.answer()), (word.to_owned(), with), "{guest} {bad:?}");
+    }
+    between.map(|pending| pending.answer())
+}
+
+#[test]
+fn a_bad_item_fails_alone_with_its_own_error() {
+    for guest in BOTH {
+        // Side by side an error is of one request, and nothing is done twice.
+        let with = if guest == JOINED { 1 } else { 5 };
+        let [failed, refused] = among_others(guest, PATIENT, ["fail", "reject"], with);
+        failed.refused(500, "model_failed");
+        refused.refused(422, "model_rejected_input");
+        assert!(refused.text().contains("this word is not to my taste"), "{refused}");
+    }
+}
+
+#[test]
+fn a_trap_takes_nobody_along() {
+    for guest in BOTH {
+        for isolation in ["request", "pooled"] {
+            let settings = format!("isolation = '{isolation}'\n{PATIENT}");
+            let [trapped, shy] = among_others(guest, &settings, ["trap", "shy"], 1);
+            trapped.refused(500, "model_trapped");
+            assert_eq!(said(&shy), ("shy".to_owned(), 1), "{guest} {isolation}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_split_is_asked_for_one_by_one() {
+    let [short] = among_others(JOINED, PATIENT, ["short"], 1);
+    assert_eq!(said(&short), ("short".to_owned(), 1));
+    let [few] = among_others(SIDE_BY_SIDE, PATIENT, ["few"], 1);
+    assert_eq!(said(&few), ("few".to_owned(), 1));
+}
+
+#[test]
+fn a_wrong_answer_side_by_side_is_of_its_own_request() {
+    let [lie] = among_others(SIDE_BY_SIDE, PATIENT, ["lie"], 4);
+    lie.refused(500, "model_bad_output");
+}
+
+#[test]
+fn an_endless_item_is_stopped_before_it_has_used_up_its_neighbours_time() {
+    for guest in BOTH {
+        let [spinning] = among_others(guest, "[limits]\ncpu_time = '1s'\ndeadline = '40s'", ["spin"], 1);
+        spinning.refused(504, "cpu_time_exceeded");
+        assert!(spinning.text().contains("1000 ms"), "{spinning}");
+    }
+}
+
+#[test]
+fn one_that_sleeps_leaves_its_neighbours_half_their_time() {
+    let (server, holder) = held_up(JOINED, "[limits]\ndeadline = '6s'");
+    let waiting = line_up_all(&server, ["one", "sleep:600000"]);
+    holder.hang_up();
+    let [one, sleeping] = waiting.map(|pending| pending.answer());
+    assert_eq!(said(&one), ("one".to_owned(), 1));
+    sleeping.refused(504, "deadline_exceeded");
+    assert!(sleeping.text().contains("6000 ms"), "{sleeping}");
+}
+
+#[test]
+fn every_request_counts_once_whatever_it_was_joined_with() {
+    let (server, holder) = held_up(JOINED, &format!("{PATIENT}[breaker]\nfaults = 3"));
+    let waiting = line_up_all(&server, ["trap", "one", "trap", "two"]);
+    holder.hang_up();
+    let outcomes = waiting.map(|pending| pending.answer().status);
+    assert_eq!(outcomes, [500, 200, 500, 200]);
+    // The holder, the batch, and each of its four.
+    assert_eq!(counted(&server), (9.0, 6.0, 1.0));
+    assert_eq!(server.metric("wardian_requests_total{"), Some(2.0));
+    assert_eq!(server.metric("wardian_request_failures_total{"), Some(2.0));
+    assert_eq!(server.config_of("model")["wardian"]["suspended"], false);
+    let holder = hold(&server);
+    let waiting = line_up_all(&server, ["trap", "trap", "trap"]);
+    holder.hang_up();
+    for pending in waiting {
+        pending.answer().refused(500, "model_trapped");
+    }
+    begin(&server, "one").answer().refused(503, "model_suspended");
+}
+
+#[test]
+fn log_lines_of_a_batch_name_its_requests() {
+    let (server, holder) = held_up(JOINED, PATIENT);
+    let mut behind = 0..;
+    let waiting = ["first-name", "second-name"].map(|name| {
+        let call = server.call("POST", "/v2/models/model/infer").header("x-request-id", name);
+        let pending = call.json(&body("log")).begin();
+        server.tenant("default").until_holds("queue", behind.next().unwrap() + 1);
+        pending
+    });
+    holder.hang_up();
+    for pending in waiting {
+        pending.answer().ok();
+    }
+    server.until_logged("a word says to log");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("a word says to log")).unwrap();
+    assert!(line.contains("first-name,second-name"), "{line}");
+}
