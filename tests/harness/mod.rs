@@ -16,7 +16,7 @@ mod wait;
 mod written;
 
 pub(crate) use asking::version_path;
-pub(crate) use client::Response;
+pub(crate) use client::{Pending, Response};
 pub(crate) use guests::{gate, guest, guest_folder, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
 pub(crate) use server::{Server, Setup};

@@ -23,6 +23,7 @@ mod wire;
 
 mod density;
 mod instance;
+mod interceptors;
 mod neighbours;
 mod swap;
 mod throughput;
@@ -49,6 +50,7 @@ fn main() -> Result<()> {
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
+            Part::Interceptors => interceptors::run(&options)?,
         }
     }
     Ok(())

@@ -47,6 +47,8 @@ pub(crate) enum Part {
     Density,
     /// What a tenant gets beside one that takes all it can
     Neighbours,
+    /// What interceptors add to a request
+    Interceptors,
 }
 
 impl Options {

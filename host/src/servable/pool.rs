@@ -51,7 +51,8 @@ pub(super) enum Source {
 /// One of the places at which an instance may work; given back on drop.
 pub(super) struct Desk {
     pool: Arc<InstancePool>,
-    _permit: OwnedSemaphorePermit,
+    /// `None` for a place that is none of those.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl InstancePool {
@@ -81,7 +82,7 @@ impl InstancePool {
     }
 
     fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
-        let place = Desk { _permit: self.permits.clone().try_acquire_owned().ok()?, pool: self.clone() };
+        let place = Desk { permit: Some(self.permits.clone().try_acquire_owned().ok()?), pool: self.clone() };
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.tenant().try_instance()?),
@@ -98,12 +99,20 @@ impl InstancePool {
             Ok(Err(_closed)) => return Err(InferError::Overloaded),
             Err(_elapsed) => return Err(budget.deadline_exceeded()),
         };
-        let place = Desk { pool: self.clone(), _permit: permit };
+        let place = Desk { pool: self.clone(), permit: Some(permit) };
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.permit(budget).await?),
         };
         Ok(Checkout { source, place })
+    }
+
+    /// The right to have an instance at work, for a call that holds one of another version already. It never waits:
+    /// see [`Tenant::instance_beside`].
+    pub(super) fn check_out_beside(self: &Arc<Self>, maker: &Maker) -> Checkout {
+        let place = || Desk { pool: self.clone(), permit: None };
+        let beside = || Checkout { source: Source::New(maker.tenant().instance_beside()), place: place() };
+        self.try_check_out(maker).unwrap_or_else(beside)
     }
 
     /// An instance that waits for work, if there is one.
@@ -151,7 +160,7 @@ impl Desk {
     pub(super) fn give_back(self, instance: Instance) {
         let pool = &self.pool;
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
-        if pool.isolation == Isolation::Pooled && fit {
+        if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
             pool.put(instance);
             // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
             if pool.tenant.lacks_instances() {
