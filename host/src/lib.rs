@@ -14,13 +14,16 @@
 //! [`dataplane`] finds the version that serves and sets the deadline → [`servable`] waits for the right to
 //! have an instance at work → [`engine`] makes an instance (or the pool has one), runs the guest within its
 //! limits and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer, or
-//! maps the error by one table. Guards give back what was taken, whatever happens on the way.
+//! maps the error by one table. Guards give back what was taken, whatever happens on the way. Where the tenant has
+//! interceptors, [`servable`] leads the request through each of them before and the answer back after, each a servable
+//! of its own; none is passed by.
 //!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
 //! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
-//! its last requests, says goodbye and gives its memory back. An upload is received beside the models, shown to
+//! its last requests, says goodbye and gives its memory back. A tenant's interceptors take the same way before its
+//! models do, and are asked about every model that comes. An upload is received beside the models, shown to
 //! load and answer, and renamed in: from there it is a dropped `.wasm` like any other.
 //!
 //! # What depends on what
