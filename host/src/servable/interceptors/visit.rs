@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::capability::{Level, LogLine, Scope, clean};
 use crate::engine::{Budget, Call, Instance, Template};
 use crate::model::{InferError, RequestId};
-use crate::servable::pool::{Checkout, Source};
+use crate::servable::direct::begin;
+use crate::servable::pool::Checkout;
 use crate::servable::{ServableHandle, Timings};
 
 /// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
@@ -15,6 +16,8 @@ pub(super) struct Visit<'a> {
     /// The request's.
     pub(super) budget: &'a Budget,
     pub(super) scope: Scope,
+    /// The call has an instance of its model at work meanwhile.
+    pub(super) beside: bool,
 }
 
 impl Visit<'_> {
@@ -54,12 +57,15 @@ impl Visit<'_> {
         T: Send + 'static,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
-        let Visit { interceptor, budget, scope } = self;
+        let Visit { interceptor, budget, scope, beside } = self;
         let (own, arrived) = (&interceptor.settings.limits, Instant::now());
         let left = budget.deadline().saturating_duration_since(arrived);
         let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
         let late = |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
-        let checkout = interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?;
+        let checkout = match beside {
+            true => interceptor.pool.check_out_beside(&interceptor.maker),
+            false => interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?,
+        };
         let queue = arrived.elapsed();
         let work = work(interceptor.template().clone(), checkout, call.clone(), part);
         let done = interceptor.maker.threads.run(&call, work).await;
@@ -77,13 +83,7 @@ async fn work<T, F: Future<Output = (Instance, Result<T, InferError>)>>(
     part: impl FnOnce(Instance) -> F,
 ) -> Result<(T, Duration, Duration), InferError> {
     let started = Instant::now();
-    let instance = match source {
-        Source::Idle(mut instance) => {
-            instance.begin_call(call);
-            *instance
-        }
-        Source::New(permit) => Instance::new(&template, call, permit).await?,
-    };
+    let instance = begin(source, &template, call).await?;
     let made = Instant::now();
     let (instance, outcome) = part(instance).await;
     let compute = made.elapsed();
