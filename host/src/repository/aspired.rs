@@ -44,6 +44,7 @@ impl Aspired {
 
 /// One thing in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
 pub enum Seen {
     /// A version that can be tried.
     Whole(Candidate),
