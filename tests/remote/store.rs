@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,8 +13,15 @@ use crate::harness::{Server, Setup};
 /// A running S3 server, which ends when this process does, or when this is dropped.
 pub(crate) struct Store {
     address: SocketAddr,
-    /// It ends when this is closed.
-    _stdin: ChildStdin,
+    /// It ends when its standard input is closed.
+    child: Child,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
 }
 
 impl Store {
@@ -33,7 +40,7 @@ impl Store {
         let mut said = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let address = said.trim().parse().expect("the store says where it listens; is moto[s3,server] installed?");
-        Some(Store { address, _stdin: child.stdin.take().unwrap() })
+        Some(Store { address, child })
     }
 
     /// The one that tests share, each with a bucket of its own.

@@ -44,6 +44,7 @@ impl Aspired {
 
 /// One thing in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
 pub enum Seen {
     /// A version that can be tried.
     Whole(Candidate),
@@ -108,7 +109,7 @@ pub struct Candidate {
     /// What is in force for the model.
     pub settings: Arc<ModelSettings>,
     /// The part of its configuration that changes while it serves.
-    pub live: Live,
+    pub live: Arc<Live>,
     /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever they lie.
     /// Which versions are wanted, and what is live, is not part of it, since no version must load again for that.
     pub digest: Digest,

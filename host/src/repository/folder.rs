@@ -18,7 +18,7 @@ impl Scan<'_> {
         let Some(entries) = self.list(name, None, &place) else { return };
         let mut trouble = Trouble::default();
         self.settled(&place, &mut trouble);
-        let (mut settings, mut live) = (Arc::new(ModelSettings::default()), Live::default());
+        let (mut settings, mut live) = (Arc::new(ModelSettings::default()), Arc::<Live>::default());
         let mut versions = Vec::new();
         for Entry { name: entry, kind } in entries {
             match (Version::parse(&entry), kind) {

@@ -196,7 +196,7 @@ impl Scan<'_> {
     }
 
     /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what it was.
-    pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Live {
+    pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Arc<Live> {
         let (mut values, mut fault) = (None, None);
         match kind {
             Kind::File(place) => match self.contents.read(self.tree, &place, Role::Live) {
@@ -210,7 +210,7 @@ impl Scan<'_> {
         }
         let fault = fault.map(|fault| format!("{fault}; what it said before stays in force"));
         self.sight.notes.extend(fault.as_ref().map(|fault| format!("{name}/{fault}")));
-        Live { values: self.contents.live(name, values), fault }
+        Arc::new(Live { values: self.contents.live(name, values), fault })
     }
 
     pub(super) fn whole(
@@ -270,7 +270,7 @@ impl Scan<'_> {
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) settings: Arc<ModelSettings>,
-    pub(super) live: Live,
+    pub(super) live: Arc<Live>,
     pub(super) sidecars: Vec<Sidecar>,
     pub(super) golden: Option<Sidecar>,
 }

@@ -64,7 +64,7 @@ const TABLE: &[Line] = &[
     ("POST", "/v2/models/{model}/generate_stream", "inference", "Ask a model, for its answer in parts as they come", "GenerateRequest", "text/event-stream"),
     ("POST", "/v2/models/{model}/versions/{version}/generate_stream", "inference", "Ask a version so", "GenerateRequest", "text/event-stream"),
     ("POST", "/v2/repository/index", "repository", "Every version with its state and reason", "IndexRequest", "Index"),
-    ("POST", "/v2/repository/refresh", "repository", "Look at the repository now, wherever it is", "", "Index"),
+    ("POST", "/v2/repository/refresh", "repository", "Look at the repository now", "LoadRequest", ""),
     ("POST", "/v2/repository/models/{model}/load", "repository", "Load a model, or try again what failed", "LoadRequest", ""),
     ("POST", "/v2/repository/models/{model}/unload", "repository", "Let a model drain and stay unloaded", "LoadRequest", ""),
     ("PUT", "/v2/repository/models/{model}/versions/{version}", "repository", "Upload a version", "application/wasm", "Uploaded"),

@@ -7,6 +7,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use super::disk::Disk;
+use super::fetch::Job;
+use super::listing::list;
 use super::location::Location;
 use super::*;
 use crate::model::TenantName;
@@ -96,6 +99,27 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
     mirrored.put("b/1/w.bin", "two").await;
     assert_eq!(mirrored.refresh().await, "");
     assert_eq!((mirrored.read("b/1/model.wasm"), mirrored.read("b/1/w.bin")), ("two".into(), "two".into()));
+}
+
+#[tokio::test]
+async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
+    let mirrored = mirrored(Quota::unlimited());
+    mirrored.put("b/1/model.wasm", "one").await;
+    let location = Arc::new(Location { store: mirrored.store.clone(), prefix: Path::from("models") });
+    let listing = list(&location).await.unwrap();
+    let (unit, files) = listing.files.first_key_value().unwrap();
+    let (disk, _) = Disk::open(mirrored.folder.path().join("a")).unwrap();
+    let metrics = Arc::new(mirrored.metrics.of(mirrored.tenant.name()));
+    let job = || {
+        let (unit, files, location, disk) = (unit.clone(), files.clone(), location.clone(), disk.clone());
+        Job { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
+    };
+    mirrored.put("b/1/model.wasm", "two").await;
+    let (_, outcome) = job().run().await;
+    assert_eq!(outcome.unwrap_err(), "model.wasm: it has changed since it was listed");
+    mirrored.delete("b/1/model.wasm").await;
+    let (_, outcome) = job().run().await;
+    assert!(outcome.unwrap_err().contains("model.wasm: "));
 }
 
 #[tokio::test]
