@@ -48,18 +48,30 @@ impl Maker {
 
     /// A call that no request asked for, within all that a request might have.
     pub fn own_call(&self) -> Call {
-        let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
-        self.call(budget, Scope::default())
+        self.unasked(Scope::default())
     }
 
-    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed
-    /// one more instance, no longer than a request might take.
-    pub async fn run<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    /// The same for a call that tries the version out, see [`Scope::proving`].
+    pub fn proof_call(&self) -> Call {
+        self.unasked(Scope::of_proof())
+    }
+
+    fn unasked(&self, scope: Scope) -> Call {
+        let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
+        self.call(budget, scope)
+    }
+
+    /// Makes an instance for a call and does something with it, on the guest threads. Waits for the tenant to be
+    /// allowed one more instance, no longer than a request might take.
+    pub async fn run<T, F>(
+        &self,
+        call: Call,
+        work: impl FnOnce(Instance) -> F + Send + 'static,
+    ) -> Result<T, InferError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        let call = self.own_call();
         let permit = self.permit(&call.budget).await?;
         let (template, of_instance) = (self.template.clone(), call.clone());
         self.threads

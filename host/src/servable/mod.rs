@@ -130,9 +130,9 @@ impl Servable {
         self.maker.template()
     }
 
-    /// A call that no request asked for.
-    pub fn own_call(&self) -> Call {
-        self.maker.own_call()
+    /// A call that tries it out.
+    pub fn proof_call(&self) -> Call {
+        self.maker.proof_call()
     }
 
     /// Notes that handling a request for it has taken so much of the host's own CPU time.
@@ -189,7 +189,7 @@ impl Servable {
     /// Makes the instances that are to be there before the first request. Fails as making one does.
     pub async fn fill(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.kept_ready() {
-            self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
+            self.pool.put(self.maker.run(self.maker.own_call(), async |instance| Ok(instance)).await?);
         }
         Ok(())
     }

@@ -32,7 +32,7 @@ impl Durability {
 }
 
 /// Every table there is. A file of another version is left alone.
-const SCHEMA: &[&str] = &[];
+pub(super) const SCHEMA: &[&str] = &[super::keys::SCHEMA];
 
 /// Raised whenever a table changes.
 const VERSION: i64 = 1;
