@@ -45,7 +45,7 @@ const BARE_EXAMPLE: &str = "iris";
 const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] = &["caller", "canary", "gate", "minimal", "puppet", "streamer"];
+const TEST_GUESTS: &[&str] = &["caller", "canary", "counter", "gate", "minimal", "puppet", "streamer"];
 
 /// Those of them that are also wanted as components that cannot be snapshotted.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];

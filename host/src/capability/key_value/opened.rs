@@ -18,11 +18,13 @@ pub(super) const MAX_HANDLES: usize = 100;
 pub(super) const MAX_OPERATIONS: u32 = 10_000;
 
 /// A bucket that a guest has opened.
+#[allow(unreachable_pub)] // The generated code passes it on.
 pub struct Bucket {
     pub(super) name: BucketName,
 }
 
 /// A value as it was when a guest looked, to be replaced if it still is.
+#[allow(unreachable_pub)] // As above.
 pub struct Cas {
     pub(super) bucket: BucketName,
     pub(super) key: Key,
