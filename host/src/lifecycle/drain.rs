@@ -62,5 +62,5 @@ async fn say_goodbye(maker: &Maker) -> Result<(), InferError> {
     if !maker.template().has_lifecycle() {
         return Ok(());
     }
-    maker.run(maker.own_call(), async |mut instance| instance.unload().await).await
+    maker.run(async |mut instance| instance.unload().await).await
 }

@@ -89,7 +89,7 @@ fn in_warm_up(what: &str, error: &InferError) -> LoadError {
 }
 
 async fn run_hook(servable: &Servable) -> Result<(), InferError> {
-    servable.maker().run(servable.proof_call(), async |mut instance| instance.warm_up().await).await
+    servable.maker().try_out(async |mut instance| instance.warm_up().await).await
 }
 
 /// A request with a zero, or an empty text, for every element of every input that must be there.

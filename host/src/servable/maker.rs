@@ -61,9 +61,26 @@ impl Maker {
         self.call(budget, scope)
     }
 
-    /// Makes an instance for a call and does something with it, on the guest threads. Waits for the tenant to be
-    /// allowed one more instance, no longer than a request might take.
-    pub async fn run<T, F>(
+    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed
+    /// one more instance, no longer than a request might take.
+    pub async fn run<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InferError>> + Send + 'static,
+    {
+        self.run_call(self.own_call(), work).await
+    }
+
+    /// The same to try the version out.
+    pub async fn try_out<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InferError>> + Send + 'static,
+    {
+        self.run_call(self.proof_call(), work).await
+    }
+
+    async fn run_call<T, F>(
         &self,
         call: Call,
         work: impl FnOnce(Instance) -> F + Send + 'static,

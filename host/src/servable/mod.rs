@@ -189,7 +189,7 @@ impl Servable {
     /// Makes the instances that are to be there before the first request. Fails as making one does.
     pub async fn fill(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.kept_ready() {
-            self.pool.put(self.maker.run(self.maker.own_call(), async |instance| Ok(instance)).await?);
+            self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
         }
         Ok(())
     }
