@@ -3,6 +3,7 @@
 mod api;
 mod crash;
 mod hostile;
+mod learner;
 mod limits;
 mod operations;
 mod proof;

@@ -34,6 +34,7 @@ const EXAMPLES: &[Example] = &[
     Example { name: "digits", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "digits-wide", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "language-id", sidecars: &["golden.json"] },
+    Example { name: "learner", sidecars: &["golden.json"] },
     Example { name: "upper", sidecars: &["golden.json"] },
 ];
 
@@ -77,6 +78,10 @@ fn lay_out(example: &Example) -> Result<()> {
     let crate_folder = root().join("guest-models").join(example.name);
     let version = target().join("models").join(example.name).join("1");
     // The component comes last: when it is there, what it reads is there too.
+    let settings = crate_folder.join("model.toml");
+    if settings.exists() {
+        copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
+    }
     example.sidecars.iter().try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
     copy(&component(example.name), &version.join("model.wasm"))
 }

@@ -35,6 +35,12 @@ pub fn open(name: &str) -> Result<Bucket, Error> {
     Ok(Bucket { bucket, name: name.to_owned() })
 }
 
+/// Forgets the present thread's values.
+#[cfg(all(feature = "testing", not(target_family = "wasm")))]
+pub(crate) fn forget_all() {
+    imp::forget_all();
+}
+
 /// The values under one name, for which the host keeps the handle open.
 ///
 /// Every method is failed if the host refuses it, with its reason: a key has 1 to 512 bytes, a value at most 1 MiB,

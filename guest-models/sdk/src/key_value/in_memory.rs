@@ -18,6 +18,11 @@ fn with<T>(bucket: &Bucket, key: &str, work: impl FnOnce(&mut Values, (String, S
     VALUES.with_borrow_mut(|values| work(values, (bucket.clone(), key.to_owned())))
 }
 
+#[cfg(feature = "testing")]
+pub(super) fn forget_all() {
+    VALUES.with_borrow_mut(Values::clear);
+}
+
 pub(super) fn open(name: &str) -> Outcome<Bucket> {
     let name = if name.is_empty() { "default" } else { name };
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
