@@ -20,6 +20,7 @@ mod egress;
 mod engine;
 mod hostile;
 mod interceptors;
+mod key_value;
 mod lifecycle;
 mod lifespan;
 mod remote;

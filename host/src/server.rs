@@ -33,6 +33,7 @@ use crate::registry::Registry;
 use crate::repository::remote::RemoteMetrics;
 use crate::repository::{DirectoryError, Source};
 use crate::servable::ServableMetrics;
+use crate::store::{Durability, Stores};
 use crate::telemetry::Telemetry;
 use crate::tenant::{self, Changes, Tenants};
 
@@ -90,7 +91,8 @@ impl Server {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
-        let loader = Arc::new(build_loader(&config, program, &telemetry)?);
+        let stores = build_stores(&config);
+        let loader = Arc::new(build_loader(&config, program, &telemetry, stores.clone())?);
         let registry = Registry::default();
         let tenancy = config.tenancy.clone();
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
@@ -111,6 +113,7 @@ impl Server {
             tenants: tenants.clone(),
             tenancy_faults: watch.faults(),
             telemetry,
+            stores,
             default_model: config.default_model.clone(),
         };
         let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), remotes);
@@ -172,8 +175,18 @@ async fn follow_tenancy(
     }
 }
 
+/// Builds what keeps things for tenants.
+pub fn build_stores(config: &Config) -> Stores {
+    Stores::new(config.state.join("tenants"), Durability::default())
+}
+
 /// Builds what turns candidates into servables; `check` uses it without a server around it.
-pub fn build_loader(config: &Config, program: PathBuf, telemetry: &Telemetry) -> Result<Loader, ServerError> {
+pub fn build_loader(
+    config: &Config,
+    program: PathBuf,
+    telemetry: &Telemetry,
+    stores: Stores,
+) -> Result<Loader, ServerError> {
     let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
     let artifacts = config.state.join("artifacts");
@@ -186,6 +199,7 @@ pub fn build_loader(config: &Config, program: PathBuf, telemetry: &Telemetry) ->
         compile: config.compile.limits.clone(),
         load_deadline: config.compile.load_deadline,
         trust: Trust::new(config.egress.ca_certificates.as_deref())?,
+        stores,
     };
     Ok(Loader::new(limits, engine, store, compiler, threads, metrics, api::parse_golden))
 }

@@ -83,6 +83,11 @@ impl Call {
         self.begin().answer()
     }
 
+    /// Like `send`, for a server that may end before it answers.
+    pub(crate) fn try_send(self) -> io::Result<Response> {
+        self.try_begin()?.try_answer()
+    }
+
     fn try_begin(self) -> io::Result<Pending> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(DEADLINE))?;

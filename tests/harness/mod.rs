@@ -7,6 +7,7 @@
 
 mod asking;
 mod client;
+mod crash;
 mod events;
 mod guests;
 mod models;
@@ -18,6 +19,7 @@ mod written;
 
 pub(crate) use asking::version_path;
 pub(crate) use client::{Pending, Response};
+pub(crate) use crash::{Crashes, check_store};
 pub(crate) use guests::{gate, guest, guest_folder, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
 pub(crate) use server::{Server, Setup};

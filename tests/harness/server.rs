@@ -169,6 +169,18 @@ impl Server {
         self.process.until_ended()
     }
 
+    /// Kills it, if it has not ended by itself; what it worked on stays, to be started with again.
+    pub(crate) fn kill(self) -> Setup {
+        self.process.signal(Signal::KILL);
+        self.until_ended();
+        self.setup
+    }
+
+    /// Kills it, while others may be asking it.
+    pub(crate) fn kill_now(&self) {
+        self.process.signal(Signal::KILL);
+    }
+
     /// Stops it in an orderly way; what it worked on stays, to be started with again.
     pub(crate) fn stop(self) -> Setup {
         self.terminate();

@@ -19,7 +19,7 @@ const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nrespon
 
 /// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may disturb. It has
 /// few slots, so that what they keep for later is little.
-fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
+pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
     let setup = Server::with_models(fill).config(
         "[engine]\ninstances = 12\n[compile]\nload_deadline = '2s'\n[tenants.default]\n[tenants.good]\nrepository = 'good'",
     );
@@ -30,7 +30,7 @@ fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
 }
 
 /// Lets something happen on a server, under the eyes of the neighbour, and looks for what it has left behind.
-fn harms_nobody(server: &Server, attack: impl FnOnce()) {
+pub(crate) fn harms_nobody(server: &Server, attack: impl FnOnce()) {
     let before = traces::Traces::of(server);
     neighbour::keeps_being_answered(server, attack);
     before.are_all_that_is_left(server);

@@ -34,6 +34,7 @@ const EXAMPLES: &[Example] = &[
     Example { name: "digits", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "digits-wide", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "language-id", sidecars: &["golden.json"] },
+    Example { name: "learner", sidecars: &["golden.json"] },
     Example { name: "upper", sidecars: &["golden.json"] },
 ];
 
@@ -45,7 +46,8 @@ const BARE_EXAMPLE: &str = "iris";
 const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] = &["batcher", "caller", "canary", "gate", "minimal", "puppet", "side-by-side", "streamer"];
+const TEST_GUESTS: &[&str] =
+    &["batcher", "caller", "canary", "counter", "gate", "minimal", "puppet", "side-by-side", "streamer"];
 
 /// Those of them that are also wanted as components that cannot be snapshotted.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
@@ -77,6 +79,10 @@ fn lay_out(example: &Example) -> Result<()> {
     let crate_folder = root().join("guest-models").join(example.name);
     let version = target().join("models").join(example.name).join("1");
     // The component comes last: when it is there, what it reads is there too.
+    let settings = crate_folder.join("model.toml");
+    if settings.exists() {
+        copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
+    }
     example.sidecars.iter().try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
     copy(&component(example.name), &version.join("model.wasm"))
 }

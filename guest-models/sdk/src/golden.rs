@@ -27,6 +27,9 @@ pub fn check<M: Model>() -> Result<(), Error> {
 }
 
 fn check_case<M: Model>(model: &M, case: &Value, tolerance: &Tolerance) -> Result<(), Error> {
+    // As the host has each of them begin.
+    #[cfg(not(target_family = "wasm"))]
+    crate::key_value::forget_all();
     let response = model.infer(request(&case["request"])?)?;
     for expected in elements(&case["response"]["outputs"])? {
         let name = text(&expected["name"])?;
@@ -103,6 +106,7 @@ fn tensor(json: &Value) -> Result<Tensor, Error> {
         "FP64" => Tensor::new(name, shape, floats(data)),
         "FP32" => Tensor::new(name, shape, floats(data).map(|value| value as f32)),
         "INT64" => Tensor::new(name, shape, data.iter().filter_map(Value::as_i64)),
+        "BOOL" => Tensor::new(name, shape, data.iter().filter_map(Value::as_bool)),
         "BYTES" => Tensor::from_strings(name, shape, data.iter().filter_map(Value::as_str)),
         other => return Err(Error::failed(format_args!("golden.json: datatype {other} is unknown here"))),
     })
@@ -113,6 +117,7 @@ fn values(tensor: &Tensor) -> Result<Vec<Value>, Error> {
         crate::Datatype::Fp64 => numbers::<f64>(tensor),
         crate::Datatype::Fp32 => numbers::<f32>(tensor),
         crate::Datatype::Int64 => numbers::<i64>(tensor),
+        crate::Datatype::Bool => numbers::<bool>(tensor),
         _ => Ok(tensor.strings()?.into_iter().map(Value::from).collect()),
     }
 }

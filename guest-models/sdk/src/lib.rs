@@ -37,7 +37,8 @@
 //! # Natively
 //! The crate also compiles for the machine it is developed on, so that a model's own tests run under
 //! `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and [`config::get`]
-//! finds nothing, and [`stream::collect`] takes the parts that a model emits. With the feature `testing`, `golden::check` compares a model with its `golden.json`.
+//! finds nothing, [`stream::collect`] takes the parts that a model emits, and [`key_value`] keeps its values in memory.
+//! With the feature `testing`, `golden::check` compares a model with its `golden.json`.
 
 mod model;
 pub use model::{Batching, Deferred, Lifecycle, Migrations, Model, SessionMigration, Streaming};
@@ -60,6 +61,7 @@ pub mod artifacts;
 pub mod config;
 pub mod interceptor;
 pub mod kernels;
+pub mod key_value;
 pub mod logging;
 pub mod stream;
 pub mod values;

@@ -11,7 +11,7 @@ use wardian::lifecycle::Loader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
-use wardian::server::build_loader;
+use wardian::server::{build_loader, build_stores};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = Runtime::new()?;
     let _within = runtime.enter();
     let config = Config { state: folder.path().join("state"), ..Config::default() };
-    let loader = build_loader(&config, process::program().into(), &Telemetry::default())?;
+    let loader = build_loader(&config, process::program().into(), &Telemetry::default(), build_stores(&config))?;
     let case = wardian::api::parse_golden(&golden(&models::cases()?)?).map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
     let mut table =

@@ -19,6 +19,7 @@ mod golden;
 mod health;
 mod infer;
 mod json;
+mod key_value;
 mod metadata;
 mod repository;
 mod request_id;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use crate::dataplane::DataPlane;
 use crate::lifecycle::Manager;
 use crate::model::ModelName;
+use crate::store::Stores;
 use crate::telemetry::Telemetry;
 use crate::tenant::{TenancyFaults, Tenants};
 
@@ -57,6 +59,8 @@ pub struct ApiState {
     pub tenancy_faults: TenancyFaults,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
+    /// What is kept for tenants.
+    pub stores: Stores,
     /// The model that `POST /invocations` means when the request names none.
     pub default_model: Option<ModelName>,
 }

@@ -18,7 +18,7 @@ use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, docs, generate, health, metadata, repository, sagemaker, upload, usage};
+use super::{ApiState, config, docs, generate, health, key_value, metadata, repository, sagemaker, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -82,6 +82,11 @@ fn table() -> Vec<(Route, Handler)> {
         post("/v2/repository/{repository}/index", Access::Key, on_post(repository::named)),
         post("/v2/repository/{repository}/models/{model}/load", Access::Manage, on_post(repository::named)),
         post("/v2/repository/{repository}/models/{model}/unload", Access::Manage, on_post(repository::named)),
+        get("/v2/keyvalue", Access::Manage, on_get(key_value::buckets)),
+        get("/v2/keyvalue/{bucket}", Access::Manage, on_get(key_value::keys)),
+        get("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_get(key_value::get)),
+        put("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_put(key_value::put)),
+        delete("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_delete(key_value::delete)),
         get("/v2/usage", Access::Key, on_get(usage::usage)),
         get("/v2/logs", Access::Manage, on_get(usage::logs)),
         get("/v2/tenants", Access::Admin, on_get(usage::tenants)),

@@ -13,6 +13,7 @@ mod convert;
 mod emitter;
 pub mod http;
 mod interrupted;
+mod key_value;
 mod logging;
 mod scope;
 pub mod types;
@@ -28,6 +29,8 @@ pub use config::ConfigValues;
 pub use emitter::{Emitted, Emitter, StreamLimits};
 use http::{Http, Outgoing};
 pub use interrupted::Interrupted;
+pub use key_value::KeyValue;
+use key_value::Opened;
 pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
 pub use values::Values;
@@ -60,6 +63,8 @@ pub struct Grants {
     pub sidecars: Arc<BTreeMap<String, Vec<u8>>>,
     /// Whom it may call over HTTP, and with which client. `None` where it may call nobody.
     pub http: Option<Arc<Http>>,
+    /// Its tenant's values by key. `None` where it may use none.
+    pub key_value: Option<Arc<KeyValue>>,
     /// Where the guest's log lines go.
     pub log: LogSink,
 }
@@ -80,6 +85,8 @@ pub struct Ctx {
     wasi: Option<Box<wasi::Wasi>>,
     // As WASI.
     http: Option<Box<Outgoing>>,
+    // As WASI.
+    key_value: Option<Box<Opened>>,
 }
 
 impl Ctx {
@@ -87,7 +94,7 @@ impl Ctx {
     pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
         let live = grants.config.live();
-        Ctx { grants, loading: false, live, scope, call_log, wasi: None, http: None }
+        Ctx { grants, loading: false, live, scope, call_log, wasi: None, http: None, key_value: None }
     }
 
     /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
@@ -100,6 +107,9 @@ impl Ctx {
         self.call_log.begin(scope.request_id.clone());
         self.live = self.grants.config.live();
         self.scope = scope;
+        if let Some(opened) = &mut self.key_value {
+            opened.begin_call();
+        }
     }
 
     /// The last of what the guest wrote to its standard error: a panic's text, as a rule.
@@ -129,6 +139,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     values::add_to_linker(linker)?;
     emitter::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
+    key_value::add_to_linker(linker)?;
     wasi::add_to_linker(linker)
 }
 

@@ -15,11 +15,18 @@ pub struct Scope {
     pub values: Option<Arc<Values>>,
     /// Where the parts of the answer go; `None` where it is to come whole.
     pub emitter: Option<Emitter>,
+    /// It tries a version out that is not to be seen yet, so nothing that lasts may come of it.
+    pub proving: bool,
 }
 
 impl Scope {
     /// The scope of a call for that request.
     pub fn of_request(request_id: RequestId) -> Self {
         Scope { request_id, ..Scope::default() }
+    }
+
+    /// The scope of a call that tries a version out.
+    pub fn of_proof() -> Self {
+        Scope { proving: true, ..Scope::default() }
     }
 }

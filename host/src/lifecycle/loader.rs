@@ -8,12 +8,13 @@ use tokio::sync::Semaphore;
 
 use super::proof::{ParseGolden, prove};
 use crate::capability::http::{Egress, Http, Trust};
-use crate::capability::{ConfigValues, Grants, Level, LogLine, LogSink};
+use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
 use crate::servable::{Drained, Maker, Servable, ServableHandle, ServableMetrics};
+use crate::store::Stores;
 use crate::tenant::{LogEntry, Tenant, Verdict};
 
 /// The limits of a load.
@@ -27,6 +28,8 @@ pub struct LoaderConfig {
     pub load_deadline: Duration,
     /// Whom models that call others believe to be who they say.
     pub trust: Trust,
+    /// What is kept for tenants.
+    pub stores: Stores,
 }
 
 /// The most time from candidate to servable, whatever happens on the way.
@@ -132,7 +135,8 @@ impl Loader {
         let code = self.code(candidate, progress, &log).await?;
         let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
-        let grants = Grants { config, sidecars: Arc::default(), http, log };
+        let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
+        let grants = Grants { config, sidecars: Arc::default(), http, key_value, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
@@ -144,6 +148,11 @@ impl Loader {
         let mut clients = lock(&self.egress);
         let egress = clients.entry(tenant.name().clone()).or_insert_with(|| Egress::new(&self.config.trust)).clone();
         Some(Arc::new(Http::new(egress, origins.to_vec(), tenant.clone())))
+    }
+
+    /// The grant to use the tenant's values.
+    fn key_value(&self, tenant: &Arc<Tenant>) -> Arc<KeyValue> {
+        Arc::new(KeyValue::new(self.config.stores.of(tenant), tenant.clone()))
     }
 
     /// The candidate's code: in use already, in the artifact store, or compiled now.
@@ -242,6 +251,7 @@ impl Loader {
     /// Forgets a tenant that is gone; its connections close when the last of its instances does.
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
+        self.config.stores.forget(tenant);
     }
 
     /// Forgets what was counted of a version that is gone.

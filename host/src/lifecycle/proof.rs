@@ -70,12 +70,12 @@ async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
     for _ in 0..settings.warmup.requests {
-        match servable.answer(request.clone(), servable.own_call()).await {
+        match servable.answer(request.clone(), servable.proof_call()).await {
             // A model may well refuse a request made of zeros.
             Ok(_) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a request of zeros", &error)),
         }
-        match servable.answer_twice(&request, servable.own_call()).await {
+        match servable.answer_twice(&request, servable.proof_call()).await {
             Ok(()) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
         }
@@ -93,7 +93,7 @@ fn in_warm_up(what: &str, error: &InferError) -> LoadError {
 }
 
 async fn run_hook(servable: &Servable) -> Result<(), InferError> {
-    servable.maker().run(async |mut instance| instance.warm_up().await).await
+    servable.maker().try_out(async |mut instance| instance.warm_up().await).await
 }
 
 /// A request with a zero, or an empty text, for every element of every input that must be there.
@@ -135,7 +135,7 @@ async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadE
 async fn check_golden(servable: &ServableHandle, golden: Golden) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
         let fault = |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
-        let answer = servable.answer(case.request, servable.own_call()).await;
+        let answer = servable.answer(case.request, servable.proof_call()).await;
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }

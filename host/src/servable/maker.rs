@@ -48,8 +48,17 @@ impl Maker {
 
     /// A call that no request asked for, within all that a request might have.
     pub fn own_call(&self) -> Call {
+        self.unasked(Scope::default())
+    }
+
+    /// The same for a call that tries the version out, see [`Scope::proving`].
+    pub fn proof_call(&self) -> Call {
+        self.unasked(Scope::of_proof())
+    }
+
+    fn unasked(&self, scope: Scope) -> Call {
         let budget = Budget::new(Instant::now(), self.limits.deadline, self.limits.cpu_time);
-        self.call(budget, Scope::default())
+        self.call(budget, scope)
     }
 
     /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed
@@ -59,7 +68,27 @@ impl Maker {
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        let call = self.own_call();
+        self.run_call(self.own_call(), work).await
+    }
+
+    /// The same to try the version out.
+    pub async fn try_out<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InferError>> + Send + 'static,
+    {
+        self.run_call(self.proof_call(), work).await
+    }
+
+    async fn run_call<T, F>(
+        &self,
+        call: Call,
+        work: impl FnOnce(Instance) -> F + Send + 'static,
+    ) -> Result<T, InferError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, InferError>> + Send + 'static,
+    {
         let permit = self.permit(&call.budget).await?;
         let (template, of_instance) = (self.template.clone(), call.clone());
         self.threads

@@ -156,9 +156,9 @@ impl Servable {
         self.maker.template()
     }
 
-    /// A call that no request asked for.
-    pub fn own_call(&self) -> Call {
-        self.maker.own_call()
+    /// A call that tries it out.
+    pub fn proof_call(&self) -> Call {
+        self.maker.proof_call()
     }
 
     /// Notes that handling a request for it has taken so much of the host's own CPU time.

@@ -32,13 +32,19 @@ impl Durability {
 }
 
 /// Every table there is. A file of another version is left alone.
-const SCHEMA: &[&str] = &[];
+pub(super) const SCHEMA: &[&str] = &[super::keys::SCHEMA];
 
 /// Raised whenever a table changes.
 const VERSION: i64 = 1;
 
 /// The size of SQLite's pages unless told otherwise.
 const PAGE: u64 = 4096;
+
+/// The most that SQLite can count.
+const MAX_PAGES: u64 = u32::MAX as u64 - 1;
+
+/// Pages that one job may use beyond the quota before that is noticed, and it is undone.
+const SLACK: u64 = (64 << 20) / PAGE;
 
 /// A file that may or may not be there yet.
 pub(super) struct StoreFile {
@@ -64,13 +70,21 @@ impl StoreFile {
         Ok(connection)
     }
 
-    /// Puts the tenant's quota, as it is now, in force.
-    pub(super) fn apply_limit(&self, connection: &Connection) -> Result<(), StoreError> {
+    /// The pages that may be in use, by the tenant's quota as it is now.
+    pub(super) fn apply_limit(&self, connection: &Connection) -> Result<u64, StoreError> {
         let limit = self.tenant.settings().quota.data;
-        let pages = if limit == UNLIMITED { i64::from(u32::MAX - 1) } else { (limit / PAGE).max(1) as i64 };
-        connection.pragma_update(None, "max_page_count", pages)?;
-        Ok(())
+        let pages = if limit == UNLIMITED { MAX_PAGES } else { (limit / PAGE).clamp(1, MAX_PAGES) };
+        // SQLite's own limit undoes whole transactions, with everything that others have written in them.
+        connection.pragma_update(None, "max_page_count", pages.saturating_add(SLACK).min(MAX_PAGES) as i64)?;
+        Ok(pages)
     }
+}
+
+/// The pages that are in use.
+pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
+    let count =
+        |pragma| -> rusqlite::Result<i64> { connection.prepare_cached(pragma)?.query_row([], |row| row.get(0)) };
+    Ok((count("PRAGMA page_count")? - count("PRAGMA freelist_count")?).max(0) as u64)
 }
 
 fn make_folder(file: &Path) -> std::io::Result<()> {

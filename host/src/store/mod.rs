@@ -9,19 +9,23 @@
 //! are the only ones that touch them.
 
 mod file;
+pub mod keys;
 mod pump;
+mod scratch;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use file::Durability;
+pub use scratch::Scratch;
 
 use crate::model::TenantName;
 use crate::tenant::Tenant;
-use file::StoreFile;
+use file::{SCHEMA, StoreFile};
 use pump::Pump;
 
 /// Why something was not kept, or not found.
@@ -67,7 +71,8 @@ impl Stores {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
-            Store { pump: Arc::new(Pump::new(StoreFile::new(path, self.durability, tenant.clone()))) }
+            let pump = Arc::new(Pump::new(StoreFile::new(path, self.durability, tenant.clone())));
+            Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
         };
         open.entry(tenant.name().clone()).or_insert_with(make).clone()
     }
@@ -82,9 +87,20 @@ impl Stores {
 #[derive(Clone)]
 pub struct Store {
     pump: Arc<Pump>,
+    places: Arc<Semaphore>,
 }
 
+/// Jobs of a tenant's guests that may wait or be carried out at once. Each holds what it is to write, also when its
+/// guest is gone; and each is one more that shares the cost of a commit.
+const PLACES: usize = 64;
+
 impl Store {
+    /// Waits for the right to hand in a job that a guest has made up, until the result is dropped.
+    pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.places.clone().acquire_owned().await.ok()
+    }
+
     /// Reads. Sees everything that was written by jobs handed in before.
     pub async fn read<T: Send + 'static>(
         &self,

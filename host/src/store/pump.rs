@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::file::StoreFile;
+use super::file::{StoreFile, used};
 
 /// Jobs that may wait. Each is a call or a request that waits with it.
 const MAX_WAITING: usize = 4096;
@@ -80,13 +80,17 @@ impl Pump {
         }
         queue.jobs.push_back(job);
         if !std::mem::replace(&mut queue.running, true) {
-            let pump = self.clone();
-            tokio::task::spawn_blocking(move || pump.work_off());
+            self.start();
         }
         Ok(())
     }
 
-    fn work_off(&self) {
+    fn start(self: &Arc<Self>) {
+        let pump = self.clone();
+        tokio::task::spawn_blocking(move || pump.work_off());
+    }
+
+    fn work_off(self: &Arc<Self>) {
         let _running = Running(self);
         let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         // Taken out, so that a job that panics takes the connection with it, and whatever it has begun.
@@ -127,29 +131,26 @@ impl Pump {
             jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
             return Ok(());
         }
-        let begun = self.file.apply_limit(connection).and_then(|()| execute(connection, "BEGIN IMMEDIATE"));
-        if let Err(error) = begun {
-            jobs.into_iter().for_each(|job| job.refuse(error.clone()));
-            return Err(error);
+        let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
+        let limit = match self.file.apply_limit(connection).and_then(begin) {
+            Ok(limit) => limit,
+            Err(error) => {
+                jobs.into_iter().for_each(|job| job.refuse(error.clone()));
+                return Err(error);
+            }
+        };
+        let (mut done, mut jobs) = (Vec::new(), jobs.into_iter());
+        for job in jobs.by_ref() {
+            done.push(one(connection, job, limit));
+            if connection.is_autocommit() {
+                undone(done, jobs);
+                return Ok(());
+            }
         }
-        let done: Vec<_> = jobs.into_iter().map(|job| self.one(connection, job)).collect();
         let end = execute(connection, "COMMIT");
         done.into_iter().for_each(|done| (done.tell)(end.clone()));
         // Some errors have rolled back already, and then there is nothing to roll back.
         if end.is_err() && !connection.is_autocommit() { execute(connection, "ROLLBACK") } else { Ok(()) }
-    }
-
-    fn one(&self, connection: &Connection, job: Job) -> Done {
-        if !job.writes {
-            return (job.work)(Ok(connection));
-        }
-        let done = (job.work)(execute(connection, "SAVEPOINT job").map(|()| connection));
-        // Rolled back or kept: in both cases the savepoint itself goes.
-        let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
-        match execute(connection, end) {
-            Ok(()) => done,
-            Err(error) => Done { failed: true, tell: Box::new(move |_| (done.tell)(Err(error))) },
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -157,17 +158,70 @@ impl Pump {
     }
 }
 
+/// Carries out one job within the transaction.
+fn one(connection: &Connection, job: Job, limit: u64) -> Done {
+    if !job.writes {
+        return (job.work)(Ok(connection));
+    }
+    let begun = used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
+    let before = match begun {
+        Ok(before) => before,
+        Err(error) => return (job.work)(Err(error)),
+    };
+    let done = (job.work)(Ok(connection)).within(connection, before, limit);
+    if connection.is_autocommit() {
+        return done;
+    }
+    // Rolled back or kept: in both cases the savepoint itself goes.
+    let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
+    match execute(connection, end) {
+        Ok(()) => done,
+        Err(error) => done.fail(error),
+    }
+}
+
+impl Done {
+    /// Fails if the job has taken pages that there is no room for.
+    fn within(self, connection: &Connection, before: u64, limit: u64) -> Done {
+        match used(connection) {
+            Ok(after) if !self.failed && after > limit && after > before => self.fail(StoreError::Full),
+            Err(error) if !self.failed => self.fail(error),
+            _ => self,
+        }
+    }
+
+    fn fail(self, error: StoreError) -> Done {
+        Done { failed: true, tell: Box::new(move |_| (self.tell)(Err(error))) }
+    }
+}
+
+/// The last of these jobs has met an error, such as a full disk, with which the whole transaction was undone.
+fn undone(mut done: Vec<Done>, rest: impl Iterator<Item = Job>) {
+    if let Some(failed) = done.pop() {
+        // It knows why.
+        (failed.tell)(Ok(()));
+    }
+    let reason = StoreError::Unavailable("a write that could not be carried out has undone this one".into());
+    done.into_iter().for_each(|done| (done.tell)(Err(reason.clone())));
+    rest.for_each(|job| job.refuse(reason.clone()));
+}
+
 fn execute(connection: &Connection, statements: &str) -> Result<(), StoreError> {
     Ok(connection.execute_batch(statements)?)
 }
 
-/// Lets the next job start another thread should this one end unexpectedly.
-struct Running<'a>(&'a Pump);
+/// Has another thread go on should this one end unexpectedly.
+struct Running<'a>(&'a Arc<Pump>);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.lock().running = false;
+            let mut queue = self.0.lock();
+            // Whoever handed in a job since relies on this thread.
+            queue.running = !queue.jobs.is_empty();
+            if queue.running {
+                self.0.start();
+            }
         }
     }
 }
@@ -179,7 +233,7 @@ mod tests {
     use super::super::{Durability, Stores};
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::Tenant;
+    use crate::tenant::{Quota, Tenant, TenantSettings};
 
     fn store(folder: &tempfile::TempDir) -> super::super::Store {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
@@ -233,6 +287,44 @@ mod tests {
         let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
         assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
         assert_eq!(store.write(add).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_job_that_finds_no_room_is_the_only_one_that_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+        store.write(add).await.unwrap();
+        let large = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?);
+        for round in 0..20 {
+            // Handed in together, and so carried out together.
+            let (one, full, two) = tokio::join!(store.write(add), store.write(large), store.write(add));
+            assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
+            assert_eq!(store.read(count).await, Ok(2 * round + 3));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_that_undoes_a_whole_transaction_is_told_to_all_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+        store.write(add).await.unwrap();
+        // Beyond the slack, SQLite itself puts an end to it.
+        let huge = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?);
+        let (go, wait) = std::sync::mpsc::channel();
+        let until_all_are_there = store.write(move |_| Ok(wait.recv()));
+        let (_, one, full, two, _) = tokio::join!(
+            biased;
+            until_all_are_there, store.write(add), store.write(huge), store.write(add), async { go.send(()) }
+        );
+        assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
+        assert_eq!(store.write(add).await, Ok(2));
+    }
+
+    fn limited(folder: &tempfile::TempDir, data: u64) -> super::super::Store {
+        let quota = Quota { data, ..Quota::unlimited() };
+        let settings = TenantSettings { quota, ..TenantSettings::default() };
+        let tenant = Tenant::new(TenantName::default_tenant(), settings);
+        Stores::new(folder.path().into(), Durability::Full).of(&tenant)
     }
 
     #[tokio::test]

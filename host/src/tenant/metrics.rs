@@ -33,6 +33,9 @@ impl Collector for TenantMetrics {
         let help = "How often a tenant was refused something for its quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
         family(&mut encoder, "tenant_refusals", help, None, MetricType::Counter, &tenants, refused)?;
+        let help = "Key-value operations that a tenant's models have made";
+        let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
+        family(&mut encoder, "tenant_key_value_operations", help, None, MetricType::Counter, &tenants, operations)?;
         let help = "Lines that a tenant's guests wrote and that were dropped";
         let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
         family(&mut encoder, "tenant_log_lines_dropped", help, None, MetricType::Counter, &tenants, dropped)?;

@@ -85,6 +85,7 @@ pub struct Tenant {
     /// Loads that may be under way.
     loads: Semaphore,
     refused: AtomicU64,
+    key_value_operations: AtomicU64,
 }
 
 /// So many of a tenant's loads may be under way at once, however many files it has been given: those of others
@@ -110,6 +111,7 @@ impl Tenant {
             log: Log::default(),
             loads: Semaphore::new(MAX_LOADS),
             refused: AtomicU64::new(0),
+            key_value_operations: AtomicU64::new(0),
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
@@ -231,6 +233,16 @@ impl Tenant {
     /// How often it was refused something for its quota.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many key-value operations its models have made.
+    pub fn key_value_operations(&self) -> u64 {
+        self.key_value_operations.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one of its models has made a key-value operation.
+    pub fn note_key_value_operation(&self) {
+        self.key_value_operations.fetch_add(1, Ordering::Relaxed);
     }
 
     fn allotment(&self, resource: Resource) -> &Allotment {

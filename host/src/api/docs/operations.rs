@@ -40,7 +40,8 @@ pub(super) fn count() -> usize {
 const OPTIONAL_BODY: [&str; 2] = ["IndexRequest", "LoadRequest"];
 
 /// What may stand behind the `?` of a path.
-const QUERY: [(&str, &[&str]); 1] = [("/v2/logs", &["model"])];
+const QUERY: [(&str, &[&str]); 3] =
+    [("/v2/logs", &["model"]), ("/v2/keyvalue", &["cursor", "limit"]), ("/v2/keyvalue/{bucket}", &["cursor", "limit"])];
 
 /// Method, path, tag, summary, body, answer.
 type Line = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
@@ -72,6 +73,11 @@ const TABLE: &[Line] = &[
     ("POST", "/v2/repository/{repository}/index", "repository", "Refused: repositories have no names here", "", "Error"),
     ("POST", "/v2/repository/{repository}/models/{model}/load", "repository", "Refused: repositories have no names here", "", "Error"),
     ("POST", "/v2/repository/{repository}/models/{model}/unload", "repository", "Refused: repositories have no names here", "", "Error"),
+    ("GET", "/v2/keyvalue", "tenant", "The buckets in which models keep values", "", "Buckets"),
+    ("GET", "/v2/keyvalue/{bucket}", "tenant", "The keys of a bucket", "", "Keys"),
+    ("GET", "/v2/keyvalue/{bucket}/{key}", "tenant", "The value of a key", "", "application/octet-stream"),
+    ("PUT", "/v2/keyvalue/{bucket}/{key}", "tenant", "Give a key a value", "application/octet-stream", "KeyValue"),
+    ("DELETE", "/v2/keyvalue/{bucket}/{key}", "tenant", "Take a key's value away", "", "KeyValue"),
     ("GET", "/v2/usage", "tenant", "What the tenant holds, and what it may hold", "", "Usage"),
     ("GET", "/v2/logs", "tenant", "The last lines that the tenant's models have written", "", "Logs"),
     ("GET", "/v2/tenants", "tenant", "Every tenant's use", "", "Tenants"),

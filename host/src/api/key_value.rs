@@ -1,0 +1,172 @@
+//! Looking into what a tenant's models keep by key, and putting something there for them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::ApiState;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::infer::body;
+use super::router::json_response;
+use crate::model::{InferError, QuotaExceeded};
+use crate::store::keys::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE};
+use crate::store::{Store, StoreError};
+use crate::tenant::{Tenant, UNLIMITED};
+
+/// Names on a page unless the caller asks for fewer.
+const PAGE: usize = 1000;
+
+/// Which page is wanted.
+#[derive(Deserialize)]
+pub(super) struct Page {
+    /// The last name of the page before it.
+    #[serde(default)]
+    cursor: String,
+    limit: Option<usize>,
+}
+
+type PageQuery = Result<Query<Page>, QueryRejection>;
+type BucketPath = Result<Path<String>, PathRejection>;
+type KeyPath = Result<Path<(String, String)>, PathRejection>;
+
+/// `GET /v2/keyvalue`: the buckets that have something in them.
+pub(super) async fn buckets(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    page: PageQuery,
+) -> Result<Response, ApiError> {
+    let (after, most) = wanted(page)?;
+    let tenant = caller.tenant()?;
+    let names = state.stores.of(tenant).read(move |connection| keys::buckets(connection, &after, most)).await;
+    let names = names.map_err(|error| of_store(error, tenant))?;
+    Ok(json_response(&json!({ "cursor": next(&names, most), "buckets": names })))
+}
+
+/// `GET /v2/keyvalue/{bucket}`: its keys, in the order of their bytes.
+pub(super) async fn keys(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: BucketPath,
+    page: PageQuery,
+) -> Result<Response, ApiError> {
+    let Path(bucket) = path.map_err(|_| ApiError::no_such_path())?;
+    let (name, (after, most)) = (BucketName::parse(&bucket)?, wanted(page)?);
+    let tenant = caller.tenant()?;
+    let store = state.stores.of(tenant);
+    let keys = store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
+    let keys = keys.map_err(|error| of_store(error, tenant))?;
+    Ok(json_response(&json!({ "bucket": bucket, "cursor": next(&keys, most), "keys": keys })))
+}
+
+/// `GET /v2/keyvalue/{bucket}/{key}`: the value's bytes.
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: KeyPath,
+) -> Result<Response, ApiError> {
+    let target = Target::find(&state, &caller, path)?;
+    let value = target.read(|bucket, key| bucket.get(key)).await?.ok_or_else(no_such_key)?;
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))], value).into_response())
+}
+
+/// `PUT /v2/keyvalue/{bucket}/{key}`: the body becomes the value.
+pub(super) async fn put(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: KeyPath,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let target = Target::find(&state, &caller, path)?;
+    let value = body::read(body, MAX_VALUE as u64).await?;
+    let size = value.len();
+    target.write(move |bucket, key| bucket.set(key, &value)).await?;
+    Ok(json_response(&json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size })))
+}
+
+/// `DELETE /v2/keyvalue/{bucket}/{key}`.
+pub(super) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: KeyPath,
+) -> Result<Response, ApiError> {
+    let target = Target::find(&state, &caller, path)?;
+    if !target.write(|bucket, key| bucket.delete(key)).await? {
+        return Err(no_such_key());
+    }
+    Ok(json_response(&json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str() })))
+}
+
+/// What a path names, and where it is kept.
+struct Target {
+    store: Store,
+    tenant: Arc<Tenant>,
+    bucket: BucketName,
+    key: Key,
+}
+
+impl Target {
+    fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<Target, ApiError> {
+        // Only a path that is not UTF-8 when decoded fails here.
+        let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path())?;
+        let (bucket, key) = (BucketName::parse(&bucket)?, Key::new(key)?);
+        let tenant = caller.tenant()?.clone();
+        Ok(Target { store: state.stores.of(&tenant), tenant, bucket, key })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (name, key) = (self.bucket.clone(), self.key.clone());
+        let done = self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
+        done.map_err(|error| of_store(error, &self.tenant))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (name, key) = (self.bucket.clone(), self.key.clone());
+        let done = self.store.write(move |connection| work(&Bucket::new(connection, &name), &key)).await;
+        done.map_err(|error| of_store(error, &self.tenant))
+    }
+}
+
+fn wanted(page: PageQuery) -> Result<(String, usize), ApiError> {
+    let Query(page) = page.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
+    Ok((page.cursor, page.limit.unwrap_or(PAGE).clamp(1, PAGE)))
+}
+
+/// The cursor of the next page; `None` after the last one.
+fn next(names: &[String], most: usize) -> Option<&String> {
+    names.last().filter(|_| names.len() == most)
+}
+
+fn no_such_key() -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "key_not_found", "there is nothing under this key")
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        InferError::InvalidInput(error.to_string()).into()
+    }
+}
+
+fn of_store(error: StoreError, tenant: &Tenant) -> ApiError {
+    let limit = tenant.settings().quota.data;
+    match error {
+        StoreError::Full if limit != UNLIMITED => {
+            InferError::QuotaExceeded(QuotaExceeded { quota: "data", limit, retry_after_seconds: 1 }).into()
+        }
+        StoreError::Busy => InferError::Overloaded.into(),
+        failed => InferError::Internal(failed.to_string()).into(),
+    }
+}

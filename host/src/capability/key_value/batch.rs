@@ -1,0 +1,64 @@
+//! `wasi:keyvalue/batch`: several keys in one job of the store, so that a change is seen as a whole or not at all.
+
+use wasmtime::component::Resource as Handle;
+
+use super::super::Ctx;
+use super::bindings::wasi::keyvalue::batch::{Error, Host};
+use super::opened::Bucket;
+use super::refusal::Refusal;
+use super::single::wanted;
+use crate::store::keys::{self, Key, MAX_VALUE, check_value};
+
+/// Keys of one operation.
+const MAX_KEYS: usize = 1000;
+
+/// Bytes of the values that one operation reads, so that the host need not hold more.
+const MAX_READ: usize = 4 * MAX_VALUE;
+
+impl Host for Ctx {
+    async fn get_many(
+        &mut self,
+        bucket: Handle<Bucket>,
+        keys: Vec<String>,
+    ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
+        let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
+        let read = move |connection: &_| {
+            let values = keys::Bucket::new(connection, &name).get_many(&keys, MAX_READ)?;
+            Ok(values.map(|values| paired(keys, values)))
+        };
+        Ok(self.read_values(read).await?.ok_or(Refusal::TooMuch { most: MAX_READ })?)
+    }
+
+    async fn set_many(&mut self, bucket: Handle<Bucket>, pairs: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
+        let name = self.bucket(&bucket)?;
+        let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
+        let keys = all(keys)?;
+        values.iter().try_for_each(|value| check_value(value)).map_err(Refusal::from)?;
+        let write = move |connection: &_| {
+            let bucket = keys::Bucket::new(connection, &name);
+            keys.iter().zip(&values).try_for_each(|(key, value)| bucket.set(key, value))
+        };
+        Ok(self.write_values(write).await?)
+    }
+
+    async fn delete_many(&mut self, bucket: Handle<Bucket>, keys: Vec<String>) -> Result<(), Error> {
+        let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
+        let delete = move |connection: &_| {
+            let bucket = keys::Bucket::new(connection, &name);
+            keys.iter().try_for_each(|key| bucket.delete(key).map(drop))
+        };
+        Ok(self.write_values(delete).await?)
+    }
+}
+
+fn all(keys: Vec<String>) -> Result<Vec<Key>, Refusal> {
+    if keys.len() > MAX_KEYS {
+        return Err(Refusal::TooManyKeys { given: keys.len(), most: MAX_KEYS });
+    }
+    keys.into_iter().map(wanted).collect()
+}
+
+fn paired(keys: Vec<Key>, values: Vec<Option<Vec<u8>>>) -> Vec<Option<(String, Vec<u8>)>> {
+    let pairs = keys.into_iter().zip(values);
+    pairs.map(|(key, value)| value.map(|value| (key.into_string(), value))).collect()
+}

@@ -1,0 +1,62 @@
+//! `wasi:keyvalue/store`: one value at a time.
+
+use wasmtime::component::Resource as Handle;
+
+use super::super::Ctx;
+use super::bindings::wasi::keyvalue::store::{Error, Host, HostBucket, KeyResponse};
+use super::opened::Bucket;
+use super::refusal::Refusal;
+use crate::store::keys::{self, Key, check_value};
+
+/// Keys of one page.
+const PAGE: usize = 1000;
+
+impl Host for Ctx {
+    async fn open(&mut self, identifier: String) -> Result<Handle<Bucket>, Error> {
+        Ok(self.open_bucket(&identifier)?)
+    }
+}
+
+impl HostBucket for Ctx {
+    async fn get(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
+        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
+        Ok(self.read_values(move |connection| keys::Bucket::new(connection, &name).get(&key)).await?)
+    }
+
+    async fn set(&mut self, bucket: Handle<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
+        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
+        check_value(&value).map_err(Refusal::from)?;
+        Ok(self.write_values(move |connection| keys::Bucket::new(connection, &name).set(&key, &value)).await?)
+    }
+
+    async fn delete(&mut self, bucket: Handle<Bucket>, key: String) -> Result<(), Error> {
+        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
+        Ok(self.write_values(move |connection| keys::Bucket::new(connection, &name).delete(&key).map(drop)).await?)
+    }
+
+    async fn exists(&mut self, bucket: Handle<Bucket>, key: String) -> Result<bool, Error> {
+        let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
+        Ok(self.read_values(move |connection| keys::Bucket::new(connection, &name).exists(&key)).await?)
+    }
+
+    /// A cursor is the last key of the page before it, so a page is where it is whatever came or went elsewhere.
+    async fn list_keys(&mut self, bucket: Handle<Bucket>, cursor: Option<String>) -> Result<KeyResponse, Error> {
+        let name = self.bucket(&bucket)?;
+        let after = cursor.map(wanted).transpose()?.map(Key::into_string).unwrap_or_default();
+        let list = move |connection: &_| keys::Bucket::new(connection, &name).keys(&after, PAGE);
+        let keys = self.read_values(list).await?;
+        let cursor = if keys.len() == PAGE { keys.last().cloned() } else { None };
+        Ok(KeyResponse { keys, cursor })
+    }
+
+    async fn drop(&mut self, bucket: Handle<Bucket>) -> wasmtime::Result<()> {
+        // The guest's own table says that it is there.
+        let _ = self.close(bucket);
+        Ok(())
+    }
+}
+
+/// A key that a guest names.
+pub(super) fn wanted(key: String) -> Result<Key, Refusal> {
+    Ok(Key::new(key)?)
+}

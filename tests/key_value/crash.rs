@@ -1,0 +1,61 @@
+//! Ends the server in the middle of writing, again and again: what it has said is kept is there, as it was said, and
+//! the file is sound.
+
+use super::{ask, operations, said, setup};
+use crate::harness::{Crashes, Server, check_store};
+
+/// Somebody who counts up in three ways, one after the other, in a bucket of their own.
+struct Writer {
+    bucket: String,
+    /// What has been acknowledged.
+    count: i64,
+}
+
+impl Writer {
+    fn write_on(&mut self, server: &Server) {
+        loop {
+            let (bucket, next) = (&self.bucket, self.count + 1);
+            let all = [
+                format!("set {bucket} value {next}"),
+                format!("set-two {bucket} left {next} right {next}"),
+                format!("increment {bucket} counted 1"),
+            ];
+            let all: Vec<_> = all.iter().map(String::as_str).collect();
+            let call = server.call("POST", "/v2/models/counter/infer").json(&operations(&all));
+            let Ok(answer) = call.try_send() else { return };
+            assert_eq!(said(&answer), ["ok", "ok", &next.to_string()]);
+            self.count = next;
+        }
+    }
+
+    /// What was acknowledged is there; of what was under way, the operations that came first.
+    fn look(&mut self, server: &Server) {
+        let keys = ["value", "left", "right", "counted"].map(|key| format!("get {} {key}", self.bucket));
+        let values = ask(server, &keys.each_ref().map(String::as_str));
+        let values: Vec<i64> = values.iter().map(|value| value.parse().unwrap_or(0)).collect();
+        assert!(values.is_sorted_by(|first, next| first >= next) && values[1] == values[2], "{values:?}");
+        assert!(values.iter().all(|value| (self.count..=self.count + 1).contains(value)), "{values:?} {}", self.count);
+        // What was under way is carried through or taken for never begun: from here on all agree again.
+        self.count = values[0];
+        let level = format!("set-two {0} left {1} right {1}", self.bucket, self.count);
+        let counted = format!("set {} counted {}", self.bucket, self.count);
+        assert_eq!(ask(server, &[&level, &counted]), ["ok", "ok"]);
+    }
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_when_the_process_is_killed() {
+    let setup = setup("[limits]\ndeadline = '10m'");
+    let store = setup.state().join("tenants/default/store.sqlite");
+    let mut writers = Crashes::workers(|number| Writer { bucket: format!("w{number}"), count: 0 });
+    Crashes::new(setup).each(
+        &mut writers,
+        |server| server.until_ready("counter", 1),
+        |server, writer| writer.write_on(server),
+        |server, writers| {
+            writers.iter_mut().for_each(|writer| writer.look(server));
+            check_store(&store);
+        },
+    );
+    println!("acknowledged: {:?}", writers.iter().map(|writer| writer.count).collect::<Vec<_>>());
+}

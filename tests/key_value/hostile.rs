@@ -1,0 +1,40 @@
+//! Models that keep too much, too often or for too long, beside a neighbour who goes on as if nothing were.
+
+use std::thread;
+
+use super::{GRANT, add_counter, ask_of, operations, said};
+use crate::harness::{Server, puppet};
+use crate::hostile::{beside_a_neighbour, harms_nobody};
+
+#[test]
+fn endless_writes_and_leaks_of_one_tenant_do_not_disturb_another() {
+    let limits = "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n[instances]\nmax = 4\n";
+    let setup = beside_a_neighbour(|models| {
+        add_counter(models, "counter", limits);
+        // What the neighbour's watch looks at in this tenant.
+        models.settings("puppet", &format!("{GRANT}{limits}"));
+        models.version("puppet", 1, puppet("version=1"));
+    });
+    let server = setup.start();
+    server.until_tried();
+    // A store that was used stays open.
+    assert_eq!(ask_of(&server.tenant("default"), "counter", "set b k 1"), "ok");
+    let attacks =
+        ["set-for-ever b k", "set-many b p 1000 *30000", "hold-cas b k 1000", "set b *900000 v", "get-many b p 1000"];
+    harms_nobody(&server, || attack(&server, &attacks));
+}
+
+/// Each of them, from several clients at once.
+fn attack(server: &Server, attacks: &[&str]) {
+    thread::scope(|scope| {
+        for attack in attacks {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let response = server.tenant("default").infer("counter", &operations(&[attack]));
+                    // Refused, or done within its limits.
+                    assert!(response.status != 200 || !said(&response).is_empty(), "{response}");
+                });
+            }
+        }
+    });
+}

@@ -1,0 +1,53 @@
+//! Before a version serves: nothing can be kept in `load`, and what is tried finds nothing and leaves nothing.
+
+use super::{GRANT, ask, ask_one, operations, server};
+use crate::harness::{Server, guest, until};
+use serde_json::json;
+
+#[test]
+fn load_keeps_nothing() {
+    let server = Server::with_models(|models| {
+        let settings = format!("{GRANT}config = {{ in_load = \"set\\tb\\tk\\t1\" }}");
+        models.settings("counter", &settings);
+        models.version("counter", 1, guest("counter"));
+    });
+    let server = server.start();
+    server.until_refused("counter", 1, "key-value cannot be used while a model loads");
+}
+
+#[test]
+fn warming_up_finds_nothing_and_leaves_nothing() {
+    let server = server();
+    ask_one(&server, "set b k live");
+    // Its own warm-up counts a value that is no number where it is live; tried out, there is none.
+    let settings = format!("{GRANT}config = {{ in_warm_up = \"increment\\tb\\tk\\t1\" }}");
+    server.models().settings("counter", &settings);
+    server.models().version("counter", 2, guest("counter"));
+    server.until_ready("counter", 2);
+    assert_eq!(ask(&server, &["get b k", "list b"]), ["live", "k"]);
+}
+
+#[test]
+fn golden_requests_are_answered_alike_whatever_has_been_kept() {
+    let server = server();
+    ask_one(&server, "increment b n 41");
+    // The same twice: neither sees what the other did, nor what was kept.
+    let request = operations(&["increment b n 1", "increment b n 1", "list b"]);
+    let outputs = json!([{ "name": "said", "datatype": "BYTES", "shape": [3], "data": ["1", "2", "n"] }]);
+    let case = json!({ "request": request, "response": { "outputs": outputs } });
+    let golden = json!({ "cases": [case, case] });
+    server.models().put("counter/2/golden.json", golden.to_string());
+    server.models().version("counter", 2, guest("counter"));
+    server.until_ready("counter", 2);
+    assert_eq!(ask_one(&server, "increment b n 1"), "42");
+}
+
+#[test]
+fn an_instance_that_was_tried_serves_with_what_is_kept() {
+    let server = server();
+    ask_one(&server, "set b k live");
+    let pooled = format!("isolation = 'pooled'\n{GRANT}config = {{ in_warm_up = \"set\\tb\\tk\\ttried\" }}");
+    server.models().settings("counter", &pooled);
+    until("that it is pooled", || server.config_of("counter")["wardian"]["isolation"] == "pooled");
+    assert_eq!(ask_one(&server, "get b k"), "live");
+}

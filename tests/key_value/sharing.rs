@@ -1,0 +1,73 @@
+//! Who sees a value, and what it outlives.
+
+use super::{add_counter, ask, ask_of, ask_one, operations, server, setup, start};
+use crate::harness::{Server, guest};
+
+#[test]
+fn a_tenants_models_share_its_values_and_another_tenant_has_its_own() {
+    let setup = Server::with_models(|models| {
+        add_counter(models, "one", "");
+        add_counter(models, "two", "");
+    });
+    let setup = setup.config("[tenants.default]\n[tenants.other]\nrepository = 'other'");
+    add_counter(&setup.repository("other"), "one", "");
+    let server = setup.start();
+    server.until_tried();
+    let (mine, other) = (server.tenant("default"), server.tenant("other"));
+    assert_eq!(ask_of(&mine, "one", "set b k mine"), "ok");
+    assert_eq!(ask_of(&mine, "two", "get b k"), "mine");
+    assert_eq!(ask_of(&other, "one", "get b k"), "none");
+    assert_eq!(ask_of(&other, "one", "list b"), "");
+    assert_eq!(ask_of(&other, "one", "set b k theirs"), "ok");
+    assert_eq!(ask_of(&mine, "two", "get b k"), "mine");
+}
+
+#[test]
+fn values_outlive_traps_swaps_and_restarts() {
+    let server = server();
+    let trapped = server.infer("counter", &operations(&["set b before 1", "trap", "set b after 1"]));
+    trapped.refused(500, "model_trapped");
+    assert_eq!(ask(&server, &["get b before", "get b after"]), ["1", "none"]);
+    server.models().version("counter", 2, guest("counter"));
+    server.until_ready("counter", 2);
+    assert_eq!(ask(&server, &["get b before", "increment b n 1"]), ["1", "1"]);
+    let server = start_again(server);
+    assert_eq!(ask(&server, &["get b before", "increment b n 1"]), ["1", "2"]);
+}
+
+fn start_again(server: Server) -> Server {
+    let server = server.stop().start();
+    server.until_ready("counter", 2);
+    server
+}
+
+#[test]
+fn a_pooled_instance_may_keep_its_buckets_open() {
+    let server = start(setup("[instances]\nmax = 1\n").argument("--drain-timeout").argument("5s"));
+    server
+        .models()
+        .settings("counter", "isolation = 'pooled'\n[instances]\nmax = 1\n[capabilities]\nkey_value = true\n");
+    crate::harness::until("that it is pooled", || server.config_of("counter")["wardian"]["isolation"] == "pooled");
+    // Every call leaves 40 handles behind in the same instance, until it has no more.
+    assert_eq!(ask(&server, &["hold 40", "hold 40", "set b k 1"]), ["ok", "ok", "ok"]);
+    let said = ask_one(&server, "hold 40");
+    assert!(said.contains("may have 100 buckets"), "{said}");
+}
+
+#[test]
+fn a_client_that_goes_away_leaves_whole_changes_only() {
+    let server = server();
+    for round in 0..20 {
+        let all =
+            [format!("set-many b p{round}- 200 v"), format!("set-many b q{round}- 200 v"), "set-for-ever b k".into()];
+        let all: Vec<_> = all.iter().map(String::as_str).collect();
+        let path = "/v2/models/counter/infer";
+        server.call("POST", path).json(&operations(&all)).begin().hang_up();
+    }
+    for round in 0..20 {
+        for prefix in ["p", "q"] {
+            let said = ask_one(&server, &format!("get-many b {prefix}{round}- 200"));
+            assert!(["0 0", "200 200"].contains(&said.as_str()), "{said}");
+        }
+    }
+}
