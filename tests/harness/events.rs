@@ -118,7 +118,7 @@ impl Events {
     }
 
     /// Reads to the end, and tells whether that is not the proper one.
-    pub(crate) fn is_cut(mut self) -> bool {
+    pub(crate) fn ends_cut(mut self) -> bool {
         let mut all = Vec::new();
         self.stream.read_to_end(&mut all).is_err() || !all.ends_with(b"\r\n0\r\n\r\n")
     }

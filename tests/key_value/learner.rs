@@ -52,7 +52,9 @@ fn what_many_clients_teach_it_is_shared_and_outlives_versions_and_restarts() {
         for part in rows.chunks(15) {
             let server = &server;
             scope.spawn(move || {
-                part.iter().for_each(|row| drop(server.infer("learner", &request(&[row.clone()], true)).ok()))
+                for row in part {
+                    server.infer("learner", &request(std::slice::from_ref(row), true)).ok();
+                }
             });
         }
     });

@@ -67,5 +67,5 @@ fn one_who_reads_nothing_is_cut_off_soon_after_the_deadline() {
     server.until_busy("streamer", 0);
     // What was on its way does not stay in memory for longer than it might take to read it.
     until("the end of the stream", || metric(&server, "streams_open") == 0.0);
-    assert!(events.is_cut());
+    assert!(events.ends_cut());
 }

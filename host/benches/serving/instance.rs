@@ -121,7 +121,7 @@ async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u3
     let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
     let started = Instant::now();
     for _ in 0..calls {
-        let timings = servable.answer(request.clone(), servable.own_call()).await?.timings;
+        let timings = servable.answer(request.clone(), servable.proof_call()).await?.timings;
         instance += timings.instance;
         compute += timings.compute;
     }

@@ -34,9 +34,11 @@ struct Queue {
 
 struct Job {
     writes: bool,
-    /// Given an error in place of a connection, it fails with that.
-    work: Box<dyn FnOnce(Result<&Connection, StoreError>) -> Done + Send>,
+    work: Work,
 }
+
+/// What a job does. Given an error in place of a connection, it fails with that.
+type Work = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Done + Send>;
 
 impl Job {
     fn refuse(self, error: StoreError) {
