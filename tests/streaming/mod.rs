@@ -1,5 +1,6 @@
 //! Answers in parts: how they come, what stops them, and what they hold while they are under way.
 
+mod command;
 mod errors;
 mod lifespan;
 mod limits;

@@ -3,6 +3,7 @@
 pub(super) mod client;
 pub(super) mod inputs;
 mod outputs;
+mod stream;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ Examples:
   wardian infer iris --input 'measurements=[5.1, 3.5, 1.4, 0.2]'
   wardian infer upper --input 'text=[\"hello\", \"world\"]'
   wardian infer digits --input image=@digit.json --json
+  wardian infer chat --input 'text_input=\"Hello\"' --input max_tokens=50 --stream
 
 Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the server answered with an error.")]
 pub(super) struct Infer {
@@ -49,7 +51,10 @@ pub(super) struct Infer {
     /// A header to send, such as 'Authorization: Bearer …'; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<Header>,
-    /// How long to wait for the answer
+    /// Ask for the answer in parts, and print each when it comes. What is no input is a parameter
+    #[arg(long)]
+    stream: bool,
+    /// How long to wait for the answer, or for each part of it
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     timeout: Duration,
     /// Print the answer as it came
@@ -62,6 +67,9 @@ impl Infer {
         // Before anything is sent.
         let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
         let request = self.request.as_deref().map(read).transpose()?;
+        if self.stream {
+            return block_on(self.stream(inputs, request));
+        }
         let answer = block_on(async {
             let asked = tokio::time::timeout(self.timeout, self.ask(inputs, request)).await;
             asked.unwrap_or_else(|_| Err(anyhow!("the server did not answer within {:?}", self.timeout)))
@@ -85,6 +93,12 @@ impl Infer {
             }
         };
         client.post(&format!("{path}/infer"), body).await
+    }
+
+    async fn stream(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Outcome> {
+        let mut client = Client::connect(&self.url, self.headers.clone()).await?;
+        let body = request.map_or_else(|| stream::request(inputs), Ok)?;
+        stream::run(&mut client, &format!("{}/generate_stream", self.path()), body, self.json, self.timeout).await
     }
 
     fn path(&self) -> String {

@@ -7,9 +7,16 @@ use serde_json::Value;
 
 /// Prints lines. Whoever has read enough of them may go away.
 pub(super) fn print(lines: &[String]) -> Result<()> {
-    let mut out = io::stdout().lock();
-    let printed = lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush());
-    match printed {
+    conclude(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}")))
+}
+
+/// Prints a part of a line, at once.
+pub(super) fn print_part(text: &str) -> Result<()> {
+    conclude(write!(io::stdout(), "{text}"))
+}
+
+fn conclude(printed: io::Result<()>) -> Result<()> {
+    match printed.and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
     }

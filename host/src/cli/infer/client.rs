@@ -6,9 +6,10 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::Request;
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -29,6 +30,13 @@ pub(in crate::cli) struct Answer {
     pub(in crate::cli) status: StatusCode,
     pub(in crate::cli) headers: HeaderMap,
     pub(in crate::cli) body: Bytes,
+}
+
+/// An answer that comes in pieces.
+pub(in crate::cli) struct Pieces {
+    body: Incoming,
+    /// What has come of the next lines.
+    text: Vec<u8>,
 }
 
 /// How long a server may take to accept a connection.
@@ -64,21 +72,56 @@ impl Client {
         self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
+    /// Asks for an answer that comes in pieces. One that is an error comes whole.
+    pub(in crate::cli) async fn open(&mut self, path: &str, body: Vec<u8>) -> Result<Result<Pieces, Answer>> {
+        let response = self.begin(Request::post(self.path(path)).body(Full::new(body.into()))?).await?;
+        if response.status().is_success() {
+            return Ok(Ok(Pieces { body: response.into_body(), text: Vec::new() }));
+        }
+        whole(response).await.map(Err)
+    }
+
     fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> Result<Answer> {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer> {
+        whole(self.begin(request).await?).await
+    }
+
+    async fn begin(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.extend(self.headers.iter().cloned());
         let lost = "the server closed the connection without an answer";
         self.sender.ready().await.context(lost)?;
-        let response = self.sender.send_request(request).await.context(lost)?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.context("the server's answer broke off")?;
-        Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+        self.sender.send_request(request).await.context(lost)
+    }
+}
+
+const BROKE_OFF: &str = "the server's answer broke off";
+
+async fn whole(response: Response<Incoming>) -> Result<Answer> {
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.context(BROKE_OFF)?;
+    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+}
+
+impl Pieces {
+    /// The next line, without its end; `None` after the last.
+    pub(in crate::cli) async fn next_line(&mut self) -> Result<Option<String>> {
+        loop {
+            if let Some(end) = self.text.iter().position(|byte| *byte == b'\n') {
+                let rest = self.text.split_off(end + 1);
+                let line = std::mem::replace(&mut self.text, rest);
+                return Ok(Some(String::from_utf8_lossy(&line).trim_end().to_owned()));
+            }
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            if let Ok(data) = frame.context(BROKE_OFF)?.into_data() {
+                self.text.extend_from_slice(&data);
+            }
+        }
     }
 }
 

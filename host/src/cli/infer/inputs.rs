@@ -23,6 +23,11 @@ impl Input {
         let value = parsed.map_err(|error| anyhow!("input '{name}' is not JSON: {error}{hint}"))?;
         Ok(Input { name: name.into(), value })
     }
+
+    /// What it is called, and its value as it was given.
+    pub(in crate::cli) fn into_field(self) -> (String, Value) {
+        (self.name, self.value)
+    }
 }
 
 /// The body of a request with these inputs, for the model whose metadata the server gave.

@@ -1,0 +1,114 @@
+//! `wardian infer --stream`: an answer in parts, printed as they come.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Map, Value};
+
+use super::client::{Client, Pieces};
+use super::inputs::Input;
+use super::{error_text, output};
+use crate::cli::Outcome;
+
+/// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait for each.
+pub(super) async fn run(
+    client: &mut Client,
+    path: &str,
+    body: Vec<u8>,
+    json: bool,
+    patience: Duration,
+) -> Result<Outcome> {
+    let slow = |_| anyhow!("the server did not send anything for {patience:?}");
+    let opened = tokio::time::timeout(patience, client.open(path, body)).await.map_err(slow)??;
+    let mut pieces = match opened {
+        Ok(pieces) => pieces,
+        Err(answer) => {
+            eprintln!("error: {}", error_text(&answer));
+            return Ok(Outcome::No);
+        }
+    };
+    let mut printer = Printer { json, within_line: false };
+    while let Some(event) = tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)?? {
+        printer.print(&event)?;
+        if event.contains_key("error") {
+            return Ok(Outcome::No);
+        }
+    }
+    printer.finish()?;
+    Ok(Outcome::Success)
+}
+
+/// The body of a request with these inputs; what is no input of the model is a parameter for it.
+pub(super) fn request(inputs: Vec<Input>) -> Result<Vec<u8>> {
+    let fields: Map<String, Value> = inputs.into_iter().map(Input::into_field).collect();
+    Ok(serde_json::to_vec(&fields)?)
+}
+
+/// The next event's data; comments and empty lines are passed over.
+async fn next_event(pieces: &mut Pieces) -> Result<Option<Map<String, Value>>> {
+    while let Some(line) = pieces.next_line().await? {
+        if let Some(data) = line.strip_prefix("data: ") {
+            return serde_json::from_str(data).map(Some).context("the server sent an event that is not JSON");
+        }
+    }
+    Ok(None)
+}
+
+struct Printer {
+    json: bool,
+    /// A text has been printed, and no line break after it.
+    within_line: bool,
+}
+
+impl Printer {
+    /// A part that is nothing but one text goes on where the last one ended; others are a line of JSON each.
+    fn print(&mut self, event: &Map<String, Value>) -> Result<()> {
+        match text_of(event).filter(|_| !self.json) {
+            Some(text) => {
+                self.within_line = true;
+                output::print_part(&printable(text))
+            }
+            None => {
+                self.finish()?;
+                output::print(&[serde_json::to_string(event)?])
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.within_line, false) { output::print(&[String::new()]) } else { Ok(()) }
+    }
+}
+
+/// The text of a part whose only output is one.
+fn text_of(event: &Map<String, Value>) -> Option<&str> {
+    let head = ["model_name", "model_version", "id"];
+    let mut outputs = event.iter().filter(|(key, _)| !head.contains(&key.as_str()));
+    match (outputs.next(), outputs.next()) {
+        (Some((key, Value::String(text))), None) if key != "error" => Some(text),
+        _ => None,
+    }
+}
+
+/// A text that a model chose, fit for a terminal: its line breaks stay.
+fn printable(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_text_alone_is_shown_as_text() {
+        let text = |event: Value| event.as_object().and_then(text_of).map(str::to_owned);
+        let part = json!({ "model_name": "a", "model_version": "1", "id": "x", "text_output": "b" });
+        assert_eq!(text(part).as_deref(), Some("b"));
+        for other in [json!({ "a": "b", "c": "d" }), json!({ "a": 1 }), json!({}), json!({ "error": "a" })] {
+            assert_eq!(text(other.clone()), None, "{other}");
+        }
+        assert_eq!(printable("a\u{1b}[2J\nb"), "a [2J\nb");
+    }
+}

@@ -1,0 +1,43 @@
+//! `wardian infer --stream`.
+
+use std::process::Command;
+
+use super::server;
+use crate::harness::Server;
+
+fn infer(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
+    command.args(["infer", "streamer", "--stream", "--url"]).arg(format!("http://{}", server.address()));
+    let output = command.args(arguments).output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), said(&output.stdout) + &said(&output.stderr))
+}
+
+#[test]
+fn parts_are_printed_as_they_come() {
+    let server = server("");
+    let (status, said) = infer(&server, &["--input", "parts=2", "--input", "text_input=\"a\""]);
+    let line = |index: i64, last: bool| {
+        format!(
+            "{{\"index\":{index},\"last\":{last},\"model_name\":\"streamer\",\"model_version\":\"1\",\
+             \"text_output\":\"a{index} \"}}\n"
+        )
+    };
+    assert_eq!((status, said), (Some(0), line(0, false) + &line(1, true)));
+}
+
+#[test]
+fn text_alone_runs_on() {
+    let server = server("");
+    let (status, said) = infer(&server, &["--input", "parts=0", "--input", "then=\"plain\""]);
+    assert_eq!((status, said.as_str()), (Some(0), "bad\n"));
+}
+
+#[test]
+fn an_error_is_told_wherever_it_comes() {
+    let server = server("");
+    let (status, said) = infer(&server, &["--input", "parts=1", "--input", "then=\"fail\""]);
+    assert_eq!((status, said.contains("\"code\":\"model_failed\"")), (Some(3), true), "{said}");
+    let (status, said) = infer(&server, &["--input", "parts=0", "--input", "then=\"fail\""]);
+    assert_eq!((status, said.contains("(model_failed, HTTP 500)")), (Some(3), true), "{said}");
+}
