@@ -1,16 +1,19 @@
-"""Drives a running server with NVIDIA's stock client, tritonclient[http], unmodified.
+"""Drives a running server with stock clients, unmodified: NVIDIA's tritonclient[http], and sseclient-py, which reads
+server-sent events.
 
 usage: stock_clients.py HOST:PORT GUEST_MODELS_FOLDER
 
-Expects the example models house-price, iris and upper, all serving. Prints one line per check; ends with
+Expects the example models chat, house-price, iris and upper, all serving. Prints one line per check; ends with
 an exception at the first thing that is not as it should be.
 """
 
+import http.client
 import json
 import pathlib
 import sys
 
 import numpy as np
+import sseclient
 import tritonclient.http as triton
 
 ADDRESS, MODELS = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -118,6 +121,39 @@ def repository():
     refused(404, client.unload_model, "nobody")
 
 
-for check in (health_and_metadata, golden_requests, texts, many_at_once, wrong_requests, repository):
+def generate(path, body):
+    """The response to a request of the generate extension, for which Triton has no client."""
+    connection = http.client.HTTPConnection(ADDRESS)
+    connection.request("POST", f"/v2/models/{path}", json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    assert response.status == 200, response.read()
+    return response
+
+
+def answers_in_parts():
+    body = {"text_input": "Hello", "parameters": {"max_tokens": 40, "seed": 1}}
+    events = list(sseclient.SSEClient(generate("chat/generate_stream", body)).events())
+    parts = [json.loads(event.data) for event in events]
+    assert len(parts) > 1 and all(event.event == "message" for event in events), events
+    assert all(part["model_name"] == "chat" and part["model_version"] == "1" for part in parts), parts
+    text = "".join(part["text_output"] for part in parts)
+    assert json.load(generate("chat/generate", body))["text_output"] == text, text
+    tensor = triton.InferInput("text_input", [1], "BYTES")
+    tensor.set_data_from_numpy(np.array(["Hello"], dtype=object))
+    whole = client.infer("chat", [tensor], parameters=body["parameters"]).as_numpy("text_output")
+    assert whole[0].decode() == text, whole
+    [only] = sseclient.SSEClient(generate("upper/generate_stream", {"text": "grüße"})).events()
+    assert json.loads(only.data)["text"] == "GRÜSSE", only.data
+
+
+for check in (
+    health_and_metadata,
+    golden_requests,
+    texts,
+    many_at_once,
+    wrong_requests,
+    answers_in_parts,
+    repository,
+):
     check()
     print(f"{check.__name__}: ok")

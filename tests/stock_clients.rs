@@ -1,4 +1,4 @@
-//! Stock clients, unmodified: NVIDIA's `tritonclient[http]`.
+//! Stock clients, unmodified: NVIDIA's `tritonclient[http]`, and `sseclient-py` for answers in parts.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::{Server, guest, guest_folder};
 
 #[test]
-fn nvidias_client_works_unmodified() {
+fn they_work_unmodified() {
     // `cargo xtask test` sets this up; a plain `cargo test` cannot.
     let Some(python) = std::env::var_os("WARDIAN_PYTHON") else {
         assert!(std::env::var_os("WARDIAN_REQUIRE_PYTHON").is_none(), "WARDIAN_PYTHON is not set");
@@ -15,7 +15,7 @@ fn nvidias_client_works_unmodified() {
     };
     let server = Server::with_models(|models| {
         models.bare("iris", guest("iris"));
-        for name in ["house-price", "upper"] {
+        for name in ["chat", "house-price", "upper"] {
             models.copy_folder(&guest_folder(name), &format!("{name}/1"));
         }
     })
@@ -27,5 +27,5 @@ fn nvidias_client_works_unmodified() {
     let output = script.output().expect("the script starts");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}\n{}", said(&output.stdout), said(&output.stderr));
-    assert_eq!(said(&output.stdout).matches(": ok").count(), 6, "{}", said(&output.stdout));
+    assert_eq!(said(&output.stdout).matches(": ok").count(), 7, "{}", said(&output.stdout));
 }

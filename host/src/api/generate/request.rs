@@ -141,6 +141,8 @@ fn fit(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::{Datatype, ParameterValue};
 
@@ -227,6 +229,26 @@ mod tests {
         ] {
             let fault = read(&metadata(), text.as_bytes()).unwrap_err();
             assert!(fault.contains(says), "{text}: {fault}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[\\[\\]{}:,\" 0-9.-]{0,24}", key in "text_input|pairs|item|scalar|fixed|id|x") {
+            let _ = read(&metadata(), text.as_bytes());
+            let _ = read(&metadata(), format!("{{\"{key}\": {text}}}").as_bytes());
+        }
+
+        #[test]
+        fn what_is_read_fits_the_model(elements in 0usize..20, name in "text_input|pairs|item|scalar|fixed") {
+            let element = if name == "text_input" { "\"a\"" } else { "1" };
+            let text = format!("{{\"{name}\": [{}]}}", vec![element; elements].join(","));
+            if let Ok(json) = read(&metadata(), text.as_bytes()) {
+                let tensor = &json.request.inputs[0];
+                prop_assert_eq!(tensor.elements(), Some(elements as u64));
+                prop_assert_eq!(tensor.check(), Ok(()));
+                prop_assert!(metadata().check_request(&json.request).is_ok());
+            }
         }
     }
 
