@@ -149,7 +149,10 @@ impl Servable {
             tokio::select! {
                 biased;
                 end = &mut call => break end,
-                Some(part) = emitted.next() => drop(reader.pass_on(passed.after_part(part).await?).await),
+                Some(part) = emitted.next() => {
+                    // Where nobody reads any more, this future is about to be dropped.
+                    reader.pass_on(passed.after_part(part).await?).await;
+                }
             }
         };
         while let Some(part) = emitted.try_next() {
