@@ -1,4 +1,5 @@
-//! The baseline of answers in parts: axum's own server-sent events, with the same parts in them.
+//! The baseline of answers in parts: axum's own server-sent events, with the same parts in them, made as they are
+//! written or, as a model that computes has to, on another thread.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -6,8 +7,9 @@ use axum::http::StatusCode;
 use axum::response::sse::{Event, Sse};
 use axum::routing::post;
 use futures_util::Stream;
-use futures_util::stream::iter;
+use futures_util::stream::{iter, unfold};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::channel;
 
 #[derive(Deserialize)]
 struct Request {
@@ -26,11 +28,26 @@ struct Part {
 
 /// What answers as the test guest `streamer` does.
 pub(super) fn routes() -> Router {
-    Router::new().route("/v2/models/streamer/generate_stream", post(generate_stream))
+    let at_once = Router::new().route("/v2/models/streamer/generate_stream", post(at_once));
+    at_once.route("/v2/models/threaded/generate_stream", post(on_a_thread))
 }
 
-async fn generate_stream(body: Bytes) -> Result<Sse<impl Stream<Item = Result<Event, serde_json::Error>>>, StatusCode> {
-    let Request { text_input, parts } = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
+async fn at_once(body: Bytes) -> Result<Sse<impl Stream<Item = Made>>, StatusCode> {
+    Ok(Sse::new(iter(events(&body)?)))
+}
+
+async fn on_a_thread(body: Bytes) -> Result<Sse<impl Stream<Item = Made>>, StatusCode> {
+    let mut events = events(&body)?;
+    // As many as lie between a guest and its reader.
+    let (sender, receiver) = channel(16);
+    tokio::task::spawn_blocking(move || events.try_for_each(|event| sender.blocking_send(event)));
+    Ok(Sse::new(unfold(receiver, async |mut receiver| receiver.recv().await.map(|event| (event, receiver)))))
+}
+
+type Made = Result<Event, serde_json::Error>;
+
+fn events(body: &[u8]) -> Result<impl Iterator<Item = Made> + Send + use<>, StatusCode> {
+    let Request { text_input, parts } = serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let part = move |index| Part {
         model_name: "streamer",
         model_version: "1",
@@ -38,6 +55,5 @@ async fn generate_stream(body: Bytes) -> Result<Sse<impl Stream<Item = Result<Ev
         text_output: format!("{text_input}{index} "),
         index,
     };
-    let event = move |index| serde_json::to_string(&part(index)).map(|json| Event::default().data(json));
-    Ok(Sse::new(iter((0..parts).map(event))))
+    Ok((0..parts).map(move |index| serde_json::to_string(&part(index)).map(|json| Event::default().data(json))))
 }
