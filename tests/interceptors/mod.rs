@@ -4,6 +4,7 @@ mod chain;
 mod examples;
 mod faults;
 mod hooks;
+mod parts;
 mod places;
 mod rejections;
 mod swap;

@@ -25,6 +25,7 @@ mod wire;
 mod batching;
 mod density;
 mod instance;
+mod interceptors;
 mod neighbours;
 mod streaming;
 mod swap;
@@ -54,6 +55,7 @@ fn main() -> Result<()> {
             Part::Density => density::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
+            Part::Interceptors => interceptors::run(&options)?,
         }
     }
     Ok(())

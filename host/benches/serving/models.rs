@@ -17,6 +17,12 @@ pub(crate) fn test_guest(name: &str) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{name} is not built; run `cargo xtask guests` first"))
 }
 
+/// The component of an interceptor that finds nothing to change in a request of numbers.
+pub(crate) fn interceptor() -> Result<Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/interceptors/redact.wasm");
+    fs::read(path).context("redact is not built; run `cargo xtask guests` first")
+}
+
 /// The component with a custom section behind it: the same code under another digest.
 pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
     let mut bytes = component.to_vec();

@@ -51,6 +51,8 @@ pub(crate) enum Part {
     Streaming,
     /// What a tenant gets beside one that takes all it can
     Neighbours,
+    /// What interceptors add to a request
+    Interceptors,
 }
 
 impl Options {

@@ -88,7 +88,10 @@ async fn load(file: &Path, trial: Trial) -> Result<Loaded> {
 fn lines(loaded: &Loaded) -> Vec<String> {
     match loaded {
         Ok(template) => {
-            let mut lines = describe::metadata_lines(template.metadata());
+            let mut lines = match template.is_interceptor() {
+                true => vec![("wraps", "every call to its tenant's models".into())],
+                false => describe::metadata_lines(template.metadata()),
+            };
             lines.push(("snapshot", describe::snapshot_text(template.snapshot())));
             lines.push(("compiled", describe::size(template.compiled_size())));
             lines.push(("memory", format!("{} to start with", describe::size(template.initial_memory()))));

@@ -51,7 +51,8 @@ pub(super) enum Source {
 /// One of the places at which an instance may work; given back on drop.
 pub(super) struct Desk {
     pool: Arc<InstancePool>,
-    _permit: OwnedSemaphorePermit,
+    /// `None` for a place that is none of those.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl InstancePool {
@@ -82,7 +83,7 @@ impl InstancePool {
 
     /// The right to have an instance at work, if it can be had at once.
     pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
-        let place = Desk { _permit: self.permits.clone().try_acquire_owned().ok()?, pool: self.clone() };
+        let place = Desk { permit: Some(self.permits.clone().try_acquire_owned().ok()?), pool: self.clone() };
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.tenant().try_instance()?),
@@ -100,12 +101,20 @@ impl InstancePool {
     /// Waits for the right to have an instance at work, without being counted among those who wait.
     pub(super) async fn take(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
         let permit = self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
-        let place = Desk { pool: self.clone(), _permit: permit };
+        let place = Desk { pool: self.clone(), permit: Some(permit) };
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.tenant().instance().await),
         };
         Ok(Checkout { source, place })
+    }
+
+    /// The right to have an instance at work, for a call that holds one of another version already. It never waits:
+    /// see [`Tenant::instance_beside`].
+    pub(super) fn check_out_beside(self: &Arc<Self>, maker: &Maker) -> Checkout {
+        let place = || Desk { pool: self.clone(), permit: None };
+        let beside = || Checkout { source: Source::New(maker.tenant().instance_beside()), place: place() };
+        self.try_check_out(maker).unwrap_or_else(beside)
     }
 
     /// An instance that waits for work, if there is one.
@@ -153,7 +162,7 @@ impl Desk {
     pub(super) fn give_back(self, instance: Instance) {
         let pool = &self.pool;
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
-        if pool.isolation == Isolation::Pooled && fit {
+        if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
             pool.put(instance);
             // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
             if pool.tenant.lacks_instances() {

@@ -93,6 +93,11 @@ pub struct InstancePermit {
 }
 
 impl InstancePermit {
+    /// A right that takes nothing of the limit.
+    pub(super) fn uncounted(tenant: &Arc<Tenant>) -> Self {
+        InstancePermit { tenant: tenant.clone(), permit: None }
+    }
+
     /// Whose instance it is.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant

@@ -183,6 +183,12 @@ impl Tenant {
         self.instances.try_take(self)
     }
 
+    /// The right to have an instance beside one that the same call holds already. It is had at once, and not counted:
+    /// calls that each hold one and wait for another could wait for each other for ever.
+    pub fn instance_beside(self: &Arc<Self>) -> InstancePermit {
+        InstancePermit::uncounted(self)
+    }
+
     /// Whether somebody waits for the right to have an instance.
     pub fn lacks_instances(&self) -> bool {
         self.instances.is_waited_for()

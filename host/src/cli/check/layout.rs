@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::engine::compile::validate::surface;
 use crate::model::{ModelName, Version};
 
 /// What a path is, told from what is there.
@@ -69,9 +70,13 @@ pub(in crate::cli) fn name(path: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Copies the component, version or model at `path` into the empty repository `root`. What names no model
-/// goes by the name `model`.
+/// Copies the component, version or model at `path` into the empty repository `root`, where it belongs there. What
+/// names no model goes by the name `model`.
 pub(in crate::cli) fn lay_out(kind: Kind, path: &Path, root: &Path) -> Result<()> {
+    let interceptors = root.join("interceptors");
+    let root = if is_interceptor(kind, path) { interceptors.as_path() } else { root };
+    let made = fs::create_dir_all(root);
+    made.with_context(|| format!("cannot create {}", root.display()))?;
     let copied = match kind {
         Kind::Bare => fs::copy(path, root.join(format!("{}.wasm", name_or_model(path)))).map(drop),
         Kind::Version => lay_out_version(path, root),
@@ -79,6 +84,28 @@ pub(in crate::cli) fn lay_out(kind: Kind, path: &Path, root: &Path) -> Result<()
         Kind::Repository => Ok(()),
     };
     copied.with_context(|| format!("cannot copy {} to a temporary directory", path.display()))
+}
+
+/// Whether it wraps models: then it would be refused among them.
+fn is_interceptor(kind: Kind, path: &Path) -> bool {
+    let component = match kind {
+        Kind::Bare => path.to_owned(),
+        Kind::Version => path.join(COMPONENT),
+        Kind::Model => match versions(path).first() {
+            Some(version) => version.join(COMPONENT),
+            None => return false,
+        },
+        Kind::Repository => return false,
+    };
+    // What cannot be read or is no component is reported when it is looked at.
+    let read = fs::read(component).ok();
+    read.and_then(|bytes| surface(&bytes).ok()).is_some_and(|surface| surface.is_interceptor())
+}
+
+fn versions(model: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(model).into_iter().flatten().flatten();
+    let numbered = entries.filter(|entry| Version::parse(&entry.file_name().to_string_lossy()).is_some());
+    numbered.map(|entry| entry.path()).collect()
 }
 
 fn name_or_model(path: &Path) -> String {

@@ -1,12 +1,12 @@
 //! One interceptor's part in a call.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::capability::{Level, LogLine, Scope, clean};
-use crate::engine::{Budget, Call, Instance, Template};
+use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
-use crate::servable::pool::{Checkout, Source};
+use crate::servable::batching::Called;
 use crate::servable::{ServableHandle, Timings};
 
 /// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
@@ -15,6 +15,8 @@ pub(super) struct Visit<'a> {
     /// The request's.
     pub(super) budget: &'a Budget,
     pub(super) scope: Scope,
+    /// The call has an instance of its model at work meanwhile.
+    pub(super) beside: bool,
 }
 
 impl Visit<'_> {
@@ -54,41 +56,21 @@ impl Visit<'_> {
         T: Send + 'static,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
-        let Visit { interceptor, budget, scope } = self;
+        let Visit { interceptor, budget, scope, beside } = self;
         let (own, arrived) = (&interceptor.settings.limits, Instant::now());
         let left = budget.deadline().saturating_duration_since(arrived);
         let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
         let late = |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
-        let checkout = interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?;
+        let checkout = match beside {
+            true => interceptor.pool.check_out_beside(&interceptor.maker),
+            false => interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?,
+        };
         let queue = arrived.elapsed();
-        let work = work(interceptor.template().clone(), checkout, call.clone(), part);
-        let done = interceptor.maker.threads.run(&call, work).await;
         // A request may give it less time than it needs; that its own time was too short is its own fault.
         let own_fault = |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
-        let (value, instance, compute) = done.map_err(own_fault)?;
-        Ok((value, Timings { queue, instance, compute, ..Timings::default() }))
+        let Called { outcome, instance, compute } = interceptor.ask(checkout, call, part).await.map_err(own_fault)?;
+        Ok((outcome, Timings { queue, instance, compute, ..Timings::default() }))
     }
-}
-
-async fn work<T, F: Future<Output = (Instance, Result<T, InferError>)>>(
-    template: Template,
-    Checkout { source, place }: Checkout,
-    call: Call,
-    part: impl FnOnce(Instance) -> F,
-) -> Result<(T, Duration, Duration), InferError> {
-    let started = Instant::now();
-    let instance = match source {
-        Source::Idle(mut instance) => {
-            instance.begin_call(call);
-            *instance
-        }
-        Source::New(permit) => Instance::new(&template, call, permit).await?,
-    };
-    let made = Instant::now();
-    let (instance, outcome) = part(instance).await;
-    let compute = made.elapsed();
-    place.give_back(instance);
-    Ok((outcome?, made - started, compute))
 }
 
 /// The deadline that has passed is the request's, so that is the one to be told.
@@ -147,6 +129,8 @@ const MAX_DETAIL: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

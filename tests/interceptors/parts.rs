@@ -1,0 +1,55 @@
+//! Answers in parts: the interceptors see each of them.
+
+use serde_json::{Value, json};
+
+use super::add_gate;
+use crate::harness::{Pending, Response, Server, guest_folder};
+
+/// A model that answers in parts behind two gates, of a tenant that may have one instance.
+fn chat() -> Server {
+    let setup = Server::with_models(|models| {
+        models.copy_folder(&guest_folder("chat"), "chat/1");
+        ["a", "b"].iter().for_each(|name| add_gate(models, name, ""));
+    });
+    let server = setup.config("[tenants.default.quota]\ninstances = 1\n").start();
+    server.until_ready("chat", 1);
+    server
+}
+
+fn begin(server: &Server, path: &str, parameters: &Value) -> Pending {
+    let body = json!({ "text_input": "The ", "max_tokens": 12, "temperature": 0, "parameters": parameters });
+    server.call("POST", &format!("/v2/models/chat/{path}")).json(&body).begin()
+}
+
+fn generate(server: &Server, parameters: &Value) -> Response {
+    begin(server, "generate", parameters).answer()
+}
+
+#[test]
+fn every_part_passes_them() {
+    let server = chat();
+    let whole = generate(&server, &json!({})).ok().json();
+    assert!(whole["text_output"].as_str().is_some_and(|text| !text.is_empty()), "{whole}");
+    assert_eq!(whole["trail"], "a b b a", "as it was after the first part");
+    let visits = server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/a\"");
+    assert!(visits > Some(3.0), "{visits:?} is no more than the request and one answer");
+}
+
+#[test]
+fn streams_that_fill_the_quota_do_not_wait_for_themselves() {
+    let server = chat();
+    let streams: Vec<_> = (0..4).map(|_| begin(&server, "generate", &json!({}))).collect();
+    for stream in streams {
+        stream.answer().ok();
+    }
+}
+
+#[test]
+fn a_refusal_or_a_fault_is_the_answer() {
+    let server = chat();
+    generate(&server, &json!({ "before": "reject:402:pay first" })).refused(402, "rejected_by_interceptor");
+    generate(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
+    let late = generate(&server, &json!({ "after": "torn-output" }));
+    assert!(late.text().contains("the interceptor 'a' failed"), "{late}");
+    generate(&server, &json!({})).ok();
+}
