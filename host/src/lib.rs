@@ -14,7 +14,9 @@
 //! [`dataplane`] finds the version that serves and sets the deadline → [`servable`] waits for the right to
 //! have an instance at work, and groups requests where the model takes several → [`engine`] makes an instance (or the pool has one), runs the guest within its
 //! limits and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer, or
-//! maps the error by one table. Guards give back what was taken, whatever happens on the way. An answer in parts
+//! maps the error by one table. Guards give back what was taken, whatever happens on the way. Where the tenant has
+//! interceptors, [`servable`] leads the request through each of them before and the answer back after, each a servable
+//! of its own; none is passed by. An answer in parts
 //! goes the same way and owns what it holds until its last part is taken: the guest hands its parts to an emitter
 //! (`capability/emitter.rs`), which suspends it while its reader is slow.
 //!
@@ -22,7 +24,8 @@
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
 //! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
-//! its last requests, says goodbye and gives its memory back. A repository behind a URL is mirrored into a directory
+//! its last requests, says goodbye and gives its memory back. A tenant's interceptors take the same way before its
+//! models do, and are asked about every model that comes. A repository behind a URL is mirrored into a directory
 //! by a task of its own, and is from there on a directory like any other. An upload is received beside the models, shown to
 //! load and answer, and renamed in: from there it is a dropped `.wasm` like any other.
 //!

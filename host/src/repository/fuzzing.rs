@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::path::{Component, Path};
 
-use super::layout::{InRoot, file_in_root, folder_in_root, is_temporary, shown};
+use super::layout::{INTERCEPTORS, InRoot, Shelf, file_on, folder_on, is_temporary, shown};
 use super::parse_model_toml;
 use crate::fuzzing::check_text;
 use crate::model::{
@@ -19,17 +19,28 @@ pub fn names(text: &str) {
         assert!(version.number() > 0);
         stays_inside(text, &version.to_string());
     }
-    for entry in [file_in_root(text), folder_in_root(text)] {
-        match entry {
-            InRoot::Bare(model) => assert_eq!(format!("{model}.wasm"), text),
-            InRoot::Precompiled(model) => assert_eq!(format!("{model}.cwasm"), text),
-            InRoot::Model(model) => stays_inside(text, model.as_str()),
-            InRoot::Odd(why) => check_text(&why, 1500),
-            InRoot::Ignored => {}
+    for shelf in [Shelf::Models, Shelf::Interceptors] {
+        for entry in [file_on(shelf, text), folder_on(shelf, text)] {
+            check_entry(text, shelf, entry);
         }
     }
     assert!(!shown(text).contains(char::is_control));
     units(text);
+}
+
+fn check_entry(text: &str, shelf: Shelf, entry: InRoot) {
+    if let InRoot::Bare(name) | InRoot::Precompiled(name) | InRoot::Model(name) = &entry {
+        assert_eq!(name.is_interceptor(), shelf == Shelf::Interceptors);
+        assert_eq!(ModelName::of_any(name.as_str()).as_ref(), Ok(name));
+    }
+    match entry {
+        InRoot::Bare(model) => assert_eq!(format!("{}.wasm", model.own()), text),
+        InRoot::Precompiled(model) => assert_eq!(format!("{}.cwasm", model.own()), text),
+        InRoot::Model(model) => stays_inside(text, model.own()),
+        InRoot::Odd(why) => check_text(&why, 1500),
+        InRoot::Interceptors => assert_eq!((shelf, text), (Shelf::Models, INTERCEPTORS)),
+        InRoot::Ignored => {}
+    }
 }
 
 fn accepted<T: Display>(text: &str, name: Result<T, InvalidName>) {

@@ -139,7 +139,7 @@ fn bare_components_and_folders_are_models() {
         bench.write("house/2/golden.json", "[]");
         bench.write("house/model.toml", "versions = 'all'");
         bench.write("README.md", "read me");
-        bench.write("interceptors/1/model.wasm", component('z'));
+        bench.write("lost+found/1/model.wasm", component('z'));
         for ignored in
             [".hidden.wasm", "x.wasm.tmp", "x.wasm.part", "x.wasm~", "y.tmp/1/model.wasm", "house/3.part/model.wasm"]
         {
@@ -152,6 +152,39 @@ fn bare_components_and_folders_are_models() {
         assert_eq!(house.component, fs::canonicalize(bench.root().join("house/2/model.wasm")).unwrap());
         assert_eq!(house.component_size, component('c').len() as u64);
         assert_eq!(house.sidecars[1].digest, Digest::of(b"w"));
+    });
+}
+
+#[test]
+fn interceptors_are_seen_beside_models_under_names_of_their_own() {
+    everywhere(|mut bench| {
+        bench.write("iris.wasm", component('a'));
+        bench.write("interceptors/audit.wasm", component('b'));
+        bench.write("interceptors/iris/2/model.wasm", component('c'));
+        bench.write("interceptors/README.md", "read me");
+        bench.sees(&["interceptors/audit/1 b", "interceptors/iris/2 c", "iris/1 a"]);
+        bench.write("interceptors/audit.wasm", component('d'));
+        bench.sees(&["interceptors/audit/2 d", "interceptors/iris/2 c", "iris/1 a"]);
+        fs::remove_dir_all(bench.root().join("interceptors")).unwrap();
+        bench.sees(&["iris/1 a"]);
+    });
+}
+
+#[test]
+fn interceptors_that_cannot_be_listed_are_not_taken_for_none() {
+    everywhere(|mut bench| {
+        bench.write("iris.wasm", component('a'));
+        bench.write("interceptors/audit.wasm", component('b'));
+        bench.sees(&["interceptors/audit/1 b", "iris/1 a"]);
+        let (there, aside) = (bench.root().join("interceptors"), bench.root().join(".aside"));
+        fs::rename(&there, &aside).unwrap();
+        symlink("nowhere", &there).unwrap();
+        let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
+        assert_eq!(shape(&degraded), ["interceptors/audit/1 b", "iris/1 a"]);
+        assert!(degraded.degraded.as_ref().unwrap().contains("interceptors: a link that leads nowhere"));
+        fs::remove_file(&there).unwrap();
+        fs::rename(&aside, &there).unwrap();
+        bench.sees(&["interceptors/audit/1 b", "iris/1 a"]);
     });
 }
 
