@@ -12,12 +12,12 @@
 //! **A request**, from left to right, and back by return value: [`api`] tells from its key whose it is,
 //! takes its place in the tenant's quota, and decodes the wire format into the vocabulary of [`model`] →
 //! [`dataplane`] finds the version that serves and sets the deadline → [`servable`] waits for the right to
-//! have an instance at work, and groups requests where the model takes several → [`engine`] makes an instance (or the pool has one), runs the guest within its
-//! limits and when its tenant's turn has come, and says what its end means → [`api`] encodes the answer, or
-//! maps the error by one table. Guards give back what was taken, whatever happens on the way. Where the tenant has
-//! interceptors, [`servable`] leads the request through each of them before and the answer back after, each a servable
-//! of its own; none is passed by. An answer in parts
-//! goes the same way and owns what it holds until its last part is taken: the guest hands its parts to an emitter
+//! have an instance at work, and groups requests where the model takes several → [`engine`] makes an instance (or
+//! the pool has one), runs the guest within its limits and when its tenant's turn has come, and says what its end
+//! means → [`api`] encodes the answer, or maps the error by one table. Guards give back what was taken, whatever
+//! happens on the way. Where the tenant has interceptors, [`servable`] leads the request through each of them before
+//! and the answer back after, each a servable of its own; none is passed by. An answer in parts goes the same way and
+//! owns what it holds until its last part is taken: the guest hands its parts to an emitter
 //! (`capability/emitter.rs`), which suspends it while its reader is slow.
 //!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces

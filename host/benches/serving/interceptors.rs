@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // In turns, so that what disturbs one disturbs all.
         for _ in 0..options.rounds() {
             for (server, rounds) in servers.iter().zip(&mut results) {
-                let load = Load { cases: &cases, connections, tenant: None, rate: None };
+                let load = Load { model: "house-price", cases: &cases, connections, tenant: None, rate: None };
                 rounds.push(load::run(server, &load, options.window())?);
             }
         }
