@@ -124,7 +124,7 @@ impl Servable {
     }
 
     /// Asks an instance something, and gives it back.
-    async fn ask<T, F>(
+    pub(super) async fn ask<T, F>(
         self: &ServableHandle,
         checkout: Checkout,
         call: Call,

@@ -1,13 +1,12 @@
 //! One interceptor's part in a call.
 
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::capability::{Level, LogLine, Scope, clean};
-use crate::engine::{Budget, Call, Instance, Template};
+use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
-use crate::servable::direct::begin;
-use crate::servable::pool::Checkout;
+use crate::servable::batching::Called;
 use crate::servable::{ServableHandle, Timings};
 
 /// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
@@ -67,28 +66,11 @@ impl Visit<'_> {
             false => interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?,
         };
         let queue = arrived.elapsed();
-        let work = work(interceptor.template().clone(), checkout, call.clone(), part);
-        let done = interceptor.maker.threads.run(&call, work).await;
         // A request may give it less time than it needs; that its own time was too short is its own fault.
         let own_fault = |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
-        let (value, instance, compute) = done.map_err(own_fault)?;
-        Ok((value, Timings { queue, instance, compute, ..Timings::default() }))
+        let Called { outcome, instance, compute } = interceptor.ask(checkout, call, part).await.map_err(own_fault)?;
+        Ok((outcome, Timings { queue, instance, compute, ..Timings::default() }))
     }
-}
-
-async fn work<T, F: Future<Output = (Instance, Result<T, InferError>)>>(
-    template: Template,
-    Checkout { source, place }: Checkout,
-    call: Call,
-    part: impl FnOnce(Instance) -> F,
-) -> Result<(T, Duration, Duration), InferError> {
-    let started = Instant::now();
-    let instance = begin(source, &template, call).await?;
-    let made = Instant::now();
-    let (instance, outcome) = part(instance).await;
-    let compute = made.elapsed();
-    place.give_back(instance);
-    Ok((outcome?, made - started, compute))
 }
 
 /// The deadline that has passed is the request's, so that is the one to be told.
@@ -147,6 +129,8 @@ const MAX_DETAIL: usize = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
