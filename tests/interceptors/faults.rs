@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::{add_gate, ask, indexed, parameter, trail};
 use crate::harness::{Server, gate, puppet};
 
-const LIMITS: &str = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '1s'\nresponse = '1MiB'\n";
+const LIMITS: &str = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '3s'\nresponse = '1MiB'\n";
 
 /// A puppet behind a gate with tight limits that is taken out of service after that many faults; 0 for never.
 fn narrow(faults: u32) -> Server {
     let server = Server::with_models(|models| {
-        models.bare("puppet", puppet("version=1"));
+        // Whatever else this machine is doing, the interceptor's own limits come first.
+        models.settings("puppet", "[limits]\ndeadline = '10m'");
+        models.version("puppet", 1, puppet("version=1"));
         models.settings("interceptors/narrow", &format!("{LIMITS}[breaker]\nfaults = {faults}\npause = '1h'"));
         models.version("interceptors/narrow", 1, gate("name=narrow"));
         add_gate(models, "other", "");
@@ -34,7 +36,7 @@ fn whatever_goes_wrong_the_call_has_failed() {
         assert_eq!(trail(&ask(&server, &json!({}))), "narrow other other narrow", "after {when} {word}");
     }
     let logged = server.get("/v2/logs?model=interceptors%2Fnarrow").ok().text();
-    for words in ["unreachable", "unknown output 'unknown'", "CPU time", "it took longer than 1s"] {
+    for words in ["unreachable", "unknown output 'unknown'", "it took longer than 3s"] {
         assert!(logged.contains(words), "'{words}' is not in {logged}");
     }
 }

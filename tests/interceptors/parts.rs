@@ -30,7 +30,8 @@ fn every_part_passes_them() {
     let server = chat();
     let whole = generate(&server, &json!({})).ok().json();
     assert!(whole["text_output"].as_str().is_some_and(|text| !text.is_empty()), "{whole}");
-    assert_eq!(whole["trail"], "a b b a", "as it was after the first part");
+    let trail = whole["trail"].as_str().unwrap_or_default();
+    assert!(trail.starts_with("a b b a"), "{whole}");
     let visits = server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/a\"");
     assert!(visits > Some(3.0), "{visits:?} is no more than the request and one answer");
 }

@@ -16,7 +16,9 @@ fn two() -> Server {
     };
     let setup = Server::with_models(|_| {}).config(&format!("{}{}[tenants.default]\n", tenant("a"), tenant("b")));
     for name in ["a", "b"] {
-        setup.repository(name).bare("puppet", puppet("version=1"));
+        let models = setup.repository(name);
+        models.settings("puppet", "[limits]\ndeadline = '10m'");
+        models.version("puppet", 1, puppet("version=1"));
     }
     setup.start()
 }
@@ -28,7 +30,7 @@ fn what_one_puts_in_front_of_its_models_is_nothing_to_the_other() {
     a.until_ready("puppet", 1);
     b.until_ready("puppet", 1);
     let models = server.repository("a");
-    models.settings("interceptors/gate", "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\n");
+    models.settings("interceptors/gate", "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '10m'\n");
     models.version("interceptors/gate", 1, gate(""));
     let trail = |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("puppet", "ok"), "trail");
     until("a's interceptor", || trail(&a) == "gate gate");
