@@ -25,5 +25,5 @@ fn checks(text: &[u8], places: &[usize]) -> bool {
         (_, double) => sum + double / 10 + double % 10,
     });
     // All zeros have the right sum and are nobody's card.
-    sum > 0 && sum % 10 == 0
+    sum > 0 && sum.is_multiple_of(10)
 }

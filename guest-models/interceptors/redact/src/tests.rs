@@ -100,5 +100,5 @@ fn luhn(number: &str) -> bool {
     let odd = digits.len() % 2;
     let sum: u32 =
         digits.iter().enumerate().map(|(at, &digit)| if at % 2 == odd { doubled(digit) } else { digit }).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
