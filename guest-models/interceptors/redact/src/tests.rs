@@ -31,7 +31,7 @@ fn what_is_nobodys_stays() {
     for text in [
         "",
         "no one @ home, a@b, @x.example, a@.de, a@b.c1",
-        "DE89 ABCD 0044 EFGH 0130 01 has another checksum",
+        "DE11 ABCD 0044 EFGH 0130 01 has another checksum",
         "order 4111111111111112, of 2024-01-02 10:20:30",
         "0.123456789, 3.14159265358979, 12345678, 192.168.0.1",
         "00000000-0000-0000-0000-000000000000x",
