@@ -60,6 +60,12 @@ fn begin(server: &Server, word: &str) -> Pending {
     begin_with(server, &body(word))
 }
 
+/// Begins a request that has so many milliseconds.
+fn within(server: &Server, milliseconds: &str, word: &str) -> Pending {
+    let call = server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", milliseconds);
+    call.json(&body(word)).begin()
+}
+
 /// Begins a request that is known to wait behind so many others.
 fn line_up(server: &Server, behind: u64, body: &Value) -> Pending {
     let pending = begin_with(server, body);

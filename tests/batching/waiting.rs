@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::batching::{
     BOTH, JOINED, PATIENT, begin, body, counted, held_up, hold, line_up, line_up_all, said, serving, until_failed,
-    until_none_waits, with_parameter,
+    until_none_waits, with_parameter, within,
 };
 use crate::harness::{Pending, Server, guest, until};
 
@@ -61,11 +61,6 @@ fn a_batch_goes_on_for_those_who_stay_and_ends_when_all_have_gone() {
     }
 }
 
-fn within(server: &Server, milliseconds: &str, word: &str) -> Pending {
-    let call = server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", milliseconds);
-    call.json(&body(word)).begin()
-}
-
 #[test]
 fn a_deadline_in_the_queue_is_its_own_requests() {
     let (server, holder) = held_up(JOINED, PATIENT);
@@ -77,7 +72,7 @@ fn a_deadline_in_the_queue_is_its_own_requests() {
     holder.hang_up();
     assert_eq!(said(&one.answer()), ("one".to_owned(), 1));
     let holder = hold(&server);
-    let hasty = within(&server, "200", "hasty");
+    let hasty = within(&server, "5000", "hasty");
     server.tenant("default").until_holds("queue", 1);
     let two = line_up(&server, 1, &body("two"));
     hasty.answer().refused(504, "deadline_exceeded");
@@ -88,12 +83,16 @@ fn a_deadline_in_the_queue_is_its_own_requests() {
 #[test]
 fn a_deadline_at_work_is_its_own_requests_too() {
     let (server, holder) = held_up(JOINED, PATIENT);
-    let hasty = within(&server, "1000", "hasty");
+    let hasty = within(&server, "10000", "hasty");
     server.tenant("default").until_holds("queue", 1);
-    let patient = line_up(&server, 1, &body("sleep:2000"));
+    let patient = line_up(&server, 1, &body("sleep:600000"));
     holder.hang_up();
     hasty.answer().refused(504, "deadline_exceeded");
-    assert_eq!(said(&patient.answer()), ("sleep:2000".to_owned(), 2));
+    // The holder, and these two in one call, which goes on.
+    assert_eq!(counted(&server), (3.0, 2.0, 0.0));
+    server.until_busy("model", 1);
+    patient.hang_up();
+    server.until_busy("model", 0);
 }
 
 #[test]

@@ -66,6 +66,11 @@ impl Budget {
         self.cpu_time
     }
 
+    /// How much CPU time the call has used until it was last suspended or ended.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.meter.used.load(Ordering::Relaxed))
+    }
+
     /// The error of a call whose deadline has passed.
     pub fn deadline_exceeded(&self) -> InferError {
         InferError::DeadlineExceeded(self.allowed)

@@ -102,11 +102,11 @@ impl Servable {
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
-        let wanted = request.outputs.clone();
+        let (wanted, budget) = (request.outputs.clone(), call.budget.clone());
         let Called { outcome, instance, compute } = self.one(checkout, request, call).await?;
         let response = promised(self.metadata(), &wanted, outcome)?;
         if let Some(batcher) = &self.batcher {
-            batcher.note_usual(compute);
+            batcher.note_usual(1, compute, &budget);
         }
         Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
     }

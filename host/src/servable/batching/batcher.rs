@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::queue::{Queue, Size, Ticket};
 use super::usual::Usual;
 use super::{BatchLimit, Form, join};
-use crate::engine::Call;
+use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, Metadata, ModelSettings};
 use crate::servable::Answer;
 use crate::tenant::{Held, Resource, Tenant};
@@ -27,7 +27,9 @@ pub(in crate::servable) struct Batcher {
     pub(super) max_queue: u32,
     pub(super) metadata: Arc<Metadata>,
     pub(super) tenant: Arc<Tenant>,
+    /// How long calls take, by the clock and in CPU time.
     pub(super) usual: Usual,
+    pub(super) usual_cpu_time: Usual,
     state: Mutex<State>,
     /// Batches that may be at work while others fill: more than there are cores finish no sooner.
     pub(super) cores: Arc<Semaphore>,
@@ -64,7 +66,7 @@ impl Batcher {
         metadata: Arc<Metadata>,
         tenant: Arc<Tenant>,
     ) -> Arc<Self> {
-        let cores = knob("CORES", std::thread::available_parallelism().map_or(1, NonZero::get));
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Arc::new(Batcher {
             form,
             // Together they are no more than one of them might be alone.
@@ -74,6 +76,7 @@ impl Batcher {
             metadata,
             tenant,
             usual: Usual::default(),
+            usual_cpu_time: Usual::default(),
             state: Mutex::new(State { queue: Queue::new(), led: false, held_up: false }),
             cores: Arc::new(Semaphore::new(cores)),
             full: Notify::new(),
@@ -101,9 +104,10 @@ impl Batcher {
         waiter.end(answer.ok().and_then(Result::ok), || budget.deadline_exceeded())
     }
 
-    /// Notes that a call with one request, which did not come from here, went well and took so long.
-    pub(in crate::servable) fn note_usual(&self, took: Duration) {
-        self.usual.note(1, took);
+    /// Notes that a call with so many requests went well and took so long, within that budget.
+    pub(in crate::servable) fn note_usual(&self, requests: usize, took: Duration, budget: &Budget) {
+        self.usual.note(requests, took);
+        self.usual_cpu_time.note(requests, budget.used());
     }
 
     /// Takes a place in the queue. Tells whether whoever takes it has to lead.
@@ -199,10 +203,4 @@ impl Drop for Waiter<'_> {
             self.batcher.emptied.notify_one();
         }
     }
-}
-
-pub(super) fn knob(name: &'static str, default: usize) -> usize {
-    static KNOBS: std::sync::OnceLock<std::collections::HashMap<String, usize>> = std::sync::OnceLock::new();
-    let knobs = KNOBS.get_or_init(|| std::env::vars().filter_map(|(k, v)| Some((k, v.parse().ok()?))).collect());
-    knobs.get(name).copied().unwrap_or(default)
 }

@@ -32,7 +32,7 @@ impl Batcher {
     /// Others take the batches after that.
     pub(super) async fn lead<C: Caller>(self: &Arc<Self>, caller: &Arc<C>, deadline: Option<Instant>) {
         let lead = Lead { batcher: self, caller };
-        for _ in 0..super::batcher::knob("YIELDS", YIELDS) {
+        for _ in 0..YIELDS {
             tokio::task::yield_now().await;
         }
         let Some(go) = within(deadline, self.gather(&**caller)).await else { return };
@@ -128,7 +128,11 @@ impl Batcher {
         let mut state = self.lock();
         state.held_up = true;
         let refused = state.queue.sift(|kept, item| item.wait(kept, self.max_queue, &self.tenant).err());
+        let emptied = state.queue.is_empty();
         drop(state);
+        if emptied {
+            self.emptied.notify_one();
+        }
         for (item, error) in refused {
             // If the client has gone it does not matter.
             let _ = item.reply.send(Err(error));

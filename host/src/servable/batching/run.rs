@@ -43,6 +43,7 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let Item { request, call, arrived, mut reply, .. } = item;
     let queue = arrived.elapsed();
     let wanted = request.outputs.clone();
+    let budget = call.budget.clone();
     caller.note_call(1);
     let called = tokio::select! {
         biased;
@@ -50,7 +51,7 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
         () = reply.closed() => return,
     };
     let answer = called.and_then(|Called { outcome, instance, compute }| {
-        batcher.usual.note(1, compute);
+        batcher.note_usual(1, compute, &budget);
         let response = promised(&batcher.metadata, &wanted, outcome)?;
         Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
     });
@@ -62,6 +63,7 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
     let mut batch = batch;
     caller.note_call(batch.len());
     let call = joint_call(batcher, &**caller, &batch, started);
+    let budget = call.budget.clone();
     let (requests, replies) = parts(&mut batch);
     let called = tokio::select! {
         biased;
@@ -70,7 +72,7 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
     };
     match called {
         Ok(Called { outcome, instance, compute }) => {
-            batcher.usual.note(batch.len(), compute);
+            batcher.note_usual(batch.len(), compute, &budget);
             for (item, response) in batch.into_iter().zip(outcome) {
                 let timings = Timings {
                     queue: started.saturating_duration_since(item.arrived),
@@ -169,9 +171,10 @@ fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Ins
     let (mut allowed, mut cpu_time) =
         (deadline.saturating_duration_since(now), budgets().map(Budget::cpu_time).sum::<Duration>());
     if let Some(usual) = batcher.usual.of(batch.len()) {
-        let too_much = usual.saturating_mul(TOO_MUCH);
-        allowed = allowed.min(too_much.max(allowed / 2));
-        cpu_time = cpu_time.min(too_much.max(LEAST_CPU_TIME));
+        allowed = allowed.min(usual.saturating_mul(TOO_MUCH).max(allowed / 2));
+    }
+    if let Some(usual) = batcher.usual_cpu_time.of(batch.len()) {
+        cpu_time = cpu_time.min(usual.saturating_mul(TOO_MUCH).max(LEAST_CPU_TIME));
     }
     caller.call(Budget::new(now, allowed, cpu_time), names(batch))
 }
