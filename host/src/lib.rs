@@ -33,8 +33,8 @@
 //! Nothing names a module to its left:
 //!
 //! ```text
-//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability → store → tenant → model
-//!                              └→ lifecycle ─┬────┘
+//! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability ─┬→ store ────┬→ tenant → model
+//!                              └→ lifecycle ─┬────┘                                             └→ database ─┘
 //!                                            └→ repository → tenant → model
 //! ```
 //!
@@ -66,6 +66,8 @@
 //!   that is unsafe.
 //! - A guest reaches nobody but the origins its model was granted, at the addresses that were checked, through
 //!   its tenant's own connections. `capability/http` is the one place where a guest's bytes leave the host.
+//! - A guest's statement reaches its tenant's database and no other, and is judged while it is prepared. Migrations
+//!   are kept when their version goes live, or not at all.
 //! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines, memory,
 //!   tables, handles, time.
 
@@ -89,6 +91,8 @@ pub mod engine;
 
 pub mod capability;
 pub mod store;
+
+pub mod database;
 
 pub mod tenant;
 

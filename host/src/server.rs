@@ -25,6 +25,7 @@ use tokio::task::AbortHandle;
 use crate::api::{self, Api, ApiState, Connection};
 use crate::capability::http::{Trust, TrustError};
 use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
+use crate::database::{DatabaseMetrics, Databases};
 use crate::dataplane::DataPlane;
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
@@ -79,6 +80,7 @@ pub struct Server {
     manager: Manager,
     dataplane: DataPlane,
     registry: Registry,
+    databases: Databases,
     /// The task that follows the tenants' configuration.
     tenancy: AbortHandle,
 }
@@ -91,8 +93,8 @@ impl Server {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
-        let stores = build_stores(&config);
-        let loader = Arc::new(build_loader(&config, program, &telemetry, stores.clone())?);
+        let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
+        let loader = Arc::new(build_loader(&config, program, &telemetry, stores.clone(), databases.clone())?);
         let registry = Registry::default();
         let tenancy = config.tenancy.clone();
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
@@ -118,7 +120,8 @@ impl Server {
         };
         let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), remotes);
         let tenancy = tokio::spawn(following).abort_handle();
-        Ok(Server { config, listener, address, api: Api::new(state), manager, dataplane, registry, tenancy })
+        let api = Api::new(state);
+        Ok(Server { config, listener, address, api, manager, dataplane, registry, databases, tenancy })
     }
 
     /// Where it listens; tells the port where the configuration said 0.
@@ -145,6 +148,10 @@ impl Server {
             tracing::warn!("closing connections that did not end");
         }
         sweeper.abort();
+        let databases = self.databases;
+        if tokio::task::spawn_blocking(move || databases.close()).await.is_err() {
+            tracing::warn!("the databases were not closed well");
+        }
     }
 }
 
@@ -175,6 +182,13 @@ async fn follow_tenancy(
     }
 }
 
+/// The tenants' databases, in the state directory.
+pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, ServerError> {
+    let metrics = telemetry.register(DatabaseMetrics::register);
+    let trust = Trust::new(config.egress.ca_certificates.as_deref())?;
+    Ok(Databases::new(config.state.join("tenants"), config.database.clone(), trust.config(), metrics))
+}
+
 /// Builds what keeps things for tenants.
 pub fn build_stores(config: &Config) -> Stores {
     Stores::new(config.state.join("tenants"), Durability::default())
@@ -186,6 +200,7 @@ pub fn build_loader(
     program: PathBuf,
     telemetry: &Telemetry,
     stores: Stores,
+    databases: Databases,
 ) -> Result<Loader, ServerError> {
     let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
@@ -200,6 +215,7 @@ pub fn build_loader(
         load_deadline: config.compile.load_deadline,
         trust: Trust::new(config.egress.ca_certificates.as_deref())?,
         stores,
+        databases,
     };
     Ok(Loader::new(limits, engine, store, compiler, threads, metrics, api::parse_golden))
 }

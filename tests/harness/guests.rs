@@ -2,9 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// The space for a script in the puppet, see `tests/guests/README.md`.
-const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
-const SCRIPT: usize = 240;
+/// A space for a script in a guest, see `tests/guests/README.md`.
+struct Space {
+    marker: &'static [u8],
+    length: usize,
+}
+
+const PUPPET: Space = Space { marker: b"@@PUPPET-SCRIPT:", length: 240 };
+const LEDGER: Space = Space { marker: b"@@LEDGER-SCRIPT:", length: 4080 };
 
 /// The component of an example model or interceptor, or of a guest made for tests.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
@@ -27,24 +32,30 @@ pub(crate) fn guest_folder(name: &str) -> PathBuf {
 
 /// The puppet with that script, such as `version=2;infer=trap`.
 pub(crate) fn puppet(script: &str) -> Vec<u8> {
-    scripted(guest("puppet"), script)
+    scripted(guest("puppet"), &PUPPET, script)
 }
 
 /// The puppet that no snapshot can be taken of, with that script.
 pub(crate) fn puppet_without_snapshot(script: &str) -> Vec<u8> {
-    scripted(guest("puppet-no-snapshot"), script)
+    scripted(guest("puppet-no-snapshot"), &PUPPET, script)
 }
 
 /// The interceptor that does what that script says, such as `name=a;before=trap`.
 pub(crate) fn gate(script: &str) -> Vec<u8> {
-    scripted(guest("gate"), script)
+    scripted(guest("gate"), &PUPPET, script)
 }
 
-fn scripted(mut component: Vec<u8>, script: &str) -> Vec<u8> {
-    assert!(script.len() <= SCRIPT, "the script is longer than {SCRIPT} bytes: {script}");
-    let marker = component.windows(MARKER.len()).position(|window| window == MARKER);
-    let start = marker.expect("a puppet holds the marker") + MARKER.len();
-    let place = &mut component[start..start + SCRIPT];
+/// The ledger with that script, one line each for a migration and what else it does by itself.
+pub(crate) fn ledger(script: &str) -> Vec<u8> {
+    scripted(guest("ledger"), &LEDGER, script)
+}
+
+fn scripted(mut component: Vec<u8>, space: &Space, script: &str) -> Vec<u8> {
+    let Space { marker, length } = space;
+    assert!(script.len() <= *length, "the script is longer than {length} bytes: {script}");
+    let found = component.windows(marker.len()).position(|window| window == *marker);
+    let start = found.expect("the guest holds the marker") + marker.len();
+    let place = &mut component[start..start + length];
     place.fill(b' ');
     place[..script.len()].copy_from_slice(script.as_bytes());
     component

@@ -20,7 +20,7 @@ mod written;
 pub(crate) use asking::version_path;
 pub(crate) use client::{Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
-pub(crate) use guests::{gate, guest, guest_folder, puppet, puppet_without_snapshot};
+pub(crate) use guests::{gate, guest, guest_folder, ledger, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
 pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;

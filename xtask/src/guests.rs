@@ -35,6 +35,7 @@ const EXAMPLES: &[Example] = &[
     Example { name: "digits-wide", sidecars: &["golden.json", "weights.bin"] },
     Example { name: "language-id", sidecars: &["golden.json"] },
     Example { name: "learner", sidecars: &["golden.json"] },
+    Example { name: "notes", sidecars: &["golden.json"] },
     Example { name: "upper", sidecars: &["golden.json"] },
 ];
 
@@ -47,7 +48,7 @@ const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
 const TEST_GUESTS: &[&str] =
-    &["batcher", "caller", "canary", "counter", "gate", "minimal", "puppet", "side-by-side", "streamer"];
+    &["batcher", "caller", "canary", "counter", "gate", "ledger", "minimal", "puppet", "side-by-side", "streamer"];
 
 /// Those of them that are also wanted as components that cannot be snapshotted.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
@@ -78,6 +79,10 @@ fn compile() -> Result<()> {
 fn lay_out(example: &Example) -> Result<()> {
     let crate_folder = root().join("guest-models").join(example.name);
     let version = target().join("models").join(example.name).join("1");
+    let settings = crate_folder.join("model.toml");
+    if settings.exists() {
+        copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
+    }
     // The component comes last: when it is there, what it reads is there too.
     let settings = crate_folder.join("model.toml");
     if settings.exists() {

@@ -63,6 +63,7 @@ pub mod interceptor;
 pub mod kernels;
 pub mod key_value;
 pub mod logging;
+pub mod sql;
 pub mod stream;
 pub mod values;
 

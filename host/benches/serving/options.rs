@@ -53,6 +53,8 @@ pub(crate) enum Part {
     Neighbours,
     /// What interceptors add to a request
     Interceptors,
+    /// Statements from a guest and natively
+    Sql,
 }
 
 impl Options {

@@ -144,7 +144,14 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
         let log: LogSink = Arc::new(move |line| sink.lock().unwrap().push(line));
-        let grants = Grants { config: Default::default(), sidecars: Arc::default(), http: None, key_value: None, log };
+        let grants = Grants {
+            config: Default::default(),
+            sidecars: Arc::default(),
+            http: None,
+            key_value: None,
+            sql: None,
+            log,
+        };
         let call = CallLog::new(RequestId::none());
         for _ in 0..10_000 {
             write(&grants, &call, Level::Info, "flood", &"x".repeat(100));

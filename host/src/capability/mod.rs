@@ -16,6 +16,7 @@ mod interrupted;
 mod key_value;
 mod logging;
 mod scope;
+mod sql;
 pub mod types;
 mod values;
 mod wasi;
@@ -33,8 +34,10 @@ pub use key_value::KeyValue;
 use key_value::Opened;
 pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
+use sql::Sql;
 pub use values::Values;
 
+use crate::database::Database;
 use crate::model::{Capability, ConfigTable};
 
 /// The generated bindings of the imports that are ours to implement.
@@ -65,6 +68,8 @@ pub struct Grants {
     pub http: Option<Arc<Http>>,
     /// Its tenant's values by key. `None` where it may use none.
     pub key_value: Option<Arc<KeyValue>>,
+    /// Its tenant's database. `None` where it has none.
+    pub sql: Option<Arc<Database>>,
     /// Where the guest's log lines go.
     pub log: LogSink,
 }
@@ -87,6 +92,7 @@ pub struct Ctx {
     http: Option<Box<Outgoing>>,
     // As WASI.
     key_value: Option<Box<Opened>>,
+    sql: Sql,
 }
 
 impl Ctx {
@@ -94,7 +100,17 @@ impl Ctx {
     pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
         let live = grants.config.live();
-        Ctx { grants, loading: false, live, scope, call_log, wasi: None, http: None, key_value: None }
+        Ctx {
+            grants,
+            loading: false,
+            live,
+            scope,
+            call_log,
+            wasi: None,
+            http: None,
+            key_value: None,
+            sql: Sql::default(),
+        }
     }
 
     /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
@@ -140,6 +156,7 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     emitter::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
     key_value::add_to_linker(linker)?;
+    sql::add_to_linker(linker)?;
     wasi::add_to_linker(linker)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Emitter, Values};
+use crate::database::Proof;
 use crate::model::RequestId;
 
 /// What one call has to do with beyond its own request. An instance is given one with each call, and keeps nothing
@@ -17,6 +18,8 @@ pub struct Scope {
     pub emitter: Option<Emitter>,
     /// It tries a version out that is not to be seen yet, so nothing that lasts may come of it.
     pub proving: bool,
+    /// Where its statements go while its version is being proved; `None` once it serves.
+    pub proof: Option<Arc<Proof>>,
 }
 
 impl Scope {
@@ -26,7 +29,7 @@ impl Scope {
     }
 
     /// The scope of a call that tries a version out.
-    pub fn of_proof() -> Self {
-        Scope { proving: true, ..Scope::default() }
+    pub fn of_proof(database: Option<&Arc<Proof>>) -> Self {
+        Scope { proving: true, proof: database.cloned(), ..Scope::default() }
     }
 }

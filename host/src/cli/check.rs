@@ -103,8 +103,9 @@ async fn judge(seen: &Seen, trial: &Trial) -> Verdict {
 
 async fn load(candidate: &Candidate, trial: &Trial) -> Result<Passed, LoadError> {
     let started = Instant::now();
-    let (servable, _drained) =
+    let proved =
         trial.load(candidate, async |loader, tenant, progress| loader.load(tenant, candidate, progress).await).await?;
+    let servable = proved.servable();
     let template = servable.template();
     Ok(Passed {
         metadata: servable.metadata().clone(),

@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::lifecycle::Loader;
 use crate::model::{LoadError, Stage, TenantName};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
-use crate::server::{build_loader, build_stores};
+use crate::server::{build_loader, build_stores, databases};
 use crate::telemetry::Telemetry;
 use crate::tenant::Tenant;
 
@@ -58,7 +58,11 @@ impl Trial {
         let overrides = Overrides { config: args.config, state: Some(state), ..Overrides::default() };
         let config = Config::resolve(overrides).context("the configuration is not usable")?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let loader = build_loader(&config, program, &Telemetry::default(), build_stores(&config))?;
+        // Not the server's own: what is tried must leave nothing in a tenant's database.
+        let apart = Config { state: scratch.path().join("state"), ..config.clone() };
+        let telemetry = Telemetry::default();
+        let databases = databases(&apart, &telemetry)?;
+        let loader = build_loader(&config, program, &telemetry, build_stores(&config), databases)?;
         Ok(Trial { config, loader, tenant: Tenant::unlimited(TenantName::default_tenant()), progress, scratch })
     }
 

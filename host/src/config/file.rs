@@ -12,6 +12,7 @@ use super::tenants::{self, TenantEntry};
 use super::{
     CompileConfig, Config, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides, RepositoryConfig,
 };
+use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
 use crate::model::ModelName;
 use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
@@ -72,6 +73,7 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     keys.table("http", |keys| http(keys, &mut config.http));
     keys.table("egress", |keys| egress(keys, base, &mut config.egress));
     keys.table("engine", |keys| engine(keys, &mut config.engine));
+    keys.table("database", |keys| database(keys, &mut config.database));
     keys.table("compile", |keys| compile(keys, &mut config.compile));
     host.keys = credentials(keys, file, Owner::Host);
     keys.table("tenants", |keys| {
@@ -90,6 +92,10 @@ const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from
 const GUEST_MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
 /// Below, the host's own code does not fit beside the guest's; above, one guest's recursion is a leak.
 const STACK: RangeInclusive<u64> = (64 << 10)..=(64 << 20);
+/// Whatever takes longer keeps others waiting, and is no work for a request.
+const STATEMENT_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
+/// Of an answer that lies in the host's memory and then in the guest's.
+const RESULT: RangeInclusive<u64> = 1024..=(256 << 20);
 /// Less cannot translate anything.
 const COMPILE_MEMORY: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
 /// Each slot reserves 4 GiB of the 128 TiB of addresses; some must be left.
@@ -126,6 +132,16 @@ fn engine(keys: &mut Keys<'_>, settings: &mut EngineConfig) {
     keys.read("max_memory", &mut settings.max_memory, size(GUEST_MEMORY));
     keys.read("instances", &mut settings.instances, number(1..=MAX_INSTANCES));
     keys.read("stack", &mut settings.stack, size(STACK));
+}
+
+fn database(keys: &mut Keys<'_>, settings: &mut DatabaseConfig) {
+    let choices = [("full", Synchronous::Full), ("normal", Synchronous::Normal)];
+    keys.read("synchronous", &mut settings.synchronous, one_of(choices));
+    keys.read("statement_time", &mut settings.statement_time, duration(STATEMENT_TIME));
+    keys.read("transaction_time", &mut settings.transaction_time, duration(STATEMENT_TIME));
+    keys.read("busy_timeout", &mut settings.busy_timeout, duration(STATEMENT_TIME));
+    keys.read("rows", &mut settings.rows, number(1..=1_000_000));
+    keys.read("result", &mut settings.result, size(RESULT));
 }
 
 fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {

@@ -33,6 +33,7 @@ use self::source::Glance;
 use self::sources::Sources;
 pub use self::tenancy::Tenancy;
 pub use self::watch::{TenancyWatch, Watched};
+use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
 use crate::model::ModelName;
@@ -63,6 +64,8 @@ pub struct Config {
     pub egress: EgressConfig,
     /// What guests share.
     pub engine: EngineConfig,
+    /// What the tenants' databases may take.
+    pub database: DatabaseConfig,
     /// How components are translated.
     pub compile: CompileConfig,
     /// Whose models are served, and who may ask. The only part that changes while the host runs.
@@ -212,6 +215,7 @@ impl Default for Config {
             http: HttpConfig::default(),
             egress: EgressConfig::default(),
             engine: EngineConfig::default(),
+            database: DatabaseConfig::default(),
             compile: CompileConfig::default(),
             tenancy: Tenancy::single(RepositoryConfig::default().models),
         }

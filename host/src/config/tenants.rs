@@ -8,11 +8,12 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::credentials::{Owner, Place, Placed, credentials};
-use super::file::{REFRESHES, site};
+use super::file::{REFRESHES, path, site};
+use crate::database::postgres;
 use crate::model::{TenantName, parse_size};
-use crate::repository::keys::{self, Keys, duration, expected, number, origins, whole_number};
+use crate::repository::keys::{self, Keys, duration, expected, number, origins, text, whole_number};
 use crate::repository::{parse_limits, parse_streaming_ceilings};
-use crate::tenant::{Callable, Quota, Site, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{Callable, PasswordFrom, PostgresSettings, Quota, Site, TenantGrants, TenantSettings, UNLIMITED};
 
 /// What is said of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,11 +30,12 @@ pub(super) struct TenantEntry {
 }
 
 /// Reads a file of `tenants/`, which is called by its tenant's name. Paths in it are relative to `base`.
-pub(super) fn read(file: &Path, text: &str, base: &Path) -> Result<TenantEntry, String> {
+pub(super) fn read(file: &Path, content: &str, base: &Path) -> Result<TenantEntry, String> {
     let shown: Arc<str> = file.display().to_string().into();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut read = None;
-    keys::read(&shown, text, |keys| read = tenant(keys, &name, &shown, base)).map_err(|faults| faults.to_string())?;
+    keys::read(&shown, content, |keys| read = tenant(keys, &name, &shown, base))
+        .map_err(|faults| faults.to_string())?;
     read.ok_or_else(|| format!("{shown}: '{name}' is not a tenant name"))
 }
 
@@ -50,6 +52,7 @@ pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Pa
     keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.limits));
     keys.table("streaming", |keys| parse_streaming_ceilings(keys, &mut settings.ceilings.streaming));
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
+    keys.table("database", |keys| settings.database = database(keys, base));
     match TenantName::new(name) {
         Ok(name) => Some(TenantEntry { name, place, repository, refresh, keys: credentials, settings }),
         Err(error) => {
@@ -78,10 +81,23 @@ fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
     keys.read("storage", &mut quota.storage, bytes);
     keys.read("artifact_size", &mut quota.artifact_size, bytes);
     keys.read("data", &mut quota.data, bytes);
+    keys.read("database", &mut quota.database, bytes);
 }
 
 fn grants(keys: &mut Keys<'_>, grants: &mut TenantGrants) {
     keys.read("http", &mut grants.http, |value| origins(MAX_ORIGINS)(value).map(Callable::Listed));
+}
+
+fn database(keys: &mut Keys<'_>, base: &Path) -> Option<PostgresSettings> {
+    let url = keys.need("url", |value| {
+        let url = text(value)?;
+        postgres::check(&url).map(|()| url)
+    });
+    let (mut file, mut variable) = (None, None);
+    keys.read("password_file", &mut file, |value| path(base)(value).map(|path| Some(PasswordFrom::File(path))));
+    keys.read("password_env", &mut variable, |value| text(value).map(|name| Some(PasswordFrom::Variable(name))));
+    keys.require(file.is_none() || variable.is_none(), "a password is in one place: password_file or password_env");
+    Some(PostgresSettings { url: url?, password: file.or(variable) })
 }
 
 /// More than a person can answer for.

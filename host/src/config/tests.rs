@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::file::Host;
 use super::*;
+use crate::database::Synchronous;
 use crate::model::TenantName;
 
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
@@ -53,6 +54,13 @@ fn every_key_lands_in_its_setting() {
         max_memory = "2GiB"
         instances = 64
         stack = "512KiB"
+        [database]
+        synchronous = "normal"
+        statement_time = "1s"
+        transaction_time = "2s"
+        busy_timeout = "3s"
+        rows = 100
+        result = "1MiB"
         [compile]
         memory = "8GiB"
         cpu_time = "10s"
@@ -78,6 +86,14 @@ fn every_key_lands_in_its_setting() {
         http: HttpConfig { max_connections: 10, header_read_timeout: Duration::from_secs(3) },
         egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
         engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
+        database: DatabaseConfig {
+            synchronous: Synchronous::Normal,
+            statement_time: Duration::from_secs(1),
+            transaction_time: Duration::from_secs(2),
+            busy_timeout: Duration::from_secs(3),
+            rows: 100,
+            result: 1 << 20,
+        },
         compile: CompileConfig {
             limits: CompileLimits {
                 memory: 8 << 30,

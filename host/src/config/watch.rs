@@ -191,6 +191,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         http,
         egress,
         engine,
+        database,
         compile,
         tenancy: _,
     } = one;
@@ -208,6 +209,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         ("http", *http != other.http),
         ("egress", *egress != other.egress),
         ("engine", *engine != other.engine),
+        ("database", *database != other.database),
         ("compile", *compile != other.compile),
     ]
     .into_iter()

@@ -90,6 +90,13 @@ impl Budget {
         Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= SLICE)
     }
 
+    /// Notes CPU time that was spent for the call elsewhere.
+    pub(super) fn spend(&self, time: Duration) {
+        if !time.is_zero() {
+            self.meter.used.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
     /// Notes that the call is running from now on, on this thread.
     pub(super) fn resume(&self, place: Where) {
         self.meter.on_guest_thread.store(place == Where::GuestThread, Ordering::Relaxed);

@@ -66,10 +66,11 @@ impl Instance {
         self.template.engine().keep_ticking()
     }
 
-    /// Whether it can take another call. One that holds on to requests of its last call cannot: those end
-    /// with the call.
+    /// Whether it can take another call. One that holds on to requests or a transaction of its last call cannot:
+    /// those end with the call.
     pub fn is_alive(&self) -> bool {
-        !self.dead && !self.store.data().ctx.holds_requests()
+        let ctx = &self.store.data().ctx;
+        !self.dead && !ctx.holds_requests() && !ctx.holds_transaction()
     }
 
     /// Bytes of memory it has, which never shrinks.
@@ -143,7 +144,8 @@ pub(super) fn new_store(
     store.set_max_component_handles(MAX_HANDLES);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
-        let budget = &store.data().call.budget;
+        let State { call: Call { budget, .. }, ctx, .. } = store.data();
+        budget.spend(ctx.take_sql_time());
         let over = budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
         Ok(if over { UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way())) } else { UpdateDeadline::Continue(1) })
     });

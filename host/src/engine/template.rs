@@ -10,6 +10,7 @@ use super::exports::Exports;
 use super::state::State;
 use super::{Engine, trusted};
 use crate::capability::{ConfigValues, Grants, LogLine};
+use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
 
 /// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
@@ -146,6 +147,11 @@ impl Template {
     /// Writes a line about the guest into its log, among its own.
     pub fn write_log(&self, line: LogLine) {
         (self.inner.grants.log)(line);
+    }
+
+    /// Its tenant's database, if it was granted that.
+    pub fn database(&self) -> Option<&Arc<Database>> {
+        self.inner.grants.sql.as_ref()
     }
 
     pub(super) fn engine(&self) -> &Engine {

@@ -6,14 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Semaphore;
 
+use super::migrate::{self, Proved, proof_of};
 use super::proof::{ParseGolden, prove};
 use crate::capability::http::{Egress, Http, Trust};
 use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink};
+use crate::database::{Databases, Proof};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
-use crate::servable::{Drained, Maker, Servable, ServableHandle, ServableMetrics};
+use crate::servable::{Maker, Servable, ServableHandle, ServableMetrics};
 use crate::store::Stores;
 use crate::tenant::{LogEntry, Tenant, Verdict};
 
@@ -30,6 +32,8 @@ pub struct LoaderConfig {
     pub trust: Trust,
     /// What is kept for tenants.
     pub stores: Stores,
+    /// The tenants' databases.
+    pub databases: Databases,
 }
 
 /// The most time from candidate to servable, whatever happens on the way.
@@ -97,7 +101,7 @@ impl Loader {
         tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<(ServableHandle, Drained), LoadError> {
+    ) -> Result<Proved, LoadError> {
         let _turn = tenant.load_turn().await;
         let _permit =
             self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
@@ -112,14 +116,31 @@ impl Loader {
         tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<(ServableHandle, Drained), LoadError> {
+    ) -> Result<Proved, LoadError> {
         let settings = Arc::new(in_force(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
         let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
         let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
         let (servable, drained) = Servable::new(id, digest, settings, maker, &self.metrics);
-        prove(&servable, candidate.golden.as_ref(), self.parse_golden, progress).await?;
-        Ok((servable, drained))
+        let proof = proof_of(&servable);
+        let proved = self.prove(&servable, candidate, proof.as_ref(), progress).await;
+        if let Some(proof) = &proof {
+            proof.leave(proved.is_ok()).await;
+        }
+        proved.map(|()| Proved::new(servable, drained, proof))
+    }
+
+    async fn prove(
+        &self,
+        servable: &ServableHandle,
+        candidate: &Candidate,
+        database: Option<&Arc<Proof>>,
+        progress: &(dyn Fn(Stage) + Send + Sync),
+    ) -> Result<(), LoadError> {
+        if let Some(proof) = database {
+            migrate::migrate(servable, proof, progress).await?;
+        }
+        prove(servable, candidate.golden.as_ref(), self.parse_golden, database, progress).await
     }
 
     /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not proved.
@@ -136,7 +157,8 @@ impl Loader {
         let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
-        let grants = Grants { config, sidecars: Arc::default(), http, key_value, log };
+        let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
+        let grants = Grants { config, sidecars: Arc::default(), http, key_value, sql, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
@@ -252,6 +274,7 @@ impl Loader {
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
         self.config.stores.forget(tenant);
+        self.config.databases.forget(tenant);
     }
 
     /// Forgets what was counted of a version that is gone.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::database::Proof;
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
 use crate::repository::{Digest, Sidecar};
 use crate::servable::{Servable, ServableHandle};
@@ -40,16 +41,17 @@ pub(super) async fn prove(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
     parse: ParseGolden,
+    database: Option<&Arc<Proof>>,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
     progress(Stage::WarmUp);
     if servable.id().name.is_interceptor() {
         return prove_interceptor(servable, golden).await;
     }
-    warm_up(servable).await?;
+    warm_up(servable, database).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
-        check_golden(servable, read_golden(file, parse).await?).await?;
+        check_golden(servable, read_golden(file, parse).await?, database).await?;
     }
     servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
@@ -65,17 +67,17 @@ async fn prove_interceptor(servable: &ServableHandle, golden: Option<&Sidecar>) 
     servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 
-async fn warm_up(servable: &ServableHandle) -> Result<(), LoadError> {
-    run_hook(servable).await.map_err(|error| in_warm_up("the model's warm-up", &error))?;
+async fn warm_up(servable: &ServableHandle, database: Option<&Arc<Proof>>) -> Result<(), LoadError> {
+    run_hook(servable, database).await.map_err(|error| in_warm_up("the model's warm-up", &error))?;
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
     for _ in 0..settings.warmup.requests {
-        match servable.answer(request.clone(), servable.proof_call()).await {
+        match servable.answer(request.clone(), servable.proof_call(database)).await {
             // A model may well refuse a request made of zeros.
             Ok(_) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a request of zeros", &error)),
         }
-        match servable.answer_twice(&request, servable.proof_call()).await {
+        match servable.answer_twice(&request, servable.proof_call(database)).await {
             Ok(()) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
         }
@@ -92,8 +94,8 @@ fn in_warm_up(what: &str, error: &InferError) -> LoadError {
     LoadError::new(stage, format!("{what} failed: {}", explain(error)))
 }
 
-async fn run_hook(servable: &Servable) -> Result<(), InferError> {
-    servable.maker().try_out(async |mut instance| instance.warm_up().await).await
+async fn run_hook(servable: &Servable, database: Option<&Arc<Proof>>) -> Result<(), InferError> {
+    servable.maker().try_out(database, async |mut instance| instance.warm_up().await).await
 }
 
 /// A request with a zero, or an empty text, for every element of every input that must be there.
@@ -132,10 +134,14 @@ async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadE
     parse(&content).map_err(fault)
 }
 
-async fn check_golden(servable: &ServableHandle, golden: Golden) -> Result<(), LoadError> {
+async fn check_golden(
+    servable: &ServableHandle,
+    golden: Golden,
+    database: Option<&Arc<Proof>>,
+) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
         let fault = |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
-        let answer = servable.answer(case.request, servable.proof_call()).await;
+        let answer = servable.answer(case.request, servable.proof_call(database)).await;
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }

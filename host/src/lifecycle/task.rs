@@ -442,9 +442,9 @@ struct Loading {
 impl Loading {
     async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Loaded, LoadError> {
         self.wrapped.before_load(id).await?;
-        let loaded = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
+        let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
         self.wrapped.after_load(id).await?;
-        Ok(loaded)
+        proved.go_live().await
     }
 }
 

@@ -141,6 +141,8 @@ pub enum Stage {
     Load,
     /// Linking it with what the host offers.
     Link,
+    /// Bringing its tenant's database to where it needs it.
+    Migrate,
     /// Running its `warm-up` and the warm-up requests.
     WarmUp,
     /// Comparing its answers with the golden requests.
@@ -168,6 +170,7 @@ impl std::fmt::Display for Stage {
             Stage::Compile => "compile",
             Stage::Load => "load",
             Stage::Link => "link",
+            Stage::Migrate => "migrate",
             Stage::WarmUp => "warm-up",
             Stage::Golden => "golden",
             Stage::Serve => "serve",

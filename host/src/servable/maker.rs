@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::capability::Scope;
+use crate::database::Proof;
 use crate::engine::{Budget, Call, GuestThreads, Instance, Template};
 use crate::model::{InferError, Limits};
 use crate::tenant::{InstancePermit, Share, Tenant};
@@ -52,8 +53,8 @@ impl Maker {
     }
 
     /// The same for a call that tries the version out, see [`Scope::proving`].
-    pub fn proof_call(&self) -> Call {
-        self.unasked(Scope::of_proof())
+    pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
+        self.unasked(Scope::of_proof(database))
     }
 
     fn unasked(&self, scope: Scope) -> Call {
@@ -72,12 +73,16 @@ impl Maker {
     }
 
     /// The same to try the version out.
-    pub async fn try_out<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    pub async fn try_out<T, F>(
+        &self,
+        database: Option<&Arc<Proof>>,
+        work: impl FnOnce(Instance) -> F + Send + 'static,
+    ) -> Result<T, InferError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
-        self.run_call(self.proof_call(), work).await
+        self.run_call(self.proof_call(database), work).await
     }
 
     async fn run_call<T, F>(

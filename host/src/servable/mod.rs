@@ -26,6 +26,7 @@ pub use maker::Maker;
 pub use metrics::ServableMetrics;
 pub use streaming::Parts;
 
+use crate::database::Proof;
 use crate::engine::{Call, Snapshot, Template};
 use crate::model::{InferError, Isolation, Metadata, ModelId, ModelSettings};
 use crate::tenant::Reclaim;
@@ -157,8 +158,8 @@ impl Servable {
     }
 
     /// A call that tries it out.
-    pub fn proof_call(&self) -> Call {
-        self.maker.proof_call()
+    pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
+        self.maker.proof_call(database)
     }
 
     /// Notes that handling a request for it has taken so much of the host's own CPU time.

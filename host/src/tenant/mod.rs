@@ -30,7 +30,8 @@ pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
 pub use settings::{
-    Callable, Ceilings, HostKey, Quota, REFRESH, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    Callable, Ceilings, HostKey, PasswordFrom, PostgresSettings, Quota, REFRESH, StreamCeilings, TenantGrants,
+    TenantSettings, UNLIMITED,
 };
 pub use site::Site;
 
@@ -52,12 +53,20 @@ pub enum Resource {
     Models,
     /// Bytes in its repository, with what is being uploaded.
     Storage,
+    /// Bytes of its database.
+    Database,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Resource; 5] =
-        [Resource::Concurrency, Resource::Queue, Resource::Memory, Resource::Models, Resource::Storage];
+    pub const ALL: [Resource; 6] = [
+        Resource::Concurrency,
+        Resource::Queue,
+        Resource::Memory,
+        Resource::Models,
+        Resource::Storage,
+        Resource::Database,
+    ];
 
     /// Its name in `wardian.toml`, in errors and in metrics.
     pub fn name(self) -> &'static str {
@@ -67,6 +76,7 @@ impl Resource {
             Resource::Memory => "memory",
             Resource::Models => "models",
             Resource::Storage => "storage",
+            Resource::Database => "database",
         }
     }
 }
@@ -218,6 +228,11 @@ impl Tenant {
     /// Notes how many bytes its repository holds, in place of what was noted before.
     pub fn note_stored(&self, bytes: u64) {
         self.allotment(Resource::Storage).set_base(bytes);
+    }
+
+    /// Notes how many bytes its database has.
+    pub fn note_database(&self, bytes: u64) {
+        self.allotment(Resource::Database).set_base(bytes);
     }
 
     /// How much of a resource it holds.

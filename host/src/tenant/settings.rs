@@ -1,5 +1,6 @@
 //! What the operator says of a tenant.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Credential, Resource, Site};
@@ -25,6 +26,26 @@ pub struct TenantSettings {
     pub ceilings: Ceilings,
     /// What its models may be granted.
     pub grants: TenantGrants,
+    /// Where its database is; `None` for a file of its own in the state directory.
+    pub database: Option<PostgresSettings>,
+}
+
+/// A database that the operator keeps for one tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// Its address, without a password.
+    pub url: String,
+    /// Where the password is; `None` if it takes none.
+    pub password: Option<PasswordFrom>,
+}
+
+/// Where a password is. The password itself is nowhere in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PasswordFrom {
+    /// The only line of a file.
+    File(PathBuf),
+    /// A variable of the host's environment.
+    Variable(String),
 }
 
 /// How much a tenant may hold. [`UNLIMITED`] where only the host's own resources set a limit.
@@ -48,6 +69,8 @@ pub struct Quota {
     pub artifact_size: u64,
     /// Bytes that the host keeps for its models: sessions, tasks for later, values by key.
     pub data: u64,
+    /// Bytes of its database.
+    pub database: u64,
 }
 
 /// The most that a model's own settings may ask for.
@@ -124,6 +147,7 @@ impl Default for TenantSettings {
             quota: Quota::default(),
             ceilings: Ceilings::default(),
             grants: TenantGrants::default(),
+            database: None,
         }
     }
 }
@@ -156,6 +180,7 @@ impl Quota {
             storage: UNLIMITED,
             artifact_size: UNLIMITED,
             data: UNLIMITED,
+            database: UNLIMITED,
         }
     }
 
@@ -167,6 +192,7 @@ impl Quota {
             Resource::Memory => self.memory,
             Resource::Models => self.models,
             Resource::Storage => self.storage,
+            Resource::Database => self.database,
         }
     }
 }
@@ -185,6 +211,8 @@ impl Default for Quota {
             artifact_size: 256 << 20,
             // A hundred thousand conversations; a disk holds a thousand such tenants.
             data: 1 << 30,
+            // Its models write it by themselves, whatever the host's disk can take.
+            database: 1 << 30,
             ..Quota::unlimited()
         }
     }

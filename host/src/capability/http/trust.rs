@@ -42,7 +42,8 @@ impl Trust {
         Ok(Trust { config: Arc::new(config) })
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    /// What a TLS connection is made with.
+    pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
     }
 }

@@ -6,7 +6,8 @@ use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
 use crate::tenant::{
-    Callable, Ceilings, Credential, Quota, Scope, Site, StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
+    Callable, Ceilings, Credential, PasswordFrom, PostgresSettings, Quota, Scope, Site, StreamCeilings, TenantGrants,
+    TenantSettings, UNLIMITED,
 };
 
 /// A folder with these files in it.
@@ -63,6 +64,7 @@ const EVERYTHING: &str = r#"
     storage = "1GiB"
     artifact_size = "unlimited"
     data = "2MiB"
+    database = "2GiB"
     [limits]
     memory = "1GiB"
     deadline = "10s"
@@ -75,6 +77,9 @@ const EVERYTHING: &str = r#"
     total = "4MiB"
     [grants]
     http = ["https://api.example.com"]
+    [database]
+    url = "postgres://acme@db.example.com/acme"
+    password_env = "ACME_PASSWORD"
 "#;
 
 #[test]
@@ -96,6 +101,7 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             storage: 1 << 30,
             artifact_size: UNLIMITED,
             data: 2 << 20,
+            database: 2 << 30,
         },
         ceilings: Ceilings {
             limits: Limits {
@@ -112,6 +118,10 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             },
         },
         grants: TenantGrants { http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]) },
+        database: Some(PostgresSettings {
+            url: "postgres://acme@db.example.com/acme".into(),
+            password: Some(PasswordFrom::Variable("ACME_PASSWORD".into())),
+        }),
     };
     assert_eq!(read.tenants, [(TenantName::new("acme").unwrap(), expected)].into());
 }
@@ -168,6 +178,7 @@ fn every_fault_names_its_file_line_and_key() {
         ("tenants/d e.toml", ""),
         ("tenants/f.toml", "[quota]\nqueue = 'many'\nstorage = '1XB'\nmodels = -1\nconcurrency = 'unlimited '\n"),
         ("tenants/g.toml", "[limits]\nmemory = '1B'\n[grants]\nhttp = ['x', 1]\nsql = true"),
+        ("tenants/h.toml", "[database]\nurl = 'postgres://a:secret@b/c'\npassword_file = 'x'\npassword_env = 'Y'"),
     ]);
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen",
@@ -179,7 +190,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/c.toml line 3: keys[1].id: use 1 to 64",
         "tenants/c.toml line 3: keys[1].sha256: missing",
         "tenants/c.toml line 3: keys[1].scopes: missing",
-        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, refresh, weight, keys, quota, limits, streaming, grants",
+        "tenants/c.toml line 5: rate: unknown key; the keys here are repository, refresh, weight, keys, quota, limits, streaming, grants, database",
         "tenants/d e.toml line 1: 'd e' is not a tenant name",
         "tenants/f.toml line 2: quota.queue: expected a whole number or \"unlimited\", found \"many\"",
         "tenants/f.toml line 3: quota.storage: '1XB' is not a size",
@@ -188,6 +199,7 @@ fn every_fault_names_its_file_line_and_key() {
         "tenants/g.toml line 2: limits.memory: 1B is not between 64KiB and 4GiB",
         "tenants/g.toml line 4: grants.http: item 0: 'x' is not an origin like",
         "tenants/g.toml line 5: grants.sql: unknown key",
+        "tenants/h.toml line 2: database.url: put the password into a file or a variable",
     ] {
         assert!(told.contains(says), "'{says}' is missing in {told}");
     }

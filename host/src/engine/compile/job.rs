@@ -142,7 +142,8 @@ async fn load(
     let allowed = Duration::from_millis(job.load.deadline_ms);
     let budget = Budget::new(Instant::now(), allowed, allowed);
     let config = ConfigValues::new(job.config.clone(), Arc::default());
-    let grants = Grants { config, sidecars, http: None, key_value: None, log: Arc::new(|line| report(line.into())) };
+    let grants =
+        Grants { config, sidecars, http: None, key_value: None, sql: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     // What compiling has taken of this thread's time is not the guest's.
     budget.resume(Where::Arrival);

@@ -160,6 +160,7 @@ impl From<LoadError> for Report {
             | Stage::WarmUp
             | Stage::Golden
             | Stage::Intercept
+            | Stage::Migrate
             | Stage::Quota
             | Stage::Serve => StageName::Compile,
             Stage::Host => StageName::Host,

@@ -1,0 +1,78 @@
+//! What a request asks for.
+
+use wardian_sdk::{Error, OrError, Request};
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Create { text: String },
+    List,
+    Complete { id: i64 },
+    Delete { id: i64 },
+}
+
+impl Action {
+    /// Reads it from the inputs; whoever names no action wants the list.
+    pub(crate) fn read(request: &Request) -> Result<Action, Error> {
+        match text(request, "action")?.as_deref() {
+            None | Some("" | "list") => Ok(Action::List),
+            Some("create") => Ok(Action::Create { text: needed(text(request, "text")?, "create", "text")? }),
+            Some("complete") => Ok(Action::Complete { id: needed(id(request)?, "complete", "id")? }),
+            Some("delete") => Ok(Action::Delete { id: needed(id(request)?, "delete", "id")? }),
+            Some(other) => Err(Error::rejected(format_args!(
+                "there is no action {other:?}; there are create, list, complete and delete"
+            ))),
+        }
+    }
+}
+
+fn text(request: &Request, name: &str) -> Result<Option<String>, Error> {
+    let Some(input) = request.find_input(name) else { return Ok(None) };
+    Ok(input.strings()?.first().map(|text| (*text).to_owned()))
+}
+
+fn id(request: &Request) -> Result<Option<i64>, Error> {
+    let Some(input) = request.find_input("id") else { return Ok(None) };
+    Ok(input.view::<i64>()?.get(0))
+}
+
+fn needed<T>(value: Option<T>, action: &str, input: &str) -> Result<T, Error> {
+    value.or_rejected(format_args!("{action} takes the input {input:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use wardian_sdk::Tensor;
+
+    use super::*;
+
+    fn request(inputs: Vec<Tensor>) -> Request {
+        Request { id: String::new(), parameters: vec![], inputs, outputs: vec![] }
+    }
+
+    fn read(inputs: Vec<Tensor>) -> Result<Action, Error> {
+        Action::read(&request(inputs))
+    }
+
+    fn word(name: &str, text: &str) -> Tensor {
+        Tensor::from_strings(name, [1], [text])
+    }
+
+    #[test]
+    fn actions_are_read_with_what_they_take() {
+        let id = || Tensor::new("id", [1], [7_i64]);
+        assert!(matches!(read(vec![]), Ok(Action::List)));
+        assert!(matches!(read(vec![word("action", "list")]), Ok(Action::List)));
+        let create = read(vec![word("action", "create"), word("text", "milk")]);
+        assert!(matches!(create, Ok(Action::Create { text }) if text == "milk"));
+        assert!(matches!(read(vec![word("action", "complete"), id()]), Ok(Action::Complete { id: 7 })));
+        assert!(matches!(read(vec![word("action", "delete"), id()]), Ok(Action::Delete { id: 7 })));
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_the_callers_fault() {
+        for inputs in [vec![word("action", "create")], vec![word("action", "delete")], vec![word("action", "burn")]] {
+            assert!(matches!(read(inputs), Err(Error::Rejected(_))));
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The tenant's own database.
+//!
+//! ```no_run
+//! use wardian_sdk::{Error, sql};
+//!
+//! fn rename(id: i64, name: &str) -> Result<Vec<String>, Error> {
+//!     sql::execute("update plants set name = $1 where id = $2", (name, id))?;
+//!     sql::query("select name from plants order by id", ())?.iter().map(|row| row.get("name")).collect()
+//! }
+//! ```
+//!
+//! Parameters are a tuple of up to eight values, an array, or a `Vec` of [`Value`]. Every function fails with an
+//! [`SqlError`], which `?` turns into an [`Error`](crate::Error) of the model's own; match on it where a caller is
+//! at fault, as in a [constraint](SqlError::Constraint). A model has no database in `load`, and none natively.
+
+mod parameters;
+mod rows;
+mod value;
+
+pub use self::parameters::Parameters;
+pub use self::rows::{Row, Rows};
+pub use self::value::FromValue;
+pub use crate::bindings::model::wardian::model::sql::{SqlError, Value};
+
+use crate::Error;
+
+/// Runs one statement and returns what it finds. `$1`, `$2` … stand for the parameters.
+///
+/// # Errors
+/// [`SqlError`] says why it was not carried out.
+pub fn query(statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
+    imp::query(statement, &parameters.into_values())
+}
+
+/// Runs one statement and returns how many rows it has changed.
+///
+/// # Errors
+/// [`SqlError`] says why it was not carried out.
+pub fn execute(statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
+    imp::execute(statement, &parameters.into_values())
+}
+
+/// Several statements that happen together or not at all. Dropped without [`commit`](Transaction::commit), it is
+/// rolled back.
+///
+/// While it is open, no other call of this tenant's can write: compute before, and keep it short. The host ends it
+/// after a few seconds, and with the call.
+pub struct Transaction(imp::Transaction);
+
+impl Transaction {
+    /// Begins one, once no other is open. One at a time.
+    ///
+    /// # Errors
+    /// [`SqlError::Busy`] if others kept theirs open for too long.
+    pub fn begin() -> Result<Self, SqlError> {
+        imp::Transaction::begin().map(Transaction)
+    }
+
+    /// Like [`query`], within the transaction.
+    ///
+    /// # Errors
+    /// [`SqlError`] says why it was not carried out.
+    pub fn query(&self, statement: &str, parameters: impl Parameters) -> Result<Rows, SqlError> {
+        self.0.query(statement, &parameters.into_values())
+    }
+
+    /// Like [`execute`], within the transaction.
+    ///
+    /// # Errors
+    /// [`SqlError`] says why it was not carried out.
+    pub fn execute(&self, statement: &str, parameters: impl Parameters) -> Result<u64, SqlError> {
+        self.0.execute(statement, &parameters.into_values())
+    }
+
+    /// Keeps what was done.
+    ///
+    /// # Errors
+    /// [`SqlError`] if nothing of it is kept.
+    pub fn commit(self) -> Result<(), SqlError> {
+        self.0.commit()
+    }
+
+    /// Undoes what was done, as dropping it does.
+    ///
+    /// # Errors
+    /// [`SqlError`] if the database could not be told; it is undone all the same.
+    pub fn rollback(self) -> Result<(), SqlError> {
+        self.0.rollback()
+    }
+}
+
+impl From<SqlError> for Error {
+    fn from(error: SqlError) -> Self {
+        let text = match error {
+            SqlError::Invalid(text) => format!("the statement is wrong: {text}"),
+            SqlError::Constraint(text) => format!("a constraint forbids it: {text}"),
+            SqlError::Busy => "others kept the database busy for too long".to_owned(),
+            SqlError::Limit(text) => format!("more than allowed: {text}"),
+            SqlError::Denied(text) => format!("not permitted: {text}"),
+            SqlError::Unavailable(text) => format!("the database cannot be used: {text}"),
+        };
+        Error::failed(format_args!("sql: {text}"))
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod imp {
+    use super::{Rows, SqlError, Value};
+    use crate::bindings::model::wardian::model::sql;
+
+    pub(super) fn query(statement: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
+        sql::query(statement, parameters).map(Rows::new)
+    }
+
+    pub(super) fn execute(statement: &str, parameters: &[Value]) -> Result<u64, SqlError> {
+        sql::execute(statement, parameters)
+    }
+
+    pub(super) struct Transaction(sql::Transaction);
+
+    impl Transaction {
+        pub(super) fn begin() -> Result<Self, SqlError> {
+            sql::Transaction::begin().map(Transaction)
+        }
+
+        pub(super) fn query(&self, statement: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
+            self.0.query(statement, parameters).map(Rows::new)
+        }
+
+        pub(super) fn execute(&self, statement: &str, parameters: &[Value]) -> Result<u64, SqlError> {
+            self.0.execute(statement, parameters)
+        }
+
+        pub(super) fn commit(self) -> Result<(), SqlError> {
+            sql::Transaction::commit(self.0)
+        }
+
+        pub(super) fn rollback(self) -> Result<(), SqlError> {
+            sql::Transaction::rollback(self.0)
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod imp {
+    use super::{Rows, SqlError, Value};
+
+    fn unavailable<T>() -> Result<T, SqlError> {
+        Err(SqlError::Unavailable("there is no host".to_owned()))
+    }
+
+    pub(super) fn query(_statement: &str, _parameters: &[Value]) -> Result<Rows, SqlError> {
+        unavailable()
+    }
+
+    pub(super) fn execute(_statement: &str, _parameters: &[Value]) -> Result<u64, SqlError> {
+        unavailable()
+    }
+
+    pub(super) enum Transaction {}
+
+    impl Transaction {
+        pub(super) fn begin() -> Result<Self, SqlError> {
+            unavailable()
+        }
+
+        pub(super) fn query(&self, _statement: &str, _parameters: &[Value]) -> Result<Rows, SqlError> {
+            match *self {}
+        }
+
+        pub(super) fn execute(&self, _statement: &str, _parameters: &[Value]) -> Result<u64, SqlError> {
+            match *self {}
+        }
+
+        pub(super) fn commit(self) -> Result<(), SqlError> {
+            match self {}
+        }
+
+        pub(super) fn rollback(self) -> Result<(), SqlError> {
+            match self {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a query has found.
+
+use std::rc::Rc;
+
+use super::{FromValue, Value};
+use crate::{Error, OrError};
+
+/// What a query has found, row by row.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    rows: Vec<Row>,
+}
+
+/// One row. A clone shares the names of its columns.
+#[derive(Clone, Debug)]
+pub struct Row {
+    columns: Rc<[String]>,
+    values: Vec<Value>,
+}
+
+impl Rows {
+    #[cfg(target_family = "wasm")]
+    pub(super) fn new(found: crate::bindings::model::wardian::model::sql::Rows) -> Self {
+        let columns: Rc<[String]> = found.columns.into();
+        Rows { rows: found.rows.into_iter().map(|values| Row { columns: columns.clone(), values }).collect() }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The first row, if there is one.
+    pub fn first(&self) -> Option<&Row> {
+        self.rows.first()
+    }
+
+    /// Every row, in the query's order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Row> {
+        self.rows.iter()
+    }
+}
+
+impl IntoIterator for Rows {
+    type Item = Row;
+    type IntoIter = std::vec::IntoIter<Row>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a Rows {
+    type Item = &'a Row;
+    type IntoIter = std::slice::Iter<'a, Row>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.rows.iter()
+    }
+}
+
+impl Row {
+    /// The value of a column, by its name in the query.
+    ///
+    /// # Errors
+    /// Failed if there is no such column, or if its value is of another type.
+    pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
+        let index = self.columns.iter().position(|name| name == column);
+        let index = index.or_failed(format_args!("the query has no column {column:?}, only {:?}", self.columns))?;
+        self.at(index)
+    }
+
+    /// The value of a column, by its place in the query, counted from 0.
+    ///
+    /// # Errors
+    /// As [`Row::get`].
+    pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
+        let value = self.values.get(index).or_failed(format_args!("the query has no column number {index}"))?;
+        T::from_value(value).or_failed(format_args!("column number {index} is {value:?}, not {}", T::NAME))
+    }
+
+    /// The names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The values, in the order of the columns.
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_by_name_and_type() {
+        let values = vec![Value::Integer(7), Value::Null, Value::Text("x".into())];
+        let row = Row { columns: Rc::from(["id".to_owned(), "note".into(), "text".into()]), values };
+        assert!(matches!(row.get::<i64>("id"), Ok(7)));
+        assert!(matches!(row.get::<Option<String>>("note"), Ok(None)));
+        assert!(matches!(row.get::<f64>("id"), Ok(seven) if seven == 7.0));
+        assert!(matches!(row.at::<String>(2), Ok(text) if text == "x"));
+        let told = |error: Result<i64, Error>| match error {
+            Err(Error::Failed(text)) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(told(row.get("nothing")).contains("no column \"nothing\""));
+        assert!(told(row.get("text")).contains("not an integer"));
+    }
+}

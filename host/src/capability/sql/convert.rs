@@ -1,0 +1,59 @@
+//! Between the words of the interface and those of the database.
+
+use super::sql;
+use crate::capability::clean;
+use crate::database::{Outcome, SqlError, Statement, Value};
+
+/// The longest text of an error, in bytes: it may repeat a part of the statement.
+const MAX_TEXT: usize = 1024;
+
+/// A statement as the interface hands it over.
+pub(super) fn statement(text: String, parameters: Vec<sql::Value>) -> Statement {
+    Statement { text, parameters: parameters.into_iter().map(Value::from).collect() }
+}
+
+impl From<sql::Value> for Value {
+    fn from(value: sql::Value) -> Self {
+        match value {
+            sql::Value::Null => Value::Null,
+            sql::Value::Boolean(boolean) => Value::Boolean(boolean),
+            sql::Value::Integer(integer) => Value::Integer(integer),
+            sql::Value::Real(real) => Value::Real(real),
+            sql::Value::Text(text) => Value::Text(text),
+            sql::Value::Blob(bytes) => Value::Blob(bytes),
+        }
+    }
+}
+
+impl From<Value> for sql::Value {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => sql::Value::Null,
+            Value::Boolean(boolean) => sql::Value::Boolean(boolean),
+            Value::Integer(integer) => sql::Value::Integer(integer),
+            Value::Real(real) => sql::Value::Real(real),
+            Value::Text(text) => sql::Value::Text(text),
+            Value::Blob(bytes) => sql::Value::Blob(bytes),
+        }
+    }
+}
+
+impl From<Outcome> for sql::Rows {
+    fn from(outcome: Outcome) -> Self {
+        let values = |row: Vec<Value>| row.into_iter().map(sql::Value::from).collect();
+        sql::Rows { columns: outcome.columns, rows: outcome.rows.into_iter().map(values).collect() }
+    }
+}
+
+impl From<SqlError> for sql::SqlError {
+    fn from(error: SqlError) -> Self {
+        match error {
+            SqlError::Invalid(text) => sql::SqlError::Invalid(clean(&text, MAX_TEXT)),
+            SqlError::Constraint(text) => sql::SqlError::Constraint(clean(&text, MAX_TEXT)),
+            SqlError::Busy => sql::SqlError::Busy,
+            SqlError::Limit(text) => sql::SqlError::Limit(clean(&text, MAX_TEXT)),
+            SqlError::Denied(text) => sql::SqlError::Denied(clean(&text, MAX_TEXT)),
+            SqlError::Unavailable(text) => sql::SqlError::Unavailable(clean(&text, MAX_TEXT)),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! `wardian:model/sql`: the tenant's own database.
+//!
+//! What a guest hands over is a statement and nothing else: it names no file, no user and no other tenant, because
+//! which database it goes to was decided when its version was loaded. A call of a version that is still being proved
+//! goes to the transaction of that proof instead ([`Proof`]), and finds the tables as its migrations have made them.
+//!
+//! An instance has one transaction at a time, and it ends with the call that began it.
+
+mod convert;
+
+use std::sync::Arc;
+
+use wasmtime::component::{Linker, Resource};
+
+use super::wasi::Wasi;
+use super::{Ctx, CtxView, HasCtx};
+use crate::database::{Bill, Database, Nested, Outcome, Proof, SqlError, Statement, Transaction, Wanted};
+use bindings::wardian::model::sql;
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world database {
+                import wardian:model/sql@0.1.0;
+            }
+        ",
+        world: "wardian:host/database",
+        imports: { default: async | trappable },
+        with: { "wardian:model/sql@0.1.0.transaction": super::Open },
+    });
+}
+
+pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    sql::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+}
+
+/// An instance's dealings with its database.
+#[derive(Default)]
+pub(super) struct Sql {
+    bill: Bill,
+    /// It has a transaction.
+    open: bool,
+}
+
+/// A transaction that a guest has begun. Dropped, it is rolled back.
+#[allow(unreachable_pub)] // The generated code exports it.
+pub enum Open {
+    /// One by itself.
+    Own(Transaction),
+    /// One within the proof of its version.
+    InProof(Nested),
+}
+
+/// Where a call's statements go.
+enum Target {
+    Database(Arc<Database>),
+    Proof(Arc<Proof>),
+}
+
+type Answer<T> = wasmtime::Result<Result<T, sql::SqlError>>;
+
+impl sql::Host for Ctx {
+    async fn query(&mut self, statement: String, parameters: Vec<sql::Value>) -> Answer<sql::Rows> {
+        let outcome = self.carry_out(statement, parameters, Wanted::Rows).await;
+        Ok(outcome.map(sql::Rows::from).map_err(sql::SqlError::from))
+    }
+
+    async fn execute(&mut self, statement: String, parameters: Vec<sql::Value>) -> Answer<u64> {
+        let outcome = self.carry_out(statement, parameters, Wanted::Count).await;
+        Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
+    }
+}
+
+impl sql::HostTransaction for Ctx {
+    async fn begin(&mut self) -> Answer<Resource<Open>> {
+        match self.begin_transaction().await {
+            Ok(open) => {
+                let resource = self.table().push(open)?;
+                self.sql.open = true;
+                Ok(Ok(resource))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    async fn query(&mut self, this: Resource<Open>, text: String, parameters: Vec<sql::Value>) -> Answer<sql::Rows> {
+        let outcome = self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Rows).await;
+        Ok(outcome.map(sql::Rows::from).map_err(sql::SqlError::from))
+    }
+
+    async fn execute(&mut self, this: Resource<Open>, text: String, parameters: Vec<sql::Value>) -> Answer<u64> {
+        let outcome = self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Count).await;
+        Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
+    }
+
+    async fn commit(&mut self, this: Resource<Open>) -> Answer<()> {
+        let outcome = self.take(this)?.commit().await;
+        Ok(outcome.map_err(sql::SqlError::from))
+    }
+
+    async fn rollback(&mut self, this: Resource<Open>) -> Answer<()> {
+        drop(self.take(this)?);
+        Ok(Ok(()))
+    }
+
+    async fn drop(&mut self, this: Resource<Open>) -> wasmtime::Result<()> {
+        self.take(this).map(drop)
+    }
+}
+
+impl Ctx {
+    /// CPU time of the call's statements, since it was last asked for.
+    pub fn take_sql_time(&self) -> std::time::Duration {
+        self.sql.bill.take()
+    }
+
+    /// Whether the guest has a transaction open. It ends with the instance.
+    pub fn holds_transaction(&self) -> bool {
+        self.sql.open
+    }
+
+    async fn carry_out(
+        &mut self,
+        text: String,
+        parameters: Vec<sql::Value>,
+        wanted: Wanted,
+    ) -> Result<Outcome, SqlError> {
+        let statement = convert::statement(text, parameters);
+        match self.target()? {
+            // It would wait for the very transaction that it keeps open.
+            _ if self.sql.open && wanted == Wanted::Count => Err(SqlError::Busy),
+            Target::Database(database) => database.run(statement, wanted, &self.sql.bill).await,
+            Target::Proof(proof) => proof.run(statement, wanted).await,
+        }
+    }
+
+    async fn begin_transaction(&mut self) -> Result<Open, SqlError> {
+        match self.target()? {
+            _ if self.sql.open => Err(SqlError::Busy),
+            Target::Database(database) => database.begin(&self.sql.bill).await.map(Open::Own),
+            Target::Proof(proof) => proof.nested().await.map(Open::InProof),
+        }
+    }
+
+    fn target(&self) -> Result<Target, SqlError> {
+        if self.loading {
+            let why = "a model has no database while it loads: its memory is kept for every instance, so ask in infer";
+            return Err(SqlError::Denied(why.into()));
+        }
+        match (&self.scope.proof, &self.grants.sql) {
+            (Some(proof), Some(_)) => Ok(Target::Proof(proof.clone())),
+            (None, Some(database)) => Ok(Target::Database(database.clone())),
+            (_, None) => Err(SqlError::Denied("the model's [capabilities] do not grant sql".into())),
+        }
+    }
+
+    fn take(&mut self, this: Resource<Open>) -> wasmtime::Result<Open> {
+        self.sql.open = false;
+        Ok(self.table().delete(this)?)
+    }
+
+    fn table(&mut self) -> &mut wasmtime::component::ResourceTable {
+        let Ctx { wasi, grants, call_log, .. } = self;
+        wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log))).table()
+    }
+}
+
+impl Open {
+    async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+        match self {
+            Open::Own(transaction) => transaction.run(statement, wanted).await,
+            Open::InProof(nested) => nested.run(statement, wanted).await,
+        }
+    }
+
+    async fn commit(self) -> Result<(), SqlError> {
+        match self {
+            Open::Own(transaction) => transaction.commit().await,
+            Open::InProof(nested) => nested.commit().await,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What is counted of every tenant's statements.
+
+use std::future::Future;
+use std::time::Instant;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::SqlError;
+use crate::model::TenantName;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TenantLabels {
+    tenant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    tenant: String,
+    reason: &'static str,
+}
+
+type Times = Family<TenantLabels, Histogram, fn() -> Histogram>;
+
+/// The families that every tenant has its share of.
+#[derive(Clone)]
+pub struct DatabaseMetrics {
+    errors: Family<ErrorLabels, Counter>,
+    times: Times,
+}
+
+const REASONS: [&str; 6] = ["invalid", "constraint", "busy", "limit", "denied", "unavailable"];
+
+impl DatabaseMetrics {
+    /// Registers the families.
+    pub fn register(registry: &mut Registry) -> Self {
+        let errors = Family::default();
+        let times: Times = Family::new_with_constructor(histogram);
+        registry.register("sql_errors", "Statements not carried out, by reason", errors.clone());
+        let help = "How long statements took, waiting included";
+        registry.register_with_unit("sql_statement", help, Unit::Seconds, times.clone());
+        DatabaseMetrics { errors, times }
+    }
+
+    pub(super) fn of(&self, tenant: &TenantName) -> TenantCounts {
+        TenantCounts { families: self.clone(), tenant: tenant.to_string() }
+    }
+
+    /// Forgets a tenant that is gone.
+    pub(super) fn forget(&self, tenant: &TenantName) {
+        let tenant = tenant.to_string();
+        self.times.remove(&TenantLabels { tenant: tenant.clone() });
+        for reason in REASONS {
+            self.errors.remove(&ErrorLabels { tenant: tenant.clone(), reason });
+        }
+    }
+}
+
+/// From 20 µs, a look-up by key, to 5 s, the longest that a statement may take.
+fn histogram() -> Histogram {
+    Histogram::new([
+        0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
+    ])
+}
+
+/// One tenant's share of the metrics. Its series appear with the first statement.
+pub(super) struct TenantCounts {
+    families: DatabaseMetrics,
+    tenant: String,
+}
+
+impl TenantCounts {
+    /// Counts a statement, and how it ends.
+    pub(super) async fn count<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+        let started = Instant::now();
+        let outcome = work.await;
+        let labels = TenantLabels { tenant: self.tenant.clone() };
+        self.families.times.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
+        if let Err(error) = &outcome {
+            let labels = ErrorLabels { tenant: self.tenant.clone(), reason: error.name() };
+            self.families.errors.get_or_create(&labels).inc();
+        }
+        outcome
+    }
+}

@@ -1,0 +1,113 @@
+//! The steps that bring a database to where a version of a model needs it.
+//!
+//! What has run is written down in a table of the host's own, by model and name, with a digest of its statements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use super::sqlite::OWN;
+use super::{Database, SqlError, Statement, Transaction, Value};
+
+/// A step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Its name, unique within the model.
+    pub name: String,
+    /// One or more statements.
+    pub statements: String,
+}
+
+/// More than a model gathers in its life.
+const MOST: usize = 1000;
+
+/// Bytes of all statements together.
+const MOST_BYTES: usize = 4 << 20;
+
+/// How many of a model's migrations have not run yet. Fails if the text of one that has run has changed.
+pub(super) async fn pending(database: &Database, model: &str, migrations: &[Migration]) -> Result<usize, SqlError> {
+    check(migrations)?;
+    if migrations.is_empty() {
+        return Ok(0);
+    }
+    let applied = applied(database.own_rows(list(model)).await?);
+    Ok(left(&applied, migrations)?.len())
+}
+
+/// Runs those that have not run yet, in order.
+pub(super) async fn run(transaction: &Transaction, model: &str, migrations: &[Migration]) -> Result<(), SqlError> {
+    transaction.lock_migrations().await?;
+    transaction.on_own_tables(Statement { text: table(), parameters: Vec::new() }).await?;
+    let applied = applied(transaction.on_own_tables(list(model)).await?.rows);
+    for migration in left(&applied, migrations)? {
+        transaction.run_all(&migration.statements).await.map_err(|error| in_migration(&migration.name, error))?;
+        transaction.on_own_tables(note(model, migration)).await?;
+    }
+    Ok(())
+}
+
+fn check(migrations: &[Migration]) -> Result<(), SqlError> {
+    let bytes: usize = migrations.iter().map(|migration| migration.statements.len() + migration.name.len()).sum();
+    if migrations.len() > MOST || bytes > MOST_BYTES {
+        return Err(SqlError::Limit(format!("more than {MOST} migrations or {MOST_BYTES} bytes of them")));
+    }
+    let mut names = BTreeSet::new();
+    match migrations.iter().find(|migration| !names.insert(&migration.name)) {
+        Some(twice) => Err(SqlError::Invalid(format!("two migrations are called '{}'", twice.name))),
+        None => Ok(()),
+    }
+}
+
+/// Those that have not run, in order.
+fn left<'m>(applied: &BTreeMap<String, String>, migrations: &'m [Migration]) -> Result<Vec<&'m Migration>, SqlError> {
+    let changed = |migration: &&Migration| {
+        applied.get(&migration.name).is_some_and(|before| *before != digest(&migration.statements))
+    };
+    if let Some(Migration { name, .. }) = migrations.iter().find(changed) {
+        return Err(SqlError::Invalid(format!(
+            "migration '{name}' has run with other statements; leave it as it was and add another"
+        )));
+    }
+    Ok(migrations.iter().filter(|migration| !applied.contains_key(&migration.name)).collect())
+}
+
+fn applied(rows: Vec<Vec<Value>>) -> BTreeMap<String, String> {
+    let pair = |row: Vec<Value>| match <[Value; 2]>::try_from(row) {
+        Ok([Value::Text(name), Value::Text(digest)]) => Some((name, digest)),
+        _ => None,
+    };
+    rows.into_iter().filter_map(pair).collect()
+}
+
+fn table() -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {OWN}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \
+         applied_at TEXT NOT NULL DEFAULT (CAST(CURRENT_TIMESTAMP AS TEXT)), PRIMARY KEY (model, name))"
+    )
+}
+
+fn list(model: &str) -> Statement {
+    let text = format!("SELECT name, digest FROM {OWN}migrations WHERE model = $1");
+    Statement { text, parameters: vec![Value::Text(model.into())] }
+}
+
+fn note(model: &str, migration: &Migration) -> Statement {
+    let text = format!("INSERT INTO {OWN}migrations (model, name, digest) VALUES ($1, $2, $3)");
+    let values = [model.to_owned(), migration.name.clone(), digest(&migration.statements)];
+    Statement { text, parameters: values.map(Value::Text).into() }
+}
+
+fn digest(statements: &str) -> String {
+    Sha256::digest(statements).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn in_migration(name: &str, error: SqlError) -> SqlError {
+    let told = |text: String| format!("migration '{name}': {text}");
+    match error {
+        SqlError::Invalid(text) => SqlError::Invalid(told(text)),
+        SqlError::Constraint(text) => SqlError::Constraint(told(text)),
+        SqlError::Limit(text) => SqlError::Limit(told(text)),
+        SqlError::Denied(text) => SqlError::Denied(told(text)),
+        other => other,
+    }
+}

@@ -1,0 +1,151 @@
+//! Making a connection in a tenant's name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::super::{DatabaseConfig, SqlError};
+use crate::tenant::{PasswordFrom, PostgresSettings, Tenant};
+
+/// How long connecting may take.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// Everything that it takes to connect.
+pub(super) struct Connector {
+    settings: PostgresSettings,
+    options: String,
+    tls: Arc<rustls::ClientConfig>,
+    tenant: Arc<Tenant>,
+}
+
+impl Connector {
+    pub(super) fn new(
+        settings: PostgresSettings,
+        config: &DatabaseConfig,
+        tls: Arc<rustls::ClientConfig>,
+        tenant: Arc<Tenant>,
+    ) -> Self {
+        let milliseconds = |time: Duration| time.as_millis();
+        let options = format!(
+            "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout={}",
+            milliseconds(config.statement_time),
+            milliseconds(config.busy_timeout),
+            milliseconds(config.transaction_time)
+        );
+        Connector { settings, options, tls, tenant }
+    }
+
+    /// What TLS connections are made with, for connecting and for cancelling.
+    pub(super) fn tls(&self) -> MakeRustlsConnect {
+        MakeRustlsConnect::new(rustls::ClientConfig::clone(&self.tls))
+    }
+
+    /// Makes a connection. What goes wrong is for the operator; a guest only hears that it did.
+    pub(super) async fn connect(&self) -> Result<Client, SqlError> {
+        self.try_connect().await.map_err(|why| {
+            tracing::error!(tenant = %self.tenant.name(), why, "cannot connect to the tenant's database");
+            SqlError::Unavailable("it cannot be reached; the host's log has the details".into())
+        })
+    }
+
+    async fn try_connect(&self) -> Result<Client, String> {
+        let mut config = parse(&self.settings.url)?;
+        config.options(&self.options).application_name("wardian").connect_timeout(CONNECT_TIME);
+        if let Some(password) = &self.settings.password {
+            config.password(read(password)?);
+        }
+        let (client, connection) = config.connect(self.tls()).await.map_err(|error| plain(&error))?;
+        // It ends with the client.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a database connection ended");
+            }
+        });
+        self.look(&client).await?;
+        Ok(client)
+    }
+
+    /// Refuses a role that no rule binds, and notes how large the database is.
+    async fn look(&self, client: &Client) -> Result<(), String> {
+        let about = "select rolsuper, pg_database_size(current_database()) from pg_roles where rolname = current_user";
+        let row = client.query_one(about, &[]).await.map_err(|error| plain(&error))?;
+        if row.get(0) {
+            return Err(
+                "the role is a superuser, who may read the server's files; give the tenant a role of its own".into()
+            );
+        }
+        self.tenant.note_database(u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+        Ok(())
+    }
+}
+
+/// Checks an address of a database. Fails with what is wrong with it.
+pub fn check(url: &str) -> Result<(), String> {
+    parse(url).map(drop)
+}
+
+fn parse(url: &str) -> Result<Config, String> {
+    let mut config: Config = url.parse().map_err(|error| format!("not an address of a database: {error}"))?;
+    if config.get_password().is_some() {
+        return Err("put the password into a file or a variable, and name that as password_file or password_env".into());
+    }
+    if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none() {
+        return Err(
+            "an address has a user, a host and a database, as in \"postgres://acme@db.example.com/acme\"".into()
+        );
+    }
+    // Without a word on it, only a connection that stays on this machine goes without TLS.
+    if !url.contains("sslmode") {
+        config.ssl_mode(if config.get_hosts().iter().all(is_here) { SslMode::Prefer } else { SslMode::Require });
+    }
+    Ok(config)
+}
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => ["localhost", "127.0.0.1", "::1"].contains(&name.as_str()),
+        Host::Unix(_) => true,
+    }
+}
+
+fn read(password: &PasswordFrom) -> Result<String, String> {
+    match password {
+        PasswordFrom::File(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        PasswordFrom::Variable(name) => std::env::var(name).map_err(|error| format!("{name}: {error}")),
+    }
+}
+
+/// What an error says, with what it says of its cause.
+fn plain(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(said) => said.message().to_owned(),
+        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_everything_but_the_password() {
+        for (url, mode) in [
+            ("postgres://acme@db.example.com/acme", SslMode::Require),
+            ("postgres://acme@db.example.com:5433/acme?sslmode=disable", SslMode::Disable),
+            ("postgres://acme@127.0.0.1/acme", SslMode::Prefer),
+            ("host=/run/postgresql user=acme dbname=acme", SslMode::Prefer),
+        ] {
+            assert_eq!(parse(url).unwrap().get_ssl_mode(), mode, "{url}");
+        }
+        assert!(check("postgres://acme:secret@db/acme").unwrap_err().contains("password_file"));
+        for url in ["postgres://db/acme", "postgres://acme@/acme", "mysql://acme@db/acme", ""] {
+            assert!(check(url).is_err(), "{url}");
+        }
+    }
+}

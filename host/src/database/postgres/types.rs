@@ -1,0 +1,106 @@
+//! Between the interface's types and PostgreSQL's.
+//!
+//! A parameter goes as text, which the server reads as whatever type it stands for; a value comes back in the few
+//! types that the interface has. Whoever selects another type casts it to text.
+
+use std::error::Error;
+
+use tokio_postgres::Column;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
+
+use super::super::{SqlError, Value};
+
+/// A parameter.
+#[derive(Debug)]
+pub(super) struct Parameter<'a>(pub(super) &'a Value);
+
+/// A value of a row.
+pub(super) struct Cell(pub(super) Value);
+
+type Fault = Box<dyn Error + Sync + Send>;
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self, _type: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
+        match self.0 {
+            Value::Null => return Ok(IsNull::Yes),
+            Value::Boolean(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
+            Value::Integer(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
+            Value::Real(real) => out.extend_from_slice(format!("{real:?}").as_bytes()),
+            Value::Text(text) => out.extend_from_slice(text.as_bytes()),
+            Value::Blob(bytes) => {
+                out.extend_from_slice(b"\\x");
+                bytes.iter().for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
+            }
+        }
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_type: &Type) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _type: &Type) -> Format {
+        Format::Text
+    }
+
+    to_sql_checked!();
+}
+
+impl FromSql<'_> for Cell {
+    fn from_sql(kind: &Type, raw: &[u8]) -> Result<Self, Fault> {
+        Ok(Cell(match *kind {
+            Type::BOOL => Value::Boolean(bool::from_sql(kind, raw)?),
+            Type::INT2 => Value::Integer(i16::from_sql(kind, raw)?.into()),
+            Type::INT4 => Value::Integer(i32::from_sql(kind, raw)?.into()),
+            Type::INT8 => Value::Integer(i64::from_sql(kind, raw)?),
+            Type::OID => Value::Integer(u32::from_sql(kind, raw)?.into()),
+            Type::FLOAT4 => Value::Real(f32::from_sql(kind, raw)?.into()),
+            Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
+            Type::BYTEA => Value::Blob(raw.to_owned()),
+            // What comes first is the version of the format.
+            Type::JSONB => Value::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.to_owned()),
+            _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
+        }))
+    }
+
+    fn from_sql_null(_type: &Type) -> Result<Self, Fault> {
+        Ok(Cell(Value::Null))
+    }
+
+    fn accepts(_type: &Type) -> bool {
+        true
+    }
+}
+
+/// Those that are read as what they are; the rest of what is read is text.
+const READ: [Type; 15] = [
+    Type::BOOL,
+    Type::INT2,
+    Type::INT4,
+    Type::INT8,
+    Type::OID,
+    Type::FLOAT4,
+    Type::FLOAT8,
+    Type::BYTEA,
+    Type::JSON,
+    Type::JSONB,
+    Type::TEXT,
+    Type::VARCHAR,
+    Type::BPCHAR,
+    Type::NAME,
+    Type::UNKNOWN,
+];
+
+/// Fails if one of the columns is of a type that cannot be read.
+pub(super) fn check_columns(columns: &[Column]) -> Result<(), SqlError> {
+    match columns.iter().find(|column| !READ.contains(column.type_()) && *column.type_() != Type::VOID) {
+        None => Ok(()),
+        Some(column) => Err(SqlError::Invalid(format!(
+            "column '{}' is of type {}, which a model cannot read; select it as text, as in cast({} as text)",
+            column.name(),
+            column.type_(),
+            column.name()
+        ))),
+    }
+}

@@ -1,0 +1,156 @@
+//! One connection to a tenant's file, with everything closed that a guest has no business with.
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::limits::{PARAMETERS, STATEMENT, VALUE};
+use super::super::{DatabaseConfig, Synchronous};
+use super::authorize::Authority;
+use super::watch::{STEPS, Watch};
+
+/// One connection, and what keeps its statements within bounds.
+pub(super) struct Guarded {
+    pub(super) connection: Connection,
+    pub(super) authority: Authority,
+    pub(super) watch: Watch,
+    /// Pages that the database may have, as SQLite was told last.
+    pub(super) max_pages: u64,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Statements that change nothing, several at a time.
+    Read,
+    /// Everything else, one at a time.
+    Write,
+}
+
+/// Bytes of a page, of which caches and quotas are made.
+pub(super) const PAGE: u64 = 4096;
+
+/// Prepared statements that are kept for the next time, if they are no longer than this.
+pub(super) const KEPT: usize = 32;
+pub(super) const KEPT_LENGTH: usize = 4 << 10;
+
+/// Bytes of SQLite's memory in the whole process. Each statement has a bound of its own far below.
+const ALL_MEMORY: u64 = 2 << 30;
+
+impl Guarded {
+    /// Opens the file, and makes it if it is not there.
+    pub(super) fn open(path: &Path, role: Role, config: &DatabaseConfig) -> rusqlite::Result<Guarded> {
+        if let Some(folder) = path.parent() {
+            // Where it cannot be made, opening the file says so.
+            let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        }
+        // Not as a URI, and without a lock for each call: one thread has it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(config.busy_timeout)?;
+        prepare_file(&connection, role, config)?;
+        harden(&connection)?;
+        bound(&connection)?;
+        connection.set_prepared_statement_cache_capacity(KEPT);
+        let mut guarded =
+            Guarded { connection, authority: Authority::default(), watch: Watch::default(), max_pages: 0 };
+        guarded.guard()?;
+        Ok(guarded)
+    }
+
+    /// From here on, nothing is done that was not asked about.
+    fn guard(&mut self) -> rusqlite::Result<()> {
+        let (authority, watch) = (self.authority.clone(), self.watch.clone());
+        self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| authority.judge(asked)))?;
+        self.connection.progress_handler(STEPS, Some(move || watch.stops()))
+    }
+
+    /// Puts a quota in force, if it is another one than before.
+    pub(super) fn set_quota(&mut self, bytes: u64) -> rusqlite::Result<()> {
+        // SQLite counts pages in 32 bits.
+        let pages = (bytes / PAGE).clamp(1, u64::from(u32::MAX) - 1);
+        if pages != self.max_pages {
+            self.own(&format!("PRAGMA max_page_count = {pages}"))?;
+            self.max_pages = pages;
+        }
+        Ok(())
+    }
+
+    /// Carries out statements of the host's own.
+    pub(super) fn own(&self, statements: &str) -> rusqlite::Result<()> {
+        self.authority.as_host(|| self.connection.execute_batch(statements))
+    }
+
+    /// The number that a statement of the host's own finds.
+    pub(super) fn number(&self, statement: &str) -> rusqlite::Result<u64> {
+        let found = self.authority.as_host(|| self.connection.query_row(statement, [], |row| row.get::<_, i64>(0)));
+        found.map(|number| u64::try_from(number).unwrap_or(0))
+    }
+}
+
+fn prepare_file(connection: &Connection, role: Role, config: &DatabaseConfig) -> rusqlite::Result<()> {
+    let synchronous = match config.synchronous {
+        Synchronous::Full => "FULL",
+        Synchronous::Normal => "NORMAL",
+    };
+    // What is deleted can be given back to the disk, which takes being asked before the first table.
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; \
+         PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; \
+         PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; \
+         PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {ALL_MEMORY}; PRAGMA query_only = {}",
+        role == Role::Read
+    ))
+}
+
+fn harden(connection: &Connection) -> rusqlite::Result<()> {
+    for (what, on) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
+        // Text in double quotes is a name and never a text: a misspelt column is an error.
+        (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+        (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    ] {
+        connection.set_db_config(what, on)?;
+    }
+    Ok(())
+}
+
+fn bound(connection: &Connection) -> rusqlite::Result<()> {
+    for (limit, most) in [
+        (Limit::SQLITE_LIMIT_LENGTH, VALUE as i32),
+        (Limit::SQLITE_LIMIT_SQL_LENGTH, STATEMENT as i32),
+        (Limit::SQLITE_LIMIT_COLUMN, 500),
+        (Limit::SQLITE_LIMIT_EXPR_DEPTH, 200),
+        (Limit::SQLITE_LIMIT_PARSER_DEPTH, 200),
+        (Limit::SQLITE_LIMIT_COMPOUND_SELECT, 100),
+        (Limit::SQLITE_LIMIT_VDBE_OP, 50_000),
+        (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
+        (Limit::SQLITE_LIMIT_ATTACHED, 0),
+        // Matching takes time in the product of the pattern and the text.
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
+        (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, PARAMETERS as i32),
+        (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
+        (Limit::SQLITE_LIMIT_TRIGGER_STEPS, 100),
+        (Limit::SQLITE_LIMIT_SCHEMA, 1000),
+        (Limit::SQLITE_LIMIT_WORKER_THREADS, 0),
+    ] {
+        connection.set_limit(limit, most)?;
+    }
+    Ok(())
+}
+
+/// How long closing may take to give back what was deleted.
+pub(super) const TIDYING: Duration = Duration::from_secs(2);

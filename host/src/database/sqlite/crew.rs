@@ -1,0 +1,132 @@
+//! The threads of one tenant's database, each with a connection of its own, and the work that waits for them.
+//!
+//! They belong to the tenant: what one tenant's statements take, no other waits for. A thread is started when there
+//! is work for it and ends when there has been none for a while.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::super::SqlError;
+use super::File;
+use super::connection::Role;
+use super::worker::{Job, Worker};
+
+/// How long a thread waits for work before it closes its connection.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Bytes of a thread's stack: SQLite's parser and the search for a second statement go deep.
+const STACK: usize = 8 << 20;
+
+/// The threads of one role. A clone shares them.
+#[derive(Clone)]
+pub(super) struct Crew(Arc<Shared>);
+
+struct Shared {
+    role: Role,
+    most: usize,
+    file: Arc<File>,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    threads: usize,
+    closed: bool,
+}
+
+impl Crew {
+    /// At most so many threads, none of which is started yet.
+    pub(super) fn new(role: Role, most: usize, file: Arc<File>) -> Self {
+        Crew(Arc::new(Shared { role, most, file, queue: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// Has a thread do that, as soon as one is free.
+    pub(super) fn give(&self, job: Job) -> Result<(), SqlError> {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return Err(SqlError::Unavailable("it is being closed".into()));
+        }
+        queue.jobs.push_back(job);
+        if queue.jobs.len() > queue.idle && queue.threads < self.0.most {
+            self.start(&mut queue)?;
+        }
+        drop(queue);
+        self.0.changed.notify_one();
+        Ok(())
+    }
+
+    fn start(&self, queue: &mut Queue) -> Result<(), SqlError> {
+        let crew = self.clone();
+        let builder = thread::Builder::new().name("sql".into()).stack_size(STACK);
+        match builder.spawn(move || crew.work()) {
+            Ok(_) => queue.threads += 1,
+            Err(_) if queue.threads > 0 => {}
+            Err(error) => {
+                queue.jobs.pop_back();
+                tracing::error!(%error, "cannot start a thread for a database");
+                return Err(SqlError::Unavailable("the host has no thread left".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn work(self) {
+        let _member = Member(&self.0);
+        let mut worker = Worker::new(self.0.file.clone(), self.0.role);
+        while let Some(job) = self.0.next() {
+            worker.carry_out(job);
+        }
+        worker.close();
+    }
+
+    /// Takes no more work; what is there is still done.
+    pub(super) fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Waits until every thread has ended, or until then. Blocks.
+    pub(super) fn until_ended(&self, until: Instant) {
+        let mut queue = self.0.lock();
+        while queue.threads > 0 {
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return };
+            queue = self.0.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    /// The next piece of work; `None` once there is none for long, or ever again.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        let until = Instant::now() + IDLE;
+        loop {
+            if let Some(job) = queue.jobs.pop_front() {
+                return Some(job);
+            }
+            let left = until.checked_duration_since(Instant::now()).filter(|_| !queue.closed)?;
+            queue.idle += 1;
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue.idle -= 1;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread of a crew, for as long as it lives.
+struct Member<'a>(&'a Shared);
+
+impl Drop for Member<'_> {
+    fn drop(&mut self) {
+        self.0.lock().threads -= 1;
+        self.0.changed.notify_all();
+    }
+}

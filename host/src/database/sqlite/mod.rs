@@ -1,0 +1,215 @@
+//! A tenant's own SQLite file, and everything that keeps a guest's statements within it.
+//!
+//! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL mode readers and
+//! the writer do not wait for each other, and whoever wants to write waits in line for the one that may. Each
+//! connection is hardened before it takes a statement of a guest's ([`connection`]); what a statement may do is asked
+//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]).
+
+mod authorize;
+mod connection;
+mod crew;
+mod run;
+mod transaction;
+mod watch;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+pub(super) use authorize::OWN;
+pub(super) use transaction::Transaction;
+
+use self::connection::{Guarded, PAGE, Role};
+use self::crew::Crew;
+use self::watch::Ticket;
+use self::worker::{End, Job, Opening, Order, Reply};
+use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
+use crate::tenant::{Share, Tenant};
+
+/// Connections that read at the same time: a tenant's slow report must not keep its short look-ups waiting.
+const READERS: usize = 3;
+
+/// Bytes of the log of changes beyond which readers are made to wait until it is short again. It grows while there
+/// is always one of them at work.
+const LOG: u64 = 64 << 20;
+
+/// One tenant's file.
+pub(super) struct Sqlite {
+    file: Arc<File>,
+    readers: Crew,
+    writer: Crew,
+}
+
+/// What the threads of one database share.
+struct File {
+    path: PathBuf,
+    config: DatabaseConfig,
+    tenant: Arc<Tenant>,
+    /// Its statements are paid for from the tenant's part of the cores.
+    share: Arc<Share>,
+    /// Readers hold it, and the writer while it shortens the log.
+    gate: RwLock<()>,
+}
+
+impl Sqlite {
+    pub(super) fn new(path: PathBuf, config: DatabaseConfig, tenant: Arc<Tenant>) -> Self {
+        let share = Share::new(tenant.account().clone());
+        let file = Arc::new(File { path, config, tenant, share, gate: RwLock::new(()) });
+        file.note_size_on_disk();
+        let readers = Crew::new(Role::Read, READERS, file.clone());
+        Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone()), file }
+    }
+
+    /// Carries out one statement by itself.
+    pub(super) async fn run(&self, statement: Statement, wanted: Wanted, bill: &Bill) -> Result<Outcome, SqlError> {
+        if wanted == Wanted::Rows && may_only_read(&statement.text) {
+            let order = Order::new(statement.clone(), wanted, bill);
+            if let Some(outcome) = self.ask(&self.readers, order, Job::Read).await? {
+                return Ok(outcome);
+            }
+        }
+        self.ask(&self.writer, Order::new(statement, wanted, bill), Job::Run).await
+    }
+
+    /// What is found in a table of the host's own; nothing if it is not there yet.
+    pub(super) async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
+        let order = Order { own: true, ..Order::new(statement, Wanted::Rows, &Bill::default()) };
+        match self.ask(&self.readers, order, Job::Read).await {
+            Ok(outcome) => Ok(outcome.unwrap_or_default().rows),
+            Err(SqlError::Invalid(said)) if said.starts_with("no such table") => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask<T>(&self, crew: &Crew, order: Order, job: impl FnOnce(Order, Reply<T>) -> Job) -> Result<T, SqlError> {
+        let (reply, answer) = oneshot::channel();
+        let ticket = order.ticket.clone();
+        crew.give(job(order, reply))?;
+        answered(ticket, answer, Some(self.file.config.busy_timeout)).await.unwrap_or_else(unanswered)
+    }
+
+    /// Begins a transaction that ends after `lifetime` at the latest, once no other is open, for which it waits no
+    /// longer than `patience`.
+    pub(super) async fn begin(
+        &self,
+        lifetime: Duration,
+        patience: Duration,
+        bill: &Bill,
+    ) -> Result<Transaction, SqlError> {
+        let (ticket, end) = (Ticket::default(), End::default());
+        let (begun, answer) = oneshot::channel();
+        let (steps, taken) = std::sync::mpsc::channel();
+        let (of_worker, bill) = (ticket.clone(), bill.clone());
+        let opening =
+            Opening { ticket: of_worker, bill: bill.clone(), lifetime, steps: taken, begun, end: end.clone() };
+        self.writer.give(Job::Transaction(opening))?;
+        answered(ticket, answer, Some(patience)).await.unwrap_or_else(unanswered)?;
+        Ok(Transaction::new(steps, end, bill))
+    }
+
+    /// Takes no more work.
+    pub(super) fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+
+    /// Waits until everything is closed, or until then. Blocks.
+    pub(super) fn until_closed(&self, until: Instant) {
+        self.readers.until_ended(until);
+        self.writer.until_ended(until);
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl File {
+    /// Notes what the tenant holds.
+    fn note_size(&self, guarded: &Guarded) {
+        if let Ok(pages) = guarded.number("PRAGMA page_count") {
+            self.tenant.note_database(pages * PAGE);
+        }
+    }
+
+    /// Notes it without opening the file: it may have been there for long.
+    fn note_size_on_disk(&self) {
+        let size = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+        self.tenant.note_database(size);
+    }
+
+    /// Has the log begin anew if it has become long, for which no reader may be at work.
+    fn shorten_log(&self, guarded: &Guarded) {
+        let log = log_of(&self.path);
+        if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LOG) {
+            let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
+            let _ = guarded.number("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+    }
+
+    fn cannot_open(&self, error: &rusqlite::Error) -> SqlError {
+        tracing::error!(tenant = %self.tenant.name(), path = %self.path.display(), %error, "cannot open a database");
+        SqlError::Unavailable("it cannot be opened; the host's log has the details".into())
+    }
+}
+
+impl Order {
+    fn new(statement: Statement, wanted: Wanted, bill: &Bill) -> Self {
+        Order { statement, wanted, own: false, ticket: Ticket::default(), bill: bill.clone() }
+    }
+
+    #[cfg(test)]
+    fn query(text: &str, parameters: Vec<Value>) -> Self {
+        Order::new(Statement { text: text.into(), parameters }, Wanted::Rows, &Bill::default())
+    }
+}
+
+/// Waits for an answer; `None` if there is none. Work that has not begun after `patience` is given up, and all of it
+/// when nobody waits any more.
+async fn answered<T>(
+    ticket: Ticket,
+    mut answer: oneshot::Receiver<Result<T, SqlError>>,
+    patience: Option<Duration>,
+) -> Option<Result<T, SqlError>> {
+    let waiting = Waiting(ticket);
+    if let Some(patience) = patience {
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => return answer.ok(),
+            Err(_elapsed) if waiting.0.withdraw() => return Some(Err(SqlError::Busy)),
+            Err(_elapsed) => {}
+        }
+    }
+    answer.await.ok()
+}
+
+fn unanswered<T>() -> Result<T, SqlError> {
+    Err(SqlError::Unavailable("the statement ended unexpectedly".into()))
+}
+
+/// Somebody waits for a piece of work; gives it up on drop.
+struct Waiting(Ticket);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+/// Whether a statement begins like one that changes nothing. One that does begins on the reading side and goes on
+/// where it may write.
+fn may_only_read(text: &str) -> bool {
+    let word = text.trim_start().split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default();
+    ["select", "values", "with", "explain", "pragma"].iter().any(|reading| reading.eq_ignore_ascii_case(word))
+}
+
+/// Where SQLite keeps what was changed and is not in the file yet.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}

@@ -1,0 +1,175 @@
+//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more.
+//!
+//! SQLite asks every so many steps of its virtual machine, while it prepares and while it runs.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::SqlError;
+use super::super::limits::{open_too_long, too_long};
+
+/// Steps between two looks: some ten microseconds of ordinary ones.
+pub(super) const STEPS: i32 = 1000;
+
+/// Between two looks at the memory, which take a system call.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Bytes that sorting and collecting may take while a statement runs. What SQLite keeps for a statement lies in
+/// memory, because files would fill the disk, and has no bound of its own.
+const MEMORY: u64 = 256 << 20;
+
+/// Whether somebody still waits for a piece of work. A clone is the same.
+#[derive(Clone, Default)]
+pub(super) struct Ticket(Arc<AtomicU8>);
+
+const WAITING: u8 = 0;
+const RUNNING: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Ticket {
+    /// Begins the work, unless nobody waits for it any more.
+    pub(super) fn begin(&self) -> bool {
+        self.0.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Gives up work that has not begun. Tells whether that was so.
+    pub(super) fn withdraw(&self) -> bool {
+        self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Gives up the work, begun or not.
+    pub(super) fn give_up(&self) {
+        self.0.store(GIVEN_UP, Ordering::Release);
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.0.load(Ordering::Acquire) == GIVEN_UP
+    }
+}
+
+/// What a connection's present statement may take. A clone is the same.
+#[derive(Clone, Default)]
+pub(super) struct Watch(Arc<Mutex<Present>>);
+
+#[derive(Default)]
+struct Present {
+    ticket: Ticket,
+    /// When the statement must have ended, and how long that is.
+    until: Option<(Instant, Duration)>,
+    /// When the transaction must have.
+    open_until: Option<Instant>,
+    memory: Option<Memory>,
+    stopped: Option<SqlError>,
+}
+
+/// How much memory the present thread has taken from the system since a statement began.
+struct Memory {
+    stat: Option<File>,
+    before: u64,
+    next_look: Instant,
+}
+
+impl Watch {
+    /// Begins to watch a statement.
+    pub(super) fn begin(&self, ticket: &Ticket, allowed: Duration, open_until: Option<Instant>) {
+        let now = Instant::now();
+        let mut present = self.lock();
+        present.ticket = ticket.clone();
+        (present.until, present.open_until) = (Some((now + allowed, allowed)), open_until);
+        present.stopped = None;
+        let memory = present.memory.get_or_insert_with(Memory::of_this_thread);
+        memory.next_look = now + LOOK;
+        memory.before = u64::MAX;
+    }
+
+    /// Watches nothing any more. Tells why the statement was stopped, if it was.
+    pub(super) fn end(&self) -> Option<SqlError> {
+        let mut present = self.lock();
+        (present.until, present.open_until, present.ticket) = (None, None, Ticket::default());
+        present.stopped.take()
+    }
+
+    /// Whether the statement is to be stopped.
+    pub(super) fn stops(&self) -> bool {
+        let mut present = self.lock();
+        let why = present.why_stop(Instant::now());
+        let stops = why.is_some();
+        present.stopped = why.or(present.stopped.take());
+        stops
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Present> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Present {
+    fn why_stop(&mut self, now: Instant) -> Option<SqlError> {
+        if self.ticket.is_given_up() {
+            return Some(SqlError::Unavailable("the call has ended".into()));
+        }
+        match self.until {
+            Some((until, allowed)) if now >= until => return Some(too_long(allowed)),
+            _ => {}
+        }
+        if self.open_until.is_some_and(|until| now >= until) {
+            return Some(open_too_long());
+        }
+        let memory = self.memory.as_mut()?;
+        let exceeded = now >= memory.next_look && memory.look(now) > MEMORY;
+        exceeded.then(|| SqlError::Limit(format!("the statement took more than {} MiB of memory", MEMORY >> 20)))
+    }
+}
+
+impl Memory {
+    fn of_this_thread() -> Memory {
+        // Where it cannot be read, only the time is bounded.
+        let stat = File::open("/proc/thread-self/stat").ok();
+        Memory { stat, before: u64::MAX, next_look: Instant::now() }
+    }
+
+    /// Bytes taken since the first look, or a little more: memory that was given back and taken again counts twice.
+    fn look(&mut self, now: Instant) -> u64 {
+        self.next_look = now + LOOK;
+        let faults = self.stat.as_ref().and_then(minor_faults).unwrap_or(0);
+        self.before = self.before.min(faults);
+        (faults - self.before).saturating_mul(rustix::param::page_size() as u64)
+    }
+}
+
+/// Pages that a thread has touched for the first time.
+fn minor_faults(stat: &File) -> Option<u64> {
+    let mut text = [0; 512];
+    let length = stat.read_at(&mut text, 0).ok()?;
+    let text = std::str::from_utf8(text.get(..length)?).ok()?;
+    // The thread's name is in parentheses, and may hold anything.
+    let (_, after) = text.rsplit_once(") ")?;
+    after.split(' ').nth(7)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_a_thread_takes_shows() {
+        let mut memory = Memory::of_this_thread();
+        let now = Instant::now();
+        assert_eq!(memory.look(now), 0);
+        let taken = std::hint::black_box(vec![1_u8; 32 << 20]);
+        let seen = memory.look(now);
+        assert!((32 << 20..64 << 20).contains(&seen), "{seen} bytes for {}", taken.len());
+    }
+
+    #[test]
+    fn work_is_given_up_once_it_has_begun_or_before() {
+        let (waiting, running) = (Ticket::default(), Ticket::default());
+        assert!(waiting.withdraw() && !waiting.begin());
+        assert!(running.begin() && !running.withdraw() && !running.is_given_up());
+        running.give_up();
+        assert!(running.is_given_up());
+    }
+}

@@ -1,0 +1,182 @@
+//! What a statement may take, and what happens to one that takes more.
+
+use std::time::{Duration, Instant};
+
+use super::{ACCOUNTS, add, begins, execute, query, serve, serve_two, setup, step, steps, take};
+use crate::harness::{Server, until};
+
+/// Without end, as far as it is concerned.
+const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+
+/// Looks at the configuration often, so that a test need not wait.
+const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
+
+#[test]
+fn a_statement_without_end_is_stopped() {
+    let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '300ms'");
+    let server = setup.start();
+    server.until_ready("ledger", 1);
+    let started = Instant::now();
+    assert_eq!(query(&server, ENDLESS), "limit: the statement took longer than 300ms");
+    let write = format!("insert into transfers {}", ENDLESS.replace("count(*)", "count(*)"));
+    assert_eq!(execute(&server, &write), "limit: the statement took longer than 300ms");
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
+}
+
+#[test]
+fn a_call_that_is_over_takes_its_statement_with_it() {
+    let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
+    let server = setup.start();
+    server.until_ready("ledger", 1);
+    let endless = format!("insert into transfers select i from ({ENDLESS})").replace("select i from", "select * from");
+    // Past its deadline, ...
+    let call = server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "200");
+    let late = call.json(&steps(&[step("execute", &[&endless])])).send();
+    late.refused(504, "deadline_exceeded");
+    assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
+    // ... or because the client has gone: either way, the next writer need not wait a minute.
+    let call = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("execute", &[&endless])]));
+    let pending = call.begin();
+    server.until_busy("ledger", 1);
+    pending.hang_up();
+    let started = Instant::now();
+    assert_eq!(execute(&server, "insert into transfers values ('again')"), "1");
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+#[test]
+fn the_time_of_statements_is_the_calls_own() {
+    let server = Server::with_models(|models| {
+        add(models, "ledger", 1, "");
+        models.settings("ledger", "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '500ms'");
+    });
+    let server = server.config("[database]\nstatement_time = '1s'").start();
+    server.until_ready("ledger", 1);
+    let used = || server.metric("wardian_tenant_cpu_seconds_total{tenant=\"default\"}").unwrap();
+    let before = used();
+    let spent = server.infer("ledger", &steps(&[step("query", &[ENDLESS]), step("spin", &[])]));
+    spent.refused(504, "cpu_time_exceeded");
+    assert!(used() - before > 0.5, "{} and {before}", used());
+}
+
+#[test]
+fn results_are_bounded() {
+    let server = setup("").config("[database]\nrows = 1000\nresult = '1MiB'").start();
+    server.until_ready("ledger", 1);
+    let rows = |count: u32| {
+        format!("with recursive n(i) as (select 1 union all select i + 1 from n where i < {count}) select i from n")
+    };
+    assert_eq!(take(&server, &[step("size", &[&rows(1000)])]), ["1000"]);
+    begins(&query(&server, &rows(1001)), "limit: the query finds more than 1000 rows");
+    let wide = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20) \
+                select randomblob(100000) from n";
+    begins(&query(&server, wide), "limit: the query finds more than 1048576 bytes");
+    // A row too many takes back what it came from.
+    assert_eq!(execute(&server, "create table t (x)"), "0");
+    begins(&query(&server, &format!("insert into t {} returning x", rows(2000))), "limit: ");
+    assert_eq!(query(&server, "select count(*) from t"), "i:0");
+    assert_eq!(execute(&server, &format!("insert into t {}", rows(2000))), "2000");
+}
+
+#[test]
+fn values_and_statements_are_bounded() {
+    let server = serve("");
+    for (statement, says) in [
+        ("select randomblob(2000000)", "limit: "),
+        ("select zeroblob(1000000000)", "limit: "),
+        ("select length(printf('%.*c', 100000000, 'x'))", "limit: "),
+        (
+            "select group_concat(randomblob(100000)) from (select 1 union all select 2) a, (values (1),(2),(3),(4),(5),(6)) b",
+            "limit: ",
+        ),
+        (&format!("select '{}'", "x".repeat(70_000)), "limit: the statement has more than 65536 bytes"),
+        (&format!("select {}1{}", "(".repeat(5000), ")".repeat(5000)), "invalid: "),
+        (&format!("select {}1", "-".repeat(3).repeat(1)), "invalid: "),
+        (&format!("select 1 {}", "union all select 1 ".repeat(500)), "invalid: too many terms"),
+        (&format!("select {}", vec!["1"; 501].join(",")), "invalid: too many columns"),
+        (&"vacuum;".repeat(9000), "invalid: one statement at a time"),
+        (&"vacuum;".repeat(500), "invalid: one statement at a time"),
+        (&format!("select 'a' like '{}'", "%a".repeat(5000)), "invalid: LIKE or GLOB pattern too complex"),
+        (&format!("select {}", "abs(".repeat(400) + "1" + &")".repeat(400)), "invalid: "),
+        ("select ?1001", "invalid: "),
+        ("select ?99999999999", "invalid: "),
+    ] {
+        let said = query(&server, statement);
+        let shown: String = statement.chars().take(60).collect();
+        assert!(said.starts_with(says), "{shown}: {said}");
+    }
+    let big = format!("x:{}", "00".repeat(1_100_000));
+    begins(&take(&server, &[step("query", &["select $1", &big])])[0], "limit: a parameter has more than");
+    let many: Vec<_> = ["select 1"].into_iter().chain(std::iter::repeat_n("i:1", 1001)).collect();
+    begins(&take(&server, &[step("query", &many)])[0], "limit: the statement has more than 1000 parameters");
+}
+
+#[test]
+fn sorting_takes_so_much_memory_and_no_more() {
+    let server = setup("").config("[database]\nstatement_time = '60s'").start();
+    server.until_ready("ledger", 1);
+    let before = server.resident();
+    for bomb in [
+        "with recursive n(i) as (select 1 union all select i + 1 from n) \
+         select count(*) from (select zeroblob(500000) || i as b from n order by b)",
+        "with recursive n(i, b) as (select 1, randomblob(1000) union select i + 1, randomblob(1000) from n) \
+         select count(*) from n",
+        "with recursive n(i) as (select 1 union all select i + 1 from n) \
+         select json_group_array(i) from (select i, randomblob(1000) from n group by 1, 2)",
+    ] {
+        begins(&query(&server, bomb), "limit: ");
+        assert!(server.resident() < before + (1 << 30), "{} MiB", server.resident() >> 20);
+    }
+    // A large sort of ordinary rows is no bomb.
+    let honest = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 200000) \
+                  select count(*) from (select random() as r from n order by r)";
+    assert_eq!(query(&server, honest), "i:200000");
+}
+
+#[test]
+fn a_full_quota_is_an_error_like_others_and_shows() {
+    let quota = |bytes: &str| format!("{EAGER}[tenants.default]\nquota = {{ database = '{bytes}' }}\n");
+    let server = setup("").config(&quota("1MiB")).start();
+    server.until_ready("ledger", 1);
+    assert_eq!(execute(&server, "create table t (x)"), "0");
+    let fill = "insert into t values (randomblob(100000))";
+    let mut fits = 0;
+    let full = loop {
+        let said = execute(&server, fill);
+        if said != "1" {
+            break said;
+        }
+        fits += 1;
+        assert!(fits < 11, "more fits than may");
+    };
+    assert_eq!(full, "limit: the 1048576 bytes of the tenant's quota for database are used up");
+    assert!(fits >= 8, "{fits} fit");
+    let tenant = server.tenant("default");
+    assert!((800_000..=1 << 20).contains(&tenant.holds("database")), "{}", tenant.holds("database"));
+    assert_eq!(tenant.get("/v2/usage").ok().json()["quota"]["database"]["limit"], 1 << 20);
+    // What is deleted makes room, and so does a larger quota.
+    assert_eq!(execute(&server, "delete from t where rowid <= 2"), "2");
+    assert_eq!(execute(&server, fill), "1");
+    until("room within a larger quota", || {
+        std::fs::write(server.directory().join("wardian.toml"), quota("4MiB")).unwrap();
+        execute(&server, &format!("insert into t values {}", ["(randomblob(100000))"; 9].join(","))) == "9"
+    });
+}
+
+#[test]
+fn one_tenants_slow_statements_keep_no_other_waiting() {
+    let server = serve_two("[database]\nstatement_time = '30s'\nbusy_timeout = '30s'");
+    let (slow, quick) = (server.tenant("one"), server.tenant("two"));
+    let endless = steps(&[step("query", &[ENDLESS])]);
+    let busy: Vec<_> = (0..8).map(|_| slow.call("POST", "/v2/models/ledger/infer").json(&endless).begin()).collect();
+    until("that eight are at work", || {
+        slow.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
+    });
+    let started = Instant::now();
+    for number in 0..20 {
+        assert_eq!(super::query_as(&quick, &format!("select {number}")), format!("i:{number}"));
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    busy.into_iter().for_each(|pending| pending.hang_up());
+}

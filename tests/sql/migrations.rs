@@ -1,0 +1,137 @@
+//! Tables come and change with the versions that need them.
+
+use super::{ACCOUNTS, add, begins, execute, query, results, serve, setup, step, steps};
+use crate::harness::Server;
+
+const NOTE: &str = "migrate 002-note alter table transfers add column note text not null default 'none'";
+
+fn both() -> String {
+    format!("{ACCOUNTS}\n{NOTE}")
+}
+
+#[test]
+fn they_run_once_and_in_order() {
+    let server = serve(ACCOUNTS);
+    assert_eq!(execute(&server, "insert into transfers values ('before')"), "1");
+    add(server.models(), "ledger", 2, &both());
+    server.until_ready("ledger", 2);
+    assert_eq!(query(&server, "select name, note from transfers"), "t:before,t:none");
+    let server = server.stop().start();
+    server.until_ready("ledger", 2);
+    assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+    // An older version has fewer, which is no fault.
+    server.models().remove("ledger/2");
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select note from transfers"), "t:none");
+}
+
+#[test]
+fn one_that_fails_leaves_everything_as_it_was() {
+    let server = serve(ACCOUNTS);
+    let script = format!("{}\nmigrate 003-wrong create table half (x); create table accounts (x)", both());
+    add(server.models(), "ledger", 2, &script);
+    server.until_refused("ledger", 2, "migrate: migration '003-wrong': table accounts already exists");
+    begins(&query(&server, "select note from transfers"), "invalid: no such column");
+    begins(&query(&server, "select * from half"), "invalid: no such table");
+    assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
+    add(server.models(), "ledger", 3, &both());
+    server.until_ready("ledger", 3);
+    assert_eq!(query(&server, "select note from transfers"), "t:none");
+}
+
+#[test]
+fn a_version_that_is_not_proved_leaves_everything_as_it_was() {
+    let server = serve(ACCOUNTS);
+    for (version, script, reason) in [
+        (2, "warm insert into nowhere values (1)", "warm-up: "),
+        (3, "warm drop table accounts", "golden: request 1: "),
+    ] {
+        let golden = r#"{"cases": [{"request": {"inputs": [{"name": "steps", "datatype": "BYTES", "shape": [1],
+            "data": ["query\u001fselect count(*) from accounts"]}]}, "response": {"outputs": [{"name": "results",
+            "datatype": "BYTES", "shape": [1], "data": ["i:4"]}]}}]}"#;
+        server.models().put(&format!("ledger/{version}/golden.json"), golden);
+        add(server.models(), "ledger", version, &format!("{}\n{script}", both()));
+        server.until_refused("ledger", version, reason);
+        begins(&query(&server, "select note from transfers"), "invalid: no such column");
+        assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+    }
+}
+
+#[test]
+fn what_the_proof_writes_is_never_kept() {
+    let golden = r#"{"cases": [{"request": {"inputs": [{"name": "steps", "datatype": "BYTES", "shape": [5], "data": [
+        "execute\u001finsert into transfers (name) values ('golden')", "begin",
+        "in execute\u001finsert into transfers (name) values ('nested')", "commit",
+        "query\u001fselect name from transfers order by name"]}]}, "response": {"outputs": [{"name": "results",
+        "datatype": "BYTES", "shape": [5], "data": ["1", "ok", "1", "ok", "t:golden;t:nested;t:warm"]}]}}]}"#;
+    let with_golden = |models: &crate::harness::Models, version: u64, script: &str| {
+        models.put(&format!("ledger/{version}/golden.json"), golden);
+        add(models, "ledger", version, &format!("{script}\nwarm insert into transfers (name) values ('warm')"));
+    };
+    let server = Server::with_models(|models| with_golden(models, 1, ACCOUNTS)).start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
+    assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+    // With one more to run, and with none.
+    for (version, script) in [(2, both()), (3, both())] {
+        with_golden(server.models(), version, &script);
+        server.until_ready("ledger", version);
+        assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
+    }
+    assert_eq!(query(&server, "select count(note) from transfers"), "i:0");
+}
+
+#[test]
+fn what_has_run_may_not_change() {
+    let server = serve(ACCOUNTS);
+    add(server.models(), "ledger", 2, &ACCOUNTS.replace("1000", "2000"));
+    server.until_refused("ledger", 2, "migrate: migration '001-accounts' has run with other statements");
+    assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+    add(server.models(), "ledger", 3, &format!("{ACCOUNTS}\n{ACCOUNTS}"));
+    server.until_refused("ledger", 3, "migrate: two migrations are called '001-accounts'");
+}
+
+#[test]
+fn they_are_bound_by_the_same_rules() {
+    let server = setup("migrate 001 create table t (x); attach 'x' as y").start();
+    server.until_refused("ledger", 1, "migrate: migration '001': a model has one database");
+    let statements = ["delete from wardian_migrations", "commit", "pragma journal_mode = off", "vacuum"];
+    for (version, statement) in (2..).zip(statements) {
+        add(server.models(), "ledger", version, &format!("migrate 001 {statement}"));
+        server.until_refused("ledger", version, "migrate: migration '001': ");
+    }
+}
+
+#[test]
+fn models_of_one_tenant_have_their_own_and_load_side_by_side() {
+    let models = ["a", "b", "c", "d"];
+    let server = Server::with_models(|repository| {
+        for name in models {
+            add(
+                repository,
+                name,
+                1,
+                &format!("migrate 001 create table {name} (x)\nwarm insert into {name} values (1)"),
+            );
+        }
+    })
+    .start();
+    for name in models {
+        server.until_ready(name, 1);
+        let found = server.infer(name, &steps(&[step("query", &[&format!("select count(*) from {name}")])]));
+        assert_eq!(results(&found), ["i:0"]);
+    }
+}
+
+#[test]
+fn an_upload_that_is_only_tried_changes_nothing_before_it_serves() {
+    let server = serve(ACCOUNTS);
+    let bad =
+        server.upload("ledger", 2, crate::harness::ledger(&format!("{}\nwarm insert into nowhere values (1)", both())));
+    assert_eq!(bad.status, 422, "{bad}");
+    begins(&query(&server, "select note from transfers"), "invalid: no such column");
+    let good = server.upload("ledger", 2, crate::harness::ledger(&both()));
+    assert!(good.status < 300, "{good}");
+    server.until_ready("ledger", 2);
+    assert_eq!(query(&server, "select count(note) from transfers"), "i:0");
+}

@@ -1,0 +1,44 @@
+//! Many at once: nothing is lost.
+
+use super::{ACCOUNTS, SUM, query, results, serve, step, steps};
+use crate::harness::Server;
+
+/// Transfers, of which so many clients make so many each, at the same time. Gives the names of those acknowledged.
+pub(super) fn transfer(server: &Server, clients: usize, each: usize, round: usize) -> Vec<String> {
+    let one = |client: usize| -> Vec<String> {
+        let made = (0..each).map(|number| {
+            let name = format!("{round}-{client}-{number}");
+            let (from, to) = (1 + (client + number) % 4, 1 + (client + number * 3 + 1) % 4);
+            let taken = [step("transfer", &[&name, &from.to_string(), &to.to_string(), "7"])];
+            (name, server.call("POST", "/v2/models/ledger/infer").json(&steps(&taken)).try_send())
+        });
+        let answered = made.filter_map(|(name, answer)| Some((name, answer.ok()?)));
+        let kept = answered.filter(|(_, answer)| answer.status == 200 && results(answer) == ["ok"]);
+        kept.map(|(name, _)| name).collect()
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..clients).map(|client| scope.spawn(move || one(client))).collect();
+        running.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn no_update_is_lost() {
+    let server = serve(ACCOUNTS);
+    let kept = transfer(&server, 16, 25, 0);
+    assert_eq!(kept.len(), 16 * 25);
+    assert_eq!(query(&server, "select count(*) from transfers"), "i:400");
+    assert_eq!(query(&server, "select sum(balance) from accounts"), SUM);
+}
+
+#[test]
+fn readers_see_whole_transfers_only() {
+    let server = serve(ACCOUNTS);
+    std::thread::scope(|scope| {
+        let writing = scope.spawn(|| transfer(&server, 4, 25, 0).len());
+        while !writing.is_finished() {
+            assert_eq!(query(&server, "select sum(balance) from accounts"), SUM);
+        }
+        assert_eq!(writing.join().unwrap(), 100);
+    });
+}
