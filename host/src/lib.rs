@@ -68,6 +68,7 @@
 //!   its tenant's own connections. `capability/http` is the one place where a guest's bytes leave the host.
 //! - A guest's statement reaches its tenant's database and no other, and is judged while it is prepared. Migrations
 //!   are kept when their version goes live, or not at all.
+//! - What lasts beyond a call is in its tenant's [`store`], and nothing of a call that tries a version out is.
 //! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines, memory,
 //!   tables, handles, time.
 
