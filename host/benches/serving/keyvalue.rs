@@ -113,14 +113,14 @@ where
 {
     let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
     let workers: Vec<W> = (0..workers).map(make).collect::<Result<_>>()?;
+    let work = |mut worker: W| {
+        while !over.load(Ordering::Relaxed) {
+            done.fetch_add(worker()?, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let work = &work;
     std::thread::scope(|scope| {
-        let work = |mut worker: W| {
-            while !over.load(Ordering::Relaxed) {
-                done.fetch_add(worker()?, Ordering::Relaxed);
-            }
-            Ok(())
-        };
-        let work = &work;
         let working: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
         std::thread::sleep(window / 4);
         let before = done.load(Ordering::Relaxed);

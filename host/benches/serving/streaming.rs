@@ -127,9 +127,10 @@ fn ratio(rounds: &[Measured], native: &[Measured], field: fn(&Measured) -> f64) 
 
 fn aims(rounds: &[Vec<Measured>]) {
     let [native, threaded, pooled, fresh] = rounds else { return };
-    for (name, rounds, first) in [("pooled", pooled, 2.0), ("fresh", fresh, 3.0)] {
+    for (name, rounds, first) in [("pooled", pooled, 1.5), ("fresh", fresh, 2.0)] {
         Aim::AtMost(first).print(&format!("{name}/native time to the first part"), ratio(rounds, native, |m| m.first));
-        let cpu = ratio(rounds, threaded, |m| m.cpu);
-        Aim::AtMost(2.0).print(&format!("{name}/native on a thread, CPU per part"), cpu);
+        // Native's parts are made while they are written, and leave together; a guest's come one by one.
+        Aim::AtMost(3.0).print(&format!("{name}/native CPU per part"), ratio(rounds, native, |m| m.cpu));
+        println!("  {name}/native on a thread, CPU per part: {:.2}", ratio(rounds, threaded, |m| m.cpu));
     }
 }
