@@ -1,6 +1,8 @@
 //! Items that fail, and their neighbours that do not.
 
-use crate::batching::{BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, hold, line_up_all, said};
+use crate::batching::{
+    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, hold, line_up_all, said, within,
+};
 use crate::harness::Response;
 
 /// Lines up good words with these between them, lets them go, and gives the answers to these. The others must have
