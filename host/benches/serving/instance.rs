@@ -11,7 +11,7 @@ use wardian::lifecycle::Loader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
-use wardian::server::{build_loader, build_stores};
+use wardian::server::{build_loader, build_sequences, build_stores};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -35,7 +35,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = Runtime::new()?;
     let _within = runtime.enter();
     let config = Config { state: folder.path().join("state"), ..Config::default() };
-    let loader = build_loader(&config, process::program().into(), &Telemetry::default(), build_stores(&config))?;
+    let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
+    let (sequences, _chains) = build_sequences(&stores, &telemetry);
+    let loader = build_loader(&config, process::program().into(), &telemetry, stores, sequences)?;
     let case = wardian::api::parse_golden(&golden(&models::cases()?)?).map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
     let mut table =
@@ -121,7 +123,7 @@ async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u3
     let (mut instance, mut compute) = (Duration::ZERO, Duration::ZERO);
     let started = Instant::now();
     for _ in 0..calls {
-        let timings = servable.answer(request.clone(), servable.own_call()).await?.timings;
+        let timings = servable.answer(request.clone(), servable.proof_call()).await?.timings;
         instance += timings.instance;
         compute += timings.compute;
     }

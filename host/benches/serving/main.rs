@@ -27,6 +27,7 @@ mod density;
 mod instance;
 mod interceptors;
 mod neighbours;
+mod sessions;
 mod streaming;
 mod swap;
 mod throughput;
@@ -56,6 +57,7 @@ fn main() -> Result<()> {
             Part::Streaming => streaming::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
             Part::Interceptors => interceptors::run(&options)?,
+            Part::Sessions => sessions::run(&options)?,
         }
     }
     Ok(())

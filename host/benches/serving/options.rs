@@ -53,6 +53,8 @@ pub(crate) enum Part {
     Neighbours,
     /// What interceptors add to a request
     Interceptors,
+    /// Requests of sessions, whose state is on disk
+    Sessions,
 }
 
 impl Options {

@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::lifecycle::Loader;
 use crate::model::{LoadError, Stage, TenantName};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
-use crate::server::{build_loader, build_stores};
+use crate::server::{build_loader, build_sequences, build_stores};
 use crate::telemetry::Telemetry;
 use crate::tenant::Tenant;
 
@@ -58,7 +58,10 @@ impl Trial {
         let overrides = Overrides { config: args.config, state: Some(state), ..Overrides::default() };
         let config = Config::resolve(overrides).context("the configuration is not usable")?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let loader = build_loader(&config, program, &Telemetry::default(), build_stores(&config))?;
+        let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
+        // What is tried leaves no tasks, so nothing comes out.
+        let (sequences, _chains) = build_sequences(&stores, &telemetry);
+        let loader = build_loader(&config, program, &telemetry, stores, sequences)?;
         Ok(Trial { config, loader, tenant: Tenant::unlimited(TenantName::default_tenant()), progress, scratch })
     }
 

@@ -192,6 +192,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         egress,
         engine,
         compile,
+        data,
         tenancy: _,
     } = one;
     // Where models come from is a tenant's affair.
@@ -209,6 +210,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         ("egress", *egress != other.egress),
         ("engine", *engine != other.engine),
         ("compile", *compile != other.compile),
+        ("data", *data != other.data),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

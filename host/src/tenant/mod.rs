@@ -52,12 +52,26 @@ pub enum Resource {
     Models,
     /// Bytes in its repository, with what is being uploaded.
     Storage,
+    /// Bytes that the host keeps for its models.
+    Data,
+    /// Sessions that are kept.
+    Sessions,
+    /// Tasks that wait or run.
+    Tasks,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Resource; 5] =
-        [Resource::Concurrency, Resource::Queue, Resource::Memory, Resource::Models, Resource::Storage];
+    pub const ALL: [Resource; 8] = [
+        Resource::Concurrency,
+        Resource::Queue,
+        Resource::Memory,
+        Resource::Models,
+        Resource::Storage,
+        Resource::Data,
+        Resource::Sessions,
+        Resource::Tasks,
+    ];
 
     /// Its name in `wardian.toml`, in errors and in metrics.
     pub fn name(self) -> &'static str {
@@ -67,6 +81,9 @@ impl Resource {
             Resource::Memory => "memory",
             Resource::Models => "models",
             Resource::Storage => "storage",
+            Resource::Data => "data",
+            Resource::Sessions => "sessions",
+            Resource::Tasks => "tasks",
         }
     }
 }
@@ -218,6 +235,17 @@ impl Tenant {
     /// Notes how many bytes its repository holds, in place of what was noted before.
     pub fn note_stored(&self, bytes: u64) {
         self.allotment(Resource::Storage).set_base(bytes);
+    }
+
+    /// Notes how much of a resource is kept on disk for it, in place of what was noted before.
+    pub fn note_kept(&self, resource: Resource, amount: u64) {
+        self.allotment(resource).set_base(amount);
+    }
+
+    /// The refusal of something that would be more than it may keep.
+    pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
+        let limit = self.settings().quota.of(resource);
+        self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
     /// How much of a resource it holds.

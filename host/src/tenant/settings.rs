@@ -48,6 +48,10 @@ pub struct Quota {
     pub artifact_size: u64,
     /// Bytes that the host keeps for its models: sessions, tasks for later, values by key.
     pub data: u64,
+    /// Sessions that are kept.
+    pub sessions: u64,
+    /// Tasks that wait or run.
+    pub tasks: u64,
 }
 
 /// The most that a model's own settings may ask for.
@@ -156,6 +160,8 @@ impl Quota {
             storage: UNLIMITED,
             artifact_size: UNLIMITED,
             data: UNLIMITED,
+            sessions: UNLIMITED,
+            tasks: UNLIMITED,
         }
     }
 
@@ -167,6 +173,9 @@ impl Quota {
             Resource::Memory => self.memory,
             Resource::Models => self.models,
             Resource::Storage => self.storage,
+            Resource::Data => self.data,
+            Resource::Sessions => self.sessions,
+            Resource::Tasks => self.tasks,
         }
     }
 }
@@ -185,6 +194,9 @@ impl Default for Quota {
             artifact_size: 256 << 20,
             // A hundred thousand conversations; a disk holds a thousand such tenants.
             data: 1 << 30,
+            sessions: 100_000,
+            // Each takes a little of the host's memory while it waits; more than this is work that nobody keeps up with.
+            tasks: 10_000,
             ..Quota::unlimited()
         }
     }

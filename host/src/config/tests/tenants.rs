@@ -63,6 +63,8 @@ const EVERYTHING: &str = r#"
     storage = "1GiB"
     artifact_size = "unlimited"
     data = "2MiB"
+    sessions = 7
+    tasks = 8
     [limits]
     memory = "1GiB"
     deadline = "10s"
@@ -96,6 +98,8 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             storage: 1 << 30,
             artifact_size: UNLIMITED,
             data: 2 << 20,
+            sessions: 7,
+            tasks: 8,
         },
         ceilings: Ceilings {
             limits: Limits {

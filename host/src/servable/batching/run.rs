@@ -52,7 +52,8 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let answer = called.and_then(|Called { outcome, instance, compute }| {
         batcher.usual.note(1, compute);
         let response = promised(&batcher.metadata, &wanted, outcome)?;
-        Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
+        let timings = Timings { queue, instance, compute, ..Timings::default() };
+        Ok(Answer { response, timings, afterwards: None })
     });
     give(reply, answer);
 }
@@ -78,7 +79,7 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
                     compute,
                     ..Timings::default()
                 };
-                give(item.reply, response.map(|response| Answer { response, timings }));
+                give(item.reply, response.map(|response| Answer { response, timings, afterwards: None }));
             }
         }
         Err(error) if is_of_all(&error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),
