@@ -28,6 +28,7 @@ mod instance;
 mod interceptors;
 mod keyvalue;
 mod neighbours;
+mod sessions;
 mod sql;
 mod streaming;
 mod swap;
@@ -59,6 +60,7 @@ fn main() -> Result<()> {
             Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
             Part::Interceptors => interceptors::run(&options)?,
+            Part::Sessions => sessions::run(&options)?,
             Part::Sql => sql::run(&options)?,
         }
     }

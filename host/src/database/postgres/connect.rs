@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{DatabaseConfig, SqlError};
-use crate::tenant::{PasswordFrom, PostgresSettings, Tenant};
+use crate::tenant::{PasswordFrom, PostgresSettings, Resource, Tenant};
 
 /// How long connecting may take.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -77,7 +77,7 @@ impl Connector {
                 "the role is a superuser, who may read the server's files; give the tenant a role of its own".into()
             );
         }
-        self.tenant.note_database(u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+        self.tenant.note_kept(Resource::Database, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
         Ok(())
     }
 }

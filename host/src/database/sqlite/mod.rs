@@ -27,7 +27,7 @@ use self::crew::Crew;
 use self::watch::Ticket;
 use self::worker::{End, Job, Opening, Order, Reply};
 use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
-use crate::tenant::{Share, Tenant};
+use crate::tenant::{Resource, Share, Tenant};
 
 /// Connections that read at the same time: a tenant's slow report must not keep its short look-ups waiting.
 const READERS: usize = 3;
@@ -133,14 +133,14 @@ impl File {
     /// Notes what the tenant holds.
     fn note_size(&self, guarded: &Guarded) {
         if let Ok(pages) = guarded.number("PRAGMA page_count") {
-            self.tenant.note_database(pages * PAGE);
+            self.tenant.note_kept(Resource::Database, pages * PAGE);
         }
     }
 
     /// Notes it without opening the file: it may have been there for long.
     fn note_size_on_disk(&self) {
         let size = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
-        self.tenant.note_database(size);
+        self.tenant.note_kept(Resource::Database, size);
     }
 
     /// Has the log begin anew if it has become long, for which no reader may be at work.

@@ -1,0 +1,95 @@
+//! What a session remembers: what was said last, and a summary of all of it.
+
+use std::collections::HashMap;
+
+use wardian_sdk::{Error, session};
+
+/// Characters that are remembered. The network reads the last forty; the rest is for the summary.
+const REMEMBERED: usize = 8000;
+
+/// Words of a summary.
+const WORDS: usize = 5;
+
+/// Shorter words tell nothing of what a text is about.
+const SHORTEST: usize = 5;
+
+/// What has been said in a session.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Conversation {
+    /// The words said most often, as of the last time that somebody looked.
+    pub(crate) summary: String,
+    /// What both sides said, one after the other.
+    pub(crate) said: String,
+}
+
+impl Conversation {
+    /// What this request's session remembers; `None` if it belongs to none.
+    pub(crate) fn recall() -> Result<Option<Self>, Error> {
+        if session::id().is_none() {
+            return Ok(None);
+        }
+        let state = session::get()?.map(|state| String::from_utf8_lossy(&state).into_owned());
+        Ok(Some(state.map_or_else(Self::default, |state| Self::parse(&state))))
+    }
+
+    /// Has the session remember it.
+    pub(crate) fn keep(&self) -> Result<(), Error> {
+        session::set(format!("{}\n{}", self.summary, self.said))
+    }
+
+    /// The summary is a line; what was said comes after it.
+    fn parse(state: &str) -> Self {
+        let (summary, said) = state.split_once('\n').unwrap_or(("", state));
+        Self { summary: summary.to_owned(), said: said.to_owned() }
+    }
+
+    /// Adds what was said, and forgets what was said long ago.
+    pub(crate) fn add(&mut self, text: &str) {
+        self.said.push_str(text);
+        let surplus = self.said.chars().count().saturating_sub(REMEMBERED);
+        let start = self.said.char_indices().nth(surplus).map_or(0, |(index, _)| index);
+        self.said.drain(..start);
+    }
+
+    /// Looks through all that was said for what it was about.
+    pub(crate) fn summarise(&mut self) {
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        let words = self.said.split(|letter: char| !letter.is_alphabetic());
+        for word in words.filter(|word| word.chars().count() >= SHORTEST) {
+            *counts.entry(word.to_lowercase()).or_default() += 1;
+        }
+        let mut words: Vec<_> = counts.into_iter().collect();
+        words.sort_by(|(one, often), (other, oftener)| oftener.cmp(often).then_with(|| one.cmp(other)));
+        let words: Vec<_> = words.into_iter().take(WORDS).map(|(word, _)| word).collect();
+        self.summary = words.join(", ");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back() {
+        for said in ["", "one", "one\ntwo\n"] {
+            let kept = Conversation { summary: "first, second".into(), said: said.into() };
+            assert_eq!(Conversation::parse(&format!("{}\n{}", kept.summary, kept.said)), kept);
+        }
+    }
+
+    #[test]
+    fn what_was_said_long_ago_is_forgotten() {
+        let mut conversation = Conversation::default();
+        (0..10).for_each(|turn| conversation.add(&format!("{turn}{}", "ä".repeat(999))));
+        assert_eq!(conversation.said.chars().count(), REMEMBERED);
+        assert!(conversation.said.starts_with('2'));
+    }
+
+    #[test]
+    fn a_summary_is_what_was_said_most() {
+        let mut conversation = Conversation::default();
+        conversation.add("The weather is fine. Weather like this, and no storm; storms are weather too.");
+        conversation.summarise();
+        assert_eq!(conversation.summary, "weather, storm, storms");
+    }
+}
