@@ -18,7 +18,7 @@ fn a_statement_without_end_is_stopped() {
     server.until_ready("ledger", 1);
     let started = Instant::now();
     assert_eq!(query(&server, ENDLESS), "limit: the statement took longer than 300ms");
-    let write = format!("insert into transfers {}", ENDLESS.replace("count(*)", "count(*)"));
+    let write = format!("insert into transfers {ENDLESS}");
     assert_eq!(execute(&server, &write), "limit: the statement took longer than 300ms");
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
@@ -92,7 +92,7 @@ fn values_and_statements_are_bounded() {
         ),
         (&format!("select '{}'", "x".repeat(70_000)), "limit: the statement has more than 65536 bytes"),
         (&format!("select {}1{}", "(".repeat(5000), ")".repeat(5000)), "invalid: "),
-        (&format!("select {}1", "-".repeat(3).repeat(1)), "invalid: "),
+        ("select ---1", "invalid: "),
         (&format!("select 1 {}", "union all select 1 ".repeat(500)), "invalid: too many terms"),
         (&format!("select {}", vec!["1"; 501].join(",")), "invalid: too many columns"),
         (&"vacuum;".repeat(9000), "invalid: one statement at a time"),

@@ -12,7 +12,7 @@ pub struct Transaction {
 
 enum Backend {
     Sqlite(sqlite::Transaction),
-    Postgres(postgres::Transaction),
+    Postgres(Box<postgres::Transaction>),
 }
 
 /// A point within a transaction, to which it can go back.
@@ -30,7 +30,7 @@ impl Transaction {
     }
 
     pub(super) fn of_postgres(database: Arc<Database>, transaction: postgres::Transaction) -> Self {
-        Transaction { database, backend: Backend::Postgres(transaction) }
+        Transaction { database, backend: Backend::Postgres(Box::new(transaction)) }
     }
 
     /// Carries out one statement. After an error that has rolled back the whole transaction, or once its time is

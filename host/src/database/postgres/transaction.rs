@@ -78,9 +78,13 @@ impl Transaction {
             return Err(SqlError::Unavailable("an earlier error has rolled the transaction back".into()));
         }
         let outcome = tokio::time::timeout_at(self.open_until.into(), work).await;
-        outcome.unwrap_or_else(|_elapsed| {
+        // The server ends what has been idle for as long, and its connection with it.
+        let is_late =
+            matches!(outcome, Err(_) | Ok(Err(SqlError::Unavailable(_)))) && Instant::now() >= self.open_until;
+        if is_late {
             self.over.store(true, Ordering::Relaxed);
-            Err(open_too_long())
-        })
+            return Err(open_too_long());
+        }
+        outcome.unwrap_or_else(|_elapsed| Err(open_too_long()))
     }
 }

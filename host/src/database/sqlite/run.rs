@@ -167,7 +167,7 @@ fn step(
     config: &DatabaseConfig,
 ) -> Result<Outcome, Fault> {
     bind(statement, &order.statement.parameters)?;
-    let columns: Vec<_> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<_> = statement.column_names().map(str::to_owned).collect();
     let (width, before) = (columns.len(), connection.total_changes());
     let mut collected = Collected::new(config, columns);
     let mut rows = statement.raw_query();

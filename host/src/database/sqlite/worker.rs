@@ -144,25 +144,28 @@ impl Worker {
         let is_open = outcome.is_ok();
         let _ = begun.send(outcome);
         self.charge(before, &bill);
-        while is_open {
-            let left = open_until.saturating_duration_since(Instant::now());
-            match steps.recv_timeout(left) {
-                Ok(step) => {
-                    let before = bill::thread_time();
-                    let goes_on = self.step(step, open_until, &end);
-                    self.charge(before, &bill);
-                    if !goes_on {
-                        break;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    end.note(open_too_long());
-                    break;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        if is_open {
+            self.take_steps(&steps, open_until, &end, &bill);
         }
         self.settle();
+    }
+
+    /// Takes steps until the transaction ends, or nobody has any more, or its time is over.
+    fn take_steps(&mut self, steps: &Receiver<Step>, open_until: Instant, end: &End, bill: &Bill) {
+        loop {
+            match steps.recv_timeout(open_until.saturating_duration_since(Instant::now())) {
+                Ok(step) => {
+                    let before = bill::thread_time();
+                    let goes_on = self.step(step, open_until, end);
+                    self.charge(before, bill);
+                    if !goes_on {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return end.note(open_too_long()),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
     }
 
     /// Takes a step. Tells whether the transaction goes on.
