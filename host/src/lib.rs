@@ -66,6 +66,7 @@
 //!   that is unsafe.
 //! - A guest reaches nobody but the origins its model was granted, at the addresses that were checked, through
 //!   its tenant's own connections. `capability/http` is the one place where a guest's bytes leave the host.
+//! - What lasts beyond a call is in its tenant's [`store`], and nothing of a call that tries a version out is.
 //! - Whatever a caller or a guest can make grow has a bound: bodies, nesting, queues, log lines, memory,
 //!   tables, handles, time.
 

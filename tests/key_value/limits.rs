@@ -29,11 +29,13 @@ fn what_is_too_long_or_too_much_is_refused_with_the_limit() {
 }
 
 #[test]
-fn more_bytes_than_may_be_read_at_once_are_not_read() {
+fn more_bytes_than_may_be_moved_at_once_are_not() {
     let server = server();
     assert_eq!(ask(&server, &["set-many b p 4 *1048576", "get-many b p 4"]), ["ok", "4 4194304"]);
     let said = ask(&server, &["set b p00004 v", "get-many b p 5"]);
     assert!(said[1].contains("more than 4194304 bytes together"), "{said:?}");
+    let said = ask(&server, &["set-many b q 5 *1048576", "get-many b q 4"]);
+    assert!(said[0].contains("more than 4194304 bytes together") && said[1] == "0 0", "{said:?}");
 }
 
 #[test]

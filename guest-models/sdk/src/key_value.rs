@@ -118,7 +118,7 @@ impl Bucket {
         imp::get_many(&self.bucket, keys).map_err(|reason| self.failed_many("read", reason))
     }
 
-    /// Gives up to 1000 keys their values: all of them or, where that fails, none.
+    /// Gives up to 1000 keys their values, of 4 MiB together: all of them or, where that fails, none.
     ///
     /// # Errors
     /// See [`Bucket`].

@@ -26,6 +26,7 @@ mod batching;
 mod density;
 mod instance;
 mod interceptors;
+mod keyvalue;
 mod neighbours;
 mod streaming;
 mod swap;
@@ -54,6 +55,7 @@ fn main() -> Result<()> {
             Part::Swap => swap::run(&options)?,
             Part::Density => density::run(&options)?,
             Part::Streaming => streaming::run(&options)?,
+            Part::Keyvalue => keyvalue::run(&options)?,
             Part::Neighbours => neighbours::run(&options)?,
             Part::Interceptors => interceptors::run(&options)?,
         }

@@ -49,6 +49,8 @@ pub(crate) enum Part {
     Density,
     /// Answers in parts: time to the first, and what each costs
     Streaming,
+    /// Values by key: operations per second
+    Keyvalue,
     /// What a tenant gets beside one that takes all it can
     Neighbours,
     /// What interceptors add to a request

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 pub use names::{BucketName, Key, KeyError, MAX_KEY, MAX_VALUE, check_value};
 
-// One tree and no second one for the order of keys: most values are as small as a counter.
-pub(super) const SCHEMA: &str = "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+/// The table: one tree and no second one for the order of keys, since most values are as small as a counter.
+pub const SCHEMA: &str = "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (bucket, key)) WITHOUT ROWID;";
 
 /// Why a value cannot be counted up.

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, ErrorCode};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use file::Durability;
@@ -57,13 +58,17 @@ impl From<rusqlite::Error> for StoreError {
 pub struct Stores {
     root: Arc<PathBuf>,
     durability: Durability,
+    /// Where jobs are worked off, whoever hands them in: guests' own threads run only where nothing else wants to.
+    runtime: Option<Handle>,
     open: Arc<Mutex<HashMap<TenantName, Store>>>,
 }
 
 impl Stores {
     /// Stores below that directory, one folder for each tenant. Nothing is made before it is needed.
     pub fn new(root: PathBuf, durability: Durability) -> Self {
-        Stores { root: Arc::new(root), durability, open: Arc::default() }
+        // Without one, nobody hands in a job from elsewhere.
+        let runtime = Handle::try_current().ok();
+        Stores { root: Arc::new(root), durability, runtime, open: Arc::default() }
     }
 
     /// The store of a tenant.
@@ -71,7 +76,8 @@ impl Stores {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
-            let pump = Arc::new(Pump::new(StoreFile::new(path, self.durability, tenant.clone())));
+            let file = StoreFile::new(path, self.durability, tenant.clone());
+            let pump = Arc::new(Pump::new(file, self.runtime.clone()));
             Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
         };
         open.entry(tenant.name().clone()).or_insert_with(make).clone()

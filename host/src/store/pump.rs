@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::StoreError;
@@ -20,6 +21,8 @@ const MAX_TOGETHER: usize = 256;
 
 pub(super) struct Pump {
     file: StoreFile,
+    /// Where jobs are worked off; `None` for where they are handed in.
+    runtime: Option<Handle>,
     queue: Mutex<Queue>,
     /// Held by whoever works off jobs, and by nobody else.
     connection: Mutex<Option<Connection>>,
@@ -53,8 +56,8 @@ struct Done {
 }
 
 impl Pump {
-    pub(super) fn new(file: StoreFile) -> Self {
-        Pump { file, queue: Mutex::default(), connection: Mutex::new(None) }
+    pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
+        Pump { file, runtime, queue: Mutex::default(), connection: Mutex::new(None) }
     }
 
     /// Has a job done and waits for it.
@@ -89,7 +92,11 @@ impl Pump {
 
     fn start(self: &Arc<Self>) {
         let pump = self.clone();
-        tokio::task::spawn_blocking(move || pump.work_off());
+        let work = move || pump.work_off();
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn_blocking(work)),
+            None => drop(tokio::task::spawn_blocking(work)),
+        }
     }
 
     fn work_off(self: &Arc<Self>) {

@@ -12,8 +12,8 @@ use crate::store::keys::{self, Key, MAX_VALUE, check_value};
 /// Keys of one operation.
 const MAX_KEYS: usize = 1000;
 
-/// Bytes of the values that one operation reads, so that the host need not hold more.
-const MAX_READ: usize = 4 * MAX_VALUE;
+/// Bytes of the values that one operation reads or writes, so that the host need not hold more.
+const MAX_BYTES: usize = 4 * MAX_VALUE;
 
 impl Host for Ctx {
     async fn get_many(
@@ -23,17 +23,17 @@ impl Host for Ctx {
     ) -> Result<Vec<Option<(String, Vec<u8>)>>, Error> {
         let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
         let read = move |connection: &_| {
-            let values = keys::Bucket::new(connection, &name).get_many(&keys, MAX_READ)?;
+            let values = keys::Bucket::new(connection, &name).get_many(&keys, MAX_BYTES)?;
             Ok(values.map(|values| paired(keys, values)))
         };
-        Ok(self.read_values(read).await?.ok_or(Refusal::TooMuch { most: MAX_READ })?)
+        Ok(self.read_values(read).await?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?)
     }
 
     async fn set_many(&mut self, bucket: Handle<Bucket>, pairs: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
         let name = self.bucket(&bucket)?;
         let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let keys = all(keys)?;
-        values.iter().try_for_each(|value| check_value(value)).map_err(Refusal::from)?;
+        check_values(&values)?;
         let write = move |connection: &_| {
             let bucket = keys::Bucket::new(connection, &name);
             keys.iter().zip(&values).try_for_each(|(key, value)| bucket.set(key, value))
@@ -56,6 +56,12 @@ fn all(keys: Vec<String>) -> Result<Vec<Key>, Refusal> {
         return Err(Refusal::TooManyKeys { given: keys.len(), most: MAX_KEYS });
     }
     keys.into_iter().map(wanted).collect()
+}
+
+fn check_values(values: &[Vec<u8>]) -> Result<(), Refusal> {
+    values.iter().try_for_each(|value| check_value(value))?;
+    let bytes: usize = values.iter().map(Vec::len).sum();
+    if bytes <= MAX_BYTES { Ok(()) } else { Err(Refusal::TooMuch { most: MAX_BYTES }) }
 }
 
 fn paired(keys: Vec<Key>, values: Vec<Option<Vec<u8>>>) -> Vec<Option<(String, Vec<u8>)>> {

@@ -22,7 +22,7 @@ pub(super) enum Refusal {
     TooManyHandles,
     #[error("there may be {most} keys in one operation; these are {given}")]
     TooManyKeys { given: usize, most: usize },
-    #[error("these values have more than {most} bytes together; ask for fewer at once")]
+    #[error("these values have more than {most} bytes together; take fewer at once")]
     TooMuch { most: usize },
     #[error("no such handle")]
     NoHandle,

@@ -1,0 +1,162 @@
+//! Values by key: what an operation takes that a guest makes, beside the same statement on the same kind of file.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use rusqlite::Connection;
+use serde_json::json;
+use wardian::store::keys::{Bucket, BucketName, Key, SCHEMA};
+
+use super::models;
+use super::options::Options;
+use super::process::Server;
+use super::report::{Table, digits, median};
+use super::throughput::wait_until_ready;
+use super::wire::{self, Client};
+
+/// Operations of one request, so that HTTP is a small part of what is measured.
+const TOGETHER: usize = 100;
+
+/// A short value, as counters and small states are.
+const VALUE: &str = "a value of thirty-two characters";
+
+const CONNECTIONS: [usize; 2] = [1, 16];
+
+#[derive(Clone, Copy)]
+enum Operation {
+    Get,
+    Set,
+    Increment,
+}
+
+const OPERATIONS: [Operation; 3] = [Operation::Get, Operation::Set, Operation::Increment];
+
+/// Measures and prints.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = wardian(folder.path())?;
+    let native = folder.path().join("native.sqlite");
+    open(&native)?.execute_batch(SCHEMA)?;
+    let mut table = Table::new(&["operation", "at once", "guest op/s", "native op/s", "guest ÷ native"]);
+    for operation in OPERATIONS {
+        for connections in CONNECTIONS {
+            let (mut guest, mut beside) = (Vec::new(), Vec::new());
+            for _ in 0..options.rounds() {
+                guest.push(of_guest(&server, operation, connections, options.window())?);
+                beside.push(of_native(&native, operation, connections, options.window())?);
+            }
+            let ratio = median(guest.iter().zip(&beside).map(|(guest, native)| guest / native));
+            let figures = [digits(median(guest)), digits(median(beside)), digits(ratio)];
+            table.row([operation.name().to_owned(), connections.to_string()].into_iter().chain(figures));
+        }
+    }
+    table.print("key-value, values of 32 bytes, every write on disk before it is acknowledged");
+    println!("\n  Natively each of those at once has a connection of its own, and each write a transaction.");
+    Ok(())
+}
+
+fn wardian(folder: &Path) -> Result<Server> {
+    let version = folder.join("models/counter/1");
+    std::fs::create_dir_all(&version)?;
+    let settings = "[instances]\nmax = 16\n[limits]\ndeadline = \"60s\"\n[capabilities]\nkey_value = true\n";
+    std::fs::write(folder.join("models/counter/model.toml"), settings)?;
+    std::fs::write(version.join("model.wasm"), models::test_guest("counter")?)?;
+    let server = Server::wardian(&folder.join("models"), &folder.join("state"))?;
+    wait_until_ready(&server)?;
+    Ok(server)
+}
+
+/// Operations per second that guests make, of so many requests at once.
+fn of_guest(server: &Server, operation: Operation, connections: usize, window: Duration) -> Result<f64> {
+    at_once(connections, window, |number| {
+        let words = operation.words(number);
+        let data = vec![words.as_str(); TOGETHER];
+        let input = json!({ "name": "do", "datatype": "BYTES", "shape": [TOGETHER], "data": data });
+        let request = wire::infer(None, "counter", json!({ "inputs": [input] }).to_string().as_bytes());
+        let mut client = Client::connect(server.address())?;
+        Ok(move || {
+            let answer = client.ask(&request)?.context("a server refuses")?;
+            let refused = answer.windows(6).any(|bytes| bytes == b"other:");
+            ensure!(!refused, "the store refuses: {}", String::from_utf8_lossy(&answer));
+            Ok(TOGETHER as u64)
+        })
+    })
+}
+
+/// The same by so many threads with the file open.
+fn of_native(file: &Path, operation: Operation, connections: usize, window: Duration) -> Result<f64> {
+    at_once(connections, window, |number| {
+        let (connection, name) = (open(file)?, BucketName::parse("bench")?);
+        let key = Key::new(format!("{}-{number}", operation.name()))?;
+        Ok(move || {
+            let bucket = Bucket::new(&connection, &name);
+            match operation {
+                Operation::Get => drop(bucket.get(&key)?),
+                Operation::Set => bucket.set(&key, VALUE.as_bytes())?,
+                Operation::Increment => {
+                    connection.execute_batch("BEGIN IMMEDIATE")?;
+                    let _sum = bucket.increment(&key, 1)?;
+                    connection.execute_batch("COMMIT")?;
+                }
+            }
+            Ok(1)
+        })
+    })
+}
+
+/// Has so many workers work for a while. Gives what all have done per second.
+fn at_once<W>(workers: usize, window: Duration, make: impl Fn(usize) -> Result<W>) -> Result<f64>
+where
+    W: FnMut() -> Result<u64> + Send,
+{
+    let (done, over) = (AtomicU64::new(0), AtomicBool::new(false));
+    let workers: Vec<W> = (0..workers).map(make).collect::<Result<_>>()?;
+    let work = |mut worker: W| {
+        while !over.load(Ordering::Relaxed) {
+            done.fetch_add(worker()?, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    let work = &work;
+    std::thread::scope(|scope| {
+        let working: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
+        std::thread::sleep(window / 4);
+        let before = done.load(Ordering::Relaxed);
+        std::thread::sleep(window);
+        let counted = done.load(Ordering::Relaxed) - before;
+        over.store(true, Ordering::Relaxed);
+        let mut outcomes = working.into_iter().map(|worker| worker.join());
+        outcomes.try_for_each(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("a worker panicked"))))?;
+        Ok(counted as f64 / window.as_secs_f64())
+    })
+}
+
+fn open(file: &Path) -> Result<Connection> {
+    let connection = Connection::open(file)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    Ok(connection)
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Operation::Get => "get",
+            Operation::Set => "set",
+            Operation::Increment => "increment",
+        }
+    }
+
+    /// What the guest is told, on a key of that client's own.
+    fn words(self, number: usize) -> String {
+        let argument = match self {
+            Operation::Get => String::new(),
+            Operation::Set => format!("\t{VALUE}"),
+            Operation::Increment => "\t1".to_owned(),
+        };
+        format!("{0}\tbench\t{0}-{number}{argument}", self.name())
+    }
+}
