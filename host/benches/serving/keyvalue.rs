@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use rusqlite::Connection;
 use serde_json::json;
 use wardian::store::keys::{Bucket, BucketName, Key, SCHEMA};
@@ -97,7 +97,7 @@ fn of_native(file: &Path, operation: Operation, connections: usize, window: Dura
                 Operation::Set => bucket.set(&key, VALUE.as_bytes())?,
                 Operation::Increment => {
                     connection.execute_batch("BEGIN IMMEDIATE")?;
-                    drop(bucket.increment(&key, 1)?);
+                    let _sum = bucket.increment(&key, 1)?;
                     connection.execute_batch("COMMIT")?;
                 }
             }
@@ -127,10 +127,8 @@ where
         std::thread::sleep(window);
         let counted = done.load(Ordering::Relaxed) - before;
         over.store(true, Ordering::Relaxed);
-        let outcomes = working.into_iter().map(|worker| worker.join());
-        outcomes
-            .map(|outcome| outcome.unwrap_or_else(|_| Err(anyhow::anyhow!("a worker panicked"))))
-            .collect::<Result<()>>()?;
+        let mut outcomes = working.into_iter().map(|worker| worker.join());
+        outcomes.try_for_each(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("a worker panicked"))))?;
         Ok(counted as f64 / window.as_secs_f64())
     })
 }
