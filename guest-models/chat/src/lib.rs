@@ -1,5 +1,6 @@
-//! A small language model that writes on, character by character.
+//! A small language model that writes on, character by character, and remembers what was said in a session.
 
+mod conversation;
 mod generator;
 mod lanes;
 mod lstm;
@@ -9,15 +10,21 @@ mod vocabulary;
 mod weights;
 mod windows;
 
+use conversation::Conversation;
 use generator::{Generator, Language};
 use sampling::Sampling;
-use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts, stream};
+use wardian_sdk::{
+    Deferred, Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts, stream, tasks,
+};
 
 const MAX_TOKENS: i64 = 100;
 const MOST_TOKENS: i64 = 1000;
 
 /// Characters of a part: about a word, which takes some ten milliseconds to write and no time to send.
 const PART: usize = 8;
+
+/// The name of what is done after the response.
+const SUMMARISE: &str = "summarise";
 
 struct Chat {
     language: Language,
@@ -34,6 +41,7 @@ impl Model for Chat {
             .description("Writes on from a prompt, character by character")
             .input::<String>("text_input", [1])
             .output::<String>("text_output", [1])
+            .optional_output::<String>("summary", [1])
             .property("max_tokens", "parameter: the most characters to write, 1 to 1000; 100 if not given")
             .property("temperature", "parameter: 0, always the likeliest, to 2, nearly anything; 0.5 if not given")
             .property("seed", "parameter: an integer; the same seed gives the same text; 0 if not given")
@@ -41,31 +49,79 @@ impl Model for Chat {
     }
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
-        Ok(output(self.write(&request)?.collect()))
+        let mut turn = Turn::begin(&request)?;
+        let text: String = self.write(&turn.said(), &request)?.collect();
+        turn.answer.push_str(&text);
+        Ok(turn.end()?.into_iter().fold(output(text), Response::output))
     }
 }
 
 impl Streaming for Chat {
     fn infer_stream(&self, request: Request) -> Result<(), Error> {
-        let mut text = self.write(&request)?;
+        let mut turn = Turn::begin(&request)?;
+        let mut text = self.write(&turn.said(), &request)?;
         loop {
             let part: String = text.by_ref().take(PART).collect();
             if part.is_empty() {
-                return Ok(());
+                break;
             }
+            turn.answer.push_str(&part);
             stream::emit(output(part))?;
+        }
+        match turn.end()? {
+            Some(summary) => Ok(stream::emit(Response::new().output(summary))?),
+            None => Ok(()),
         }
     }
 }
 
+impl Deferred for Chat {
+    /// Nobody waits for a summary, so it is made when the answer is on its way.
+    fn run_deferred(&self, _name: &str, _payload: Vec<u8>) -> Result<(), Error> {
+        let Some(mut conversation) = Conversation::recall()? else { return Ok(()) };
+        conversation.summarise();
+        conversation.keep()
+    }
+}
+
 impl Chat {
-    /// The characters that follow a request's prompt, as they are written.
-    fn write(&self, request: &Request) -> Result<impl Iterator<Item = char>, Error> {
-        let prompts = request.input("text_input")?.strings()?;
-        let prompt = prompts.first().or_rejected("\"text_input\" is empty, and should be one text")?;
+    /// The characters that follow what was said, as they are written.
+    fn write<'a>(&'a self, said: &str, request: &Request) -> Result<impl Iterator<Item = char> + use<'a>, Error> {
         let most = max_tokens(request)?;
         // Where the network ends the text, it might as well begin another.
-        Ok(Generator::new(&self.language, prompt, sampling(request)?).fuse().take(most))
+        Ok(Generator::new(&self.language, said, sampling(request)?).fuse().take(most))
+    }
+}
+
+/// What one side says and the other answers.
+struct Turn {
+    /// Of the request's session, if it belongs to one.
+    conversation: Option<Conversation>,
+    prompt: String,
+    answer: String,
+}
+
+impl Turn {
+    fn begin(request: &Request) -> Result<Self, Error> {
+        let prompts = request.input("text_input")?.strings()?;
+        let prompt = prompts.first().or_rejected("\"text_input\" is empty, and should be one text")?;
+        Ok(Self { conversation: Conversation::recall()?, prompt: (*prompt).to_owned(), answer: String::new() })
+    }
+
+    /// All that was said until now.
+    fn said(&self) -> String {
+        let before = self.conversation.as_ref().map_or("", |conversation| &conversation.said);
+        format!("{before}{}", self.prompt)
+    }
+
+    /// Has the session remember the turn, and gives the summary of those before it; `None` without a session.
+    fn end(self) -> Result<Option<Tensor>, Error> {
+        let Some(mut conversation) = self.conversation else { return Ok(None) };
+        conversation.add(&self.prompt);
+        conversation.add(&self.answer);
+        conversation.keep()?;
+        tasks::defer(SUMMARISE, [])?;
+        Ok(Some(Tensor::from_strings("summary", [1], [conversation.summary])))
     }
 }
 
@@ -91,7 +147,7 @@ fn sampling(request: &Request) -> Result<Sampling, Error> {
     })
 }
 
-wardian_sdk::export!(Chat, streaming);
+wardian_sdk::export!(Chat, streaming, deferred);
 
 #[cfg(test)]
 mod tests {
@@ -111,6 +167,23 @@ mod tests {
 
     fn text_of(response: &Response) -> Result<String, Error> {
         Ok(response.outputs[0].strings()?.concat())
+    }
+
+    #[test]
+    fn a_session_goes_on_where_it_was() -> Result<(), Error> {
+        wardian_sdk::session::enter("a");
+        let chat = Chat::load()?;
+        let first = chat.infer(request("max_tokens", 20))?;
+        assert_eq!(first.outputs[1].strings()?, [""]);
+        assert_eq!(tasks::take_deferred().len(), 1);
+        chat.run_deferred(SUMMARISE, vec![])?;
+        let second = chat.infer(request("max_tokens", 20))?;
+        assert_ne!(text_of(&first), text_of(&second), "it has read what was said before");
+        let conversation = Conversation::recall()?.or_failed("a session")?;
+        assert!(!conversation.summary.is_empty());
+        assert_eq!(second.outputs[1].strings()?, [conversation.summary]);
+        assert_eq!(conversation.said.matches("Hello").count(), 2);
+        Ok(())
     }
 
     #[test]

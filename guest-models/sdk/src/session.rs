@@ -1,8 +1,8 @@
 //! What a model keeps from one request of a sequence to the next.
 //!
 //! The host loads the state before the call and keeps it when the call has succeeded and its deferred tasks are
-//! done, so it outlives instances, versions and restarts. Natively there is one session for each thread, called
-//! `test`, which begins without a state.
+//! done, so it outlives instances, versions and restarts. Natively a request belongs to a session once the test's
+//! thread has called [`enter`].
 
 use crate::Error;
 
@@ -34,6 +34,9 @@ pub fn set(state: impl AsRef<[u8]>) -> Result<(), Error> {
 pub fn clear() -> Result<(), Error> {
     imp::clear()
 }
+
+#[cfg(not(target_family = "wasm"))]
+pub use imp::enter;
 
 #[cfg(target_family = "wasm")]
 mod imp {
@@ -72,37 +75,55 @@ mod imp {
 
     use crate::Error;
 
+    struct Session {
+        id: String,
+        state: Option<Vec<u8>>,
+    }
+
     thread_local! {
-        static STATE: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+        static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+    }
+
+    /// Has this thread's requests belong to a session of that name from now on, which begins without a state; for a
+    /// model's own tests.
+    pub fn enter(id: &str) {
+        SESSION.set(Some(Session { id: id.to_owned(), state: None }));
     }
 
     pub(super) fn id() -> Option<String> {
-        Some("test".into())
+        SESSION.with_borrow(|session| session.as_ref().map(|session| session.id.clone()))
     }
 
     pub(super) fn get() -> Result<Option<Vec<u8>>, Error> {
-        Ok(STATE.with_borrow(Clone::clone))
+        with(|session| session.state.clone())
     }
 
     pub(super) fn set(state: &[u8]) -> Result<(), Error> {
-        STATE.set(Some(state.to_vec()));
-        Ok(())
+        with(|session| session.state = Some(state.to_vec()))
     }
 
     pub(super) fn clear() -> Result<(), Error> {
-        STATE.set(None);
-        Ok(())
+        with(|session| session.state = None)
+    }
+
+    fn with<T>(work: impl FnOnce(&mut Session) -> T) -> Result<T, Error> {
+        let none = || Error::rejected("the request belongs to no session; a test begins one with session::enter");
+        SESSION.with_borrow_mut(|session| session.as_mut().map(work).ok_or_else(none))
     }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn natively_a_thread_has_one_session() {
+    fn natively_a_thread_is_in_one_session_or_none() {
+        assert!(super::id().is_none() && super::get().is_err() && super::set("a").is_err());
+        super::enter("a");
         assert_eq!(super::get().unwrap(), None);
-        super::set("a").unwrap();
-        assert_eq!(super::get().unwrap().as_deref(), Some(&b"a"[..]));
+        super::set("b").unwrap();
+        assert_eq!(super::get().unwrap().as_deref(), Some(&b"b"[..]));
         super::clear().unwrap();
-        assert_eq!((super::get().unwrap(), super::id().as_deref()), (None, Some("test")));
+        assert_eq!((super::get().unwrap(), super::id().as_deref()), (None, Some("a")));
+        super::enter("c");
+        assert_eq!((super::get().unwrap(), super::id().as_deref()), (None, Some("c")));
     }
 }
