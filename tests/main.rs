@@ -25,6 +25,8 @@ mod lifecycle;
 mod lifespan;
 mod remote;
 mod repository;
+
+mod sessions;
 mod sql;
 mod streaming;
 mod tenants;

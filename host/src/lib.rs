@@ -19,6 +19,10 @@
 //! on the way. An answer in parts goes the same way and owns what it holds until its last part is taken: the
 //! guest hands its parts to an emitter (`capability/emitter.rs`), which suspends it while its reader is slow.
 //!
+//! A request of a session waits until those before it are done, and what its call has left is kept in the tenant's
+//! [`store`] before it is answered (`servable/sequence`). What it has left for later begins when its answer is on its
+//! way: [`deferred`] works it off, one call after another, in the version that serves then.
+//!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
 //! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
@@ -34,7 +38,8 @@
 //!
 //! ```text
 //! cli → server → config → api ─┬→ dataplane ──────┬→ registry → servable → engine → capability ─┬→ store ────┬→ tenant → model
-//!                              └→ lifecycle ─┬────┘                                             └→ database ─┘
+//!                              ├→ deferred ───────┤                                             └→ database ─┘
+//!                              └→ lifecycle ─┬────┘
 //!                                            └→ repository → tenant → model
 //! ```
 //!
@@ -81,6 +86,7 @@ pub mod config;
 pub mod api;
 
 pub mod dataplane;
+pub mod deferred;
 pub mod lifecycle;
 
 pub mod registry;

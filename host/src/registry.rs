@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::model::{InferError, ModelName, TenantName, Version, VersionPolicy};
 use crate::servable::ServableHandle;
@@ -15,6 +16,7 @@ use crate::servable::ServableHandle;
 #[derive(Clone, Default)]
 pub struct Registry {
     tenants: Arc<ArcSwap<HashMap<TenantName, Known>>>,
+    changes: Arc<watch::Sender<()>>,
 }
 
 /// What is known of one tenant.
@@ -92,5 +94,11 @@ impl Registry {
         tenants.retain(|_, known| !known.models.is_empty() || !known.interceptors.is_empty());
         // The old map, with the handles in it, is dropped here and not on a request's thread.
         drop(self.tenants.swap(Arc::new(tenants)));
+        self.changes.send_replace(());
+    }
+
+    /// Changes whenever something was published.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 }

@@ -27,14 +27,15 @@ use crate::capability::http::{Trust, TrustError};
 use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
 use crate::database::{DatabaseMetrics, Databases};
 use crate::dataplane::DataPlane;
+use crate::deferred::Deferred;
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
 use crate::registry::Registry;
 use crate::repository::remote::RemoteMetrics;
 use crate::repository::{DirectoryError, Source};
-use crate::servable::ServableMetrics;
-use crate::store::{Durability, Stores};
+use crate::servable::{Sequences, ServableMetrics, TaskChains};
+use crate::store::Stores;
 use crate::telemetry::Telemetry;
 use crate::tenant::{self, Changes, Tenants};
 
@@ -78,6 +79,7 @@ pub struct Server {
     address: SocketAddr,
     api: Api,
     manager: Manager,
+    deferred: Deferred,
     dataplane: DataPlane,
     registry: Registry,
     databases: Databases,
@@ -94,8 +96,11 @@ impl Server {
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
-        let loader = Arc::new(build_loader(&config, program, &telemetry, stores.clone(), databases.clone())?);
+        let (sequences, chains) = build_sequences(&stores, &telemetry);
+        let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
+        let loader = Arc::new(loader);
         let registry = Registry::default();
+        let deferred = Deferred::start(registry.clone(), sequences, chains);
         let tenancy = config.tenancy.clone();
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
         telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
@@ -114,14 +119,15 @@ impl Server {
             manager: manager.clone(),
             tenants: tenants.clone(),
             tenancy_faults: watch.faults(),
+            deferred: deferred.clone(),
             telemetry,
             stores,
             default_model: config.default_model.clone(),
         };
-        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), remotes);
+        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), remotes);
         let tenancy = tokio::spawn(following).abort_handle();
         let api = Api::new(state);
-        Ok(Server { config, listener, address, api, manager, dataplane, registry, databases, tenancy })
+        Ok(Server { config, listener, address, api, manager, deferred, dataplane, registry, databases, tenancy })
     }
 
     /// Where it listens; tells the port where the configuration said 0.
@@ -136,7 +142,7 @@ impl Server {
         let stop = async {
             shutdown.await;
             self.tenancy.abort();
-            drain(&self.dataplane, &self.manager, self.config.drain_timeout).await;
+            drain(&self.dataplane, &self.deferred, &self.manager, self.config.drain_timeout).await;
         };
         tokio::select! {
             () = accept(&self.listener, &self.api, &self.config.http, &connections) => {}
@@ -163,6 +169,7 @@ async fn follow_tenancy(
     config: Config,
     tenants: Tenants,
     manager: Manager,
+    deferred: Deferred,
     remotes: RemoteMetrics,
 ) {
     loop {
@@ -171,6 +178,7 @@ async fn follow_tenancy(
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
             manager.dismiss(tenant.name().clone()).await;
+            deferred.dismiss(tenant.name());
         }
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
@@ -189,9 +197,14 @@ pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, Se
     Ok(Databases::new(config.state.join("tenants"), config.database.clone(), trust.config(), metrics))
 }
 
-/// Builds what keeps things for tenants.
+/// Builds what keeps things for tenants. Nothing is made on disk before there are some.
 pub fn build_stores(config: &Config) -> Stores {
-    Stores::new(config.state.join("tenants"), Durability::default())
+    Stores::new(config.state.join("tenants"), config.data.durability)
+}
+
+/// Builds what keeps sessions and tasks.
+pub fn build_sequences(stores: &Stores, telemetry: &Telemetry) -> (Sequences, TaskChains) {
+    telemetry.register(|metrics| Sequences::new(stores.clone(), metrics))
 }
 
 /// Builds what turns candidates into servables; `check` uses it without a server around it.
@@ -201,6 +214,7 @@ pub fn build_loader(
     telemetry: &Telemetry,
     stores: Stores,
     databases: Databases,
+    sequences: Sequences,
 ) -> Result<Loader, ServerError> {
     let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
@@ -217,7 +231,7 @@ pub fn build_loader(
         stores,
         databases,
     };
-    Ok(Loader::new(limits, engine, store, compiler, threads, metrics, api::parse_golden))
+    Ok(Loader::new(limits, engine, store, compiler, threads, sequences, metrics, api::parse_golden))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
@@ -225,10 +239,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 }
 
 /// Refuses new work, lets what is under way finish, and unloads everything.
-async fn drain(dataplane: &DataPlane, manager: &Manager, timeout: Duration) {
+async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timeout: Duration) {
     tracing::info!("draining");
     dataplane.stop();
-    match tokio::time::timeout(timeout, manager.stop()).await {
+    let everything = async {
+        // While their models serve.
+        deferred.drain().await;
+        manager.stop().await;
+    };
+    match tokio::time::timeout(timeout, everything).await {
         Ok(()) => tracing::info!("drained"),
         Err(_) => tracing::warn!(?timeout, "not everything has drained in time"),
     }

@@ -122,6 +122,7 @@ fn path(route: &Route) -> String {
     let (model, version) = if changes { ("spare", "99") } else { ("steady", "1") };
     let path = route.path.replace("{model}", model).replace("{version}", version).replace("{repository}", "main");
     let path = path.replace("{bucket}", "matrix").replace("{key}", "key");
+    let path = path.replace("{session}", "s").replace("{task}", "1");
     assert!(!path.contains('{'), "this test has no value for a part of {path}");
     path
 }

@@ -47,8 +47,20 @@ const BARE_EXAMPLE: &str = "iris";
 const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
-const TEST_GUESTS: &[&str] =
-    &["batcher", "caller", "canary", "counter", "gate", "ledger", "minimal", "puppet", "side-by-side", "streamer"];
+const TEST_GUESTS: &[&str] = &[
+    "batcher",
+    "caller",
+    "canary",
+    "counter",
+    "gate",
+    "heir",
+    "keeper",
+    "ledger",
+    "minimal",
+    "puppet",
+    "side-by-side",
+    "streamer",
+];
 
 /// Those of them that are also wanted as components that cannot be snapshotted.
 const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];

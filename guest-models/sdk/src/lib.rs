@@ -37,8 +37,9 @@
 //! # Natively
 //! The crate also compiles for the machine it is developed on, so that a model's own tests run under
 //! `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and [`config::get`]
-//! finds nothing, [`stream::collect`] takes the parts that a model emits, and [`key_value`] keeps its values in memory.
-//! With the feature `testing`, `golden::check` compares a model with its `golden.json`.
+//! finds nothing, [`stream::collect`] takes the parts that a model emits, and [`key_value`], [`session`] and [`tasks`]
+//! keep what they are given in memory. With the feature `testing`, `golden::check` compares a model with its
+//! `golden.json`.
 
 mod model;
 pub use model::{Batching, Deferred, Lifecycle, Migrations, Model, SessionMigration, Streaming};
@@ -63,8 +64,10 @@ pub mod interceptor;
 pub mod kernels;
 pub mod key_value;
 pub mod logging;
+pub mod session;
 pub mod sql;
 pub mod stream;
+pub mod tasks;
 pub mod values;
 
 #[cfg(feature = "testing")]

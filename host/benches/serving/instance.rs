@@ -11,7 +11,7 @@ use wardian::lifecycle::Loader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::ServableHandle;
-use wardian::server::{build_loader, build_stores, databases};
+use wardian::server::{build_loader, build_sequences, build_stores, databases};
 use wardian::telemetry::Telemetry;
 use wardian::tenant::Tenant;
 
@@ -37,7 +37,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let config = Config { state: folder.path().join("state"), ..Config::default() };
     let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
     let databases = databases(&config, &telemetry)?;
-    let loader = build_loader(&config, process::program().into(), &telemetry, stores, databases)?;
+    let (sequences, _chains) = build_sequences(&stores, &telemetry);
+    let loader = build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
     let case = wardian::api::parse_golden(&golden(&models::cases()?)?).map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
     let mut table =

@@ -28,6 +28,7 @@ mod instance;
 mod interceptors;
 mod keyvalue;
 mod neighbours;
+mod sessions;
 mod sql;
 mod streaming;
 mod swap;
@@ -60,6 +61,7 @@ fn main() -> Result<()> {
             Part::Neighbours => neighbours::run(&options)?,
             Part::Interceptors => interceptors::run(&options)?,
             Part::Sql => sql::run(&options)?,
+            Part::Sessions => sessions::run(&options)?,
         }
     }
     Ok(())

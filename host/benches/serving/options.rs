@@ -57,6 +57,8 @@ pub(crate) enum Part {
     Interceptors,
     /// Statements from a guest and natively
     Sql,
+    /// Requests of sessions, whose state is on disk
+    Sessions,
 }
 
 impl Options {

@@ -82,6 +82,7 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
         InferError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
         InferError::DeadlineExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded"),
         InferError::CpuTimeExceeded(_) => (StatusCode::GATEWAY_TIMEOUT, "cpu_time_exceeded"),
+        InferError::StoreUnavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
         InferError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
@@ -195,6 +196,7 @@ mod tests {
             (InferError::Overloaded, 503, "overloaded"),
             (InferError::DeadlineExceeded(second), 504, "deadline_exceeded"),
             (InferError::CpuTimeExceeded(second), 504, "cpu_time_exceeded"),
+            (InferError::StoreUnavailable(detail()), 503, "store_unavailable"),
             (InferError::Internal(detail()), 500, "internal"),
         ] {
             let seen = ApiError::from(&error);

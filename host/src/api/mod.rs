@@ -25,6 +25,8 @@ mod repository;
 mod request_id;
 mod router;
 mod sagemaker;
+mod sessions;
+mod tasks;
 mod upload;
 mod usage;
 
@@ -34,6 +36,7 @@ pub(crate) mod fuzzing;
 use std::sync::Arc;
 
 use crate::dataplane::DataPlane;
+use crate::deferred::Deferred;
 use crate::lifecycle::Manager;
 use crate::model::ModelName;
 use crate::store::Stores;
@@ -57,6 +60,8 @@ pub struct ApiState {
     pub tenants: Tenants,
     /// What the configuration says of tenants and is not in force.
     pub tenancy_faults: TenancyFaults,
+    /// Does what was left for after a response, and tells what that is.
+    pub deferred: Deferred,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
     /// What is kept for tenants.

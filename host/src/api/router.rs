@@ -18,7 +18,8 @@ use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, docs, generate, health, key_value, metadata, repository, sagemaker, upload, usage};
+use super::{ApiState, config, docs, generate, health, key_value, metadata, repository};
+use super::{sagemaker, sessions, tasks, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -87,6 +88,11 @@ fn table() -> Vec<(Route, Handler)> {
         get("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_get(key_value::get)),
         put("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_put(key_value::put)),
         delete("/v2/keyvalue/{bucket}/{key}", Access::Manage, on_delete(key_value::delete)),
+        get("/v2/models/{model}/sessions", Access::Manage, on_get(sessions::list)),
+        delete("/v2/models/{model}/sessions/{session}", Access::Manage, on_delete(sessions::delete)),
+        get("/v2/tasks", Access::Manage, on_get(tasks::list)),
+        get("/v2/tasks/{task}", Access::Manage, on_get(tasks::get)),
+        delete("/v2/tasks/{task}", Access::Manage, on_delete(tasks::cancel)),
         get("/v2/usage", Access::Key, on_get(usage::usage)),
         get("/v2/logs", Access::Manage, on_get(usage::logs)),
         get("/v2/tenants", Access::Admin, on_get(usage::tenants)),

@@ -16,7 +16,9 @@ mod interrupted;
 mod key_value;
 mod logging;
 mod scope;
+mod session;
 mod sql;
+mod tasks;
 pub mod types;
 mod values;
 mod wasi;
@@ -34,7 +36,9 @@ pub use key_value::KeyValue;
 use key_value::Opened;
 pub use logging::{Level, LogLine, LogSink, clean};
 pub use scope::Scope;
+pub use session::Session;
 use sql::Sql;
+pub use tasks::{Deferrals, Room};
 pub use values::Values;
 
 use crate::database::Database;
@@ -154,6 +158,8 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     values::add_to_linker(linker)?;
     emitter::add_to_linker(linker)?;
+    session::add_to_linker(linker)?;
+    tasks::add_to_linker(linker)?;
     http::add_to_linker(linker)?;
     key_value::add_to_linker(linker)?;
     sql::add_to_linker(linker)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Emitter, Values};
+use super::{Deferrals, Emitter, Session, Values};
 use crate::database::Proof;
 use crate::model::RequestId;
 
@@ -16,6 +16,10 @@ pub struct Scope {
     pub values: Option<Arc<Values>>,
     /// Where the parts of the answer go; `None` where it is to come whole.
     pub emitter: Option<Emitter>,
+    /// The session it belongs to, if to one.
+    pub session: Option<Arc<Session>>,
+    /// What it leaves for later; `None` where it can leave nothing.
+    pub tasks: Option<Arc<Deferrals>>,
     /// It tries a version out that is not to be seen yet, so nothing that lasts may come of it.
     pub proving: bool,
     /// Where its statements go while its version is being proved; `None` once it serves.
@@ -31,5 +35,11 @@ impl Scope {
     /// The scope of a call that tries a version out.
     pub fn of_proof(database: Option<&Arc<Proof>>) -> Self {
         Scope { proving: true, proof: database.cloned(), ..Scope::default() }
+    }
+
+    /// Bytes of the largest thing that the guest may hand to the host by the imports whose limits are its model's.
+    pub fn largest(&self) -> u64 {
+        let state = self.session.as_ref().map_or(0, |session| session.max_size());
+        state.max(self.tasks.as_ref().map_or(0, |tasks| tasks.largest()))
     }
 }

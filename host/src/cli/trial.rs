@@ -18,7 +18,7 @@ use crate::config::{Config, Overrides};
 use crate::lifecycle::Loader;
 use crate::model::{LoadError, Stage, TenantName};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
-use crate::server::{build_loader, build_stores, databases};
+use crate::server::{build_loader, build_sequences, build_stores, databases};
 use crate::telemetry::Telemetry;
 use crate::tenant::Tenant;
 
@@ -60,9 +60,11 @@ impl Trial {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         // Not the server's own: what is tried must leave nothing in a tenant's database.
         let apart = Config { state: scratch.path().join("state"), ..config.clone() };
-        let telemetry = Telemetry::default();
+        let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
         let databases = databases(&apart, &telemetry)?;
-        let loader = build_loader(&config, program, &telemetry, build_stores(&config), databases)?;
+        // What is tried leaves no tasks, so nothing comes out.
+        let (sequences, _chains) = build_sequences(&stores, &telemetry);
+        let loader = build_loader(&config, program, &telemetry, stores, databases, sequences)?;
         Ok(Trial { config, loader, tenant: Tenant::unlimited(TenantName::default_tenant()), progress, scratch })
     }
 

@@ -10,13 +10,15 @@ use toml::de::DeValue;
 use super::credentials::{Owner, Placed, credentials};
 use super::tenants::{self, TenantEntry};
 use super::{
-    CompileConfig, Config, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides, RepositoryConfig,
+    CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides,
+    RepositoryConfig,
 };
 use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
 use crate::model::ModelName;
 use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
 use crate::repository::{Faults, Watch};
+use crate::store::Durability;
 use crate::tenant::Site;
 
 /// What `wardian.toml` and the command line say.
@@ -75,6 +77,7 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     keys.table("engine", |keys| engine(keys, &mut config.engine));
     keys.table("database", |keys| database(keys, &mut config.database));
     keys.table("compile", |keys| compile(keys, &mut config.compile));
+    keys.table("data", |keys| data(keys, &mut config.data));
     host.keys = credentials(keys, file, Owner::Host);
     keys.table("tenants", |keys| {
         keys.tables(|name, keys| host.tenants.extend(tenants::tenant(keys, name, file, base)));
@@ -150,6 +153,11 @@ fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {
     keys.read("wall_time", &mut settings.limits.wall_time, duration(TIME));
     keys.read("jobs", &mut settings.jobs, number(1..=1024));
     keys.read("load_deadline", &mut settings.load_deadline, duration(TIME));
+}
+
+fn data(keys: &mut Keys<'_>, settings: &mut DataConfig) {
+    let durabilities = [("full", Durability::Full), ("normal", Durability::Normal)];
+    keys.read("durability", &mut settings.durability, one_of(durabilities));
 }
 
 /// Where a repository is: a URL, or a path relative to `base`.

@@ -39,6 +39,7 @@ use crate::engine::compile::CompileLimits;
 use crate::model::ModelName;
 use crate::repository::remote::RemoteConfig;
 use crate::repository::{DirectoryConfig, SourceConfig, Watch};
+use crate::store::Durability;
 use crate::tenant::{REFRESH, Site, Tenant};
 
 /// What is in force for the whole host.
@@ -68,6 +69,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// How components are translated.
     pub compile: CompileConfig,
+    /// How what the host keeps for models reaches the disk.
+    pub data: DataConfig,
     /// Whose models are served, and who may ask. The only part that changes while the host runs.
     pub tenancy: Tenancy,
 }
@@ -146,6 +149,13 @@ pub struct CompileConfig {
     pub load_deadline: Duration,
 }
 
+/// How what the host keeps for models reaches the disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataConfig {
+    /// What a machine that loses its power may take with it.
+    pub durability: Durability,
+}
+
 /// Why there is no configuration to run with: everything that is wrong, each with where it stands.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
@@ -217,6 +227,7 @@ impl Default for Config {
             engine: EngineConfig::default(),
             database: DatabaseConfig::default(),
             compile: CompileConfig::default(),
+            data: DataConfig::default(),
             tenancy: Tenancy::single(RepositoryConfig::default().models),
         }
     }

@@ -82,6 +82,8 @@ fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
     keys.read("artifact_size", &mut quota.artifact_size, bytes);
     keys.read("data", &mut quota.data, bytes);
     keys.read("database", &mut quota.database, bytes);
+    keys.read("sessions", &mut quota.sessions, count);
+    keys.read("tasks", &mut quota.tasks, count);
 }
 
 fn grants(keys: &mut Keys<'_>, grants: &mut TenantGrants) {

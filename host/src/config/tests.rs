@@ -67,6 +67,8 @@ fn every_key_lands_in_its_setting() {
         wall_time = "20s"
         jobs = 3
         load_deadline = "30s"
+        [data]
+        durability = "normal"
     "#;
     let expected = Config {
         listen: "[::1]:9000".parse().unwrap(),
@@ -103,6 +105,7 @@ fn every_key_lands_in_its_setting() {
             jobs: 3,
             load_deadline: Duration::from_secs(30),
         },
+        data: DataConfig { durability: Durability::Normal },
         tenancy: {
             let mut tenancy = Tenancy::single("/srv/models".into());
             tenancy.tenants.values_mut().for_each(|tenant| tenant.refresh = Duration::from_secs(300));

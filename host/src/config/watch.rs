@@ -193,6 +193,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         engine,
         database,
         compile,
+        data,
         tenancy: _,
     } = one;
     // Where models come from is a tenant's affair.
@@ -211,6 +212,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         ("engine", *engine != other.engine),
         ("database", *database != other.database),
         ("compile", *compile != other.compile),
+        ("data", *data != other.data),
     ]
     .into_iter()
     .filter_map(|(name, differs)| differs.then_some(name))

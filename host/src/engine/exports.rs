@@ -1,4 +1,5 @@
-//! What a component offers beyond answering requests, found once when its code is mapped.
+//! What a component offers beyond answering requests, and what it asks for that concerns the host before a call;
+//! found once when its code is mapped.
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -7,6 +8,21 @@ use super::bindings::{
     streaming,
 };
 use super::state::State;
+
+/// The imports that the host prepares a call for.
+pub(super) struct Imports {
+    pub(super) session: bool,
+    pub(super) tasks: bool,
+}
+
+impl Imports {
+    /// Finds them.
+    pub(super) fn find(component: &Component) -> Self {
+        let ty = component.component_type();
+        let imports = |interface: &str| ty.imports(component.engine()).any(|(name, _)| name == interface);
+        Imports { session: imports("wardian:model/session@0.1.0"), tasks: imports("wardian:model/tasks@0.1.0") }
+    }
+}
 
 /// Where the exported interfaces are; `None` for those that are not.
 pub(super) struct Exports {

@@ -39,8 +39,9 @@ impl Instance {
     pub async fn new(template: &Template, call: Call, permit: InstancePermit) -> Result<Instance, InferError> {
         let engine = template.engine().clone();
         let _ticking = engine.keep_ticking();
+        let fuel = hostcall_fuel(template.response_limit().max(call.scope.largest()));
         let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit)?;
-        store.set_hostcall_fuel(hostcall_fuel(template.response_limit()));
+        store.set_hostcall_fuel(fuel);
         let made = template.pre().instantiate_async(&mut store).await;
         let exported = made.map_err(|error| classify(&error, store.data()))?;
         let inference = template.exports().inference.as_ref().map(|indices| indices.load(&mut store, &exported));
@@ -54,7 +55,7 @@ impl Instance {
 
     /// Starts another call; `new` has started the first.
     pub fn begin_call(&mut self, call: Call) {
-        self.store.set_hostcall_fuel(hostcall_fuel(self.template.response_limit()));
+        self.store.set_hostcall_fuel(hostcall_fuel(self.template.response_limit().max(call.scope.largest())));
         self.store.data_mut().ctx.begin_call(call.scope.clone());
         self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::InstancePre;
 
 use super::artifact::{Artifact, Snapshot};
-use super::exports::Exports;
+use super::exports::{Exports, Imports};
 use super::state::State;
 use super::{Engine, trusted};
 use crate::capability::{ConfigValues, Grants, LogLine};
@@ -19,6 +19,7 @@ pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
     exports: Exports,
+    imports: Imports,
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Arc<BTreeMap<String, Vec<u8>>>,
@@ -45,6 +46,7 @@ impl Code {
         Ok(Code {
             engine: engine.clone(),
             exports,
+            imports: Imports::find(&component),
             pre,
             metadata: Arc::new(artifact.about.metadata),
             snapshot: artifact.about.snapshot,
@@ -127,6 +129,16 @@ impl Template {
     /// Whether it goes on with the sessions of older versions.
     pub fn has_session_migration(&self) -> bool {
         self.exports().session_migration.is_some()
+    }
+
+    /// Whether it keeps sessions.
+    pub fn uses_sessions(&self) -> bool {
+        self.inner.code.imports.session
+    }
+
+    /// Whether it leaves work for after the response.
+    pub fn uses_tasks(&self) -> bool {
+        self.inner.code.imports.tasks
     }
 
     /// Whether it has tables.

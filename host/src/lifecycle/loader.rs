@@ -15,7 +15,7 @@ use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Ro
 use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
-use crate::servable::{Maker, Servable, ServableHandle, ServableMetrics};
+use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
 use crate::store::Stores;
 use crate::tenant::{LogEntry, Tenant, Verdict};
 
@@ -54,6 +54,7 @@ pub struct Loader {
     store: ArtifactStore,
     compiler: Compiler,
     threads: Arc<GuestThreads>,
+    sequences: Sequences,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
     permits: Semaphore,
@@ -67,12 +68,14 @@ pub struct Loader {
 
 impl Loader {
     /// A loader that compiles with `compiler` and keeps artifacts in `store`.
+    #[allow(clippy::too_many_arguments)] // Each is a part of the host that others use as well.
     pub fn new(
         config: LoaderConfig,
         engine: Engine,
         store: ArtifactStore,
         compiler: Compiler,
         threads: Arc<GuestThreads>,
+        sequences: Sequences,
         metrics: ServableMetrics,
         parse_golden: ParseGolden,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Loader {
             store,
             compiler,
             threads,
+            sequences,
             metrics,
             parse_golden,
             permits,
@@ -121,7 +125,7 @@ impl Loader {
         let template = self.prepare(tenant, candidate, progress).await?;
         let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
         let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
-        let (servable, drained) = Servable::new(id, digest, settings, maker, &self.metrics);
+        let (servable, drained) = Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
         let proof = proof_of(&servable);
         let proved = self.prove(&servable, candidate, proof.as_ref(), progress).await;
         if let Some(proof) = &proof {

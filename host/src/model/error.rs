@@ -95,6 +95,9 @@ pub enum InferError {
     /// The request's CPU time was up.
     #[error("the model used up its {} ms of CPU time", .0.as_millis())]
     CpuTimeExceeded(Duration),
+    /// What the host keeps for the tenant can be neither read nor written now.
+    #[error("the server cannot keep this tenant's data at present; try again later")]
+    StoreUnavailable(String),
     /// A fault of the host's own.
     #[error("the server failed to handle this request; its log has the details")]
     Internal(String),
@@ -119,6 +122,7 @@ impl InferError {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
             InferError::InterceptorFailed { detail, .. } => Some(detail),
             InferError::BadOutput(detail) | InferError::Failed(detail) | InferError::Internal(detail) => Some(detail),
+            InferError::StoreUnavailable(detail) => Some(detail),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::batching::{Called, Caller, twice};
 use super::pool::{Checkout, Source};
-use super::{Chain, Maker, Servable, ServableHandle};
+use super::{Afterwards, Chain, Maker, Servable, ServableHandle};
 use crate::capability::Scope;
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
 use crate::model::{Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId};
@@ -18,6 +18,8 @@ pub struct Answer {
     pub response: InferResponse,
     /// Where the time went.
     pub timings: Timings,
+    /// What begins once the answer is on its way: dropped then.
+    pub afterwards: Option<Afterwards>,
 }
 
 /// Where a request's time went.
@@ -63,9 +65,9 @@ impl Servable {
         let request_id = asker.request_id.clone();
         let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
         let scope = Scope { values: Some(passed.values().clone()), ..Scope::of_request(request_id) };
-        let Answer { response, timings } = self.attempt(request, budget, scope).await?;
+        let Answer { response, timings, afterwards } = self.attempt(request, budget, scope).await?;
         let response = passed.after(response).await?;
-        Ok(Answer { response, timings: Timings { interceptors: passed.took(), ..timings } })
+        Ok(Answer { response, timings: Timings { interceptors: passed.took(), ..timings }, afterwards })
     }
 
     async fn attempt(
@@ -74,10 +76,16 @@ impl Servable {
         budget: Budget,
         scope: Scope,
     ) -> Result<Answer, InferError> {
+        // Before it waits for its session; and after that, because it may be the one that tries.
+        self.breaker.check()?;
+        let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
         let attempt = self.breaker.admit()?;
-        let outcome = self.schedule(request, self.maker.call(budget, scope)).await;
+        let outcome = self.schedule(request, self.maker.call(budget, undertaking.scope())).await;
         attempt.conclude(&outcome);
-        outcome
+        let mut answer = outcome?;
+        answer.timings.queue += undertaking.waited;
+        answer.afterwards = undertaking.keep(self).await?;
+        Ok(answer)
     }
 
     /// Answers one request, together with others if the model takes several.
@@ -93,7 +101,9 @@ impl Servable {
 
     /// Whether a request brings something of its own that a call for several would have nowhere to keep.
     fn goes_alone(&self, request: &InferRequest, call: &Call) -> bool {
-        request.sequence.is_some() || call.scope.values.is_some() && self.template().uses_call_values()
+        request.sequence.is_some()
+            || call.scope.tasks.is_some()
+            || call.scope.values.is_some() && self.template().uses_call_values()
     }
 
     /// Answers one request by itself, without counting it: what is tried before a version goes live is no traffic.
@@ -108,7 +118,8 @@ impl Servable {
         if let Some(batcher) = &self.batcher {
             batcher.note_usual(1, compute, &budget);
         }
-        Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
+        let timings = Timings { queue, instance, compute, ..Timings::default() };
+        Ok(Answer { response, timings, afterwards: None })
     }
 
     /// Answers a request twice in one call, if the model takes several. Fails as it does, and if its answer is not
@@ -173,7 +184,10 @@ impl Caller for Servable {
         call: Call,
     ) -> Result<Called<InferResponse>, InferError> {
         let ask = async move |mut instance: Instance| {
-            let outcome = instance.infer(request).await;
+            let outcome = match instance.bring_session_forward().await {
+                Ok(()) => instance.infer(request).await,
+                Err(error) => Err(error),
+            };
             (instance, outcome)
         };
         self.ask(checkout, call, ask).await

@@ -149,6 +149,7 @@ impl VersionMetrics {
             | InferError::QuotaExceeded(_)
             | InferError::Suspended { .. }
             | InferError::Overloaded
+            | InferError::StoreUnavailable(_)
             | InferError::NotReady(_) => 1,
             InferError::ModelNotFound | InferError::Trapped { .. } | InferError::Internal(_) => 2,
             InferError::OutOfMemory { .. } => 3,

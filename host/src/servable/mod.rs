@@ -7,11 +7,13 @@
 
 mod batching;
 mod breaker;
+mod deferred;
 mod direct;
 mod interceptors;
 mod maker;
 mod metrics;
 mod pool;
+mod sequence;
 mod streaming;
 
 use std::sync::{Arc, OnceLock};
@@ -20,10 +22,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
 pub use batching::{BatchLimit, Form};
+pub use deferred::Tried;
 pub use direct::{Answer, Timings};
 pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
 pub use metrics::ServableMetrics;
+pub use sequence::{Afterwards, ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
 pub use streaming::Parts;
 
 use crate::database::Proof;
@@ -52,6 +56,8 @@ pub struct Servable {
     /// Groups its requests, if it takes several in one call.
     batcher: Option<Arc<Batcher>>,
     batch_limit: Option<BatchLimit>,
+    /// Its model's sessions and tasks, which it shares with the model's other versions.
+    sequences: Arc<ModelSequences>,
     families: ServableMetrics,
     /// Its share of the families, from its first request on.
     metrics: OnceLock<VersionMetrics>,
@@ -91,6 +97,7 @@ impl Servable {
         digest: String,
         settings: Arc<ModelSettings>,
         maker: Maker,
+        sequences: &Sequences,
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
@@ -104,7 +111,7 @@ impl Servable {
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit.map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
-        let wrapping = OnceLock::new();
+        let (sequences, wrapping) = (sequences.of(maker.tenant(), &id.name), OnceLock::new());
         let servable = Servable {
             id,
             digest,
@@ -115,6 +122,7 @@ impl Servable {
             wrapping,
             batcher,
             batch_limit,
+            sequences,
             families,
             metrics,
             drained: drain,
@@ -155,6 +163,13 @@ impl Servable {
     /// What its instances are made from.
     pub fn template(&self) -> &Template {
         self.maker.template()
+    }
+
+    /// Its model's sessions and tasks; `None` where it has none.
+    pub fn sequences(&self) -> Option<&Arc<ModelSequences>> {
+        let template = self.template();
+        let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
+        has.then_some(&self.sequences)
     }
 
     /// A call that tries it out.

@@ -81,6 +81,11 @@ impl InstancePool {
         }
     }
 
+    /// A place in the queue, for a request that waits for something else than an instance.
+    pub(super) fn place_in_queue(&self) -> Result<impl Drop + '_, InferError> {
+        Waiting::take(self)
+    }
+
     /// The right to have an instance at work, if it can be had at once.
     pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
         let place = Desk { permit: Some(self.permits.clone().try_acquire_owned().ok()?), pool: self.clone() };

@@ -102,7 +102,7 @@ impl Servable {
         asker: Asker,
         begun: &Begun,
     ) -> Result<InferResponse, InferError> {
-        let Answer { response, timings } = self.infer(request, budget, asker).await?;
+        let Answer { response, timings, .. } = self.infer(request, budget, asker).await?;
         begun.get_or_init(|| timings);
         Ok(response)
     }
@@ -168,10 +168,15 @@ impl Servable {
         scope: Scope,
         begun: &Begun,
     ) -> Result<(), InferError> {
+        // Before it waits for its session; and after that, because it may be the one that tries.
+        self.breaker.check()?;
+        let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
         let attempt = self.breaker.admit()?;
-        let outcome = self.emit_parts(request, self.maker.call(budget, scope), begun).await;
+        let outcome = self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
         attempt.conclude(&outcome);
-        outcome
+        outcome?;
+        // All parts have been emitted by now; their reader hears of the end when everything is kept.
+        undertaking.keep(self).await.map(drop)
     }
 
     async fn emit_parts(
@@ -201,7 +206,10 @@ async fn work(
     let (started, scope) = (Instant::now(), call.scope.clone());
     let mut instance = begin(source, &template, call).await?;
     begun.get_or_init(|| Timings { queue, instance: started.elapsed(), ..Timings::default() });
-    let outcome = instance.infer_stream(request).await;
+    let outcome = match instance.bring_session_forward().await {
+        Ok(()) => instance.infer_stream(request).await,
+        Err(error) => Err(error),
+    };
     place.give_back(instance);
     // A model that was told to stop may call that a failure of its own or not; its caller is to know why.
     match (&outcome, &scope.emitter) {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::StoreError;
-use crate::tenant::{Tenant, UNLIMITED};
+use super::{StoreError, keys, sessions, tasks, totals};
+use crate::tenant::{Resource, Tenant, UNLIMITED};
 
 /// How much a machine that loses its power may take with it. What is kept survives the end of the process either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Durability {
 }
 
 /// Every table there is. A file of another version is left alone.
-pub(super) const SCHEMA: &[&str] = &[super::keys::SCHEMA];
+pub(super) const SCHEMA: &[&str] = &[totals::SCHEMA, keys::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
 
 /// Raised whenever a table changes.
 const VERSION: i64 = 1;
@@ -77,6 +77,12 @@ impl StoreFile {
         // SQLite's own limit undoes whole transactions, with everything that others have written in them.
         connection.pragma_update(None, "max_page_count", pages.saturating_add(SLACK).min(MAX_PAGES) as i64)?;
         Ok(pages)
+    }
+
+    /// Tells the tenant how much of its quota the file takes.
+    pub(super) fn note_size(&self, connection: &Connection) -> Result<(), StoreError> {
+        self.tenant.note_kept(Resource::Data, used(connection)? * PAGE);
+        Ok(())
     }
 }
 

@@ -12,10 +12,14 @@ mod file;
 pub mod keys;
 mod pump;
 mod scratch;
+pub mod sessions;
+pub mod tasks;
+pub mod totals;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
@@ -24,8 +28,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use file::Durability;
 pub use scratch::Scratch;
 
-use crate::model::TenantName;
-use crate::tenant::Tenant;
+use crate::model::{InferError, QuotaExceeded, TenantName};
+use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
 use pump::Pump;
 
@@ -35,6 +39,9 @@ pub enum StoreError {
     /// The tenant keeps as much as it may.
     #[error("there is no room for more data")]
     Full,
+    /// The tenant keeps as many of something as it may.
+    #[error(transparent)]
+    Refused(QuotaExceeded),
     /// Too many jobs wait.
     #[error("too much is being written at once; try again later")]
     Busy,
@@ -51,6 +58,31 @@ impl From<rusqlite::Error> for StoreError {
             _ => StoreError::Unavailable(error.to_string()),
         }
     }
+}
+
+impl StoreError {
+    /// What it means for a request of that tenant's.
+    pub fn for_request(self, tenant: &Tenant) -> InferError {
+        match self {
+            StoreError::Refused(refusal) => InferError::QuotaExceeded(refusal),
+            StoreError::Full if tenant.settings().quota.data != UNLIMITED => {
+                InferError::QuotaExceeded(tenant.refuse(Resource::Data))
+            }
+            StoreError::Full => InferError::StoreUnavailable("the disk is full".into()),
+            StoreError::Busy => InferError::Overloaded,
+            StoreError::Unavailable(reason) => InferError::StoreUnavailable(reason),
+        }
+    }
+}
+
+/// Milliseconds of the host's clock since 1970: what times in the tables are.
+pub fn since_1970() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
+}
+
+/// A number that is never negative. SQLite knows no others than 64 bits with a sign.
+fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.max(0) as u64)
 }
 
 /// The stores of all tenants. A clone is shallow.

@@ -157,6 +157,8 @@ impl Pump {
             }
         }
         let end = execute(connection, "COMMIT");
+        // It is kept, whether its size can be told or not.
+        let _ = self.file.note_size(connection);
         done.into_iter().for_each(|done| (done.tell)(end.clone()));
         // Some errors have rolled back already, and then there is nothing to roll back.
         if end.is_err() && !connection.is_autocommit() { execute(connection, "ROLLBACK") } else { Ok(()) }

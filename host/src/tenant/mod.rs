@@ -55,17 +55,26 @@ pub enum Resource {
     Storage,
     /// Bytes of its database.
     Database,
+    /// Bytes that the host keeps for its models.
+    Data,
+    /// Sessions that are kept.
+    Sessions,
+    /// Tasks that wait or run.
+    Tasks,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Resource; 6] = [
+    pub const ALL: [Resource; 9] = [
         Resource::Concurrency,
         Resource::Queue,
         Resource::Memory,
         Resource::Models,
         Resource::Storage,
         Resource::Database,
+        Resource::Data,
+        Resource::Sessions,
+        Resource::Tasks,
     ];
 
     /// Its name in `wardian.toml`, in errors and in metrics.
@@ -77,6 +86,9 @@ impl Resource {
             Resource::Models => "models",
             Resource::Storage => "storage",
             Resource::Database => "database",
+            Resource::Data => "data",
+            Resource::Sessions => "sessions",
+            Resource::Tasks => "tasks",
         }
     }
 }
@@ -233,6 +245,17 @@ impl Tenant {
     /// Notes how many bytes its database has.
     pub fn note_database(&self, bytes: u64) {
         self.allotment(Resource::Database).set_base(bytes);
+    }
+
+    /// Notes how much of a resource is kept on disk for it, in place of what was noted before.
+    pub fn note_kept(&self, resource: Resource, amount: u64) {
+        self.allotment(resource).set_base(amount);
+    }
+
+    /// The refusal of something that would be more than it may keep.
+    pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
+        let limit = self.settings().quota.of(resource);
+        self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
     /// How much of a resource it holds.

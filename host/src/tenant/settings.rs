@@ -71,6 +71,10 @@ pub struct Quota {
     pub data: u64,
     /// Bytes of its database.
     pub database: u64,
+    /// Sessions that are kept.
+    pub sessions: u64,
+    /// Tasks that wait or run.
+    pub tasks: u64,
 }
 
 /// The most that a model's own settings may ask for.
@@ -181,6 +185,8 @@ impl Quota {
             artifact_size: UNLIMITED,
             data: UNLIMITED,
             database: UNLIMITED,
+            sessions: UNLIMITED,
+            tasks: UNLIMITED,
         }
     }
 
@@ -193,6 +199,9 @@ impl Quota {
             Resource::Models => self.models,
             Resource::Storage => self.storage,
             Resource::Database => self.database,
+            Resource::Data => self.data,
+            Resource::Sessions => self.sessions,
+            Resource::Tasks => self.tasks,
         }
     }
 }
@@ -213,6 +222,9 @@ impl Default for Quota {
             data: 1 << 30,
             // Its models write it by themselves, whatever the host's disk can take.
             database: 1 << 30,
+            sessions: 100_000,
+            // Each takes a little of the host's memory while it waits; more than this is work that nobody keeps up with.
+            tasks: 10_000,
             ..Quota::unlimited()
         }
     }

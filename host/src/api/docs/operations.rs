@@ -40,8 +40,13 @@ pub(super) fn count() -> usize {
 const OPTIONAL_BODY: [&str; 2] = ["IndexRequest", "LoadRequest"];
 
 /// What may stand behind the `?` of a path.
-const QUERY: [(&str, &[&str]); 3] =
-    [("/v2/logs", &["model"]), ("/v2/keyvalue", &["cursor", "limit"]), ("/v2/keyvalue/{bucket}", &["cursor", "limit"])];
+const QUERY: [(&str, &[&str]); 5] = [
+    ("/v2/logs", &["model"]),
+    ("/v2/keyvalue", &["cursor", "limit"]),
+    ("/v2/keyvalue/{bucket}", &["cursor", "limit"]),
+    ("/v2/models/{model}/sessions", &["cursor", "limit"]),
+    ("/v2/tasks", &["cursor", "limit"]),
+];
 
 /// Method, path, tag, summary, body, answer.
 type Line = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
@@ -78,6 +83,11 @@ const TABLE: &[Line] = &[
     ("GET", "/v2/keyvalue/{bucket}/{key}", "tenant", "The value of a key", "", "application/octet-stream"),
     ("PUT", "/v2/keyvalue/{bucket}/{key}", "tenant", "Give a key a value", "application/octet-stream", "KeyValue"),
     ("DELETE", "/v2/keyvalue/{bucket}/{key}", "tenant", "Take a key's value away", "", "KeyValue"),
+    ("GET", "/v2/models/{model}/sessions", "tenant", "The sessions that are kept for a model", "", "Sessions"),
+    ("DELETE", "/v2/models/{model}/sessions/{session}", "tenant", "Forget a session, once nobody works with it", "", ""),
+    ("GET", "/v2/tasks", "tenant", "Deferred tasks that wait, run or were given up", "", "Tasks"),
+    ("GET", "/v2/tasks/{task}", "tenant", "One deferred task", "", "Task"),
+    ("DELETE", "/v2/tasks/{task}", "tenant", "Cancel a task: it is removed, and stopped if it runs", "", ""),
     ("GET", "/v2/usage", "tenant", "What the tenant holds, and what it may hold", "", "Usage"),
     ("GET", "/v2/logs", "tenant", "The last lines that the tenant's models have written", "", "Logs"),
     ("GET", "/v2/tenants", "tenant", "Every tenant's use", "", "Tenants"),

@@ -113,9 +113,15 @@ async fn answer(
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
-    let Answer { response, timings } = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
+    let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
+    let Answer { response, timings, afterwards } = answer;
     let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
-    Ok(to_response(&manner, encoded, coding, &timings))
+    let mut response = to_response(&manner, encoded, coding, &timings);
+    if let Some(afterwards) = afterwards {
+        // Dropped when the connection has written the response's head.
+        response.extensions_mut().insert(Arc::new(afterwards));
+    }
+    Ok(response)
 }
 
 /// What a request's headers say about how to read it and how to answer.

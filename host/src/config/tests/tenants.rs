@@ -65,6 +65,8 @@ const EVERYTHING: &str = r#"
     artifact_size = "unlimited"
     data = "2MiB"
     database = "2GiB"
+    sessions = 7
+    tasks = 8
     [limits]
     memory = "1GiB"
     deadline = "10s"
@@ -102,6 +104,8 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             artifact_size: UNLIMITED,
             data: 2 << 20,
             database: 2 << 30,
+            sessions: 7,
+            tasks: 8,
         },
         ceilings: Ceilings {
             limits: Limits {

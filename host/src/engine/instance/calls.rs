@@ -54,6 +54,16 @@ impl Instance {
         Ok(call!(self.deferred.call_run_deferred(name, payload))??)
     }
 
+    /// Brings the state of the call's session forward, if another version has left it and this one is to see it
+    /// first. Fails with a text for the model's author.
+    pub async fn bring_session_forward(&mut self) -> Result<(), InferError> {
+        let scope = self.store.data().call.scope.clone();
+        let Some(session) = &scope.session else { return Ok(()) };
+        let Some((from, state)) = session.to_bring_forward() else { return Ok(()) };
+        let migrated = self.migrate_session(from, &state).await.map_err(|error| in_migration(from, error))?;
+        session.brought_forward(migrated).map_err(|text| InferError::Failed(format!("migrate-session: {text}")))
+    }
+
     /// Turns the state of a session that another version has left into this version's; `None` to begin anew.
     pub async fn migrate_session(&mut self, from: u64, state: &[u8]) -> Result<Option<Vec<u8>>, InferError> {
         Ok(call!(self.session_migration.call_migrate_session(from, state))??)
@@ -136,6 +146,16 @@ impl Instance {
             return Ok(());
         }
         call!(self.lifecycle.call_unload())
+    }
+}
+
+/// Says of a refusal what it was that was refused.
+fn in_migration(from: u64, error: InferError) -> InferError {
+    let what = format!("this session's state, which version {from} has left, cannot be brought forward");
+    match error {
+        InferError::Rejected(text) => InferError::Rejected(format!("{what}: {text}")),
+        InferError::Failed(text) => InferError::Failed(format!("{what}: {text}")),
+        other => other,
     }
 }
 

@@ -53,7 +53,8 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let answer = called.and_then(|Called { outcome, instance, compute }| {
         batcher.note_usual(1, compute, &budget);
         let response = promised(&batcher.metadata, &wanted, outcome)?;
-        Ok(Answer { response, timings: Timings { queue, instance, compute, ..Timings::default() } })
+        let timings = Timings { queue, instance, compute, ..Timings::default() };
+        Ok(Answer { response, timings, afterwards: None })
     });
     give(reply, answer);
 }
@@ -80,7 +81,7 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
                     compute,
                     ..Timings::default()
                 };
-                give(item.reply, response.map(|response| Answer { response, timings }));
+                give(item.reply, response.map(|response| Answer { response, timings, afterwards: None }));
             }
         }
         Err(error) if is_of_all(&error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),

@@ -1,0 +1,93 @@
+//! The sessions of a model: listed and removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::router::{ModelPath, json_response};
+use super::tasks::{MAX_PAGE, PAGE};
+use crate::model::{InferError, ModelName};
+use crate::servable::ModelSequences;
+use crate::store::{sessions, since_1970};
+
+/// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels its tasks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which sessions are wanted.
+#[derive(Deserialize)]
+pub(super) struct SessionsQuery {
+    #[serde(default)]
+    cursor: String,
+    limit: Option<u32>,
+}
+
+/// A model and one of its sessions.
+#[derive(Deserialize)]
+pub(super) struct SessionPath {
+    model: String,
+    session: String,
+}
+
+/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: what is kept, by name. The model need not serve.
+pub(super) async fn list(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+    query: Result<Query<SessionsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(SessionsQuery { cursor, limit }) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
+    let (limit, sequences) = (limit.unwrap_or(PAGE).clamp(1, MAX_PAGE), of(&state, &caller, &path.model)?);
+    let model = sequences.model().clone();
+    let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
+    let listed = sequences.store().read(list).await.map_err(|error| error.for_request(sequences.tenant()))?;
+    let cursor = (listed.len() == limit as usize).then(|| listed.last().map(|session| session.id.clone())).flatten();
+    Ok(json_response(&json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor })))
+}
+
+/// `DELETE /v2/models/{m}/sessions/{id}`: waits until nobody works with it.
+pub(super) async fn delete(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(path): Path<SessionPath>,
+) -> Result<Response, ApiError> {
+    let sequences = of(&state, &caller, &path.model)?;
+    let in_use = || {
+        let text = format!("the session was in use for {} s; cancel its tasks, or try again later", PATIENCE.as_secs());
+        ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
+    };
+    let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session)).await.map_err(|_| in_use())??;
+    if removed {
+        return Ok(StatusCode::OK.into_response());
+    }
+    let text = format!("there is no session '{}'", super::json::shorten(&path.session));
+    Err(ApiError::new(StatusCode::NOT_FOUND, "session_not_found", text).about(&path.model, None))
+}
+
+/// A model that is in the caller's repository.
+fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
+    let unknown = || ApiError::from(InferError::ModelNotFound).about(model, None);
+    let tenant = caller.tenant()?;
+    let known = ModelName::new(model).ok().filter(|name| state.dataplane.models(tenant.name()).contains(name));
+    Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
+}
+
+fn shown(session: &sessions::Listed) -> Value {
+    let ([began, used, expires], now) = (session.times, since_1970());
+    json!({
+        "id": session.id,
+        "size": session.size,
+        "version": session.version.to_string(),
+        "age_ms": now.saturating_sub(began),
+        "idle_ms": now.saturating_sub(used),
+        "expires_in_ms": expires.saturating_sub(now),
+    })
+}

@@ -1,0 +1,95 @@
+//! What a tenant's models have left for later: listed, looked at and cancelled.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::router::json_response;
+use crate::deferred::Task;
+use crate::model::InferError;
+
+/// Lines of a page unless the caller says how many, and the most it may ask for.
+pub(super) const PAGE: u32 = 100;
+pub(super) const MAX_PAGE: u32 = 1000;
+
+/// Which tasks are wanted.
+#[derive(Deserialize)]
+pub(super) struct TasksQuery {
+    cursor: Option<i64>,
+    limit: Option<u32>,
+}
+
+/// `GET /v2/tasks[?cursor=id&limit=n]`: tasks that wait, run or were given up, oldest first.
+pub(super) async fn list(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    query: Result<Query<TasksQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let tasks = state.deferred.list(caller.tenant()?, query.cursor.unwrap_or(0), limit).await?;
+    let cursor = (tasks.len() == limit as usize).then(|| tasks.last().map(|task| task.kept.id.to_string())).flatten();
+    Ok(json_response(&json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor })))
+}
+
+/// `GET /v2/tasks/{id}`.
+pub(super) async fn get(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let task = match id.parse() {
+        Ok(number) => state.deferred.get(caller.tenant()?, number).await?,
+        Err(_) => None,
+    };
+    Ok(json_response(&shown(&task.ok_or_else(|| no_such_task(&id))?)))
+}
+
+/// `DELETE /v2/tasks/{id}`: a task that waits or was given up is removed; one that runs is stopped.
+pub(super) async fn cancel(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let found = match id.parse() {
+        Ok(number) => state.deferred.cancel(caller.tenant()?, number).await?,
+        Err(_) => false,
+    };
+    if found { Ok(StatusCode::OK.into_response()) } else { Err(no_such_task(&id)) }
+}
+
+fn no_such_task(id: &str) -> ApiError {
+    let id = super::json::shorten(id);
+    ApiError::new(StatusCode::NOT_FOUND, "task_not_found", format!("there is no task '{id}'"))
+}
+
+fn shown(Task { kept, running }: &Task) -> Value {
+    let state = match kept.failed {
+        Some(_) => "failed",
+        None if *running => "running",
+        None => "waiting",
+    };
+    json!({
+        "id": kept.id.to_string(),
+        "model": kept.model,
+        "version": kept.version.to_string(),
+        "session": kept.session,
+        "request_id": kept.request,
+        "name": kept.name,
+        "size": kept.size,
+        "state": state,
+        "tries": kept.tries,
+        "deferred_ms": kept.deferred,
+        "next_try_ms": (state == "waiting").then_some(kept.due),
+        "failed_ms": kept.failed,
+        "error": kept.error,
+    })
+}

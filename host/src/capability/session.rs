@@ -1,0 +1,145 @@
+//! `wardian:model/session`: what the model keeps from one request of a sequence to the next.
+//!
+//! Whoever makes the call has loaded it and keeps what is left of it; the guest works on a copy in between.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wasmtime::component::Linker;
+
+use super::{Ctx, CtxView, HasCtx};
+use crate::model::{QuotaExceeded, show_size};
+use crate::tenant::{Held, Resource, Tenant};
+use bindings::wardian::model::session::{Host, SessionError};
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world sessions {
+                import wardian:model/session@0.1.0;
+            }
+        ",
+        world: "wardian:host/sessions",
+    });
+}
+
+/// The session that a call belongs to.
+pub struct Session {
+    id: String,
+    max_size: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    bytes: Option<Vec<u8>>,
+    changed: bool,
+    /// The version that has written it, if that was another one and this one wants to see it first.
+    from: Option<u64>,
+    /// It takes the host's memory, and counts like the guest's own.
+    held: Held,
+}
+
+impl Session {
+    /// A session with that state. `from` is the version that has written it, if the present one is to bring it
+    /// forward. Fails if the tenant has no memory left.
+    pub fn new(
+        tenant: &Arc<Tenant>,
+        id: String,
+        bytes: Option<Vec<u8>>,
+        from: Option<u64>,
+        max_size: u64,
+    ) -> Result<Session, QuotaExceeded> {
+        let held = tenant.take(Resource::Memory, size(&bytes))?;
+        let from = from.filter(|_| bytes.is_some());
+        Ok(Session { id, max_size, state: Mutex::new(State { bytes, changed: false, from, held }) })
+    }
+
+    /// The caller's name for it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The most bytes that its state may have.
+    pub fn max_size(&self) -> u64 {
+        self.max_size
+    }
+
+    /// What another version has left and the present one has not brought forward: which one it was, and its state.
+    pub fn to_bring_forward(&self) -> Option<(u64, Vec<u8>)> {
+        let state = self.lock();
+        state.from.zip(state.bytes.clone())
+    }
+
+    /// Notes what a state has become that another version had left. Fails with a text for the model's author.
+    pub fn brought_forward(&self, bytes: Option<Vec<u8>>) -> Result<(), String> {
+        self.lock().from = None;
+        self.set(bytes).map_err(|error| match error {
+            SessionError::TooLarge(text) => text,
+            SessionError::NoSession => "there is no session".into(),
+        })
+    }
+
+    /// Takes out what has changed: `None` if nothing has.
+    pub fn take_changed(&self) -> Option<Option<Vec<u8>>> {
+        let mut state = self.lock();
+        let bytes = state.bytes.take();
+        std::mem::take(&mut state.changed).then_some(bytes)
+    }
+
+    fn set(&self, bytes: Option<Vec<u8>>) -> Result<(), SessionError> {
+        let size = size(&bytes);
+        if size > self.max_size {
+            let limit = show_size(self.max_size);
+            return Err(SessionError::TooLarge(format!(
+                "the state has {size} bytes; sessions.max_size allows {limit}"
+            )));
+        }
+        let mut state = self.lock();
+        let before = state.held.amount();
+        state.held.shrink(before.saturating_sub(size));
+        let grown = state.held.grow(size.saturating_sub(before));
+        grown.map_err(|refusal| SessionError::TooLarge(refusal.to_string()))?;
+        (state.bytes, state.changed) = (bytes, true);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size(bytes: &Option<Vec<u8>>) -> u64 {
+    bytes.as_ref().map_or(0, Vec::len) as u64
+}
+
+pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::wardian::model::session::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+}
+
+impl Ctx {
+    /// The session of the present call. What loads a model belongs to none, even where a request waits for it.
+    fn session(&self) -> Result<&Session, SessionError> {
+        let session = self.scope.session.as_deref().filter(|_| !self.loading);
+        session.ok_or(SessionError::NoSession)
+    }
+}
+
+impl Host for Ctx {
+    fn id(&mut self) -> Result<String, SessionError> {
+        Ok(self.session()?.id.clone())
+    }
+
+    fn get(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
+        Ok(self.session()?.lock().bytes.clone())
+    }
+
+    fn set(&mut self, state: Vec<u8>) -> Result<(), SessionError> {
+        self.session()?.set(Some(state))
+    }
+
+    fn clear(&mut self) -> Result<(), SessionError> {
+        self.session()?.set(None)
+    }
+}

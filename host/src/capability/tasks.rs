@@ -1,0 +1,100 @@
+//! `wardian:model/tasks`: work for after the response.
+//!
+//! A call only collects it. Whoever makes the call keeps it together with the session's state, if the call succeeds.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wasmtime::component::Linker;
+
+use super::{Ctx, CtxView, HasCtx};
+use crate::model::{QuotaExceeded, show_size};
+use crate::store::tasks::NewTask;
+use crate::tenant::{Held, Resource, Tenant};
+use bindings::wardian::model::tasks::{DeferError, Host};
+
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "
+            package wardian:host;
+            world deferring {
+                import wardian:model/tasks@0.1.0;
+            }
+        ",
+        world: "wardian:host/deferring",
+    });
+}
+
+/// The longest name of a task, in bytes.
+const MAX_NAME: usize = 128;
+
+/// What a call leaves for later.
+pub struct Deferrals {
+    room: Option<Room>,
+    collected: Mutex<Collected>,
+}
+
+/// How much a call may leave behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// So many tasks.
+    pub tasks: u32,
+    /// Bytes of each one's payload.
+    pub payload: u64,
+}
+
+struct Collected {
+    tasks: Vec<NewTask>,
+    /// They take the host's memory, and count like the guest's own.
+    held: Held,
+}
+
+impl Deferrals {
+    /// Nothing yet. There is no room where the component does not export what would do the work.
+    pub fn new(tenant: &Arc<Tenant>, room: Option<Room>) -> Result<Deferrals, QuotaExceeded> {
+        let collected = Collected { tasks: Vec::new(), held: tenant.take(Resource::Memory, 0)? };
+        Ok(Deferrals { room, collected: Mutex::new(collected) })
+    }
+
+    /// The most bytes that a payload may have.
+    pub fn largest(&self) -> u64 {
+        self.room.map_or(0, |room| room.payload)
+    }
+
+    /// Takes out what was left.
+    pub fn take(&self) -> Vec<NewTask> {
+        std::mem::take(&mut self.collected.lock().unwrap_or_else(PoisonError::into_inner).tasks)
+    }
+
+    fn add(&self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
+        let room = self.room.ok_or(DeferError::Unsupported)?;
+        let limit = |text: String| Err(DeferError::Limit(text));
+        if name.len() > MAX_NAME || name.chars().any(char::is_control) {
+            return limit(format!("a task's name has at most {MAX_NAME} bytes and no control characters"));
+        }
+        let size = payload.len() as u64;
+        if size > room.payload {
+            let allowed = show_size(room.payload);
+            return limit(format!("the payload has {size} bytes; deferred.payload allows {allowed}"));
+        }
+        let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
+        if collected.tasks.len() >= room.tasks as usize {
+            return limit(format!("this call may leave {} tasks behind and no more", room.tasks));
+        }
+        collected.held.grow(size).map_err(|refusal| DeferError::Limit(refusal.to_string()))?;
+        collected.tasks.push(NewTask { name, payload });
+        Ok(())
+    }
+}
+
+pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    bindings::wardian::model::tasks::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
+}
+
+impl Host for Ctx {
+    fn defer(&mut self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
+        let deferrals = self.scope.tasks.as_ref().filter(|_| !self.loading);
+        deferrals.ok_or(DeferError::NotNow)?.add(name, payload)
+    }
+}

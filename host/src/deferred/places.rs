@@ -1,0 +1,62 @@
+//! How many of a model's tasks are at work at once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::{ModelName, TenantName};
+
+/// The places of all models. There are as many of one as when the first of its tasks that are there now came.
+#[derive(Default)]
+pub(super) struct Places {
+    models: Mutex<HashMap<(TenantName, ModelName), Weak<Semaphore>>>,
+}
+
+/// The right to have a task at work, given back on drop.
+pub(super) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+    _places: Arc<Semaphore>,
+}
+
+impl Places {
+    /// Waits for a place of a model that may have so many instances. Half of them are for requests. Whoever waits
+    /// first is served first.
+    pub(super) async fn take(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Place {
+        let places = self.of(tenant, model, instances);
+        // The semaphore is never closed.
+        Place { _permit: places.clone().acquire_owned().await.ok(), _places: places }
+    }
+
+    fn of(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Arc<Semaphore> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant.clone(), model.clone());
+        if let Some(known) = models.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        models.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new((instances / 2).max(1) as usize));
+        models.insert(key, Arc::downgrade(&places));
+        places
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn half_of_the_instances_are_for_tasks_and_always_one() {
+        let (places, tenant) = (Places::default(), TenantName::default_tenant());
+        for (model, instances, at_once) in [("a", 8, 4), ("b", 1, 1)] {
+            let model = ModelName::new(model).unwrap();
+            let take = || places.take(&tenant, &model, instances).now_or_never();
+            let taken: Vec<_> = (0..10).filter_map(|_| take()).collect();
+            assert_eq!(taken.len(), at_once);
+            drop(taken);
+            assert!(take().is_some());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Works off one chain: a try after the other until its tasks are done, given up or cancelled.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Deferred, End, Live};
+use crate::model::InferError;
+use crate::servable::{ServableHandle, TaskChain, Tried};
+use crate::store::{StoreError, since_1970, tasks};
+
+/// How long to wait after something that has nothing to do with the task stood in its way.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What has come of waiting for a task and trying it.
+enum Step {
+    /// The chain goes on with whatever comes next.
+    Next,
+    /// The server is stopping: the rest stays on disk.
+    Leave,
+}
+
+impl Deferred {
+    pub(super) async fn work_off(self, mut chain: TaskChain, live: Arc<Live>, end: End) {
+        let work = async {
+            chain.may_begin().await;
+            loop {
+                let step = match self.next(&chain).await {
+                    Some(Some(next)) => self.step(&chain, &live, next).await,
+                    Some(None) => return Step::Next,
+                    None => Step::Leave,
+                };
+                if let Step::Leave = step {
+                    return step;
+                }
+            }
+        };
+        let step = tokio::select! {
+            step = work => step,
+            () = live.dismissed.notified() => Step::Next,
+        };
+        if let Step::Leave = step {
+            // A request that still waits for the session must not overtake what is left.
+            self.keep_session(chain);
+        }
+        drop(end);
+    }
+
+    /// The task that comes next, if one does; `None` if the server stops before that can be told.
+    async fn next(&self, chain: &TaskChain) -> Option<Option<tasks::Next>> {
+        loop {
+            match chain.next().await {
+                Ok(next) => return Some(next),
+                Err(error) => tell(chain, &error),
+            }
+            if self.is_stopping() {
+                return None;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Waits for a task and tries it, unless it is cancelled meanwhile.
+    async fn step(&self, chain: &TaskChain, live: &Live, next: tasks::Next) -> Step {
+        let id = next.id;
+        let mut attempt = pin!(self.attempt(chain, live, next));
+        loop {
+            tokio::select! {
+                step = &mut attempt => return step,
+                () = live.touched.notified() => {
+                    // It may have been another one of the chain that was cancelled.
+                    if let Ok(false) = chain.has(id).await {
+                        live.running.store(0, Ordering::Relaxed);
+                        return Step::Next;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, chain: &TaskChain, live: &Live, next: tasks::Next) -> Step {
+        if !self.until(next.due).await {
+            return Step::Leave;
+        }
+        let Some(servable) = self.serving(chain).await else { return Step::Leave };
+        let instances = servable.settings().instances.max;
+        // It must not be kept from draining while others are at work.
+        drop(servable);
+        let _place = self.inner.places.take(chain.tenant().name(), chain.model(), instances).await;
+        let Some(servable) = self.serving(chain).await else { return Step::Leave };
+        live.running.store(next.id, Ordering::Relaxed);
+        let tried = servable.try_task(chain, next.id).await;
+        live.running.store(0, Ordering::Relaxed);
+        drop(servable);
+        self.conclude(chain, next.id, tried).await
+    }
+
+    async fn conclude(&self, chain: &TaskChain, task: i64, tried: Result<Tried, InferError>) -> Step {
+        let (tenant, model, request) = (chain.tenant().name(), chain.model(), chain.id());
+        match tried {
+            Ok(Tried::GivenUp) => {
+                tracing::warn!(%tenant, %model, task, chain = request, "a deferred task was given up")
+            }
+            Ok(outcome) => tracing::debug!(%tenant, %model, task, chain = request, ?outcome, "a deferred task"),
+            Err(error) => {
+                tracing::debug!(%tenant, %model, task, %error, detail = error.private(), "a deferred task has to wait");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        Step::Next
+    }
+
+    /// Waits until that time by the host's clock. Tells whether it has come; not if the server stops before.
+    async fn until(&self, due: i64) -> bool {
+        let left = due.saturating_sub(since_1970());
+        let Ok(left @ 1..) = u64::try_from(left) else { return true };
+        let mut stopping = self.inner.stopping.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(left)) => true,
+            _ = stopping.wait_for(|&stopping| stopping) => false,
+        }
+    }
+
+    /// The version of the chain's model that serves, once one does; `None` if the server stops before.
+    async fn serving(&self, chain: &TaskChain) -> Option<ServableHandle> {
+        let mut changes = self.inner.registry.changes();
+        let mut stopping = self.inner.stopping.subscribe();
+        loop {
+            changes.borrow_and_update();
+            if let Ok(servable) = self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None) {
+                return Some(servable);
+            }
+            tokio::select! {
+                changed = changes.changed() => changed.ok()?,
+                _ = stopping.wait_for(|&stopping| stopping) => return None,
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.inner.stopping.borrow()
+    }
+}
+
+fn tell(chain: &TaskChain, error: &StoreError) {
+    let (tenant, model) = (chain.tenant().name(), chain.model());
+    tracing::warn!(%tenant, %model, %error, "cannot read which task comes next");
+}

@@ -1,0 +1,163 @@
+//! Who may work with a session: one at a time, first come, first served.
+//!
+//! There is an entry for a session only while somebody works with it or waits to. Who waits counts as a waiting
+//! request, so a line is no longer than the queues may be.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+
+/// The sessions of one model that somebody works with.
+#[derive(Default)]
+pub(super) struct Line {
+    sessions: Mutex<HashMap<Arc<str>, Arc<Turn<()>>>>,
+}
+
+/// The right to work with a session, given on to whoever waits for it on drop.
+pub(super) struct Owner {
+    // Dropped first: the entry goes only when nobody holds its turn.
+    _turn: OwnedMutexGuard<()>,
+    _member: Member,
+}
+
+/// A place in the line of a session.
+struct Member {
+    line: Arc<Line>,
+    id: Arc<str>,
+}
+
+impl Line {
+    /// The session, if nobody works with it or waits to.
+    pub(super) fn try_own(self: &Arc<Self>, id: &str) -> Option<Owner> {
+        let (member, turn) = self.join(id);
+        Some(Owner { _turn: turn.try_lock_owned().ok()?, _member: member })
+    }
+
+    /// Waits for a session. Whoever comes first is served first; dropping the future leaves the line.
+    pub(super) async fn own(self: &Arc<Self>, id: &str) -> Owner {
+        let (member, turn) = self.join(id);
+        // That lock is fair, and passes over those who have left.
+        Owner { _turn: turn.lock_owned().await, _member: member }
+    }
+
+    /// Whether somebody works with a session or waits to.
+    pub(super) fn is_live(&self, id: &str) -> bool {
+        self.lock().contains_key(id)
+    }
+
+    fn join(self: &Arc<Self>, id: &str) -> (Member, Arc<Turn<()>>) {
+        let mut sessions = self.lock();
+        let id = sessions.get_key_value(id).map_or_else(|| Arc::from(id), |(id, _)| id.clone());
+        let turn = sessions.entry(id.clone()).or_default().clone();
+        (Member { line: self.clone(), id }, turn)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Turn<()>>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let mut sessions = self.line.lock();
+        // A member joins while the line is locked, so whoever is not counted here has not come yet.
+        if sessions.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
+            sessions.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Waiting = std::pin::Pin<Box<dyn Future<Output = Owner>>>;
+
+    /// Somebody who waits for a session, owns it, or has left.
+    enum Visitor {
+        Waits(Waiting),
+        Owns(#[allow(dead_code)] Owner),
+        Gone,
+    }
+
+    fn poll(visitor: &mut Visitor) {
+        let mut context = Context::from_waker(Waker::noop());
+        if let Visitor::Waits(waiting) = visitor
+            && let Poll::Ready(owner) = waiting.as_mut().poll(&mut context)
+        {
+            *visitor = Visitor::Owns(owner);
+        }
+    }
+
+    proptest! {
+        /// Whoever comes, leaves without having been served, or is done, in whatever order: of those who are there,
+        /// the first to come is the one who owns, and nobody is remembered once all have gone.
+        #[test]
+        fn the_first_of_those_who_are_there_owns(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
+            let line = Arc::new(Line::default());
+            let mut visitors: Vec<Visitor> = Vec::new();
+            for (step, which) in steps {
+                if step == 0 || visitors.is_empty() {
+                    let line = line.clone();
+                    visitors.push(Visitor::Waits(Box::pin(async move { line.own("s").await })));
+                    // It is in the line from the moment it asks.
+                    poll(visitors.last_mut().unwrap());
+                } else {
+                    let index = which.index(visitors.len());
+                    visitors[index] = Visitor::Gone;
+                }
+                visitors.iter_mut().for_each(poll);
+                let there: Vec<_> = visitors.iter().filter(|visitor| !matches!(visitor, Visitor::Gone)).collect();
+                let owners = there.iter().filter(|visitor| matches!(visitor, Visitor::Owns(_))).count();
+                prop_assert_eq!(owners, usize::from(!there.is_empty()));
+                prop_assert!(there.first().is_none_or(|first| matches!(first, Visitor::Owns(_))));
+                prop_assert_eq!(line.is_live("s"), !there.is_empty());
+            }
+            visitors.clear();
+            prop_assert!(!line.is_live("s"));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn nobody_waits_for_ever_and_two_never_own() {
+        let line = Arc::new(Line::default());
+        let inside = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let visits = (0..2000).map(|number| {
+            let (line, inside) = (line.clone(), inside.clone());
+            tokio::spawn(async move {
+                let mut waiting = pin!(line.own(["a", "b", "c"][number % 3]));
+                if number % 7 == 0 {
+                    // Asks, and goes away at once.
+                    let _ = futures_util::poll!(waiting.as_mut());
+                    return;
+                }
+                let _owner = waiting.await;
+                if number % 3 == 0 {
+                    assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                }
+            })
+        });
+        for visit in visits.collect::<Vec<_>>() {
+            visit.await.unwrap();
+        }
+        assert!(line.lock().is_empty());
+    }
+
+    #[test]
+    fn sessions_do_not_wait_for_each_other() {
+        let line = Arc::new(Line::default());
+        let (one, other) = (line.try_own("one"), line.try_own("other"));
+        assert!(one.is_some() && other.is_some() && line.try_own("one").is_none());
+        drop(one);
+        assert!(line.try_own("one").is_some());
+    }
+}

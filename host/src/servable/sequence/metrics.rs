@@ -1,0 +1,94 @@
+//! What is counted of sessions and of tasks.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::model::{ModelName, TenantName};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabels {
+    tenant: String,
+    model: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    tenant: String,
+    model: String,
+    outcome: &'static str,
+}
+
+/// What has come of a task, or of one try of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It failed, and will be tried again.
+    Retried,
+    /// It was given up.
+    Failed,
+    /// Somebody has cancelled it.
+    Cancelled,
+}
+
+impl Outcome {
+    const ALL: [Outcome; 4] = [Outcome::Done, Outcome::Retried, Outcome::Failed, Outcome::Cancelled];
+
+    fn name(self) -> &'static str {
+        match self {
+            Outcome::Done => "done",
+            Outcome::Retried => "retried",
+            Outcome::Failed => "failed",
+            Outcome::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The families that every model has its share of.
+#[derive(Clone, Default)]
+pub(super) struct SequenceMetrics {
+    sessions: Family<ModelLabels, Gauge>,
+    waiting: Family<ModelLabels, Gauge>,
+    outcomes: Family<OutcomeLabels, Counter>,
+}
+
+impl SequenceMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = SequenceMetrics::default();
+        registry.register("sessions", "Sessions that are kept", metrics.sessions.clone());
+        registry.register("tasks_waiting", "Deferred tasks that wait or run", metrics.waiting.clone());
+        let help = "What has come of deferred tasks; retried: a try failed and another follows";
+        registry.register("tasks", help, metrics.outcomes.clone());
+        metrics
+    }
+
+    pub(super) fn count(&self, tenant: &TenantName, model: &ModelName, outcome: Outcome) {
+        let ModelLabels { tenant, model } = labels(tenant, model);
+        self.outcomes.get_or_create(&OutcomeLabels { tenant, model, outcome: outcome.name() }).inc();
+    }
+
+    /// Shows how many there are of a model now.
+    pub(super) fn show(&self, tenant: &TenantName, model: &ModelName, sessions: u64, waiting: u64) {
+        let labels = labels(tenant, model);
+        self.sessions.get_or_create(&labels).set(sessions as i64);
+        self.waiting.get_or_create(&labels).set(waiting as i64);
+    }
+
+    /// Forgets a model that is gone.
+    pub(super) fn forget(&self, tenant: &TenantName, model: &ModelName) {
+        let of_model = labels(tenant, model);
+        self.sessions.remove(&of_model);
+        self.waiting.remove(&of_model);
+        for outcome in Outcome::ALL {
+            let ModelLabels { tenant, model } = of_model.clone();
+            self.outcomes.remove(&OutcomeLabels { tenant, model, outcome: outcome.name() });
+        }
+    }
+}
+
+fn labels(tenant: &TenantName, model: &ModelName) -> ModelLabels {
+    ModelLabels { tenant: tenant.to_string(), model: model.to_string() }
+}

@@ -1,0 +1,284 @@
+//! The tasks that were left for after a response.
+//!
+//! The tasks of one request are a chain: they run one after another, and what they leave behind in turn goes to its
+//! end. A try is counted before it begins, so that a task which ends the whole process is not tried for ever. A task
+//! that was given up is kept for a while, to be looked at.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+
+use super::totals::{self, Kind};
+use super::{StoreError, count, sessions, since_1970};
+use crate::model::{ModelName, Version};
+use crate::tenant::Tenant;
+
+pub(super) const SCHEMA: &str = "
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    chain INTEGER NOT NULL,
+    ordinal INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    session TEXT,
+    request TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    deferred INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    failed INTEGER,
+    error TEXT,
+    payload BLOB NOT NULL
+);
+CREATE INDEX tasks_by_chain ON tasks (chain, ordinal);
+CREATE INDEX tasks_by_model ON tasks (model, session) WHERE failed IS NULL;
+CREATE INDEX tasks_failed ON tasks (id) WHERE failed IS NOT NULL;
+CREATE TRIGGER task_added AFTER INSERT ON tasks BEGIN
+    INSERT INTO totals VALUES ('tasks', new.model, 1) ON CONFLICT DO UPDATE SET amount = amount + 1;
+END;
+CREATE TRIGGER task_failed AFTER UPDATE OF failed ON tasks WHEN old.failed IS NULL AND new.failed IS NOT NULL BEGIN
+    UPDATE totals SET amount = amount - 1 WHERE kind = 'tasks' AND model = old.model;
+END;
+CREATE TRIGGER task_removed AFTER DELETE ON tasks WHEN old.failed IS NULL BEGIN
+    UPDATE totals SET amount = amount - 1 WHERE kind = 'tasks' AND model = old.model;
+END;
+";
+
+/// Tasks that were given up and are kept, for each tenant; the oldest go first.
+const MAX_FAILED: u32 = 1000;
+
+/// What is left for later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewTask {
+    /// What the model calls it.
+    pub name: String,
+    /// What the model needs to know for it.
+    pub payload: Vec<u8>,
+}
+
+/// Who leaves tasks behind.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The model.
+    pub model: ModelName,
+    /// The version that was called.
+    pub version: Version,
+    /// The session, if the request was of one.
+    pub session: Option<String>,
+    /// The request.
+    pub request: String,
+}
+
+/// A chain that is not at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The number of the chain.
+    pub chain: i64,
+    /// The session that its tasks belong to.
+    pub session: Option<String>,
+}
+
+/// The task of a chain that comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// Its number.
+    pub id: i64,
+    /// When it is to be tried.
+    pub due: i64,
+}
+
+/// A task that is about to be tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What the model calls it.
+    pub name: String,
+    /// What the model needs to know for it.
+    pub payload: Vec<u8>,
+    /// The request that left it behind, or had it left behind.
+    pub request: String,
+    /// How often it has been tried, with this.
+    pub tries: u32,
+    /// How many tasks its chain has had so far.
+    pub chain_length: u32,
+    /// The session's state, where there is one.
+    pub session: Option<sessions::Kept>,
+}
+
+/// What has come of beginning a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is counted, and may begin.
+    Try(Box<Due>),
+    /// It has been tried as often as it may; the process ended during the last try. It is given up now.
+    GivenUp,
+    /// It was cancelled.
+    Gone,
+}
+
+/// A task as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // As in the table.
+pub struct Listed {
+    pub id: i64,
+    pub chain: i64,
+    pub model: String,
+    pub session: Option<String>,
+    pub request: String,
+    pub version: u64,
+    pub name: String,
+    pub deferred: i64,
+    pub due: i64,
+    pub tries: u32,
+    /// When it was given up.
+    pub failed: Option<i64>,
+    pub error: Option<String>,
+    /// Bytes of its payload.
+    pub size: u64,
+}
+
+/// Adds tasks to a chain, or begins one with them. Tells the number of the chain. Fails if more would wait than the
+/// tenant may have.
+pub fn add(
+    connection: &Connection,
+    tenant: &Tenant,
+    origin: &Origin,
+    chain: Option<(i64, u32)>,
+    tasks: &[NewTask],
+) -> Result<Option<i64>, StoreError> {
+    let insert = "
+        INSERT INTO tasks (chain, ordinal, model, session, request, version, name, deferred, due, tries, payload)
+        VALUES (:chain, :ordinal, :model, :session, :request, :version, :name, :now, :now, 0, :payload)";
+    let mut insert = connection.prepare_cached(insert)?;
+    let (now, mut number, length) =
+        (since_1970(), chain.map(|(chain, _)| chain), chain.map_or(0, |(_, length)| length));
+    for (ordinal, task) in (length + 1..).zip(tasks) {
+        insert.execute(named_params! {
+            ":chain": number.unwrap_or(0), ":ordinal": ordinal, ":model": origin.model.as_str(),
+            ":session": origin.session, ":request": origin.request, ":version": origin.version.number() as i64,
+            ":name": task.name, ":now": now, ":payload": task.payload,
+        })?;
+        if number.is_none() {
+            // A chain is called by the number of its first task.
+            let first = connection.last_insert_rowid();
+            connection.prepare_cached("UPDATE tasks SET chain = id WHERE id = ?1")?.execute([first])?;
+            number = Some(first);
+        }
+    }
+    if !tasks.is_empty() {
+        totals::check(connection, Kind::Tasks, tenant)?;
+    }
+    Ok(number)
+}
+
+/// The chains of a model that are not at their end, oldest first.
+pub fn pending(connection: &Connection, model: &ModelName) -> Result<Vec<Pending>, StoreError> {
+    let select = "SELECT DISTINCT chain, session FROM tasks WHERE model = ?1 AND failed IS NULL ORDER BY chain";
+    let mut select = connection.prepare_cached(select)?;
+    let pending = |row: &Row<'_>| Ok(Pending { chain: row.get(0)?, session: row.get(1)? });
+    let chains = select.query_map([model.as_str()], pending)?;
+    Ok(chains.collect::<Result<_, _>>()?)
+}
+
+/// The task of a chain that comes next; `None` at its end.
+pub fn next(connection: &Connection, chain: i64) -> Result<Option<Next>, StoreError> {
+    let select = "SELECT id, due FROM tasks WHERE chain = ?1 AND failed IS NULL ORDER BY ordinal LIMIT 1";
+    let next = |row: &Row<'_>| Ok(Next { id: row.get(0)?, due: row.get(1)? });
+    Ok(connection.prepare_cached(select)?.query_row([chain], next).optional()?)
+}
+
+/// Counts a try that is about to begin.
+pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, StoreError> {
+    let select = "
+        SELECT t.name, t.payload, t.request, t.tries + 1, s.state, s.version, t.session IS NOT NULL,
+            (SELECT max(ordinal) FROM tasks WHERE chain = t.chain)
+        FROM tasks AS t LEFT JOIN sessions AS s ON s.model = t.model AND s.id = t.session
+        WHERE t.id = ?1 AND t.failed IS NULL";
+    let due = |row: &Row<'_>| {
+        let of_session: bool = row.get(6)?;
+        let kept = sessions::Kept { state: row.get(4)?, version: row.get::<_, Option<i64>>(5)?.unwrap_or(0) as u64 };
+        let session = of_session.then_some(kept);
+        let (name, payload, request, tries) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok(Due { name, payload, request, tries, chain_length: row.get(7)?, session })
+    };
+    let Some(due) = connection.prepare_cached(select)?.query_row([id], due).optional()? else {
+        return Ok(Begun::Gone);
+    };
+    if due.tries > limit {
+        give_up(connection, id, "the server ended during the last try")?;
+        return Ok(Begun::GivenUp);
+    }
+    connection.prepare_cached("UPDATE tasks SET tries = ?2 WHERE id = ?1")?.execute(params![id, due.tries])?;
+    Ok(Begun::Try(Box::new(due)))
+}
+
+/// Takes back a try that was counted and did not begin after all.
+pub fn take_back_try(connection: &Connection, id: i64, due: i64) -> Result<(), StoreError> {
+    let update = "UPDATE tasks SET tries = max(tries - 1, 0), due = ?2 WHERE id = ?1";
+    connection.prepare_cached(update)?.execute([id, due])?;
+    Ok(())
+}
+
+/// Notes that a try has failed and when the next one is due.
+pub fn try_again(connection: &Connection, id: i64, due: i64, error: &str) -> Result<(), StoreError> {
+    let update = "UPDATE tasks SET due = ?2, error = ?3 WHERE id = ?1 AND failed IS NULL";
+    connection.prepare_cached(update)?.execute(params![id, due, error])?;
+    Ok(())
+}
+
+/// Notes that a task will not be tried again. The oldest of those that are kept makes room for it.
+pub fn give_up(connection: &Connection, id: i64, error: &str) -> Result<(), StoreError> {
+    let update = "UPDATE tasks SET failed = ?2, error = ?3 WHERE id = ?1 AND failed IS NULL";
+    connection.prepare_cached(update)?.execute(params![id, since_1970(), error])?;
+    let prune = "
+        DELETE FROM tasks WHERE failed IS NOT NULL AND id <=
+            (SELECT id FROM tasks WHERE failed IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)";
+    connection.prepare_cached(prune)?.execute([MAX_FAILED])?;
+    Ok(())
+}
+
+/// Ends the session of a chain that is at its end, if it was to end then.
+pub fn end_chain(connection: &Connection, chain: i64, model: &str, session: &str) -> Result<(), StoreError> {
+    if next(connection, chain)?.is_none() {
+        sessions::end(connection, model, session)?;
+    }
+    Ok(())
+}
+
+/// Removes a task, waiting or given up. Returns what it was, if there was one.
+pub fn remove(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
+    let found = get(connection, id)?;
+    connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
+    Ok(found)
+}
+
+const LISTED: &str = "
+    SELECT id, chain, model, session, request, version, name, deferred, due, tries, failed, error, length(payload)
+    FROM tasks";
+
+/// One task.
+pub fn get(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
+    Ok(connection.prepare_cached(&format!("{LISTED} WHERE id = ?1"))?.query_row([id], listed).optional()?)
+}
+
+/// The tasks after that number, in order, at most `limit`.
+pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Listed>, StoreError> {
+    let mut select = connection.prepare_cached(&format!("{LISTED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let tasks = select.query_map(params![after, limit], listed)?;
+    Ok(tasks.collect::<Result<_, _>>()?)
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    Ok(Listed {
+        id: row.get(0)?,
+        chain: row.get(1)?,
+        model: row.get(2)?,
+        session: row.get(3)?,
+        request: row.get(4)?,
+        version: count(row, 5)?,
+        name: row.get(6)?,
+        deferred: row.get(7)?,
+        due: row.get(8)?,
+        tries: row.get(9)?,
+        failed: row.get(10)?,
+        error: row.get(11)?,
+        size: count(row, 12)?,
+    })
+}

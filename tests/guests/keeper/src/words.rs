@@ -1,0 +1,84 @@
+//! Words that are kept in the session.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wardian_sdk::{Deferred, Error, Metadata, Model, Request, Response, Tensor, session, tasks};
+
+/// Does what it is told: `VERB ARGUMENT`, several of them separated by semicolons.
+pub(crate) struct Words;
+
+impl Model for Words {
+    fn load() -> Result<Self, Error> {
+        Ok(Words)
+    }
+
+    fn metadata(&self) -> Metadata {
+        Metadata::new().output::<String>("state", [1])
+    }
+
+    fn infer(&self, request: Request) -> Result<Response, Error> {
+        let text = |name| request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default();
+        orders(text("do"), ';').try_for_each(|(verb, argument)| obey(verb, argument))?;
+        let state = if session::id().is_some() { words()? } else { String::new() };
+        Ok(Response::new().output(Tensor::from_strings("state", [1], [state])))
+    }
+}
+
+impl Deferred for Words {
+    fn run_deferred(&self, name: &str, payload: Vec<u8>) -> Result<(), Error> {
+        obey(name, &String::from_utf8_lossy(&payload))
+    }
+}
+
+fn orders(text: &str, separator: char) -> impl Iterator<Item = (&str, &str)> {
+    let orders = text.split(separator).map(str::trim).filter(|order| !order.is_empty());
+    orders.map(|order| order.split_once(' ').unwrap_or((order, "")))
+}
+
+fn obey(verb: &str, argument: &str) -> Result<(), Error> {
+    let number = || argument.parse::<u64>().unwrap_or(0);
+    match verb {
+        "say" => say(argument),
+        "fill" => session::set("x".repeat(number() as usize)),
+        "clear" => session::clear(),
+        "sleep" => {
+            wardian_sdk::info!("sleeps for {argument} ms");
+            std::thread::sleep(Duration::from_millis(number()));
+            Ok(())
+        }
+        "spin" => loop {
+            std::hint::black_box(());
+        },
+        "trap" => {
+            say("trapped")?;
+            std::process::abort()
+        }
+        "fail" => {
+            say("failed")?;
+            Err(Error::failed("told to fail"))
+        }
+        "reject" => Err(Error::rejected("told to reject")),
+        // A failed call keeps nothing, so it is the clock that tells when it has failed often enough.
+        "not-before" => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
+            if now < number() { Err(Error::failed("too early")) } else { say("late") }
+        }
+        "defer" => orders(argument, ',').try_for_each(|(verb, argument)| tasks::defer(verb, argument)),
+        // The rest of its argument is what the task does when it runs.
+        "defer-defer" => tasks::defer("defer", argument),
+        "defer-many" => (0..number()).try_for_each(|index| tasks::defer("say", index.to_string())),
+        "defer-bytes" => tasks::defer("sleep", vec![b'0'; number() as usize]),
+        "again" => tasks::defer("again", argument).and_then(|()| say("again")),
+        other => Err(Error::rejected(format!("there is no verb {other:?}"))),
+    }
+}
+
+fn words() -> Result<String, Error> {
+    Ok(String::from_utf8_lossy(&session::get()?.unwrap_or_default()).into_owned())
+}
+
+fn say(word: &str) -> Result<(), Error> {
+    let words = words()?;
+    let separator = if words.is_empty() { "" } else { " " };
+    session::set(format!("{words}{separator}{word}"))
+}

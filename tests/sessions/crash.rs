@@ -1,0 +1,93 @@
+//! What was acknowledged is there after the process was killed, and nothing runs more often than it may.
+//!
+//! A session's state and the tasks of a request are kept in one transaction before the response, and a task's being
+//! done in one with what it has changed. So although a task may run more than once, what it says is in the state
+//! exactly once: the state of each session must be `w1 t1 w2 t2 …` to the last request that was answered, or to the
+//! one after it, whose answer did not arrive.
+
+use super::{SOON, request, setup, state, tasks, words};
+use crate::harness::{Crashes, Server, check_store, until};
+
+/// A client with a session of its own.
+struct Client {
+    session: String,
+    /// Requests that were answered.
+    answered: u32,
+    /// The server was asked for one more than that, and may have answered.
+    asked: u32,
+}
+
+impl Client {
+    fn ask_on(&mut self, server: &Server) {
+        loop {
+            self.asked = self.answered + 1;
+            let orders = format!("say w{0}; defer say t{0}", self.asked);
+            let body = request(&self.session, self.asked == 1, &orders);
+            let Ok(answer) = server.call("POST", "/v2/models/keeper/infer").json(&body).try_send() else { return };
+            answer.ok();
+            self.answered = self.asked;
+        }
+    }
+
+    /// What is there must be what was answered, and perhaps one more.
+    fn look(&mut self, server: &Server) {
+        let answer = super::ask(server, &self.session, "");
+        if answer.status == 400 && self.answered == 0 {
+            return;
+        }
+        let state = words(&answer);
+        let expected =
+            |requests: u32| (1..=requests).map(|number| format!("w{number} t{number}")).collect::<Vec<_>>().join(" ");
+        let kept = [self.answered, self.asked].into_iter().find(|&requests| state == expected(requests));
+        self.answered = kept.unwrap_or_else(|| panic!("{} answered, and there is: {state}", self.answered));
+    }
+}
+
+/// Tries a task may have.
+const TRIES: usize = 3;
+
+#[test]
+fn what_was_acknowledged_is_kept_exactly_once_and_nothing_runs_too_often() {
+    let settings = format!(
+        "{SOON}tries = {TRIES}\ndeadline = \"10m\"\n[limits]\ndeadline = \"60s\"\n[sessions]\nmax_size = \"10MiB\"\n"
+    );
+    let setup = setup(&settings);
+    let store = setup.state().join("tenants/default/store.sqlite");
+    let mut clients = Crashes::workers(|number| Client { session: format!("c{number}"), answered: 0, asked: 0 });
+    let setup = Crashes::new(setup).each(
+        &mut clients,
+        |server| server.until_ready("keeper", 1),
+        |server, client| client.ask_on(server),
+        |server, clients| {
+            clients.iter_mut().for_each(|client| client.look(server));
+            check_store(&store);
+            assert!(tasks(server).iter().all(|task| task["state"] != "failed"), "{:?}", tasks(server));
+        },
+    );
+    drop(setup);
+}
+
+#[test]
+fn a_task_that_the_process_never_survives_is_given_up() {
+    let mut setup = setup(&format!("{SOON}tries = {TRIES}\n[limits]\ndeadline = \"60s\"\n"));
+    let mut runs = 0;
+    for start in 0..TRIES + 2 {
+        let server = setup.start();
+        server.until_ready("keeper", 1);
+        if start == 0 {
+            server.infer("keeper", &request("s", true, "say a; defer sleep 59999, say b")).ok();
+        }
+        if start < TRIES {
+            until("that it runs", || tasks(&server)[0]["state"] == "running");
+            until("that it says so", || server.log().contains("sleeps for 59999 ms"));
+            assert_eq!(tasks(&server)[0]["tries"], start + 1);
+        } else {
+            // What comes after it comes now.
+            assert_eq!(state(&server, "s"), "a b");
+            assert!(tasks(&server)[0]["error"].as_str().unwrap().contains("ended during the last try"));
+        }
+        runs += server.log().matches("sleeps for 59999 ms").count();
+        setup = server.kill();
+    }
+    assert_eq!(runs, TRIES);
+}

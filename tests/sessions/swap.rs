@@ -1,0 +1,93 @@
+//! Sessions belong to a model and not to one of its versions.
+
+use serde_json::json;
+
+use super::{ask, begin, keeper, setup, started, state, words};
+use crate::harness::{Server, guest, until};
+
+/// Adds a version, and waits until it is the one that serves.
+fn swap(server: &Server, version: u64, component: &str) {
+    server.models().version("keeper", version, guest(component));
+    server.until_ready("keeper", version);
+    until("that it serves alone", || {
+        server.get("/v2/models/keeper").json()["versions"] == json!([version.to_string()])
+    });
+}
+
+#[test]
+fn without_a_migration_the_next_version_finds_the_bytes_as_they_are() {
+    let server = started("");
+    begin(&server, "s", "say a").ok();
+    swap(&server, 2, "keeper");
+    assert_eq!(words(&ask(&server, "s", "say b")), "a b");
+    assert_eq!(super::sessions(&server)[0]["version"], "2");
+}
+
+#[test]
+fn a_migration_is_asked_once_before_the_first_call() {
+    let server = started("");
+    for (id, word) in [("s", "a"), ("t", "strange"), ("u", "forget"), ("v", "b")] {
+        begin(&server, id, &format!("say {word}")).ok();
+    }
+    begin(&server, "empty", "").ok();
+    swap(&server, 2, "heir");
+    assert_eq!(words(&ask(&server, "s", "say b")), "(from 1: a) b");
+    assert_eq!(words(&ask(&server, "s", "say c")), "(from 1: a) b c");
+    // One that cannot be brought forward stays as it is, and so does one whose call fails.
+    ask(&server, "t", "say b").refused(500, "model_failed");
+    assert_eq!(words(&ask(&server, "u", "say b")), "b");
+    assert_eq!(ask(&server, "v", "reject").status, 422);
+    assert_eq!(state(&server, "empty"), "");
+    // An older version, back again, finds what the newer one has left.
+    server.models().remove("keeper/2");
+    until("that the first serves again", || server.get("/v2/models/keeper").json()["versions"] == json!(["1"]));
+    assert_eq!(state(&server, "t"), "strange");
+    assert_eq!(state(&server, "v"), "b");
+    assert_eq!(state(&server, "s"), "(from 1: a) b c");
+}
+
+#[test]
+fn tasks_of_an_old_version_run_in_the_new_one_and_order_holds() {
+    let server = started("[limits]\ndeadline = \"30s\"\n[deferred]\ndeadline = \"10m\"\n");
+    begin(&server, "s", "say a; defer sleep 599999, say b").ok();
+    until("that it runs", || super::tasks(&server)[0]["state"] == "running");
+    server.models().version("keeper", 2, guest("heir"));
+    server.until_ready("keeper", 2);
+    // The old version is still at its task; what comes after that is for the new one.
+    let id = super::tasks(&server)[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(server.call("DELETE", &format!("/v2/tasks/{id}")).send().status, 200);
+    assert_eq!(words(&ask(&server, "s", "say c")), "(from 1: a) b c");
+}
+
+#[test]
+fn two_versions_that_serve_at_once_share_a_session() {
+    let setup = setup("versions = \"all\"\n[limits]\ndeadline = \"30s\"\n");
+    setup.models().version("keeper", 2, guest("keeper"));
+    let server = setup.start();
+    server.until_ready("keeper", 1);
+    server.until_ready("keeper", 2);
+    begin(&server, "s", "").ok();
+    std::thread::scope(|scope| {
+        for version in [1, 2] {
+            let server = &server;
+            scope.spawn(move || {
+                for _ in 0..20 {
+                    let body = super::request("s", false, &format!("sleep 1; say {version}"));
+                    server.post(&format!("/v2/models/keeper/versions/{version}/infer"), &body).ok();
+                }
+            });
+        }
+    });
+    assert_eq!(state(&server, "s").split(' ').count(), 40);
+}
+
+#[test]
+fn a_model_that_comes_back_goes_on_with_its_tasks() {
+    let server = started("[deferred]\npause = \"10ms\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
+    begin(&server, "s", "say a; defer sleep 200, say b").ok();
+    server.models().remove("keeper");
+    until("that it is gone", || server.entry("keeper", 1).is_none());
+    keeper(server.models(), "");
+    server.until_ready("keeper", 1);
+    assert_eq!(state(&server, "s"), "a b");
+}
