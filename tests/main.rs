@@ -25,7 +25,6 @@ mod lifecycle;
 mod lifespan;
 mod remote;
 mod repository;
-
 mod sessions;
 mod sql;
 mod streaming;
