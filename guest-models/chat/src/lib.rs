@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(tasks::take_deferred().len(), 1);
         chat.run_deferred(SUMMARISE, vec![])?;
         let second = chat.infer(request("max_tokens", 20))?;
-        assert_ne!(text_of(&first), text_of(&second), "it has read what was said before");
+        assert_ne!(text_of(&first)?, text_of(&second)?, "it has read what was said before");
         let conversation = Conversation::recall()?.or_failed("a session")?;
         assert!(!conversation.summary.is_empty());
         assert_eq!(second.outputs[1].strings()?, [conversation.summary]);
