@@ -19,8 +19,8 @@ use super::wire::{self, Client};
 /// Operations of one request, so that HTTP is a small part of what is measured.
 const TOGETHER: usize = 100;
 
-/// A short value, as counters and small states are.
-const VALUE: &str = "a value of thirty-two characters";
+/// Short values, as counters and small states are; in turns, since SQLite writes nothing where nothing changes.
+const VALUES: [&str; 2] = ["a value of thirty-two characters", "another one as long as the first"];
 
 const CONNECTIONS: [usize; 2] = [1, 16];
 
@@ -71,8 +71,7 @@ fn wardian(folder: &Path) -> Result<Server> {
 /// Operations per second that guests make, of so many requests at once.
 fn of_guest(server: &Server, operation: Operation, connections: usize, window: Duration) -> Result<f64> {
     at_once(connections, window, |number| {
-        let words = operation.words(number);
-        let data = vec![words.as_str(); TOGETHER];
+        let data: Vec<_> = VALUES.iter().cycle().take(TOGETHER).map(|value| operation.words(number, value)).collect();
         let input = json!({ "name": "do", "datatype": "BYTES", "shape": [TOGETHER], "data": data });
         let request = wire::infer(None, "counter", json!({ "inputs": [input] }).to_string().as_bytes());
         let mut client = Client::connect(server.address())?;
@@ -90,11 +89,12 @@ fn of_native(file: &Path, operation: Operation, connections: usize, window: Dura
     at_once(connections, window, |number| {
         let (connection, name) = (open(file)?, BucketName::parse("bench")?);
         let key = Key::new(format!("{}-{number}", operation.name()))?;
+        let mut values = VALUES.iter().cycle();
         Ok(move || {
             let bucket = Bucket::new(&connection, &name);
             match operation {
                 Operation::Get => drop(bucket.get(&key)?),
-                Operation::Set => bucket.set(&key, VALUE.as_bytes())?,
+                Operation::Set => bucket.set(&key, values.next().context("no value")?.as_bytes())?,
                 Operation::Increment => {
                     connection.execute_batch("BEGIN IMMEDIATE")?;
                     let _sum = bucket.increment(&key, 1)?;
@@ -151,10 +151,10 @@ impl Operation {
     }
 
     /// What the guest is told, on a key of that client's own.
-    fn words(self, number: usize) -> String {
+    fn words(self, number: usize, value: &str) -> String {
         let argument = match self {
             Operation::Get => String::new(),
-            Operation::Set => format!("\t{VALUE}"),
+            Operation::Set => format!("\t{value}"),
             Operation::Increment => "\t1".to_owned(),
         };
         format!("{0}\tbench\t{0}-{number}{argument}", self.name())
