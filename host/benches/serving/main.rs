@@ -62,7 +62,6 @@ fn main() -> Result<()> {
             Part::Interceptors => interceptors::run(&options)?,
             Part::Sessions => sessions::run(&options)?,
             Part::Sql => sql::run(&options)?,
-            Part::Sessions => sessions::run(&options)?,
         }
     }
     Ok(())

@@ -253,17 +253,6 @@ impl Tenant {
         self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
-    /// Notes how much of a resource is kept on disk for it, in place of what was noted before.
-    pub fn note_kept(&self, resource: Resource, amount: u64) {
-        self.allotment(resource).set_base(amount);
-    }
-
-    /// The refusal of something that would be more than it may keep.
-    pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
-        let limit = self.settings().quota.of(resource);
-        self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
-    }
-
     /// How much of a resource it holds.
     pub fn used(&self, resource: Resource) -> u64 {
         self.allotment(resource).used()
