@@ -4,6 +4,7 @@ mod health;
 mod inference;
 mod refusals;
 mod repository_api;
+mod statistics;
 
 use serde_json::{Value, json};
 

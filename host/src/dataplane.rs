@@ -57,6 +57,11 @@ impl DataPlane {
         entry.iter().flat_map(|entry| &entry.serving).map(|servable| servable.id().version).collect()
     }
 
+    /// The versions of a model that serve, newest first, to be held on to.
+    pub fn serving(&self, tenant: &TenantName, model: &str) -> Vec<ServableHandle> {
+        self.registry.entry(tenant, model).map(|entry| entry.serving.clone()).unwrap_or_default()
+    }
+
     /// Which versions of a model are wanted.
     pub fn version_policy(&self, tenant: &TenantName, model: &str) -> VersionPolicy {
         self.registry.entry(tenant, model).map(|entry| entry.policy.clone()).unwrap_or_default()

@@ -17,8 +17,16 @@ use crate::model::{ParameterValue, TensorSpec};
 pub(super) const PLATFORM: &str = "wardian_wasm";
 
 /// The extensions of the protocol that are served, by their names in Triton's documentation.
-const EXTENSIONS: [&str; 5] =
-    ["binary_tensor_data", "model_configuration", "model_repository", "parameters", "schedule_policy"];
+const EXTENSIONS: [&str; 8] = [
+    "binary_tensor_data",
+    "generate",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "sequence",
+    "statistics",
+];
 
 /// `GET /v2`.
 pub(super) async fn server() -> Response {
@@ -54,7 +62,7 @@ pub(super) async fn model(
 struct Server {
     name: &'static str,
     version: &'static str,
-    extensions: [&'static str; 5],
+    extensions: [&'static str; 8],
 }
 
 #[derive(Serialize)]

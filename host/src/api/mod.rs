@@ -26,6 +26,7 @@ mod request_id;
 mod router;
 mod sagemaker;
 mod sessions;
+mod stats;
 mod tasks;
 mod upload;
 mod usage;

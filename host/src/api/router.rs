@@ -19,7 +19,7 @@ use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
 use super::{ApiState, config, docs, generate, health, key_value, metadata, repository};
-use super::{sagemaker, sessions, tasks, upload, usage};
+use super::{sagemaker, sessions, stats, tasks, upload, usage};
 use crate::servable::ServableHandle;
 
 /// A path, what may be done with it, and whom it is for.
@@ -68,6 +68,9 @@ fn table() -> Vec<(Route, Handler)> {
         get("/v2/models/{model}/versions/{version}/ready", Access::Key, on_get(health::model_ready)),
         get("/v2/models/{model}/config", Access::Key, on_get(config::model_config)),
         get("/v2/models/{model}/versions/{version}/config", Access::Key, on_get(config::model_config)),
+        get("/v2/models/stats", Access::Key, on_get(stats::all)),
+        get("/v2/models/{model}/stats", Access::Key, on_get(stats::model)),
+        get("/v2/models/{model}/versions/{version}/stats", Access::Key, on_get(stats::model)),
         post("/v2/models/{model}/infer", Access::Infer, on_post(infer_model)),
         post("/v2/models/{model}/versions/{version}/infer", Access::Infer, on_post(infer_model)),
         post("/v2/models/{model}/generate", Access::Infer, on_post(generate::generate)),

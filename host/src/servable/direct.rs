@@ -211,6 +211,7 @@ impl Caller for Servable {
     }
 
     fn note_call(&self, requests: usize) {
+        self.metrics().counts.called();
         self.metrics().batching(&self.families, &self.id).called(requests);
     }
 

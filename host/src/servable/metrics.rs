@@ -15,6 +15,7 @@ mod streams;
 pub(super) use streams::Open;
 
 use super::Timings;
+use super::statistics::Counts;
 use crate::model::{InferError, ModelId};
 use batches::{BatchFamilies, BatchMetrics};
 use streams::{StreamFamilies, StreamMetrics};
@@ -79,6 +80,7 @@ impl ServableMetrics {
             phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
             streams: OnceLock::new(),
             batches: OnceLock::new(),
+            counts: Counts::default(),
         }
     }
 
@@ -113,6 +115,8 @@ pub(super) struct VersionMetrics {
     streams: OnceLock<StreamMetrics>,
     /// From its first batch on.
     batches: OnceLock<BatchMetrics>,
+    /// The same for who asks for one version's.
+    pub(super) counts: Counts,
 }
 
 impl VersionMetrics {
@@ -130,6 +134,7 @@ impl VersionMetrics {
     /// by itself.
     pub(super) fn streamed(&self, timings: &Timings) {
         self.succeeded.inc();
+        self.counts.answered(timings);
         for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance]) {
             phase.observe(time.as_secs_f64());
         }
@@ -137,6 +142,7 @@ impl VersionMetrics {
 
     pub(super) fn succeeded(&self, timings: &Timings) {
         self.succeeded.inc();
+        self.counts.answered(timings);
         for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance, timings.compute]) {
             phase.observe(time.as_secs_f64());
         }
@@ -161,6 +167,7 @@ impl VersionMetrics {
             InferError::Refused { .. } | InferError::InterceptorFailed { .. } => 6,
         };
         self.failed[reason].inc();
+        self.counts.failed();
     }
 }
 

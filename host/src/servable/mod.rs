@@ -14,6 +14,7 @@ mod maker;
 mod metrics;
 mod pool;
 mod sequence;
+mod statistics;
 mod streaming;
 
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,7 @@ pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
 pub use metrics::ServableMetrics;
 pub use sequence::{Afterwards, ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
+pub use statistics::{Statistics, Total};
 pub use streaming::Parts;
 
 use crate::database::Proof;
@@ -222,6 +224,14 @@ impl Servable {
         let (idle_instances, busy_instances) = self.pool.count();
         let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
         Report { snapshot, digest: self.digest.clone(), memory_bytes, idle_instances, busy_instances, suspended }
+    }
+
+    /// What it has done since it went live.
+    pub fn statistics(&self) -> Statistics {
+        let counted = self.metrics().counts.read();
+        // Where requests go alone, calls are not counted apart from them.
+        let calls = if self.batcher.is_some() { counted.calls } else { counted.success.count };
+        Statistics { calls, ..counted }
     }
 
     fn metrics(&self) -> &VersionMetrics {

@@ -25,6 +25,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             ),
         ),
         ("Config", object.clone()),
+        ("Statistics", record(&[("model_stats", &list(object.clone()))], &[])),
         ("InputTensor", tensor.clone()),
         ("OutputTensor", tensor),
         (

@@ -1,0 +1,68 @@
+//! `GET …/stats`: the protocol's statistics extension, for clients that measure.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::ApiState;
+use super::caller::Caller;
+use super::error::ApiError;
+use super::router::{ModelPath, json_response};
+use crate::servable::{Servable, Total};
+
+/// `GET /v2/models/{m}[/versions/{v}]/stats`.
+pub(super) async fn model(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    path: ModelPath,
+) -> Result<Response, ApiError> {
+    let found = path.find(&state, &caller)?;
+    let versions = match path.version {
+        Some(_) => vec![found],
+        None => state.dataplane.serving(caller.tenant_name()?, &path.model),
+    };
+    Ok(respond(versions.iter().map(|version| statistics(version))))
+}
+
+/// `GET /v2/models/stats`: of every model that serves.
+pub(super) async fn all(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
+    let tenant = caller.tenant_name()?;
+    let models = state.dataplane.models(tenant).into_iter();
+    let versions = models.flat_map(|name| state.dataplane.serving(tenant, name.as_str()));
+    Ok(respond(versions.map(|version| statistics(&version))))
+}
+
+fn respond(versions: impl Iterator<Item = Value>) -> Response {
+    json_response(&json!({ "model_stats": versions.collect::<Vec<_>>() }))
+}
+
+fn statistics(version: &Servable) -> Value {
+    let counted = version.statistics();
+    let nothing = Total::default();
+    json!({
+        "name": version.id().name.as_str(),
+        "version": version.id().version.number().to_string(),
+        "last_inference": counted.last_request,
+        "inference_count": counted.success.count,
+        "execution_count": counted.calls,
+        "inference_stats": {
+            "success": total(counted.success),
+            "fail": total(counted.failure),
+            "queue": total(counted.queue),
+            // Where instances are made: the protocol has no better place for it.
+            "compute_input": total(counted.instance),
+            "compute_infer": total(counted.compute),
+            "compute_output": total(Total { count: counted.success.count, ..nothing }),
+            "cache_hit": total(nothing),
+            "cache_miss": total(nothing),
+        },
+        "batch_stats": [],
+        "memory_usage": [],
+    })
+}
+
+fn total(total: Total) -> Value {
+    json!({ "count": total.count, "ns": total.time.as_nanos() as u64 })
+}
