@@ -135,7 +135,13 @@ impl Target {
         work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (name, key) = (self.bucket.clone(), self.key.clone());
-        let done = self.store.write(move |connection| work(&Bucket::new(connection, &name), &key)).await;
+        // Goes with the job, which is carried out although its caller may have gone.
+        let place = self.store.place().await;
+        let job = move |connection: &_| {
+            let _place = place;
+            work(&Bucket::new(connection, &name), &key)
+        };
+        let done = self.store.write(job).await;
         done.map_err(|error| of_store(error, &self.tenant))
     }
 }

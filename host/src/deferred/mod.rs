@@ -103,7 +103,8 @@ impl Deferred {
         let noted = tenant.clone();
         let remove = move |connection: &_| {
             let removed = tasks::remove(connection, id)?;
-            if let Some(task) = &removed
+            // The chain of one that was given up has gone on without it, and ended.
+            if let Some(task) = removed.as_ref().filter(|task| task.failed.is_none())
                 && let Some(session) = &task.session
             {
                 tasks::end_chain(connection, task.chain, &task.model, session)?;

@@ -129,7 +129,9 @@ impl Deferred {
         loop {
             changes.borrow_and_update();
             if let Ok(servable) = self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None) {
-                return Some(servable);
+                // One of the same name that came later finds on disk what this one has left.
+                let same = Arc::ptr_eq(servable.maker().tenant(), chain.tenant());
+                return same.then_some(servable);
             }
             tokio::select! {
                 changed = changes.changed() => changed.ok()?,

@@ -295,7 +295,8 @@ fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, Loa
     let limits = allowed.ceilings.apply(&settings.limits).map_err(too_much)?;
     let streaming = allowed.ceilings.apply_to_streaming(&settings.streaming).map_err(too_much)?;
     allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
-    Ok(ModelSettings { limits, streaming, ..settings.clone() })
+    let deferred = allowed.ceilings.apply_to_deferred(&settings.deferred).map_err(too_much)?;
+    Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
 }
 
 fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {

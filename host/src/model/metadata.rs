@@ -31,6 +31,9 @@ pub struct Metadata {
     pub properties: Vec<Parameter>,
 }
 
+/// Parameters of an answer: as many as a request may have. Each is compared with the others when parts are joined.
+const MAX_PARAMETERS: usize = 128;
+
 /// More inputs or outputs than any real model has; a bound for what a guest can make the host keep.
 const MAX_SPECS: usize = 256;
 const MAX_TENSOR_NAME: usize = 256;
@@ -104,6 +107,10 @@ impl Metadata {
     ///
     /// Any output may be absent: other parts may hold it.
     pub fn check_part(&self, part: &InferResponse) -> Result<(), String> {
+        if part.parameters.len() > MAX_PARAMETERS {
+            let found = part.parameters.len();
+            return Err(format!("the answer has {found} parameters; at most {MAX_PARAMETERS} are allowed"));
+        }
         for tensor in &part.outputs {
             tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
         }

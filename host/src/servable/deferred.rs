@@ -244,12 +244,13 @@ impl Running {
             // Nobody else has it by now, unless the store has lost a job and may still hold it.
             let Ok(End { outcome: same, .. }) = Arc::try_unwrap(end).map_err(drop) else { return Tried::Again };
             outcome = match same {
+                // Written at once as something smaller.
                 Ended::Done { .. } if no_room => self.failed(chain, &chain.in_store(error)),
-                same => same,
+                same => {
+                    tokio::time::sleep(WRITE_AGAIN).await;
+                    same
+                }
             };
-            if !no_room {
-                tokio::time::sleep(WRITE_AGAIN).await;
-            }
         }
     }
 
@@ -274,8 +275,9 @@ impl End {
         let tried = match &self.outcome {
             Ended::Done { save, left } => {
                 save_session(connection, save.as_ref())?;
-                tasks::add(connection, &self.tenant, &self.origin, Some(self.chain), left)?;
+                // First, so that it makes room for what it leaves.
                 tasks::remove(connection, self.task)?;
+                tasks::add(connection, &self.tenant, &self.origin, Some(self.chain), left)?;
                 Tried::Done
             }
             Ended::Again { due, error } => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Credential, Resource, Site};
-use crate::model::{Limits, Origin, QuotaExceeded, Streaming, show_size};
+use crate::model::{Deferral, Limits, Origin, QuotaExceeded, Streaming, show_size};
 
 /// The limit of what has none.
 pub const UNLIMITED: u64 = u64::MAX;
@@ -268,6 +268,18 @@ impl Ceilings {
             heartbeat: asked.heartbeat,
         };
         fitting.finish(streaming)
+    }
+
+    /// What is in force for the deferred tasks of a model that asks for this: a task may take what a request may.
+    pub fn apply_to_deferred(&self, asked: &Deferral) -> Result<Deferral, String> {
+        let (most, default) = (&self.limits, Deferral::default());
+        let mut fitting = Fitting { table: "deferred", faults: Vec::new() };
+        let deferred = Deferral {
+            deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
+            cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
+            ..asked.clone()
+        };
+        fitting.finish(deferred)
     }
 }
 

@@ -2,6 +2,9 @@
 
 use crate::model::{Datatype, InferResponse, Parameter, Tensor, bytes_elements, push_bytes_element};
 
+/// Parameters of all parts together: each is compared with the others.
+const MAX_PARAMETERS: usize = 128;
+
 /// Parts that have come so far, joined: texts of one output are put together to one text, element by element, and
 /// other tensors along their first dimension. Of parameters with one name the last counts.
 #[derive(Default)]
@@ -18,6 +21,9 @@ impl Whole {
         for parameter in part.parameters {
             self.parameters.retain(|earlier| earlier.name != parameter.name);
             self.parameters.push(parameter);
+        }
+        if self.parameters.len() > MAX_PARAMETERS {
+            return Err(format!("the parts of the answer have more than {MAX_PARAMETERS} parameters"));
         }
         part.outputs.into_iter().try_for_each(|tensor| self.add_output(tensor))
     }

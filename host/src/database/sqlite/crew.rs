@@ -51,6 +51,8 @@ impl Crew {
         if queue.closed {
             return Err(SqlError::Unavailable("it is being closed".into()));
         }
+        // What nobody waits for any more would keep its statement's parameters in memory until its turn.
+        queue.jobs.retain(|job| !job.is_given_up());
         queue.jobs.push_back(job);
         if queue.jobs.len() > queue.idle && queue.threads < self.0.most {
             self.start(&mut queue)?;
@@ -76,7 +78,7 @@ impl Crew {
     }
 
     fn work(self) {
-        let _member = Member(&self.0);
+        let _member = Member(self.0.clone());
         let mut worker = Worker::new(self.0.file.clone(), self.0.role);
         while let Some(job) = self.0.next() {
             worker.carry_out(job);
@@ -122,11 +124,18 @@ impl Shared {
 }
 
 /// A thread of a crew, for as long as it lives.
-struct Member<'a>(&'a Shared);
+struct Member(Arc<Shared>);
 
-impl Drop for Member<'_> {
+impl Drop for Member {
     fn drop(&mut self) {
-        self.0.lock().threads -= 1;
+        let mut queue = self.0.lock();
+        queue.threads -= 1;
+        // While it was closing its connection, it counted as a thread that would take what was given.
+        if !queue.jobs.is_empty() && queue.threads < self.0.most {
+            // Fails only where no thread can be made; the next job tries again.
+            let _ = Crew(self.0.clone()).start(&mut queue);
+        }
+        drop(queue);
         self.0.changed.notify_all();
     }
 }

@@ -45,7 +45,8 @@ impl Ticket {
         self.0.store(GIVEN_UP, Ordering::Release);
     }
 
-    fn is_given_up(&self) -> bool {
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Acquire) == GIVEN_UP
     }
 }

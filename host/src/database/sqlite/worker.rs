@@ -26,6 +26,16 @@ pub(super) enum Job {
     Transaction(Opening),
 }
 
+impl Job {
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_given_up(&self) -> bool {
+        match self {
+            Job::Read(order, _) | Job::Run(order, _) => order.ticket.is_given_up(),
+            Job::Transaction(opening) => opening.ticket.is_given_up(),
+        }
+    }
+}
+
 /// A statement, who waits for it, and who pays.
 pub(super) struct Order {
     pub(super) statement: Statement,

@@ -38,15 +38,29 @@ impl Job {
     async fn carry_out(&self) -> Result<(), String> {
         let disk = self.disk.clone();
         let staged = blocking(move || disk.stage()).await?;
+        let outcome = match self.gather(&staged).await {
+            Ok(()) => {
+                let (disk, unit, staged) = (self.disk.clone(), self.unit.clone(), staged.clone());
+                blocking(move || disk.place(&unit, &staged)).await
+            }
+            Err(why) => Err(why),
+        };
+        if outcome.is_err() {
+            // What is left of it would be there again with every refresh.
+            let _ = tokio::fs::remove_dir_all(&staged).await;
+        }
+        outcome
+    }
+
+    async fn gather(&self, staged: &Path) -> Result<(), String> {
         for (name, object) in &self.files {
             if self.held.get(name) == Some(&object.tag) {
-                self.keep(name, &staged).await?;
+                self.keep(name, staged).await?;
             } else {
                 self.fetch(object, &staged.join(name)).await.map_err(|why| format!("{name}: {why}"))?;
             }
         }
-        let (disk, unit) = (self.disk.clone(), self.unit.clone());
-        blocking(move || disk.place(&unit, &staged)).await
+        Ok(())
     }
 
     async fn keep(&self, name: &str, staged: &Path) -> Result<(), String> {

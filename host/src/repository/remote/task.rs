@@ -15,6 +15,7 @@ use super::location::Location;
 use super::metrics::TenantMetrics;
 use super::plan::plan;
 use super::unit::{Files, Unit};
+use crate::model::ModelName;
 use crate::tenant::Tenant;
 
 /// What a refresh came to.
@@ -144,12 +145,19 @@ impl Refresher {
         let (settings, versions): (Vec<_>, Vec<_>) = plan.fetch.iter().partition(|unit| !unit.is_version());
         self.fetch(settings, listing, location, mirrored, &mut failed).await;
         // A version without the settings it came with might serve as nobody wants it to.
-        let without: BTreeSet<_> = failed.keys().map(|unit: &Unit| unit.model().clone()).collect();
+        let refused = plan.refused.keys().filter(|unit| !unit.is_version());
+        let without: BTreeSet<_> = failed.keys().chain(refused).map(|unit: &Unit| unit.model().clone()).collect();
         let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
         // What wraps models is there before a model that came with it.
         let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
         self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
-        self.fetch(models, listing, location, mirrored, &mut failed).await;
+        match unwrapped(listing, mirrored) {
+            None => self.fetch(models, listing, location, mirrored, &mut failed).await,
+            // What would serve without it would serve unwatched.
+            Some(missing) => failed.extend(models.into_iter().map(|unit: &Unit| {
+                (unit.clone(), format!("waits for the interceptor '{}', which could not be fetched", missing.own()))
+            })),
+        }
         for unit in &plan.remove {
             remove(unit, mirrored, &mut failed).await;
         }
@@ -259,6 +267,13 @@ fn all(troubles: &BTreeMap<Unit, String>) -> String {
 fn backoff(failures: u32, refresh: Duration) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     FIRST_RETRY.saturating_mul(doubled).min(refresh)
+}
+
+/// An interceptor that is listed and of which nothing is there yet.
+fn unwrapped<'a>(listing: &'a Listing, mirrored: &Mirrored) -> Option<&'a ModelName> {
+    let listed = listing.files.keys().filter(|unit| unit.is_version()).map(Unit::model);
+    let there = |name: &ModelName| mirrored.held.keys().any(|unit| unit.is_version() && unit.model() == name);
+    listed.into_iter().find(|name| name.is_interceptor() && !there(name))
 }
 
 #[cfg(test)]

@@ -133,8 +133,13 @@ impl Undertaking {
             request: self.request_id.to_string(),
         };
         let kept = Kept { sequences: servable.sequences.clone(), owner: self.session.map(|owned| owned.owner) };
+        // Held until it is written: by then the request may be gone, with the memory it counted as.
+        let place = servable.sequences.store.place().await;
         // A task of its own: once it has begun it is carried through, also if the caller goes away.
-        let kept = tokio::spawn(kept.write(save, origin, tasks));
+        let kept = tokio::spawn(async move {
+            let _place = place;
+            kept.write(save, origin, tasks).await
+        });
         kept.await.map_err(|error| InferError::Internal(format!("keeping a session ended early: {error}")))?
     }
 }
