@@ -96,10 +96,6 @@ fn lay_out(example: &Example) -> Result<()> {
         copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
     }
     // The component comes last: when it is there, what it reads is there too.
-    let settings = crate_folder.join("model.toml");
-    if settings.exists() {
-        copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
-    }
     example.sidecars.iter().try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
     copy(&component(example.name), &version.join("model.wasm"))
 }

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,16 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Bytes that sorting and collecting may take while a statement runs. What SQLite keeps for a statement lies in
 /// memory, because files would fill the disk, and has no bound of its own.
 const MEMORY: u64 = 256 << 20;
+
+/// Bytes that all statements of all tenants may take together before the large ones among them are stopped. Well below
+/// what SQLite may take in all (`ALL_MEMORY`), beyond which the small ones would fail too, and the host's own.
+const TOGETHER: u64 = 1 << 30;
+
+/// A statement that has taken no more than this is not large.
+const SMALL: u64 = 16 << 20;
+
+/// What the statements that run now have taken, as far as anybody has looked.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// Whether somebody still waits for a piece of work. A clone is the same.
 #[derive(Clone, Default)]
@@ -70,6 +80,8 @@ struct Present {
 struct Memory {
     stat: Option<File>,
     before: u64,
+    /// What of it is part of [`TAKEN`].
+    noted: u64,
     next_look: Instant,
 }
 
@@ -90,6 +102,9 @@ impl Watch {
     pub(super) fn end(&self) -> Option<SqlError> {
         let mut present = self.lock();
         (present.until, present.open_until, present.ticket) = (None, None, Ticket::default());
+        if let Some(memory) = &mut present.memory {
+            memory.note(0);
+        }
         present.stopped.take()
     }
 
@@ -120,8 +135,16 @@ impl Present {
             return Some(open_too_long());
         }
         let memory = self.memory.as_mut()?;
-        let exceeded = now >= memory.next_look && memory.look(now) > MEMORY;
-        exceeded.then(|| SqlError::Limit(format!("the statement took more than {} MiB of memory", MEMORY >> 20)))
+        if now < memory.next_look {
+            return None;
+        }
+        let taken = memory.look(now);
+        memory.note(taken);
+        let crowded = taken > SMALL && TAKEN.load(Ordering::Relaxed) > TOGETHER;
+        let limit = if crowded { SMALL } else { MEMORY };
+        let why = if crowded { " while others need it too" } else { "" };
+        let text = || format!("the statement took more than {} MiB of memory{why}", limit >> 20);
+        (taken > limit).then(|| SqlError::Limit(text()))
     }
 }
 
@@ -129,7 +152,13 @@ impl Memory {
     fn of_this_thread() -> Memory {
         // Where it cannot be read, only the time is bounded.
         let stat = File::open("/proc/thread-self/stat").ok();
-        Memory { stat, before: u64::MAX, next_look: Instant::now() }
+        Memory { stat, before: u64::MAX, noted: 0, next_look: Instant::now() }
+    }
+
+    /// Makes that its part of what all have taken.
+    fn note(&mut self, taken: u64) {
+        TAKEN.fetch_add(taken, Ordering::Relaxed);
+        TAKEN.fetch_sub(std::mem::replace(&mut self.noted, taken), Ordering::Relaxed);
     }
 
     /// Bytes taken since the first look, or a little more: memory that was given back and taken again counts twice.
@@ -138,6 +167,12 @@ impl Memory {
         let faults = self.stat.as_ref().and_then(minor_faults).unwrap_or(0);
         self.before = self.before.min(faults);
         (faults - self.before).saturating_mul(rustix::param::page_size() as u64)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.note(0);
     }
 }
 

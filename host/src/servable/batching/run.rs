@@ -87,23 +87,29 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
         Err(error) if is_of_all(&error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),
         Err(error) => {
             caller.note_failure(batch.len(), &error);
-            batch.into_iter().for_each(|item| answer_again(batcher, caller, item));
+            answer_apart(batcher, caller, batch);
         }
     }
 }
 
-/// Answers by itself what could not be answered with others: one of them is at fault, and nobody knows which.
-fn answer_again<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, mut item: Item) {
+/// Answers each by itself, in their order, where they could not be answered together: one of them is at fault, and
+/// nobody knows which.
+fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
     let (batcher, caller) = (batcher.clone(), caller.clone());
     tokio::spawn(async move {
-        let place = tokio::select! {
-            biased;
-            () = item.reply.closed() => return,
-            place = caller.place() => place,
-        };
-        match place {
-            Ok(place) => answer_alone(&batcher, &caller, item, place).await,
-            Err(error) => give(item.reply, Err(error)),
+        for mut item in batch {
+            let place = tokio::select! {
+                biased;
+                () = item.reply.closed() => continue,
+                place = caller.place() => place,
+            };
+            match place {
+                Ok(place) => {
+                    let (batcher, caller) = (batcher.clone(), caller.clone());
+                    tokio::spawn(async move { answer_alone(&batcher, &caller, item, place).await });
+                }
+                Err(error) => give(item.reply, Err(error)),
+            }
         }
     });
 }
