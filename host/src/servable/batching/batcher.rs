@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::caller::Caller;
+use super::crowd::Crowd;
 use super::queue::{Queue, Size, Ticket};
 use super::usual::Usual;
 use super::{BatchLimit, Form, join};
@@ -30,6 +31,8 @@ pub(in crate::servable) struct Batcher {
     /// How long calls take, by the clock and in CPU time.
     pub(super) usual: Usual,
     pub(super) usual_cpu_time: Usual,
+    /// Whether it is worth looking who else has come.
+    pub(super) crowd: Crowd,
     state: Mutex<State>,
     /// Batches that may be at work while others fill: more than there are cores finish no sooner.
     pub(super) cores: Arc<Semaphore>,
@@ -77,6 +80,7 @@ impl Batcher {
             tenant,
             usual: Usual::default(),
             usual_cpu_time: Usual::default(),
+            crowd: Crowd::default(),
             state: Mutex::new(State { queue: Queue::new(), led: false, held_up: false }),
             cores: Arc::new(Semaphore::new(cores)),
             full: Notify::new(),

@@ -31,9 +31,12 @@ impl Batcher {
         // Lets the runtime run what is ready and look at its sockets, so that whoever has come by now lines up too.
         // Short calls end before anything else is read, so without this nobody would ever meet: of 64 clients, some
         // 16 go together with it, and one without. A second time gains nothing.
-        tokio::task::yield_now().await;
+        if self.crowd.is_likely() {
+            tokio::task::yield_now().await;
+        }
         let Some(go) = within(deadline, self.gather(&**caller)).await else { return };
         let batch = self.take();
+        self.crowd.note(batch.len());
         drop(lead);
         let (batcher, caller) = (self.clone(), caller.clone());
         let mut work = Box::pin(async move {

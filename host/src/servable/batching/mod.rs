@@ -10,6 +10,7 @@
 
 mod batcher;
 mod caller;
+mod crowd;
 mod join;
 mod leading;
 mod queue;
