@@ -1,9 +1,10 @@
 //! Writing on from a prompt: an iterator over the characters that follow.
 
+use wardian_sdk::weights::Reader;
+
 use crate::network::Network;
 use crate::sampling::{Sampler, Sampling};
 use crate::vocabulary::Vocabulary;
-use crate::weights::Reader;
 use crate::windows::{WINDOW, Windows};
 
 /// The network with its characters.

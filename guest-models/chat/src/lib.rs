@@ -7,7 +7,6 @@ mod lstm;
 mod network;
 mod sampling;
 mod vocabulary;
-mod weights;
 mod windows;
 
 use conversation::Conversation;

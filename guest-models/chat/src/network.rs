@@ -1,13 +1,13 @@
 //! The network: characters as vectors, two layers of LSTM, an average over the window that attention
 //! weights, and a dense layer with softmax.
 
-use wardian_sdk::kernels::dot;
 use wardian_sdk::kernels::panels::multiply;
+use wardian_sdk::kernels::{dot, softmax};
+use wardian_sdk::weights::Reader;
 
 use crate::lanes::Lanes;
 use crate::lstm;
 use crate::vocabulary::NOTHING;
-use crate::weights::Reader;
 use crate::windows::{WINDOW, Windows};
 
 pub(crate) struct Network {
@@ -108,7 +108,9 @@ impl Network {
     pub(crate) fn probabilities(&self, windows: &Windows) -> Vec<f32> {
         let seen = windows.average();
         let rows = self.output.chunks_exact(seen.len()).zip(&self.output_biases);
-        softmax(rows.map(|(row, bias)| dot(row, &seen) + bias).collect())
+        let mut scores: Vec<f32> = rows.map(|(row, bias)| dot(row, &seen) + bias).collect();
+        softmax(&mut scores);
+        scores
     }
 }
 
@@ -120,13 +122,4 @@ fn gates_of_characters(embeddings: &[f32], kernel: &[f32], biases: &[f32], width
 
 fn row(matrix: &[f32], index: usize, width: usize) -> &[f32] {
     &matrix[index * width..][..width]
-}
-
-fn softmax(mut scores: Vec<f32>) -> Vec<f32> {
-    // Less the greatest, so that no exponential overflows.
-    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = (*score - greatest).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
-    scores
 }

@@ -1,8 +1,7 @@
 //! Which character a code of the network stands for.
 
 use std::collections::BTreeMap;
-
-use crate::weights::Reader;
+use wardian_sdk::weights::Reader;
 
 /// What stands for no character, and for those that the network does not know.
 pub(crate) const NOTHING: usize = 0;

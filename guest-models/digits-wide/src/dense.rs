@@ -2,6 +2,7 @@
 
 use wardian_sdk::kernels::dot;
 use wardian_sdk::kernels::panels::{Panel, multiply};
+use wardian_sdk::weights::Reader;
 
 pub(crate) struct Dense {
     inputs: usize,
@@ -13,12 +14,12 @@ pub(crate) struct Dense {
 // === impl Dense ===
 
 impl Dense {
-    /// Takes the layer off the front of `bytes`; nothing if they end too early.
-    pub(crate) fn parse(bytes: &mut &[u8]) -> Option<Self> {
-        let inputs = u32::from_le_bytes(take(bytes)?) as usize;
-        let outputs = u32::from_le_bytes(take(bytes)?) as usize;
-        let weights = floats(bytes, inputs.checked_mul(outputs)?)?;
-        let biases = floats(bytes, outputs)?;
+    /// Reads the next layer; nothing if the file ends too early.
+    pub(crate) fn parse(reader: &mut Reader<'_>) -> Option<Self> {
+        let inputs = reader.integer()? as usize;
+        let outputs = reader.integer()? as usize;
+        let weights = reader.floats(outputs, inputs)?;
+        let biases = reader.floats(1, outputs)?;
         Some(Self { inputs, weights, biases })
     }
 
@@ -44,18 +45,4 @@ impl Dense {
         }
         outputs
     }
-}
-
-fn floats(bytes: &mut &[u8], count: usize) -> Option<Vec<f32>> {
-    // A count that cannot be true must not reserve memory.
-    let length = count.checked_mul(4).filter(|length| *length <= bytes.len())?;
-    let (head, rest) = bytes.split_at(length);
-    *bytes = rest;
-    Some(head.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)).collect())
-}
-
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
-    let (head, rest) = bytes.split_first_chunk()?;
-    *bytes = rest;
-    Some(*head)
 }

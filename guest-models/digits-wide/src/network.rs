@@ -1,6 +1,8 @@
 //! A multi-layer perceptron: dense layers with ReLU between them and softmax at the end.
 
 use wardian_sdk::kernels::panels::{PANEL, Panel, panel};
+use wardian_sdk::kernels::softmax;
+use wardian_sdk::weights::Reader;
 
 use crate::dense::Dense;
 
@@ -14,10 +16,11 @@ pub(crate) struct Network {
 
 impl Network {
     /// Reads the format that the head of train.py describes; nothing if the file ends too early.
-    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
-        let mut layers = vec![Dense::parse(&mut bytes)?];
-        while !bytes.is_empty() {
-            layers.push(Dense::parse(&mut bytes)?);
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let mut layers = vec![Dense::parse(&mut reader)?];
+        while !reader.is_at_end() {
+            layers.push(Dense::parse(&mut reader)?);
         }
         Some(Self { layers })
     }
@@ -75,12 +78,4 @@ fn column(panel: &Panel, place: usize) -> impl Iterator<Item = f32> {
 
 fn relu(values: &mut [f32]) {
     values.iter_mut().for_each(|value| *value = value.max(0.0));
-}
-
-fn softmax(scores: &mut [f32]) {
-    // Less the greatest, so that no exponential overflows.
-    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = (*score - greatest).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
 }

@@ -41,9 +41,25 @@ pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// Makes probabilities of scores: each is positive, and their sum is 1.
+pub fn softmax(scores: &mut [f32]) {
+    // Less the greatest, so that no exponential overflows.
+    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|score| *score = (*score - greatest).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{axpy, dot};
+    use super::{axpy, dot, softmax};
+
+    #[test]
+    fn scores_however_large_become_probabilities() {
+        let mut scores = [1000.0, 1000.0, f32::NEG_INFINITY];
+        softmax(&mut scores);
+        assert_eq!(scores, [0.5, 0.5, 0.0]);
+    }
 
     // Small integers, so that every order of additions gives the same sum.
     fn ramp(length: usize) -> Vec<f32> {

@@ -69,6 +69,7 @@ pub mod sql;
 pub mod stream;
 pub mod tasks;
 pub mod values;
+pub mod weights;
 
 #[cfg(feature = "testing")]
 pub mod golden;

@@ -51,7 +51,8 @@ macro_rules! vendored {
                 "src/tensor.rs",
                 "src/values.rs",
                 "src/view.rs",
-                "src/view/tests.rs";
+                "src/view/tests.rs",
+                "src/weights.rs";
             wit:
                 "artifacts.wit",
                 "batching.wit",
