@@ -16,10 +16,10 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::infer::body;
 use super::router::json_response;
-use crate::model::{InferError, QuotaExceeded};
+use crate::model::InferError;
 use crate::store::keys::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE};
 use crate::store::{Store, StoreError};
-use crate::tenant::{Tenant, UNLIMITED};
+use crate::tenant::Tenant;
 
 /// Names on a page unless the caller asks for fewer.
 const PAGE: usize = 1000;
@@ -46,7 +46,7 @@ pub(super) async fn buckets(
     let (after, most) = wanted(page)?;
     let tenant = caller.tenant()?;
     let names = state.stores.of(tenant).read(move |connection| keys::buckets(connection, &after, most)).await;
-    let names = names.map_err(|error| of_store(error, tenant))?;
+    let names = names.map_err(|error| error.for_request(tenant))?;
     Ok(json_response(&json!({ "cursor": next(&names, most), "buckets": names })))
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn keys(
     let tenant = caller.tenant()?;
     let store = state.stores.of(tenant);
     let keys = store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
-    let keys = keys.map_err(|error| of_store(error, tenant))?;
+    let keys = keys.map_err(|error| error.for_request(tenant))?;
     Ok(json_response(&json!({ "bucket": bucket, "cursor": next(&keys, most), "keys": keys })))
 }
 
@@ -127,7 +127,7 @@ impl Target {
     ) -> Result<T, ApiError> {
         let (name, key) = (self.bucket.clone(), self.key.clone());
         let done = self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
-        done.map_err(|error| of_store(error, &self.tenant))
+        done.map_err(|error| error.for_request(&self.tenant).into())
     }
 
     async fn write<T: Send + 'static>(
@@ -142,7 +142,7 @@ impl Target {
             work(&Bucket::new(connection, &name), &key)
         };
         let done = self.store.write(job).await;
-        done.map_err(|error| of_store(error, &self.tenant))
+        done.map_err(|error| error.for_request(&self.tenant).into())
     }
 }
 
@@ -163,16 +163,5 @@ fn no_such_key() -> ApiError {
 impl From<KeyError> for ApiError {
     fn from(error: KeyError) -> Self {
         InferError::InvalidInput(error.to_string()).into()
-    }
-}
-
-fn of_store(error: StoreError, tenant: &Tenant) -> ApiError {
-    let limit = tenant.settings().quota.data;
-    match error {
-        StoreError::Full if limit != UNLIMITED => {
-            InferError::QuotaExceeded(QuotaExceeded { quota: "data", limit, retry_after_seconds: 1 }).into()
-        }
-        StoreError::Busy => InferError::Overloaded.into(),
-        failed => InferError::Internal(failed.to_string()).into(),
     }
 }

@@ -1,5 +1,6 @@
 //! What a model says of itself, and whether requests and responses agree with it.
 
+use super::request::MAX_PARAMETERS;
 use super::tensor::MAX_DIMENSIONS;
 use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor};
 
@@ -30,9 +31,6 @@ pub struct Metadata {
     /// Anything else worth telling a client.
     pub properties: Vec<Parameter>,
 }
-
-/// Parameters of an answer: as many as a request may have. Each is compared with the others when parts are joined.
-const MAX_PARAMETERS: usize = 128;
 
 /// More inputs or outputs than any real model has; a bound for what a guest can make the host keep.
 const MAX_SPECS: usize = 256;

@@ -23,8 +23,8 @@ pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};
 pub use metadata::{Metadata, TensorSpec};
 pub use origin::{Host, InvalidOrigin, Origin, Scheme};
-pub(crate) use request::size_of;
 pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sequence};
+pub(crate) use request::{MAX_PARAMETERS, size_of};
 pub use request_id::RequestId;
 pub use settings::{
     Batching, BreakerSettings, Capabilities, Capability, ConfigTable, Deferral, Instances, Isolation, Limits,

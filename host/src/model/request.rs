@@ -2,6 +2,10 @@
 
 use super::Tensor;
 
+/// Parameters of a request, of an answer, or of all its parts together: more than any client sends or model tells, and
+/// a bound on comparing each with the others.
+pub(crate) const MAX_PARAMETERS: usize = 128;
+
 /// A value beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {

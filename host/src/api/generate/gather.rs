@@ -1,9 +1,6 @@
 //! The parts of an answer as one.
 
-use crate::model::{Datatype, InferResponse, Parameter, Tensor, bytes_elements, push_bytes_element};
-
-/// Parameters of all parts together: each is compared with the others.
-const MAX_PARAMETERS: usize = 128;
+use crate::model::{Datatype, InferResponse, MAX_PARAMETERS, Parameter, Tensor, bytes_elements, push_bytes_element};
 
 /// Parts that have come so far, joined: texts of one output are put together to one text, element by element, and
 /// other tensors along their first dimension. Of parameters with one name the last counts.

@@ -3,11 +3,11 @@
 //! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What stands in `parameters`
 //! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does.
 
-use crate::api::infer::parameters::{MAX_PARAMETERS, read_parameter};
+use crate::api::infer::parameters::read_parameter;
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
-use crate::model::{Metadata, Parameter, Tensor, TensorSpec};
+use crate::model::{MAX_PARAMETERS, Metadata, Parameter, Tensor, TensorSpec};
 
 /// Reads a request to the model with that metadata. Fails with a text for the caller.
 pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, String> {

@@ -5,12 +5,13 @@ use serde_json::Value;
 
 use super::Target;
 use super::framing::{self, Framing};
-use super::parameters::MAX_PARAMETERS;
 use super::request_json::{MAX_TENSORS, OutputForm, RequestJson};
 use super::response_json::{Encoded, encode};
 use crate::api::json::{Reader, shorten};
 use crate::fuzzing::check_text;
-use crate::model::{Datatype, InferResponse, Metadata, ModelId, ModelName, TenantName, Tensor, TensorSpec, Version};
+use crate::model::{
+    Datatype, InferResponse, MAX_PARAMETERS, Metadata, ModelId, ModelName, TenantName, Tensor, TensorSpec, Version,
+};
 
 /// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes back from
 /// the encoder as it went in.

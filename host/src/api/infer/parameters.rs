@@ -1,10 +1,7 @@
 //! The `parameters` object of a request, an input or an output.
 
 use crate::api::json::{Fault, Number, Reader, shorten};
-use crate::model::{Parameter, ParameterValue, Sequence};
-
-/// More than any client sends; a bound on the search for duplicates.
-pub(in crate::api) const MAX_PARAMETERS: usize = 128;
+use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, Sequence};
 
 /// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
 pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>, Fault> {
