@@ -4,22 +4,18 @@ mod latencies;
 mod load;
 mod tally;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use axum::http::Uri;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::infer::client::{Client, Header, header, url};
 use super::infer::inputs::{self, Input};
-use super::infer::{read, version};
-use super::serve::{duration, model_name};
+use super::question::Question;
+use super::serve::duration;
 use super::trial::block_on;
 use super::{Outcome, output};
-use crate::model::{ModelName, Version};
 use load::Load;
 use tally::Tally;
 
@@ -31,29 +27,15 @@ Examples:
   wardian bench digits --connections 64 --duration 30s
   wardian bench iris --rate 2000 --json
 
+Without --input and --request, zeros are sent for every input.
+
 Without --rate each connection sends its next request when it has the answer to the last. With --rate requests are
 due at fixed times, and a request that had to wait for a free connection counts from when it was due.
 
 Exit codes: 0 all answered, 1 no connection, 2 wrong usage, 3 some requests were answered with an error.")]
 pub(super) struct Bench {
-    /// The model
-    #[arg(value_name = "MODEL", value_parser = model_name)]
-    model: ModelName,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
-    url: Uri,
-    /// The version of the model [default: the newest that serves]
-    #[arg(long, value_name = "N", value_parser = version)]
-    version: Option<Version>,
-    /// An input tensor as `wardian infer` takes it; repeatable [default: zeros for every input]
-    #[arg(long = "input", value_name = "NAME=JSON", conflicts_with = "request")]
-    inputs: Vec<String>,
-    /// A whole request body as the protocol has it, from a file or, with -, from standard input
-    #[arg(long, value_name = "FILE")]
-    request: Option<PathBuf>,
-    /// A header to send, such as 'Authorization: Bearer …'; repeatable
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    headers: Vec<Header>,
+    #[command(flatten)]
+    question: Question,
     /// Connections, each with one request under way
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
@@ -73,8 +55,7 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn run(self) -> Result<Outcome> {
-        let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
-        let request = self.request.as_deref().map(read).transpose()?;
+        let (inputs, request) = self.question.read()?;
         let tally = block_on(async {
             let body = self.body(inputs, request).await?;
             load::measure(self.load(body)).await
@@ -83,7 +64,10 @@ impl Bench {
         if self.json {
             output::print_json(&self.document(&tally, seconds))?;
         } else {
-            let name = format!("model      {} at {}, {} connections", self.model, self.url, self.connections);
+            let name = format!(
+                "model      {} at {}, {} connections",
+                self.question.model, self.question.url, self.connections
+            );
             output::print(&[vec![name], tally.lines(seconds)].concat())?;
         }
         Ok(if tally.failures() == 0 { Outcome::Success } else { Outcome::No })
@@ -91,9 +75,9 @@ impl Bench {
 
     fn load(&self, body: Bytes) -> Load {
         Load {
-            url: self.url.clone(),
-            headers: self.headers.clone(),
-            path: format!("{}/infer", self.path()),
+            url: self.question.url.clone(),
+            headers: self.question.headers.clone(),
+            path: format!("{}/infer", self.question.path()),
             body,
             connections: self.connections,
             warm_up: self.warm_up,
@@ -102,17 +86,12 @@ impl Bench {
         }
     }
 
-    fn path(&self) -> String {
-        let version = self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
-        format!("/v2/models/{}{version}", self.model)
-    }
-
     /// What every request sends: what was given, or zeros.
     async fn body(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Bytes> {
         if let Some(body) = request {
             return Ok(body.into());
         }
-        let answer = Client::connect(&self.url, self.headers.clone()).await?.get(&self.path()).await?;
+        let answer = self.question.connect().await?.get(&self.question.path()).await?;
         if !answer.status.is_success() {
             bail!("the server does not describe the model: {}", super::infer::error_text(&answer));
         }
@@ -123,7 +102,7 @@ impl Bench {
 
     fn document(&self, tally: &Tally, seconds: f64) -> Value {
         let mut document = tally.document(seconds);
-        document["model"] = json!(self.model.as_str());
+        document["model"] = json!(self.question.model.as_str());
         document["connections"] = json!(self.connections);
         document["rate"] = json!(self.rate);
         document

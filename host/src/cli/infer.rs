@@ -5,20 +5,17 @@ pub(super) mod inputs;
 mod outputs;
 mod stream;
 
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use axum::http::Uri;
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use serde_json::Value;
 
-use super::serve::{duration, model_name};
+use super::question::Question;
+use super::serve::duration;
 use super::trial::block_on;
 use super::{Outcome, describe, output};
-use crate::model::{ModelName, Version};
-use client::{Answer, Client, Header, header, url};
+use client::Answer;
 use inputs::Input;
 
 /// Options of `wardian infer`.
@@ -32,25 +29,8 @@ Examples:
 
 Exit codes: 0 answered, 1 no connection or no sound answer, 2 wrong usage, 3 the server answered with an error.")]
 pub(super) struct Infer {
-    /// The model
-    #[arg(value_name = "MODEL", value_parser = model_name)]
-    model: ModelName,
-    /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
-    url: Uri,
-    /// The version of the model [default: the newest that serves]
-    #[arg(long, value_name = "N", value_parser = version)]
-    version: Option<Version>,
-    /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype is the
-    /// model's, the shape is that of the nesting
-    #[arg(long = "input", value_name = "NAME=JSON", conflicts_with = "request")]
-    inputs: Vec<String>,
-    /// A whole request body as the protocol has it, from a file or, with -, from standard input
-    #[arg(long, value_name = "FILE")]
-    request: Option<PathBuf>,
-    /// A header to send, such as 'Authorization: Bearer …'; repeatable
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    headers: Vec<Header>,
+    #[command(flatten)]
+    question: Question,
     /// Ask for the answer in parts, and print each when it comes. What is no input is a parameter
     #[arg(long)]
     stream: bool,
@@ -65,8 +45,7 @@ pub(super) struct Infer {
 impl Infer {
     pub(super) fn run(self) -> Result<Outcome> {
         // Before anything is sent.
-        let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
-        let request = self.request.as_deref().map(read).transpose()?;
+        let (inputs, request) = self.question.read()?;
         if self.stream {
             return block_on(self.stream(inputs, request));
         }
@@ -79,8 +58,8 @@ impl Infer {
 
     /// Sends the request. What the server answers to a question for metadata is the answer if it is an error.
     async fn ask(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Answer> {
-        let mut client = Client::connect(&self.url, self.headers.clone()).await?;
-        let path = self.path();
+        let mut client = self.question.connect().await?;
+        let path = self.question.path();
         let body = match request {
             Some(body) => body,
             None => {
@@ -96,14 +75,10 @@ impl Infer {
     }
 
     async fn stream(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Outcome> {
-        let mut client = Client::connect(&self.url, self.headers.clone()).await?;
+        let mut client = self.question.connect().await?;
         let body = request.map_or_else(|| stream::request(inputs), Ok)?;
-        stream::run(&mut client, &format!("{}/generate_stream", self.path()), body, self.json, self.timeout).await
-    }
-
-    fn path(&self) -> String {
-        let version = self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
-        format!("/v2/models/{}{version}", self.model)
+        stream::run(&mut client, &format!("{}/generate_stream", self.question.path()), body, self.json, self.timeout)
+            .await
     }
 
     fn show(&self, answer: &Answer) -> Result<Outcome> {
@@ -118,24 +93,6 @@ impl Infer {
         }
         Ok(if ok { Outcome::Success } else { Outcome::No })
     }
-}
-
-pub(super) fn version(text: &str) -> Result<Version> {
-    Version::parse(text).with_context(|| format!("'{text}' is not a version: 1, 2, 3 and so on"))
-}
-
-pub(super) fn read(file: &Path) -> Result<Vec<u8>> {
-    let mut body = Vec::new();
-    match file.to_str() {
-        Some("-") => std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?,
-        _ => std::fs::File::open(file)
-            .and_then(|mut file| file.read_to_end(&mut body))
-            .with_context(|| format!("cannot read {}", file.display()))?,
-    };
-    if body.is_empty() {
-        bail!("the request in {} is empty", file.display());
-    }
-    Ok(body)
 }
 
 /// The server's own text and code; of another kind of answer, its beginning.

@@ -15,6 +15,7 @@ mod describe;
 mod logging;
 mod output;
 mod progress;
+mod question;
 mod trial;
 
 use std::process::ExitCode;
