@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::io::AsyncReadExt;
+
 use crate::database::Proof;
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
-use crate::repository::{Digest, Sidecar};
+use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
 use crate::servable::{Servable, ServableHandle};
 
 mod compare;
@@ -32,9 +34,6 @@ pub struct GoldenCase {
 
 /// Reads golden requests. Given from outside, because they are written in a wire format.
 pub type ParseGolden = fn(&[u8]) -> Result<Golden, String>;
-
-/// The largest file of golden requests, in bytes.
-const MAX_GOLDEN: u64 = 16 << 20;
 
 /// Lets a version show what it can do. Fails with what it could not.
 pub(super) async fn prove(
@@ -123,15 +122,18 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
 
 async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadError> {
     let fault = |reason: String| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name));
-    if file.size > MAX_GOLDEN {
-        return Err(fault(format!("larger than {MAX_GOLDEN} bytes")));
-    }
-    let (path, digest): (Arc<Path>, Digest) = (file.path.clone().into(), file.digest);
-    let content = tokio::fs::read(path).await.map_err(|error| fault(error.to_string()))?;
-    if Digest::of(&content) != digest {
+    let content = read_bounded(&file.path).await.map_err(|error| fault(error.to_string()))?;
+    if Digest::of(&content) != file.digest {
         return Err(fault("changed while it was being read".into()));
     }
     parse(&content).map_err(fault)
+}
+
+/// What the file holds, or the beginning of it if it has grown beyond all measure.
+async fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    tokio::fs::File::open(path).await?.take(MAX_GOLDEN).read_to_end(&mut content).await?;
+    Ok(content)
 }
 
 async fn check_golden(

@@ -31,6 +31,9 @@ pub(super) enum Role {
 /// Ten times the largest component seen; translating one takes tens of times its size in memory.
 pub(super) const MAX_COMPONENT: u64 = 1 << 30;
 
+/// The largest file of golden requests, in bytes: it is read into memory and parsed as a whole.
+pub const MAX_GOLDEN: u64 = 16 << 20;
+
 /// What a file held.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
@@ -66,8 +69,7 @@ impl Role {
             Role::Component => MAX_COMPONENT,
             // More would not fit into a guest's memory.
             Role::Sidecar => 4 << 30,
-            // Read into memory and parsed as a whole.
-            Role::Golden => 64 << 20,
+            Role::Golden => MAX_GOLDEN,
             // A thousand times what every key takes.
             Role::Settings | Role::Live => 256 << 10,
         }

@@ -49,6 +49,7 @@ mod tests;
 
 pub use crate::model::Digest;
 pub use aspired::{Aspired, Candidate, Live, Seen, Sidecar};
+pub use contents::MAX_GOLDEN;
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
 pub use keys::Faults;
 pub(crate) use layout::is_temporary;
