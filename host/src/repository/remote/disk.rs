@@ -123,8 +123,13 @@ impl Disk {
     fn put_within(&self, ready: &Path, place: &Path, folder: &Path) -> io::Result<()> {
         folder.parent().map_or(Ok(()), fs::create_dir_all)?;
         let model = self.stage()?;
-        fs::rename(ready, model.join(place.file_name().unwrap_or_default()))?;
-        fs::rename(model, folder)
+        let within = model.join(place.file_name().unwrap_or_default());
+        let put = fs::rename(ready, &within).and_then(|()| match fs::rename(&model, folder) {
+            // Another version of the model was there sooner.
+            Err(_) if folder.is_dir() => self.put(&within, place),
+            put => put,
+        });
+        put.and(remove(&model))
     }
 
     fn put(&self, staged: &Path, place: &Path) -> io::Result<()> {
@@ -218,6 +223,29 @@ mod tests {
             disk.remove(&unit(path)).unwrap();
         }
         assert_eq!(fs::read_dir(root(&disk.base)).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn versions_of_a_new_model_may_come_together() {
+        let base = tempfile::tempdir().unwrap();
+        let (disk, _) = Disk::open(base.path().join("a")).unwrap();
+        let together = std::sync::Barrier::new(2);
+        for round in 0..500 {
+            std::thread::scope(|scope| {
+                for version in 1..=2 {
+                    let (disk, together) = (&disk, &together);
+                    scope.spawn(move || {
+                        let staged = disk.stage().unwrap();
+                        fs::write(staged.join("model.wasm"), version.to_string()).unwrap();
+                        together.wait();
+                        disk.place(&unit(&format!("m{round}/{version}/model.wasm")), &staged).unwrap();
+                    });
+                }
+            });
+            let read = |version| fs::read_to_string(disk.root().join(format!("m{round}/{version}/model.wasm")));
+            assert_eq!((read(1).unwrap(), read(2).unwrap()), ("1".into(), "2".into()));
+        }
         assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
     }
 
