@@ -2,7 +2,7 @@
 
 use super::store::{OWNER, Store, reachable_at};
 use super::{OFTEN, SELDOM, degraded, fetched, serving, until_degraded};
-use crate::harness::{Server, guest, puppet, until};
+use crate::harness::{Server, gate, guest, puppet, until};
 
 #[test]
 fn a_store_that_is_down_takes_nothing_down() {
@@ -75,6 +75,32 @@ fn what_is_too_large_for_a_tenant_is_not_fetched() {
     let told = server.call("POST", "/v2/repository/refresh").send();
     assert!(told.refused(503, "repository_degraded").text().contains("`artifact_size` is 16MiB"), "{told}");
     assert_eq!((fetched(&server), server.version_of("puppet")), (before, 1));
+}
+
+#[test]
+fn an_interceptor_stays_until_the_one_that_replaces_it_has_come() {
+    let Some((bucket, server)) = serving(SELDOM) else { return };
+    let rejecting = |status| gate(&format!("name=audit;before=reject:{status}:no"));
+    bucket.put("models/interceptors/audit/1/model.wasm", rejecting(451));
+    super::refresh(&server);
+    server.until_ready("interceptors/audit", 1);
+    server.behave("puppet", "ok").refused(451, "rejected_by_interceptor");
+    bucket.put("models/interceptors/audit/2/weights.bin", "the rest is on its way");
+    bucket.delete("models/interceptors/audit/1/model.wasm");
+    for _ in 0..2 {
+        let told = server.call("POST", "/v2/repository/refresh").send().refused(503, "repository_degraded").text();
+        assert!(told.contains("interceptors/audit/2: no model.wasm in it yet"), "{told}");
+        // What is there now is settled, and whatever is to be done about it is done.
+        server.load("puppet").ok();
+        server.behave("puppet", "ok").refused(451, "rejected_by_interceptor");
+    }
+    let server = server.stop().start();
+    server.until_ready("puppet", 1);
+    server.behave("puppet", "ok").refused(451, "rejected_by_interceptor");
+    bucket.put("models/interceptors/audit/2/model.wasm", rejecting(410));
+    super::refresh(&server);
+    server.until_ready("interceptors/audit", 2);
+    server.behave("puppet", "ok").refused(410, "rejected_by_interceptor");
 }
 
 #[test]

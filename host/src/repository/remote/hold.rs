@@ -39,11 +39,14 @@ pub(super) fn judge(
     }
 }
 
-/// Whether less than half of the versions are left. Versions that took the place of others count like them.
+/// Whether less than half of the versions are left. Versions that took the place of others count like them, and so do
+/// those that are to: until they come, the others stay.
 fn has_shrunk(listed: &Files<Object>, held: &Files<Tag>) -> bool {
-    let before = held.keys().filter(|unit| unit.is_version()).count();
-    let now = listed.iter().filter(|(unit, files)| unit.is_version() && unit.is_complete(files)).count();
-    2 * now < before
+    let before = held.keys().filter(|unit| unit.is_version());
+    let known: BTreeSet<_> = before.clone().map(Unit::model).collect();
+    let there = |(unit, files): &(&Unit, &_)| unit.is_complete(files) || known.contains(unit.model());
+    let now = listed.iter().filter(|(unit, _)| unit.is_version()).filter(there).count();
+    2 * now < before.count()
 }
 
 #[cfg(test)]
@@ -76,6 +79,15 @@ mod tests {
         assert_eq!(believed("", &[(0, ""), (1, "abc")]), [true, true]);
         assert_eq!(believed("abcd", &[(0, "ab"), (0, "abcde"), (0, "wxyz")]), [true, true, true]);
         assert_eq!(believed("a", &[(0, "b")]), [true], "one version took the place of another");
+    }
+
+    #[test]
+    fn what_is_half_there_takes_nothing_away() {
+        let judged = |before, now| {
+            judge(&listed(&[(now, "1", 1, 0)]), &held(&listed(&[(before, "1", 1, 0)])), None, Instant::now(), WAIT)
+        };
+        assert_eq!(judged("a/1/model.wasm", "a/2/w.bin"), None);
+        assert!(judged("a/1/model.wasm", "b/2/w.bin").is_some());
     }
 
     #[test]

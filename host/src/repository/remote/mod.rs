@@ -12,9 +12,9 @@
 //! then changes places with the one before.
 //!
 //! Whatever goes wrong, what is mirrored stays: a listing that fails changes nothing, an object that cannot be fetched
-//! keeps its version as it was, and a listing that has lost most of what was there must be seen twice. The tenant's
-//! repository is then degraded, with the reason, and the task tries again: soon at first, then as often as it
-//! refreshes.
+//! keeps its version as it was, a model's old versions are there until one of the new ones is, and a listing that has
+//! lost most of what was there must be seen twice. The tenant's repository is then degraded, with the reason, and the
+//! task tries again: soon at first, then as often as it refreshes.
 
 mod disk;
 mod fetch;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::listing::{Object, Tag, tags};
 use super::unit::{Files, Unit};
-use crate::model::show_size;
+use crate::model::{ModelName, show_size};
 use crate::repository::contents::Role;
 use crate::repository::folder::MAX_SIDECARS;
 use crate::repository::layout::{COMPONENT, GOLDEN};
@@ -15,7 +15,7 @@ use crate::tenant::Quota;
 pub(super) struct Plan {
     /// What has changed or is new.
     pub(super) fetch: BTreeSet<Unit>,
-    /// What is held and not listed any more.
+    /// What is held and not listed any more. It goes unless its model is [`unreplaced`] then.
     pub(super) remove: BTreeSet<Unit>,
     /// What is not taken over as it is listed, and why. What is held of it stays.
     pub(super) refused: BTreeMap<Unit, String>,
@@ -26,19 +26,41 @@ pub(super) struct Plan {
 pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> Plan {
     let mut plan =
         Plan { remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(), ..Plan::default() };
-    let mut taken: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
+    let mut outgoing = outgoing(listed, held);
+    let staying: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
+    let mut taken = staying + outgoing.values().sum::<u64>();
     for (unit, files) in changed(listed, held) {
         let instead_of = held.get(unit).map_or(0, held_size);
-        let with_it = (taken - instead_of).saturating_add(size(files));
+        let left_to_it = outgoing.get_mut(unit.model()).filter(|_| unit.is_version());
+        let made_free = left_to_it.as_ref().map_or(0, |left| size(files).min(**left));
+        let with_it = (taken - instead_of).saturating_add(size(files) - made_free);
         match check(unit, files, quota).and_then(|()| check_room(with_it, quota)) {
             Ok(()) => {
                 taken = with_it;
+                left_to_it.into_iter().for_each(|left| *left -= made_free);
                 plan.fetch.insert(unit.clone());
             }
             Err(why) => drop(plan.refused.insert(unit.clone(), why)),
         }
     }
     plan
+}
+
+/// The models of which versions are listed, and none of those is held. What is held of them must stay: nothing has
+/// come in its place.
+pub(super) fn unreplaced<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeSet<&'a ModelName> {
+    let versions = || listed.keys().filter(|unit| unit.is_version());
+    let come: BTreeSet<_> = versions().filter(|unit| held.contains_key(unit)).map(Unit::model).collect();
+    versions().map(Unit::model).filter(|model| !come.contains(model)).collect()
+}
+
+/// How many bytes each model holds until another version has come, which may have their room, and nobody else.
+fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a ModelName, u64> {
+    let mut outgoing: BTreeMap<_, u64> = unreplaced(listed, held).into_iter().map(|model| (model, 0)).collect();
+    for (unit, files) in held.iter().filter(|(unit, _)| !listed.contains_key(unit)) {
+        outgoing.get_mut(unit.model()).into_iter().for_each(|bytes| *bytes += held_size(files));
+    }
+    outgoing
 }
 
 /// What is listed and not held as it is listed, the oldest first.
@@ -173,6 +195,19 @@ pub(super) mod tests {
         assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["b.wasm", "d.wasm"]);
     }
 
+    #[test]
+    fn what_takes_the_place_of_another_has_its_room_and_nobody_else_has() {
+        let quota = Quota { storage: 100, ..unlimited() };
+        let have = held(&listed(&[("a/1/model.wasm", "1", 80, 0), ("b.wasm", "1", 20, 0)]));
+        let now = |size| listed(&[("a/2/model.wasm", "1", size, 1), ("b.wasm", "1", 20, 0), ("c.wasm", "1", 1, 2)]);
+        let fetched = |size| paths(&plan(&now(size), &have, &quota).fetch);
+        assert_eq!(fetched(80), ["a/2"]);
+        assert_eq!(fetched(10), ["a/2"], "it may not come, and then the larger one stays");
+        assert_eq!(fetched(81), [""; 0]);
+        let now = listed(&[("b.wasm", "1", 20, 0), ("c.wasm", "1", 80, 2)]);
+        assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["c.wasm"], "nothing takes the place of a/1");
+    }
+
     type Made = Vec<(u8, u8, bool, u8, u8, i64)>;
 
     fn made(made: &Made) -> Files<Object> {
@@ -210,14 +245,19 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn the_storage_is_never_exceeded_by_what_is_fetched(before: Made, now: Made, storage: u16) {
+        fn the_storage_is_never_exceeded_by_what_is_fetched(before: Made, now: Made, storage: u16, fails: u32) {
             let quota = Quota { storage: storage.into(), ..unlimited() };
-            let (listed, held) = (made(&now), held(&made(&before)));
+            let (listed, mut held) = (made(&now), held(&made(&before)));
             let plan = plan(&listed, &held, &quota);
-            let after = listed.iter().map(|(unit, files)| {
-                if plan.fetch.contains(unit) { size(files) } else { held.get(unit).map_or(0, held_size) }
-            });
-            prop_assert!(plan.fetch.is_empty() || after.sum::<u64>() <= quota.storage);
+            // What is new may not come.
+            let fails = |index: usize, unit: &Unit| !held.contains_key(unit) && fails & (1 << (index % 32)) != 0;
+            let come = plan.fetch.iter().enumerate().filter(|(index, unit)| !fails(*index, unit));
+            let come: Vec<_> = come.map(|(_, unit)| (unit.clone(), tags(&listed[unit]))).collect();
+            held.extend(come);
+            let unreplaced = unreplaced(&listed, &held);
+            held.retain(|unit, _| !plan.remove.contains(unit) || unreplaced.contains(unit.model()));
+            let after: u64 = held.values().map(held_size).sum();
+            prop_assert!(plan.fetch.is_empty() || after <= quota.storage);
         }
 
         #[test]

@@ -13,7 +13,7 @@ use super::hold::{Hold, judge};
 use super::listing::{Listing, Tag, list};
 use super::location::Location;
 use super::metrics::TenantMetrics;
-use super::plan::plan;
+use super::plan::{plan, unreplaced};
 use super::unit::{Files, Unit};
 use crate::model::ModelName;
 use crate::tenant::Tenant;
@@ -158,13 +158,16 @@ impl Refresher {
                 (unit.clone(), format!("waits for the interceptor '{}', which could not be fetched", missing.own()))
             })),
         }
-        for unit in &plan.remove {
+        // What was to take its place may not have come; and what it wraps would be unwrapped.
+        let unreplaced = unreplaced(&listing.files, &mirrored.held);
+        let gone: Vec<_> = plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
+        for unit in &gone {
             remove(unit, mirrored, &mut failed).await;
         }
         let worth = failed.is_empty() || !mirrored.held.is_empty();
         finish(mirrored, worth).await.map_err(Trouble::Failed)?;
-        if !plan.fetch.is_empty() || !plan.remove.is_empty() {
-            let (fetched, removed) = (plan.fetch.len(), plan.remove.len());
+        if !plan.fetch.is_empty() || !gone.is_empty() {
+            let (fetched, removed) = (plan.fetch.len(), gone.len());
             tracing::info!(tenant = %self.tenant.name(), fetched, removed, failed = failed.len(), "repository refreshed");
         }
         match (failed.is_empty(), plan.refused.is_empty()) {

@@ -102,6 +102,68 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
+    let mut mirrored = mirrored(Quota { artifact_size: 5, ..Quota::unlimited() });
+    let models = ["a", "interceptors/a"];
+    for model in models {
+        mirrored.put(&format!("{model}/model.toml"), "# one").await;
+        mirrored.put(&format!("{model}/1/model.wasm"), "one").await;
+    }
+    assert_eq!(mirrored.refresh().await, "");
+    for (file, content, why) in
+        [("w.bin", "two", "no model.wasm in it yet"), ("model.wasm", "too large", "model.wasm has 9 bytes")]
+    {
+        for model in models {
+            mirrored.delete(&format!("{model}/model.toml")).await;
+            mirrored.delete(&format!("{model}/1/model.wasm")).await;
+            mirrored.put(&format!("{model}/2/{file}"), content).await;
+        }
+        // The second time, what is kept was kept before.
+        for _ in 0..2 {
+            let told = mirrored.refresh().await;
+            for model in models {
+                assert!(told.contains(&format!("{model}/2: {why}")), "{told}");
+                assert_eq!(mirrored.read(&format!("{model}/1/model.wasm")), "one");
+                assert_eq!(mirrored.read(&format!("{model}/model.toml")), "# one");
+            }
+        }
+        mirrored.start_again();
+    }
+    for model in models {
+        mirrored.put(&format!("{model}/2/model.wasm"), "two").await;
+    }
+    assert_eq!(mirrored.refresh().await, "");
+    for model in models {
+        assert_eq!(mirrored.read(&format!("{model}/2/model.wasm")), "two");
+        assert_eq!(mirrored.read(&format!("{model}/1/model.wasm")), "nothing");
+        assert_eq!(mirrored.read(&format!("{model}/model.toml")), "nothing");
+        mirrored.delete(&format!("{model}/2/model.wasm")).await;
+        mirrored.delete(&format!("{model}/2/w.bin")).await;
+    }
+    assert_ne!(mirrored.refresh().await, "");
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!(mirrored.read("a/2/model.wasm"), "nothing", "nothing is to replace it");
+}
+
+#[tokio::test]
+async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
+    let mut mirrored = mirrored(Quota::unlimited());
+    mirrored.put("a/1/model.wasm", "one").await;
+    assert_eq!(mirrored.refresh().await, "");
+    mirrored.delete("a/1/model.wasm").await;
+    mirrored.put("a/2/model.wasm", "two").await;
+    // A folder cannot take the place of a file.
+    let in_its_way = mirrored.folder.path().join("a/mirror/a/2");
+    fs::write(&in_its_way, "").unwrap();
+    let told = mirrored.refresh().await;
+    assert!(told.contains("a/2: the mirror cannot be written"), "{told}");
+    assert_eq!(mirrored.read("a/1/model.wasm"), "one");
+    fs::remove_file(&in_its_way).unwrap();
+    assert_eq!(mirrored.refresh().await, "");
+    assert_eq!((mirrored.read("a/1/model.wasm"), mirrored.read("a/2/model.wasm")), ("nothing".into(), "two".into()));
+}
+
+#[tokio::test]
 async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
     let mirrored = mirrored(Quota::unlimited());
     mirrored.put("b/1/model.wasm", "one").await;
