@@ -16,6 +16,7 @@ mod swap;
 mod bad_artifacts;
 mod batching;
 mod canary;
+mod command_line;
 mod egress;
 mod engine;
 mod hostile;

@@ -69,6 +69,11 @@ impl Setup {
         self.directory.path().join("state")
     }
 
+    /// A directory of the test's own, in which the server will run.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Starts the server, which then listens, whatever it has loaded.
     pub(crate) fn start(self) -> Server {
         let directory = self.directory.path();
@@ -122,7 +127,7 @@ impl Server {
 
     /// A directory of the test's own, on the file system of the repository.
     pub(crate) fn directory(&self) -> &Path {
-        self.setup.directory.path()
+        self.setup.directory()
     }
 
     /// Its state directory.

@@ -13,10 +13,11 @@ use super::progress::Progress;
 use super::trial::{HostArgs, Trial, block_on};
 use super::{Outcome, output};
 use crate::api::parse_golden;
-use crate::model::{LoadError, ModelName, Stage};
+use crate::engine::Template;
+use crate::model::{LoadError, Metadata, ModelName, Stage};
 use crate::repository::{Candidate, Seen};
 pub(super) use layout::{Kind, find, lay_out};
-use verdict::{Passed, Verdict};
+use verdict::{Passed, Proof, Verdict};
 
 /// Options of `wardian check`.
 #[derive(Args)]
@@ -103,18 +104,27 @@ async fn judge(seen: &Seen, trial: &Trial) -> Verdict {
 
 async fn load(candidate: &Candidate, trial: &Trial) -> Result<Passed, LoadError> {
     let started = Instant::now();
+    if !trial.can_prove(candidate) {
+        let template = trial
+            .load(candidate, async |loader, tenant, progress| loader.prepare(tenant, candidate, progress).await)
+            .await?;
+        return Ok(passed(&template, Proof::LeftOut, started));
+    }
     let proved =
         trial.load(candidate, async |loader, tenant, progress| loader.load(tenant, candidate, progress).await).await?;
-    let servable = proved.servable();
-    let template = servable.template();
-    Ok(Passed {
-        metadata: servable.metadata().clone(),
+    let proof = golden_requests(candidate).map_or(Proof::WarmUp, Proof::Golden);
+    Ok(passed(proved.servable().template(), proof, started))
+}
+
+fn passed(template: &Template, proof: Proof, started: Instant) -> Passed {
+    Passed {
+        metadata: Metadata::clone(template.metadata()),
         snapshot: template.snapshot().clone(),
         memory: template.initial_memory(),
         compiled: template.compiled_size(),
-        golden: golden_requests(candidate),
+        proof,
         took: started.elapsed(),
-    })
+    }
 }
 
 /// How many golden requests there are. They were read and answered a moment ago.

@@ -139,7 +139,7 @@ fn secret() -> Result<String> {
     Ok(key)
 }
 
-fn tenant_name(text: &str) -> Result<TenantName, String> {
+pub(super) fn tenant_name(text: &str) -> Result<TenantName, String> {
     TenantName::new(text).map_err(|error| error.to_string())
 }
 

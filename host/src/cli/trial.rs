@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use tempfile::TempDir;
 
+use super::key::tenant_name;
 use super::logging;
 use super::progress::Progress;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, Overrides, Tenancy};
 use crate::lifecycle::Loader;
 use crate::model::{LoadError, Stage, TenantName};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
 use crate::server::{build_loader, build_sequences, build_stores, databases};
 use crate::telemetry::Telemetry;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, TenantSettings};
 
 /// Whose limits apply, and where artifacts go.
 #[derive(Args)]
@@ -28,6 +29,9 @@ pub(super) struct HostArgs {
     /// The configuration of the host whose limits apply [default: wardian.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Whose limits, grants and quotas apply [default: the only tenant that is configured]
+    #[arg(long, value_name = "NAME", value_parser = tenant_name)]
+    tenant: Option<TenantName>,
     /// Where to keep compiled models for the next time; the state of a server that is running is refused
     /// [default: a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
@@ -39,6 +43,8 @@ pub(super) struct Trial {
     config: Config,
     loader: Loader,
     tenant: Arc<Tenant>,
+    /// Its database is one that is not for trying things out in.
+    keeps_database: bool,
     progress: Progress,
     /// Version numbers go here and nowhere else: a check must not count for the server. Artifacts too,
     /// unless they are to be kept.
@@ -57,6 +63,10 @@ impl Trial {
         let state = args.state.unwrap_or_else(|| scratch.path().join("state"));
         let overrides = Overrides { config: args.config, state: Some(state), ..Overrides::default() };
         let config = Config::resolve(overrides).context("the configuration is not usable")?;
+        let (name, settings) = whose(&config.tenancy, args.tenant)?;
+        let keeps_database = settings.database.is_some();
+        // Without the database, nothing here can reach it.
+        let tenant = Tenant::new(name, TenantSettings { database: None, ..settings });
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         // Not the server's own: what is tried must leave nothing in a tenant's database.
         let apart = Config { state: scratch.path().join("state"), ..config.clone() };
@@ -65,7 +75,13 @@ impl Trial {
         // What is tried leaves no tasks, so nothing comes out.
         let (sequences, _chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores, databases, sequences)?;
-        Ok(Trial { config, loader, tenant: Tenant::unlimited(TenantName::default_tenant()), progress, scratch })
+        Ok(Trial { config, loader, tenant, keeps_database, progress, scratch })
+    }
+
+    /// Whether this candidate can show that it works. One that would show it in a database which others use cannot:
+    /// what is undone there has held locks and used up numbers all the same.
+    pub(super) fn can_prove(&self, candidate: &Candidate) -> bool {
+        !(self.keeps_database && candidate.settings.capabilities.sql)
     }
 
     /// An empty directory to lay a repository out in. It goes when the trial goes.
@@ -108,6 +124,24 @@ impl Trial {
     pub(super) fn finish(&self) {
         self.progress.finish();
     }
+}
+
+/// The tenant that was named, or the only one there is, with what is in force for it.
+fn whose(tenancy: &Tenancy, named: Option<TenantName>) -> Result<(TenantName, TenantSettings)> {
+    let names: Vec<_> = tenancy.tenants.keys().map(|name| format!("'{name}'")).collect();
+    let names = names.join(", ");
+    let mut tenants = tenancy.tenants.iter();
+    let found = match (&named, tenants.len()) {
+        (Some(name), _) => {
+            let found = tenants.find(|(known, _)| *known == name);
+            found.ok_or_else(|| anyhow!("there is no tenant '{name}' in the configuration, which has {names}"))
+        }
+        (None, 1) => tenants.next().context("there is no tenant"),
+        (None, _) => {
+            Err(anyhow!("the configuration has the tenants {names}; say with --tenant whose models these are"))
+        }
+    };
+    found.map(|(name, settings)| (name.clone(), settings.clone()))
 }
 
 /// Runs a command's asynchronous part.

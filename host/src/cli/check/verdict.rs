@@ -22,9 +22,19 @@ pub(super) struct Passed {
     pub(super) snapshot: Snapshot,
     pub(super) memory: u64,
     pub(super) compiled: u64,
-    /// How many golden requests it answered; `None` if it has none.
-    pub(super) golden: Option<usize>,
+    pub(super) proof: Proof,
     pub(super) took: Duration,
+}
+
+/// How far a version has shown that it works.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Proof {
+    /// It has answered so many golden requests.
+    Golden(usize),
+    /// It has warmed up, and has no golden requests.
+    WarmUp,
+    /// Not at all: it would have done so in a database that a check leaves alone.
+    LeftOut,
 }
 
 /// All of them, for people.
@@ -46,7 +56,7 @@ impl Verdict {
         let version = self.version.map(|version| format!(" version {version}")).unwrap_or_default();
         let name = describe::plain(&self.model);
         let (head, body) = match &self.outcome {
-            Ok(passed) => (format!("OK in {:.2} s", passed.took.as_secs_f64()), passed.lines()),
+            Ok(passed) => (passed.head(), passed.lines()),
             Err(error) => (format!("FAILED ({})", error.stage), describe::indented(&error.reason).collect()),
         };
         [vec![format!("{name}{version}: {head}")], body].concat()
@@ -62,7 +72,8 @@ impl Verdict {
                 json["snapshot"] = describe::snapshot_json(&passed.snapshot);
                 json["memory_bytes"] = passed.memory.into();
                 json["compiled_bytes"] = passed.compiled.into();
-                json["golden_requests"] = passed.golden.into();
+                json["proved"] = (passed.proof != Proof::LeftOut).into();
+                json["golden_requests"] = passed.golden_requests().into();
             }
             Err(LoadError { stage, reason }) => {
                 json["stage"] = stage.to_string().into();
@@ -79,15 +90,28 @@ impl Passed {
         lines.push(("snapshot", describe::snapshot_text(&self.snapshot)));
         let (memory, compiled) = (describe::size(self.memory), describe::size(self.compiled));
         lines.push(("memory", format!("{memory} to start with, {compiled} compiled")));
-        lines.push(("golden", self.golden_text()));
+        lines.push(self.proof_line());
         describe::table(&lines).collect()
     }
 
-    fn golden_text(&self) -> String {
-        match self.golden {
-            Some(1) => "1 request answered as written".into(),
-            Some(count) => format!("{count} requests answered as written"),
-            None => "no golden.json, so no answer was compared".into(),
+    fn head(&self) -> String {
+        let unproved = if self.proof == Proof::LeftOut { ", but not proved" } else { "" };
+        format!("OK in {:.2} s{unproved}", self.took.as_secs_f64())
+    }
+
+    fn proof_line(&self) -> (&'static str, String) {
+        match self.proof {
+            Proof::Golden(1) => ("golden", "1 request answered as written".into()),
+            Proof::Golden(count) => ("golden", format!("{count} requests answered as written")),
+            Proof::WarmUp => ("golden", "no golden.json, so no answer was compared".into()),
+            Proof::LeftOut => ("proof", "left out: it has its tenant's PostgreSQL, which a check leaves alone".into()),
+        }
+    }
+
+    fn golden_requests(&self) -> Option<usize> {
+        match self.proof {
+            Proof::Golden(count) => Some(count),
+            Proof::WarmUp | Proof::LeftOut => None,
         }
     }
 }

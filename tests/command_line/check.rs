@@ -1,0 +1,132 @@
+//! `wardian check`: what passes here goes live there, and what does not is told.
+
+use std::net::TcpListener;
+
+use super::{folder, wardian};
+use crate::harness::{guest, guest_folder, ledger, puppet};
+
+/// Two tenants, of whom one may have less.
+const TWO: &str = "[tenants.acme]\n[tenants.acme.limits]\nmemory = '64MiB'\n[tenants.beta]\n";
+
+/// More than `acme` may have.
+const LARGE: &str = "[limits]\nmemory = '128MiB'\n";
+
+#[test]
+fn what_would_serve_is_told_with_what_it_says_of_itself() {
+    let folder = folder("", |models| {
+        models.bare("iris", guest("iris"));
+        models.copy_folder(&guest_folder("upper"), "upper/1");
+    });
+    let said = wardian(folder.directory(), &["check", "models"]).exits(0);
+    let said = said.prints(&["iris version 1: OK in ", "\n  outputs   label BYTES [-1], ", "no golden.json"]);
+    said.prints(&["upper version 1: OK in ", " requests answered as written\n", "\n2 of 2 OK\n"])
+        .complains(&["reading files", "iris version 1: compile"]);
+    let said = wardian(folder.directory(), &["check", "models/upper", "--json"]).exits(0);
+    assert_eq!(said.err, "", "progress is left out of JSON");
+    let json = said.json();
+    let version = &json["versions"][0];
+    assert_eq!((&json["ok"], &version["ok"], &version["model"]), (&true.into(), &true.into(), &"upper".into()));
+    assert_eq!((&version["version"], &version["proved"]), (&1.into(), &true.into()));
+    assert_eq!(version["metadata"]["inputs"][0]["datatype"], "BYTES");
+    assert_eq!(version["snapshot"]["taken"], true);
+    for number in ["golden_requests", "memory_bytes", "compiled_bytes", "seconds"] {
+        assert!(version[number].as_f64().is_some_and(|number| number > 0.0), "{number}: {version}");
+    }
+}
+
+#[test]
+fn what_would_not_serve_is_a_no_and_says_where_it_failed() {
+    let folder = folder("", |models| {
+        models.version("mod", 1, puppet("version=1"));
+        models.version("mod", 2, puppet("load=trap"));
+        models.version("mod", 3, puppet("version=3")[..5000].to_vec());
+        models.put(
+            "mod/1/golden.json",
+            r#"{"cases": [{"request": {"inputs": []}, "response": {"outputs": [
+            {"name": "version", "datatype": "INT64", "shape": [1], "data": [7]}]}}]}"#,
+        );
+    });
+    let said = wardian(folder.directory(), &["check", "models/mod"]).exits(3);
+    said.prints(&["mod version 1: FAILED (golden)\n  request 1: output 'version'", "mod version 2: FAILED (load)\n"])
+        .prints(&["mod version 3: FAILED (read)\n  model.wasm: truncated: ", "\n0 of 3 OK\n"]);
+    let said = wardian(folder.directory(), &["check", "models/mod/2", "--json"]).exits(3);
+    let version = &said.json()["versions"][0];
+    assert_eq!((&version["ok"], &version["stage"]), (&false.into(), &"load".into()));
+    assert!(version["reason"].as_str().is_some_and(|reason| reason.contains("unreachable")), "{version}");
+}
+
+#[test]
+fn what_cannot_be_checked_is_an_error_and_no_verdict() {
+    let folder = folder("", |_| {});
+    let check = |arguments: &[&str]| wardian(folder.directory(), &[&["check"], arguments].concat());
+    check(&["nowhere"]).exits(1).complains(&["error: cannot read nowhere: No such file"]);
+    check(&["models"]).exits(1).complains(&["there is no model in "]);
+    check(&["models", "--config", "absent.toml"]).exits(1).complains(&["absent.toml"]);
+    check(&[]).exits(2).complains(&["Usage: wardian check"]);
+    check(&["models", "--tenant", "a/b"]).exits(2).complains(&["--tenant"]);
+}
+
+#[test]
+fn a_model_may_have_what_its_tenant_may() {
+    let folder = folder(TWO, |models| {
+        models.settings("large", LARGE);
+        models.version("large", 1, puppet(""));
+    });
+    let check = |tenant: &[&str]| wardian(folder.directory(), &[&["check", "models/large"], tenant].concat());
+    let refusal = "limits.memory is 128MiB, and this tenant's models may have 64MiB";
+    check(&["--tenant", "acme"]).exits(3).prints(&["large version 1: FAILED (quota)", refusal]);
+    check(&["--tenant", "beta"]).exits(0);
+    check(&["--tenant", "gamma"]).exits(1).complains(&["there is no tenant 'gamma'", "which has 'acme', 'beta'"]);
+    check(&[]).exits(1).complains(&["'acme', 'beta'; say with --tenant"]);
+    let inspected = ["inspect", "models/large/1/model.wasm", "--tenant", "acme"];
+    wardian(folder.directory(), &inspected).exits(3).prints(&["NOT LOADED (quota)", refusal]);
+}
+
+#[test]
+fn the_only_tenant_need_not_be_named_and_the_server_says_the_same() {
+    let config = "[tenants.default]\n[tenants.default.limits]\nmemory = '64MiB'\n";
+    let folder = folder(config, |models| {
+        models.settings("large", LARGE);
+        models.version("large", 1, puppet(""));
+        models.settings("caller", "[capabilities]\nhttp = ['https://api.example.com']");
+        models.version("caller", 1, guest("caller"));
+    });
+    let said = wardian(folder.directory(), &["check", "models", "--json"]).exits(3);
+    let refusals: Vec<_> = said.json()["versions"].as_array().unwrap().clone();
+    assert_eq!(refusals.len(), 2, "{said:?}");
+    let server = folder.config(config).start();
+    for refusal in refusals {
+        let text = |key: &str| refusal[key].as_str().unwrap().to_owned();
+        server.until_refused(&text("model"), 1, &format!("{}: {}", text("stage"), text("reason")));
+    }
+}
+
+#[test]
+fn without_tenants_a_model_may_call_whom_it_names() {
+    let folder = folder("", |models| {
+        models.settings("caller", "[capabilities]\nhttp = ['https://api.example.com']");
+        models.version("caller", 1, guest("caller"));
+    });
+    wardian(folder.directory(), &["check", "models/caller", "--tenant", "default"]).exits(0);
+}
+
+#[test]
+fn migrations_are_tried_in_an_empty_database_and_not_in_the_tenants_own() {
+    let postgres = TcpListener::bind("127.0.0.1:0").unwrap();
+    postgres.set_nonblocking(true).unwrap();
+    let url = format!("postgres://acme@{}/acme", postgres.local_addr().unwrap());
+    let config = format!("[tenants.acme.database]\nurl = '{url}'\n[tenants.beta]\n");
+    let folder = folder(&config, |models| {
+        models.settings("ledger", "[capabilities]\nsql = true");
+        models.version("ledger", 1, ledger("migrate 001-a create table a (x integer)"));
+        models.version("ledger", 2, ledger("migrate 001-a create table a (x integer); selec"));
+        models.bare("iris", guest("iris"));
+    });
+    let check = |tenant: &str| wardian(folder.directory(), &["check", "models", "--tenant", tenant]);
+    let said = check("beta").exits(3).prints(&["ledger version 1: OK in ", "ledger version 2: FAILED (migrate)\n"]);
+    assert!(!said.out.contains("not proved"), "{said:?}");
+    let said = check("acme").exits(0).prints(&["1: OK in ", ", but not proved\n", "PostgreSQL", "\n3 of 3 OK\n"]);
+    assert_eq!(said.out.matches(", but not proved\n").count(), 2, "{said:?}");
+    let asked = postgres.accept().map(|(_, peer)| peer).map_err(|error| error.kind());
+    assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "nobody has asked PostgreSQL anything");
+}

@@ -1,0 +1,69 @@
+//! The program as people and scripts use it: what it prints, on which stream, and how it exits.
+
+mod check;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::{Models, Server, Setup};
+
+/// What the program has said, and how it has ended.
+#[derive(Debug)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Runs the program in that directory until it ends.
+fn wardian(directory: &Path, arguments: &[&str]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
+    command.current_dir(directory).args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+    said(command)
+}
+
+fn said(mut command: Command) -> Said {
+    let output = command.output().expect("the program starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// A directory with these models in its folder `models`, and that `wardian.toml`.
+fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
+    let folder = Server::with_models(fill);
+    std::fs::write(folder.directory().join("wardian.toml"), config).unwrap();
+    folder
+}
+
+impl Said {
+    /// Asserts the exit code.
+    #[track_caller]
+    fn exits(self, code: i32) -> Said {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// Asserts that all of this is on standard output.
+    #[track_caller]
+    fn prints(self, words: &[&str]) -> Said {
+        words
+            .iter()
+            .for_each(|word| assert!(self.out.contains(word), "'{word}' is not on standard output of {self:?}"));
+        self
+    }
+
+    /// Asserts that all of this is on standard error.
+    #[track_caller]
+    fn complains(self, words: &[&str]) -> Said {
+        words.iter().for_each(|word| assert!(self.err.contains(word), "'{word}' is not on standard error of {self:?}"));
+        self
+    }
+
+    /// Standard output as a JSON document.
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
