@@ -5,7 +5,9 @@
 //! serves then, while the chain owns its session. So that requests find room beside them, only some of a model's
 //! chains are at work at once ([`places`]).
 //!
-//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves again.
+//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves again. A server
+//! that stops has what can run now done first ([`Deferred::drain`]), and after some time leaves the rest where it is
+//! ([`Deferred::stop`]).
 
 mod places;
 mod run;
@@ -39,7 +41,19 @@ struct Inner {
     left: Mutex<Vec<TaskChain>>,
     /// How many chains are live.
     count: watch::Sender<usize>,
-    stopping: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How near the end of the server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    /// Nobody has told it to stop.
+    #[default]
+    Serving,
+    /// Nothing begins that has to wait.
+    Draining,
+    /// Nothing goes on.
+    Stopped,
 }
 
 /// Of which tenant, and its number.
@@ -75,8 +89,8 @@ impl Deferred {
     /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left) = Default::default();
-        let (count, stopping) = Default::default();
-        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, count, stopping }) };
+        let (count, phase) = Default::default();
+        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, count, phase }) };
         tokio::spawn(deferred.clone().take_in(chains));
         tokio::spawn(deferred.clone().look_for_left_behind());
         tokio::spawn(deferred.clone().sweep());
@@ -139,9 +153,24 @@ impl Deferred {
 
     /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is on disk.
     pub async fn drain(&self) {
-        self.inner.stopping.send_replace(true);
+        self.inner.phase.send_replace(Phase::Draining);
         // The sender is here, so it is never closed.
         let _ = self.inner.count.subscribe().wait_for(|&count| count == 0).await;
+    }
+
+    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so counts.
+    pub fn stop(&self) {
+        let left = self.live().len();
+        if left > 0 {
+            tracing::warn!(left, "requests whose tasks are not done; they are done after the next start");
+        }
+        self.inner.phase.send_replace(Phase::Stopped);
+    }
+
+    /// Resolves once the server is as near its end.
+    async fn until_phase(&self, phase: Phase) {
+        // The sender is here, so it is never closed.
+        let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
 
     fn keep_session(&self, chain: TaskChain) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wardian_sdk::{Deferred, Error, Metadata, Model, Request, Response, Tensor, session, tasks};
+use wardian_sdk::{Deferred, Error, Metadata, Model, Request, Response, Tensor, config, session, tasks};
 
 /// Does what it is told: `VERB ARGUMENT`, several of them separated by semicolons.
 pub(crate) struct Words;
@@ -42,8 +42,11 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
         "fill" => session::set("x".repeat(number() as usize)),
         "clear" => session::clear(),
         "sleep" => {
-            wardian_sdk::info!("sleeps for {argument} ms");
-            std::thread::sleep(Duration::from_millis(number()));
+            sleep(number());
+            Ok(())
+        }
+        "nap" => {
+            sleep(config::get("nap_ms")?.and_then(|nap| nap.parse().ok()).unwrap_or(0));
             Ok(())
         }
         "spin" => loop {
@@ -71,6 +74,11 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
         "again" => tasks::defer("again", argument).and_then(|()| say("again")),
         other => Err(Error::rejected(format!("there is no verb {other:?}"))),
     }
+}
+
+fn sleep(milliseconds: u64) {
+    wardian_sdk::info!("sleeps for {milliseconds} ms");
+    std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
 fn words() -> Result<String, Error> {
