@@ -238,14 +238,20 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
 }
 
-/// Refuses new work, lets what is under way finish, and unloads everything. Tasks have two thirds of the time: what
-/// they leave is for the models, or one tenant's long task would keep all others' from being told of their end.
+/// Refuses new work, lets what is under way finish, and unloads everything. Requests and their tasks have two thirds
+/// of the time until models are unloaded, or one tenant's long task would keep all others' from being told of their
+/// end; requests may go on meanwhile.
 async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timeout: Duration) {
     tracing::info!("draining");
+    manager.close().await;
     dataplane.stop();
     let began = tokio::time::Instant::now();
-    // While their models serve.
-    let _ = tokio::time::timeout_at(began + timeout * 2 / 3, deferred.drain()).await;
+    // While their models serve, and in this order: requests leave tasks behind, and tasks no requests.
+    let work = async {
+        dataplane.idle().await;
+        deferred.drain().await;
+    };
+    let _ = tokio::time::timeout_at(began + timeout * 2 / 3, work).await;
     deferred.stop();
     match tokio::time::timeout_at(began + timeout, manager.stop()).await {
         Ok(()) => tracing::info!("drained"),

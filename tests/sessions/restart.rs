@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ask, begin, setup, started, state, tasks, words};
+use super::{ask, begin, request, setup, started, state, tasks, words};
 use crate::harness::{Server, gate, puppet, until};
 
 fn restarted(server: Server) -> Server {
@@ -29,6 +29,23 @@ fn tasks_that_run_are_done_before_the_server_ends() {
     server.until_ready("keeper", 1);
     assert!(tasks(&server).is_empty());
     assert_eq!(state(&server, "s"), "a b");
+}
+
+#[test]
+fn what_a_request_leaves_that_is_under_way_is_done_before_the_server_ends() {
+    let server = started("[limits]\ndeadline = \"30s\"\n");
+    let orders = request("s", true, "sleep 1500; say a; defer sleep 20, say b");
+    let under_way = server.call("POST", "/v2/models/keeper/infer").json(&orders).begin();
+    server.until_busy("keeper", 1);
+    server.terminate();
+    server.until_logged("draining");
+    assert_eq!(words(&under_way.answer()), "a");
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert!(server.log().contains("sleeps for 20 ms"), "{}", server.log());
+    let server = server.kill().start();
+    server.until_ready("keeper", 1);
+    assert_eq!(state(&server, "s"), "a b");
+    assert!(!server.log().contains("sleeps for 20 ms"), "{}", server.log());
 }
 
 #[test]

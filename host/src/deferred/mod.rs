@@ -39,8 +39,6 @@ struct Inner {
     live: Mutex<HashMap<Key, Arc<Live>>>,
     /// TaskChains that are left for the next start, with their sessions.
     left: Mutex<Vec<TaskChain>>,
-    /// How many chains are live.
-    count: watch::Sender<usize>,
     phase: watch::Sender<Phase>,
 }
 
@@ -89,8 +87,8 @@ impl Deferred {
     /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left) = Default::default();
-        let (count, phase) = Default::default();
-        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, count, phase }) };
+        let phase = Default::default();
+        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
         tokio::spawn(deferred.clone().take_in(chains));
         tokio::spawn(deferred.clone().look_for_left_behind());
         tokio::spawn(deferred.clone().sweep());
@@ -154,8 +152,7 @@ impl Deferred {
     /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
-        // The sender is here, so it is never closed.
-        let _ = self.inner.count.subscribe().wait_for(|&count| count == 0).await;
+        self.inner.sequences.idle().await;
     }
 
     /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so counts.
@@ -173,7 +170,9 @@ impl Deferred {
         let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
 
-    fn keep_session(&self, chain: TaskChain) {
+    /// Leaves a chain for the next start. A request that still waits for its session must not overtake it.
+    fn leave(&self, mut chain: TaskChain) {
+        chain.leave();
         self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
     }
 
@@ -187,7 +186,6 @@ impl Deferred {
         while let Some(chain) = chains.recv().await {
             let (key, live) = ((chain.tenant().name().clone(), chain.id()), Arc::<Live>::default());
             self.live().insert(key.clone(), live.clone());
-            self.inner.count.send_modify(|count| *count += 1);
             let end = End { deferred: self.clone(), key };
             tokio::spawn(self.clone().work_off(chain, live, end));
         }
@@ -240,6 +238,5 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         self.deferred.live().remove(&self.key);
-        self.deferred.inner.count.send_modify(|count| *count -= 1);
     }
 }

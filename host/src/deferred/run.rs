@@ -41,11 +41,10 @@ impl Deferred {
             () = live.dismissed.notified() => Step::Next,
             () = self.until_phase(Phase::Stopped) => Step::Leave,
         };
-        if let Step::Leave = step {
-            // A request that still waits for the session must not overtake what is left.
-            self.keep_session(chain);
-        }
         drop(end);
+        if let Step::Leave = step {
+            self.leave(chain);
+        }
     }
 
     /// The task that comes next, if one does; `None` if the server stops before that can be told.
