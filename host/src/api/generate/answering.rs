@@ -17,7 +17,7 @@ use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::{self, Place, Target, body, deadline, offload};
 use crate::dataplane::Parts;
 use crate::model::{InferError, InferResponse, Version};
-use crate::servable::ServableHandle;
+use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::Tenant;
 
 /// A request whose model has been asked. It holds its place among the tenant's requests, its version, and whatever
@@ -88,6 +88,11 @@ impl Answering {
         let work = move || response::write(handle.id(), &id, &part);
         let written = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
         self.handling.count(written).await.map(Bytes::from)
+    }
+
+    /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
+    pub(super) fn take_afterwards(&mut self) -> Option<Afterwards> {
+        self.parts.take_afterwards()
     }
 
     /// Where the time has gone so far.

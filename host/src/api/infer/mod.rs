@@ -35,7 +35,7 @@ use super::error::ApiError;
 use super::{ApiState, json};
 use crate::dataplane::{Answer, Flight, Timings};
 use crate::model::{InferError, Version};
-use crate::servable::ServableHandle;
+use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Held, Tenant};
 use compression::Coding;
 use framing::{Dialect, Framing};
@@ -122,12 +122,16 @@ async fn answer(
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
     let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
-    let mut response = to_response(&manner, encoded, coding, &timings);
+    Ok(followed_by(to_response(&manner, encoded, coding, &timings), afterwards))
+}
+
+/// Has begin what comes after a response, once the connection has written the response's head.
+pub(super) fn followed_by(mut response: Response, afterwards: Option<Afterwards>) -> Response {
     if let Some(afterwards) = afterwards {
-        // Dropped when the connection has written the response's head.
+        // Dropped with them then.
         response.extensions_mut().insert(Arc::new(afterwards));
     }
-    Ok(response)
+    response
 }
 
 /// What a request's headers say about how to read it and how to answer.
