@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::engine::Budget;
 use crate::model::{Asker, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version, VersionPolicy};
 use crate::registry::Registry;
-pub use crate::servable::{Answer, Parts, ServableHandle, Timings};
+use crate::servable::InFlight;
+pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Timings};
 
 /// The verbs of serving. A clone is shallow.
 #[derive(Clone)]
@@ -15,12 +16,13 @@ pub struct DataPlane {
     registry: Registry,
     ready: Arc<AtomicBool>,
     stopping: Arc<AtomicBool>,
+    requests: InFlight,
 }
 
 impl DataPlane {
     /// The verbs over that registry. `ready` is set by whoever knows that every wanted model was tried.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
-        DataPlane { registry, ready, stopping: Arc::default() }
+        DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
 
     /// Whether every wanted model has been tried, and the server is not stopping.
@@ -31,6 +33,17 @@ impl DataPlane {
     /// Refuses new work from now on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Notes a request, which the server waits for when it stops. To be called before a version is looked for, and
+    /// held until the request has left behind what it leaves.
+    pub fn note(&self) -> Flight {
+        self.requests.begin()
+    }
+
+    /// Waits until no request is under way.
+    pub async fn idle(&self) {
+        self.requests.ended().await;
     }
 
     /// Finds a version that serves: the one named, or the newest.

@@ -135,33 +135,57 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown` resolves, then drains and returns.
+    /// Serves until `shutdown` resolves, then drains and returns, within the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let sweeper = tokio::spawn(retire_idle(self.registry.clone()));
         let connections = GracefulShutdown::new();
         let stop = async {
             shutdown.await;
             self.tenancy.abort();
-            drain(&self.dataplane, &self.deferred, &self.manager, self.config.drain_timeout).await;
+            let timetable = Timetable::within(self.config.drain_timeout);
+            drain(&self.dataplane, &self.deferred, &self.manager, &timetable).await;
+            timetable.end
         };
-        tokio::select! {
-            () = accept(&self.listener, &self.api, &self.config.http, &connections) => {}
-            () = stop => {}
-        }
+        let end = tokio::select! {
+            () = accept(&self.listener, &self.api, &self.config.http, &connections) => Instant::now(),
+            end = stop => end,
+        };
         drop(self.listener);
-        // Every request has its answer by now; this is for the last bytes to leave.
-        if tokio::time::timeout(LAST_BYTES, connections.shutdown()).await.is_err() {
-            tracing::warn!("closing connections that did not end");
-        }
         sweeper.abort();
         let databases = self.databases;
-        if tokio::task::spawn_blocking(move || databases.close()).await.is_err() {
+        let closing = tokio::task::spawn_blocking(move || databases.close(end));
+        // Every request has its answer by now; this is for the last bytes to leave.
+        let last_bytes = end.min(Instant::now() + LAST_BYTES);
+        let (left, closed) = tokio::join!(tokio::time::timeout_at(last_bytes.into(), connections.shutdown()), closing);
+        if left.is_err() {
+            tracing::warn!("closing connections that did not end");
+        }
+        if closed.is_err() {
             tracing::warn!("the databases were not closed well");
         }
     }
 }
 
 const LAST_BYTES: Duration = Duration::from_secs(2);
+
+/// When each step of stopping is over at the latest. Whoever has told the server to stop may kill it after the
+/// timeout, so there is nothing that comes after it.
+struct Timetable {
+    /// Requests and the tasks they leave, while their models serve. Otherwise one tenant's long task would keep all
+    /// others' models from being told of their end.
+    work: Instant,
+    /// Models: the last of their requests, and their hooks.
+    models: Instant,
+    /// Everything: the last bytes, and the databases.
+    end: Instant,
+}
+
+impl Timetable {
+    fn within(timeout: Duration) -> Self {
+        let now = Instant::now();
+        Timetable { work: now + timeout * 2 / 3, models: now + timeout * 9 / 10, end: now + timeout }
+    }
+}
 
 /// Puts in force what the configuration says of tenants, whenever that changes.
 async fn follow_tenancy(
@@ -239,17 +263,21 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 }
 
 /// Refuses new work, lets what is under way finish, and unloads everything.
-async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timeout: Duration) {
+async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timetable: &Timetable) {
     tracing::info!("draining");
+    manager.close().await;
     dataplane.stop();
-    let everything = async {
-        // While their models serve.
+    // While their models serve, and in this order: requests leave tasks behind, and tasks no requests.
+    let work = async {
+        dataplane.idle().await;
         deferred.drain().await;
-        manager.stop().await;
     };
-    match tokio::time::timeout(timeout, everything).await {
+    let _ = tokio::time::timeout_at(timetable.work.into(), work).await;
+    deferred.stop();
+    // Requests may go on meanwhile.
+    match tokio::time::timeout_at(timetable.models.into(), manager.stop()).await {
         Ok(()) => tracing::info!("drained"),
-        Err(_) => tracing::warn!(?timeout, "not everything has drained in time"),
+        Err(_) => tracing::warn!("not everything has drained in time"),
     }
 }
 

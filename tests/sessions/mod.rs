@@ -7,6 +7,7 @@ mod limits;
 mod order;
 mod restart;
 mod retries;
+mod streams;
 mod swap;
 mod tenants;
 

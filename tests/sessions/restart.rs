@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ask, begin, setup, started, state, tasks};
-use crate::harness::{Server, until};
+use super::{ask, begin, request, setup, started, state, tasks, words};
+use crate::harness::{Server, gate, puppet, until};
 
 fn restarted(server: Server) -> Server {
     let server = server.stop().start();
@@ -16,7 +16,7 @@ fn sessions_are_there_after_a_restart() {
     let server = started("");
     begin(&server, "s", "say a").ok();
     let server = restarted(server);
-    assert_eq!(super::words(&ask(&server, "s", "say b")), "a b");
+    assert_eq!(words(&ask(&server, "s", "say b")), "a b");
     assert_eq!(super::quota(&server, "sessions")["used"], 1);
 }
 
@@ -29,6 +29,52 @@ fn tasks_that_run_are_done_before_the_server_ends() {
     server.until_ready("keeper", 1);
     assert!(tasks(&server).is_empty());
     assert_eq!(state(&server, "s"), "a b");
+}
+
+#[test]
+fn what_a_request_leaves_that_is_under_way_is_done_before_the_server_ends() {
+    let server = started("[limits]\ndeadline = \"30s\"\n");
+    let orders = request("s", true, "sleep 1500; say a; defer sleep 20, say b");
+    let under_way = server.call("POST", "/v2/models/keeper/infer").json(&orders).begin();
+    server.until_busy("keeper", 1);
+    server.terminate();
+    server.until_logged("draining");
+    assert_eq!(words(&under_way.answer()), "a");
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert!(server.log().contains("sleeps for 20 ms"), "{}", server.log());
+    let server = server.kill().start();
+    server.until_ready("keeper", 1);
+    assert_eq!(state(&server, "s"), "a b");
+    assert!(!server.log().contains("sleeps for 20 ms"), "{}", server.log());
+}
+
+#[test]
+fn a_task_that_runs_for_longer_keeps_nobody_from_being_told_of_the_end() {
+    let setup = setup("[limits]\ndeadline = \"30s\"\n").argument("--drain-timeout").argument("3s");
+    let setup = setup.config("[tenants.default]\n[tenants.other]\nrepository = 'other'\n");
+    setup.models().put("keeper/config.toml", "nap_ms = '600000'");
+    setup.models().bare("puppet", puppet("unload=log"));
+    setup.repository("other").bare("puppet", puppet("unload=log"));
+    setup.repository("other").bare("interceptors/gate", gate("name=gate"));
+    let server = setup.start();
+    server.until_ready("keeper", 1);
+    server.until_ready("puppet", 1);
+    server.tenant("other").until_ready("puppet", 1);
+    begin(&server, "s", "say a; defer nap, say b").ok();
+    until("that it runs", || tasks(&server)[0]["state"] == "running");
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(0));
+    let log = server.log();
+    assert_eq!(log.matches("the script says to log").count(), 2, "{log}");
+    for said in ["gate after-unload other/puppet/1", "unloaded model=default/keeper version 1", "drained"] {
+        assert!(log.contains(said), "'{said}' is missing in {log}");
+    }
+    let setup = server.kill();
+    setup.models().put("keeper/config.toml", "nap_ms = '0'");
+    let server = setup.start();
+    server.until_ready("keeper", 1);
+    assert_eq!(state(&server, "s"), "a b");
+    assert!(tasks(&server).is_empty());
 }
 
 #[test]

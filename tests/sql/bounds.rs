@@ -46,6 +46,20 @@ fn a_call_that_is_over_takes_its_statement_with_it() {
 }
 
 #[test]
+fn told_to_stop_the_server_ends_in_its_time_whatever_statement_runs() {
+    let setup = setup("").config("[database]\nstatement_time = '60s'").argument("--drain-timeout").argument("1s");
+    let server = setup.start();
+    server.until_ready("ledger", 1);
+    let endless = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[ENDLESS])])).begin();
+    server.until_busy("ledger", 1);
+    let told = Instant::now();
+    server.terminate();
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    assert!(endless.try_answer().is_err());
+}
+
+#[test]
 fn the_time_of_statements_is_the_calls_own() {
     let server = Server::with_models(|models| {
         add(models, "ledger", 1, "");

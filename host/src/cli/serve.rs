@@ -37,7 +37,7 @@ pub(super) struct Serve {
     /// How changes to models are noticed [default: auto]
     #[arg(long)]
     watch: Option<WatchArg>,
-    /// How long requests may take to finish once told to stop, such as 30s [default: 30s]
+    /// How long it may take to stop, with all that is under way, such as 2m [default: 25s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     drain_timeout: Option<Duration>,
     /// The model that POST /invocations means when the request names none

@@ -51,7 +51,7 @@ pub struct Config {
     pub insecure: bool,
     /// Where the host keeps what it must not lose or need not compute again.
     pub state: PathBuf,
-    /// How long requests may take to finish once the server has been told to stop.
+    /// How long the server may take to stop, with all that it has to finish for it.
     pub drain_timeout: Duration,
     /// The model of requests that name none.
     pub default_model: Option<ModelName>,
@@ -217,8 +217,8 @@ impl Default for Config {
             insecure: false,
             // Beside the models, so that trying it out leaves nothing elsewhere.
             state: ".wardian".into(),
-            // What Kubernetes grants before it kills.
-            drain_timeout: Duration::from_secs(30),
+            // Kubernetes kills after 30 s unless told otherwise, and the end of a process takes a moment too.
+            drain_timeout: Duration::from_secs(25),
             default_model: None,
             repository: RepositoryConfig::default(),
             log: LogConfig::default(),

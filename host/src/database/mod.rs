@@ -68,9 +68,6 @@ enum Backend {
     Postgres(Postgres),
 }
 
-/// How long closing may take in all.
-const CLOSING: Duration = Duration::from_secs(10);
-
 impl Databases {
     /// Databases in the folders of `root`, none of which is open yet.
     pub fn new(
@@ -115,11 +112,11 @@ impl Databases {
         self.inner.metrics.forget(tenant);
     }
 
-    /// Closes every database once what is under way is done. Blocks, for a bounded time.
-    pub fn close(&self) {
+    /// Closes every database once what is under way is done. Blocks until then at the latest: one that is not closed
+    /// by then loses nothing, and takes a little longer to open.
+    pub fn close(&self, until: Instant) {
         let open: Vec<_> = self.lock().drain().map(|(_, database)| database).collect();
         open.iter().for_each(|database| database.close());
-        let until = Instant::now() + CLOSING;
         open.iter().for_each(|database| database.until_closed(until));
     }
 

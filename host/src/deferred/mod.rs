@@ -5,7 +5,9 @@
 //! serves then, while the chain owns its session. So that requests find room beside them, only some of a model's
 //! chains are at work at once ([`places`]).
 //!
-//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves again.
+//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves again. A server
+//! that stops has what can run now done first ([`Deferred::drain`]), and after some time leaves the rest where it is
+//! ([`Deferred::stop`]).
 
 mod places;
 mod run;
@@ -37,9 +39,19 @@ struct Inner {
     live: Mutex<HashMap<Key, Arc<Live>>>,
     /// TaskChains that are left for the next start, with their sessions.
     left: Mutex<Vec<TaskChain>>,
-    /// How many chains are live.
-    count: watch::Sender<usize>,
-    stopping: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
+}
+
+/// How near the end of the server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
+enum Phase {
+    /// Nobody has told it to stop.
+    #[default]
+    Serving,
+    /// Nothing begins that has to wait.
+    Draining,
+    /// Nothing goes on.
+    Stopped,
 }
 
 /// Of which tenant, and its number.
@@ -75,8 +87,8 @@ impl Deferred {
     /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left) = Default::default();
-        let (count, stopping) = Default::default();
-        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, count, stopping }) };
+        let phase = Default::default();
+        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
         tokio::spawn(deferred.clone().take_in(chains));
         tokio::spawn(deferred.clone().look_for_left_behind());
         tokio::spawn(deferred.clone().sweep());
@@ -139,12 +151,28 @@ impl Deferred {
 
     /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is on disk.
     pub async fn drain(&self) {
-        self.inner.stopping.send_replace(true);
-        // The sender is here, so it is never closed.
-        let _ = self.inner.count.subscribe().wait_for(|&count| count == 0).await;
+        self.inner.phase.send_replace(Phase::Draining);
+        self.inner.sequences.idle().await;
     }
 
-    fn keep_session(&self, chain: TaskChain) {
+    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so counts.
+    pub fn stop(&self) {
+        let left = self.live().len();
+        if left > 0 {
+            tracing::warn!(left, "requests whose tasks are not done; they are done after the next start");
+        }
+        self.inner.phase.send_replace(Phase::Stopped);
+    }
+
+    /// Resolves once the server is as near its end.
+    async fn until_phase(&self, phase: Phase) {
+        // The sender is here, so it is never closed.
+        let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
+    }
+
+    /// Leaves a chain for the next start. A request that still waits for its session must not overtake it.
+    fn leave(&self, mut chain: TaskChain) {
+        chain.leave();
         self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
     }
 
@@ -158,7 +186,6 @@ impl Deferred {
         while let Some(chain) = chains.recv().await {
             let (key, live) = ((chain.tenant().name().clone(), chain.id()), Arc::<Live>::default());
             self.live().insert(key.clone(), live.clone());
-            self.inner.count.send_modify(|count| *count += 1);
             let end = End { deferred: self.clone(), key };
             tokio::spawn(self.clone().work_off(chain, live, end));
         }
@@ -211,6 +238,5 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         self.deferred.live().remove(&self.key);
-        self.deferred.inner.count.send_modify(|count| *count -= 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Deferred, End, Live};
+use super::{Deferred, End, Live, Phase};
 use crate::model::InferError;
 use crate::servable::{ServableHandle, TaskChain, Tried};
 use crate::store::{StoreError, since_1970, tasks};
@@ -39,12 +39,12 @@ impl Deferred {
         let step = tokio::select! {
             step = work => step,
             () = live.dismissed.notified() => Step::Next,
+            () = self.until_phase(Phase::Stopped) => Step::Leave,
         };
-        if let Step::Leave = step {
-            // A request that still waits for the session must not overtake what is left.
-            self.keep_session(chain);
-        }
         drop(end);
+        if let Step::Leave = step {
+            self.leave(chain);
+        }
     }
 
     /// The task that comes next, if one does; `None` if the server stops before that can be told.
@@ -54,7 +54,7 @@ impl Deferred {
                 Ok(next) => return Some(next),
                 Err(error) => tell(chain, &error),
             }
-            if self.is_stopping() {
+            if *self.inner.phase.borrow() > Phase::Serving {
                 return None;
             }
             tokio::time::sleep(PAUSE).await;
@@ -115,17 +115,15 @@ impl Deferred {
     async fn until(&self, due: i64) -> bool {
         let left = due.saturating_sub(since_1970());
         let Ok(left @ 1..) = u64::try_from(left) else { return true };
-        let mut stopping = self.inner.stopping.subscribe();
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(left)) => true,
-            _ = stopping.wait_for(|&stopping| stopping) => false,
+            () = self.until_phase(Phase::Draining) => false,
         }
     }
 
     /// The version of the chain's model that serves, once one does; `None` if the server stops before.
     async fn serving(&self, chain: &TaskChain) -> Option<ServableHandle> {
         let mut changes = self.inner.registry.changes();
-        let mut stopping = self.inner.stopping.subscribe();
         loop {
             changes.borrow_and_update();
             if let Ok(servable) = self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None) {
@@ -135,13 +133,9 @@ impl Deferred {
             }
             tokio::select! {
                 changed = changes.changed() => changed.ok()?,
-                _ = stopping.wait_for(|&stopping| stopping) => return None,
+                () = self.until_phase(Phase::Draining) => return None,
             }
         }
-    }
-
-    fn is_stopping(&self) -> bool {
-        *self.inner.stopping.borrow()
     }
 }
 

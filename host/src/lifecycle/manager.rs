@@ -102,6 +102,8 @@ pub(super) enum Event {
     Unload { key: Key, reply: oneshot::Sender<Result<(), CommandError>> },
     /// Somebody wants to know how things are.
     Index { tenant: TenantName, reply: oneshot::Sender<Vec<IndexEntry>> },
+    /// The server is about to stop: what serves goes on, and nothing comes.
+    Close,
     /// The server is stopping: everything is to be unloaded.
     Stop { reply: oneshot::Sender<()> },
 }
@@ -192,6 +194,11 @@ impl Manager {
         let (reply, answer) = oneshot::channel();
         self.send(Event::Unload { key: (tenant.clone(), name.clone()), reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)?
+    }
+
+    /// Loads and replaces nothing any more. What serves goes on.
+    pub async fn close(&self) {
+        let _ = self.send(Event::Close).await;
     }
 
     /// Unloads everything and waits until it is gone.

@@ -38,7 +38,9 @@ pub(super) struct Task {
     /// Whose interceptors have changed since their models were last told.
     rewrapped: BTreeSet<TenantName>,
     waiting: Vec<Waiter>,
-    /// Who waits for everything to be gone; nothing is loaded any more once somebody does.
+    /// Nothing is loaded or replaced any more.
+    closed: bool,
+    /// Who waits for everything to be gone.
     stopping: Option<oneshot::Sender<()>>,
     metrics: Metrics,
 }
@@ -52,8 +54,22 @@ impl Task {
         metrics: &mut MetricsRegistry,
     ) -> Self {
         let metrics = Metrics::register(metrics);
-        let (tenants, models, changed, rewrapped, waiting, stopping) = Default::default();
-        Task { registry, ready, shared, events, tenants, models, changed, rewrapped, waiting, stopping, metrics }
+        let (tenants, models, changed, rewrapped, waiting) = Default::default();
+        let (closed, stopping) = Default::default();
+        Task {
+            registry,
+            ready,
+            shared,
+            events,
+            tenants,
+            models,
+            changed,
+            rewrapped,
+            waiting,
+            closed,
+            stopping,
+            metrics,
+        }
     }
 
     /// Handles one event after another, until everything is unloaded or nobody is left to send any.
@@ -98,6 +114,7 @@ impl Task {
             Event::Index { tenant, reply } => {
                 let _ = reply.send(self.index(&tenant));
             }
+            Event::Close => self.closed = true,
             Event::Stop { reply } => self.stop(reply),
         }
     }
@@ -211,17 +228,21 @@ impl Task {
 
     /// Starts whatever the policy wants done for a model, until it wants nothing more for now.
     fn drive(&mut self, key: &Key) {
-        if self.stopping.is_none() {
-            while let Some(action) = self.models.get(key).and_then(ModelRecord::next_action) {
-                match action {
-                    Action::Load(version) => self.start_loading(key, version),
-                    Action::Unload(version) => self.stop_serving(key, version),
-                }
-            }
+        if !self.closed {
+            self.carry_on(key);
         }
         self.changed.insert(key.clone());
         if key.1.is_interceptor() {
             self.rewrapped.insert(key.0.clone());
+        }
+    }
+
+    fn carry_on(&mut self, key: &Key) {
+        while let Some(action) = self.models.get(key).and_then(ModelRecord::next_action) {
+            match action {
+                Action::Load(version) => self.start_loading(key, version),
+                Action::Unload(version) => self.stop_serving(key, version),
+            }
         }
     }
 
@@ -249,7 +270,7 @@ impl Task {
         let wrapping = self.tenants.get(&key.0).and_then(|owner| owner.wrapping_of(&key.1));
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
-            Ok(loaded) if record.is_wanted() && self.stopping.is_none() => {
+            Ok(loaded) if record.is_wanted() && !self.closed => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, "ready");
                 self.metrics.swaps.inc();
                 wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
@@ -345,7 +366,7 @@ impl Task {
 
     fn demand(&mut self, key: Key, reply: oneshot::Sender<Result<(), CommandError>>) {
         match self.models.get_mut(&key) {
-            Some(record) if self.stopping.is_none() => {
+            Some(record) if !self.closed => {
                 record.demand_again();
                 self.waiting.push(Waiter::Load { key: key.clone(), reply });
                 self.drive(&key);
@@ -363,10 +384,12 @@ impl Task {
     }
 
     fn stop(&mut self, reply: oneshot::Sender<()>) {
+        self.closed = true;
         for record in self.models.values_mut() {
             record.demand_no_more();
         }
         for key in self.models.keys().cloned().collect::<Vec<_>>() {
+            self.carry_on(&key);
             self.drive(&key);
         }
         self.stopping = Some(reply);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::direct::begin;
 use super::metrics::Open;
 use super::pool::Checkout;
-use super::{Answer, Chain, Servable, ServableHandle, Timings};
+use super::{Afterwards, Answer, Chain, Servable, ServableHandle, Timings};
 use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
 use crate::engine::{Budget, Call, Template};
 use crate::model::{Asker, InferError, InferRequest, InferResponse};
@@ -20,16 +20,22 @@ pub struct Parts {
     call: Option<RunningCall>,
     emitted: Emitted,
     /// How the call has ended, until that has been said.
-    end: Option<End>,
+    end: Option<Result<Option<InferResponse>, InferError>>,
+    /// What begins when the last part has been taken and the rest of this is dropped.
+    afterwards: Option<Afterwards>,
     begun: Begun,
     deadline: Instant,
     open: Open,
 }
 
-type RunningCall = Pin<Box<dyn Future<Output = End> + Send>>;
+type RunningCall = Pin<Box<dyn Future<Output = Result<End, InferError>> + Send>>;
 
-/// A call ends with a last part only if it is one that answers as a whole.
-type End = Result<Option<InferResponse>, InferError>;
+/// How a call has ended that went well.
+struct End {
+    /// Only where the answer came as a whole.
+    part: Option<InferResponse>,
+    afterwards: Option<Afterwards>,
+}
 
 /// Where the time went until the call began, once it has.
 type Begun = Arc<OnceLock<Timings>>;
@@ -50,6 +56,11 @@ impl Parts {
         self.begun.get().copied().unwrap_or_default()
     }
 
+    /// What begins once the answer is on its way, to be dropped then; with this, unless it is taken.
+    pub fn take_afterwards(&mut self) -> Option<Afterwards> {
+        self.afterwards.take()
+    }
+
     /// When the call has ended at the latest.
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -60,8 +71,11 @@ impl Parts {
             tokio::select! {
                 biased;
                 end = call => {
-                    self.end = Some(end);
                     self.call = None;
+                    self.end = Some(end.map(|End { part, afterwards }| {
+                        self.afterwards = afterwards;
+                        part
+                    }));
                 }
                 Some(part) = self.emitted.next() => return Some(Ok(part)),
             }
@@ -82,11 +96,11 @@ impl Servable {
         let (servable, begun, deadline) = (self.clone(), Begun::default(), budget.deadline());
         let seen = begun.clone();
         let call: RunningCall = if self.template().has_streaming() {
-            Box::pin(async move { servable.stream(request, budget, asker, emitter, &seen).await.map(|()| None) })
+            Box::pin(async move { servable.stream(request, budget, asker, emitter, &seen).await })
         } else {
-            Box::pin(async move { servable.whole(request, budget, asker, &seen).await.map(Some) })
+            Box::pin(async move { servable.whole(request, budget, asker, &seen).await })
         };
-        Parts { call: Some(call), emitted, end: None, begun, deadline, open }
+        Parts { call: Some(call), emitted, end: None, afterwards: None, begun, deadline, open }
     }
 
     fn emitter(&self) -> (Emitter, Emitted) {
@@ -101,10 +115,10 @@ impl Servable {
         budget: Budget,
         asker: Asker,
         begun: &Begun,
-    ) -> Result<InferResponse, InferError> {
-        let Answer { response, timings, .. } = self.infer(request, budget, asker).await?;
+    ) -> Result<End, InferError> {
+        let Answer { response, timings, afterwards } = self.infer(request, budget, asker).await?;
         begun.get_or_init(|| timings);
-        Ok(response)
+        Ok(End { part: Some(response), afterwards })
     }
 
     async fn stream(
@@ -114,7 +128,7 @@ impl Servable {
         asker: Asker,
         emitter: Emitter,
         begun: &Begun,
-    ) -> Result<(), InferError> {
+    ) -> Result<End, InferError> {
         let outcome = match self.chain() {
             None => {
                 let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
@@ -123,10 +137,10 @@ impl Servable {
             Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
         };
         match &outcome {
-            Ok(()) => self.metrics().streamed(&begun.get().copied().unwrap_or_default()),
+            Ok(_) => self.metrics().streamed(&begun.get().copied().unwrap_or_default()),
             Err(error) => self.metrics().failed(error),
         }
-        outcome
+        outcome.map(|afterwards| End { part: None, afterwards })
     }
 
     /// Leads the request through the interceptors, and each part back through them before its reader gets it.
@@ -138,7 +152,7 @@ impl Servable {
         asker: Asker,
         reader: &Emitter,
         begun: &Begun,
-    ) -> Result<(), InferError> {
+    ) -> Result<Option<Afterwards>, InferError> {
         let request_id = asker.request_id.clone();
         let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
         let (emitter, mut emitted) = self.emitter();
@@ -167,7 +181,7 @@ impl Servable {
         budget: Budget,
         scope: Scope,
         begun: &Begun,
-    ) -> Result<(), InferError> {
+    ) -> Result<Option<Afterwards>, InferError> {
         // Before it waits for its session; and after that, because it may be the one that tries.
         self.breaker.check()?;
         let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
@@ -176,7 +190,7 @@ impl Servable {
         attempt.conclude(&outcome);
         outcome?;
         // All parts have been emitted by now; their reader hears of the end when everything is kept.
-        undertaking.keep(self).await.map(drop)
+        undertaking.keep(self).await
     }
 
     async fn emit_parts(

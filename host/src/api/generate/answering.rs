@@ -14,11 +14,11 @@ use crate::api::edge::{Context, server_timing};
 use crate::api::infer::compression::{self, Coding};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
-use crate::api::infer::{self, Target, body, deadline, offload};
+use crate::api::infer::{self, Place, Target, body, deadline, offload};
 use crate::dataplane::Parts;
 use crate::model::{InferError, InferResponse, Version};
-use crate::servable::ServableHandle;
-use crate::tenant::{Held, Tenant};
+use crate::servable::{Afterwards, ServableHandle};
+use crate::tenant::Tenant;
 
 /// A request whose model has been asked. It holds its place among the tenant's requests, its version, and whatever
 /// its call holds, until it is dropped.
@@ -31,7 +31,7 @@ pub(super) struct Answering {
     parts: Parts,
     asked: Instant,
     handling: Handling,
-    _permit: Held,
+    _place: Place,
 }
 
 impl Answering {
@@ -44,7 +44,7 @@ impl Answering {
         target: Target,
         request: Request<Body>,
     ) -> Result<Self, InferError> {
-        let (permit, handle) = infer::find(state, &tenant, &target)?;
+        let (place, handle) = infer::find(state, &tenant, &target)?;
         let (head, body) = request.into_parts();
         let in_header = deadline::from_header(&head.headers)?;
         let mut handling = Handling::of(&handle);
@@ -53,7 +53,7 @@ impl Answering {
         let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
-        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, _permit: permit })
+        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, _place: place })
     }
 
     /// Which version answers.
@@ -88,6 +88,11 @@ impl Answering {
         let work = move || response::write(handle.id(), &id, &part);
         let written = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
         self.handling.count(written).await.map(Bytes::from)
+    }
+
+    /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
+    pub(super) fn take_afterwards(&mut self) -> Option<Afterwards> {
+        self.parts.take_afterwards()
     }
 
     /// Where the time has gone so far.

@@ -88,7 +88,8 @@ async fn gathered(mut answering: Answering) -> Result<Response, InferError> {
     let whole = whole.finish().map_err(InferError::BadOutput)?;
     let body = answering.write(whole).await?;
     answering.tell(&Ok(()));
-    Ok(respond("application/json", answering.server_timing(), Body::from(body)))
+    let response = respond("application/json", answering.server_timing(), Body::from(body));
+    Ok(infer::followed_by(response, answering.take_afterwards()))
 }
 
 /// Waits for the first part, and answers with it and those to come.

@@ -33,9 +33,9 @@ use super::caller::Caller;
 use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::{ApiState, json};
-use crate::dataplane::{Answer, Timings};
+use crate::dataplane::{Answer, Flight, Timings};
 use crate::model::{InferError, Version};
-use crate::servable::ServableHandle;
+use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Held, Tenant};
 use compression::Coding;
 use framing::{Dialect, Framing};
@@ -80,7 +80,7 @@ pub(super) async fn respond(
     let found = find(state, tenant, &target);
     let version = found.as_ref().ok().map(|(_, handle)| handle.id().version);
     let outcome = match found {
-        Ok((_permit, handle)) => answer(state, context, caller, handle, request).await,
+        Ok((_place, handle)) => answer(state, context, caller, handle, request).await,
         Err(error) => Err(error),
     };
     tell(context, tenant, &target, version, &outcome);
@@ -88,14 +88,20 @@ pub(super) async fn respond(
         .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
 }
 
+/// A request's place among those of its tenant, and among those that the server waits for when it stops.
+pub(super) struct Place {
+    _permit: Held,
+    _in_flight: Flight,
+}
+
 /// Lets a request in, before anything of it is read: its body is held in memory for as long as it is under way.
 pub(super) fn find(
     state: &ApiState,
     tenant: &Arc<Tenant>,
     target: &Target,
-) -> Result<(Held, ServableHandle), InferError> {
-    let permit = tenant.admit()?;
-    Ok((permit, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
+) -> Result<(Place, ServableHandle), InferError> {
+    let place = Place { _permit: tenant.admit()?, _in_flight: state.dataplane.note() };
+    Ok((place, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
 
 async fn answer(
@@ -116,12 +122,16 @@ async fn answer(
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
     let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
-    let mut response = to_response(&manner, encoded, coding, &timings);
+    Ok(followed_by(to_response(&manner, encoded, coding, &timings), afterwards))
+}
+
+/// Has begin what comes after a response, once the connection has written the response's head.
+pub(super) fn followed_by(mut response: Response, afterwards: Option<Afterwards>) -> Response {
     if let Some(afterwards) = afterwards {
-        // Dropped when the connection has written the response's head.
+        // Dropped with them then.
         response.extensions_mut().insert(Arc::new(afterwards));
     }
-    Ok(response)
+    response
 }
 
 /// What a request's headers say about how to read it and how to answer.

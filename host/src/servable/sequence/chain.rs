@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use super::line::Owner;
 use super::{ModelSequences, metrics::Outcome};
 use crate::model::{InferError, ModelName};
+use crate::servable::Flight;
 use crate::store::{Store, StoreError, tasks};
 use crate::tenant::Tenant;
 
@@ -17,6 +18,8 @@ pub struct TaskChain {
     id: i64,
     session: Option<(String, Owner)>,
     response: Option<oneshot::Receiver<()>>,
+    /// From its making on, so that there is no moment in which a request has ended and its tasks are not there.
+    in_flight: Option<Flight>,
 }
 
 /// A chain begins when this is dropped: with the response it comes after.
@@ -25,7 +28,8 @@ pub struct Afterwards(#[allow(dead_code)] oneshot::Sender<()>);
 
 impl TaskChain {
     pub(super) fn new(sequences: Arc<ModelSequences>, id: i64, session: Option<(String, Owner)>) -> Self {
-        TaskChain { sequences, id, session, response: None }
+        let in_flight = Some(sequences.in_flight.begin());
+        TaskChain { sequences, id, session, response: None, in_flight }
     }
 
     /// A chain that does not begin before the response is on its way.
@@ -41,6 +45,11 @@ impl TaskChain {
             // Nothing is ever sent: what counts is that the other end is gone.
             let _ = response.await;
         }
+    }
+
+    /// Leaves what is not done for the next start: nobody waits for it any more, and nobody gets its session.
+    pub fn leave(&mut self) {
+        self.in_flight = None;
     }
 
     /// Its number, which is that of its first task.

@@ -23,6 +23,7 @@ use tokio::sync::{OnceCell, mpsc};
 pub use chain::{Afterwards, TaskChain};
 pub use metrics::Outcome;
 
+use super::InFlight;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::store::{Store, StoreError, Stores, sessions, since_1970, tasks, totals};
 use crate::tenant::Tenant;
@@ -34,6 +35,7 @@ use metrics::SequenceMetrics;
 pub struct Sequences {
     stores: Stores,
     chains: mpsc::UnboundedSender<TaskChain>,
+    in_flight: InFlight,
     metrics: SequenceMetrics,
     models: Arc<Mutex<HashMap<Key, Weak<ModelSequences>>>>,
 }
@@ -51,6 +53,7 @@ pub struct ModelSequences {
     line: Arc<Line>,
     resumed: OnceCell<()>,
     chains: mpsc::UnboundedSender<TaskChain>,
+    in_flight: InFlight,
     metrics: SequenceMetrics,
 }
 
@@ -58,7 +61,8 @@ impl Sequences {
     /// Sessions and tasks that are kept in these stores, and where the tasks come out.
     pub fn new(stores: Stores, registry: &mut Registry) -> (Sequences, TaskChains) {
         let (chains, out) = mpsc::unbounded_channel();
-        (Sequences { stores, chains, metrics: SequenceMetrics::register(registry), models: Arc::default() }, out)
+        let (in_flight, models) = Default::default();
+        (Sequences { stores, chains, in_flight, metrics: SequenceMetrics::register(registry), models }, out)
     }
 
     /// The sessions and tasks of one model.
@@ -84,8 +88,14 @@ impl Sequences {
             line: Arc::default(),
             resumed: OnceCell::new(),
             chains: self.chains.clone(),
+            in_flight: self.in_flight.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    /// Waits until no tasks are under way.
+    pub async fn idle(&self) {
+        self.in_flight.ended().await;
     }
 
     /// What is kept for a tenant.

@@ -2,4 +2,4 @@
 
 mod words;
 
-wardian_sdk::export!(words::Words, deferred);
+wardian_sdk::export!(words::Words, streaming, deferred);

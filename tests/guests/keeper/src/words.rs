@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wardian_sdk::{Deferred, Error, Metadata, Model, Request, Response, Tensor, session, tasks};
+use wardian_sdk::{
+    Deferred, Error, Metadata, Model, Request, Response, Streaming, Tensor, config, session, stream, tasks,
+};
 
 /// Does what it is told: `VERB ARGUMENT`, several of them separated by semicolons.
 pub(crate) struct Words;
@@ -19,8 +21,14 @@ impl Model for Words {
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let text = |name| request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default();
         orders(text("do"), ';').try_for_each(|(verb, argument)| obey(verb, argument))?;
-        let state = if session::id().is_some() { words()? } else { String::new() };
-        Ok(Response::new().output(Tensor::from_strings("state", [1], [state])))
+        Ok(state(if session::id().is_some() { words()? } else { String::new() }))
+    }
+}
+
+impl Streaming for Words {
+    /// Its last part is what it answers as a whole.
+    fn infer_stream(&self, request: Request) -> Result<(), Error> {
+        Ok(stream::emit(self.infer(request)?)?)
     }
 }
 
@@ -42,10 +50,17 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
         "fill" => session::set("x".repeat(number() as usize)),
         "clear" => session::clear(),
         "sleep" => {
-            wardian_sdk::info!("sleeps for {argument} ms");
-            std::thread::sleep(Duration::from_millis(number()));
+            sleep(number());
             Ok(())
         }
+        "nap" => {
+            sleep(config::get("nap_ms")?.and_then(|nap| nap.parse().ok()).unwrap_or(0));
+            Ok(())
+        }
+        "emit" => Ok(stream::emit(state("x".repeat(number() as usize)))?),
+        "emit-endless" => loop {
+            stream::emit(state("x".repeat(number() as usize)))?;
+        },
         "spin" => loop {
             std::hint::black_box(());
         },
@@ -71,6 +86,15 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
         "again" => tasks::defer("again", argument).and_then(|()| say("again")),
         other => Err(Error::rejected(format!("there is no verb {other:?}"))),
     }
+}
+
+fn state(text: String) -> Response {
+    Response::new().output(Tensor::from_strings("state", [1], [text]))
+}
+
+fn sleep(milliseconds: u64) {
+    wardian_sdk::info!("sleeps for {milliseconds} ms");
+    std::thread::sleep(Duration::from_millis(milliseconds));
 }
 
 fn words() -> Result<String, Error> {

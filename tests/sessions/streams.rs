@@ -1,0 +1,150 @@
+//! Answers in parts: what is kept of a session and done afterwards when they end well, and when they do not.
+
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use serde_json::{Value, json};
+use wardian::config::Config;
+use wardian::engine::Budget;
+use wardian::model::{Asker, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName, Version};
+use wardian::repository::{Candidate, Digest};
+use wardian::servable::{ServableHandle, TaskChains};
+use wardian::server::{build_loader, build_sequences, build_stores, databases};
+use wardian::telemetry::Telemetry;
+use wardian::tenant::Tenant;
+
+use super::{begin, started, state, tasks};
+use crate::harness::{Server, guest, guest_folder, until};
+
+/// A request that has the keeper do something in a session, for an answer in parts.
+fn orders(start: bool, orders: &str) -> Value {
+    json!({ "sequence_id": "s", "sequence_start": start, "do": orders })
+}
+
+#[test]
+fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
+    let server = Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
+    server.until_ready("chat", 1);
+    let say = |prompt: &str, session: Value| {
+        let mut asked = json!({ "text_input": prompt, "max_tokens": 20, "temperature": 0 });
+        asked.as_object_mut().unwrap().extend(session.as_object().unwrap().clone());
+        server.stream("chat", &asked).all()
+    };
+    let text = |events: &[Value]| events.iter().filter_map(|event| event["text_output"].as_str()).collect::<String>();
+    let first = say("The weather", json!({ "sequence_id": "anna", "sequence_start": true }));
+    assert_eq!(first.last().unwrap()["summary"], "");
+    let done = "wardian_tasks_total{tenant=\"default\",model=\"chat\",outcome=\"done\"}";
+    until("that the summary is made", || server.metric(done) == Some(1.0));
+    let second = say(" is", json!({ "sequence_id": "anna" }));
+    let summary = second.last().unwrap()["summary"].as_str().unwrap();
+    assert!(summary.split(", ").any(|word| word == "weather"), "{summary}");
+    // It goes on from all that was said, which who belongs to no session has to say at once.
+    let said = format!("The weather{} is", text(&first));
+    assert_eq!(text(&second), text(&say(&said, json!({}))));
+    assert_ne!(text(&second), text(&say(" is", json!({}))));
+}
+
+#[test]
+fn tasks_come_after_the_last_part_and_before_the_next_request() {
+    let server = started("[limits]\ndeadline = \"30s\"\n");
+    let events = server.stream("keeper", &orders(true, "say a; emit 5; defer sleep 100, say b")).all();
+    let states: Vec<_> = events.iter().map(|event| &event["state"]).collect();
+    assert_eq!(states, ["xxxxx", "a"]);
+    assert_eq!(state(&server, "s"), "a b");
+    let whole = server.generate("keeper", &orders(false, "say c; defer sleep 100, say d"));
+    assert_eq!(whole.ok().json()["state"], "a b c");
+    assert_eq!(state(&server, "s"), "a b c d");
+}
+
+#[test]
+fn of_a_client_who_goes_in_the_middle_nothing_is_kept() {
+    let server = started("[limits]\ndeadline = \"30s\"\n");
+    begin(&server, "s", "say a").ok();
+    let mut events = server.stream("keeper", &orders(false, "say b; defer say c; emit 5; sleep 600000"));
+    assert_eq!(events.next_event().unwrap()["state"], "xxxxx");
+    drop(events);
+    assert_eq!(state(&server, "s"), "a");
+    assert!(tasks(&server).is_empty());
+}
+
+#[test]
+fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
+    let streaming = "[streaming]\ntotal = '2GiB'\ndeadline = '2s'\ncpu_time = '10m'\n";
+    let server = started(&format!("[limits]\ndeadline = \"30s\"\n{streaming}"));
+    begin(&server, "s", "say a").ok();
+    let events = server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
+    // The session is free with the deadline, long before the connection is cut.
+    assert_eq!(state(&server, "s"), "a");
+    assert!(tasks(&server).is_empty());
+    assert!(events.ends_cut());
+}
+
+#[test]
+fn what_a_stream_leaves_that_is_under_way_is_done_before_the_server_ends() {
+    let server = started("");
+    let mut events = server.stream("keeper", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));
+    events.next_event().unwrap();
+    server.terminate();
+    server.until_logged("draining");
+    assert_eq!(events.all().len(), 1);
+    assert_eq!(server.until_ended().code(), Some(0));
+    assert!(server.log().contains("sleeps for 20 ms"), "{}", server.log());
+    let server = server.kill().start();
+    server.until_ready("keeper", 1);
+    assert_eq!(state(&server, "s"), "a b");
+}
+
+/// Over HTTP nobody can tell, so this takes the parts where they come out.
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_begin_when_the_last_part_has_left() {
+    // One answers in parts, the other as a whole.
+    for (model, orders) in [("keeper", "emit 5; defer say a"), ("heir", "defer say a")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (servable, mut chains) = serving(folder.path(), model).await;
+        let value = ParameterValue::Text(orders.into());
+        let request =
+            InferRequest { parameters: vec![Parameter { name: "do".into(), value }], ..InferRequest::default() };
+        let budget = Budget::new(Instant::now(), Duration::from_secs(60), Duration::from_secs(60));
+        let mut parts = servable.infer_stream(request, budget, Asker::default());
+        while let Some(part) = parts.next().await {
+            part.unwrap();
+        }
+        let mut chain = chains.recv().await.unwrap();
+        let mut may_begin = pin!(chain.may_begin());
+        assert!(may_begin.as_mut().now_or_never().is_none(), "{model}");
+        drop(parts);
+        may_begin.await;
+    }
+}
+
+/// A version without a server around it, and where the tasks come out.
+async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
+    let config = Config { state: folder.join("state"), ..Config::default() };
+    let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
+    let databases = databases(&config, &telemetry).unwrap();
+    let (sequences, chains) = build_sequences(&stores, &telemetry);
+    let program = env!("CARGO_BIN_EXE_wardian").into();
+    let loader = build_loader(&config, program, &telemetry, stores, databases, sequences).unwrap();
+    let component = guest(model);
+    let (path, digest) = (folder.join("model.wasm"), Digest::of(&component));
+    std::fs::write(&path, &component).unwrap();
+    let candidate = Candidate {
+        name: ModelName::new(model).unwrap(),
+        version: Version::new(1).unwrap(),
+        component: path,
+        component_digest: digest,
+        component_size: component.len() as u64,
+        changed: (0, 0),
+        sidecars: Vec::new(),
+        golden: None,
+        settings: Arc::new(ModelSettings::default()),
+        live: Arc::default(),
+        digest,
+    };
+    let tenant = Tenant::unlimited(TenantName::default_tenant());
+    let proved = loader.load(&tenant, &candidate, &|_stage| {}).await.unwrap();
+    (proved.go_live().await.unwrap().0, chains)
+}
