@@ -1,6 +1,9 @@
-//! Repositories behind URLs: models come from a real S3 server, which fails and lies as such servers do.
+//! Repositories behind URLs: models come from a real S3 server, which fails and lies as such servers do, and from
+//! servers of other kinds.
 
+mod clouds;
 mod door;
+mod program;
 mod refreshes;
 mod store;
 mod tenants;

@@ -1,27 +1,21 @@
 //! A real S3 server, and what tests put into it.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::json;
+
 use super::door::Door;
+use super::program::{Program, ask};
 use crate::harness::{Server, Setup};
 
-/// A running S3 server, which ends when this process does, or when this is dropped.
+/// A running S3 server.
 pub(crate) struct Store {
     address: SocketAddr,
-    /// It ends when its standard input is closed.
-    child: Child,
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
+    _program: Program,
 }
 
 impl Store {
@@ -34,13 +28,10 @@ impl Store {
             return None;
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/store.py");
-        let mut command = Command::new(python);
-        command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("Python starts");
-        let mut said = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        let address = said.trim().parse().expect("the store says where it listens; is moto[s3,server] installed?");
-        Some(Store { address, child })
+        let (program, said) = Program::start(Command::new(python).arg(script), 1);
+        let address = said.first().and_then(|said| said.parse().ok());
+        let address = address.expect("the store says where it listens; is moto[s3,server] installed?");
+        Some(Store { address, _program: program })
     }
 
     /// The one that tests share, each with a bucket of its own.
@@ -52,17 +43,7 @@ impl Store {
     /// Asks it for something, which it must grant. Gives the whole answer.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        let (address, length) = (self.address, body.len());
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
-        stream.write_all(format!("{head}{headers}\r\n").as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 2"), "{method} {path}: {answer}");
-        answer
+        ask(self.address, method, path, headers, body)
     }
 }
 
@@ -82,7 +63,8 @@ impl Bucket {
     pub(crate) fn new() -> Option<Bucket> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let store = Store::shared()?;
-        let name = format!("bucket-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        // Not a hyphen: one client writes it as %2D, which this server takes for another name.
+        let name = format!("bucket{}", COUNT.fetch_add(1, Ordering::Relaxed));
         store.ask("PUT", &format!("/{name}"), "", b"");
         Some(Bucket { store, name, door: Door::to(store.address) })
     }
@@ -104,6 +86,19 @@ impl Bucket {
     /// Removes an object.
     pub(crate) fn delete(&self, path: &str) {
         self.store.ask("DELETE", &format!("/{}/{path}", self.name), OWNER, b"");
+    }
+
+    /// Lets everybody read and write it.
+    pub(crate) fn open_to_all(&self) {
+        let resource = format!("arn:aws:s3:::{}/*", self.name);
+        let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": resource });
+        let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+        self.store.ask("PUT", &format!("/{}?policy", self.name), OWNER, policy.as_bytes());
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The URL of a folder in it.

@@ -1,7 +1,7 @@
 //! Tables come and change with the versions that need them.
 
 use super::{ACCOUNTS, add, begins, execute, query, results, serve, setup, step, steps};
-use crate::harness::Server;
+use crate::harness::{Pending, Server, puppet, until};
 
 const NOTE: &str = "migrate 002-note alter table transfers add column note text not null default 'none'";
 
@@ -54,6 +54,52 @@ fn a_version_that_is_not_proved_leaves_everything_as_it_was() {
         server.until_refused("ledger", version, reason);
         begins(&query(&server, "select note from transfers"), "invalid: no such column");
         assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+    }
+}
+
+#[test]
+fn a_version_that_is_removed_while_it_loads_leaves_everything_as_it_was() {
+    let (server, holding) = loading();
+    server.models().remove("ledger/2");
+    until_gone(&server);
+    assert_eq!(server.until_state("ledger", 2, "LOADING").reason, "");
+    holding.hang_up();
+    until("the end of the load", || server.entry("ledger", 2).is_none());
+    server.until_ready("ledger", 1);
+    begins(&query(&server, "select note from transfers"), "invalid: no such column");
+}
+
+#[test]
+fn a_model_that_is_unloaded_while_a_version_loads_leaves_everything_as_it_was() {
+    let (server, holding) = loading();
+    server.unload("ledger").ok();
+    assert_eq!(server.until_state("ledger", 2, "LOADING").reason, "");
+    holding.hang_up();
+    server.until_refused("ledger", 2, "unloaded on request");
+    server.models().remove("ledger/2");
+    until_gone(&server);
+    server.load("ledger").ok();
+    begins(&query(&server, "select note from transfers"), "invalid: no such column");
+}
+
+/// A server whose ledger serves, and loads another version once the call is over that holds the database.
+fn loading() -> (Server, Pending) {
+    let server = setup(ACCOUNTS).config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '60s'").start();
+    server.until_ready("ledger", 1);
+    let held = [step("begin", &[]), step("in execute", &["delete from transfers"]), step("sleep", &["60000"])];
+    let holding = server.call("POST", "/v2/models/ledger/infer").json(&steps(&held)).begin();
+    until("that it holds the database", || execute(&server, "delete from transfers") == "busy");
+    add(server.models(), "ledger", 2, &both());
+    server.until_state("ledger", 2, "LOADING");
+    (server, holding)
+}
+
+/// Waits until what was removed counts as gone, as it does once what came after it has settled. What came first may
+/// have been seen in the same look.
+fn until_gone(server: &Server) {
+    for name in ["first", "second"] {
+        server.models().bare(name, puppet("version=1"));
+        server.until_ready(name, 1);
     }
 }
 

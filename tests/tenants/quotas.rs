@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{HOST, add_puppet, setup, tenant, write};
-use crate::harness::{Server, Setup, puppet, until};
+use crate::harness::{Server, Setup, puppet, puppet_without_snapshot, until};
 
 /// A tenant `a` with that quota.
 fn with_quota(quota: &str) -> Setup {
@@ -75,6 +75,23 @@ fn an_instance_that_is_waited_for_elsewhere_is_not_kept() {
         working.answer().ok();
         waiting.answer().ok();
     }
+}
+
+#[test]
+fn an_instance_that_is_to_be_kept_ready_is_not_kept_from_who_waits_for_it() {
+    let setup = with_quota("instances = 1");
+    let models = setup.repository("a");
+    models.version("one", 1, puppet("version=1"));
+    let server = setup.start();
+    server.until_tried();
+    models.settings("two", "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '24h'");
+    // Making an instance takes so long that somebody waits whenever one is made.
+    models.version("two", 1, puppet_without_snapshot("version=2;load=sleep:700"));
+    let a = server.holder("a");
+    until("that two serves", || {
+        a.behave("one", "ok").ok();
+        a.entry("two", 1).is_some_and(|entry| entry.state == "READY")
+    });
 }
 
 /// A tenant who may have one instance, and two models that keep theirs for long.

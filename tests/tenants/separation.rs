@@ -127,3 +127,26 @@ fn without_keys_whoever_asks_says_for_whom() {
     assert_eq!(server.behave("puppet", "ok").number("version"), 2);
     server.tenant("b").behave("puppet", "ok").refused(404, "tenant_not_found");
 }
+
+#[test]
+fn however_long_models_of_others_warm_up_one_loads_in_the_meantime() {
+    let setup = setup(super::EAGER);
+    let folder = setup.repository("tenants");
+    let others = ["a", "b", "c", "d"];
+    for name in others {
+        let models = setup.repository(name);
+        for model in ["one", "two", "three", "four"] {
+            models.settings(model, "[limits]\ndeadline = '10m'");
+            models.version(model, 1, puppet("warm=sleep:600000"));
+        }
+        write(&folder, name, &tenant(name, name, ""));
+    }
+    write(&folder, "e", &tenant("e", "e", ""));
+    let models = setup.repository("e");
+    let server = setup.start();
+    let warm_up = || others.iter().for_each(|name| server.holder(HOST).naming(name).until_holds("instances", 4));
+    warm_up();
+    models.bare("puppet", puppet("version=1"));
+    server.holder("e").until_ready("puppet", 1);
+    warm_up();
+}

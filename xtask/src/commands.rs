@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, python};
+use crate::{fuzz, guests, node, python};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     guests::build()?;
@@ -25,6 +25,13 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
         Err(error) => {
             eprintln!("warning: no Python environment, so stock clients are not tested: {error:#}");
             command.env_remove("WARDIAN_PYTHON")
+        }
+    };
+    match node::packages() {
+        Ok(packages) => command.env("WARDIAN_NODE_PACKAGES", packages),
+        Err(error) => {
+            eprintln!("warning: no packages for Node.js, so repositories in Azure are not tested: {error:#}");
+            command.env_remove("WARDIAN_NODE_PACKAGES")
         }
     };
     run(&mut command)

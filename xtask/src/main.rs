@@ -5,6 +5,7 @@ mod files;
 mod fuzz;
 mod guests;
 mod no_snapshot;
+mod node;
 mod python;
 mod workspace;
 

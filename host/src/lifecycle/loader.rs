@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::migrate::{self, Proved, proof_of};
 use super::proof::{ParseGolden, prove};
@@ -39,9 +39,9 @@ pub struct LoaderConfig {
 /// The most time from candidate to servable, whatever happens on the way.
 const LOAD_DEADLINE: Duration = Duration::from_secs(900);
 
-/// Loads that may be under way at once; beyond compiling, which has a bound of its own, a load is
-/// mostly reading files.
-const MAX_LOADS: usize = 16;
+/// Versions that may be prepared at once; beyond compiling, which has a bound of its own, that is mostly reading
+/// files. Proving one takes of what its tenant may have, and each tenant's loads have a bound of their own.
+const MAX_PREPARING: usize = 16;
 
 /// How long an artifact that nobody wants is kept, for the day when a model is rolled back.
 const KEEP_UNUSED: Duration = Duration::from_secs(24 * 3600);
@@ -57,7 +57,7 @@ pub struct Loader {
     sequences: Sequences,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
-    permits: Semaphore,
+    preparing: Semaphore,
     /// Each tenant's client, made when first needed.
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
@@ -80,7 +80,7 @@ impl Loader {
         parse_golden: ParseGolden,
     ) -> Self {
         let fingerprint = engine.fingerprint();
-        let permits = Semaphore::new(MAX_LOADS);
+        let preparing = Semaphore::new(MAX_PREPARING);
         let (egress, codes, making) = Default::default();
         Loader {
             config,
@@ -92,7 +92,7 @@ impl Loader {
             sequences,
             metrics,
             parse_golden,
-            permits,
+            preparing,
             egress,
             codes,
             making,
@@ -107,9 +107,9 @@ impl Loader {
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Proved, LoadError> {
         let _turn = tenant.load_turn().await;
-        let _permit =
-            self.permits.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
-        match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, progress)).await {
+        let permit =
+            self.preparing.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
+        match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, permit, progress)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(LoadError::new(Stage::Golden, format!("loading took longer than {LOAD_DEADLINE:?}"))),
         }
@@ -119,10 +119,13 @@ impl Loader {
         &self,
         tenant: &Arc<Tenant>,
         candidate: &Candidate,
+        preparing: SemaphorePermit<'_>,
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Proved, LoadError> {
         let settings = Arc::new(in_force(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
+        // A warm-up may take its time, and must not keep other tenants' models from being loaded.
+        drop(preparing);
         let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
         let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
         let (servable, drained) = Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);

@@ -88,8 +88,16 @@ pub(super) enum Event {
     Dismiss { tenant: TenantName },
     /// A version was taken out of service because it keeps failing.
     Tripped { key: Key, version: Version, digest: Digest },
-    /// A load has ended, for that tenant.
-    Loaded { tenant: Arc<Tenant>, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError> },
+    /// A version of that tenant's has shown that it can serve, and asks whether it is to go live.
+    Proved { tenant: Arc<Tenant>, key: Key, version: Version, reply: oneshot::Sender<bool> },
+    /// A load has ended, for that tenant; with nothing if the version was not to go live.
+    Loaded {
+        tenant: Arc<Tenant>,
+        key: Key,
+        version: Version,
+        digest: Digest,
+        outcome: Result<Option<Loaded>, LoadError>,
+    },
     /// What made a load fail may have passed.
     Retry { key: Key, version: Version },
     /// A version has answered its last request and is gone.

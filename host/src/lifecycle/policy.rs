@@ -6,7 +6,8 @@
 //!   the same state as the history that led here;
 //! - what is not wanted any more goes only once everything that is wanted serves;
 //! - if nothing that is there can serve, whatever serves stays;
-//! - if nothing is there at all, everything goes.
+//! - if nothing is there at all, everything goes;
+//! - what is gone, or would only be taken down again, before it has loaded never goes live.
 
 use crate::model::{Version, VersionPolicy};
 use crate::repository::Digest;
@@ -64,11 +65,25 @@ pub(super) fn next_action(known: &[Known], policy: &VersionPolicy, demand: Deman
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
-    if wanted.is_empty() || !wanted.iter().all(|one| is_settled(one)) {
-        return None;
-    }
+    surplus(known, &wanted).next().map(Action::Unload)
+}
+
+/// Whether a version that has been loaded should serve.
+pub(super) fn goes_live(known: &[Known], policy: &VersionPolicy, demand: Demand, version: Version) -> bool {
+    let as_if_live = |one: &Known| match one.version == version {
+        true => Known { serving: one.loading, loading: None, ..*one },
+        false => *one,
+    };
+    let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
+    let known: Vec<_> = known.iter().map(as_if_live).collect();
+    demand == Demand::Wanted && there && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
+}
+
+/// The versions that serve and should not, once all that should do.
+fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
+    let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
     let surplus = |one: &&Known| one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version);
-    known.iter().find(surplus).map(|one| Action::Unload(one.version))
+    known.iter().filter(move |one| settled && surplus(one)).map(|one| one.version)
 }
 
 /// The versions that should serve, newest first.
@@ -100,7 +115,7 @@ fn needs_load(one: &Known) -> bool {
 
 /// Whether a wanted version serves as well as it can for now.
 fn is_settled(one: &Known) -> bool {
-    one.serving.is_some() && one.loading.is_none()
+    one.serving.is_some() && one.loading.is_none() && !needs_load(one)
 }
 
 #[cfg(test)]
@@ -205,6 +220,29 @@ mod tests {
         let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], only), "unload 2");
+    }
+
+    #[test]
+    fn what_was_loaded_goes_live_unless_it_would_only_be_taken_down() {
+        let decide = |versions: &[&str], demand| {
+            let known: Vec<_> = versions.iter().map(|text| known(text)).collect();
+            goes_live(&known, &VersionPolicy::Latest(1), demand, Version::new(2).unwrap())
+        };
+        let serving = "1 whole=a serving=a";
+        for (versions, expected) in [
+            (&[serving, "2 whole=b loading=b"][..], true),
+            (&[serving, "2 loading=b"], false),
+            (&["2 loading=b"], false),
+            (&["1 whole=a", "2 loading=b"], false),
+            (&[serving, "2 whole=c loading=b"], true),
+            (&[serving, "2 bad loading=b"], true),
+            (&[serving, "2 whole=b loading=b", "3 whole=c loading=c"], true),
+            (&[serving, "2 whole=b loading=b", "3 whole=c serving=c"], false),
+            (&[serving, "2 whole=b loading=b", "3 whole=c failed=c"], true),
+        ] {
+            assert_eq!(decide(versions, Demand::Wanted), expected, "{versions:?}");
+            assert!(!decide(versions, Demand::Unwanted), "{versions:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::drain::Ending;
 use super::index::{IndexEntry, IndexState};
-use super::policy::{Action, Demand, Known, Present, next_action};
+use super::policy::{Action, Demand, Known, Present, goes_live, next_action};
 use crate::model::{ConfigTable, LoadError, ModelName, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::registry::Entry;
 use crate::repository::{Candidate, Digest, Seen};
@@ -242,9 +242,9 @@ impl ModelRecord {
         }
     }
 
-    /// Whether a loaded version is still of use to anybody.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.demand == Demand::Wanted && self.is_there()
+    /// Whether a version that has been loaded is to go live.
+    pub(super) fn lets_live(&self, version: Version) -> bool {
+        goes_live(&self.known(), &self.policy, self.demand, version)
     }
 
     /// Whether a version of it is being loaded.

@@ -94,6 +94,9 @@ impl Task {
             Event::Adopt { tenant, source } => self.adopt(tenant, source),
             Event::Dismiss { tenant } => self.dismiss(&tenant),
             Event::Tripped { key, version, digest } => self.tripped(&key, version, digest),
+            Event::Proved { tenant, key, version, reply } => {
+                let _ = reply.send(self.lets_live(&tenant, &key, version));
+            }
             Event::Loaded { tenant, key, version, digest, outcome } if self.knows(&tenant) => {
                 self.loaded(key, version, digest, outcome)
             }
@@ -253,8 +256,8 @@ impl Task {
             Ok(()) => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, digest = %candidate.digest, "loading");
                 let wrapped = owner.wrapping_of(&key.1).map(Wrapping::chain).unwrap_or_default();
-                let loading = Loading { loader: self.shared.loader.clone(), tenant: owner.tenant().clone(), wrapped };
-                tokio::spawn(load(loading, key.clone(), candidate, events));
+                let (loader, tenant) = (self.shared.loader.clone(), owner.tenant().clone());
+                tokio::spawn(load(Loading { loader, events, tenant, wrapped }, key.clone(), candidate));
             }
             Err(refusal) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
@@ -264,21 +267,28 @@ impl Task {
         }
     }
 
-    fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Loaded, LoadError>) {
+    /// Whether a version that has shown that it can serve is to go live. Asked before its migrations are kept: they
+    /// are kept only if it is, and once they are it does, if only for a moment.
+    fn lets_live(&self, tenant: &Arc<Tenant>, key: &Key, version: Version) -> bool {
+        let wanted = self.models.get(key).is_some_and(|record| record.lets_live(version));
+        wanted && self.knows(tenant) && !self.closed
+    }
+
+    fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Option<Loaded>, LoadError>) {
         self.metrics.loads.inc();
-        let watch = outcome.as_ref().ok().map(|(servable, _)| servable.trips());
         let wrapping = self.tenants.get(&key.0).and_then(|owner| owner.wrapping_of(&key.1));
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
-            Ok(loaded) if record.is_wanted() && !self.closed => {
+            Ok(Some(loaded)) if !self.closed => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, "ready");
                 self.metrics.swaps.inc();
+                let trips = loaded.0.trips();
                 wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
                 let before = record.serve(version, digest, loaded);
                 self.end(&key, version, before);
-                watch.into_iter().for_each(|trips| self.watch_trips(&key, version, digest, trips));
+                self.watch_trips(&key, version, digest, trips);
             }
-            // Loaded, and wanted no more: dropped here, before anybody saw it.
+            // Not to go live; or live for the next start, as the server stops.
             Ok(_) => record.abandon(version),
             Err(error) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, %error, "cannot serve");
@@ -457,23 +467,33 @@ impl Task {
 /// What a load is done with.
 struct Loading {
     loader: Arc<Loader>,
+    events: mpsc::Sender<Event>,
     tenant: Arc<Tenant>,
     /// Who is asked before and after.
     wrapped: Arc<Chain>,
 }
 
 impl Loading {
-    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Loaded, LoadError> {
+    /// Gives nothing if the version is wanted no more once it has been loaded; then it leaves nothing behind.
+    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
         self.wrapped.before_load(id).await?;
         let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
         self.wrapped.after_load(id).await?;
-        proved.go_live().await
+        if self.may_go_live(id).await { proved.go_live().await.map(Some) } else { Ok(None) }
+    }
+
+    async fn may_go_live(&self, id: &ModelId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let (tenant, key) = (self.tenant.clone(), (id.tenant.clone(), id.name.clone()));
+        let asked = self.events.send(Event::Proved { tenant, key, version: id.version, reply }).await;
+        asked.is_ok() && answer.await.unwrap_or(false)
     }
 }
 
-async fn load(loading: Loading, key: Key, candidate: Candidate, events: mpsc::Sender<Event>) {
+async fn load(loading: Loading, key: Key, candidate: Candidate) {
     let (version, digest) = (candidate.version, candidate.digest);
-    let (id, tenant) = (ModelId { tenant: key.0.clone(), name: key.1.clone(), version }, loading.tenant.clone());
+    let id = ModelId { tenant: key.0.clone(), name: key.1.clone(), version };
+    let (tenant, events) = (loading.tenant.clone(), loading.events.clone());
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
     let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
     let outcome = load

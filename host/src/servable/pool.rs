@@ -2,7 +2,8 @@
 //!
 //! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
 //! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only where
-//! the model's isolation allows it, and only if it is fit for another call.
+//! the model's isolation allows it, and only if it is fit for another call. None waits there for work
+//! while another model of the tenant's waits for an instance.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,6 +156,10 @@ impl InstancePool {
     /// Puts an instance where a request can take it.
     pub(super) fn put(&self, instance: Instance) {
         self.lock().push(Idle { instance, since: Instant::now() });
+        // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
+        if self.tenant.lacks_instances() {
+            self.reclaim();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
@@ -169,10 +174,6 @@ impl Desk {
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
         if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
             pool.put(instance);
-            // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
-            if pool.tenant.lacks_instances() {
-                pool.reclaim();
-            }
         }
     }
 }

@@ -1,0 +1,117 @@
+//! Stores that speak other protocols than S3.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use super::program::{Program, ask};
+use super::store::Bucket;
+use super::{OFTEN, SELDOM, degraded, fetched, refresh, until_degraded};
+use crate::harness::{Server, Setup, puppet};
+
+/// What is put into a store, changed and deleted there comes to serve, and is fetched once.
+fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
+    put("models/puppet.wasm", &puppet("version=1"));
+    put("models/numbered/model.toml", b"versions = 'all'");
+    put("models/numbered/1/large.bin", &vec![7; 1 << 20]);
+    put("models/numbered/1/model.wasm", &puppet("version=1"));
+    put("elsewhere/other.wasm", &puppet("version=1"));
+    let server = setup.config(SELDOM).start();
+    server.until_version_of("puppet", 1);
+    server.until_version_of("numbered", 1);
+    until_degraded(&server, "");
+    let (before, changed) = (fetched(&server), puppet("version=2"));
+    put("models/numbered/1/model.wasm", &changed);
+    delete("models/puppet.wasm");
+    refresh(&server);
+    server.until_version_of("numbered", 2);
+    server.until_gone("puppet");
+    assert_eq!(fetched(&server) - before, changed.len() as f64, "nothing else has changed");
+    assert_eq!(server.index().len(), 1);
+    let server = server.stop().start();
+    server.until_version_of("numbered", 2);
+    until_degraded(&server, "");
+    assert_eq!(fetched(&server), 0.0);
+}
+
+#[test]
+fn models_come_from_google_cloud_storage() {
+    // It is asked in the words of S3, but for those that tell who asks.
+    let Some(bucket) = Bucket::new() else { return };
+    bucket.open_to_all();
+    let setup = Server::with_models(|_| {}).models_at(&format!("gs://{}/models", bucket.name()));
+    let setup = setup
+        .environment("GOOGLE_BASE_URL", &format!("http://{}", bucket.door.address()))
+        .environment("GOOGLE_SKIP_SIGNATURE", "true");
+    follows(setup, |path, content| bucket.put(path, content), |path| bucket.delete(path));
+}
+
+#[test]
+fn models_come_from_azure_blob_storage() {
+    let Some(container) = Container::start() else { return };
+    let setup = container.serve(KEY);
+    follows(setup, |path, content| container.put(path, content), |path| container.delete(path));
+}
+
+#[test]
+fn azure_blob_storage_is_asked_in_the_name_of_an_account() {
+    let Some(container) = Container::start() else { return };
+    let wrong = "d3Jvbmcga2V5";
+    let server = container.serve(wrong).config(OFTEN).start();
+    until_degraded(&server, "cannot be listed");
+    assert!(!server.log().contains(wrong) && !degraded(&server).contains(wrong), "{}", server.log());
+}
+
+/// A container of a running server of Azure Blob Storage.
+struct Container {
+    address: SocketAddr,
+    /// Added to URLs, it lets everything be done.
+    signature: String,
+    _program: Program,
+}
+
+/// The server's one account, and its key.
+const ACCOUNT: &str = "tests";
+const KEY: &str = "dGhlIHJpZ2h0IGtleQ==";
+
+impl Container {
+    /// Starts a server with one; `None` where there is no Node.js for it.
+    fn start() -> Option<Container> {
+        let Some(packages) = std::env::var_os("WARDIAN_NODE_PACKAGES") else {
+            assert!(std::env::var_os("WARDIAN_REQUIRE_NODE").is_none(), "WARDIAN_NODE_PACKAGES is not set");
+            eprintln!("skipped: WARDIAN_NODE_PACKAGES is no folder with azurite; `cargo xtask test` provides one");
+            return None;
+        };
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/azure.js");
+        let mut command = Command::new("node");
+        command.arg(script).env("NODE_PATH", packages).env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
+        let (program, said) = Program::start(&mut command, 2);
+        let [address, signature] = said.try_into().expect("the store says where it listens; is azurite installed?");
+        let container = Container { address: address.parse().unwrap(), signature, _program: program };
+        container.ask("PUT", "?restype=container&", b"");
+        Some(container)
+    }
+
+    fn put(&self, path: &str, content: &[u8]) {
+        self.ask("PUT", &format!("/{path}?"), content);
+    }
+
+    fn delete(&self, path: &str) {
+        self.ask("DELETE", &format!("/{path}?"), b"");
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &[u8]) {
+        let path = format!("/{ACCOUNT}/container{path}{}", self.signature);
+        ask(self.address, method, &path, "x-ms-blob-type: BlockBlob\r\n", body);
+    }
+
+    /// A server whose default tenant has a folder of it for its repository, and who knows that key.
+    fn serve(&self, key: &str) -> Setup {
+        let setup = Server::with_models(|_| {}).models_at("az://container/models");
+        setup
+            .environment("AZURE_STORAGE_USE_EMULATOR", "true")
+            .environment("AZURITE_BLOB_STORAGE_URL", &format!("http://{}", self.address))
+            .environment("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+            .environment("AZURE_STORAGE_ACCOUNT_KEY", key)
+    }
+}

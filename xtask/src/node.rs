@@ -1,0 +1,28 @@
+//! The packages for Node.js that the tests use.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::files::{copy, put};
+use crate::workspace::{root, run, target};
+
+/// The folder with what `tests/package.json` asks for; it is filled anew when that file has changed.
+pub(crate) fn packages() -> Result<PathBuf> {
+    let wanted = root().join("tests/package.json");
+    let folder = target().join("node");
+    let (installed, content) = (folder.join("installed-package.json"), fs::read(&wanted)?);
+    if !fs::read(&installed).is_ok_and(|present| present == content) {
+        copy(&wanted, &folder.join("package.json"))?;
+        install(&folder)?;
+        put(&installed, &content)?;
+    }
+    Ok(folder.join("node_modules"))
+}
+
+fn install(folder: &Path) -> Result<()> {
+    let quietly = ["--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error"];
+    run(Command::new("npm").current_dir(folder).arg("install").args(quietly))
+}
