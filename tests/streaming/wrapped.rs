@@ -44,3 +44,19 @@ fn one_that_fails_over_a_part_ends_the_answer() {
     failing.refused(500, "interceptor_failed");
     server.until_busy("streamer", 0);
 }
+
+#[test]
+fn what_they_make_of_the_parts_has_the_limit_of_all_parts() {
+    let server = Server::with_models(|models| {
+        streamer(models, "streamer", "[streaming]\ntotal = '4MiB'");
+        models.put("interceptors/gate.wasm", gate("name=gate"));
+    })
+    .start();
+    server.until_ready("streamer", 1);
+    let grown = |parts: u64| json!({ "parts": parts, "after": format!("grow:{}", 1 << 18) });
+    server.generate("streamer", &grown(100)).refused(500, "response_too_large");
+    let (events, code) = server.stream("streamer", &grown(100)).all_until_error();
+    assert_eq!((events.len(), code.as_str()), (15, "response_too_large"));
+    server.until_busy("streamer", 0);
+    assert_eq!(server.stream("streamer", &grown(15)).all().len(), 15);
+}

@@ -129,7 +129,8 @@ impl Servable {
         outcome
     }
 
-    /// Leads the request through the interceptors, and each part back through them before its reader gets it.
+    /// Leads the request through the interceptors, and each part back through them before its reader gets it. What
+    /// they make of the parts has the limit that the model's own parts have.
     async fn stream_wrapped(
         self: &ServableHandle,
         chain: Arc<Chain>,
@@ -151,12 +152,12 @@ impl Servable {
                 end = &mut call => break end,
                 Some(part) = emitted.next() => {
                     // Where nobody reads any more, this future is about to be dropped.
-                    reader.pass_on(passed.after_part(part).await?).await;
+                    reader.pass_on(passed.after_part(part).await?).await?;
                 }
             }
         };
         while let Some(part) = emitted.try_next() {
-            reader.pass_on(passed.after_part(part).await?).await;
+            reader.pass_on(passed.after_part(part).await?).await?;
         }
         end
     }
