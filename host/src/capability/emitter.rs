@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 
-use super::{Ctx, CtxView, HasCtx, Interrupted, types};
+use super::{Ctx, CtxView, HasCtx, Interrupted, step_aside, types};
 use crate::model::{InferError, InferResponse, Metadata};
 
 mod generated {
@@ -94,6 +94,7 @@ impl Emitter {
     /// promised.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
+        step_aside(size).await;
         self.check(&part, size).map_err(InferError::BadOutput)?;
         if self.count(size).is_err() {
             return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));

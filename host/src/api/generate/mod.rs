@@ -85,8 +85,7 @@ async fn gathered(mut answering: Answering) -> Result<Response, InferError> {
     while let Some(part) = answering.next().await {
         whole.add(part?).map_err(InferError::BadOutput)?;
     }
-    let whole = whole.finish().map_err(InferError::BadOutput)?;
-    let body = answering.write(whole).await?;
+    let body = answering.write_whole(whole).await?;
     answering.tell(&Ok(()));
     Ok(respond("application/json", answering.server_timing(), Body::from(body)))
 }
