@@ -215,9 +215,10 @@ async fn all_gone(replies: Vec<&mut Reply>) {
     }
 }
 
-/// Whether a call failed for a reason that has nothing to do with what was asked.
+/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none: whether the instance
+/// or one greedy request has met it shows when each goes alone.
 fn is_of_all(error: &InferError) -> bool {
-    matches!(error, InferError::Overloaded | InferError::QuotaExceeded(_) | InferError::Internal(_))
+    matches!(error, InferError::Overloaded | InferError::Internal(_))
 }
 
 fn give(reply: Reply, answer: Result<Answer, InferError>) {
