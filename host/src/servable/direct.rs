@@ -95,7 +95,18 @@ impl Servable {
                 self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
                 batcher.answer(self, request, call).await
             }
-            _ => self.answer(request, call).await,
+            _ => {
+                let answer = self.answer(request, call).await?;
+                self.note_lone_call();
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Counts a call for one request that the batcher knew nothing of, among those that it makes.
+    pub(super) fn note_lone_call(&self) {
+        if self.batcher.is_some() {
+            self.note_call(1);
         }
     }
 
