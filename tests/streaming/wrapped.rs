@@ -1,5 +1,8 @@
 //! Interceptors around answers in parts.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::streamer;
@@ -27,6 +30,31 @@ fn each_part_is_led_back_through_them() {
     );
     let whole = server.generate("streamer", &json!({ "parts": 2 })).ok().json();
     assert_eq!((&whole["text_output"], &whole["index"]), (&json!("0 1 "), &json!([0, 1])));
+}
+
+#[test]
+fn what_they_take_is_told_apart_from_computing() {
+    const SLEEP: f64 = 200.0;
+    let server = started();
+    let body = json!({ "parts": 1, "before": format!("sleep:{SLEEP}"), "after": format!("sleep:{SLEEP}") });
+    let begun = Instant::now();
+    let whole = server.generate("streamer", &body);
+    let stream = server.stream("streamer", &body);
+    let told = [whole.ok().header("server-timing"), stream.header("server-timing")];
+    let both = begun.elapsed().as_secs_f64() * 1000.0;
+    let told = told.map(|timing| durations(timing.unwrap_or_default()));
+    for told in &told {
+        assert!(told["interceptors"] >= 2.0 * SLEEP, "{told:?}");
+    }
+    // What is counted twice would be too much.
+    let all: f64 = told.iter().flat_map(HashMap::values).sum();
+    assert!(all <= both, "{all} ms of {both}: {told:?}");
+}
+
+/// Milliseconds by name.
+fn durations(timing: &str) -> HashMap<String, f64> {
+    let part = |part: &str| part.split_once(";dur=").map(|(name, time)| (name.to_owned(), time.parse().unwrap()));
+    timing.split(", ").filter_map(part).collect()
 }
 
 #[test]

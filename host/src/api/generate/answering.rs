@@ -11,12 +11,12 @@ use super::{request, response};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::connection::Connection;
-use crate::api::edge::{Context, server_timing};
+use crate::api::edge::Context;
 use crate::api::infer::compression::{self, Coding};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::{self, Target, body, deadline, offload};
-use crate::dataplane::Parts;
+use crate::dataplane::{Parts, Timings};
 use crate::model::{InferError, InferResponse, Version};
 use crate::servable::ServableHandle;
 use crate::tenant::{Held, Tenant};
@@ -107,8 +107,8 @@ impl Answering {
     /// Where the time has gone so far.
     pub(super) fn server_timing(&self) -> HeaderValue {
         let timings = self.parts.timings();
-        let compute = self.asked.elapsed().saturating_sub(timings.queue + timings.instance);
-        server_timing(&[("queue", timings.queue), ("instance", timings.instance), ("compute", compute)])
+        let others = timings.queue + timings.instance + timings.interceptors;
+        infer::show(&Timings { compute: self.asked.elapsed().saturating_sub(others), ..timings })
     }
 
     /// Logs how it ended.
