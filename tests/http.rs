@@ -1,5 +1,6 @@
 //! The HTTP surface, route by route, on one server with real models.
 
+mod documents;
 mod health;
 mod inference;
 mod refusals;
@@ -26,6 +27,7 @@ fn every_route_does_what_the_protocol_says() {
     inference::check(&server);
     refusals::check(&server);
     repository_api::check(&server);
+    documents::check(&server);
 }
 
 fn upper(texts: &[&str]) -> Value {

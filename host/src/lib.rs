@@ -66,6 +66,8 @@
 //! - No request, guest or file of one tenant can name anything of another: what is another's does not exist.
 //! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for a
 //!   millisecond or two, and only if its tenant is within its share of the cores or not ahead of the others.
+//!   What the host does for a call with much data, such as looking at a large answer, is done beside it, or on threads
+//!   for such work, and its tenant pays for it.
 //! - Machine code is only ever read from the artifact store, which only this program's own compile
 //!   children write; nothing precompiled is accepted from outside. `engine/trusted.rs` is the one place
 //!   that is unsafe.

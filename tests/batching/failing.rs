@@ -1,7 +1,7 @@
 //! Items that fail, and their neighbours that do not.
 
 use crate::batching::{
-    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, hold, line_up_all, said, within,
+    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, held_up_with, hold, line_up_all, said, within,
 };
 use crate::harness::Response;
 
@@ -43,6 +43,21 @@ fn a_trap_takes_nobody_along() {
             trapped.refused(500, "model_trapped");
             assert_eq!(said(&shy), ("shy".to_owned(), 1), "{guest} {isolation}");
         }
+    }
+}
+
+#[test]
+fn one_that_takes_more_memory_than_its_tenant_has_takes_nobody_along() {
+    for guest in BOTH {
+        let (server, holder) = held_up_with(guest, PATIENT, "[tenants.default.quota]\nmemory = '64MiB'\n");
+        let [one, eating, two] = line_up_all(&server, ["one", "eat:100", "two"]);
+        holder.hang_up();
+        assert_eq!(said(&one.answer()), ("one".to_owned(), 1), "{guest}");
+        let refused = eating.answer();
+        refused.refused(429, "quota_exceeded");
+        assert_eq!(refused.json()["quota"], "memory", "{guest}");
+        assert_eq!(said(&two.answer()), ("two".to_owned(), 1), "{guest}");
+        assert_eq!(counted(&server).2, 1.0, "{guest}");
     }
 }
 

@@ -20,18 +20,28 @@ const PATIENT: &str = "[limits]\ncpu_time = '10m'\ndeadline = '10m'\n";
 
 /// A server with one of the guests as the model `model`, under these settings.
 fn serving(name: &str, model_toml: &str) -> Server {
-    let server = Server::with_models(|models| {
+    serving_with(name, model_toml, "")
+}
+
+/// The same with keys of `wardian.toml`.
+fn serving_with(name: &str, model_toml: &str, config: &str) -> Server {
+    let setup = Server::with_models(|models| {
         models.settings("model", model_toml);
         models.version("model", 1, guest(name));
-    })
-    .start();
+    });
+    let server = setup.config(config).start();
     server.until_ready("model", 1);
     server
 }
 
 /// A server with one instance, and a request that keeps it until it is let go.
 fn held_up(name: &str, model_toml: &str) -> (Server, Pending) {
-    let server = serving(name, &format!("{model_toml}\n[instances]\nmax = 1\n"));
+    held_up_with(name, model_toml, "")
+}
+
+/// The same with keys of `wardian.toml`.
+fn held_up_with(name: &str, model_toml: &str, config: &str) -> (Server, Pending) {
+    let server = serving_with(name, &format!("{model_toml}\n[instances]\nmax = 1\n"), config);
     let holder = hold(&server);
     (server, holder)
 }

@@ -37,4 +37,9 @@ fn a_flood_is_cut_short_and_the_request_answered() {
     // The next call may log again.
     server.behave("puppet", "log").ok();
     server.until_logged("the script says to log");
+    // Nor may all calls together log what they like.
+    crate::harness::until("lines that are dropped", || {
+        server.behave("puppet", "log-flood").ok();
+        server.metric("wardian_tenant_log_lines_dropped_total{tenant=\"default\"}") > Some(0.0)
+    });
 }

@@ -30,6 +30,7 @@ fn fail(server: &Server) {
 fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
     let server = failing(1, LONG);
     fail(&server);
+    until("the trip in the metrics", || server.metric("wardian_trips_total{tenant=\"default\"}") == Some(1.0));
     let ready = server.get("/v2/models/failing/ready");
     for refused in [server.behave("failing", "ok"), ready] {
         refused.refused(503, "model_suspended");

@@ -44,7 +44,7 @@ fn metrics(server: &Server) {
     for line in [
         "wardian_requests_total{tenant=\"default\",model=\"upper\",version=\"1\"} 1",
         "wardian_request_phase_seconds_count{tenant=\"default\",model=\"upper\",version=\"1\",phase=\"compute\"} 1",
-        "wardian_load_failures_total 1",
+        "wardian_load_failures_total{tenant=\"default\"} 1",
     ] {
         assert!(text.contains(line), "no '{line}' in:\n{text}");
     }

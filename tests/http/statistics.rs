@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, puppet};
+use crate::harness::{Server, guest, puppet};
 
 fn statistics(server: &Server, path: &str) -> Vec<Value> {
     let response = server.get(path);
@@ -34,4 +34,22 @@ fn what_a_version_has_done_is_counted_until_it_goes() {
         assert!(stats["compute_infer"]["ns"].as_u64() > Some(0), "{path}");
     }
     assert_eq!(server.get("/v2/models/nobody/stats").status, 404);
+}
+
+#[test]
+fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_them() {
+    let server = Server::with_models(|models| models.bare("batching", guest("batcher"))).start();
+    server.until_ready("batching", 1);
+    let asked = |parameters: Value| {
+        let word = json!({"name": "word", "datatype": "BYTES", "shape": [1], "data": ["good"]});
+        server.infer("batching", &json!({"inputs": [word], "parameters": parameters})).ok();
+    };
+    asked(json!({}));
+    // A request of a sequence is never grouped with others.
+    asked(json!({"sequence_id": 1}));
+    asked(json!({"sequence_id": 1}));
+    server.generate("batching", &json!({"word": "good", "sequence_id": 2})).ok();
+    let counted = &statistics(&server, "/v2/models/batching/stats")[0];
+    assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(4), &json!(4)));
+    assert_eq!(server.metric("wardian_batch_size_count{"), Some(4.0));
 }

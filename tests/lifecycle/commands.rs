@@ -33,7 +33,9 @@ fn loading_answers_when_the_model_serves() {
     }
     // What serves already needs no load.
     server.load("puppet").ok();
-    assert_eq!(server.metric("wardian_loads_total"), Some(3.0));
+    for name in ["loads", "swaps"] {
+        assert_eq!(server.metric(&format!("wardian_{name}_total{{tenant=\"default\"}}")), Some(3.0), "{name}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ask, begin, sessions, started, state, words};
+use super::{ask, begin, request, sessions, started, state, words};
 use crate::harness::until;
 
 #[test]
@@ -91,4 +91,25 @@ fn sessions_are_listed_in_pages_and_removed() {
     server.get("/v2/models/nobody/sessions").refused(404, "model_not_found");
     assert_eq!(sessions(&server).len(), 2);
     until("the metric", || server.metric("wardian_sessions{tenant=\"default\",model=\"keeper\"}") == Some(2.0));
+}
+
+#[test]
+fn a_path_that_is_no_text_is_not_there() {
+    let server = started("");
+    server.get("/v2/tasks/%ff").refused(404, "not_found");
+    server.call("DELETE", "/v2/tasks/%ff").send().refused(404, "not_found");
+    server.call("DELETE", "/v2/models/keeper/sessions/%ff").send().refused(404, "not_found");
+}
+
+#[test]
+fn a_session_at_work_for_long_is_not_forgotten() {
+    let server = started("[limits]\ndeadline = \"10m\"\n");
+    begin(&server, "s", "say a").ok();
+    let busy = server.call("POST", "/v2/models/keeper/infer").json(&request("s", false, "sleep 600000")).begin();
+    until("that it has it", || super::quota(&server, "concurrency")["used"] == 1);
+    let delete = || server.call("DELETE", "/v2/models/keeper/sessions/s").send();
+    delete().refused(409, "session_in_use");
+    assert_eq!(sessions(&server).len(), 1);
+    busy.hang_up();
+    delete().ok();
 }

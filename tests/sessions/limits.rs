@@ -68,6 +68,13 @@ fn a_tenant_has_so_many_sessions_and_tasks() {
         (&json!({"used": 2, "limit": 2}), &json!({"used": 2, "limit": 2}))
     );
     assert!(usage["quota"]["data"]["used"].as_u64().unwrap() > 0);
+    for line in [
+        "wardian_tasks_waiting{tenant=\"a\",model=\"keeper\"} 2",
+        "wardian_tenant_limit{tenant=\"a\",resource=\"tasks\"} 2",
+        "wardian_tenant_refusals_total{tenant=\"a\"} 2",
+    ] {
+        until(line, || get("/metrics").text().contains(&format!("{line}\n")));
+    }
 }
 
 #[test]

@@ -72,3 +72,17 @@ fn a_model_without_parts_keeps_its_own_deadline() {
     server.until_ready("puppet", 1);
     server.generate("puppet", &json!({ "behave": "sleep:600000" })).refused(504, "deadline_exceeded");
 }
+
+#[test]
+fn parts_of_many_small_texts_take_a_few_times_their_size_of_memory() {
+    const SIZE: u64 = 32 << 20;
+    for parts in [1, 2] {
+        let server = server("[limits]\nresponse = '64MiB'\n[streaming]\ntotal = '80MiB'");
+        let before = server.peak();
+        // Each element is a letter and its length.
+        let answer = server.generate("streamer", &json!({ "parts": parts, "elements": SIZE / 5 / parts }));
+        assert!(answer.ok().text().ends_with("\"]}"), "{parts}");
+        let taken = server.peak() - before;
+        assert!(taken < 6 * SIZE, "{parts} parts of {SIZE} bytes in all took {taken} bytes");
+    }
+}

@@ -1,5 +1,8 @@
 //! Interceptors around answers in parts.
 
+use std::collections::HashMap;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use super::streamer;
@@ -30,6 +33,31 @@ fn each_part_is_led_back_through_them() {
 }
 
 #[test]
+fn what_they_take_is_told_apart_from_computing() {
+    const SLEEP: f64 = 200.0;
+    let server = started();
+    let body = json!({ "parts": 1, "before": format!("sleep:{SLEEP}"), "after": format!("sleep:{SLEEP}") });
+    let begun = Instant::now();
+    let whole = server.generate("streamer", &body);
+    let stream = server.stream("streamer", &body);
+    let told = [whole.ok().header("server-timing"), stream.header("server-timing")];
+    let both = begun.elapsed().as_secs_f64() * 1000.0;
+    let told = told.map(|timing| durations(timing.unwrap_or_default()));
+    for told in &told {
+        assert!(told["interceptors"] >= 2.0 * SLEEP, "{told:?}");
+    }
+    // What is counted twice would be too much.
+    let all: f64 = told.iter().flat_map(HashMap::values).sum();
+    assert!(all <= both, "{all} ms of {both}: {told:?}");
+}
+
+/// Milliseconds by name.
+fn durations(timing: &str) -> HashMap<String, f64> {
+    let part = |part: &str| part.split_once(";dur=").map(|(name, time)| (name.to_owned(), time.parse().unwrap()));
+    timing.split(", ").filter_map(part).collect()
+}
+
+#[test]
 fn one_that_refuses_a_request_refuses_it_before_the_first_part() {
     let server = started();
     let refused = server.begin_stream("streamer", &json!({ "before": "reject" })).answer();
@@ -43,4 +71,20 @@ fn one_that_fails_over_a_part_ends_the_answer() {
     let failing = server.begin_stream("streamer", &json!({ "after": "trap", "then": "sleep" })).answer();
     failing.refused(500, "interceptor_failed");
     server.until_busy("streamer", 0);
+}
+
+#[test]
+fn what_they_make_of_the_parts_has_the_limit_of_all_parts() {
+    let server = Server::with_models(|models| {
+        streamer(models, "streamer", "[streaming]\ntotal = '4MiB'");
+        models.put("interceptors/gate.wasm", gate("name=gate"));
+    })
+    .start();
+    server.until_ready("streamer", 1);
+    let grown = |parts: u64| json!({ "parts": parts, "after": format!("grow:{}", 1 << 18) });
+    server.generate("streamer", &grown(100)).refused(500, "response_too_large");
+    let (events, code) = server.stream("streamer", &grown(100)).all_until_error();
+    assert_eq!((events.len(), code.as_str()), (15, "response_too_large"));
+    server.until_busy("streamer", 0);
+    assert_eq!(server.stream("streamer", &grown(15)).all().len(), 15);
 }

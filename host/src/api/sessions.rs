@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -57,8 +57,9 @@ pub(super) async fn list(
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-    Path(path): Path<SessionPath>,
+    path: Result<Path<SessionPath>, PathRejection>,
 ) -> Result<Response, ApiError> {
+    let Path(path) = path.map_err(|_| ApiError::no_such_path())?;
     let sequences = of(&state, &caller, &path.model)?;
     let in_use = || {
         let text = format!("the session was in use for {} s; cancel its tasks, or try again later", PATIENCE.as_secs());

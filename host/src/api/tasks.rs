@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,8 @@ pub(super) struct TasksQuery {
     limit: Option<u32>,
 }
 
+type TaskPath = Result<Path<String>, PathRejection>;
+
 /// `GET /v2/tasks[?cursor=id&limit=n]`: tasks that wait, run or were given up, oldest first.
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
@@ -44,8 +46,9 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-    Path(id): Path<String>,
+    path: TaskPath,
 ) -> Result<Response, ApiError> {
+    let Path(id) = path.map_err(|_| ApiError::no_such_path())?;
     let task = match id.parse() {
         Ok(number) => state.deferred.get(caller.tenant()?, number).await?,
         Err(_) => None,
@@ -57,8 +60,9 @@ pub(super) async fn get(
 pub(super) async fn cancel(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-    Path(id): Path<String>,
+    path: TaskPath,
 ) -> Result<Response, ApiError> {
+    let Path(id) = path.map_err(|_| ApiError::no_such_path())?;
     let found = match id.parse() {
         Ok(number) => state.deferred.cancel(caller.tenant()?, number).await?,
         Err(_) => false,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::Linker;
 
-use super::{Ctx, CtxView, HasCtx, Interrupted, types};
+use super::{Ctx, CtxView, HasCtx, Interrupted, step_aside, types};
 use crate::model::{InferError, InferResponse, Metadata};
 
 mod generated {
@@ -56,7 +56,7 @@ pub struct Emitter {
     room: Arc<Semaphore>,
     parts: UnboundedSender<Part>,
     sent: AtomicU64,
-    /// The guest was told that there can be no more.
+    /// There was to be more than there may be.
     exhausted: AtomicBool,
     /// Guests that wait for their reader.
     waiting: Gauge,
@@ -84,7 +84,7 @@ impl Emitter {
         (Emitter { metadata, limits, room, parts: sender, sent, exhausted, waiting }, emitted)
     }
 
-    /// Fails if the guest wanted to send more than it may.
+    /// Fails if more was to be sent than may be.
     pub fn check_total(&self) -> Result<(), InferError> {
         let limit = self.limits.total;
         if self.exhausted.load(Ordering::Relaxed) { Err(InferError::ResponseTooLarge { limit }) } else { Ok(()) }
@@ -94,17 +94,35 @@ impl Emitter {
     /// promised.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
+        step_aside(size).await;
         self.check(&part, size).map_err(InferError::BadOutput)?;
-        if self.sent.fetch_add(size + FRAME, Ordering::Relaxed) + size + FRAME > self.limits.total {
-            self.exhausted.store(true, Ordering::Relaxed);
+        if self.count(size).is_err() {
             return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));
         }
-        Ok(self.pass_on(part).await.ok_or(EmitError::Gone))
+        Ok(self.send(part, size).await.ok_or(EmitError::Gone))
     }
 
-    /// Sends a part as it is, once there is room for it; `None` if nobody reads any more.
-    pub async fn pass_on(&self, part: InferResponse) -> Option<()> {
-        let room = self.room(part.size()).await?;
+    /// Sends a part as it is, once there is room for it, or leaves it if nobody reads any more. Fails if all parts
+    /// together are more than they may be.
+    pub async fn pass_on(&self, part: InferResponse) -> Result<(), InferError> {
+        let size = part.size();
+        self.count(size)?;
+        self.send(part, size).await;
+        Ok(())
+    }
+
+    /// Counts a part of so many bytes. Fails if they are too many, with those before.
+    fn count(&self, size: u64) -> Result<(), InferError> {
+        let counted = size + FRAME;
+        if self.sent.fetch_add(counted, Ordering::Relaxed) + counted > self.limits.total {
+            self.exhausted.store(true, Ordering::Relaxed);
+        }
+        self.check_total()
+    }
+
+    /// `None` if nobody reads any more.
+    async fn send(&self, part: InferResponse, size: u64) -> Option<()> {
+        let room = self.room(size).await?;
         self.parts.send(Part { response: part, _room: room }).ok()
     }
 

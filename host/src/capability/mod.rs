@@ -8,6 +8,7 @@
 //! nothing of the engine's own state; [`add_to_linker`] links them all.
 
 mod artifacts;
+mod aside;
 mod config;
 mod convert;
 mod emitter;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+pub use aside::step_aside;
 pub use config::ConfigValues;
 pub use emitter::{Emitted, Emitter, StreamLimits};
 use http::{Http, Outgoing};

@@ -35,7 +35,10 @@ pub struct GuestThreads {
 impl GuestThreads {
     /// Starts as many threads as the engine gives out turns.
     pub fn start(engine: &Engine) -> std::io::Result<Self> {
-        let turns = engine.turns().clone();
+        Self::taking(engine.turns().clone())
+    }
+
+    fn taking(turns: Arc<Turns>) -> std::io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
         builder.worker_threads(turns.cores()).thread_name("guest").enable_all().on_thread_start(step_back);
         Ok(GuestThreads { turns, runtime: Some(builder.build()?) })
@@ -164,5 +167,31 @@ impl<T> Future for AbortOnDrop<T> {
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::capability::{Scope, step_aside};
+    use crate::engine::Budget;
+    use crate::model::TenantName;
+    use crate::tenant::{Tenant, TenantSettings};
+
+    #[tokio::test]
+    async fn a_call_moves_before_work_on_many_bytes_and_stays_for_a_few() {
+        let threads = GuestThreads::taking(Turns::new(1)).unwrap();
+        let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
+        let (share, long) = (Share::new(tenant.account().clone()), Duration::from_secs(600));
+        for (bytes, moves) in [(100, false), (100 << 20, true)] {
+            let (budget, scope) = (Budget::new(Instant::now(), long, long), Arc::new(Scope::default()));
+            let work = async move {
+                step_aside(bytes).await;
+                Ok(std::thread::current().name() == Some("guest"))
+            };
+            assert_eq!(threads.run(&Call { budget, share: share.clone(), scope }, work).await, Ok(moves), "{bytes}");
+        }
     }
 }

@@ -1,24 +1,55 @@
-//! What is counted of the manager's work.
+//! What is counted of the manager's work, for each tenant.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// What is counted of the manager's work.
+use crate::model::TenantName;
+
+type Label = [(&'static str, String); 1];
+
+/// What is counted of the manager's work. A clone is shallow.
+#[derive(Clone, Default)]
 pub(super) struct Metrics {
+    loads: Family<Label, Counter>,
+    failures: Family<Label, Counter>,
+    swaps: Family<Label, Counter>,
+    trips: Family<Label, Counter>,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Metrics::default();
+        registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
+        registry.register("load_failures", "Loads that failed", metrics.failures.clone());
+        registry.register("swaps", "Versions that went live", metrics.swaps.clone());
+        registry.register("trips", "Versions taken out of service because they kept failing", metrics.trips.clone());
+        metrics
+    }
+
+    pub(super) fn of(&self, tenant: &TenantName) -> TenantMetrics {
+        let label = [("tenant", tenant.to_string())];
+        let of = |family: &Family<Label, Counter>| family.get_or_create_owned(&label);
+        let [loads, failures, swaps, trips] = [&self.loads, &self.failures, &self.swaps, &self.trips].map(of);
+        TenantMetrics { all: self.clone(), label, loads, failures, swaps, trips }
+    }
+}
+
+/// What is counted of one tenant's models. Nothing is told of it any more once this is dropped.
+pub(super) struct TenantMetrics {
+    all: Metrics,
+    label: Label,
     pub(super) loads: Counter,
     pub(super) failures: Counter,
     pub(super) swaps: Counter,
     pub(super) trips: Counter,
 }
 
-impl Metrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
-        let (loads, failures, swaps, trips) = Default::default();
-        let metrics = Metrics { loads, failures, swaps, trips };
-        registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
-        registry.register("load_failures", "Loads that failed", metrics.failures.clone());
-        registry.register("swaps", "Versions that went live", metrics.swaps.clone());
-        registry.register("trips", "Versions taken out of service because they kept failing", metrics.trips.clone());
-        metrics
+impl Drop for TenantMetrics {
+    fn drop(&mut self) {
+        let Metrics { loads, failures, swaps, trips } = &self.all;
+        for family in [loads, failures, swaps, trips] {
+            family.remove(&self.label);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -13,7 +14,7 @@ use super::index::IndexEntry;
 use super::interceptors::Change;
 use super::loader::Loader;
 use super::manager::{CommandError, Event, Key, Shared, announce};
-use super::metrics::Metrics;
+use super::metrics::{Metrics, TenantMetrics};
 use super::policy::Action;
 use super::record::{Loaded, ModelRecord};
 use super::tenants::TenantRecord;
@@ -130,7 +131,7 @@ impl Task {
         }
         let record = match self.tenants.remove(&name) {
             Some(before) => before.moved(tenant, source.number()),
-            None => TenantRecord::new(tenant, source.number()),
+            None => TenantRecord::new(tenant, source.number(), self.metrics.of(&name)),
         };
         let mut wrappings = HashMap::clone(&self.shared.wrappings.load());
         wrappings.insert(name.clone(), record.interceptors.wrapping().clone());
@@ -275,13 +276,14 @@ impl Task {
     }
 
     fn loaded(&mut self, key: Key, version: Version, digest: Digest, outcome: Result<Option<Loaded>, LoadError>) {
-        self.metrics.loads.inc();
-        let wrapping = self.tenants.get(&key.0).and_then(|owner| owner.wrapping_of(&key.1));
+        let owner = self.tenants.get(&key.0);
+        count(owner, |metrics| &metrics.loads);
+        let wrapping = owner.and_then(|owner| owner.wrapping_of(&key.1));
         let Some(record) = self.models.get_mut(&key) else { return };
         match outcome {
             Ok(Some(loaded)) if !self.closed => {
                 tracing::info!(tenant = %key.0, model = %key.1, %version, "ready");
-                self.metrics.swaps.inc();
+                count(owner, |metrics| &metrics.swaps);
                 let trips = loaded.0.trips();
                 wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
                 let before = record.serve(version, digest, loaded);
@@ -292,7 +294,7 @@ impl Task {
             Ok(_) => record.abandon(version),
             Err(error) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, %error, "cannot serve");
-                self.metrics.failures.inc();
+                count(owner, |metrics| &metrics.failures);
                 if error.stage.is_passing() {
                     self.events.upgrade().map(|events| tokio::spawn(retry_later(key.clone(), version, events)));
                 }
@@ -309,7 +311,6 @@ impl Task {
 
     /// Forgets a load. What it made would be on the account of a tenant that is gone, with that one's grants.
     fn abandon(&mut self, key: &Key, version: Version) {
-        self.metrics.loads.inc();
         if let Some(record) = self.models.get_mut(key) {
             record.abandon(version);
         }
@@ -332,7 +333,7 @@ impl Task {
         let Some(record) = self.models.get_mut(key) else { return };
         let rolls_back = record.roll_back(version, digest);
         tracing::warn!(tenant = %key.0, model = %key.1, %version, rolls_back, "keeps failing; out of service for now");
-        self.metrics.trips.inc();
+        count(self.tenants.get(&key.0), |metrics| &metrics.trips);
         self.drive(key);
     }
 
@@ -461,6 +462,13 @@ impl Task {
         let candidates: Vec<Candidate> = self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let loader = self.shared.loader.clone();
         tokio::spawn(async move { loader.collect(candidates.iter()).await });
+    }
+}
+
+/// Counts something of a tenant's models, unless it is gone.
+fn count(owner: Option<&TenantRecord>, what: impl FnOnce(&TenantMetrics) -> &Counter) {
+    if let Some(owner) = owner {
+        what(&owner.metrics).inc();
     }
 }
 

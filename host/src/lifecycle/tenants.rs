@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::interceptors::{Change, Interceptors};
+use super::metrics::TenantMetrics;
 use super::record::ModelRecord;
 use super::storage;
 use crate::model::{ModelName, QuotaExceeded, Version};
@@ -26,18 +27,20 @@ pub(super) struct TenantRecord {
     beyond_storage: BTreeSet<(ModelName, Version)>,
     /// What wraps its models.
     pub(super) interceptors: Interceptors,
+    /// What is counted of its models.
+    pub(super) metrics: TenantMetrics,
 }
 
 impl TenantRecord {
     /// A tenant whose candidates come from the source of that number.
-    pub(super) fn new(tenant: Arc<Tenant>, source: u64) -> Self {
+    pub(super) fn new(tenant: Arc<Tenant>, source: u64, metrics: TenantMetrics) -> Self {
         let (asked, settled, degraded, beyond_storage, interceptors) = Default::default();
-        TenantRecord { tenant, source, asked, settled, degraded, beyond_storage, interceptors }
+        TenantRecord { tenant, source, asked, settled, degraded, beyond_storage, interceptors, metrics }
     }
 
     /// The same tenant, whose candidates come from another source from now on.
     pub(super) fn moved(self, tenant: Arc<Tenant>, source: u64) -> Self {
-        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(tenant, source) }
+        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(tenant, source, self.metrics) }
     }
 
     /// The tenant.

@@ -4,12 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::batching::{Called, Caller, twice};
+use super::batching::{Answers, Called, Caller, twice};
 use super::pool::{Checkout, Source};
 use super::{Afterwards, Chain, Maker, Servable, ServableHandle};
-use crate::capability::Scope;
+use crate::capability::{Scope, step_aside};
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
-use crate::model::{Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId};
+use crate::model::{Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId, size_of};
 
 /// A model's answer, and where the time went.
 #[derive(Debug)]
@@ -95,7 +95,18 @@ impl Servable {
                 self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
                 batcher.answer(self, request, call).await
             }
-            _ => self.answer(request, call).await,
+            _ => {
+                let answer = self.answer(request, call).await?;
+                self.note_lone_call();
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Counts a call for one request that the batcher knew nothing of, among those that it makes.
+    pub(super) fn note_lone_call(&self) {
+        if self.batcher.is_some() {
+            self.note_call(1);
         }
     }
 
@@ -112,9 +123,8 @@ impl Servable {
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
-        let (wanted, budget) = (request.outputs.clone(), call.budget.clone());
-        let Called { outcome, instance, compute } = self.one(checkout, request, call).await?;
-        let response = promised(self.metadata(), &wanted, outcome)?;
+        let (budget, then) = (call.budget.clone(), as_promised(self.template().metadata(), &request));
+        let Called { outcome: response, instance, compute } = self.one(checkout, request, call, then).await?;
         if let Some(batcher) = &self.batcher {
             batcher.note_usual(1, compute, &budget);
         }
@@ -134,15 +144,17 @@ impl Servable {
         }
     }
 
-    /// Asks an instance something, and gives it back.
-    pub(super) async fn ask<T, F>(
+    /// Asks an instance something, gives it back, and makes something of what it said, where that holds nobody up.
+    pub(super) async fn ask<T, U, F>(
         self: &ServableHandle,
         checkout: Checkout,
         call: Call,
         ask: impl FnOnce(Instance) -> F + Send + 'static,
-    ) -> Result<Called<T>, InferError>
+        then: impl FnOnce(T) -> Result<U, InferError> + Send + 'static,
+    ) -> Result<Called<U>, InferError>
     where
-        T: Send + 'static,
+        T: Said,
+        U: Send + 'static,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let loaded = self.begins_loaded(&checkout);
@@ -155,7 +167,9 @@ impl Servable {
             let (instance, outcome) = ask(instance).await;
             let compute = made.elapsed();
             place.give_back(instance);
-            Ok(Called { outcome: outcome?, instance: made - started, compute })
+            let said = outcome?;
+            step_aside(said.bytes()).await;
+            Ok(Called { outcome: then(said)?, instance: made - started, compute })
         };
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
@@ -177,12 +191,13 @@ impl Caller for Servable {
         self.pool.take(&self.maker).await
     }
 
-    async fn one(
+    async fn one<T: Send + 'static>(
         self: &ServableHandle,
         checkout: Checkout,
         request: InferRequest,
         call: Call,
-    ) -> Result<Called<InferResponse>, InferError> {
+        then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<Called<T>, InferError> {
         let ask = async move |mut instance: Instance| {
             let outcome = match instance.bring_session_forward().await {
                 Ok(()) => instance.infer(request).await,
@@ -190,20 +205,21 @@ impl Caller for Servable {
             };
             (instance, outcome)
         };
-        self.ask(checkout, call, ask).await
+        self.ask(checkout, call, ask, then).await
     }
 
-    async fn several(
+    async fn several<T: Send + 'static>(
         self: &ServableHandle,
         checkout: Checkout,
         requests: Vec<InferRequest>,
         call: Call,
-    ) -> Result<Called<Vec<Result<InferResponse, InferError>>>, InferError> {
+        then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<Called<T>, InferError> {
         let ask = async move |mut instance: Instance| {
             let outcome = instance.infer_batch(requests).await;
             (instance, outcome)
         };
-        self.ask(checkout, call, ask).await
+        self.ask(checkout, call, ask, then).await
     }
 
     fn call(&self, budget: Budget, request_id: RequestId) -> Call {
@@ -220,6 +236,39 @@ impl Caller for Servable {
         let (ModelId { tenant, name, version }, detail) = (self.id(), error.private());
         tracing::debug!(%tenant, model = %name, %version, requests, %error, detail, "a batch failed; each goes alone");
     }
+}
+
+/// What an instance says, which somebody has to look at.
+pub(super) trait Said: Send + 'static {
+    /// How much it is.
+    fn bytes(&self) -> u64;
+}
+
+impl Said for InferResponse {
+    fn bytes(&self) -> u64 {
+        self.size()
+    }
+}
+
+impl Said for InferRequest {
+    fn bytes(&self) -> u64 {
+        size_of(&self.inputs, &self.parameters)
+    }
+}
+
+impl Said for Answers {
+    fn bytes(&self) -> u64 {
+        self.iter().flatten().map(InferResponse::size).sum()
+    }
+}
+
+/// Holds the answer to a request against the metadata and drops what was not asked for.
+pub(super) fn as_promised(
+    metadata: &Arc<Metadata>,
+    request: &InferRequest,
+) -> impl FnOnce(InferResponse) -> Result<InferResponse, InferError> + Send + use<> {
+    let (metadata, wanted) = (metadata.clone(), request.outputs.clone());
+    move |response| promised(&metadata, &wanted, response)
 }
 
 /// Holds the answer against the metadata and drops what was not asked for.

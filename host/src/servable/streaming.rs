@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::direct::begin;
 use super::metrics::Open;
 use super::pool::Checkout;
-use super::{Afterwards, Answer, Chain, Servable, ServableHandle, Timings};
+use super::{Afterwards, Answer, Chain, Passed, Servable, ServableHandle, Timings};
 use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
 use crate::engine::{Budget, Call, Template};
 use crate::model::{Asker, InferError, InferRequest, InferResponse};
@@ -37,8 +38,32 @@ struct End {
     afterwards: Option<Afterwards>,
 }
 
-/// Where the time went until the call began, once it has.
-type Begun = Arc<OnceLock<Timings>>;
+type Begun = Arc<Spent>;
+
+/// Where the time has gone so far.
+#[derive(Default)]
+struct Spent {
+    /// Until the call began, once it has.
+    begun: OnceLock<Timings>,
+    /// In the interceptors around it, in nanoseconds.
+    interceptors: AtomicU64,
+}
+
+impl Spent {
+    fn begin(&self, timings: Timings) {
+        self.begun.get_or_init(|| timings);
+    }
+
+    fn intercepted(&self, took: Duration) {
+        self.interceptors.store(took.as_nanos() as u64, Ordering::Relaxed);
+    }
+
+    fn timings(&self) -> Timings {
+        let timings = self.begun.get().copied().unwrap_or_default();
+        let around = Duration::from_nanos(self.interceptors.load(Ordering::Relaxed));
+        Timings { interceptors: timings.interceptors + around, ..timings }
+    }
+}
 
 impl Parts {
     /// Waits for the next part; `None` when the answer is complete. An error is the last thing there is. May be
@@ -51,9 +76,10 @@ impl Parts {
         Some(part)
     }
 
-    /// Where the time went until the call began. `compute` is known only of an answer that came whole.
+    /// Where the time went until the call began, and in interceptors so far. `compute` is known only of an answer that
+    /// came whole.
     pub fn timings(&self) -> Timings {
-        self.begun.get().copied().unwrap_or_default()
+        self.begun.timings()
     }
 
     /// What begins once the answer is on its way, to be dropped then; with this, unless it is taken.
@@ -117,7 +143,7 @@ impl Servable {
         begun: &Begun,
     ) -> Result<End, InferError> {
         let Answer { response, timings, afterwards } = self.infer(request, budget, asker).await?;
-        begun.get_or_init(|| timings);
+        begun.begin(timings);
         Ok(End { part: Some(response), afterwards })
     }
 
@@ -137,13 +163,17 @@ impl Servable {
             Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
         };
         match &outcome {
-            Ok(_) => self.metrics().streamed(&begun.get().copied().unwrap_or_default()),
+            Ok(_) => {
+                self.note_lone_call();
+                self.metrics().streamed(&begun.timings());
+            }
             Err(error) => self.metrics().failed(error),
         }
         outcome.map(|afterwards| End { part: None, afterwards })
     }
 
-    /// Leads the request through the interceptors, and each part back through them before its reader gets it.
+    /// Leads the request through the interceptors, and each part back through them before its reader gets it. What
+    /// they make of the parts has the limit that the model's own parts have.
     async fn stream_wrapped(
         self: &ServableHandle,
         chain: Arc<Chain>,
@@ -155,6 +185,7 @@ impl Servable {
     ) -> Result<Option<Afterwards>, InferError> {
         let request_id = asker.request_id.clone();
         let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        begun.intercepted(passed.took());
         let (emitter, mut emitted) = self.emitter();
         let values = Some(passed.values().clone());
         let scope = Scope { values, emitter: Some(emitter), ..Scope::of_request(request_id) };
@@ -165,12 +196,12 @@ impl Servable {
                 end = &mut call => break end,
                 Some(part) = emitted.next() => {
                     // Where nobody reads any more, this future is about to be dropped.
-                    reader.pass_on(passed.after_part(part).await?).await;
+                    lead_back(&mut passed, part, reader, begun).await?;
                 }
             }
         };
         while let Some(part) = emitted.try_next() {
-            reader.pass_on(passed.after_part(part).await?).await;
+            lead_back(&mut passed, part, reader, begun).await?;
         }
         end
     }
@@ -209,6 +240,18 @@ impl Servable {
     }
 }
 
+/// Leads a part back through the interceptors to its reader.
+async fn lead_back(
+    passed: &mut Passed,
+    part: InferResponse,
+    reader: &Emitter,
+    begun: &Begun,
+) -> Result<(), InferError> {
+    let part = passed.after_part(part).await?;
+    begun.intercepted(passed.took());
+    reader.pass_on(part).await
+}
+
 async fn work(
     template: Template,
     Checkout { source, place }: Checkout,
@@ -219,7 +262,7 @@ async fn work(
 ) -> Result<(), InferError> {
     let (started, scope) = (Instant::now(), call.scope.clone());
     let mut instance = begin(source, &template, call).await?;
-    begun.get_or_init(|| Timings { queue, instance: started.elapsed(), ..Timings::default() });
+    begun.begin(Timings { queue, instance: started.elapsed(), ..Timings::default() });
     let outcome = match instance.bring_session_forward().await {
         Ok(()) => instance.infer_stream(request).await,
         Err(error) => Err(error),

@@ -57,16 +57,15 @@ fn document() -> Value {
 }
 
 fn describe(route: &Route, operation: &Operation) -> Value {
-    let (status, answer) = operation.answer;
+    let answer = json!({ "description": "as it should be", "content": content(operation.answer) });
+    let mut responses: Map<_, _> = operation.statuses.iter().map(|&status| (status.into(), answer.clone())).collect();
+    responses.insert("default".into(), json!({ "description": "an error", "content": content("Error") }));
     let mut described = json!({
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": access(route.access),
         "parameters": parameters(route.path, operation),
-        "responses": {
-            status: { "description": "as it should be", "content": content(answer) },
-            "default": { "description": "an error", "content": content("Error") },
-        },
+        "responses": responses,
     });
     if let Some(body) = operation.body {
         described["requestBody"] = json!({ "required": operation.body_required, "content": content(body) });

@@ -11,23 +11,22 @@ pub(super) struct Operation {
     /// A schema or a media type.
     pub(super) body: Option<&'static str>,
     pub(super) body_required: bool,
-    /// The status of success, and a schema or a media type.
-    pub(super) answer: (&'static str, &'static str),
+    /// What it answers if all is well: a schema or a media type.
+    pub(super) answer: &'static str,
+    /// The statuses that it answers with then.
+    pub(super) statuses: &'static [&'static str],
 }
 
 /// What that route does; `None` if nobody has said.
 pub(super) fn operation(route: &Route) -> Option<Operation> {
     let line = TABLE.iter().find(|line| (line.0, line.1) == (route.method, route.path))?;
     let &(_, _, tag, summary, body, answer) = line;
-    let status = if route.path == "/v2/repository/models/{model}/versions/{version}" && route.method == "PUT" {
-        "201"
-    } else {
-        "200"
-    };
+    let statuses = STATUSES.iter().find(|(method, path, _)| (*method, *path) == (route.method, route.path));
+    let statuses = statuses.map_or(&["200"][..], |(_, _, statuses)| statuses);
     let body_required = !OPTIONAL_BODY.contains(&body);
     let query = QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
     let body = (!body.is_empty()).then_some(body);
-    Some(Operation { tag, summary, query, body, body_required, answer: (status, answer) })
+    Some(Operation { tag, summary, query, body, body_required, answer, statuses })
 }
 
 /// How many routes are described.
@@ -46,6 +45,16 @@ const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/keyvalue/{bucket}", &["cursor", "limit"]),
     ("/v2/models/{model}/sessions", &["cursor", "limit"]),
     ("/v2/tasks", &["cursor", "limit"]),
+];
+
+/// The statuses of routes that may answer with others than 200.
+const STATUSES: [(&str, &str, &[&str]); 6] = [
+    ("GET", "/v2/health/ready", &["200", "503"]),
+    ("GET", "/ping", &["200", "503"]),
+    ("PUT", "/v2/repository/models/{model}/versions/{version}", &["200", "201"]),
+    ("POST", "/v2/repository/{repository}/index", &["501"]),
+    ("POST", "/v2/repository/{repository}/models/{model}/load", &["501"]),
+    ("POST", "/v2/repository/{repository}/models/{model}/unload", &["501"]),
 ];
 
 /// Method, path, tag, summary, body, answer.
@@ -95,7 +104,7 @@ const TABLE: &[Line] = &[
     ("GET", "/v2/logs", "tenant", "The last lines that the tenant's models have written", "", "Logs"),
     ("GET", "/v2/tenants", "tenant", "Every tenant's use", "", "Tenants"),
     ("POST", "/invocations", "inference", "Ask a model as SageMaker does", "InferRequest", "InferResponse"),
-    ("GET", "/ping", "server", "Whether it can serve, as SageMaker asks", "", "Ready"),
+    ("GET", "/ping", "server", "Whether it can serve, as SageMaker asks", "", ""),
     ("GET", "/metrics", "server", "Metrics for Prometheus", "", "application/openmetrics-text"),
     ("GET", "/openapi.json", "server", "This document", "", "application/json"),
     ("GET", "/docs", "server", "A page that shows this document and lets one try a model", "", "text/html"),

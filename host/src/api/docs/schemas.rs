@@ -6,6 +6,10 @@ use serde_json::{Map, Value, json};
 pub(super) fn schemas() -> Map<String, Value> {
     let text = json!({ "type": "string" });
     let object = json!({ "type": "object" });
+    // A cursor, where there are no more pages.
+    let text_or_null = json!({ "type": ["string", "null"] });
+    // A tensor where it is named by its key: its one element, or all of them.
+    let elements = json!({ "type": ["string", "array"] });
     let tensor = tensor();
     let [named, inputs, outputs] = ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
     let parameters = json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } });
@@ -13,7 +17,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
         ("Server", record(&[("name", &text), ("version", &text), ("extensions", &list(text.clone()))], &[])),
         ("Live", record(&[("live", &boolean())], &[])),
-        ("Ready", record(&[], &[("ready", &boolean()), ("degraded", &object)])),
+        ("Ready", record(&[("ready", &boolean())], &[("degraded", &text), ("shut", &text)])),
         ("Models", record(&[("models", &list(text.clone()))], &[])),
         ("ModelReady", record(&[("name", &text), ("ready", &boolean())], &[])),
         ("TensorSpec", record(&[("name", &text), ("datatype", &datatype()), ("shape", &list(integer()))], &[])),
@@ -21,7 +25,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "Metadata",
             record(
                 &[("name", &text), ("platform", &text), ("inputs", &named), ("outputs", &named)],
-                &[("versions", &list(text.clone()))],
+                &[("versions", &list(text.clone())), ("properties", &object)],
             ),
         ),
         ("Config", object.clone()),
@@ -43,10 +47,16 @@ pub(super) fn schemas() -> Map<String, Value> {
             ),
         ),
         // Beside these, a key for each input or parameter of the model, and for each output.
-        ("GenerateRequest", record(&[], &[("text_input", &text), ("id", &text), ("parameters", &parameters)])),
+        (
+            "GenerateRequest",
+            open(record(&[], &[("text_input", &elements), ("id", &text), ("parameters", &parameters)])),
+        ),
         (
             "GenerateResponse",
-            record(&[("model_name", &text), ("model_version", &text)], &[("text_output", &text), ("id", &text)]),
+            open(record(
+                &[("model_name", &text), ("model_version", &text)],
+                &[("text_output", &elements), ("id", &text)],
+            )),
         ),
         ("IndexRequest", record(&[], &[("ready", &boolean())])),
         ("LoadRequest", object.clone()),
@@ -55,11 +65,11 @@ pub(super) fn schemas() -> Map<String, Value> {
             "Uploaded",
             record(&[("name", &text), ("version", &text)], &[("digest", &text), ("state", &text), ("reason", &text)]),
         ),
-        ("Buckets", record(&[("buckets", &list(text.clone()))], &[("cursor", &text)])),
-        ("Keys", record(&[("bucket", &text), ("keys", &list(text.clone()))], &[("cursor", &text)])),
+        ("Buckets", record(&[("buckets", &list(text.clone())), ("cursor", &text_or_null)], &[])),
+        ("Keys", record(&[("bucket", &text), ("keys", &list(text.clone())), ("cursor", &text_or_null)], &[])),
         ("KeyValue", record(&[("bucket", &text), ("key", &text)], &[("size", &integer())])),
-        ("Sessions", record(&[("sessions", &list(object.clone()))], &[("cursor", &text)])),
-        ("Tasks", record(&[("tasks", &list(object.clone()))], &[("cursor", &text)])),
+        ("Sessions", record(&[("sessions", &list(object.clone())), ("cursor", &text_or_null)], &[])),
+        ("Tasks", record(&[("tasks", &list(object.clone())), ("cursor", &text_or_null)], &[])),
         ("Task", object.clone()),
         ("Usage", object.clone()),
         ("Logs", object.clone()),
@@ -87,6 +97,12 @@ fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
     let members: Map<String, Value> =
         required.iter().chain(optional).map(|&(name, schema)| (name.to_owned(), schema.clone())).collect();
     json!({ "type": "object", "required": names, "properties": members })
+}
+
+/// The same with room for keys of other names.
+fn open(mut record: Value) -> Value {
+    record["additionalProperties"] = json!(true);
+    record
 }
 
 fn reference(name: &str) -> Value {

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request};
 
+use super::gather::Whole;
 use super::{request, response};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::connection::Connection;
-use crate::api::edge::{Context, server_timing};
+use crate::api::edge::Context;
 use crate::api::infer::compression::{self, Coding};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::{self, Place, Target, body, deadline, offload};
-use crate::dataplane::Parts;
+use crate::dataplane::{Parts, Timings};
 use crate::model::{InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::Tenant;
@@ -81,12 +82,25 @@ impl Answering {
         self.parts.next().await
     }
 
-    /// Writes a part, or all of them joined, as JSON.
+    /// Writes a part as JSON.
     pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
+        self.write_as(part.size(), move || Ok(part)).await
+    }
+
+    /// Joins all parts, and writes that as JSON.
+    pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
+        self.write_as(whole.size(), move || whole.join().map_err(InferError::BadOutput)).await
+    }
+
+    /// Writes what comes of so many bytes.
+    async fn write_as(
+        &mut self,
+        bytes: u64,
+        make: impl FnOnce() -> Result<InferResponse, InferError> + Send + 'static,
+    ) -> Result<Bytes, InferError> {
         let (handle, id) = (self.handle.clone(), self.id.clone());
-        let length = part.size() as usize;
-        let work = move || response::write(handle.id(), &id, &part);
-        let written = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
+        let work = move || response::write(handle.id(), &id, &make()?);
+        let written = async { if offload::is_short(bytes as usize) { work() } else { offload::run(work).await? } };
         self.handling.count(written).await.map(Bytes::from)
     }
 
@@ -98,8 +112,8 @@ impl Answering {
     /// Where the time has gone so far.
     pub(super) fn server_timing(&self) -> HeaderValue {
         let timings = self.parts.timings();
-        let compute = self.asked.elapsed().saturating_sub(timings.queue + timings.instance);
-        server_timing(&[("queue", timings.queue), ("instance", timings.instance), ("compute", compute)])
+        let others = timings.queue + timings.instance + timings.interceptors;
+        infer::show(&Timings { compute: self.asked.elapsed().saturating_sub(others), ..timings })
     }
 
     /// Logs how it ended.

@@ -1,20 +1,27 @@
 //! The parts of an answer as one.
 
-use crate::model::{Datatype, InferResponse, MAX_PARAMETERS, Parameter, Tensor, bytes_elements, push_bytes_element};
+use crate::model::{Datatype, InferResponse, MAX_PARAMETERS, Parameter, Tensor, bytes_elements};
 
-/// Parts that have come so far, joined: texts of one output are put together to one text, element by element, and
-/// other tensors along their first dimension. Of parameters with one name the last counts.
+/// Parts that have come so far. Of parameters with one name the last counts.
 #[derive(Default)]
 pub(super) struct Whole {
     parameters: Vec<Parameter>,
-    outputs: Vec<Tensor>,
-    /// The elements of those outputs that are texts; empty for others.
-    texts: Vec<Vec<Vec<u8>>>,
+    outputs: Vec<Output>,
+    bytes: u64,
+}
+
+/// What has come of one output. Nothing of it is looked at before all of it is there.
+struct Output {
+    /// As the first part had it.
+    tensor: Tensor,
+    /// The data of the others.
+    more: Vec<Vec<u8>>,
 }
 
 impl Whole {
     /// Adds a part. Fails with a text for the model's author if it does not fit those before.
     pub(super) fn add(&mut self, part: InferResponse) -> Result<(), String> {
+        self.bytes += part.size();
         for parameter in part.parameters {
             self.parameters.retain(|earlier| earlier.name != parameter.name);
             self.parameters.push(parameter);
@@ -25,61 +32,92 @@ impl Whole {
         part.outputs.into_iter().try_for_each(|tensor| self.add_output(tensor))
     }
 
-    /// All of it. Fails as [`Whole::add`].
-    pub(super) fn finish(mut self) -> Result<InferResponse, String> {
-        for (tensor, texts) in self.outputs.iter_mut().zip(&self.texts) {
-            texts.iter().try_for_each(|text| push_bytes_element(&mut tensor.data, text))?;
-        }
-        Ok(InferResponse { parameters: self.parameters, outputs: self.outputs })
+    /// Bytes of all parts.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All of it: texts of one output put together to one text, element by element, and other tensors along their
+    /// first dimension. Fails as [`Whole::add`]. Takes as long as copying all of it does.
+    pub(super) fn join(self) -> Result<InferResponse, String> {
+        let outputs = self.outputs.into_iter().map(Output::join).collect::<Result<_, _>>()?;
+        Ok(InferResponse { parameters: self.parameters, outputs })
     }
 
     fn add_output(&mut self, tensor: Tensor) -> Result<(), String> {
-        match self.outputs.iter().position(|earlier| earlier.name == tensor.name) {
-            None => self.begin(tensor),
-            Some(index) => self.extend(index, &tensor).ok_or_else(|| {
-                let earlier = self.outputs.get(index).map(|earlier| earlier.shape.clone()).unwrap_or_default();
-                format!("parts of output '{}' cannot be joined: shapes {earlier:?}, {:?}", tensor.name, tensor.shape)
-            }),
-        }
+        let Some(output) = self.outputs.iter_mut().find(|earlier| earlier.tensor.name == tensor.name) else {
+            self.outputs.push(Output::begin(tensor));
+            return Ok(());
+        };
+        let (earlier, name, shape) = (output.tensor.shape.clone(), tensor.name.clone(), tensor.shape.clone());
+        let unfit = || format!("parts of output '{name}' cannot be joined: shapes {earlier:?}, {shape:?}");
+        output.extend(tensor).ok_or_else(unfit)
     }
+}
 
-    fn begin(&mut self, mut tensor: Tensor) -> Result<(), String> {
-        let mut texts = Vec::new();
-        if tensor.datatype == Datatype::Bytes {
-            texts = bytes_elements(&tensor.data).map(|text| text.map(<[u8]>::to_vec)).collect::<Result<_, _>>()?;
-            tensor.data.clear();
-        } else if tensor.shape.is_empty() {
+impl Output {
+    fn begin(mut tensor: Tensor) -> Self {
+        if tensor.datatype != Datatype::Bytes && tensor.shape.is_empty() {
             // A number in each part makes a list of them.
             tensor.shape.push(1);
         }
-        self.outputs.push(tensor);
-        self.texts.push(texts);
-        Ok(())
+        Output { tensor, more: Vec::new() }
     }
 
-    /// Adds to the output at that index; `None` if it does not fit.
-    fn extend(&mut self, index: usize, tensor: &Tensor) -> Option<()> {
-        let (whole, texts) = (self.outputs.get_mut(index)?, self.texts.get_mut(index)?);
-        if tensor.datatype == Datatype::Bytes {
-            (whole.shape == tensor.shape).then_some(())?;
-            for (text, more) in texts.iter_mut().zip(bytes_elements(&tensor.data)) {
-                text.extend_from_slice(more.ok()?);
-            }
-            return Some(());
+    /// `None` if it does not fit.
+    fn extend(&mut self, more: Tensor) -> Option<()> {
+        let shape = &mut self.tensor.shape;
+        if more.datatype == Datatype::Bytes {
+            (*shape == more.shape).then_some(())?;
+        } else {
+            let (length, rest) = more.shape.split_first().unwrap_or((&1, &[]));
+            let (whole_length, whole_rest) = shape.split_first_mut()?;
+            (whole_rest == rest).then_some(())?;
+            *whole_length = whole_length.checked_add(*length)?;
         }
-        let (length, rest) = tensor.shape.split_first().unwrap_or((&1, &[]));
-        let (whole_length, whole_rest) = whole.shape.split_first_mut()?;
-        (whole_rest == rest).then_some(())?;
-        *whole_length = whole_length.checked_add(*length)?;
-        whole.data.extend_from_slice(&tensor.data);
+        self.more.push(more.data);
         Some(())
     }
+
+    fn join(self) -> Result<Tensor, String> {
+        let Output { mut tensor, more } = self;
+        if more.is_empty() {
+            return Ok(tensor);
+        }
+        let parts: Vec<_> = std::iter::once(&tensor.data).chain(&more).map(Vec::as_slice).collect();
+        tensor.data = if tensor.datatype == Datatype::Bytes { join_texts(&parts)? } else { parts.concat() };
+        Ok(tensor)
+    }
 }
+
+/// Puts the elements of several `BYTES` tensors of one shape together: all first ones, all second ones, and so on.
+fn join_texts(parts: &[&[u8]]) -> Result<Vec<u8>, String> {
+    let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    let mut elements: Vec<_> = parts.iter().copied().map(bytes_elements).collect();
+    loop {
+        let start = joined.len();
+        joined.extend_from_slice(&[0; LENGTH]);
+        for part in &mut elements {
+            // They are of one shape, so that all of them end together.
+            let Some(text) = part.next() else {
+                joined.truncate(start);
+                return Ok(joined);
+            };
+            joined.extend_from_slice(text?);
+        }
+        let length = joined.len() - start - LENGTH;
+        let length = u32::try_from(length).map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
+        joined.splice(start..start + LENGTH, length.to_le_bytes());
+    }
+}
+
+/// Bytes of what says how long an element is.
+const LENGTH: usize = size_of::<u32>();
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ParameterValue;
+    use crate::model::{ParameterValue, push_bytes_element};
 
     fn text(texts: &[&str]) -> Tensor {
         let mut data = Vec::new();
@@ -103,8 +141,8 @@ mod tests {
         whole.add(part(vec![text(&["a", "b"]), numbers(&[1, 2])], false)).unwrap();
         whole.add(part(vec![numbers(&[2, 2])], false)).unwrap();
         whole.add(part(vec![text(&["c", ""])], true)).unwrap();
-        assert_eq!(whole.finish().unwrap(), part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true));
-        assert_eq!(Whole::default().finish().unwrap(), InferResponse::default());
+        assert_eq!(whole.join().unwrap(), part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true));
+        assert_eq!(Whole::default().join().unwrap(), InferResponse::default());
     }
 
     #[test]
@@ -113,7 +151,7 @@ mod tests {
         for _ in 0..3 {
             whole.add(part(vec![numbers(&[])], true)).unwrap();
         }
-        assert_eq!(whole.finish().unwrap().outputs, [numbers(&[3])]);
+        assert_eq!(whole.join().unwrap().outputs, [numbers(&[3])]);
     }
 
     #[test]

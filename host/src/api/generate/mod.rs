@@ -85,8 +85,7 @@ async fn gathered(mut answering: Answering) -> Result<Response, InferError> {
     while let Some(part) = answering.next().await {
         whole.add(part?).map_err(InferError::BadOutput)?;
     }
-    let whole = whole.finish().map_err(InferError::BadOutput)?;
-    let body = answering.write(whole).await?;
+    let body = answering.write_whole(whole).await?;
     answering.tell(&Ok(()));
     let response = respond("application/json", answering.server_timing(), Body::from(body));
     Ok(infer::followed_by(response, answering.take_afterwards()))

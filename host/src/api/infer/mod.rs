@@ -200,6 +200,12 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
+    headers.insert(SERVER_TIMING, show(timings));
+    response
+}
+
+/// The value of `Server-Timing`.
+pub(super) fn show(timings: &Timings) -> HeaderValue {
     let parts = [
         ("queue", timings.queue),
         ("instance", timings.instance),
@@ -207,9 +213,7 @@ fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timing
         ("interceptors", timings.interceptors),
     ];
     // Most tenants have none.
-    let shown = if timings.interceptors.is_zero() { &parts[..3] } else { &parts };
-    headers.insert(SERVER_TIMING, server_timing(shown));
-    response
+    server_timing(if timings.interceptors.is_zero() { &parts[..3] } else { &parts })
 }
 
 /// Logs what has become of a request, with what only the model's owner may read.

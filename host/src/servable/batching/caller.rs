@@ -18,21 +18,23 @@ pub(in crate::servable) trait Caller: Send + Sync + 'static {
     /// Waits for the right to make a call.
     fn place(&self) -> impl Future<Output = Result<Self::Place, InferError>> + Send;
 
-    /// Makes a call with one request.
-    fn one(
+    /// Makes a call with one request, and makes something of its answer, which may be large.
+    fn one<T: Send + 'static>(
         self: &Arc<Self>,
         place: Self::Place,
         request: InferRequest,
         call: Call,
-    ) -> impl Future<Output = Result<Called<InferResponse>, InferError>> + Send;
+        then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
+    ) -> impl Future<Output = Result<Called<T>, InferError>> + Send;
 
-    /// Makes a call with several requests side by side.
-    fn several(
+    /// The same with several requests side by side.
+    fn several<T: Send + 'static>(
         self: &Arc<Self>,
         place: Self::Place,
         requests: Vec<InferRequest>,
         call: Call,
-    ) -> impl Future<Output = Result<Called<Vec<Result<InferResponse, InferError>>>, InferError>> + Send;
+        then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
+    ) -> impl Future<Output = Result<Called<T>, InferError>> + Send;
 
     /// Makes a call for this call's budget.
     fn call(&self, budget: Budget, request_id: RequestId) -> Call;
@@ -43,6 +45,9 @@ pub(in crate::servable) trait Caller: Send + Sync + 'static {
     /// Notes that a call for so many requests has failed, and that each is tried again by itself.
     fn note_failure(&self, requests: usize, error: &InferError);
 }
+
+/// What a call with several requests says to each.
+pub(in crate::servable) type Answers = Vec<Result<InferResponse, InferError>>;
 
 /// What has come of a call, and where the time went.
 pub(in crate::servable) struct Called<T> {

@@ -21,7 +21,7 @@ mod usual;
 mod simulation;
 
 pub(super) use batcher::Batcher;
-pub(super) use caller::{Called, Caller};
+pub(super) use caller::{Answers, Called, Caller};
 pub(super) use run::twice;
 
 use crate::engine::Template;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Item, Reply};
-use super::caller::{Called, Caller};
+use super::caller::{Answers, Called, Caller};
 use super::{Form, join};
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, InferResponse, RequestId};
-use crate::servable::direct::promised;
+use crate::servable::direct::as_promised;
 use crate::servable::{Answer, Timings};
 
 /// A call for several may always use as much CPU time as this, whatever calls usually take.
@@ -42,19 +42,17 @@ pub(super) async fn answer<C: Caller>(
 async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item, place: C::Place) {
     let Item { request, call, arrived, mut reply, .. } = item;
     let queue = arrived.elapsed();
-    let wanted = request.outputs.clone();
-    let budget = call.budget.clone();
+    let (budget, then) = (call.budget.clone(), as_promised(&batcher.metadata, &request));
     caller.note_call(1);
     let called = tokio::select! {
         biased;
-        called = caller.one(place, request, call) => called,
+        called = caller.one(place, request, call, then) => called,
         () = reply.closed() => return,
     };
-    let answer = called.and_then(|Called { outcome, instance, compute }| {
+    let answer = called.map(|Called { outcome: response, instance, compute }| {
         batcher.note_usual(1, compute, &budget);
-        let response = promised(&batcher.metadata, &wanted, outcome)?;
         let timings = Timings { queue, instance, compute, ..Timings::default() };
-        Ok(Answer { response, timings, afterwards: None })
+        Answer { response, timings, afterwards: None }
     });
     give(reply, answer);
 }
@@ -135,38 +133,44 @@ async fn call_together<C: Caller>(
     requests: &[&InferRequest],
     place: C::Place,
     call: Call,
-) -> Result<Called<Vec<Result<InferResponse, InferError>>>, InferError> {
+) -> Result<Called<Answers>, InferError> {
     match batcher.form {
-        Form::Joined => {
-            let Called { outcome, instance, compute } = caller.one(place, join::join(requests), call).await?;
-            let outcome = split(batcher, requests, outcome)?.into_iter().map(Ok).collect();
-            Ok(Called { outcome, instance, compute })
-        }
+        Form::Joined => caller.one(place, join::join(requests), call, splitting(batcher, requests)).await,
         Form::SideBySide => {
             let copies = requests.iter().copied().cloned().collect();
-            let mut called = caller.several(place, copies, call).await?;
-            let (given, asked) = (called.outcome.len(), requests.len());
-            if given != asked {
-                return Err(InferError::BadOutput(format!("infer-batch gave {given} answers to {asked} requests")));
-            }
-            let answers = called.outcome.into_iter().zip(requests);
-            let checked = answers.map(|(answer, request)| promised(&batcher.metadata, &request.outputs, answer?));
-            called.outcome = checked.collect();
-            Ok(called)
+            caller.several(place, copies, call, checking(batcher, requests)).await
         }
     }
 }
 
 /// Holds the answer to joined requests against the metadata, and splits it.
-fn split(
+fn splitting(
     batcher: &Batcher,
     requests: &[&InferRequest],
-    response: InferResponse,
-) -> Result<Vec<InferResponse>, InferError> {
-    let wanted = requests.first().map_or(&[][..], |request| &request.outputs);
-    let response = promised(&batcher.metadata, wanted, response)?;
+) -> impl FnOnce(InferResponse) -> Result<Answers, InferError> + Send + use<> {
+    // They agree in what they want.
+    let as_promised = requests.first().map(|request| as_promised(&batcher.metadata, request));
     let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
-    join::split(&response, &rows).map_err(InferError::BadOutput)
+    move |response| {
+        let response = as_promised.map_or(Ok(InferResponse::default()), |as_promised| as_promised(response))?;
+        let answers = join::split(&response, &rows).map_err(InferError::BadOutput)?;
+        Ok(answers.into_iter().map(Ok).collect())
+    }
+}
+
+/// Holds the answers to requests side by side against the metadata.
+fn checking(
+    batcher: &Batcher,
+    requests: &[&InferRequest],
+) -> impl FnOnce(Answers) -> Result<Answers, InferError> + Send + use<> {
+    let as_promised: Vec<_> = requests.iter().map(|request| as_promised(&batcher.metadata, request)).collect();
+    move |answers| {
+        let (given, asked) = (answers.len(), as_promised.len());
+        if given != asked {
+            return Err(InferError::BadOutput(format!("infer-batch gave {given} answers to {asked} requests")));
+        }
+        Ok(answers.into_iter().zip(as_promised).map(|(answer, as_promised)| as_promised(answer?)).collect())
+    }
 }
 
 /// The call of a batch. It may use the CPU time of all its requests and take until the last of their deadlines, but
@@ -211,9 +215,10 @@ async fn all_gone(replies: Vec<&mut Reply>) {
     }
 }
 
-/// Whether a call failed for a reason that has nothing to do with what was asked.
+/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none: whether the instance
+/// or one greedy request has met it shows when each goes alone.
 fn is_of_all(error: &InferError) -> bool {
-    matches!(error, InferError::Overloaded | InferError::QuotaExceeded(_) | InferError::Internal(_))
+    matches!(error, InferError::Overloaded | InferError::Internal(_))
 }
 
 fn give(reply: Reply, answer: Result<Answer, InferError>) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{BatchLimit, Batcher, Called, Caller, Form};
+use super::{Answers, BatchLimit, Batcher, Called, Caller, Form};
 use crate::capability::Scope;
 use crate::engine::{Budget, Call};
 use crate::model::{
@@ -132,30 +132,32 @@ impl Caller for Model {
         self.places.clone().acquire_owned().await.map_err(|_| InferError::Overloaded)
     }
 
-    async fn one(
+    async fn one<T: Send + 'static>(
         self: &Arc<Self>,
         _place: OwnedSemaphorePermit,
         request: InferRequest,
         _call: Call,
-    ) -> Result<Called<InferResponse>, InferError> {
+        then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<Called<T>, InferError> {
         self.work(request.inputs[0].data.len()).await;
-        let outcome = self.answer(&request)?;
+        let outcome = then(self.answer(&request)?)?;
         Ok(Called { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
     }
 
-    async fn several(
+    async fn several<T: Send + 'static>(
         self: &Arc<Self>,
         _place: OwnedSemaphorePermit,
         requests: Vec<InferRequest>,
         _call: Call,
-    ) -> Result<Called<Vec<Result<InferResponse, InferError>>>, InferError> {
+        then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
+    ) -> Result<Called<T>, InferError> {
         self.work(requests.len()).await;
         if requests.iter().any(|request| self.kinds(request).contains(&Kind::Deadly)) {
             return Err(InferError::Trapped { detail: "deadly".into() });
         }
         let short = requests.iter().any(|request| self.kinds(request).contains(&Kind::Short));
         let told = requests.len() - usize::from(short);
-        let outcome = requests.iter().take(told).map(|request| self.answer(request)).collect();
+        let outcome = then(requests.iter().take(told).map(|request| self.answer(request)).collect())?;
         Ok(Called { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
     }
 

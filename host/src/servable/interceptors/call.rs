@@ -45,7 +45,9 @@ impl Chain {
                 let outcome = instance.before_call(&about, request).await;
                 (instance, outcome)
             };
-            request = passed.visit(link, false).run(part, |request| check_request(model, request, sound)).await?;
+            let model = model.clone();
+            let check = move |request: &InferRequest| check_request(&model, request, sound);
+            request = passed.visit(link, false).run(part, check).await?;
         }
         passed.asked.clone_from(&request.outputs);
         passed.took = started.elapsed();
@@ -75,21 +77,21 @@ impl Passed {
     /// Leads the answer back through all interceptors. Fails with what the first to fail has done wrong.
     pub async fn after(&mut self, response: InferResponse) -> Result<InferResponse, InferError> {
         let (model, asked) = (self.model.clone(), self.asked.clone());
-        self.lead_back(response, false, |response| model.metadata().check_response(&asked, response)).await
+        self.lead_back(response, false, move |response| model.metadata().check_response(&asked, response)).await
     }
 
     /// Leads one part of an answer in parts back through all interceptors, as [`Passed::after`] does with a whole one,
     /// while the model is at work on the next.
     pub async fn after_part(&mut self, part: InferResponse) -> Result<InferResponse, InferError> {
         let model = self.model.clone();
-        self.lead_back(part, true, |part| model.metadata().check_part(part)).await
+        self.lead_back(part, true, move |part| model.metadata().check_part(part)).await
     }
 
     async fn lead_back(
         &mut self,
         mut response: InferResponse,
         beside: bool,
-        check: impl Fn(&InferResponse) -> Result<(), String>,
+        check: impl Fn(&InferResponse) -> Result<(), String> + Clone + Send + 'static,
     ) -> Result<InferResponse, InferError> {
         let started = Instant::now();
         for link in self.chain.links.iter().rev() {
@@ -98,7 +100,7 @@ impl Passed {
                 let outcome = instance.after_call(&about, response).await;
                 (instance, outcome)
             };
-            response = self.visit(link, beside).run(part, &check).await?;
+            response = self.visit(link, beside).run(part, check.clone()).await?;
         }
         // An interceptor may have had the model tell more than the caller has asked for.
         if !self.wanted.is_empty() {

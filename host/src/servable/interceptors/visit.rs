@@ -7,6 +7,7 @@ use crate::capability::{Level, LogLine, Scope, clean};
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
 use crate::servable::batching::Called;
+use crate::servable::direct::Said;
 use crate::servable::{ServableHandle, Timings};
 
 /// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
@@ -25,20 +26,17 @@ impl Visit<'_> {
     pub(super) async fn run<T, F>(
         self,
         part: impl FnOnce(Instance) -> F + Send + 'static,
-        check: impl FnOnce(&T) -> Result<(), String>,
+        check: impl FnOnce(&T) -> Result<(), String> + Send + 'static,
     ) -> Result<T, InferError>
     where
-        T: Send + 'static,
+        T: Said,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let interceptor = self.interceptor;
         let request_id = self.scope.request_id.clone();
         let blamed = |error| blame(interceptor.id().name.own(), error);
         let attempt = interceptor.breaker.admit().map_err(blamed)?;
-        let outcome = self.try_run(part).await.and_then(|(value, timings)| match check(&value) {
-            Ok(()) => Ok((value, timings)),
-            Err(fault) => Err(InferError::BadOutput(fault)),
-        });
+        let outcome = self.try_run(part, check).await;
         attempt.conclude(&outcome);
         match &outcome {
             Ok((_, timings)) => interceptor.metrics().succeeded(timings),
@@ -51,9 +49,13 @@ impl Visit<'_> {
         })
     }
 
-    async fn try_run<T, F>(self, part: impl FnOnce(Instance) -> F + Send + 'static) -> Result<(T, Timings), InferError>
+    async fn try_run<T, F>(
+        self,
+        part: impl FnOnce(Instance) -> F + Send + 'static,
+        check: impl FnOnce(&T) -> Result<(), String> + Send + 'static,
+    ) -> Result<(T, Timings), InferError>
     where
-        T: Send + 'static,
+        T: Said,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let Visit { interceptor, budget, scope, beside } = self;
@@ -68,7 +70,9 @@ impl Visit<'_> {
         let queue = arrived.elapsed();
         // A request may give it less time than it needs; that its own time was too short is its own fault.
         let own_fault = |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
-        let Called { outcome, instance, compute } = interceptor.ask(checkout, call, part).await.map_err(own_fault)?;
+        let checked = move |value| check(&value).map(|()| value).map_err(InferError::BadOutput);
+        let called = interceptor.ask(checkout, call, part, checked).await;
+        let Called { outcome, instance, compute } = called.map_err(own_fault)?;
         Ok((outcome, Timings { queue, instance, compute, ..Timings::default() }))
     }
 }

@@ -12,6 +12,7 @@ pub(crate) fn act(word: &str, others: usize) {
         "spin" => work_for(Duration::MAX),
         "sleep" => std::thread::sleep(milliseconds(amount)),
         "slow" => work_for(milliseconds(amount)),
+        "eat" => drop(black_box(vec![1_u8; amount.parse::<usize>().unwrap_or(1) << 20])),
         "log" => wardian_sdk::info!("a word says to log"),
         _ => {}
     }

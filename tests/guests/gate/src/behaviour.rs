@@ -43,14 +43,15 @@ pub(crate) fn after(word: &str, response: &mut Response) {
     if act(word) {
         return;
     }
-    match word {
-        "unknown-output" => response.outputs.push(Tensor::new("unknown", [1], [1_u8])),
-        "torn-output" => response.outputs.iter_mut().for_each(|output| output.data.truncate(1)),
-        "no-outputs" => response.outputs.clear(),
-        "negate" => {
+    match word.split_once(':').unwrap_or((word, "")) {
+        ("unknown-output", _) => response.outputs.push(Tensor::new("unknown", [1], [1_u8])),
+        ("torn-output", _) => response.outputs.iter_mut().for_each(|output| output.data.truncate(1)),
+        ("no-outputs", _) => response.outputs.clear(),
+        ("negate", _) => {
             response.outputs.retain(|output| output.name != "version");
             response.outputs.push(Tensor::new("version", [1], [-1_i64]));
         }
+        ("grow", bytes) => response.outputs.iter_mut().for_each(|output| grow(output, bytes.parse().unwrap_or(0))),
         _ => {}
     }
 }
@@ -82,6 +83,15 @@ fn values_until_full() {
     let set = |number: &usize| values::set(&format!("value-{number}"), &"x".repeat(100)).is_ok();
     let count = (0..1000).take_while(set).count();
     wardian_sdk::info!("{count} values fit");
+}
+
+/// So many bytes more in the first element of a text.
+fn grow(output: &mut Tensor, bytes: usize) {
+    let Ok(texts) = output.strings() else { return };
+    let mut texts: Vec<_> = texts.into_iter().map(str::to_owned).collect();
+    texts.iter_mut().take(1).for_each(|text| text.extend(std::iter::repeat_n('x', bytes)));
+    let shape = output.shape.iter().map(|&length| length as usize);
+    *output = Tensor::from_strings(&output.name, shape.collect::<Vec<_>>(), texts);
 }
 
 /// Less data than its shape calls for.

@@ -48,6 +48,7 @@ struct Wanted {
     text: String,
     parts: i64,
     size: usize,
+    elements: usize,
     before: Duration,
     between: Duration,
     busy: bool,
@@ -65,6 +66,7 @@ impl Wanted {
             text: texts.join(" "),
             parts: integer("parts").unwrap_or(3),
             size: integer("size").unwrap_or(0) as usize,
+            elements: integer("elements").unwrap_or(0) as usize,
             before: milliseconds("before_ms"),
             between: milliseconds("between_ms"),
             busy: word("how") == "busy",
@@ -84,6 +86,10 @@ impl Wanted {
     }
 
     fn part(&self, index: i64) -> Response {
+        if self.elements > 0 {
+            let letters = std::iter::repeat_n("x", self.elements);
+            return Response::new().output(Tensor::from_strings("text_output", [self.elements], letters));
+        }
         let mut said = format!("{}{index} ", self.text);
         said.extend(std::iter::repeat_n('x', self.size.saturating_sub(said.len())));
         text(&said).output(Tensor::new("index", [1], [index])).parameter("last", index + 1 == self.parts)
