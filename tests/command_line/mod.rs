@@ -1,6 +1,12 @@
 //! The program as people and scripts use it: what it prints, on which stream, and how it exits.
 
+mod bench;
 mod check;
+mod infer;
+mod inspect;
+mod key;
+mod new;
+mod serve;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,16 +25,29 @@ struct Said {
 
 /// Runs the program in that directory until it ends.
 fn wardian(directory: &Path, arguments: &[&str]) -> Said {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    command.current_dir(directory).args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
-    said(command)
+    run(program(directory, arguments))
 }
 
-fn said(mut command: Command) -> Said {
+fn program(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
+    command.current_dir(directory).args(arguments).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+}
+
+fn run(mut command: Command) -> Said {
     let output = command.output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
+
+/// Asks a server, `infer` or `bench`.
+fn ask(server: &Server, command: &str, arguments: &[&str]) -> Said {
+    let url = format!("http://{}", server.address());
+    wardian(server.directory(), &[&[command, "--url", &url], arguments].concat())
+}
+
+/// An address where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// A directory with these models in its folder `models`, and that `wardian.toml`.
 fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use super::server;
 use crate::harness::Server;
 
@@ -37,7 +39,18 @@ fn text_alone_runs_on() {
 fn an_error_is_told_wherever_it_comes() {
     let server = server("");
     let (status, said) = infer(&server, &["--input", "parts=1", "--input", "then=\"fail\""]);
-    assert_eq!((status, said.contains("\"code\":\"model_failed\"")), (Some(3), true), "{said}");
+    assert_eq!((status, said.contains("\nerror: ") && said.contains(" (model_failed)\n")), (Some(3), true), "{said}");
     let (status, said) = infer(&server, &["--input", "parts=0", "--input", "then=\"fail\""]);
     assert_eq!((status, said.contains("(model_failed, HTTP 500)")), (Some(3), true), "{said}");
+}
+
+#[test]
+fn with_json_an_error_is_json_wherever_it_comes() {
+    let server = server("");
+    for parts in ["parts=1", "parts=0"] {
+        let (status, said) = infer(&server, &["--json", "--input", parts, "--input", "then=\"fail\""]);
+        let last = said.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
+        let code = last.map(|error| error["code"].clone());
+        assert_eq!((status, code), (Some(3), Some("model_failed".into())), "{parts}: {said}");
+    }
 }

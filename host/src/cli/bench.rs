@@ -6,12 +6,14 @@ mod tally;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::infer::client::Answer;
 use super::infer::inputs::{self, Input};
+use super::infer::show_error;
 use super::question::Question;
 use super::serve::duration;
 use super::trial::block_on;
@@ -32,7 +34,7 @@ Without --input and --request, zeros are sent for every input.
 Without --rate each connection sends its next request when it has the answer to the last. With --rate requests are
 due at fixed times, and a request that had to wait for a free connection counts from when it was due.
 
-Exit codes: 0 all answered, 1 no connection, 2 wrong usage, 3 some requests were answered with an error.")]
+Exit codes: 0 all answered, 1 no connection, 2 wrong usage, 3 the server answered some or all with an error.")]
 pub(super) struct Bench {
     #[command(flatten)]
     question: Question,
@@ -56,10 +58,16 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn run(self) -> Result<Outcome> {
         let (inputs, request) = self.question.read()?;
-        let tally = block_on(async {
-            let body = self.body(inputs, request).await?;
-            load::measure(self.load(body)).await
+        let measured = block_on(async {
+            match self.body(inputs, request).await? {
+                Ok(body) => load::measure(self.load(body)).await.map(Ok),
+                Err(answer) => Ok(Err(answer)),
+            }
         })?;
+        let tally = match measured {
+            Ok(tally) => tally,
+            Err(answer) => return show_error(&answer, self.json),
+        };
         let seconds = self.duration.as_secs_f64();
         if self.json {
             output::print_json(&self.document(&tally, seconds))?;
@@ -86,18 +94,19 @@ impl Bench {
         }
     }
 
-    /// What every request sends: what was given, or zeros.
-    async fn body(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Bytes> {
+    /// What every request sends: what was given, or zeros. What the server answers to a question for metadata comes
+    /// back if it is an error.
+    async fn body(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Result<Bytes, Answer>> {
         if let Some(body) = request {
-            return Ok(body.into());
+            return Ok(Ok(body.into()));
         }
         let answer = self.question.connect().await?.get(&self.question.path()).await?;
         if !answer.status.is_success() {
-            bail!("the server does not describe the model: {}", super::infer::error_text(&answer));
+            return Ok(Err(answer));
         }
         let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
         let body = if inputs.is_empty() { zeros(&metadata) } else { inputs::request(inputs, &metadata)? };
-        Ok(serde_json::to_vec(&body)?.into())
+        Ok(Ok(serde_json::to_vec(&body)?.into()))
     }
 
     fn document(&self, tally: &Tally, seconds: f64) -> Value {

@@ -82,21 +82,38 @@ impl Infer {
     }
 
     fn show(&self, answer: &Answer) -> Result<Outcome> {
-        let ok = answer.status.is_success();
-        if self.json {
-            output::print(&[String::from_utf8_lossy(&answer.body).into_owned()])?;
-        } else if ok {
-            let response: Value = serde_json::from_slice(&answer.body).context("the server's answer is not JSON")?;
-            output::print(&outputs::lines(&response))?;
-        } else {
-            eprintln!("error: {}", error_text(answer));
+        if !answer.status.is_success() {
+            return show_error(answer, self.json);
         }
-        Ok(if ok { Outcome::Success } else { Outcome::No })
+        if self.json {
+            print_as_it_came(answer)?;
+        } else {
+            let response: Value = serde_json::from_slice(&answer.body)
+                .context("the server's answer is not JSON; --json prints it as it came")?;
+            output::print(&outputs::lines(&response))?;
+        }
+        Ok(Outcome::Success)
     }
 }
 
+/// Shows an answer that is an error, and makes it the command's outcome.
+pub(super) fn show_error(answer: &Answer, json: bool) -> Result<Outcome> {
+    match json {
+        true => print_as_it_came(answer)?,
+        false => eprintln!("error: {}", error_text(answer)),
+    }
+    Ok(Outcome::No)
+}
+
+/// Tensors in binary stay what they are; JSON gets an end of its line.
+fn print_as_it_came(answer: &Answer) -> Result<()> {
+    output::print_bytes(&answer.body)?;
+    let binary = answer.headers.contains_key("inference-header-content-length");
+    if binary { Ok(()) } else { output::print(&[String::new()]) }
+}
+
 /// The server's own text and code; of another kind of answer, its beginning.
-pub(super) fn error_text(answer: &Answer) -> String {
+fn error_text(answer: &Answer) -> String {
     let status = answer.status.as_u16();
     let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     match (json["error"].as_str(), json["code"].as_str()) {

@@ -75,9 +75,33 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(3),
         Err(error) => {
-            // The whole chain: what was being done, and why it could not be.
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// What was being done, and why it could not be. Some errors tell their cause by themselves.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        told if told.ends_with(&cause) => told.to_owned(),
+        told => format!("{told}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_chain_tells_each_cause_once() {
+        let refused: anyhow::Result<()> = Err(std::io::Error::other("in use")).context("cannot listen");
+        let error = refused.context("cannot serve").unwrap_err();
+        assert_eq!(chain(&error), "cannot serve: cannot listen: in use");
+        let error = error.context("no luck, and in the end cannot serve");
+        assert_eq!(chain(&error), "no luck, and in the end cannot serve: cannot listen: in use");
     }
 }

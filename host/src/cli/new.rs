@@ -22,6 +22,7 @@ It builds with rustup alone, anywhere.
 Exit codes: 0 made, 1 it could not be made, 2 wrong usage.")]
 pub(super) struct New {
     /// The name of the model and of its crate: lower-case letters, digits, '-' and '_'
+    #[arg(value_parser = name::parse)]
     name: String,
     /// The folder to make, which must not exist yet [default: the name]
     #[arg(long, value_name = "DIRECTORY")]
@@ -30,7 +31,6 @@ pub(super) struct New {
 
 impl New {
     pub(super) fn run(self) -> Result<Outcome> {
-        name::check(&self.name)?;
         let folder = self.path.unwrap_or_else(|| PathBuf::from(&self.name));
         claim(&folder)?;
         for (path, text) in TEMPLATE {

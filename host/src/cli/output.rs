@@ -10,6 +10,11 @@ pub(super) fn print(lines: &[String]) -> Result<()> {
     conclude(lines.iter().try_for_each(|line| writeln!(io::stdout(), "{line}")))
 }
 
+/// Prints bytes as they are.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    conclude(io::stdout().write_all(bytes))
+}
+
 /// Prints a part of a line, at once.
 pub(super) fn print_part(text: &str) -> Result<()> {
     conclude(write!(io::stdout(), "{text}"))

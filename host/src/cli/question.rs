@@ -8,7 +8,7 @@ use axum::http::Uri;
 use clap::Args;
 
 use super::infer::client::{Client, Header, header, url};
-use super::infer::inputs::Input;
+use super::infer::inputs::{Input, InputArg};
 use super::serve::model_name;
 use crate::model::{ModelName, Version};
 
@@ -26,8 +26,8 @@ pub(super) struct Question {
     version: Option<Version>,
     /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype is the
     /// model's, the shape is that of the nesting
-    #[arg(long = "input", value_name = "NAME=JSON", conflicts_with = "request")]
-    inputs: Vec<String>,
+    #[arg(long = "input", value_name = "NAME=JSON", value_parser = InputArg::parse, conflicts_with = "request")]
+    inputs: Vec<InputArg>,
     /// A whole request body as the protocol has it, from a file or, with -, from standard input
     #[arg(long, value_name = "FILE")]
     request: Option<PathBuf>,
@@ -39,7 +39,7 @@ pub(super) struct Question {
 impl Question {
     /// Reads the inputs and the request that were given, before anything is sent.
     pub(super) fn read(&self) -> Result<(Vec<Input>, Option<Vec<u8>>)> {
-        let inputs = self.inputs.iter().map(|text| Input::parse(text)).collect::<Result<Vec<_>>>()?;
+        let inputs = self.inputs.iter().map(InputArg::read).collect::<Result<Vec<_>>>()?;
         Ok((inputs, self.request.as_deref().map(read).transpose()?))
     }
 

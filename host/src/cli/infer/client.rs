@@ -91,9 +91,10 @@ impl Client {
 
     async fn begin(&mut self, mut request: Request<Full<Bytes>>) -> Result<Response<Incoming>> {
         let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.extend(self.headers.iter().cloned());
+        // Unless those who ask know better.
+        headers.entry(HOST).or_insert_with(|| self.host.clone());
+        headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
         let lost = "the server closed the connection without an answer";
         self.sender.ready().await.context(lost)?;
         self.sender.send_request(request).await.context(lost)

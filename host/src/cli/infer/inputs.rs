@@ -12,15 +12,39 @@ pub(in crate::cli) struct Input {
     value: Value,
 }
 
-impl Input {
+/// An input as the command line has it, whose value may be in a file that has not been read yet.
+#[derive(Clone, Debug)]
+pub(in crate::cli) enum InputArg {
+    Given(Input),
+    InFile { name: String, file: String },
+}
+
+impl InputArg {
     /// Reads `NAME=JSON` or `NAME=@FILE`.
-    pub(in crate::cli) fn parse(text: &str) -> Result<Input> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<InputArg> {
         let (name, value) = text.split_once('=').ok_or_else(|| anyhow!("'{text}' is not NAME=JSON"))?;
-        let read = |file| fs::read_to_string(file).with_context(|| format!("cannot read {file} for input '{name}'"));
-        let json = value.strip_prefix('@').map(read).transpose()?;
-        let parsed = serde_json::from_str(json.as_deref().unwrap_or(value));
+        match value.strip_prefix('@') {
+            Some(file) => Ok(InputArg::InFile { name: name.into(), file: file.into() }),
+            None => Input::parse(name, value).map(InputArg::Given),
+        }
+    }
+
+    /// The input, read from its file if it is in one.
+    pub(in crate::cli) fn read(&self) -> Result<Input> {
+        match self {
+            InputArg::Given(input) => Ok(input.clone()),
+            InputArg::InFile { name, file } => {
+                let read = fs::read_to_string(file);
+                Input::parse(name, &read.with_context(|| format!("cannot read {file} for input '{name}'"))?)
+            }
+        }
+    }
+}
+
+impl Input {
+    fn parse(name: &str, json: &str) -> Result<Input> {
         let hint = r#"; a text goes in double quotes, and all of it in single ones: 'text="hello"'"#;
-        let value = parsed.map_err(|error| anyhow!("input '{name}' is not JSON: {error}{hint}"))?;
+        let value = serde_json::from_str(json).map_err(|error| anyhow!("input '{name}' is not JSON: {error}{hint}"))?;
         Ok(Input { name: name.into(), value })
     }
 
@@ -101,7 +125,7 @@ mod tests {
 
     fn built(input: &str, datatype: &str, shape: &[i64]) -> Result<Value> {
         let metadata = json!({"inputs": [{"name": "x", "datatype": datatype, "shape": shape}]});
-        Ok(request(vec![Input::parse(input)?], &metadata)?["inputs"][0].take())
+        Ok(request(vec![InputArg::parse(input)?.read()?], &metadata)?["inputs"][0].take())
     }
 
     #[test]

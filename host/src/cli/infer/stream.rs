@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use super::client::{Client, Pieces};
 use super::inputs::Input;
-use super::{error_text, output};
+use super::{output, show_error};
 use crate::cli::Outcome;
+use crate::cli::describe::plain;
 
 /// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait for each.
 pub(super) async fn run(
@@ -22,17 +23,15 @@ pub(super) async fn run(
     let opened = tokio::time::timeout(patience, client.open(path, body)).await.map_err(slow)??;
     let mut pieces = match opened {
         Ok(pieces) => pieces,
-        Err(answer) => {
-            eprintln!("error: {}", error_text(&answer));
-            return Ok(Outcome::No);
-        }
+        Err(answer) => return show_error(&answer, json),
     };
     let mut printer = Printer { json, within_line: false };
     while let Some(event) = tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)?? {
-        printer.print(&event)?;
         if event.contains_key("error") {
+            printer.fail(&event)?;
             return Ok(Outcome::No);
         }
+        printer.print(&event)?;
     }
     printer.finish()?;
     Ok(Outcome::Success)
@@ -75,6 +74,17 @@ impl Printer {
         }
     }
 
+    /// An error ends the answer after some of its parts. There is no status any more that could tell of it.
+    fn fail(&mut self, event: &Map<String, Value>) -> Result<()> {
+        self.finish()?;
+        if self.json {
+            return output::print(&[serde_json::to_string(event)?]);
+        }
+        let text = |key: &str| plain(event.get(key).and_then(Value::as_str).unwrap_or("unknown"));
+        eprintln!("error: {} ({})", text("error"), text("code"));
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.within_line, false) { output::print(&[String::new()]) } else { Ok(()) }
     }
@@ -85,7 +95,7 @@ fn text_of(event: &Map<String, Value>) -> Option<&str> {
     let head = ["model_name", "model_version", "id"];
     let mut outputs = event.iter().filter(|(key, _)| !head.contains(&key.as_str()));
     match (outputs.next(), outputs.next()) {
-        (Some((key, Value::String(text))), None) if key != "error" => Some(text),
+        (Some((_, Value::String(text))), None) => Some(text),
         _ => None,
     }
 }
@@ -106,7 +116,7 @@ mod tests {
         let text = |event: Value| event.as_object().and_then(text_of).map(str::to_owned);
         let part = json!({ "model_name": "a", "model_version": "1", "id": "x", "text_output": "b" });
         assert_eq!(text(part).as_deref(), Some("b"));
-        for other in [json!({ "a": "b", "c": "d" }), json!({ "a": 1 }), json!({}), json!({ "error": "a" })] {
+        for other in [json!({ "a": "b", "c": "d" }), json!({ "a": 1 }), json!({})] {
             assert_eq!(text(other.clone()), None, "{other}");
         }
         assert_eq!(printable("a\u{1b}[2J\nb"), "a [2J\nb");

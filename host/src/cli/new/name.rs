@@ -80,8 +80,8 @@ const TAKEN: [&str; 70] = [
 /// The most characters that some file systems and tools take without trouble.
 const MAX: usize = 64;
 
-/// Checks that a package and a model may have that name.
-pub(super) fn check(name: &str) -> Result<()> {
+/// Reads a name that a package and a model may have.
+pub(super) fn parse(name: &str) -> Result<String> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     if !first || !name.bytes().all(allowed) || name.len() > MAX {
@@ -92,7 +92,7 @@ pub(super) fn check(name: &str) -> Result<()> {
     }
     let taken = TAKEN.contains(&name.replace('_', "-").as_str());
     ensure!(!taken, "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do");
-    Ok(())
+    Ok(name.to_owned())
 }
 
 /// The name of the file that cargo builds, without its ending.
@@ -108,13 +108,13 @@ mod tests {
     #[test]
     fn a_name_is_good_for_a_crate_and_for_a_model() {
         for name in ["demo", "house-price", "a", "net_2", &"x".repeat(64)] {
-            assert!(check(name).is_ok() && ModelName::new(name).is_ok(), "{name}");
+            assert!(parse(name).is_ok() && ModelName::new(name).is_ok(), "{name}");
         }
         for name in ["", "2nd", "-a", "_a", "Demo", "a.b", "a b", "a/b", "..", "é", &"x".repeat(65)] {
-            assert!(check(name).unwrap_err().to_string().contains("lower-case letters"), "{name}");
+            assert!(parse(name).unwrap_err().to_string().contains("lower-case letters"), "{name}");
         }
         for name in ["test", "fn", "std", "proc_macro", "wardian_sdk", "interceptors"] {
-            assert!(check(name).unwrap_err().to_string().contains("is taken"), "{name}");
+            assert!(parse(name).unwrap_err().to_string().contains("is taken"), "{name}");
         }
     }
 }

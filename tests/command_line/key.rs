@@ -1,0 +1,49 @@
+//! `wardian key new`.
+
+use serde_json::json;
+
+use super::{ask, folder, wardian};
+use crate::harness::{Server, guest};
+
+#[test]
+fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
+    let made = folder("", |_| {});
+    let arguments =
+        ["key", "new", "--id", "ci", "--scope", "manage", "--scope", "infer", "--tenant", "default", "--json"];
+    let json = wardian(made.directory(), &arguments).exits(0).json();
+    assert_eq!(
+        (&json["id"], &json["scopes"], &json["tenant"]),
+        (&json!("ci"), &json!(["infer", "manage"]), &json!("default"))
+    );
+    let (key, entry) = (json["key"].as_str().unwrap(), json["entry"].as_str().unwrap());
+    let setup = Server::with_models(|models| models.bare("minimal", guest("minimal")));
+    let server = setup.config(&format!("[tenants.default]\nkeys = [{entry}]")).start();
+    server.until_tried();
+    let header = format!("Authorization: Bearer {key}");
+    ask(&server, "infer", &["minimal", "--input", "x=1", "--header", &header]).exits(0);
+    ask(&server, "infer", &["minimal", "--input", "x=1"]).exits(3).complains(&["(unauthenticated, HTTP 401)"]);
+}
+
+#[test]
+fn it_is_shown_in_three_lines_and_no_two_are_the_same() {
+    let folder = folder("", |_| {});
+    let new = || {
+        wardian(folder.directory(), &["key", "new"]).exits(0).prints(&[
+            "key     wdn_",
+            "\nsha256  ",
+            "\nentry   { id = \"key-",
+        ])
+    };
+    let (one, other) = (new().out, new().out);
+    assert_eq!(one.lines().count(), 3);
+    assert!(one.lines().zip(other.lines()).all(|(one, other)| one != other), "{one}{other}");
+}
+
+#[test]
+fn what_the_configuration_would_refuse_is_wrong_usage() {
+    let folder = folder("", |_| {});
+    for arguments in [&["--scope", "root"][..], &["--id", "a\"b"], &["--tenant", "a/b"], &["--colour"]] {
+        wardian(folder.directory(), &[&["key", "new"], arguments].concat()).exits(2);
+    }
+    wardian(folder.directory(), &["key"]).exits(2).complains(&["Usage: wardian key"]);
+}
