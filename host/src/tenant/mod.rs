@@ -3,8 +3,8 @@
 //! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and finds a
 //! [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is counted in one
 //! place however often its settings change: what is taken comes back through a guard ([`Held`],
-//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], which the
-//! engine charges.
+//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], by
+//! which [`Turns`] are given out.
 
 mod account;
 mod allotment;
@@ -16,6 +16,7 @@ mod rate;
 mod roster;
 mod settings;
 mod site;
+mod turns;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -34,6 +35,7 @@ pub use settings::{
     TenantSettings, UNLIMITED,
 };
 pub use site::Site;
+pub use turns::{Place, Turns, step_back};
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;
