@@ -94,7 +94,9 @@ impl Pump {
         let pump = self.clone();
         let work = move || pump.work_off();
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn_blocking(work)),
+            // From within: a thread is made in the image of the one that starts it, and those for guests run only
+            // where no other wants to.
+            Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
             None => drop(tokio::task::spawn_blocking(work)),
         }
     }
@@ -241,10 +243,12 @@ impl Drop for Running<'_> {
 mod tests {
     use std::time::Duration;
 
+    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+
     use super::super::{Durability, Stores};
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Quota, Tenant, TenantSettings};
+    use crate::tenant::{Quota, Tenant, TenantSettings, step_back};
 
     fn store(folder: &tempfile::TempDir) -> super::super::Store {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
@@ -329,6 +333,21 @@ mod tests {
         );
         assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
         assert_eq!(store.write(add).await, Ok(2));
+    }
+
+    #[test]
+    fn what_guests_threads_hand_in_is_worked_off_by_threads_of_the_other_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let store = runtime.block_on(async { store(&folder) });
+        let policy = |_: &Connection| Ok(thread_schedule_policy().unwrap());
+        let guest = std::thread::spawn(move || {
+            step_back();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(store.write(policy))
+        });
+        let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+        assert_eq!(guest.join().unwrap(), Ok(ordinary));
     }
 
     fn limited(folder: &tempfile::TempDir, data: u64) -> super::super::Store {
