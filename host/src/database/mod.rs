@@ -98,7 +98,10 @@ impl Databases {
             // There is none yet, or the operator keeps it elsewhere now.
             _ => {
                 let database = Arc::new(self.make(tenant));
-                open.insert(tenant.name().clone(), database.clone());
+                // What is still under way for a tenant that is no more must not stand in the way of its successor.
+                if !tenant.is_dismissed() {
+                    open.insert(tenant.name().clone(), database.clone());
+                }
                 database
             }
         }

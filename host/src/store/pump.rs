@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::file::{StoreFile, used};
+use crate::tenant::Tenant;
 
 /// Jobs that may wait. Each is a call or a request that waits with it.
 const MAX_WAITING: usize = 4096;
@@ -58,6 +59,10 @@ struct Done {
 impl Pump {
     pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
         Pump { file, runtime, queue: Mutex::default(), connection: Mutex::new(None) }
+    }
+
+    pub(super) fn tenant(&self) -> &Arc<Tenant> {
+        self.file.tenant()
     }
 
     /// Has a job done and waits for it.
@@ -248,7 +253,7 @@ mod tests {
     use super::super::{Durability, Stores};
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Quota, Tenant, TenantSettings, step_back};
+    use crate::tenant::{Quota, TenantSettings, step_back};
 
     fn store(folder: &tempfile::TempDir) -> super::super::Store {
         let tenant = Tenant::unlimited(TenantName::default_tenant());

@@ -18,7 +18,7 @@ mod settings;
 mod site;
 mod turns;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -110,6 +110,7 @@ pub struct Tenant {
     loads: Semaphore,
     refused: AtomicU64,
     key_value_operations: AtomicU64,
+    dismissed: AtomicBool,
 }
 
 /// So many of a tenant's loads may be under way at once, however many files it has been given: those of others
@@ -136,6 +137,7 @@ impl Tenant {
             loads: Semaphore::new(MAX_LOADS),
             refused: AtomicU64::new(0),
             key_value_operations: AtomicU64::new(0),
+            dismissed: AtomicBool::new(false),
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
@@ -189,6 +191,16 @@ impl Tenant {
     /// Takes so much of a resource, until the result is dropped. Fails if that would be more than it may hold.
     pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
         Held::take(self, resource, amount)
+    }
+
+    /// Notes that it is no more. One of the same name that comes later is another one.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is no more. What is under way for it still ends well.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::SeqCst)
     }
 
     /// Waits for the right to have one more instance, idle ones included. Whoever waits first is served first.

@@ -81,7 +81,7 @@ impl TaskChain {
     }
 
     pub(in crate::servable) fn count(&self, outcome: Outcome) {
-        self.sequences.metrics.count(self.tenant().name(), self.model(), outcome);
+        self.sequences.all.metrics.count(self.tenant().name(), self.model(), outcome);
     }
 
     /// What an error of the store means here.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::line::Owner;
-use super::{Afterwards, ModelSequences, TaskChain};
+use super::{Afterwards, ModelSequences};
 use crate::capability::{Deferrals, Room, Scope, Session};
 use crate::engine::Budget;
 use crate::model::{InferError, ModelSettings, RequestId, Sequence, Version};
@@ -187,12 +187,6 @@ impl Kept {
             tasks::add(connection, &tenant, &origin, None, &left)
         });
         let chain = write.await.map_err(|error| error.for_request(&self.sequences.tenant))?;
-        Ok(chain.map(|chain| {
-            let (chain, afterwards) =
-                TaskChain::new(self.sequences.clone(), chain, session.zip(self.owner)).after_response();
-            // Fails only where nobody does tasks any more; they are on disk.
-            let _ = self.sequences.chains.send(chain);
-            afterwards
-        }))
+        Ok(chain.and_then(|chain| self.sequences.hand_over(chain, session.zip(self.owner))))
     }
 }
