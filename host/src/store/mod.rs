@@ -31,7 +31,7 @@ pub use scratch::Scratch;
 use crate::model::{InferError, QuotaExceeded, TenantName};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
-use pump::Pump;
+use pump::{Kind, Pump};
 
 /// Why something was not kept, or not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,7 +154,7 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(false, job).await
+        self.pump.run(Kind::Reads, job).await
     }
 
     /// Writes, as a whole or not at all. When it returns, what was written survives the end of the process.
@@ -163,6 +163,14 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(true, job).await
+        self.pump.run(Kind::Writes, job).await
+    }
+
+    /// Writes what hardly takes room and must not wait for any, whatever the tenant's quota for data says.
+    pub async fn write_regardless<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.pump.run(Kind::WritesRegardless, job).await
     }
 }

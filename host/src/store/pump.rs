@@ -37,8 +37,17 @@ struct Queue {
 }
 
 struct Job {
-    writes: bool,
+    kind: Kind,
     work: Work,
+}
+
+/// What a job may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Reads,
+    Writes,
+    /// Also where the tenant has no room left.
+    WritesRegardless,
 }
 
 /// What a job does. Given an error in place of a connection, it fails with that.
@@ -68,7 +77,7 @@ impl Pump {
     /// Has a job done and waits for it.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        writes: bool,
+        kind: Kind,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
@@ -79,7 +88,7 @@ impl Pump {
             let tell = Box::new(move |end: Result<(), StoreError>| drop(sender.send(end.and(outcome))));
             Done { failed, tell }
         });
-        self.hand_in(Job { writes, work })?;
+        self.hand_in(Job { kind, work })?;
         receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a job was lost".into())))
     }
 
@@ -143,7 +152,7 @@ impl Pump {
 
     /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not fit for more.
     fn together(&self, connection: &Connection, jobs: Vec<Job>) -> Result<(), StoreError> {
-        if !jobs.iter().any(|job| job.writes) {
+        if jobs.iter().all(|job| job.kind == Kind::Reads) {
             jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
             return Ok(());
         }
@@ -178,9 +187,11 @@ impl Pump {
 
 /// Carries out one job within the transaction.
 fn one(connection: &Connection, job: Job, limit: u64) -> Done {
-    if !job.writes {
-        return (job.work)(Ok(connection));
-    }
+    let limit = match job.kind {
+        Kind::Reads => return (job.work)(Ok(connection)),
+        Kind::Writes => limit,
+        Kind::WritesRegardless => u64::MAX,
+    };
     let begun = used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
     let before = match begun {
         Ok(before) => before,
@@ -321,6 +332,17 @@ mod tests {
             assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
             assert_eq!(store.read(count).await, Ok(2 * round + 3));
         }
+    }
+
+    #[tokio::test]
+    async fn what_must_not_wait_for_room_is_written_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+        store.write(add).await.unwrap();
+        let page = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?);
+        while store.write(page).await.is_ok() {}
+        assert_eq!(store.write(page).await, Err(StoreError::Full));
+        assert_eq!(store.write_regardless(page).await, Ok(1));
     }
 
     #[tokio::test]
