@@ -117,7 +117,7 @@ impl Databases {
                 Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone()))
             }
         };
-        Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant.name()) }
+        Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }
     }
 
     /// Forgets a tenant that is gone; its connections close when the last of its instances does.
