@@ -50,7 +50,7 @@
 //! has come in CPU time. A tenant is decided once, where a request enters (`api/caller.rs`) or where a source
 //! announces (`repository/directory.rs`), and every name after that is looked up within it. What it takes, it
 //! takes as a guard: concurrency and a place in the queue for a request, an instance and its memory for as long
-//! as the instance lives, a model's place while it is loaded. The cores are shared by turns (`engine/turns.rs`):
+//! as the instance lives, a model's place while it is loaded. The cores are shared by turns (`tenant/turns.rs`):
 //! who has come least far in CPU time by weight goes next.
 //!
 //! # Invariants

@@ -37,7 +37,7 @@ use crate::repository::{DirectoryError, Source};
 use crate::servable::{Sequences, ServableMetrics, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
-use crate::tenant::{self, Changes, Tenants};
+use crate::tenant::{self, Changes, Tenants, Turns};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -218,7 +218,8 @@ async fn follow_tenancy(
 pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, ServerError> {
     let metrics = telemetry.register(DatabaseMetrics::register);
     let trust = Trust::new(config.egress.ca_certificates.as_deref())?;
-    Ok(Databases::new(config.state.join("tenants"), config.database.clone(), trust.config(), metrics))
+    let turns = Turns::of_this_machine();
+    Ok(Databases::new(config.state.join("tenants"), config.database.clone(), trust.config(), turns, metrics))
 }
 
 /// Builds what keeps things for tenants. Nothing is made on disk before there are some.
@@ -240,7 +241,7 @@ pub fn build_loader(
     databases: Databases,
     sequences: Sequences,
 ) -> Result<Loader, ServerError> {
-    let engine = Engine::new(&config.engine).map_err(ServerError::Engine)?;
+    let engine = Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
     let artifacts = config.state.join("artifacts");
     let store = ArtifactStore::open(&artifacts).map_err(|source| ServerError::State { path: artifacts, source })?;

@@ -100,6 +100,64 @@ fn a_store_that_cannot_be_used_is_told() {
     let server = setup.start();
     server.until_ready("keeper", 1);
     begin(&server, "s", "say a").refused(503, "store_unavailable");
-    // Whoever needs no session is served.
+    // Whoever needs no session is served, unless there is something to be kept for later.
     let _ = quota(&server, "sessions");
+    ask_alone(&server, "").ok();
+    ask_alone(&server, "defer say a").refused(503, "store_unavailable");
+}
+
+#[test]
+fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
+    let settings = "[deferred]\npause = \"1h\"\ntries = 2\n[instances]\nmax = 64\n";
+    let setup = setup(settings).config("[tenants.default]\nquota = { data = \"128KiB\" }\n");
+    let server = setup.start();
+    server.until_ready("keeper", 1);
+    // Each error tells of all the functions that the task was in.
+    for number in 0..24 {
+        begin(&server, &format!("s{number}"), "defer sleep 5000, trap").ok();
+    }
+    for size in [16384, 4096, 1024, 256, 64] {
+        let put = |number: u32| {
+            server.call("PUT", &format!("/v2/keyvalue/b/{size}-{number}")).body(vec![b'x'; size]).send().status
+        };
+        assert!((0..).map(put).any(|status| status != 200), "it has no end");
+    }
+    let written = |task: &serde_json::Value| task["state"] == "waiting" && task["tries"] == 1;
+    until("that every failure is written", || {
+        let listed = super::tasks(&server);
+        listed.len() == 24 && listed.iter().all(written)
+    });
+    // So nothing holds the version that has tried them.
+    server.models().version("keeper", 2, crate::harness::guest("keeper"));
+    server.until_ready("keeper", 2);
+    let first = "wardian_requests_total{tenant=\"default\",model=\"keeper\",version=\"1\"}";
+    until("that the first version has gone", || server.metric(first).is_none());
+}
+
+#[test]
+fn an_idle_instance_holds_nothing_of_its_last_session() {
+    let settings =
+        "isolation = \"pooled\"\n[limits]\nmemory = \"256MiB\"\ndeadline = \"60s\"\n[instances]\nmin = 8\nmax = 8\n";
+    let server = started(settings);
+    let eight_at_once = |body: &dyn Fn(usize) -> serde_json::Value| {
+        let begin = |number| server.call("POST", "/v2/models/keeper/infer").json(&body(number)).begin();
+        let begun: Vec<_> = (0..8).map(begin).collect();
+        server.until_busy("keeper", 8);
+        for pending in begun {
+            pending.answer().ok();
+        }
+        server.metric("wardian_tenant_held{tenant=\"default\",resource=\"memory\"}").unwrap()
+    };
+    let fill = |number: usize| super::request(&format!("s{number}"), true, "fill 1048576; sleep 2000");
+    let [filled, alone] = [eight_at_once(&fill), eight_at_once(&|_| alone("sleep 2000"))];
+    assert_eq!(filled, alone);
+}
+
+/// A request of no session.
+fn alone(orders: &str) -> serde_json::Value {
+    json!({ "inputs": [], "parameters": { "do": orders } })
+}
+
+fn ask_alone(server: &Server, orders: &str) -> crate::harness::Response {
+    server.infer("keeper", &alone(orders))
 }

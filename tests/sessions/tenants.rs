@@ -42,3 +42,43 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
     assert_eq!(server.call("DELETE", path).header("x-api-key", "b").send().status, 200);
     assert_eq!(get("a", sessions)["sessions"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
+    let setup = Server::with_models(|_| {}).config("poll_interval = '20ms'\nsettle = '20ms'\n[tenants.default]\n");
+    let tenants = setup.repository("tenants");
+    setup.repository("c").settings("keeper", "[limits]\ndeadline = '60s'");
+    setup.repository("c").version("keeper", 1, crate::harness::guest("keeper"));
+    tenants.put("c.toml", "repository = 'c'");
+    let server = setup.start();
+    let c = server.tenant("c");
+    until("that the tenant is there", || c.get("/v2/usage").status == 200);
+    c.until_ready("keeper", 1);
+    c.infer("keeper", &super::request("s", true, "say first")).ok();
+    let orders = [
+        ("s", "sleep 5000; defer say task, sleep 10; say a", "first a"),
+        // Of no session.
+        ("", "sleep 5000; defer sleep 20", ""),
+    ];
+    let begun = orders.map(|(session, orders, _)| {
+        let mut body = super::request(session, false, orders);
+        if session.is_empty() {
+            body["parameters"].as_object_mut().unwrap().remove("sequence_id");
+        }
+        c.call("POST", "/v2/models/keeper/infer").json(&body).begin()
+    });
+    until("that both are under way", || server.log().matches("sleeps for 5000 ms").count() == 2);
+    tenants.remove("c.toml");
+    until("that the tenant is gone", || c.get("/v2/usage").status == 404);
+    tenants.put("c.toml", "repository = 'c'");
+    until("that the tenant is back", || c.get("/v2/usage").status == 200);
+    c.until_ready("keeper", 1);
+    // What was under way goes first, with its task, and nothing of either is lost.
+    assert_eq!(super::words(&c.infer("keeper", &super::request("s", false, "say b"))), "first a task b");
+    for (pending, (_, _, state)) in begun.into_iter().zip(orders) {
+        assert_eq!(super::words(&pending.answer()), state);
+    }
+    until("that every task is done", || c.get("/v2/tasks").ok().json()["tasks"] == json!([]));
+    let done = "wardian_tasks_total{tenant=\"c\",model=\"keeper\",outcome=\"done\"}";
+    assert_eq!(server.metric(done), Some(3.0));
+}

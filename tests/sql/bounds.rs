@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{ACCOUNTS, add, begins, execute, query, serve, serve_two, setup, step, steps, take};
-use crate::harness::{Server, until};
+use crate::harness::{Server, Tenant, until};
 
 /// Without end, as far as it is concerned.
 const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
@@ -193,4 +193,34 @@ fn one_tenants_slow_statements_keep_no_other_waiting() {
     }
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     busy.into_iter().for_each(|pending| pending.hang_up());
+}
+
+#[test]
+fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_cores() {
+    let server = serve_two("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
+    let (asking, spinning) = (server.tenant("one"), server.tenant("two"));
+    let begin = |tenant: Tenant<'_>, taken: String| -> Vec<_> {
+        let body = steps(&[taken]);
+        let begun = (0..8).map(|_| tenant.call("POST", "/v2/models/ledger/infer").json(&body).begin()).collect();
+        until("that eight are at work", || {
+            tenant.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
+        });
+        begun
+    };
+    let busy = [begin(asking, step("query", &[ENDLESS])), begin(spinning, step("spin", &[]))];
+    let used =
+        || ["one", "two"].map(|name| server.metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{name}\"}}")));
+    let since = |before: [Option<f64>; 2]| {
+        let [asked, spun] = std::array::from_fn(|index| used()[index].unwrap_or(0.0) - before[index].unwrap_or(0.0));
+        (asked, spun)
+    };
+    let before = used();
+    until("that they have used hundreds of turns", || since(before).0 + since(before).1 > 0.5);
+    let (asked, spun) = since(before);
+    println!("statements took {asked} s, calls {spun} s");
+    let part = spun / (asked + spun);
+    // Both are here to stay, and neither may take all. Where other programs want the cores too, each turn of a
+    // statement's waits for its thread to be woken, so the calls may be somewhat ahead.
+    assert!((0.35..0.85).contains(&part), "statements took {asked} s, calls {spun} s");
+    busy.into_iter().flatten().for_each(|pending| pending.hang_up());
 }

@@ -1,49 +1,62 @@
 //! Killed at any moment, it has kept what it has acknowledged, and nothing by halves.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::together::transfer;
+use super::together::try_transfer;
 use super::{ACCOUNTS, SUM, query, setup};
+use crate::harness::{Crashes, Server, check_store};
 
-/// How often it is killed; `WARDIAN_CRASH_ROUNDS` says otherwise.
-const ROUNDS: usize = 20;
+/// Somebody who makes one transfer after the other.
+struct Client {
+    number: usize,
+    made: usize,
+    acknowledged: BTreeSet<String>,
+}
+
+impl Client {
+    fn transfer_on(&mut self, server: &Server) {
+        loop {
+            let name = format!("{}-{}", self.number, self.made);
+            let Some(kept) = try_transfer(server, &name, self.number, self.made) else { return };
+            self.made += 1;
+            self.acknowledged.extend(kept.then_some(name));
+        }
+    }
+
+    /// What was under way may have been kept; its name is not used again.
+    fn go_on(&mut self) {
+        self.made += 1;
+    }
+}
 
 #[test]
 fn nothing_acknowledged_is_lost_when_it_is_killed() {
-    let rounds = std::env::var("WARDIAN_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
-    let mut setup = setup(ACCOUNTS);
-    let mut acknowledged = BTreeSet::new();
-    for round in 0..rounds {
-        let server = setup.start();
-        server.until_ready("ledger", 1);
-        // Not the same moment twice; how far it comes until then is chance.
-        let moment = Duration::from_millis(20 + (round as u64 * 37) % 200);
-        let kept = std::thread::scope(|scope| {
-            let clients = scope.spawn(|| transfer(&server, 4, 100, round));
-            std::thread::sleep(moment);
-            server.kill_now();
-            clients.join().unwrap()
-        });
-        acknowledged.extend(kept);
-        setup = server.kill();
-        check(&setup.state().join("tenants/default/database.sqlite"), &acknowledged);
-    }
-    assert!(acknowledged.len() > rounds, "hardly anything was acknowledged: {}", acknowledged.len());
-    let server = setup.start();
-    server.until_ready("ledger", 1);
-    assert_eq!(query(&server, "select sum(balance) from accounts"), SUM);
+    let setup = setup(ACCOUNTS);
+    let file = setup.state().join("tenants/default/database.sqlite");
+    let mut clients = Crashes::workers(|number| Client { number, made: 0, acknowledged: BTreeSet::new() });
+    Crashes::new(setup).each(
+        &mut clients,
+        |server| server.until_ready("ledger", 1),
+        |server, client| client.transfer_on(server),
+        |server, clients| {
+            check(&file, clients.iter().flat_map(|client| &client.acknowledged));
+            assert_eq!(query(server, "select sum(balance) from accounts"), SUM);
+            clients.iter_mut().for_each(Client::go_on);
+        },
+    );
+    let acknowledged: Vec<_> = clients.iter().map(|client| client.acknowledged.len()).collect();
+    println!("acknowledged: {acknowledged:?}");
+    assert!(acknowledged.iter().all(|&count| count > 0), "hardly anything was acknowledged: {acknowledged:?}");
 }
 
-fn check(file: &std::path::Path, acknowledged: &BTreeSet<String>) {
+fn check<'a>(file: &Path, acknowledged: impl Iterator<Item = &'a String>) {
+    check_store(file);
     let connection = Connection::open(file).unwrap();
-    let text = |query: &str| connection.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();
-    assert_eq!(text("pragma integrity_check"), "ok");
-    assert_eq!(text("select cast(sum(balance) as text) from accounts"), "4000");
     let mut statement = connection.prepare("select name from transfers").unwrap();
     let kept: BTreeSet<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-    let lost: Vec<_> = acknowledged.difference(&kept).collect();
+    let lost: Vec<_> = acknowledged.filter(|name| !kept.contains(*name)).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
 }

@@ -172,3 +172,18 @@ fn errors_tell_nothing_of_the_host() {
     server.until_ready("ledger", 1);
     begins(&query(&server, "select 1"), "unavailable: ");
 }
+
+#[test]
+fn no_table_becomes_the_hosts_own() {
+    let server = serve("");
+    assert_eq!(execute(&server, "create table t (x)"), "0");
+    for name in ["wardian_migrations", "WARDIAN_Migrations"] {
+        begins(
+            &execute(&server, &format!("alter table t rename to {name}")),
+            "invalid: there is already another table",
+        );
+    }
+    super::add(server.models(), "ledger", 2, super::ACCOUNTS);
+    server.until_ready("ledger", 2);
+    assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
+}

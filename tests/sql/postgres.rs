@@ -174,3 +174,57 @@ fn no_update_is_lost_there_either() {
     assert_eq!(query(&server, "select sum(balance)::bigint from accounts"), super::SUM);
     assert!(!transfer(&server, 2, 5, 0).is_empty());
 }
+
+#[test]
+fn a_superuser_is_refused() {
+    let Some(postgres) = Postgres::start() else { return };
+    let server = Server::with_models(|models| add(models, "ledger", 1, ""));
+    let server = server.config(&format!("[tenants.default]\n{}", postgres.entry_of_superuser())).start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    server.until_logged("the role is a superuser, who may read the server's files");
+}
+
+#[test]
+fn a_password_may_come_from_the_environment() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.add("acme", "pass word");
+    let entry = postgres.entry_with("acme", "password_env = 'ACME_PASSWORD'");
+    let setup =
+        Server::with_models(|models| add(models, "ledger", 1, "")).config(&format!("[tenants.default]\n{entry}"));
+    let server = setup.start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    server.until_logged("ACME_PASSWORD: environment variable not found");
+    let server = server.kill().environment("ACME_PASSWORD", "pass word").start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select current_user::text"), "t:acme");
+    assert!(!server.log().contains("pass word"));
+}
+
+#[test]
+fn connections_that_leave_the_machine_take_tls_and_believe_who_is_to_be_believed() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.add("acme", "pass word");
+    let mut authority = String::new();
+    let address = postgres.listen_with_tls(|address| {
+        let (certificate, key, root) = crate::egress::tls::certificate_of(address);
+        authority = root;
+        (certificate, key)
+    });
+    // An address that is not known to stay here, and not a word on TLS.
+    let entry = postgres.entry("acme");
+    let (start, end) = (entry.find("host=").unwrap(), entry.find(" user=").unwrap());
+    let entry = format!("{}host={address}{}", &entry[..start], &entry[end..]);
+    let settings = format!("[tenants.default]\n{entry}");
+    let server = Server::with_models(|models| add(models, "ledger", 1, "")).config(&settings).start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    server.until_logged("invalid peer certificate: UnknownIssuer");
+    let setup = server.stop();
+    setup.models().put("../authority.pem", authority);
+    let server = setup.config(&format!("[egress]\nca_certificates = 'authority.pem'\n{settings}")).start();
+    server.until_ready("ledger", 1);
+    let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    assert_eq!(query(&server, encrypted), "b:true");
+}

@@ -1,7 +1,7 @@
 //! What goes in comes out, and stays.
 
-use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, take};
-use crate::harness::{Server, ledger};
+use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, steps, take};
+use crate::harness::{Server, ledger, until};
 
 #[test]
 fn every_type_comes_back_as_it_went_in() {
@@ -106,4 +106,25 @@ fn statements_are_counted() {
     assert!(server.metric("wardian_sql_statement_seconds_count{tenant=\"default\"}") >= Some(2.0));
     assert_eq!(server.metric("wardian_sql_errors_total{tenant=\"default\",reason=\"invalid\"}"), Some(1.0));
     assert!(server.metric("wardian_tenant_held{tenant=\"default\",resource=\"database\"}") > Some(8192.0));
+}
+
+#[test]
+fn a_statement_that_outlives_its_tenant_is_not_counted() {
+    let settings = "poll_interval = '20ms'\nsettle = '20ms'\n[database]\nstatement_time = '4s'";
+    let server = super::serve_two(settings);
+    let two = server.tenant("two");
+    assert_eq!(super::query_as(&two, "select 1"), "i:1");
+    let counted = || {
+        let of = |name: &str| server.metric(&format!("wardian_sql_{name}{{tenant=\"two\""));
+        (of("statement_seconds_count"), of("errors_total"))
+    };
+    assert_eq!(counted(), (Some(1.0), None));
+    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+    let pending = two.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[endless])])).begin();
+    until("that it is under way", || two.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 1);
+    let rest = format!("{settings}\n[tenants.default]\n[tenants.one]\nrepository = 'one'\n");
+    std::fs::write(server.directory().join("wardian.toml"), rest).unwrap();
+    until("that the tenant's counts are gone", || counted() == (None, None));
+    assert_eq!(super::results(&pending.answer()), ["limit: the statement took longer than 4s"]);
+    assert_eq!(counted(), (None, None));
 }

@@ -143,14 +143,15 @@ fn it_goes(server: &Server, folder: &Models) {
 #[test]
 fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
     let (server, folder) = server();
-    server.repository("slow").bare("slow", crate::harness::puppet("version=6;load=slow:3000"));
-    write(&folder, "slow", &tenant("slow", "before", ""));
+    server.repository("slow").settings("slow", "[capabilities]\nkey_value = true");
+    server.repository("slow").version("slow", 1, crate::harness::puppet("version=6;load=slow:3000"));
+    write(&folder, "slow", &tenant("slow", "before", "[quota]\ndata = '64KiB'"));
     let host: Tenant<'_> = server.holder(HOST).naming("slow");
     until_known(&host);
     host.until_state("slow", 1, "LOADING");
     folder.remove("slow.toml");
     until_unknown(&server.holder("before"));
-    write(&folder, "slow", &tenant("slow", "after", ""));
+    write(&folder, "slow", &tenant("slow", "after", "[quota]\ndata = '10MiB'"));
     let after = server.holder("after");
     until_known(&after);
     after.until_ready("slow", 1);
@@ -161,6 +162,10 @@ fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
     after.until_holds("instances", 1);
     long.hang_up();
     assert_eq!(after.holds("models"), 1);
+    // And so is what is kept.
+    let kept = after.call("PUT", "/v2/keyvalue/slow/large").body(vec![0; 1 << 20]).send();
+    kept.ok();
+    assert!(after.holds("data") > 1 << 20, "{}", after.holds("data"));
 }
 
 #[test]

@@ -134,6 +134,11 @@ impl Ctx {
         }
     }
 
+    /// Lets go of what the call that has ended had to do with.
+    pub fn end_call(&mut self) {
+        self.scope = Arc::default();
+    }
+
     /// The last of what the guest wrote to its standard error: a panic's text, as a rule.
     pub fn last_words(&self) -> String {
         self.wasi.as_ref().map(|wasi| wasi.last_words()).unwrap_or_default()

@@ -1,7 +1,8 @@
 //! What is counted of every tenant's statements.
 
 use std::future::Future;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::SqlError;
 use crate::model::TenantName;
+use crate::tenant::Tenant;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TenantLabels {
@@ -45,8 +47,8 @@ impl DatabaseMetrics {
         DatabaseMetrics { errors, times }
     }
 
-    pub(super) fn of(&self, tenant: &TenantName) -> TenantCounts {
-        TenantCounts { families: self.clone(), tenant: tenant.to_string() }
+    pub(super) fn of(&self, tenant: &Arc<Tenant>) -> TenantCounts {
+        TenantCounts { families: self.clone(), tenant: tenant.clone() }
     }
 
     /// Forgets a tenant that is gone.
@@ -69,7 +71,7 @@ fn histogram() -> Histogram {
 /// One tenant's share of the metrics. Its series appear with the first statement.
 pub(super) struct TenantCounts {
     families: DatabaseMetrics,
-    tenant: String,
+    tenant: Arc<Tenant>,
 }
 
 impl TenantCounts {
@@ -77,12 +79,20 @@ impl TenantCounts {
     pub(super) async fn count<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
         let started = Instant::now();
         let outcome = work.await;
-        let labels = TenantLabels { tenant: self.tenant.clone() };
-        self.families.times.get_or_create(&labels).observe(started.elapsed().as_secs_f64());
-        if let Err(error) = &outcome {
-            let labels = ErrorLabels { tenant: self.tenant.clone(), reason: error.name() };
-            self.families.errors.get_or_create(&labels).inc();
+        // The series of one that is gone are forgotten, and may be another's by now.
+        if !self.tenant.is_dismissed() {
+            self.note(started.elapsed(), outcome.as_ref().err());
         }
         outcome
+    }
+
+    fn note(&self, took: Duration, error: Option<&SqlError>) {
+        let tenant = self.tenant.name().to_string();
+        let labels = TenantLabels { tenant: tenant.clone() };
+        self.families.times.get_or_create(&labels).observe(took.as_secs_f64());
+        if let Some(error) = error {
+            let labels = ErrorLabels { tenant, reason: error.name() };
+            self.families.errors.get_or_create(&labels).inc();
+        }
     }
 }

@@ -79,7 +79,8 @@ fn applied(rows: Vec<Vec<Value>>) -> BTreeMap<String, String> {
     rows.into_iter().filter_map(pair).collect()
 }
 
-fn table() -> String {
+/// The statement that makes the host's table, unless it is there.
+pub(super) fn table() -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {OWN}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \
          applied_at TEXT NOT NULL DEFAULT (CAST(CURRENT_TIMESTAMP AS TEXT)), PRIMARY KEY (model, name))"

@@ -32,7 +32,7 @@ pub use transaction::Transaction;
 pub use value::{Outcome, SqlError, Statement, Value, Wanted};
 
 use crate::model::TenantName;
-use crate::tenant::{PostgresSettings, Tenant};
+use crate::tenant::{PostgresSettings, Tenant, Turns};
 use metrics::TenantCounts;
 use postgres::Postgres;
 use sqlite::Sqlite;
@@ -49,6 +49,8 @@ struct DatabasesInner {
     config: DatabaseConfig,
     /// What connections to PostgreSQL believe.
     tls: Arc<rustls::ClientConfig>,
+    /// Whoever does a tenant's work takes the same turns.
+    turns: Arc<Turns>,
     metrics: DatabaseMetrics,
     open: Mutex<HashMap<TenantName, Arc<Database>>>,
 }
@@ -74,9 +76,15 @@ impl Databases {
         root: PathBuf,
         config: DatabaseConfig,
         tls: Arc<rustls::ClientConfig>,
+        turns: Arc<Turns>,
         metrics: DatabaseMetrics,
     ) -> Self {
-        Databases { inner: Arc::new(DatabasesInner { root, config, tls, metrics, open: Mutex::default() }) }
+        Databases { inner: Arc::new(DatabasesInner { root, config, tls, turns, metrics, open: Mutex::default() }) }
+    }
+
+    /// The turns that its statements take.
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.inner.turns
     }
 
     /// A tenant's database. Nothing is opened before the first statement.
@@ -87,23 +95,26 @@ impl Databases {
             // There is none yet, or the operator keeps it elsewhere now.
             _ => {
                 let database = Arc::new(self.make(tenant));
-                open.insert(tenant.name().clone(), database.clone());
+                // What is still under way for a tenant that is no more must not stand in the way of its successor.
+                if !tenant.is_dismissed() {
+                    open.insert(tenant.name().clone(), database.clone());
+                }
                 database
             }
         }
     }
 
     fn make(&self, tenant: &Arc<Tenant>) -> Database {
-        let DatabasesInner { root, config, tls, metrics, .. } = &*self.inner;
+        let DatabasesInner { root, config, tls, turns, metrics, .. } = &*self.inner;
         let (settings, owner) = (tenant.settings().database.clone(), Arc::downgrade(tenant));
         let backend = match settings.clone() {
             Some(settings) => Backend::Postgres(Postgres::new(settings, config.clone(), tls.clone(), tenant.clone())),
             None => {
                 let path = root.join(tenant.name().as_str()).join("database.sqlite");
-                Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone()))
+                Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone()))
             }
         };
-        Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant.name()) }
+        Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }
     }
 
     /// Forgets a tenant that is gone; its connections close when the last of its instances does.

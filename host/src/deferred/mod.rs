@@ -58,8 +58,8 @@ enum Phase {
 type Key = (TenantName, i64);
 
 /// What can be seen of a chain from outside while it is worked off.
-#[derive(Default)]
 struct Live {
+    tenant: Arc<Tenant>,
     /// The task that runs, if one does.
     running: AtomicI64,
     /// A task of it was cancelled.
@@ -184,11 +184,27 @@ impl Deferred {
 
     async fn take_in(self, mut chains: TaskChains) {
         while let Some(chain) = chains.recv().await {
-            let (key, live) = ((chain.tenant().name().clone(), chain.id()), Arc::<Live>::default());
-            self.live().insert(key.clone(), live.clone());
-            let end = End { deferred: self.clone(), key };
-            tokio::spawn(self.clone().work_off(chain, live, end));
+            if let Some((live, end)) = self.begin(&chain) {
+                tokio::spawn(self.clone().work_off(chain, live, end));
+            }
         }
+    }
+
+    /// Notes that a chain is worked off; `None` if that is so already, or if its tenant is no more.
+    fn begin(&self, chain: &TaskChain) -> Option<(Arc<Live>, End)> {
+        let (tenant, key) = (chain.tenant(), (chain.tenant().name().clone(), chain.id()));
+        let mut lives = self.live();
+        // It was both handed over and found on disk.
+        if lives.get(&key).is_some_and(|live| Arc::ptr_eq(&live.tenant, tenant)) {
+            return None;
+        }
+        // Asked while the chains are locked: whoever is dismissed later finds it among them.
+        if tenant.is_dismissed() {
+            return None;
+        }
+        let live = Arc::new(Live::of(tenant));
+        lives.insert(key.clone(), live.clone());
+        Some((live.clone(), End { deferred: self.clone(), key, live }))
     }
 
     /// Finds what was left behind before the start, of every model that serves now and from now on.
@@ -229,14 +245,26 @@ impl Deferred {
     }
 }
 
+impl Live {
+    fn of(tenant: &Arc<Tenant>) -> Self {
+        let (running, touched, dismissed) = Default::default();
+        Live { tenant: tenant.clone(), running, touched, dismissed }
+    }
+}
+
 /// Notes that a chain is no longer worked off.
 struct End {
     deferred: Deferred,
     key: Key,
+    live: Arc<Live>,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
-        self.deferred.live().remove(&self.key);
+        let mut lives = self.deferred.live();
+        // A successor of its tenant may work it off by now.
+        if lives.get(&self.key).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
+            lives.remove(&self.key);
+        }
     }
 }

@@ -127,9 +127,11 @@ impl Deferred {
         loop {
             changes.borrow_and_update();
             if let Ok(servable) = self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None) {
-                // One of the same name that came later finds on disk what this one has left.
-                let same = Arc::ptr_eq(servable.maker().tenant(), chain.tenant());
-                return same.then_some(servable);
+                // One of the same name that came later finds on disk what this one has left, and this one is about to be
+                // told that it is no more.
+                if Arc::ptr_eq(servable.maker().tenant(), chain.tenant()) {
+                    return Some(servable);
+                }
             }
             tokio::select! {
                 changed = changes.changed() => changed.ok()?,

@@ -3,6 +3,8 @@
 mod about;
 mod calls;
 
+use std::sync::Arc;
+
 use wasmtime::component::Instance as Exported;
 use wasmtime::{Store, UpdateDeadline, WasmBacktrace};
 
@@ -59,6 +61,13 @@ impl Instance {
         self.store.data_mut().ctx.begin_call(call.scope.clone());
         self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;
+    }
+
+    /// Lets go of everything that its last call had to do with, before it waits for another.
+    pub fn end_call(&mut self) {
+        let state = self.store.data_mut();
+        state.call.scope = Arc::default();
+        state.ctx.end_call();
     }
 
     /// Has the guest interrupted at the next tick, and makes sure that there is one.

@@ -4,7 +4,7 @@
 //! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an artifact
 //! mapped into memory; a [`Template`] is code with one version's grants and limits; an [`Instance`] is
 //! made from a template, answers calls within a [`Budget`], and is thrown away. Where a call runs is
-//! for [`GuestThreads`] to say, when is for [`turns`], and what its end means for [`trap`].
+//! for [`GuestThreads`] to say, when is for [`Turns`], and what its end means for [`trap`].
 
 mod artifact;
 mod bindings;
@@ -20,9 +20,7 @@ mod threads;
 mod ticker;
 mod trap;
 mod trusted;
-mod turns;
 
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,9 +35,9 @@ pub use settings::{EngineConfig, Reset};
 pub use template::{Code, Template};
 pub use threads::GuestThreads;
 
+use crate::tenant::Turns;
 use state::State;
 use ticker::{Ticker, Ticking};
-use turns::Turns;
 
 /// The process's one engine. A clone is shallow.
 #[derive(Clone)]
@@ -57,13 +55,12 @@ struct EngineInner {
 
 impl Engine {
     /// Builds the engine, its linker and its clock. Fails if the machine cannot reserve the address
-    /// space for the instance slots.
-    pub fn new(config: &EngineConfig) -> wasmtime::Result<Self> {
+    /// space for the instance slots. Its clock is the one by which the turns are given out.
+    pub fn new(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let reset = Reset::detect();
         let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset))?;
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
-        let turns = Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         let (engine, compared) = (wasmtime.weak(), turns.clone());
         let mut before = Instant::now();
         let ticker = Ticker::start(move || {

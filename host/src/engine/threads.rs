@@ -4,7 +4,7 @@
 //! than a small model. If it is not done within its first slice (a tick of the engine's clock, or an
 //! import that has to wait) it moves to the guest threads, so nothing long ever sits on a thread that
 //! serves HTTP, and the threads that serve HTTP notice at once when a client goes away. On the guest
-//! threads it runs only while it holds one of the engine's [`Turns`].
+//! threads it runs only while it holds one of the process's [`Turns`].
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,18 +12,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use thread_priority::ThreadPriority;
-use thread_priority::unix::{
-    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use super::budget::Where;
-use super::turns::{Place, Turns};
 use super::{Call, Engine};
 use crate::model::InferError;
-use crate::tenant::Share;
+use crate::tenant::{Place, Share, Turns, step_back};
 
 /// The threads that long calls move to.
 pub struct GuestThreads {
@@ -112,15 +107,6 @@ impl Drop for GuestThreads {
             runtime.shutdown_background();
         }
     }
-}
-
-/// Has the present thread run only where no other wants to. Reading a request and running a short call must not
-/// wait for a long one, and Linux lets an ordinary thread interrupt one of this kind at once, while it lets one
-/// that is merely less important finish its slice: 3 ms, a thousand times a second.
-fn step_back() {
-    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // Where it is refused, guests merely compete on equal terms.
-    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
 }
 
 /// A call that runs only while it holds a turn, and pays for what it uses.

@@ -175,6 +175,25 @@ enum Ended {
     },
 }
 
+impl Ended {
+    /// Whether it takes no more room than what is there of the task. That much is written even if there is none, or
+    /// the task would be held, with its session, until somebody makes some.
+    fn is_bounded(&self) -> bool {
+        match self {
+            Ended::Done { .. } => false,
+            Ended::Again { error, .. } | Ended::GivenUp { error, .. } => error.is_empty(),
+            Ended::NotTried { .. } => true,
+        }
+    }
+
+    fn without_text(mut self) -> Self {
+        if let Ended::Again { error, .. } | Ended::GivenUp { error, .. } = &mut self {
+            error.clear();
+        }
+        self
+    }
+}
+
 impl Running {
     async fn conclude(&self, chain: &TaskChain, scope: Arc<Scope>, ran: Ran) -> Tried {
         let ended = match ran {
@@ -234,7 +253,12 @@ impl Running {
         loop {
             let end = Arc::new(self.end(chain, &scope, outcome));
             let write = end.clone();
-            let error = match chain.store().write(move |connection| write.write(connection)).await {
+            let write = move |connection: &_| write.write(connection);
+            let written = match end.outcome.is_bounded() {
+                true => chain.store().write_regardless(write).await,
+                false => chain.store().write(write).await,
+            };
+            let error = match written {
                 Ok(tried) => return tried,
                 Err(error) => error,
             };
@@ -246,6 +270,7 @@ impl Running {
             outcome = match same {
                 // Written at once as something smaller.
                 Ended::Done { .. } if no_room => self.failed(chain, &chain.in_store(error)),
+                same if no_room && !same.is_bounded() => same.without_text(),
                 same => {
                     tokio::time::sleep(WRITE_AGAIN).await;
                     same

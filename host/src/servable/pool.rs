@@ -169,10 +169,11 @@ impl InstancePool {
 
 impl Desk {
     /// Keeps an instance for the next request if it is fit for one, and drops it if not.
-    pub(super) fn give_back(self, instance: Instance) {
+    pub(super) fn give_back(self, mut instance: Instance) {
         let pool = &self.pool;
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
         if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
+            instance.end_call();
             pool.put(instance);
         }
     }

@@ -58,15 +58,21 @@ impl StoreFile {
         StoreFile { path, durability, tenant }
     }
 
+    /// Whose it is.
+    pub(super) fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
     /// Opens it, and makes it if need be.
     pub(super) fn open(&self) -> Result<Connection, StoreError> {
         make_folder(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let connection = Connection::open(&self.path)?;
-        // Nobody else writes; an operator's backup may read for a moment.
+        // Nobody else writes but what is still under way for a predecessor; an operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
         prepare(&connection)?;
+        self.note_size(&connection)?;
         Ok(connection)
     }
 
@@ -100,12 +106,15 @@ fn make_folder(file: &Path) -> std::io::Result<()> {
 }
 
 fn prepare(connection: &Connection) -> Result<(), StoreError> {
-    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match version {
+    let version = || connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    match version()? {
         0 => {
-            let tables = SCHEMA.concat();
-            connection.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {VERSION}; COMMIT"))?;
-            Ok(())
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            // Somebody else may have made them since.
+            if version()? == 0 {
+                connection.execute_batch(&format!("{} PRAGMA user_version = {VERSION}", SCHEMA.concat()))?;
+            }
+            Ok(connection.execute_batch("COMMIT")?)
         }
         VERSION => Ok(()),
         other => {

@@ -31,7 +31,7 @@ pub use scratch::Scratch;
 use crate::model::{InferError, QuotaExceeded, TenantName};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
-use pump::Pump;
+use pump::{Kind, Pump};
 
 /// Why something was not kept, or not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,16 +103,26 @@ impl Stores {
         Stores { root: Arc::new(root), durability, runtime, open: Arc::default() }
     }
 
-    /// The store of a tenant.
+    /// The store of a tenant. One that was removed and is there again is another one, with a store of its own; while
+    /// the old one is still in use they share the file, in which SQLite lets one write at a time.
     pub fn of(&self, tenant: &Arc<Tenant>) -> Store {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let make = || {
-            let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
-            let file = StoreFile::new(path, self.durability, tenant.clone());
-            let pump = Arc::new(Pump::new(file, self.runtime.clone()));
-            Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
-        };
-        open.entry(tenant.name().clone()).or_insert_with(make).clone()
+        if let Some(known) = open.get(tenant.name()).filter(|known| Arc::ptr_eq(known.pump.tenant(), tenant)) {
+            return known.clone();
+        }
+        let made = self.make(tenant);
+        // What is still under way for a tenant that is no more must not stand in the way of its successor.
+        if !tenant.is_dismissed() {
+            open.insert(tenant.name().clone(), made.clone());
+        }
+        made
+    }
+
+    fn make(&self, tenant: &Arc<Tenant>) -> Store {
+        let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
+        let file = StoreFile::new(path, self.durability, tenant.clone());
+        let pump = Arc::new(Pump::new(file, self.runtime.clone()));
+        Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
     /// Forgets the store of a tenant that is gone. Its file stays.
@@ -144,7 +154,7 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(false, job).await
+        self.pump.run(Kind::Reads, job).await
     }
 
     /// Writes, as a whole or not at all. When it returns, what was written survives the end of the process.
@@ -153,6 +163,14 @@ impl Store {
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.pump.run(true, job).await
+        self.pump.run(Kind::Writes, job).await
+    }
+
+    /// Writes what hardly takes room and must not wait for any, whatever the tenant's quota for data says.
+    pub async fn write_regardless<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.pump.run(Kind::WritesRegardless, job).await
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::file::{StoreFile, used};
+use crate::tenant::Tenant;
 
 /// Jobs that may wait. Each is a call or a request that waits with it.
 const MAX_WAITING: usize = 4096;
@@ -36,8 +37,17 @@ struct Queue {
 }
 
 struct Job {
-    writes: bool,
+    kind: Kind,
     work: Work,
+}
+
+/// What a job may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Reads,
+    Writes,
+    /// Also where the tenant has no room left.
+    WritesRegardless,
 }
 
 /// What a job does. Given an error in place of a connection, it fails with that.
@@ -60,10 +70,14 @@ impl Pump {
         Pump { file, runtime, queue: Mutex::default(), connection: Mutex::new(None) }
     }
 
+    pub(super) fn tenant(&self) -> &Arc<Tenant> {
+        self.file.tenant()
+    }
+
     /// Has a job done and waits for it.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
-        writes: bool,
+        kind: Kind,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
@@ -74,7 +88,7 @@ impl Pump {
             let tell = Box::new(move |end: Result<(), StoreError>| drop(sender.send(end.and(outcome))));
             Done { failed, tell }
         });
-        self.hand_in(Job { writes, work })?;
+        self.hand_in(Job { kind, work })?;
         receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a job was lost".into())))
     }
 
@@ -94,7 +108,9 @@ impl Pump {
         let pump = self.clone();
         let work = move || pump.work_off();
         match &self.runtime {
-            Some(runtime) => drop(runtime.spawn_blocking(work)),
+            // From within: a thread is made in the image of the one that starts it, and those for guests run only
+            // where no other wants to.
+            Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
             None => drop(tokio::task::spawn_blocking(work)),
         }
     }
@@ -136,7 +152,7 @@ impl Pump {
 
     /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not fit for more.
     fn together(&self, connection: &Connection, jobs: Vec<Job>) -> Result<(), StoreError> {
-        if !jobs.iter().any(|job| job.writes) {
+        if jobs.iter().all(|job| job.kind == Kind::Reads) {
             jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
             return Ok(());
         }
@@ -171,9 +187,11 @@ impl Pump {
 
 /// Carries out one job within the transaction.
 fn one(connection: &Connection, job: Job, limit: u64) -> Done {
-    if !job.writes {
-        return (job.work)(Ok(connection));
-    }
+    let limit = match job.kind {
+        Kind::Reads => return (job.work)(Ok(connection)),
+        Kind::Writes => limit,
+        Kind::WritesRegardless => u64::MAX,
+    };
     let begun = used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
     let before = match begun {
         Ok(before) => before,
@@ -241,10 +259,12 @@ impl Drop for Running<'_> {
 mod tests {
     use std::time::Duration;
 
+    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+
     use super::super::{Durability, Stores};
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Quota, Tenant, TenantSettings};
+    use crate::tenant::{Quota, TenantSettings, step_back};
 
     fn store(folder: &tempfile::TempDir) -> super::super::Store {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
@@ -315,6 +335,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_must_not_wait_for_room_is_written_where_there_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = limited(&folder, 64 << 10);
+        store.write(add).await.unwrap();
+        let page = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?);
+        while store.write(page).await.is_ok() {}
+        assert_eq!(store.write(page).await, Err(StoreError::Full));
+        assert_eq!(store.write_regardless(page).await, Ok(1));
+    }
+
+    #[tokio::test]
     async fn an_error_that_undoes_a_whole_transaction_is_told_to_all_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
@@ -329,6 +360,21 @@ mod tests {
         );
         assert_eq!((one.is_err(), full, two.is_err()), (true, Err(StoreError::Full), true));
         assert_eq!(store.write(add).await, Ok(2));
+    }
+
+    #[test]
+    fn what_guests_threads_hand_in_is_worked_off_by_threads_of_the_other_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let store = runtime.block_on(async { store(&folder) });
+        let policy = |_: &Connection| Ok(thread_schedule_policy().unwrap());
+        let guest = std::thread::spawn(move || {
+            step_back();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(store.write(policy))
+        });
+        let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+        assert_eq!(guest.join().unwrap(), Ok(ordinary));
     }
 
     fn limited(folder: &tempfile::TempDir, data: u64) -> super::super::Store {

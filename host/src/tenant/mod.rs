@@ -3,8 +3,8 @@
 //! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and finds a
 //! [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is counted in one
 //! place however often its settings change: what is taken comes back through a guard ([`Held`],
-//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], which the
-//! engine charges.
+//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], by
+//! which [`Turns`] are given out.
 
 mod account;
 mod allotment;
@@ -16,8 +16,9 @@ mod rate;
 mod roster;
 mod settings;
 mod site;
+mod turns;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -34,6 +35,7 @@ pub use settings::{
     TenantSettings, UNLIMITED,
 };
 pub use site::Site;
+pub use turns::{Place, Turns, step_back};
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;
@@ -108,6 +110,7 @@ pub struct Tenant {
     loads: Semaphore,
     refused: AtomicU64,
     key_value_operations: AtomicU64,
+    dismissed: AtomicBool,
 }
 
 /// So many of a tenant's loads may be under way at once, however many files it has been given: those of others
@@ -134,6 +137,7 @@ impl Tenant {
             loads: Semaphore::new(MAX_LOADS),
             refused: AtomicU64::new(0),
             key_value_operations: AtomicU64::new(0),
+            dismissed: AtomicBool::new(false),
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
@@ -187,6 +191,16 @@ impl Tenant {
     /// Takes so much of a resource, until the result is dropped. Fails if that would be more than it may hold.
     pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
         Held::take(self, resource, amount)
+    }
+
+    /// Notes that it is no more. One of the same name that comes later is another one.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it is no more. What is under way for it still ends well.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::SeqCst)
     }
 
     /// Waits for the right to have one more instance, idle ones included. Whoever waits first is served first.

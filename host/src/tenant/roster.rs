@@ -115,6 +115,7 @@ impl Tenants {
         }
         let gone = before.tenants.iter().filter(|(name, _)| !after.tenants.contains_key(*name));
         changes.dismissed = gone.map(|(_, tenant)| tenant.clone()).collect();
+        changes.dismissed.iter().for_each(|tenant| tenant.dismiss());
         self.roster.store(Arc::new(after));
         changes
     }
@@ -232,7 +233,8 @@ mod tests {
             (names(&changes.adopted), names(&changes.dismissed)),
             (vec!["a".into(), "c".into()], vec!["b".into()])
         );
-        assert!(Arc::ptr_eq(&a, &tenants.find("a").unwrap()));
+        assert!(Arc::ptr_eq(&a, &tenants.find("a").unwrap()) && !a.is_dismissed());
+        assert!(changes.dismissed[0].is_dismissed());
         assert_eq!((a.used(crate::tenant::Resource::Memory), a.settings().weight), (7, 3));
         drop(held);
     }

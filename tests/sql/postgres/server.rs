@@ -1,5 +1,6 @@
 //! A PostgreSQL server for one test: in a directory of its own, reached through a socket in it.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -37,6 +38,9 @@ impl Postgres {
         let (data, password) = (postgres.path("data"), postgres.path("password"));
         let initdb = ["--username=postgres", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
         succeeded(postgres.run("initdb").args(initdb).arg("--pwfile").arg(password).arg("-D").arg(data).output())?;
+        let mut settings = std::fs::OpenOptions::new().append(true).open(postgres.path("data/postgresql.conf"));
+        let settings = settings.as_mut().map_err(|error| error.to_string())?;
+        writeln!(settings, "listen_addresses = ''").map_err(|error| error.to_string())?;
         postgres.control("start")?;
         Ok(postgres)
     }
@@ -55,10 +59,39 @@ impl Postgres {
 
     /// What a tenant's configuration says of that database.
     pub(super) fn entry(&self, name: &str) -> String {
-        let (host, password) = (self.path(""), self.path(name));
-        let host = host.display().to_string();
+        self.entry_with(name, &format!("password_file = '{}'", self.path(name).display()))
+    }
+
+    /// The same for the superuser.
+    pub(super) fn entry_of_superuser(&self) -> String {
+        self.entry_with("postgres", &format!("password_file = '{}'", self.path("password").display()))
+    }
+
+    /// The same, with the password from somewhere else.
+    pub(super) fn entry_with(&self, name: &str, password: &str) -> String {
+        let host = self.path("").display().to_string();
         let url = format!("host={} user={name} dbname={name}", host.trim_end_matches('/'));
-        format!("[tenants.default.database]\nurl = '{url}'\npassword_file = '{}'\n", password.display())
+        format!("[tenants.default.database]\nurl = '{url}'\n{password}\n")
+    }
+
+    /// Has it listen on an address of the loopback that nobody else uses, where it talks TLS and nothing else, with
+    /// that certificate and key. Tells the address.
+    pub(super) fn listen_with_tls(&self, make: impl FnOnce(&str) -> (String, String)) -> String {
+        let [high, low] = [std::process::id() >> 8, std::process::id()].map(|number| number & 0xff);
+        let address = format!("127.{high}.{low}.2");
+        let (certificate, key) = make(&address);
+        for (name, content) in [("server.crt", certificate), ("server.key", key)] {
+            let (beside, path) = (self.path(name), self.path("data").join(name));
+            std::fs::write(&beside, content).unwrap();
+            succeeded(self.run("install").arg("-m").arg("600").arg(beside).arg(path).output()).unwrap();
+        }
+        self.administer(&format!("alter system set listen_addresses = '{address}'"));
+        self.administer("alter system set ssl = on");
+        let rules = self.path("data").join("pg_hba.conf");
+        let before = std::fs::read_to_string(&rules).unwrap();
+        std::fs::write(&rules, format!("{before}\nhostssl all all {address}/32 scram-sha-256\n")).unwrap();
+        self.restart();
+        address
     }
 
     /// Has it end every connection and come back.
@@ -73,16 +106,16 @@ impl Postgres {
     }
 
     fn control(&self, what: &str) -> Result<(), String> {
-        let options =
-            format!("-c listen_addresses='' -c unix_socket_directories='{}' -c fsync=off", self.path("").display());
+        let options = format!("-c unix_socket_directories='{}' -c fsync=off", self.path("").display());
         let mut command = self.run("pg_ctl");
         command.arg("-D").arg(self.path("data")).arg("-l").arg(self.path("log"));
         succeeded(command.args(["-w", "-m", "immediate", "-o", &options, what]).output())
     }
 
-    /// One of its programs, which does not start for root.
+    /// One of its programs, which does not start for root; or one of the system's, in its name.
     fn run(&self, program: &str) -> Command {
-        let program = self.programs.join(program);
+        let own = self.programs.join(program);
+        let program = if own.exists() { own } else { program.into() };
         let mut command = if is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--"]).arg(program);

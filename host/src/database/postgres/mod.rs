@@ -7,6 +7,7 @@
 
 mod connect;
 mod explain;
+mod idle;
 mod pool;
 mod run;
 mod transaction;

@@ -1,13 +1,14 @@
 //! A tenant's few connections, each lent to one piece of work at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Client;
 
 use super::super::SqlError;
 use super::connect::Connector;
+use super::idle::Idle;
 
 /// Connections of one tenant: as many as it could use at once with a file of its own.
 const MOST: usize = 4;
@@ -22,7 +23,7 @@ pub(super) struct Pool(Arc<Shared>);
 struct Shared {
     connector: Connector,
     places: Arc<Semaphore>,
-    idle: Mutex<Vec<(Client, Instant)>>,
+    idle: Idle<Client>,
 }
 
 /// A connection that is lent. Unless it was settled, it is not used again, and what it is doing is cancelled.
@@ -34,7 +35,7 @@ pub(super) struct Lease {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        Pool(Arc::new(Shared { connector, places: Arc::new(Semaphore::new(MOST)), idle: Mutex::default() }))
+        Pool(Arc::new(Shared { connector, places: Arc::new(Semaphore::new(MOST)), idle: Idle::new(IDLE) }))
     }
 
     /// Waits for a connection.
@@ -49,18 +50,12 @@ impl Pool {
     }
 
     fn take_idle(&self) -> Option<Client> {
-        let mut idle = self.lock();
-        idle.retain(|(client, since)| !client.is_closed() && since.elapsed() < IDLE);
-        idle.pop().map(|(client, _)| client)
+        std::iter::from_fn(|| self.0.idle.take()).find(|client| !client.is_closed())
     }
 
     pub(super) fn close(&self) {
         self.0.places.close();
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<(Client, Instant)>> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.idle.clear();
     }
 }
 
@@ -77,7 +72,7 @@ impl Lease {
             return;
         }
         if let Some(client) = self.client.take().filter(|client| !client.is_closed()) {
-            self.pool.lock().push((client, Instant::now()));
+            self.pool.0.idle.put(client);
         }
     }
 }

@@ -10,8 +10,9 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::limits::{PARAMETERS, STATEMENT, VALUE};
-use super::super::{DatabaseConfig, Synchronous};
+use super::super::{DatabaseConfig, Synchronous, migrations};
 use super::authorize::Authority;
+use super::meter::Meter;
 use super::watch::{STEPS, Watch};
 
 /// One connection, and what keeps its statements within bounds.
@@ -44,7 +45,7 @@ const ALL_MEMORY: u64 = 2 << 30;
 
 impl Guarded {
     /// Opens the file, and makes it if it is not there.
-    pub(super) fn open(path: &Path, role: Role, config: &DatabaseConfig) -> rusqlite::Result<Guarded> {
+    pub(super) fn open(path: &Path, role: Role, config: &DatabaseConfig, meter: Meter) -> rusqlite::Result<Guarded> {
         if let Some(folder) = path.parent() {
             // Where it cannot be made, opening the file says so.
             let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -61,7 +62,7 @@ impl Guarded {
         bound(&connection)?;
         connection.set_prepared_statement_cache_capacity(KEPT);
         let mut guarded =
-            Guarded { connection, authority: Authority::default(), watch: Watch::default(), max_pages: 0 };
+            Guarded { connection, authority: Authority::default(), watch: Watch::new(meter), max_pages: 0 };
         guarded.guard()?;
         Ok(guarded)
     }
@@ -108,7 +109,12 @@ fn prepare_file(connection: &Connection, role: Role, config: &DatabaseConfig) ->
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; \
          PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {ALL_MEMORY}; PRAGMA query_only = {}",
         role == Role::Read
-    ))
+    ))?;
+    match role {
+        Role::Read => Ok(()),
+        // Before a guest can give one of its own tables that name: asked about renaming, one hears only the old name.
+        Role::Write => connection.execute_batch(&migrations::table()),
+    }
 }
 
 fn harden(connection: &Connection) -> rusqlite::Result<()> {

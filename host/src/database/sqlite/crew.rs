@@ -12,6 +12,7 @@ use super::super::SqlError;
 use super::File;
 use super::connection::Role;
 use super::worker::{Job, Worker};
+use crate::tenant::step_back;
 
 /// How long a thread waits for work before it closes its connection.
 const IDLE: Duration = Duration::from_secs(30);
@@ -78,6 +79,7 @@ impl Crew {
     }
 
     fn work(self) {
+        step_back();
         let _member = Member(self.0.clone());
         let mut worker = Worker::new(self.0.file.clone(), self.0.role);
         while let Some(job) = self.0.next() {

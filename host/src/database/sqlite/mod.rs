@@ -3,11 +3,13 @@
 //! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL mode readers and
 //! the writer do not wait for each other, and whoever wants to write waits in line for the one that may. Each
 //! connection is hardened before it takes a statement of a guest's ([`connection`]); what a statement may do is asked
-//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]).
+//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]), and it runs in turns with
+//! the guests of all tenants ([`meter`]).
 
 mod authorize;
 mod connection;
 mod crew;
+mod meter;
 mod run;
 mod transaction;
 mod watch;
@@ -27,7 +29,7 @@ use self::crew::Crew;
 use self::watch::Ticket;
 use self::worker::{End, Job, Opening, Order, Reply};
 use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
-use crate::tenant::{Resource, Share, Tenant};
+use crate::tenant::{Resource, Share, Tenant, Turns};
 
 /// Connections that read at the same time: a tenant's slow report must not keep its short look-ups waiting.
 const READERS: usize = 3;
@@ -48,16 +50,17 @@ struct File {
     path: PathBuf,
     config: DatabaseConfig,
     tenant: Arc<Tenant>,
-    /// Its statements are paid for from the tenant's part of the cores.
+    /// Its statements are paid for from the tenant's part of the cores, and wait for their turns.
     share: Arc<Share>,
+    turns: Arc<Turns>,
     /// Readers hold it, and the writer while it shortens the log.
     gate: RwLock<()>,
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf, config: DatabaseConfig, tenant: Arc<Tenant>) -> Self {
+    pub(super) fn new(path: PathBuf, config: DatabaseConfig, tenant: Arc<Tenant>, turns: Arc<Turns>) -> Self {
         let share = Share::new(tenant.account().clone());
-        let file = Arc::new(File { path, config, tenant, share, gate: RwLock::new(()) });
+        let file = Arc::new(File { path, config, tenant, share, turns, gate: RwLock::new(()) });
         file.note_size_on_disk();
         let readers = Crew::new(Role::Read, READERS, file.clone());
         Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone()), file }

@@ -115,8 +115,8 @@ impl Guarded {
     /// Does something within its terms, and says what its end means.
     fn watched<T>(&self, terms: &Terms<'_>, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, SqlError> {
         self.authority.take_reason();
-        self.watch.begin(terms.ticket, terms.allowed, terms.open_until);
-        let outcome = work();
+        let begun = self.watch.begin(terms.ticket, terms.allowed, terms.open_until);
+        let outcome = begun.map_err(Fault::Own).and_then(|()| work());
         let stopped = self.watch.end();
         outcome.map_err(|fault| match fault {
             Fault::Own(error) => error,
@@ -273,12 +273,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::connection::Role;
+    use super::super::meter::Meter;
     use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::{Share, Tenant, Turns};
 
     fn database() -> (tempfile::TempDir, Guarded) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("database.sqlite");
-        let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default()).unwrap();
+        let tenant = Tenant::unlimited(TenantName::default_tenant());
+        let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
+        let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
         (folder, guarded)
     }
 

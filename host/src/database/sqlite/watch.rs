@@ -1,4 +1,5 @@
-//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more.
+//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more, and has one that
+//! runs for long give way to others.
 //!
 //! SQLite asks every so many steps of its virtual machine, while it prepares and while it runs.
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::super::SqlError;
 use super::super::limits::{open_too_long, too_long};
+use super::meter::Meter;
 
 /// Steps between two looks: some ten microseconds of ordinary ones.
 pub(super) const STEPS: i32 = 1000;
@@ -62,8 +64,11 @@ impl Ticket {
 }
 
 /// What a connection's present statement may take. A clone is the same.
-#[derive(Clone, Default)]
-pub(super) struct Watch(Arc<Mutex<Present>>);
+#[derive(Clone)]
+pub(super) struct Watch {
+    present: Arc<Mutex<Present>>,
+    meter: Meter,
+}
 
 #[derive(Default)]
 struct Present {
@@ -86,8 +91,18 @@ struct Memory {
 }
 
 impl Watch {
-    /// Begins to watch a statement.
-    pub(super) fn begin(&self, ticket: &Ticket, allowed: Duration, open_until: Option<Instant>) {
+    /// Watches nothing yet.
+    pub(super) fn new(meter: Meter) -> Self {
+        Watch { present: Arc::default(), meter }
+    }
+
+    /// Begins to watch a statement, once it may begin. Fails if that does not come true in time.
+    pub(super) fn begin(
+        &self,
+        ticket: &Ticket,
+        allowed: Duration,
+        open_until: Option<Instant>,
+    ) -> Result<(), SqlError> {
         let now = Instant::now();
         let mut present = self.lock();
         present.ticket = ticket.clone();
@@ -96,10 +111,12 @@ impl Watch {
         let memory = present.memory.get_or_insert_with(Memory::of_this_thread);
         memory.next_look = now + LOOK;
         memory.before = u64::MAX;
+        self.meter.begin(|| present.why_stop(Instant::now()))
     }
 
     /// Watches nothing any more. Tells why the statement was stopped, if it was.
     pub(super) fn end(&self) -> Option<SqlError> {
+        self.meter.end();
         let mut present = self.lock();
         (present.until, present.open_until, present.ticket) = (None, None, Ticket::default());
         if let Some(memory) = &mut present.memory {
@@ -108,17 +125,22 @@ impl Watch {
         present.stopped.take()
     }
 
-    /// Whether the statement is to be stopped.
+    /// Whether the statement is to be stopped. Has it give way to others if it is their turn.
     pub(super) fn stops(&self) -> bool {
         let mut present = self.lock();
+        if present.until.is_none() {
+            // The host's own, which is short.
+            return false;
+        }
         let why = present.why_stop(Instant::now());
+        let why = why.or_else(|| self.meter.give_way(|| present.why_stop(Instant::now())).err());
         let stops = why.is_some();
         present.stopped = why.or(present.stopped.take());
         stops
     }
 
     fn lock(&self) -> MutexGuard<'_, Present> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

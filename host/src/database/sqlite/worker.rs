@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::super::limits::open_too_long;
-use super::super::{Bill, Outcome, SqlError, Statement, Wanted, bill};
+use super::super::{Bill, Outcome, SqlError, Statement, Wanted};
 use super::File;
 use super::connection::{Guarded, Role, TIDYING};
+use super::meter::Meter;
 use super::run::{Read, Terms};
 use super::watch::Ticket;
 
@@ -85,30 +86,24 @@ impl End {
 pub(super) struct Worker {
     file: Arc<File>,
     role: Role,
+    meter: Meter,
     open: Option<Guarded>,
 }
 
 impl Worker {
     pub(super) fn new(file: Arc<File>, role: Role) -> Self {
-        Worker { file, role, open: None }
+        let meter = Meter::new(file.turns.clone(), file.share.clone());
+        Worker { file, role, meter, open: None }
     }
 
     /// Does something, at the expense of whoever asked.
     pub(super) fn carry_out(&mut self, job: Job) {
-        let before = bill::thread_time();
-        let bill = job.bill().clone();
+        let _paying = self.meter.paid_by(job.bill());
         match job {
             Job::Read(order, reply) => self.read(order, reply),
             Job::Run(order, reply) => self.run(order, reply),
-            Job::Transaction(opening) => return self.transaction(opening),
+            Job::Transaction(opening) => self.transaction(opening),
         }
-        self.charge(before, &bill);
-    }
-
-    fn charge(&self, before: Duration, bill: &Bill) {
-        let time = bill::thread_time().saturating_sub(before);
-        bill.add(time);
-        self.file.share.charge(time.as_nanos() as u64);
     }
 
     fn read(&mut self, order: Order, reply: Reply<Option<Outcome>>) {
@@ -142,8 +137,7 @@ impl Worker {
     }
 
     fn transaction(&mut self, opening: Opening) {
-        let Opening { ticket, bill, lifetime, steps, begun, end } = opening;
-        let before = bill::thread_time();
+        let Opening { ticket, lifetime, steps, begun, end, .. } = opening;
         if !ticket.begin() {
             return;
         }
@@ -153,22 +147,18 @@ impl Worker {
             .and_then(|guarded| guarded.own("BEGIN IMMEDIATE").map_err(|error| guarded.explain(&error)));
         let is_open = outcome.is_ok();
         let _ = begun.send(outcome);
-        self.charge(before, &bill);
         if is_open {
-            self.take_steps(&steps, open_until, &end, &bill);
+            self.take_steps(&steps, open_until, &end);
         }
         self.settle();
     }
 
     /// Takes steps until the transaction ends, or nobody has any more, or its time is over.
-    fn take_steps(&mut self, steps: &Receiver<Step>, open_until: Instant, end: &End, bill: &Bill) {
+    fn take_steps(&mut self, steps: &Receiver<Step>, open_until: Instant, end: &End) {
         loop {
             match steps.recv_timeout(open_until.saturating_duration_since(Instant::now())) {
                 Ok(step) => {
-                    let before = bill::thread_time();
-                    let goes_on = self.step(step, open_until, end);
-                    self.charge(before, bill);
-                    if !goes_on {
+                    if !self.step(step, open_until, end) {
                         return;
                     }
                 }
@@ -231,7 +221,7 @@ impl Worker {
         match &mut self.open {
             Some(guarded) => Ok(guarded),
             none => {
-                let opened = Guarded::open(&self.file.path, self.role, &self.file.config);
+                let opened = Guarded::open(&self.file.path, self.role, &self.file.config, self.meter.clone());
                 Ok(none.insert(opened.map_err(|error| self.file.cannot_open(&error))?))
             }
         }
@@ -241,8 +231,9 @@ impl Worker {
     pub(super) fn close(self) {
         let Some(guarded) = self.open else { return };
         if self.role == Role::Write {
-            guarded.watch.begin(&Ticket::default(), TIDYING, None);
-            let _ = guarded.own("PRAGMA incremental_vacuum");
+            if guarded.watch.begin(&Ticket::default(), TIDYING, None).is_ok() {
+                let _ = guarded.own("PRAGMA incremental_vacuum");
+            }
             guarded.watch.end();
             self.file.note_size(&guarded);
         }

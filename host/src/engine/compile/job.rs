@@ -19,7 +19,7 @@ use super::super::{Budget, Call, Engine, hex, trap};
 use super::{CompileLimits, Input, Job, Report, Role, StageName, snapshot, validate};
 use crate::capability::{ConfigValues, Grants};
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
-use crate::tenant::{Share, Tenant};
+use crate::tenant::{Share, Tenant, Turns};
 
 /// Runs the job given on standard input and reports on standard output. Fails only where it cannot
 /// even report.
@@ -68,7 +68,7 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Validate));
     validate::component(&component, job.role, &job.granted)?;
 
-    let engine = Engine::new(&job.engine_config()).map_err(in_compile)?;
+    let engine = Engine::new(&job.engine_config(), Turns::of_this_machine()).map_err(in_compile)?;
     let _ticking = engine.keep_ticking();
     let sidecars = Arc::new(sidecars);
     let (code, about) = match job.role {

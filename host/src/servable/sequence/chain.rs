@@ -28,7 +28,7 @@ pub struct Afterwards(#[allow(dead_code)] oneshot::Sender<()>);
 
 impl TaskChain {
     pub(super) fn new(sequences: Arc<ModelSequences>, id: i64, session: Option<(String, Owner)>) -> Self {
-        let in_flight = Some(sequences.in_flight.begin());
+        let in_flight = Some(sequences.all.in_flight.begin());
         TaskChain { sequences, id, session, response: None, in_flight }
     }
 
@@ -90,7 +90,7 @@ impl TaskChain {
     }
 
     pub(in crate::servable) fn count(&self, outcome: Outcome) {
-        self.sequences.metrics.count(self.tenant().name(), self.model(), outcome);
+        self.sequences.all.metrics.count(self.tenant().name(), self.model(), outcome);
     }
 
     /// What an error of the store means here.

@@ -6,6 +6,10 @@
 //! [`Undertaking`]. If the call leaves tasks behind they are kept with the state in one transaction, and the right to
 //! the session goes to the [`TaskChain`] of them, which is handed to whoever does such tasks.
 //!
+//! A tenant that is removed and comes back is another one, but its sessions are those on disk. So the line outlives
+//! the tenant while anybody is in it, and what is left behind for one that is no more goes to its successor
+//! ([`Sequences::current`]), or is found by it on disk.
+//!
 //! Nothing of that is in memory only. When a model serves for the first time since the start, the chains that are
 //! not at their end are found on disk and get their sessions before any request does ([`ModelSequences::resume`]).
 
@@ -27,7 +31,7 @@ use super::InFlight;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::store::{Store, StoreError, Stores, sessions, since_1970, tasks, totals};
 use crate::tenant::Tenant;
-use line::Line;
+use line::{Line, Owner};
 use metrics::SequenceMetrics;
 
 /// The sessions and tasks of all models. A clone is shallow.
@@ -37,7 +41,14 @@ pub struct Sequences {
     chains: mpsc::UnboundedSender<TaskChain>,
     in_flight: InFlight,
     metrics: SequenceMetrics,
-    models: Arc<Mutex<HashMap<Key, Weak<ModelSequences>>>>,
+    models: Arc<Mutex<Models>>,
+}
+
+#[derive(Default)]
+struct Models {
+    known: HashMap<Key, Weak<ModelSequences>>,
+    /// Of whoever is in one, also for a tenant that is no more.
+    lines: HashMap<Key, Weak<Line>>,
 }
 
 type Key = (TenantName, ModelName);
@@ -52,9 +63,7 @@ pub struct ModelSequences {
     store: Store,
     line: Arc<Line>,
     resumed: OnceCell<()>,
-    chains: mpsc::UnboundedSender<TaskChain>,
-    in_flight: InFlight,
-    metrics: SequenceMetrics,
+    all: Sequences,
 }
 
 impl Sequences {
@@ -67,30 +76,31 @@ impl Sequences {
 
     /// The sessions and tasks of one model.
     pub fn of(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSequences> {
-        let mut models = self.lock();
         let key = (tenant.name().clone(), model.clone());
-        let known = models.get(&key).and_then(Weak::upgrade);
-        // A tenant that was removed and is there again is another one.
-        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.tenant, tenant)) {
-            return known;
+        // Dropped after the lock is: the last one of them looks here for its successor.
+        let known;
+        let mut models = self.lock();
+        known = models.known.get(&key).and_then(Weak::upgrade);
+        if let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.tenant, tenant)) {
+            return known.clone();
         }
-        models.retain(|_, sequences| sequences.strong_count() > 0);
-        let made = Arc::new(self.make(tenant, model));
-        models.insert(key, Arc::downgrade(&made));
+        let made = Arc::new(self.make(tenant, model, models.line(&key)));
+        // What is still under way for a tenant that is no more must not stand in the way of its successor.
+        if !tenant.is_dismissed() {
+            models.known.retain(|_, sequences| sequences.strong_count() > 0);
+            models.known.insert(key, Arc::downgrade(&made));
+        }
         made
     }
 
-    fn make(&self, tenant: &Arc<Tenant>, model: &ModelName) -> ModelSequences {
-        ModelSequences {
-            tenant: tenant.clone(),
-            model: model.clone(),
-            store: self.stores.of(tenant),
-            line: Arc::default(),
-            resumed: OnceCell::new(),
-            chains: self.chains.clone(),
-            in_flight: self.in_flight.clone(),
-            metrics: self.metrics.clone(),
-        }
+    /// The sessions and tasks of one model of the tenant that has that name now, if anybody uses them.
+    fn current(&self, tenant: &TenantName, model: &ModelName) -> Option<Arc<ModelSequences>> {
+        self.lock().known.get(&(tenant.clone(), model.clone())).and_then(Weak::upgrade)
+    }
+
+    fn make(&self, tenant: &Arc<Tenant>, model: &ModelName, line: Arc<Line>) -> ModelSequences {
+        let (tenant, model, store) = (tenant.clone(), model.clone(), self.stores.of(tenant));
+        ModelSequences { tenant, model, store, line, resumed: OnceCell::new(), all: self.clone() }
     }
 
     /// Waits until no tasks are under way.
@@ -106,7 +116,7 @@ impl Sequences {
     /// Forgets a tenant that is gone. What is kept for it stays.
     pub fn forget(&self, tenant: &TenantName) {
         self.stores.forget(tenant);
-        self.lock().retain(|key, _| key.0 != *tenant);
+        self.lock().known.retain(|key, _| key.0 != *tenant);
     }
 
     /// Counts what has come of a task that no chain knows of.
@@ -116,7 +126,7 @@ impl Sequences {
 
     /// Removes sessions whose time is over, and shows how many there are.
     pub async fn sweep(&self) {
-        let models: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let models: Vec<_> = self.lock().known.values().filter_map(Weak::upgrade).collect();
         let in_use = models.into_iter().filter(|sequences| sequences.resumed.initialized());
         for sequences in in_use {
             if let Err(error) = sequences.sweep().await {
@@ -126,8 +136,20 @@ impl Sequences {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Weak<ModelSequences>>> {
+    fn lock(&self) -> MutexGuard<'_, Models> {
         self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Models {
+    fn line(&mut self, key: &Key) -> Arc<Line> {
+        if let Some(line) = self.lines.get(key).and_then(Weak::upgrade) {
+            return line;
+        }
+        self.lines.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::default();
+        self.lines.insert(key.clone(), Arc::downgrade(&line));
+        line
     }
 }
 
@@ -154,13 +176,40 @@ impl ModelSequences {
             let (model, tenant) = (self.model.clone(), self.tenant.clone());
             let find = move |connection: &_| totals::note(connection, &tenant).and(tasks::pending(connection, &model));
             for tasks::Pending { chain, session } in self.store.read(find).await? {
-                // Nobody else can have it yet: requests wait, and a session has one chain at a time.
-                let owned = session.and_then(|id| self.line.try_own(&id).map(|owner| (id, owner)));
-                let _ = self.chains.send(TaskChain::new(self.clone(), chain, owned));
+                self.take_up(chain, session).await;
             }
             Ok(())
         };
         self.resumed.get_or_try_init(resume).await.copied()
+    }
+
+    /// Has a chain done that was found on disk.
+    async fn take_up(self: &Arc<Self>, chain: i64, session: Option<String>) {
+        let Some(id) = session else { return self.have_done(TaskChain::new(self.clone(), chain, None)) };
+        let (this, line) = (self.clone(), self.line.clone());
+        let mut taken_up = Box::pin(async move {
+            let owner = line.own(&id).await;
+            this.have_done(TaskChain::new(this.clone(), chain, Some((id, owner))));
+        });
+        // It is in the line from here on, before the requests that wait for this. Only what is still under way for a
+        // predecessor can be before it.
+        if futures_util::poll!(taken_up.as_mut()).is_pending() {
+            tokio::spawn(taken_up);
+        }
+    }
+
+    /// Has a chain done that its call has left behind, by whoever has the tenant's name now. If that is nobody, it
+    /// stays on disk.
+    fn hand_over(&self, chain: i64, session: Option<(String, Owner)>) -> Option<Afterwards> {
+        let current = self.all.current(self.tenant.name(), &self.model)?;
+        let (chain, afterwards) = TaskChain::new(current.clone(), chain, session).after_response();
+        current.have_done(chain);
+        Some(afterwards)
+    }
+
+    fn have_done(&self, chain: TaskChain) {
+        // Fails only where nobody does tasks any more; they are on disk.
+        let _ = self.all.chains.send(chain);
     }
 
     /// Removes a session once nobody works with it. Tells whether there was one.
@@ -184,7 +233,7 @@ impl ModelSequences {
             Ok((sessions::expired(connection, &model, now)?, kept?, waiting?))
         };
         let (mut expired, kept, waiting) = self.store.read(look).await?;
-        self.metrics.show(self.tenant.name(), &self.model, kept, waiting);
+        self.all.metrics.show(self.tenant.name(), &self.model, kept, waiting);
         // Whoever owns one now may have found it in time. Whoever comes later will not.
         expired.retain(|id| !self.line.is_live(id));
         if expired.is_empty() {
@@ -201,6 +250,9 @@ impl ModelSequences {
 
 impl Drop for ModelSequences {
     fn drop(&mut self) {
-        self.metrics.forget(self.tenant.name(), &self.model);
+        // The series are the successor's, where there is one.
+        if self.all.current(self.tenant.name(), &self.model).is_none() {
+            self.all.metrics.forget(self.tenant.name(), &self.model);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::line::Owner;
-use super::{Afterwards, ModelSequences, TaskChain};
+use super::{Afterwards, ModelSequences};
 use crate::capability::{Deferrals, Room, Scope, Session};
 use crate::engine::Budget;
 use crate::model::{InferError, ModelSettings, RequestId, Sequence, Version};
@@ -73,12 +73,12 @@ impl Servable {
         Ok(Arc::new(Deferrals::new(self.maker().tenant(), room)?))
     }
 
-    /// Waits until everything that was left behind before the server was started has its session, and then for this
-    /// request's turn with its own.
+    /// Where a request has a session, waits until everything that was left behind before the server was started has
+    /// its own, and then for this request's turn.
     async fn wait_for(&self, sequence: Option<&Sequence>) -> Result<Option<Owner>, InferError> {
         let (sequences, tenant) = (&self.sequences, self.maker().tenant());
-        sequences.resume().await.map_err(|error| error.for_request(tenant))?;
         let Some(Sequence { id, .. }) = sequence else { return Ok(None) };
+        sequences.resume().await.map_err(|error| error.for_request(tenant))?;
         if let Some(owner) = sequences.line.try_own(id) {
             return Ok(Some(owner));
         }
@@ -123,6 +123,11 @@ impl Undertaking {
         let tasks = self.tasks.as_ref().map(|deferrals| deferrals.take()).unwrap_or_default();
         if self.session.is_none() && tasks.is_empty() {
             return Ok(None);
+        }
+        if self.session.is_none() {
+            // Or its tasks might be found among those that were left behind, before its response is on its way.
+            let resumed = servable.sequences.resume().await;
+            resumed.map_err(|error| error.for_request(servable.maker().tenant()))?;
         }
         let (version, settings) = (servable.id().version, servable.settings());
         let save = self.session.as_ref().map(|owned| owned.save(servable, settings, version));
@@ -187,12 +192,6 @@ impl Kept {
             tasks::add(connection, &tenant, &origin, None, &left)
         });
         let chain = write.await.map_err(|error| error.for_request(&self.sequences.tenant))?;
-        Ok(chain.map(|chain| {
-            let (chain, afterwards) =
-                TaskChain::new(self.sequences.clone(), chain, session.zip(self.owner)).after_response();
-            // Fails only where nobody does tasks any more; they are on disk.
-            let _ = self.sequences.chains.send(chain);
-            afterwards
-        }))
+        Ok(chain.and_then(|chain| self.sequences.hand_over(chain, session.zip(self.owner))))
     }
 }

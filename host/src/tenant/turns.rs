@@ -4,7 +4,8 @@
 //! every tick it gives its turn back and lines up again; the turn goes to the tenant that has come least far in
 //! virtual time (its CPU time divided by its weight), and within the tenant to the model that has come least
 //! far. So a tenant with a thousand endless requests gets its share and no more. This is start-time fair
-//! queueing (Goyal, Vin and Cheng, 1996) on two levels.
+//! queueing (Goyal, Vin and Cheng, 1996) on two levels. The statements of a tenant's database take the same turns,
+//! as those of one model more.
 //!
 //! A short call does not line up at all: it starts on the thread that has read its request, as long as its
 //! tenant has spent less than its share of the cores, or is not ahead of the others ([`Turns::may_start`]). What
@@ -16,12 +17,18 @@
 //! than its share is never owed more than [`CREDIT`]: time that nobody wanted is gone.
 
 use std::collections::VecDeque;
+use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use crate::tenant::{Account, Share};
+use thread_priority::ThreadPriority;
+use thread_priority::unix::{
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
+
+use super::{Account, Share};
 
 /// How far ahead of the others a tenant may be, for each core, before its calls must line up. Below a tick
 /// nothing is known; a few ticks more keep short bursts from paying for a change of threads.
@@ -36,8 +43,8 @@ const BURST: u64 = Duration::from_millis(10).as_nanos() as u64;
 /// Ticks after which a tenant that has neither run nor asked does not compete any more.
 const ABSENCE: u64 = 50;
 
-/// The turns of one engine.
-pub(super) struct Turns {
+/// The turns of one process.
+pub struct Turns {
     cores: u64,
     line: Mutex<Line>,
     /// Those whose progress is compared.
@@ -69,7 +76,7 @@ struct Ticket {
 }
 
 /// A call's place in the line, and its turn once it is granted. Gives either back on drop.
-pub(super) struct Place {
+pub struct Place {
     turns: Arc<Turns>,
     share: Arc<Share>,
     ticket: Arc<Ticket>,
@@ -77,7 +84,7 @@ pub(super) struct Place {
 
 impl Turns {
     /// So many turns.
-    pub(super) fn new(cores: usize) -> Arc<Self> {
+    pub fn new(cores: usize) -> Arc<Self> {
         Arc::new(Turns {
             cores: cores as u64,
             line: Mutex::new(Line { free: cores, queues: Vec::new() }),
@@ -88,14 +95,19 @@ impl Turns {
         })
     }
 
+    /// As many turns as this machine has cores.
+    pub fn of_this_machine() -> Arc<Self> {
+        Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
     /// How many turns there are.
-    pub(super) fn cores(&self) -> usize {
+    pub fn cores(&self) -> usize {
         self.cores as usize
     }
 
     /// Whether a call may start at once, where it is: its tenant has not had its share or is not ahead of the
     /// others, and its model is not ahead of the tenant's other models that wait.
-    pub(super) fn may_start(&self, share: &Share) -> bool {
+    pub fn may_start(&self, share: &Share) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {
             let account = share.account();
@@ -109,19 +121,19 @@ impl Turns {
     }
 
     /// Notes that a call has used so much CPU time.
-    pub(super) fn charge(&self, share: &Share, time: Duration) {
+    pub fn charge(&self, share: &Share, time: Duration) {
         self.show(share.account());
         share.charge(time.as_nanos() as u64);
     }
 
     /// Notes that handling a call's request has taken so much of the host's own CPU time.
-    pub(super) fn charge_handling(&self, share: &Share, time: Duration) {
+    pub fn charge_handling(&self, share: &Share, time: Duration) {
         self.show(share.account());
         share.charge_handling(time.as_nanos() as u64);
     }
 
     /// Takes a place in the line.
-    pub(super) fn line_up(self: &Arc<Self>, share: &Arc<Share>) -> Place {
+    pub fn line_up(self: &Arc<Self>, share: &Arc<Share>) -> Place {
         let ticket = Arc::new(Ticket { granted: AtomicBool::new(false), waker: Mutex::default() });
         self.show(share.account());
         share.catch_up();
@@ -130,7 +142,7 @@ impl Turns {
     }
 
     /// Compares how far everybody has come. Called by the engine's clock, so long after it was called before.
-    pub(super) fn tick(&self, passed: Duration) {
+    pub fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
         let mut competing = self.competing.lock().unwrap_or_else(PoisonError::into_inner);
         competing.retain(|account| {
@@ -199,7 +211,7 @@ impl Turns {
 
 impl Place {
     /// Whether the turn has come. If not, the context is woken when it does.
-    pub(super) fn has_come(&self, context: &mut Context<'_>) -> bool {
+    pub fn has_come(&self, context: &mut Context<'_>) -> bool {
         if self.ticket.granted.load(Ordering::Acquire) {
             return true;
         }
@@ -210,7 +222,7 @@ impl Place {
 
     /// Gives the turn back and takes a new place, which may be the next to have its turn. Whoever is woken for
     /// it is not woken before.
-    pub(super) fn line_up_again(&mut self, context: &mut Context<'_>) {
+    pub fn line_up_again(&mut self, context: &mut Context<'_>) {
         self.turns.show(self.share.account());
         self.turns.change(|line| {
             self.ticket.granted.store(false, Ordering::Release);
@@ -219,6 +231,15 @@ impl Place {
             line.join(&self.share, self.ticket.clone());
         });
     }
+}
+
+/// Has the present thread run only where no other wants to. Reading a request and running a short call must not
+/// wait for a long one, and Linux lets an ordinary thread interrupt one of this kind at once, while it lets one
+/// that is merely less important finish its slice: 3 ms, a thousand times a second.
+pub fn step_back() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // Where it is refused, tenants' work merely competes on equal terms.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
 }
 
 impl Drop for Place {
