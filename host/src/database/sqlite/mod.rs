@@ -8,6 +8,8 @@
 mod authorize;
 mod connection;
 mod crew;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod run;
 mod transaction;
 mod watch;
