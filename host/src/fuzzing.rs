@@ -5,7 +5,9 @@
 
 pub use crate::api::fuzzing::{golden, infer_binary, infer_json, path};
 pub use crate::config::fuzzing::wardian_toml;
+pub use crate::database::fuzzing::sql;
 pub use crate::repository::fuzzing::{model_toml, names};
+pub use crate::repository::remote::fuzzing::object;
 
 /// Checks that an error text can be shown to anyone: it holds nothing that a terminal obeys, and no more than
 /// so many bytes, however much the sender would like to have repeated.

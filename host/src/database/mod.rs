@@ -36,6 +36,8 @@ use crate::tenant::{PostgresSettings, Tenant, Turns};
 use metrics::TenantCounts;
 use postgres::Postgres;
 use sqlite::Sqlite;
+#[cfg(fuzzing)]
+pub(crate) use sqlite::fuzzing;
 
 /// Every tenant's database. A clone shares them.
 #[derive(Clone)]

@@ -9,6 +9,8 @@
 mod authorize;
 mod connection;
 mod crew;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod meter;
 mod run;
 mod transaction;

@@ -18,6 +18,8 @@
 
 mod disk;
 mod fetch;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod hold;
 mod listing;
 mod location;

@@ -1,0 +1,97 @@
+//! What must hold of a file whatever statements guests have sent.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rusqlite::types::Value as Found;
+
+use super::super::{Bill, DatabaseConfig, Statement, Wanted};
+use super::connection::{Guarded, Role};
+use super::run::Terms;
+use super::watch::Ticket;
+use super::worker::Order;
+
+/// Short, so that what is endless ends.
+const ALLOWED: Duration = Duration::from_millis(20);
+
+/// Statements of a guest, one a line, and then the same text as a migration. No table of the host's own changes, no
+/// other file is there or looked into, and no transaction of theirs is left open.
+pub fn sql(text: &str) {
+    let folder = Folder::new();
+    let guarded = folder.open();
+    for statement in text.lines() {
+        for wanted in [Wanted::Rows, Wanted::Count] {
+            let statement = Statement { text: statement.to_owned(), parameters: Vec::new() };
+            let order = Order::new(statement, wanted, &Bill::default());
+            let _ = guarded.run(&order, &folder.config, &terms(&order.ticket));
+            assert!(guarded.connection.is_autocommit(), "a statement left a transaction open");
+        }
+    }
+    guarded.own("BEGIN").unwrap();
+    let _ = guarded.run_all(text, &terms(&Ticket::default()));
+    assert!(!guarded.connection.is_autocommit(), "a migration has ended the transaction it is part of");
+    guarded.own("COMMIT").unwrap();
+    folder.check(&guarded);
+}
+
+fn terms(ticket: &Ticket) -> Terms<'_> {
+    Terms { ticket, allowed: ALLOWED, open_until: None }
+}
+
+/// A folder with a database in it.
+struct Folder {
+    path: PathBuf,
+    config: DatabaseConfig,
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let path = std::env::temp_dir().join(format!("wardian-fuzz-sql-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Folder { path, config: DatabaseConfig::default() }
+    }
+
+    fn open(&self) -> Guarded {
+        let guarded = Guarded::open(&self.path.join("database.sqlite"), Role::Write, &self.config).unwrap();
+        guarded
+            .own(
+                "PRAGMA synchronous = OFF;
+                 CREATE TABLE wardian_migrations (name TEXT); INSERT INTO wardian_migrations VALUES ('own');
+                 CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (2, 'y'); CREATE INDEX i ON t (a);
+                 CREATE VIEW v AS SELECT a FROM t;",
+            )
+            .unwrap();
+        guarded
+    }
+
+    fn check(&self, guarded: &Guarded) {
+        let own = found(guarded, "SELECT name FROM wardian_migrations");
+        assert_eq!(own, [Found::Text("own".into())], "a table of the host's own has changed");
+        let named = "SELECT name FROM sqlite_schema WHERE lower(name) LIKE 'wardian!_%' ESCAPE '!'
+                     OR lower(tbl_name) LIKE 'wardian!_%' ESCAPE '!'";
+        assert_eq!(found(guarded, named), [Found::Text("wardian_migrations".into())], "something is named like it");
+        let databases = found(guarded, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
+        assert_eq!(databases, [Found::Text("main".into())], "another database is attached");
+        assert_eq!(found(guarded, "PRAGMA integrity_check"), [Found::Text("ok".into())]);
+        for entry in fs::read_dir(&self.path).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(name.starts_with("database.sqlite"), "a file {name} has been made");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The first column of what a statement of the host's own finds.
+fn found(guarded: &Guarded, statement: &str) -> Vec<Found> {
+    guarded.authority.as_host(|| {
+        let mut statement = guarded.connection.prepare(statement).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    })
+}
