@@ -84,10 +84,12 @@ fn a_model_that_is_unloaded_while_a_version_loads_leaves_everything_as_it_was() 
 
 /// A server whose ledger serves, and loads another version once the call is over that holds the database.
 fn loading() -> (Server, Pending) {
-    let server = setup(ACCOUNTS).config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '60s'").start();
+    // Long enough that it is this call which others wait for, and not a thread that is slow to begin.
+    let server = setup(ACCOUNTS).config("[database]\nbusy_timeout = '3s'\ntransaction_time = '60s'").start();
     server.until_ready("ledger", 1);
     let held = [step("begin", &[]), step("in execute", &["delete from transfers"]), step("sleep", &["60000"])];
     let holding = server.call("POST", "/v2/models/ledger/infer").json(&steps(&held)).begin();
+    server.until_busy("ledger", 1);
     until("that it holds the database", || execute(&server, "delete from transfers") == "busy");
     add(server.models(), "ledger", 2, &both());
     server.until_state("ledger", 2, "LOADING");
