@@ -27,6 +27,7 @@ mod lifespan;
 mod remote;
 mod repository;
 mod sessions;
+mod settings;
 mod sql;
 mod streaming;
 mod tenants;

@@ -1,7 +1,7 @@
 //! Ends the server in the middle of writing, again and again: what it has said is kept is there, as it was said, and
 //! the file is sound.
 
-use super::{ask, operations, said, setup};
+use super::{ask, ask_one, operations, said, setup, start};
 use crate::harness::{Crashes, Server, check_store};
 
 /// Somebody who counts up in three ways, one after the other, in a bucket of their own.
@@ -58,4 +58,12 @@ fn nothing_that_was_acknowledged_is_lost_when_the_process_is_killed() {
         },
     );
     println!("acknowledged: {:?}", writers.iter().map(|writer| writer.count).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_only_a_power_cut_may_take_outlives_the_process_too() {
+    let server = start(setup("").config("[data]\ndurability = 'normal'"));
+    assert_eq!(ask_one(&server, "set b k kept"), "ok");
+    let server = start(server.kill());
+    assert_eq!(ask_one(&server, "get b k"), "kept");
 }

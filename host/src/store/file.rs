@@ -122,3 +122,20 @@ fn prepare(connection: &Connection) -> Result<(), StoreError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TenantName;
+
+    #[test]
+    fn the_disk_is_waited_for_as_the_operator_says() {
+        for (durability, level) in [(Durability::Normal, 1), (Durability::Full, 2)] {
+            let folder = tempfile::tempdir().unwrap();
+            let tenant = Tenant::unlimited(TenantName::default_tenant());
+            let connection = StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
+            let found: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            assert_eq!(found, level, "{durability:?}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Settings of the whole host, each by what it does to whoever asks.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wardian::config::HttpConfig;
+
+use crate::harness::{Models, Response, Server, puppet};
+
+fn two(models: &Models) {
+    models.bare("first", puppet("version=1"));
+    models.bare("second", puppet("version=2"));
+}
+
+fn invoke(server: &Server, header: (&str, &str)) -> Response {
+    server.call("POST", "/invocations").header(header.0, header.1).json(&json!({ "inputs": [] })).send()
+}
+
+#[test]
+fn a_request_that_names_no_model_means_the_default_one() {
+    const NAMES: &str = "x-amzn-sagemaker-target-model";
+    let server = Server::with_models(two).config("default_model = 'first'").start();
+    server.until_tried();
+    assert_eq!(invoke(&server, ("accept", "*/*")).number("version"), 1);
+    assert_eq!(invoke(&server, (NAMES, "second")).number("version"), 2);
+    let server = server.stop().argument("--default-model").argument("second").start();
+    server.until_tried();
+    assert_eq!(invoke(&server, ("accept", "*/*")).number("version"), 2, "the command line goes first");
+    let server = Server::with_models(two).start();
+    server.until_tried();
+    invoke(&server, ("accept", "*/*")).refused(400, "invalid_input");
+}
+
+/// Connects to say something, which may be all that comes.
+fn connect(server: &Server, say: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(say.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn headers_that_do_not_come_in_time_end_the_connection() {
+    let server = Server::with_models(|_| {}).config("[http]\nheader_read_timeout = '100ms'").start();
+    let start = Instant::now();
+    let mut stream = connect(&server, "GET /v2/health/live HTTP/1.1\r\nhost: x\r\nx-half: ");
+    let mut answer = Vec::new();
+    // A connection that is reset has ended as well.
+    let _ = stream.read_to_end(&mut answer);
+    assert!(start.elapsed() < HttpConfig::default().header_read_timeout, "it took the default's time");
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    server.get("/v2/health/live").ok();
+}
+
+const LIVE: &str = "GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// Reads an answer to [`LIVE`], and leaves the connection open.
+fn read_live(stream: &mut TcpStream) {
+    let (mut answer, mut more) = (Vec::new(), [0; 1024]);
+    while !answer.ends_with(b"{\"live\":true}") {
+        let length = stream.read(&mut more).unwrap();
+        assert!(length > 0, "it ended after {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&more[..length]);
+    }
+}
+
+#[test]
+fn connections_beyond_the_limit_wait_until_one_is_closed() {
+    let server = Server::with_models(|_| {}).config("[http]\nmax_connections = 2").start();
+    let mut open = [connect(&server, LIVE), connect(&server, LIVE)];
+    open.iter_mut().for_each(read_live);
+    let mut waiting = connect(&server, LIVE);
+    // Time enough to answer it, if that were what it does.
+    for _ in 0..100 {
+        open[0].write_all(LIVE.as_bytes()).unwrap();
+        read_live(&mut open[0]);
+    }
+    waiting.set_nonblocking(true).unwrap();
+    assert_eq!(waiting.peek(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+    waiting.set_nonblocking(false).unwrap();
+    drop(open);
+    read_live(&mut waiting);
+}
+
+/// Every line of a log as JSON.
+fn lines(log: &str) -> Vec<Value> {
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    log.lines().map(parse).collect()
+}
+
+#[test]
+fn a_log_in_json_has_an_object_a_line() {
+    const TRIED: &str = "every wanted model has been tried";
+    let server = Server::with_models(|models| models.bare("puppet", puppet("version=7")));
+    let server = server.config("[log]\nformat = 'json'").start();
+    server.until_tried();
+    server.until_logged(TRIED);
+    server.terminate();
+    assert!(server.until_ended().success());
+    let lines = lines(&server.log());
+    let line = |message: &str| lines.iter().find(|line| line["fields"]["message"] == message);
+    assert_eq!(line(TRIED).map(|line| &line["level"]), Some(&json!("INFO")), "{lines:?}");
+    let of_the_guest = line("puppet loads version 7").unwrap();
+    assert_eq!(
+        (&of_the_guest["target"], &of_the_guest["fields"]["model"]),
+        (&json!("wardian::guest"), &json!("puppet"))
+    );
+    let text = server.kill().argument("--log-format").argument("text").start();
+    text.until_logged(TRIED);
+    assert!(text.log().lines().all(|line| !line.starts_with('{')), "the command line goes first: {}", text.log());
+}
