@@ -10,7 +10,7 @@ mod authorize;
 mod connection;
 mod crew;
 #[cfg(fuzzing)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 mod meter;
 mod run;
 mod transaction;
