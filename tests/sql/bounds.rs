@@ -214,6 +214,9 @@ fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_core
         let [asked, spun] = std::array::from_fn(|index| used()[index].unwrap_or(0.0) - before[index].unwrap_or(0.0));
         (asked, spun)
     };
+    let begun = used();
+    // Making the file may take a while where the disk is busy.
+    until("that both have had turns", || since(begun).0 > 0.05 && since(begun).1 > 0.05);
     let before = used();
     until("that they have used hundreds of turns", || since(before).0 + since(before).1 > 0.5);
     let (asked, spun) = since(before);
