@@ -2,7 +2,7 @@
 //!
 //! Behind the [`Manager`] is one task (`task`) with one closed event enum. It merges what a source
 //! announces into a record per model (`record`), asks the pure `policy` for the next action, and starts
-//! it: a load runs in a task of its own (`loader`, `proof`), a drain in another (`drain`), and both come
+//! it: a load runs in a task of its own (`loading`, `loader`, `proof`), a drain in another (`drain`), and both come
 //! back as events. So nothing it does can be stuck behind a load, and every decision is a function of
 //! what it knows.
 //!
@@ -16,6 +16,7 @@ mod drain;
 mod index;
 mod interceptors;
 mod loader;
+mod loading;
 mod manager;
 mod metrics;
 mod migrate;

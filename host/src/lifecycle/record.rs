@@ -1,16 +1,18 @@
 //! What the manager knows of one model.
 
+mod telling;
+mod version;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::drain::Ending;
-use super::index::{IndexEntry, IndexState};
-use super::policy::{Action, Demand, Known, Present, goes_live, next_action};
-use crate::model::{ConfigTable, LoadError, ModelName, QuotaExceeded, Stage, Version, VersionPolicy};
-use crate::registry::Entry;
+use super::policy::{Action, Demand, Known, goes_live, next_action};
+use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Seen};
 use crate::servable::{Drained, ServableHandle};
 use crate::tenant::{self, Resource, Tenant};
+use version::{Content, Serving, VersionRecord};
 
 /// A version that has loaded, and the means to know when it has drained.
 pub(super) type Loaded = (ServableHandle, Drained);
@@ -36,33 +38,6 @@ pub(super) struct Held {
     pub(super) reason: String,
     /// It is not known yet what will become of them.
     pub(super) passing: bool,
-}
-
-#[derive(Default)]
-struct VersionRecord {
-    present: Content,
-    serving: Option<Serving>,
-    loading: Option<Digest>,
-    failed: Option<(Digest, LoadError)>,
-    /// How many contents of this version are answering their last requests.
-    draining: usize,
-}
-
-/// What the repository holds of a version.
-#[derive(Default)]
-enum Content {
-    Whole(Box<Candidate>),
-    Unsettled,
-    Faulty(String),
-    #[default]
-    Nothing,
-}
-
-struct Serving {
-    digest: Digest,
-    handle: ServableHandle,
-    /// What is to be done once it serves no more.
-    ending: Ending,
 }
 
 impl Default for ModelRecord {
@@ -309,157 +284,6 @@ impl ModelRecord {
             Content::Whole(candidate) => Some(&**candidate),
             _ => None,
         })
-    }
-
-    /// What a caller who asked for the model to be loaded wants to know.
-    pub(super) fn outcome(&self) -> Result<(), LoadError> {
-        if let Some(fault) = self.newest_fault() {
-            return Err(fault);
-        }
-        if let Some(held) = self.awaits() {
-            return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
-        }
-        let serves = self.versions.values().any(|record| record.serving.is_some());
-        if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, "its version policy wants none of its versions")) }
-    }
-
-    /// Why the newest thing in the repository does not serve, if it is known not to.
-    fn newest_fault(&self) -> Option<LoadError> {
-        if let Some(Some(reason)) = &self.elsewhere {
-            return Some(LoadError::new(Stage::Read, reason.clone()));
-        }
-        let (_, newest) = self.versions.iter().rev().find(|(_, record)| !record.is_absent())?;
-        newest.fault()
-    }
-
-    /// What the registry should hold of it; `None` if it should not be known at all.
-    pub(super) fn entry(&self) -> Option<Entry> {
-        if self.elsewhere.is_none() && self.versions.is_empty() {
-            return None;
-        }
-        let serving = self.versions.values().rev().filter_map(|record| record.serving.as_ref());
-        let serving = serving.map(|serving| serving.handle.clone()).collect();
-        Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
-    }
-
-    /// Why it does not serve, as far as whoever asks it may know.
-    pub(super) fn note(&self) -> String {
-        if self.demand == Demand::Unwanted {
-            return "it was unloaded on request".into();
-        }
-        if let Some(held) = self.awaits() {
-            return held.reason.clone();
-        }
-        if self.is_loading() {
-            return "it is loading".into();
-        }
-        let Some(LoadError { stage, .. }) = self.newest_fault() else { return "it is waiting to be loaded".into() };
-        // The reason may hold a guest's last words, which whoever asks for an answer must not see.
-        format!("it failed to load, at stage {stage}; the repository index tells why")
-    }
-
-    /// What the repository index tells of the model's versions, newest first.
-    pub(super) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
-        let entry = |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
-        let whole = self.elsewhere.as_ref().map(|fault| {
-            let reason = fault.clone().unwrap_or_else(|| "its file is still changing".into());
-            entry(None, (IndexState::Unavailable, reason))
-        });
-        let versions = self.versions.iter().rev();
-        whole.into_iter().chain(versions.map(|(version, record)| entry(Some(*version), self.state(record)))).collect()
-    }
-
-    /// What the repository index tells of a version, or else of the model as a whole.
-    pub(super) fn entry_of(&self, name: &ModelName, version: Version) -> Option<IndexEntry> {
-        let (whole, versions): (Vec<_>, Vec<_>) =
-            self.index(name).into_iter().partition(|entry| entry.version.is_none());
-        versions.into_iter().find(|entry| entry.version == Some(version)).or(whole.into_iter().next())
-    }
-
-    fn state(&self, record: &VersionRecord) -> (IndexState, String) {
-        let fault = record.fault().map(|error| error.to_string());
-        if record.serving.is_some() {
-            let excuse = fault.map(|fault| record.excuse(&fault)).or_else(|| record.live_fault());
-            return (IndexState::Ready, excuse.unwrap_or_default());
-        }
-        if record.loading.is_some() {
-            return (IndexState::Loading, String::new());
-        }
-        if record.draining > 0 {
-            return (IndexState::Unloading, String::new());
-        }
-        let reason = match (&record.present, self.demand) {
-            (_, Demand::Unwanted) => "unloaded on request".into(),
-            (Content::Unsettled, _) => "its files are still changing".into(),
-            _ => match (fault, self.awaits()) {
-                (Some(fault), _) => fault,
-                (None, Some(held)) => held.reason.clone(),
-                (None, None) => "not wanted by the version policy".into(),
-            },
-        };
-        (IndexState::Unavailable, reason)
-    }
-}
-
-impl Content {
-    fn is(&self, digest: Digest) -> bool {
-        matches!(self, Content::Whole(candidate) if candidate.digest == digest)
-    }
-}
-
-impl VersionRecord {
-    /// What to say of a version that serves although something is wrong with it.
-    fn excuse(&self, fault: &str) -> String {
-        let same = self.serving.as_ref().is_some_and(|serving| self.present.is(serving.digest));
-        if same { fault.into() } else { format!("serves its last good content; the present one failed: {fault}") }
-    }
-
-    /// Whether what the repository holds has not been found to fail.
-    fn is_usable(&self) -> bool {
-        match &self.present {
-            Content::Whole(candidate) => self.failed.as_ref().is_none_or(|(digest, _)| *digest != candidate.digest),
-            _ => false,
-        }
-    }
-
-    fn known(&self, version: Version) -> Known {
-        let present = match &self.present {
-            Content::Whole(candidate) => Present::Whole(candidate.digest),
-            Content::Unsettled | Content::Faulty(_) => Present::Unusable,
-            Content::Nothing => Present::Absent,
-        };
-        Known {
-            version,
-            present,
-            serving: self.serving.as_ref().map(|serving| serving.digest),
-            loading: self.loading,
-            failed: self.failed.as_ref().map(|(digest, _)| *digest),
-        }
-    }
-
-    /// What is wrong with the live configuration, if anything is.
-    fn live_fault(&self) -> Option<String> {
-        match &self.present {
-            Content::Whole(candidate) => candidate.live.fault.clone(),
-            _ => None,
-        }
-    }
-
-    fn is_absent(&self) -> bool {
-        matches!(self.present, Content::Nothing)
-    }
-
-    fn is_active(&self) -> bool {
-        self.serving.is_some() || self.loading.is_some() || self.draining > 0
-    }
-
-    /// What is wrong with what the repository holds now.
-    fn fault(&self) -> Option<LoadError> {
-        match (&self.present, &self.failed) {
-            (Content::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),
-            (Content::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => Some(error.clone()),
-            _ => None,
-        }
     }
 }
 

@@ -1,0 +1,62 @@
+//! Loads, each in a task of its own, which come back to the manager's as events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::loader::Loader;
+use super::manager::{Event, Key};
+use super::record::Loaded;
+use crate::model::{LoadError, ModelId, Stage, Version};
+use crate::repository::Candidate;
+use crate::servable::Chain;
+use crate::tenant::Tenant;
+
+/// What a load is done with.
+pub(super) struct Loading {
+    pub(super) loader: Arc<Loader>,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) tenant: Arc<Tenant>,
+    /// Who is asked before and after.
+    pub(super) wrapped: Arc<Chain>,
+}
+
+impl Loading {
+    /// Gives nothing if the version is wanted no more once it has been loaded; then it leaves nothing behind.
+    async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
+        self.wrapped.before_load(id).await?;
+        let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
+        self.wrapped.after_load(id).await?;
+        if self.may_go_live(id).await { proved.go_live().await.map(Some) } else { Ok(None) }
+    }
+
+    async fn may_go_live(&self, id: &ModelId) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let (tenant, key) = (self.tenant.clone(), (id.tenant.clone(), id.name.clone()));
+        let asked = self.events.send(Event::Proved { tenant, key, version: id.version, reply }).await;
+        asked.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
+/// Loads a version, and tells what has come of it.
+pub(super) async fn load(loading: Loading, key: Key, candidate: Candidate) {
+    let (version, digest) = (candidate.version, candidate.digest);
+    let id = ModelId { tenant: key.0.clone(), name: key.1.clone(), version };
+    let (tenant, events) = (loading.tenant.clone(), loading.events.clone());
+    // A task of its own, so that a panic in it is a failed load and not a load that never ends.
+    let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
+    let outcome = load
+        .await
+        .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));
+    let _ = events.send(Event::Loaded { tenant, key, version, digest, outcome }).await;
+}
+
+/// How long a full disk or a file that keeps changing is given to pass.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Has a version that failed tried again after a while.
+pub(super) async fn retry_later(key: Key, version: Version, events: mpsc::Sender<Event>) {
+    tokio::time::sleep(RETRY_AFTER).await;
+    let _ = events.send(Event::Retry { key, version }).await;
+}

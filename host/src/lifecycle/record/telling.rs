@@ -1,0 +1,99 @@
+//! What there is to tell of a model: to whoever asked for it, to the registry, and in the repository index.
+
+use super::super::index::{IndexEntry, IndexState};
+use super::super::policy::Demand;
+use super::ModelRecord;
+use super::version::{Content, VersionRecord};
+use crate::model::{LoadError, ModelName, Stage, Version};
+use crate::registry::Entry;
+
+impl ModelRecord {
+    /// What a caller who asked for the model to be loaded wants to know.
+    pub(in crate::lifecycle) fn outcome(&self) -> Result<(), LoadError> {
+        if let Some(fault) = self.newest_fault() {
+            return Err(fault);
+        }
+        if let Some(held) = self.awaits() {
+            return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
+        }
+        let serves = self.versions.values().any(|record| record.serving.is_some());
+        if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, "its version policy wants none of its versions")) }
+    }
+
+    /// Why the newest thing in the repository does not serve, if it is known not to.
+    fn newest_fault(&self) -> Option<LoadError> {
+        if let Some(Some(reason)) = &self.elsewhere {
+            return Some(LoadError::new(Stage::Read, reason.clone()));
+        }
+        let (_, newest) = self.versions.iter().rev().find(|(_, record)| !record.is_absent())?;
+        newest.fault()
+    }
+
+    /// What the registry should hold of it; `None` if it should not be known at all.
+    pub(in crate::lifecycle) fn entry(&self) -> Option<Entry> {
+        if self.elsewhere.is_none() && self.versions.is_empty() {
+            return None;
+        }
+        let serving = self.versions.values().rev().filter_map(|record| record.serving.as_ref());
+        let serving = serving.map(|serving| serving.handle.clone()).collect();
+        Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
+    }
+
+    /// Why it does not serve, as far as whoever asks it may know.
+    pub(in crate::lifecycle) fn note(&self) -> String {
+        if self.demand == Demand::Unwanted {
+            return "it was unloaded on request".into();
+        }
+        if let Some(held) = self.awaits() {
+            return held.reason.clone();
+        }
+        if self.is_loading() {
+            return "it is loading".into();
+        }
+        let Some(LoadError { stage, .. }) = self.newest_fault() else { return "it is waiting to be loaded".into() };
+        // The reason may hold a guest's last words, which whoever asks for an answer must not see.
+        format!("it failed to load, at stage {stage}; the repository index tells why")
+    }
+
+    /// What the repository index tells of the model's versions, newest first.
+    pub(in crate::lifecycle) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
+        let entry = |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
+        let whole = self.elsewhere.as_ref().map(|fault| {
+            let reason = fault.clone().unwrap_or_else(|| "its file is still changing".into());
+            entry(None, (IndexState::Unavailable, reason))
+        });
+        let versions = self.versions.iter().rev();
+        whole.into_iter().chain(versions.map(|(version, record)| entry(Some(*version), self.state(record)))).collect()
+    }
+
+    /// What the repository index tells of a version, or else of the model as a whole.
+    pub(in crate::lifecycle) fn entry_of(&self, name: &ModelName, version: Version) -> Option<IndexEntry> {
+        let (whole, versions): (Vec<_>, Vec<_>) =
+            self.index(name).into_iter().partition(|entry| entry.version.is_none());
+        versions.into_iter().find(|entry| entry.version == Some(version)).or(whole.into_iter().next())
+    }
+
+    fn state(&self, record: &VersionRecord) -> (IndexState, String) {
+        let fault = record.fault().map(|error| error.to_string());
+        if record.serving.is_some() {
+            let excuse = fault.map(|fault| record.excuse(&fault)).or_else(|| record.live_fault());
+            return (IndexState::Ready, excuse.unwrap_or_default());
+        }
+        if record.loading.is_some() {
+            return (IndexState::Loading, String::new());
+        }
+        if record.draining > 0 {
+            return (IndexState::Unloading, String::new());
+        }
+        let reason = match (&record.present, self.demand) {
+            (_, Demand::Unwanted) => "unloaded on request".into(),
+            (Content::Unsettled, _) => "its files are still changing".into(),
+            _ => match (fault, self.awaits()) {
+                (Some(fault), _) => fault,
+                (None, Some(held)) => held.reason.clone(),
+                (None, None) => "not wanted by the version policy".into(),
+            },
+        };
+        (IndexState::Unavailable, reason)
+    }
+}
