@@ -1,5 +1,6 @@
 //! What a statement may take, and what happens to one that takes more.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use super::{ACCOUNTS, add, begins, execute, query, serve, serve_two, setup, step, steps, take};
@@ -226,4 +227,36 @@ fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_core
     // statement's waits for its thread to be woken, so the calls may be somewhat ahead.
     assert!((0.35..0.85).contains(&part), "statements took {asked} s, calls {spun} s");
     busy.into_iter().flatten().for_each(|pending| pending.hang_up());
+}
+
+/// How many of the server's threads for statements are of which scheduling policy: `(ordinary, behind all others)`.
+fn threads_for_statements(server: &Server) -> (usize, usize) {
+    let mut policies = Vec::new();
+    for task in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap().flatten() {
+        // One that ends meanwhile has none.
+        let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
+        let (name, fields) = stat.rsplit_once(") ").unwrap();
+        if name.ends_with("(sql") {
+            // Field 41 of proc_pid_stat(5), of which two are the number and the name.
+            policies.push(fields.split(' ').nth(38).unwrap().to_owned());
+        }
+    }
+    let ordinary = policies.iter().filter(|policy| *policy == "0").count();
+    (ordinary, policies.len() - ordinary)
+}
+
+#[test]
+fn a_long_statement_steps_back_and_short_ones_after_it_do_not() {
+    let server = setup(ACCOUNTS).config("[database]\nstatement_time = '30s'").start();
+    server.until_ready("ledger", 1);
+    assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
+    let (ordinary, _) = threads_for_statements(&server);
+    assert!(ordinary > 0);
+    let endless = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[ENDLESS])])).begin();
+    until("that it has stepped back", || threads_for_statements(&server).1 == 1);
+    assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
+    drop(endless);
+    until("that another thread has taken its place", || threads_for_statements(&server).1 == 0);
+    assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
+    assert_eq!(threads_for_statements(&server).1, 0);
 }

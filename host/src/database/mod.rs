@@ -23,6 +23,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 pub use bill::Bill;
 pub use limits::{DatabaseConfig, Synchronous};
 pub use metrics::DatabaseMetrics;
@@ -53,6 +55,8 @@ struct DatabasesInner {
     tls: Arc<rustls::ClientConfig>,
     /// Whoever does a tenant's work takes the same turns.
     turns: Arc<Turns>,
+    /// Whose threads are ordinary ones; those for guests run only where no other wants to.
+    runtime: Option<Handle>,
     metrics: DatabaseMetrics,
     open: Mutex<HashMap<TenantName, Arc<Database>>>,
 }
@@ -81,7 +85,8 @@ impl Databases {
         turns: Arc<Turns>,
         metrics: DatabaseMetrics,
     ) -> Self {
-        Databases { inner: Arc::new(DatabasesInner { root, config, tls, turns, metrics, open: Mutex::default() }) }
+        let (runtime, open) = (Handle::try_current().ok(), Mutex::default());
+        Databases { inner: Arc::new(DatabasesInner { root, config, tls, turns, runtime, metrics, open }) }
     }
 
     /// The turns that its statements take.
@@ -107,13 +112,13 @@ impl Databases {
     }
 
     fn make(&self, tenant: &Arc<Tenant>) -> Database {
-        let DatabasesInner { root, config, tls, turns, metrics, .. } = &*self.inner;
+        let DatabasesInner { root, config, tls, turns, runtime, metrics, .. } = &*self.inner;
         let (settings, owner) = (tenant.settings().database.clone(), Arc::downgrade(tenant));
         let backend = match settings.clone() {
             Some(settings) => Backend::Postgres(Postgres::new(settings, config.clone(), tls.clone(), tenant.clone())),
             None => {
                 let path = root.join(tenant.name().as_str()).join("database.sqlite");
-                Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone()))
+                Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone(), runtime.clone()))
             }
         };
         Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }

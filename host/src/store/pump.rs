@@ -1,10 +1,11 @@
 //! Works off a store's jobs, in order, one at a time, on a thread that may block.
 //!
-//! There is such a thread only while there is work. Whatever waits when it looks goes into one transaction; each job
+//! There is such a thread only while there is work, and for a moment after it. Whatever waits when it looks goes into one transaction; each job
 //! in it has a savepoint, so that one that fails takes back its own part and no other's.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
@@ -20,11 +21,16 @@ const MAX_WAITING: usize = 4096;
 /// Jobs that go into one transaction: enough to share its cost, few enough that the first need not wait long.
 const MAX_TOGETHER: usize = 256;
 
+/// How long a thread waits for more: whoever asks for one thing after another need not have a thread found for each.
+const LINGER: Duration = Duration::from_millis(2);
+
 pub(super) struct Pump {
     file: StoreFile,
     /// Where jobs are worked off; `None` for where they are handed in.
     runtime: Option<Handle>,
     queue: Mutex<Queue>,
+    /// There is a job for who lingers.
+    handed_in: Condvar,
     /// Held by whoever works off jobs, and by nobody else.
     connection: Mutex<Option<Connection>>,
 }
@@ -34,6 +40,8 @@ struct Queue {
     jobs: VecDeque<Job>,
     /// Somebody is working them off.
     running: bool,
+    /// Nothing was left to do, and whoever works them off waits for more.
+    lingering: bool,
 }
 
 struct Job {
@@ -67,7 +75,8 @@ struct Done {
 
 impl Pump {
     pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
-        Pump { file, runtime, queue: Mutex::default(), connection: Mutex::new(None) }
+        let (queue, handed_in) = Default::default();
+        Pump { file, runtime, queue, handed_in, connection: Mutex::new(None) }
     }
 
     pub(super) fn tenant(&self) -> &Arc<Tenant> {
@@ -100,6 +109,8 @@ impl Pump {
         queue.jobs.push_back(job);
         if !std::mem::replace(&mut queue.running, true) {
             self.start();
+        } else if std::mem::take(&mut queue.lingering) {
+            self.handed_in.notify_one();
         }
         Ok(())
     }
@@ -129,6 +140,12 @@ impl Pump {
     /// What waits, or `None` where nothing does and nobody works any more.
     fn take(&self) -> Option<Vec<Job>> {
         let mut queue = self.lock();
+        if queue.jobs.is_empty() {
+            queue.lingering = true;
+            let waited = self.handed_in.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.lingering = false;
+        }
         let together = queue.jobs.len().min(MAX_TOGETHER);
         let jobs: Vec<_> = queue.jobs.drain(..together).collect();
         queue.running = !jobs.is_empty();

@@ -2,17 +2,22 @@
 //!
 //! They belong to the tenant: what one tenant's statements take, no other waits for. A thread is started when there
 //! is work for it and ends when there has been none for a while.
+//!
+//! What is short is done at once, as short calls are. A thread whose statement turns out to be long steps back behind
+//! whoever reads requests, as guests' threads do, and cannot come forward again: it ends with that work, and another
+//! one takes over its connection.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
+
 use super::super::SqlError;
 use super::File;
 use super::connection::Role;
 use super::worker::{Job, Worker};
-use crate::tenant::step_back;
 
 /// How long a thread waits for work before it closes its connection.
 const IDLE: Duration = Duration::from_secs(30);
@@ -28,6 +33,7 @@ struct Shared {
     role: Role,
     most: usize,
     file: Arc<File>,
+    runtime: Option<Handle>,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -42,8 +48,8 @@ struct Queue {
 
 impl Crew {
     /// At most so many threads, none of which is started yet.
-    pub(super) fn new(role: Role, most: usize, file: Arc<File>) -> Self {
-        Crew(Arc::new(Shared { role, most, file, queue: Mutex::default(), changed: Condvar::new() }))
+    pub(super) fn new(role: Role, most: usize, file: Arc<File>, runtime: Option<Handle>) -> Self {
+        Crew(Arc::new(Shared { role, most, file, runtime, queue: Mutex::default(), changed: Condvar::new() }))
     }
 
     /// Has a thread do that, as soon as one is free.
@@ -56,34 +62,43 @@ impl Crew {
         queue.jobs.retain(|job| !job.is_given_up());
         queue.jobs.push_back(job);
         if queue.jobs.len() > queue.idle && queue.threads < self.0.most {
-            self.start(&mut queue)?;
+            self.start(&mut queue);
         }
         drop(queue);
         self.0.changed.notify_one();
         Ok(())
     }
 
-    fn start(&self, queue: &mut Queue) -> Result<(), SqlError> {
-        let crew = self.clone();
-        let builder = thread::Builder::new().name("sql".into()).stack_size(STACK);
-        match builder.spawn(move || crew.work()) {
-            Ok(_) => queue.threads += 1,
-            Err(_) if queue.threads > 0 => {}
-            Err(error) => {
-                queue.jobs.pop_back();
-                tracing::error!(%error, "cannot start a thread for a database");
-                return Err(SqlError::Unavailable("the host has no thread left".into()));
-            }
-        }
-        Ok(())
+    fn start(&self, queue: &mut Queue) {
+        queue.threads += 1;
+        self.spawn(Worker::new(self.0.file.clone(), self.0.role));
     }
 
-    fn work(self) {
-        step_back();
+    /// Starts a thread that has been counted. It is made in the image of the one that starts it, so that must not be
+    /// one for guests, on which whoever gives work may be.
+    fn spawn(&self, worker: Worker) {
+        let crew = self.clone();
+        let spawn = move || {
+            let (shared, builder) = (crew.0.clone(), thread::Builder::new().name("sql".into()).stack_size(STACK));
+            if let Err(error) = builder.spawn(move || crew.work(worker)) {
+                tracing::error!(%error, "cannot start a thread for a database");
+                shared.thread_is_missing();
+            }
+        };
+        match &self.0.runtime {
+            Some(runtime) => drop(runtime.spawn(async move { spawn() })),
+            None => spawn(),
+        }
+    }
+
+    fn work(self, mut worker: Worker) {
         let _member = Member(self.0.clone());
-        let mut worker = Worker::new(self.0.file.clone(), self.0.role);
         while let Some(job) = self.0.next() {
             worker.carry_out(job);
+            if worker.has_stepped_back() {
+                self.0.lock().threads += 1;
+                return self.spawn(worker);
+            }
         }
         worker.close();
     }
@@ -120,6 +135,16 @@ impl Shared {
         }
     }
 
+    /// One that was counted could not be started. Without any, nobody would ever do what waits.
+    fn thread_is_missing(&self) {
+        let mut queue = self.lock();
+        queue.threads -= 1;
+        let given_up = if queue.threads == 0 { std::mem::take(&mut queue.jobs) } else { VecDeque::new() };
+        drop(queue);
+        drop(given_up);
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -134,8 +159,7 @@ impl Drop for Member {
         queue.threads -= 1;
         // While it was closing its connection, it counted as a thread that would take what was given.
         if !queue.jobs.is_empty() && queue.threads < self.0.most {
-            // Fails only where no thread can be made; the next job tries again.
-            let _ = Crew(self.0.clone()).start(&mut queue);
+            Crew(self.0.clone()).start(&mut queue);
         }
         drop(queue);
         self.0.changed.notify_all();

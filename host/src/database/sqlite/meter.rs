@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::super::{Bill, SqlError, bill};
-use crate::tenant::{Place, Share, Turns};
+use crate::tenant::{Place, Share, Turns, step_back};
 
 /// How long a statement may run before it gives way to others.
 const SLICE: Duration = Duration::from_millis(1);
@@ -30,6 +30,9 @@ struct Reading {
     paid: Duration,
     /// When the present slice is over.
     slice_ends: Instant,
+    /// What the present statement has used, and whether its thread has stepped back for that.
+    used: Duration,
+    stepped_back: bool,
     /// Held while a statement runs that had to wait for its turn.
     place: Option<Place>,
 }
@@ -40,8 +43,9 @@ pub(super) struct Paying(Meter);
 impl Meter {
     /// A meter of work that is paid for from that share.
     pub(super) fn new(turns: Arc<Turns>, share: Arc<Share>) -> Self {
-        let (bill, paid, slice_ends) = (Bill::default(), Duration::ZERO, Instant::now());
-        Meter(Arc::new(Mutex::new(Reading { turns, share, bill, paid, slice_ends, place: None })))
+        let (bill, paid, used, slice_ends) = (Bill::default(), Duration::ZERO, Duration::ZERO, Instant::now());
+        let (stepped_back, place) = (false, None);
+        Meter(Arc::new(Mutex::new(Reading { turns, share, bill, paid, slice_ends, used, stepped_back, place })))
     }
 
     /// Has the present thread's work paid for until the result is dropped, and noted on that bill.
@@ -54,6 +58,7 @@ impl Meter {
     /// Begins a statement, in its turn. `why_stop` tells why it is not to wait any longer.
     pub(super) fn begin(&self, why_stop: impl FnMut() -> Option<SqlError>) -> Result<(), SqlError> {
         let mut reading = self.lock();
+        reading.used = Duration::ZERO;
         if !reading.turns.may_start(&reading.share) {
             return reading.take_turn(why_stop);
         }
@@ -68,6 +73,7 @@ impl Meter {
             return Ok(());
         }
         reading.charge();
+        reading.step_back_if_long();
         reading.take_turn(why_stop)
     }
 
@@ -76,6 +82,11 @@ impl Meter {
         let mut reading = self.lock();
         reading.charge();
         reading.place = None;
+    }
+
+    /// Whether the thread has stepped back since that was last asked.
+    pub(super) fn take_stepped_back(&self) -> bool {
+        std::mem::take(&mut self.lock().stepped_back)
     }
 
     fn lock(&self) -> MutexGuard<'_, Reading> {
@@ -87,8 +98,17 @@ impl Reading {
     fn charge(&mut self) {
         let now = bill::thread_time();
         let time = now.saturating_sub(std::mem::replace(&mut self.paid, now));
+        self.used += time;
         self.bill.add(time);
         self.turns.charge(&self.share, time);
+    }
+
+    /// Reading requests and running short calls must not wait for a long statement, even in its turn.
+    fn step_back_if_long(&mut self) {
+        if self.used >= SLICE && !self.stepped_back {
+            step_back();
+            self.stepped_back = true;
+        }
     }
 
     fn take_turn(&mut self, mut why_stop: impl FnMut() -> Option<SqlError>) -> Result<(), SqlError> {

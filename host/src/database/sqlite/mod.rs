@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub(super) use authorize::OWN;
@@ -60,12 +61,19 @@ struct File {
 }
 
 impl Sqlite {
-    pub(super) fn new(path: PathBuf, config: DatabaseConfig, tenant: Arc<Tenant>, turns: Arc<Turns>) -> Self {
+    /// Opens nothing yet. Its threads are started from within that runtime.
+    pub(super) fn new(
+        path: PathBuf,
+        config: DatabaseConfig,
+        tenant: Arc<Tenant>,
+        turns: Arc<Turns>,
+        runtime: Option<Handle>,
+    ) -> Self {
         let share = Share::new(tenant.account().clone());
         let file = Arc::new(File { path, config, tenant, share, turns, gate: RwLock::new(()) });
         file.note_size_on_disk();
-        let readers = Crew::new(Role::Read, READERS, file.clone());
-        Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone()), file }
+        let readers = Crew::new(Role::Read, READERS, file.clone(), runtime.clone());
+        Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone(), runtime), file }
     }
 
     /// Carries out one statement by itself.

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::super::SqlError;
@@ -83,6 +84,7 @@ struct Present {
 
 /// How much memory the present thread has taken from the system since a statement began.
 struct Memory {
+    thread: ThreadId,
     stat: Option<File>,
     before: u64,
     /// What of it is part of [`TAKEN`].
@@ -108,6 +110,8 @@ impl Watch {
         present.ticket = ticket.clone();
         (present.until, present.open_until) = (Some((now + allowed, allowed)), open_until);
         present.stopped = None;
+        // The connection may have come from another thread.
+        present.memory.take_if(|memory| memory.thread != thread::current().id());
         let memory = present.memory.get_or_insert_with(Memory::of_this_thread);
         memory.next_look = now + LOOK;
         memory.before = u64::MAX;
@@ -174,7 +178,7 @@ impl Memory {
     fn of_this_thread() -> Memory {
         // Where it cannot be read, only the time is bounded.
         let stat = File::open("/proc/thread-self/stat").ok();
-        Memory { stat, before: u64::MAX, noted: 0, next_look: Instant::now() }
+        Memory { thread: thread::current().id(), stat, before: u64::MAX, noted: 0, next_look: Instant::now() }
     }
 
     /// Makes that its part of what all have taken.
