@@ -86,8 +86,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 impl Deferred {
     /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
-        let (places, live, left) = Default::default();
-        let phase = Default::default();
+        let (places, live, left, phase) = Default::default();
         let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
         tokio::spawn(deferred.clone().take_in(chains));
         tokio::spawn(deferred.clone().look_for_left_behind());

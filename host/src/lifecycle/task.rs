@@ -51,8 +51,7 @@ impl Task {
         metrics: &mut MetricsRegistry,
     ) -> Self {
         let metrics = Metrics::register(metrics);
-        let (tenants, models, changed, rewrapped, waiting) = Default::default();
-        let (closed, stopping) = Default::default();
+        let (tenants, models, changed, rewrapped, waiting, closed, stopping) = Default::default();
         Task {
             registry,
             ready,

@@ -62,21 +62,24 @@ impl Crew {
         queue.jobs.retain(|job| !job.is_given_up());
         queue.jobs.push_back(job);
         if queue.jobs.len() > queue.idle && queue.threads < self.0.most {
-            self.start(&mut queue);
+            self.start(queue, self.worker());
+        } else {
+            drop(queue);
         }
-        drop(queue);
         self.0.changed.notify_one();
         Ok(())
     }
 
-    fn start(&self, queue: &mut Queue) {
-        queue.threads += 1;
-        self.spawn(Worker::new(self.0.file.clone(), self.0.role));
+    fn worker(&self) -> Worker {
+        Worker::new(self.0.file.clone(), self.0.role)
     }
 
-    /// Starts a thread that has been counted. It is made in the image of the one that starts it, so that must not be
-    /// one for guests, on which whoever gives work may be.
-    fn spawn(&self, worker: Worker) {
+    /// Counts another thread and starts it. It is made in the image of the one that starts it, so that must not be one
+    /// for guests, on which whoever gives work may be.
+    fn start(&self, mut queue: MutexGuard<'_, Queue>, worker: Worker) {
+        queue.threads += 1;
+        // What follows may need it.
+        drop(queue);
         let crew = self.clone();
         let spawn = move || {
             let (shared, builder) = (crew.0.clone(), thread::Builder::new().name("sql".into()).stack_size(STACK));
@@ -96,8 +99,7 @@ impl Crew {
         while let Some(job) = self.0.next() {
             worker.carry_out(job);
             if worker.has_stepped_back() {
-                self.0.lock().threads += 1;
-                return self.spawn(worker);
+                return self.start(self.0.lock(), worker);
             }
         }
         worker.close();
@@ -159,9 +161,11 @@ impl Drop for Member {
         queue.threads -= 1;
         // While it was closing its connection, it counted as a thread that would take what was given.
         if !queue.jobs.is_empty() && queue.threads < self.0.most {
-            Crew(self.0.clone()).start(&mut queue);
+            let crew = Crew(self.0.clone());
+            crew.start(queue, crew.worker());
+        } else {
+            drop(queue);
         }
-        drop(queue);
         self.0.changed.notify_all();
     }
 }

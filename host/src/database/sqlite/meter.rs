@@ -30,8 +30,9 @@ struct Reading {
     paid: Duration,
     /// When the present slice is over.
     slice_ends: Instant,
-    /// What the present statement has used, and whether its thread has stepped back for that.
+    /// What the present statement has used.
     used: Duration,
+    /// The present thread has stepped back for one that was long.
     stepped_back: bool,
     /// Held while a statement runs that had to wait for its turn.
     place: Option<Place>,
@@ -51,7 +52,7 @@ impl Meter {
     /// Has the present thread's work paid for until the result is dropped, and noted on that bill.
     pub(super) fn paid_by(&self, bill: &Bill) -> Paying {
         let mut reading = self.lock();
-        (reading.bill, reading.paid) = (bill.clone(), bill::thread_time());
+        (reading.bill, reading.paid, reading.stepped_back) = (bill.clone(), bill::thread_time(), false);
         Paying(self.clone())
     }
 
@@ -84,9 +85,9 @@ impl Meter {
         reading.place = None;
     }
 
-    /// Whether the thread has stepped back since that was last asked.
-    pub(super) fn take_stepped_back(&self) -> bool {
-        std::mem::take(&mut self.lock().stepped_back)
+    /// Whether the thread has stepped back for the work that was paid for last.
+    pub(super) fn has_stepped_back(&self) -> bool {
+        self.lock().stepped_back
     }
 
     fn lock(&self) -> MutexGuard<'_, Reading> {

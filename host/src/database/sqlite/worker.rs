@@ -108,7 +108,7 @@ impl Worker {
 
     /// Whether the thread is one that is behind all others for good. Another one has to go on.
     pub(super) fn has_stepped_back(&self) -> bool {
-        self.meter.take_stepped_back()
+        self.meter.has_stepped_back()
     }
 
     fn read(&mut self, order: Order, reply: Reply<Option<Outcome>>) {
