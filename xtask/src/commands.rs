@@ -1,73 +1,64 @@
 //! One function per command.
 
-use std::fs;
+use std::process::Command;
+use std::time::Instant;
 
 use anyhow::Result;
 
+use crate::prerequisites::{self, DISK_TO_SERVE, DISK_TO_TEST};
 use crate::workspace::{cargo, run, target};
-use crate::{fuzz, guests, node, python};
+use crate::{fuzz, guests, node, python, server, skipped};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
+    prerequisites::ensure(DISK_TO_SERVE)?;
+    step("building the example models for WebAssembly; the first time takes about a minute");
     guests::build()?;
-    let models = target().join("models");
-    let mut command = cargo();
-    command.args(["run", "--release", "--package", "wardian", "--", "serve", "--models"]);
-    run(command.arg(models).args(arguments))
+
+    step("building the server; the first time takes about six minutes on two cores");
+    let program = server::build()?;
+
+    step("serving the models in target/models");
+    run(Command::new(program).args(["serve", "--models"]).arg(target().join("models")).args(arguments))
 }
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
+    prerequisites::ensure(DISK_TO_TEST)?;
+    step("building the example models and the test guests; the first time takes about a minute");
     guests::build()?;
-    // Not in one go: together with the guests, the engine would be built with other features, and all
-    // over again for whoever works on the host alone.
+
+    step("testing the guests and the tools; the first time takes about two minutes on two cores");
+    // Not in one go: together with the guests, the engine would be built with other features, and again for
+    // a build of the host alone.
     run(cargo().args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(["--exclude", "wardian"]).args(arguments))?;
+
+    step("building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten");
+    test_host(arguments)
+}
+
+fn test_host(arguments: &[String]) -> Result<()> {
+    let skipped = skipped::begin()?;
     let mut command = cargo();
-    command
-        .args(["test", "--package", "wardian"])
-        .args(arguments)
-        .env_remove("WARDIAN_PYTHON")
-        .env_remove("WARDIAN_NODE_PACKAGES");
-    let mut skipped = Vec::new();
+    command.args(["test", "--package", "wardian"]).args(arguments).env(skipped::VARIABLE, &skipped);
+    command.env_remove("WARDIAN_PYTHON").env_remove("WARDIAN_NODE_PACKAGES");
+
+    // The tests that need these are skipped without them, and say so.
     match python::environment() {
         Ok(python) => drop(command.env("WARDIAN_PYTHON", python)),
-        Err(error) => skipped.push(format!("{WITHOUT_PYTHON} ({error:#})")),
+        Err(error) => eprintln!("warning: the Python packages of the tests cannot be installed: {error:#}"),
     }
     match node::packages() {
         Ok(packages) => drop(command.env("WARDIAN_NODE_PACKAGES", packages)),
-        Err(error) => skipped.push(format!("{WITHOUT_NODE} ({error:#})")),
+        Err(error) => eprintln!("warning: the Node.js packages of the tests cannot be installed: {error:#}"),
     }
-    if !postgres_is_installed() {
-        skipped.push(WITHOUT_POSTGRES.to_owned());
-    }
-    // A test that passes over what it needs passes, and says nothing. So this is said first, for whoever would rather
-    // stop and install it, and again where the results are.
-    warn(&skipped);
+
     let outcome = run(&mut command);
-    warn(&skipped);
+    skipped::report(&skipped);
     outcome
 }
 
-const WITHOUT_PYTHON: &str = "\
-    `stock_clients` (NVIDIA's tritonclient) and all of `remote` that asks S3 are skipped: there is no Python 3 with \
-    the packages of tests/requirements.txt; Debian: apt-get install python3-venv";
-
-const WITHOUT_NODE: &str = "\
-    `remote::azure` is skipped: there is no Node.js with npm and the packages of tests/package.json; Debian: apt-get \
-    install nodejs npm";
-
-const WITHOUT_POSTGRES: &str = "\
-    `sql::postgres` is skipped: PostgreSQL is not installed; Debian: apt-get install postgresql";
-
-/// Whether the tests will find it; they look in the same place (`tests/sql/postgres/server.rs`).
-fn postgres_is_installed() -> bool {
-    let releases = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    releases.into_iter().any(|release| release.path().join("bin/initdb").exists())
-}
-
-fn warn(skipped: &[String]) {
-    skipped.iter().for_each(|what| eprintln!("warning: {what}"));
-}
-
 pub(crate) fn lint() -> Result<()> {
+    prerequisites::ensure_component("rustfmt", "fmt")?;
+    prerequisites::ensure_component("clippy", "clippy")?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
     run(cargo().args(["clippy", "--workspace"]).args(WITHOUT_FUZZ).args(["--all-targets", "--", "-D", "warnings"]))
 }
@@ -76,12 +67,27 @@ pub(crate) fn lint() -> Result<()> {
 const WITHOUT_FUZZ: [&str; 2] = ["--exclude", "wardian-fuzz"];
 
 pub(crate) fn ci() -> Result<()> {
-    lint()?;
-    test(&[])?;
-    fuzz::short()
+    prerequisites::ensure(DISK_TO_TEST)?;
+    timed("lint", lint)?;
+    timed("test", || test(&[]))?;
+    timed("the server as it ships", server::check)?;
+    timed("fuzz", fuzz::short)
+}
+
+fn timed(what: &str, command: impl FnOnce() -> Result<()>) -> Result<()> {
+    let start = Instant::now();
+    command()?;
+    step(&format!("{what}: {} s", start.elapsed().as_secs()));
+    Ok(())
 }
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    prerequisites::ensure(DISK_TO_SERVE)?;
     guests::build()?;
     run(cargo().args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments))
+}
+
+/// Says what comes next, apart from what cargo prints.
+fn step(text: &str) {
+    eprintln!("==> {text}");
 }

@@ -25,6 +25,17 @@ fn write(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Bytes of all files in a folder and its folders; 0 if there is none.
+pub(crate) fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
 /// Makes `to` a copy of `from`.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;

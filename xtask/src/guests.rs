@@ -14,9 +14,8 @@ use anyhow::{Context, Result};
 
 use crate::files::{copy, put};
 use crate::no_snapshot::forbid_snapshot;
+use crate::prerequisites::GUEST_TARGET;
 use crate::workspace::{cargo, root, run, target};
-
-const TARGET: &str = "wasm32-wasip2";
 
 /// The profile in the workspace's manifest.
 const PROFILE: &str = "guest";
@@ -79,7 +78,9 @@ pub(crate) fn build() -> Result<()> {
 fn compile() -> Result<()> {
     let mut command = cargo();
     // A folder of its own, so that building guests never waits for a build of the host.
-    command.args(["build", "--profile", PROFILE, "--target", TARGET, "--target-dir"]).arg(target().join("guests"));
+    command
+        .args(["build", "--profile", PROFILE, "--target", GUEST_TARGET, "--target-dir"])
+        .arg(target().join("guests"));
     let examples = EXAMPLES.iter().map(|example| example.name);
     let others = INTERCEPTORS.iter().chain(TEST_GUESTS).copied();
     for name in examples.chain([BARE_EXAMPLE]).chain(others) {
@@ -108,7 +109,7 @@ fn lay_out_no_snapshot(name: &str) -> Result<()> {
 
 fn component(name: &str) -> PathBuf {
     let file = name.replace('-', "_") + ".wasm";
-    target().join(Path::new("guests").join(TARGET).join(PROFILE).join(file))
+    target().join(Path::new("guests").join(GUEST_TARGET).join(PROFILE).join(file))
 }
 
 fn test_guest(name: &str) -> PathBuf {

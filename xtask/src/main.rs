@@ -6,7 +6,10 @@ mod fuzz;
 mod guests;
 mod no_snapshot;
 mod node;
+mod prerequisites;
 mod python;
+mod server;
+mod skipped;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -16,11 +19,12 @@ usage: cargo xtask <command> [arguments]
 
   guests          build the example models and the test guests, lay them out in target/
   serve [args]    guests, then serve target/models; arguments go to `wardian serve`
+  server          build the server as it ships: target/release/wardian, its debug information apart
   test [args]     guests, then every test; arguments go to `cargo test`
   lint            formatting and clippy, warnings are errors
   fuzz [seconds] [targets]
                   build the fuzz targets and feed each for so long (15); see fuzz/README.md
-  ci              lint, then test, then fuzz
+  ci              lint, then test, then server, then fuzz
   bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help";
 
 fn main() -> Result<()> {
@@ -30,6 +34,7 @@ fn main() -> Result<()> {
     match command.as_str() {
         "guests" => guests::build(),
         "serve" => commands::serve(&rest),
+        "server" => server::build().map(drop),
         "test" => commands::test(&rest),
         "lint" => commands::lint(),
         "fuzz" => fuzz::fuzz(&rest),

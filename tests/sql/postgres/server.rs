@@ -4,30 +4,28 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::harness::POSTGRES;
+
 /// A running server. Dropping it stops it and removes its directory.
 pub(super) struct Postgres {
     directory: tempfile::TempDir,
     programs: PathBuf,
 }
 
-/// Says that skipping is a failure, as in CI.
-const REQUIRED: &str = "WARDIAN_REQUIRE_POSTGRES";
-
 impl Postgres {
     /// Starts one; `None`, with a reason printed, where there is none to start.
     pub(super) fn start() -> Option<Postgres> {
         match Self::try_start() {
             Ok(postgres) => Some(postgres),
-            Err(reason) if std::env::var_os(REQUIRED).is_none() => {
-                eprintln!("skipped: {reason}");
+            Err(reason) => {
+                POSTGRES.skip(&reason);
                 None
             }
-            Err(reason) => panic!("{REQUIRED} is set: {reason}"),
         }
     }
 
     fn try_start() -> Result<Postgres, String> {
-        let programs = programs().ok_or("PostgreSQL is not installed (Debian: apt-get install postgresql)")?;
+        let programs = programs().ok_or("PostgreSQL is not installed")?;
         let directory = tempfile::Builder::new().prefix("wardian-pg-").tempdir().map_err(|error| error.to_string())?;
         let postgres = Postgres { directory, programs };
         if is_root() {
