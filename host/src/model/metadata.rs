@@ -90,12 +90,12 @@ impl Metadata {
 
     /// Checks that a response's outputs are those the model promised. Fails with a text for the model's author.
     ///
-    /// Outputs that the request did not ask for may be absent.
+    /// Outputs that are optional, or that the request did not ask for, may be absent.
     pub fn check_response(&self, wanted: &[String], response: &InferResponse) -> Result<(), String> {
         self.check_part(response)?;
         let missing = self.outputs.iter().find(|spec| {
-            let asked = if wanted.is_empty() { !spec.optional } else { wanted.contains(&spec.name) };
-            asked && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
+            let asked = wanted.is_empty() || wanted.contains(&spec.name);
+            asked && !spec.optional && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
         });
         missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
     }
@@ -259,5 +259,16 @@ mod tests {
         assert!(check(&[], &[tensor("y", &[3]), tensor("z", &[1])]).is_err());
         let torn = Tensor { data: vec![0], ..tensor("y", &[2]) };
         assert!(check(&["y"], &[torn]).is_err());
+    }
+
+    #[test]
+    fn an_optional_output_may_be_absent_even_if_it_was_asked_for() {
+        let optional = TensorSpec { optional: true, ..spec("z", &[1]) };
+        let metadata = model(&[], &[spec("y", &[2]), optional]);
+        let response = InferResponse { outputs: vec![tensor("y", &[2])], ..InferResponse::default() };
+        for wanted in [&[][..], &["y"], &["z"], &["y", "z"]] {
+            let wanted: Vec<_> = wanted.iter().map(|name| name.to_string()).collect();
+            assert_eq!(metadata.check_response(&wanted, &response), Ok(()), "{wanted:?}");
+        }
     }
 }
