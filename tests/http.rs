@@ -5,6 +5,7 @@ mod health;
 mod inference;
 mod refusals;
 mod repository_api;
+mod shapes;
 mod statistics;
 
 use serde_json::{Value, json};

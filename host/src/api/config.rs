@@ -46,7 +46,15 @@ struct Tensor<'a> {
     name: &'a str,
     data_type: &'static str,
     dims: &'a [i64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reshape: Option<Reshape>,
     optional: bool,
+}
+
+/// The shape that the model has where Triton's configuration has another: `dims` must not be empty there.
+#[derive(Serialize)]
+struct Reshape {
+    shape: [i64; 0],
 }
 
 impl<'a> Config<'a> {
@@ -69,8 +77,9 @@ impl<'a> Tensor<'a> {
     /// As in Triton's configuration, the dimensions leave out the batch.
     fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         let batch = usize::from(metadata.max_batch_size > 0);
-        let dims = spec.shape.get(batch..).unwrap_or_default();
-        Tensor { name: &spec.name, data_type: data_type(spec.datatype), dims, optional: spec.optional }
+        let shape = spec.shape.get(batch..).unwrap_or_default();
+        let (dims, reshape) = if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
+        Tensor { name: &spec.name, data_type: data_type(spec.datatype), dims, reshape, optional: spec.optional }
     }
 }
 

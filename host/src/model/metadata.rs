@@ -176,9 +176,7 @@ fn check_against(spec: &TensorSpec, tensor: &Tensor) -> Result<(), String> {
     if spec.datatype != tensor.datatype {
         return Err(format!("has datatype {}, expected {}", tensor.datatype, spec.datatype));
     }
-    let fits = spec.shape.len() == tensor.shape.len()
-        && spec.shape.iter().zip(&tensor.shape).all(|(&want, &have)| want < 0 || want as u64 == have);
-    if !fits {
+    if !spec.fits(&tensor.shape) {
         return Err(format!("has shape {:?}, expected {:?}", tensor.shape, spec.shape));
     }
     Ok(())

@@ -7,6 +7,7 @@ mod asker;
 mod datatype;
 mod digest;
 mod error;
+mod fit;
 mod id;
 mod metadata;
 mod origin;

@@ -39,10 +39,11 @@ impl Servable {
     /// Answers one request within its budget.
     pub async fn infer(
         self: &ServableHandle,
-        request: InferRequest,
+        mut request: InferRequest,
         budget: Budget,
         asker: Asker,
     ) -> Result<Answer, InferError> {
+        self.metadata().fit(&mut request);
         let outcome = match self.chain() {
             None => self.attempt(request, budget, Scope::of_request(asker.request_id)).await,
             // Apart, so that who has no interceptors does not carry the room for them about.

@@ -149,12 +149,13 @@ impl Servable {
 
     async fn stream(
         self: &ServableHandle,
-        request: InferRequest,
+        mut request: InferRequest,
         budget: Budget,
         asker: Asker,
         emitter: Emitter,
         begun: &Begun,
     ) -> Result<End, InferError> {
+        self.metadata().fit(&mut request);
         let outcome = match self.chain() {
             None => {
                 let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };

@@ -1,0 +1,112 @@
+//! Shapes that say the same as a model's, with other words.
+//!
+//! Clients differ in how they write a column: `[3]` or `[3, 1]`. Both hold the same elements in the same order.
+
+use super::{InferRequest, Metadata, TensorSpec};
+
+impl Metadata {
+    /// Gives each input the shape that the model takes, where it differs in nothing but dimensions of 1 at its end.
+    /// Other inputs stay as they are.
+    pub fn fit(&self, request: &mut InferRequest) {
+        for tensor in &mut request.inputs {
+            let spec = self.inputs.iter().find(|spec| spec.name == tensor.name);
+            if let Some(shape) = spec.and_then(|spec| spec.refit(&tensor.shape)) {
+                tensor.shape = shape;
+            }
+        }
+    }
+}
+
+impl TensorSpec {
+    /// Whether a tensor may have that shape.
+    pub fn fits(&self, shape: &[u64]) -> bool {
+        self.shape.len() == shape.len() && begins_with(shape, &self.shape)
+    }
+
+    /// The shape to give a tensor so that it fits; `None` if it fits already, or if it is another shape. A dimension
+    /// of any number is never made up: the caller might have meant something else.
+    fn refit(&self, shape: &[u64]) -> Option<Vec<u64>> {
+        let (known, added) = self.shape.split_at_checked(shape.len()).unwrap_or((&self.shape, &[]));
+        let (kept, dropped) = shape.split_at_checked(known.len())?;
+        let differs = !added.is_empty() || !dropped.is_empty();
+        let by_ones = added.iter().all(|&dimension| dimension == 1) && dropped.iter().all(|&dimension| dimension == 1);
+        let fits = differs && by_ones && begins_with(kept, known);
+        fits.then(|| kept.iter().copied().chain(added.iter().map(|_| 1)).collect())
+    }
+}
+
+/// Whether each dimension is the one of the specification, as far as both go.
+fn begins_with(shape: &[u64], spec: &[i64]) -> bool {
+    shape.iter().zip(spec).all(|(&have, &want)| want < 0 || want.unsigned_abs() == have)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Datatype, Tensor};
+
+    fn spec(shape: &[i64]) -> TensorSpec {
+        TensorSpec { name: "x".into(), datatype: Datatype::Uint8, shape: shape.into(), optional: false }
+    }
+
+    #[test]
+    fn only_dimensions_of_1_at_the_end_are_added_or_dropped() {
+        for (want, have, fitted) in [
+            (&[-1][..], &[3, 1][..], Some(vec![3])),
+            (&[-1], &[3, 1, 1], Some(vec![3])),
+            (&[-1, 1], &[3], Some(vec![3, 1])),
+            (&[1], &[1, 1], Some(vec![1])),
+            (&[1, 1], &[1], Some(vec![1, 1])),
+            (&[], &[1], Some(vec![])),
+            (&[1], &[], Some(vec![1])),
+            (&[-1, 4], &[2, 4, 1], Some(vec![2, 4])),
+            (&[-1], &[0, 1], Some(vec![0])),
+            // What fits is left alone.
+            (&[-1], &[3], None),
+            (&[-1, -1], &[3, 1], None),
+            (&[], &[], None),
+            // These could mean something else.
+            (&[-1], &[1, 3], None),
+            (&[-1], &[3, 2], None),
+            (&[-1, -1], &[3], None),
+            (&[-1], &[], None),
+            (&[2], &[3, 1], None),
+            (&[-1, 4], &[4], None),
+        ] {
+            assert_eq!(spec(want).refit(have), fitted, "{want:?} {have:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_refitted_fits_and_holds_the_same_elements(
+            want in prop::collection::vec(-1..4i64, 0..4),
+            have in prop::collection::vec(0..4u64, 0..5),
+        ) {
+            let spec = spec(&want);
+            let fitted = spec.refit(&have);
+            prop_assert!(fitted.is_none() || !spec.fits(&have));
+            let mut request = InferRequest::default();
+            let data = vec![0; have.iter().product::<u64>() as usize];
+            request.inputs.push(Tensor { name: "x".into(), datatype: Datatype::Uint8, shape: have.clone(), data });
+            Metadata { inputs: vec![spec.clone()], ..Metadata::default() }.fit(&mut request);
+            let after = &request.inputs[0];
+            prop_assert_eq!(&after.shape, fitted.as_ref().unwrap_or(&have));
+            prop_assert_eq!(after.check(), Ok(()));
+            if let Some(fitted) = fitted {
+                prop_assert!(spec.fits(&fitted));
+                let (shorter, longer) = if fitted.len() < have.len() { (&fitted, &have) } else { (&have, &fitted) };
+                prop_assert!(longer.starts_with(shorter) && longer[shorter.len()..].iter().all(|&dimension| dimension == 1));
+            }
+        }
+
+        #[test]
+        fn a_shape_that_fits_is_also_taken_as_a_column(have in prop::collection::vec(0..4u64, 0..4), ones in 1..3usize) {
+            let want: Vec<i64> = have.iter().enumerate().map(|(index, &length)| if index == 0 { -1 } else { length as i64 }).collect();
+            let longer: Vec<u64> = have.iter().copied().chain(std::iter::repeat_n(1, ones)).collect();
+            prop_assert_eq!(spec(&want).refit(&longer), Some(have));
+        }
+    }
+}
