@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::Budget;
-use crate::model::{Asker, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version, VersionPolicy};
+use crate::model::{
+    Asker, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version, VersionPolicy,
+};
 use crate::registry::Registry;
 use crate::servable::InFlight;
 pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Timings};
@@ -86,13 +88,13 @@ impl DataPlane {
         &self,
         servable: &ServableHandle,
         request: InferRequest,
-        deadline: Option<Duration>,
+        deadline: Option<Deadline>,
         received: Instant,
         asker: Asker,
     ) -> Result<Answer, InferError> {
         let limits = &servable.settings().limits;
-        let allowed = deadline.map_or(limits.deadline, |deadline| deadline.min(limits.deadline));
-        servable.infer(request, Budget::new(received, allowed, limits.cpu_time), asker).await
+        let allowed = Deadline::of_settings(limits.deadline).or_shorter(deadline);
+        servable.infer(request, Budget::within(received, allowed, limits.cpu_time), asker).await
     }
 
     /// Begins to answer one request in parts. The model's `streaming` settings take the place of its limits, if it
@@ -101,7 +103,7 @@ impl DataPlane {
         &self,
         servable: &ServableHandle,
         request: InferRequest,
-        deadline: Option<Duration>,
+        deadline: Option<Deadline>,
         received: Instant,
         asker: Asker,
     ) -> Parts {
@@ -111,7 +113,7 @@ impl DataPlane {
             true => (streaming.deadline, streaming.cpu_time),
             false => (limits.deadline, limits.cpu_time),
         };
-        let allowed = deadline.map_or(longest, |deadline| deadline.min(longest));
-        servable.infer_stream(request, Budget::new(received, allowed, cpu_time), asker)
+        let allowed = Deadline::of_settings(longest).or_shorter(deadline);
+        servable.infer_stream(request, Budget::within(received, allowed, cpu_time), asker)
     }
 }

@@ -170,7 +170,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{LoadError, Stage};
+    use crate::model::{Deadline, LoadError, Stage};
 
     #[test]
     fn every_error_has_the_status_and_code_of_the_contract() {
@@ -194,7 +194,7 @@ mod tests {
             (InferError::NotReady("x".into()), 503, "model_not_ready"),
             (InferError::Suspended { retry_after_seconds: 3 }, 503, "model_suspended"),
             (InferError::Overloaded, 503, "overloaded"),
-            (InferError::DeadlineExceeded(second), 504, "deadline_exceeded"),
+            (InferError::DeadlineExceeded(Deadline::of_settings(second)), 504, "deadline_exceeded"),
             (InferError::CpuTimeExceeded(second), 504, "cpu_time_exceeded"),
             (InferError::StoreUnavailable(detail()), 503, "store_unavailable"),
             (InferError::Internal(detail()), 500, "internal"),

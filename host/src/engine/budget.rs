@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::model::InferError;
+use crate::model::{Deadline, InferError};
 
 /// What a call may spend: wall-clock time until a deadline, and CPU time. A clone shares the account.
 #[derive(Clone, Debug)]
 pub struct Budget {
     deadline: Instant,
-    /// From the request's arrival to the deadline, for telling the caller.
-    allowed: Duration,
+    /// What to tell the caller of the deadline.
+    allowed: Deadline,
     cpu_time: Duration,
     meter: Arc<Meter>,
 }
@@ -46,13 +46,18 @@ pub(super) enum Where {
 const SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 impl Budget {
-    /// A budget that starts counting at `received`.
+    /// A budget that starts counting at `received`, with a deadline that the settings have set.
     pub fn new(received: Instant, allowed: Duration, cpu_time: Duration) -> Self {
+        Budget::within(received, Deadline::of_settings(allowed), cpu_time)
+    }
+
+    /// A budget that starts counting at `received`.
+    pub fn within(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
         let (used, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
         let (on_guest_thread, gave_way) = (AtomicBool::new(false), AtomicBool::new(false));
         let meter = Meter { used, resumed, on_guest_thread, gave_way };
         // An absurdly long duration must not overflow; nobody waits a year.
-        let deadline = received + allowed.min(Duration::from_secs(365 * 24 * 3600));
+        let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
         Budget { deadline, allowed, cpu_time, meter: Arc::new(meter) }
     }
 
@@ -198,7 +203,8 @@ mod tests {
     #[test]
     fn the_deadline_counts_from_arrival() {
         let budget = Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
-        assert_eq!(budget.check(), Err(InferError::DeadlineExceeded(Duration::from_secs(1))));
+        let passed = InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)));
+        assert_eq!(budget.check(), Err(passed));
         assert!(Budget::new(Instant::now(), Duration::MAX, LONG).check().is_ok());
     }
 }

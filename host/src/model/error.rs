@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::Deadline;
+
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferError {
@@ -90,8 +92,8 @@ pub enum InferError {
     #[error("the server is overloaded or stopping; try again later")]
     Overloaded,
     /// The request's time was up.
-    #[error("the deadline of {} ms has passed", .0.as_millis())]
-    DeadlineExceeded(Duration),
+    #[error("{0}")]
+    DeadlineExceeded(Deadline),
     /// The request's CPU time was up.
     #[error("the model used up its {} ms of CPU time", .0.as_millis())]
     CpuTimeExceeded(Duration),

@@ -5,6 +5,7 @@
 
 mod asker;
 mod datatype;
+mod deadline;
 mod digest;
 mod error;
 mod fit;
@@ -19,6 +20,7 @@ mod units;
 
 pub use asker::Asker;
 pub use datatype::Datatype;
+pub use deadline::{Deadline, SetBy};
 pub use digest::Digest;
 pub use error::{InferError, LoadError, QuotaExceeded, Stage};
 pub use id::{InvalidName, ModelId, ModelName, TenantName, Version};

@@ -3,11 +3,11 @@
 //! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What stands in `parameters`
 //! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does.
 
-use crate::api::infer::parameters::read_parameter;
+use crate::api::infer::parameters::{Given, read_parameter};
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
-use crate::model::{MAX_PARAMETERS, Metadata, Parameter, Tensor, TensorSpec};
+use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
 
 /// Reads a request to the model with that metadata. Fails with a text for the caller.
 pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, String> {
@@ -26,7 +26,7 @@ pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, Stri
 struct Flat<'m> {
     metadata: &'m Metadata,
     json: RequestJson,
-    parameters: Vec<Parameter>,
+    parameters: Vec<Given>,
     /// Whether there was an id, and parameters.
     seen: [bool; 2],
 }
@@ -78,7 +78,7 @@ impl Flat<'_> {
         let inputs = self.metadata.inputs.iter().map(|spec| format!("'{}'", spec.name)).collect::<Vec<_>>();
         let read = read_parameter(reader, name);
         let value = read.map_err(|fault| fault.within(format!("parameter (inputs are {})", inputs.join(", "))))?;
-        self.parameters.extend(value.map(|value| Parameter { name: name.to_owned(), value }));
+        self.parameters.extend(value.map(|value| Given { name: name.to_owned(), value }));
         Ok(())
     }
 }
@@ -144,7 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::{Datatype, ParameterValue};
+    use crate::model::{Datatype, Parameter, ParameterValue};
 
     fn spec(name: &str, datatype: Datatype, shape: &[i64]) -> TensorSpec {
         TensorSpec { name: name.into(), datatype, shape: shape.into(), optional: true }
@@ -178,7 +178,7 @@ mod tests {
         let mut parameters = json.request.parameters;
         parameters.sort_by(|one, other| one.name.cmp(&other.name));
         assert_eq!(parameters, [seed, stop]);
-        assert_eq!(json.timeout, Some(std::time::Duration::from_micros(5)));
+        assert_eq!(json.timeout, crate::api::infer::deadline::from_parameter(Some(5)));
         assert_eq!(json.request.sequence.unwrap().id, "9");
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
-use crate::model::InferError;
+use crate::model::{Deadline, InferError};
 
 /// A client that takes longer than this to send what it announced is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ pub(in crate::api) async fn read(body: Body, limit: u64) -> Result<Bytes, InferE
         return Err(InferError::RequestTooLarge { limit });
     }
     let read = tokio::time::timeout(PATIENCE, collect(body, limit)).await;
-    read.unwrap_or(Err(InferError::DeadlineExceeded(PATIENCE)))
+    read.unwrap_or(Err(InferError::DeadlineExceeded(Deadline::of_settings(PATIENCE))))
 }
 
 async fn collect(mut body: Body, limit: u64) -> Result<Bytes, InferError> {

@@ -1,24 +1,34 @@
-//! How long a caller is willing to wait.
+//! The time that a caller gives a request.
 
 use std::time::Duration;
 
 use axum::http::HeaderMap;
 
-use crate::model::InferError;
+use crate::model::{Deadline, InferError, SetBy};
 
 const HEADER: &str = "wardian-deadline-ms";
 
 /// Reads the header `Wardian-Deadline-Ms`. Fails unless it is a positive whole number.
-pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Duration>, InferError> {
+pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline>, InferError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let milliseconds = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&ms| ms > 0);
     let wrong = || InferError::InvalidInput("the header Wardian-Deadline-Ms must be a positive whole number".into());
-    milliseconds.map(|ms| Some(Duration::from_millis(ms))).ok_or_else(wrong)
+    let deadline = |ms| Deadline { allowed: Duration::from_millis(ms), set_by: SetBy::Header };
+    milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
+}
+
+/// A deadline of the parameter `timeout`, in microseconds. As in the protocol, 0 sets none.
+pub(in crate::api) fn from_parameter(timeout: Option<u64>) -> Option<Deadline> {
+    let micros = timeout.filter(|&micros| micros > 0)?;
+    Some(Deadline { allowed: Duration::from_micros(micros), set_by: SetBy::Parameter })
 }
 
 /// The shorter of two, where there are two.
-pub(in crate::api) fn shortest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
-    one.into_iter().chain(other).min()
+pub(in crate::api) fn shortest(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
+    match one {
+        Some(one) => Some(one.or_shorter(other)),
+        None => other,
+    }
 }
 
 #[cfg(test)]
@@ -31,7 +41,8 @@ mod tests {
     fn the_header_is_in_milliseconds() {
         let read =
             |text| from_header(&HeaderMap::from_iter([(HEADER.parse().unwrap(), HeaderValue::from_static(text))]));
-        assert_eq!(read("250"), Ok(Some(Duration::from_millis(250))));
+        let deadline = Deadline { allowed: Duration::from_millis(250), set_by: SetBy::Header };
+        assert_eq!(read("250"), Ok(Some(deadline)));
         assert_eq!(from_header(&HeaderMap::new()), Ok(None));
         for wrong in ["", "0", "-1", "1.5", "soon", "99999999999999999999"] {
             assert!(read(wrong).is_err(), "{wrong}");
@@ -39,10 +50,20 @@ mod tests {
     }
 
     #[test]
+    fn the_parameter_is_in_microseconds() {
+        let deadline = Deadline { allowed: Duration::from_micros(250), set_by: SetBy::Parameter };
+        assert_eq!(from_parameter(Some(250)), Some(deadline));
+        assert_eq!(from_parameter(Some(u64::MAX)).map(|deadline| deadline.allowed.as_micros()), Some(u64::MAX.into()));
+        assert_eq!((from_parameter(Some(0)), from_parameter(None)), (None, None));
+    }
+
+    #[test]
     fn the_shortest_wins() {
-        let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
-        assert_eq!(shortest(Some(long), Some(short)), Some(short));
-        assert_eq!(shortest(None, Some(long)), Some(long));
+        let (short, long) = (from_parameter(Some(1)), from_parameter(Some(2)));
+        assert_eq!(shortest(long, short), short);
+        assert_eq!(shortest(short, long), short);
+        assert_eq!(shortest(None, long), long);
+        assert_eq!(shortest(short, None), short);
         assert_eq!(shortest(None, None), None);
     }
 }

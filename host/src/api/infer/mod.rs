@@ -34,7 +34,7 @@ use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::{ApiState, json};
 use crate::dataplane::{Answer, Flight, Timings};
-use crate::model::{InferError, Version};
+use crate::model::{Deadline, InferError, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Held, Tenant};
 use compression::Coding;
@@ -140,7 +140,7 @@ struct Manner {
     dialect: Dialect,
     coding: Option<Coding>,
     answer_coding: Option<Coding>,
-    deadline: Option<std::time::Duration>,
+    deadline: Option<Deadline>,
 }
 
 impl Manner {

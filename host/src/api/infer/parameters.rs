@@ -3,9 +3,40 @@
 use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, Sequence};
 
+/// A parameter as it was read. What is for the server is taken out of it; the rest is for the model.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::api) struct Given {
+    pub(in crate::api) name: String,
+    pub(in crate::api) value: Value,
+}
+
+/// The value of a parameter. Those for the server may be larger whole numbers than those for a model.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::api) enum Value {
+    Boolean(bool),
+    Whole(i128),
+    Number(f64),
+    Text(String),
+}
+
+impl Given {
+    /// The parameter as a model gets it. Fails with a text for the caller if it is a number that no model can get.
+    pub(super) fn for_model(self) -> Result<Parameter, String> {
+        let value = match self.value {
+            Value::Boolean(value) => ParameterValue::Boolean(value),
+            Value::Whole(value) => ParameterValue::Integer(value.try_into().map_err(|_| {
+                format!("'{}': the number is out of range; a model gets 64-bit signed integers", shorten(&self.name))
+            })?),
+            Value::Number(value) => ParameterValue::Number(value),
+            Value::Text(value) => ParameterValue::Text(value),
+        };
+        Ok(Parameter { name: self.name, value })
+    }
+}
+
 /// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
-pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>, Fault> {
-    let mut parameters: Vec<Parameter> = Vec::new();
+pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fault> {
+    let mut parameters: Vec<Given> = Vec::new();
     if reader.null()? {
         return Ok(parameters);
     }
@@ -17,73 +48,77 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Parameter>,
             return Err(reader.fault(format!("parameter '{}' is given twice", shorten(&name))));
         }
         let value = read_parameter(reader, &name)?;
-        parameters.extend(value.map(|value| Parameter { name: name.into_owned(), value }));
+        parameters.extend(value.map(|value| Given { name: name.into_owned(), value }));
         Ok(())
     })?;
     Ok(parameters)
 }
 
 /// Takes the parameter of that name out.
-pub(super) fn take(parameters: &mut Vec<Parameter>, name: &str) -> Option<ParameterValue> {
+pub(super) fn take(parameters: &mut Vec<Given>, name: &str) -> Option<Value> {
     let index = parameters.iter().position(|parameter| parameter.name == name)?;
     Some(parameters.swap_remove(index).value)
 }
 
 /// Takes a boolean out. Fails if it is something else.
-pub(super) fn take_boolean(parameters: &mut Vec<Parameter>, name: &str) -> Result<Option<bool>, String> {
+pub(super) fn take_boolean(parameters: &mut Vec<Given>, name: &str) -> Result<Option<bool>, String> {
     match take(parameters, name) {
         None => Ok(None),
-        Some(ParameterValue::Boolean(value)) => Ok(Some(value)),
+        Some(Value::Boolean(value)) => Ok(Some(value)),
         Some(_) => Err(format!("parameter '{name}' must be true or false")),
     }
 }
 
-/// Takes a whole number of 0 or above out. Fails if it is something else.
-pub(super) fn take_count(parameters: &mut Vec<Parameter>, name: &str) -> Result<Option<u64>, String> {
-    let not_a_count = || format!("parameter '{name}' must be a whole number of 0 or above");
-    match take(parameters, name) {
-        None => Ok(None),
-        Some(ParameterValue::Integer(value)) => u64::try_from(value).map(Some).map_err(|_| not_a_count()),
-        Some(_) => Err(not_a_count()),
-    }
+/// Takes an unsigned 64-bit integer out. Fails if it is something else.
+pub(super) fn take_count(parameters: &mut Vec<Given>, name: &str) -> Result<Option<u64>, String> {
+    let Some(value) = take(parameters, name) else { return Ok(None) };
+    let count = if let Value::Whole(value) = value { u64::try_from(value).ok() } else { None };
+    count.map(Some).ok_or_else(|| format!("parameter '{name}' must be a whole number from 0 to {}", u64::MAX))
 }
 
 /// The longest name of a sequence, in bytes.
 const MAX_SEQUENCE_ID: usize = 128;
 
-/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no text is none.
-/// Fails with a text for the caller.
-pub(in crate::api) fn take_sequence(parameters: &mut Vec<Parameter>) -> Result<Option<Sequence>, String> {
+/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no text is none; a
+/// number means the same sequence as its text. Fails with a text for the caller.
+pub(in crate::api) fn take_sequence(parameters: &mut Vec<Given>) -> Result<Option<Sequence>, String> {
     let start = take_boolean(parameters, "sequence_start")?.unwrap_or(false);
     let end = take_boolean(parameters, "sequence_end")?.unwrap_or(false);
-    let id = match take(parameters, "sequence_id") {
-        None | Some(ParameterValue::Integer(0)) => return Ok(None),
-        Some(ParameterValue::Integer(id)) if id > 0 => id.to_string(),
-        Some(ParameterValue::Text(id)) if id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control) => id,
-        Some(_) => {
-            return Err(format!(
-                "parameter 'sequence_id' must be a whole number of 0 or above, or a text of at most \
-                 {MAX_SEQUENCE_ID} bytes without control characters"
-            ));
-        }
-    };
+    let Some(value) = take(parameters, "sequence_id") else { return Ok(None) };
+    let id = sequence_id(value).ok_or_else(|| {
+        format!(
+            "parameter 'sequence_id' must be a whole number from 0 to {}, or a text of at most {MAX_SEQUENCE_ID} \
+             bytes without control characters",
+            u64::MAX
+        )
+    })?;
     Ok((!id.is_empty()).then_some(Sequence { id, start, end }))
 }
 
+/// The name that a sequence is kept under; empty for none. `None` if it cannot be one.
+fn sequence_id(value: Value) -> Option<String> {
+    match value {
+        Value::Whole(0) => Some(String::new()),
+        Value::Whole(id) => u64::try_from(id).ok().map(|id| id.to_string()),
+        Value::Text(id) => Some(id).filter(|id| id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control)),
+        Value::Boolean(_) | Value::Number(_) => None,
+    }
+}
+
 /// Reads the value of the parameter of that name; `None` if there is none after all.
-pub(in crate::api) fn read_parameter(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {
+pub(in crate::api) fn read_parameter(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Fault> {
     read_value(reader, name).map_err(|fault| fault.within(format!("'{}'", shorten(name))))
 }
 
-fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterValue>, Fault> {
+fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Fault> {
     // Transport headers that some clients put here; nothing reads them.
     if name == "headers" {
         return reader.skip().map(|()| None);
     }
     Ok(match reader.peek() {
         Some(b'n') if reader.null()? => None,
-        Some(b't' | b'f') => Some(ParameterValue::Boolean(reader.boolean()?)),
-        Some(b'"') => Some(ParameterValue::Text(reader.string()?.into_owned())),
+        Some(b't' | b'f') => Some(Value::Boolean(reader.boolean()?)),
+        Some(b'"') => Some(Value::Text(reader.string()?.into_owned())),
         Some(b'-' | b'0'..=b'9') => {
             let number = reader.number()?;
             Some(number_value(number).ok_or_else(|| reader.fault("the number is out of range"))?)
@@ -92,12 +127,12 @@ fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<ParameterVal
     })
 }
 
-fn number_value(number: Number<'_>) -> Option<ParameterValue> {
+fn number_value(number: Number<'_>) -> Option<Value> {
     if number.is_whole() {
-        return number.integer()?.try_into().ok().map(ParameterValue::Integer);
+        return number.integer().map(Value::Whole);
     }
     let value = number.float64();
-    value.is_finite().then_some(ParameterValue::Number(value))
+    value.is_finite().then_some(Value::Number(value))
 }
 
 #[cfg(test)]
@@ -119,10 +154,45 @@ mod tests {
         for none in ["{}", r#"{"sequence_id": 0}"#, r#"{"sequence_id": ""}"#, r#"{"sequence_start": true}"#] {
             assert_eq!(sequence(none), Ok(None), "{none}");
         }
+        assert_eq!(sequence(r#"{"sequence_id": 18446744073709551615}"#), named("18446744073709551615", false, false));
+        assert_eq!(sequence(r#"{"sequence_id": 9007199254740993}"#), named("9007199254740993", false, false));
+        assert_eq!(sequence(r#"{"sequence_id": 1}"#), sequence(r#"{"sequence_id": "1"}"#));
         let long = format!(r#"{{"sequence_id": "{}"}}"#, "x".repeat(MAX_SEQUENCE_ID + 1));
-        for wrong in [r#"{"sequence_id": -1}"#, r#"{"sequence_id": 1.5}"#, r#"{"sequence_id": "a\u0000"}"#, &long] {
+        let beyond = r#"{"sequence_id": 18446744073709551616}"#;
+        for wrong in [
+            beyond,
+            r#"{"sequence_id": -1}"#,
+            r#"{"sequence_id": 1e3}"#,
+            r#"{"sequence_id": 1.5}"#,
+            r#"{"sequence_id": "a\u0000"}"#,
+            &long,
+        ] {
             assert!(sequence(wrong).unwrap_err().contains("sequence_id"), "{wrong}");
         }
         assert!(sequence(r#"{"sequence_id": 1, "sequence_end": 1}"#).is_err());
+    }
+
+    #[test]
+    fn counts_are_unsigned_64_bit_integers() {
+        let read = |value: &str| {
+            let text = format!("{{\"priority\": {value}}}");
+            let mut reader = Reader::new(text.as_bytes()).unwrap();
+            let mut parameters = read_parameters(&mut reader).map_err(|fault| fault.to_string())?;
+            take_count(&mut parameters, "priority")
+        };
+        for count in [0, 1, (1 << 53) + 1, u64::MAX] {
+            assert_eq!(read(&count.to_string()), Ok(Some(count)));
+        }
+        for wrong in ["-1", "1.0", "1e3", "\"1\"", "true", "18446744073709551616", &"9".repeat(60)] {
+            let fault = read(wrong).unwrap_err();
+            assert!(fault.contains("'priority'"), "{wrong}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_model_gets_signed_64_bit_integers() {
+        let given = |value| Given { name: "a".into(), value }.for_model().map(|parameter| parameter.value);
+        assert_eq!(given(Value::Whole(i64::MIN.into())), Ok(ParameterValue::Integer(i64::MIN)));
+        assert!(given(Value::Whole(1 << 63)).unwrap_err().contains("'a': the number is out of range"));
     }
 }

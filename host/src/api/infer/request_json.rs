@@ -5,12 +5,11 @@
 //! and the path has told both already. `null` for an optional key counts as absent, as MLServer's client
 //! means it.
 
-use std::time::Duration;
-
-use super::parameters::{read_parameters, take, take_boolean, take_count, take_sequence};
+use super::deadline;
+use super::parameters::{Given, read_parameters, take, take_boolean, take_count, take_sequence};
 use super::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
-use crate::model::{Datatype, InferRequest, MAX_DIMENSIONS, Parameter, Tensor};
+use crate::model::{Datatype, Deadline, InferRequest, MAX_DIMENSIONS, Tensor};
 
 /// What the JSON of a request says.
 #[derive(Debug, Default)]
@@ -21,25 +20,23 @@ pub(in crate::api) struct RequestJson {
     pub(super) binary: Vec<(usize, u64)>,
     /// How the outputs are to be written.
     pub(super) form: OutputForm,
-    /// The parameter `timeout`.
-    pub(in crate::api) timeout: Option<Duration>,
+    /// The deadline that the parameter `timeout` sets.
+    pub(in crate::api) timeout: Option<Deadline>,
 }
 
 impl RequestJson {
     /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails with a text for
     /// the caller.
-    pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Parameter>) -> Result<(), String> {
+    pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Given>) -> Result<(), String> {
         self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
-        let timeout = take_count(&mut parameters, "timeout")?;
-        // In the protocol 0 means that the caller sets none.
-        self.timeout = timeout.filter(|&micros| micros > 0).map(Duration::from_micros);
+        self.timeout = deadline::from_parameter(take_count(&mut parameters, "timeout")?);
         self.request.sequence = take_sequence(&mut parameters)?;
         let priority = take_count(&mut parameters, "priority")?;
         // Whatever is beyond is as far behind as one can be.
         self.request.priority = priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
         // Reserved for the server by the protocol.
         parameters.retain(|parameter| !parameter.name.starts_with("triton_"));
-        self.request.parameters = parameters;
+        self.request.parameters = parameters.into_iter().map(Given::for_model).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -276,7 +273,7 @@ fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, Fault
     take_boolean(&mut parameters, "binary_data").map_err(|fault| reader.fault(fault))
 }
 
-fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[Parameter]) -> Result<(), Fault> {
+fn refuse_shared_memory(reader: &Reader<'_>, parameters: &[Given]) -> Result<(), Fault> {
     if parameters.iter().any(|parameter| parameter.name.starts_with("shared_memory_")) {
         return Err(reader.fault("this server does not offer the shared memory extensions"));
     }

@@ -114,7 +114,7 @@ pub(super) fn explain(fault: &InferError) -> String {
         InferError::Trapped { detail } => detail.clone(),
         InferError::OutOfMemory { limit, detail } => format!("it ran out of its {limit} bytes of memory: {detail}"),
         InferError::CpuTimeExceeded(time) => format!("it used up its {time:?} of CPU time"),
-        InferError::DeadlineExceeded(time) => format!("it took longer than {time:?}"),
+        InferError::DeadlineExceeded(deadline) => format!("it took longer than {:?}", deadline.allowed),
         InferError::BadOutput(detail) => format!("what it hands on is not valid: {detail}"),
         other => other.private().map_or_else(|| other.to_string(), str::to_owned),
     }
@@ -136,6 +136,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::model::Deadline;
 
     #[test]
     fn whatever_an_interceptor_does_wrong_is_its_own_failure_and_its_detail_private() {
@@ -144,7 +145,7 @@ mod tests {
             InferError::OutOfMemory { limit: 1, detail: "secret".into() },
             InferError::BadOutput("secret".into()),
             InferError::CpuTimeExceeded(Duration::from_secs(1)),
-            took_too_long(InferError::DeadlineExceeded(Duration::from_secs(1))),
+            took_too_long(InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)))),
         ];
         for fault in faults {
             let blamed = blame("audit", fault.clone());

@@ -1,0 +1,81 @@
+//! The time that a request has, and who has set it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The time that a request has, from its arrival, and who has set it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// From the request's arrival.
+    pub allowed: Duration,
+    /// Who has set it.
+    pub set_by: SetBy,
+}
+
+/// Who has set a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetBy {
+    /// The settings of the model or of the server.
+    Settings,
+    /// The caller, with the parameter `timeout`, in microseconds.
+    Parameter,
+    /// The caller, with the header `Wardian-Deadline-Ms`.
+    Header,
+}
+
+impl Deadline {
+    /// A deadline that the settings have set.
+    pub fn of_settings(allowed: Duration) -> Self {
+        Deadline { allowed, set_by: SetBy::Settings }
+    }
+
+    /// This one, or the other if that is shorter.
+    #[must_use]
+    pub fn or_shorter(self, other: Option<Deadline>) -> Self {
+        other.filter(|other| other.allowed < self.allowed).unwrap_or(self)
+    }
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.set_by {
+            SetBy::Settings => write!(out, "the deadline of {} ms has passed", self.allowed.as_millis()),
+            SetBy::Parameter => {
+                write!(out, "the parameter 'timeout' ran out: it was {} microseconds", self.allowed.as_micros())?;
+                let milliseconds = self.allowed.as_millis();
+                if milliseconds > 0 { write!(out, " ({milliseconds} ms)") } else { Ok(()) }
+            }
+            SetBy::Header => {
+                write!(out, "the header Wardian-Deadline-Ms ran out: it was {} ms", self.allowed.as_millis())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_what_the_caller_has_set_and_its_unit() {
+        let text = |set_by, micros| Deadline { allowed: Duration::from_micros(micros), set_by }.to_string();
+        assert_eq!(text(SetBy::Parameter, 5), "the parameter 'timeout' ran out: it was 5 microseconds");
+        assert_eq!(
+            text(SetBy::Parameter, 60_000),
+            "the parameter 'timeout' ran out: it was 60000 microseconds (60 ms)"
+        );
+        assert_eq!(text(SetBy::Header, 250_000), "the header Wardian-Deadline-Ms ran out: it was 250 ms");
+        assert_eq!(text(SetBy::Settings, 2_000_000), "the deadline of 2000 ms has passed");
+    }
+
+    #[test]
+    fn the_shorter_counts_and_the_settings_where_they_are_equal() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let settings = Deadline::of_settings(second);
+        let header = |allowed| Deadline { allowed, set_by: SetBy::Header };
+        assert_eq!(settings.or_shorter(None), settings);
+        assert_eq!(settings.or_shorter(Some(header(minute))), settings);
+        assert_eq!(settings.or_shorter(Some(header(second))), settings);
+        assert_eq!(settings.or_shorter(Some(header(second / 2))), header(second / 2));
+    }
+}
