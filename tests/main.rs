@@ -15,6 +15,7 @@ mod swap;
 
 mod bad_artifacts;
 mod batching;
+mod blame;
 mod canary;
 mod command_line;
 mod egress;

@@ -95,7 +95,7 @@ impl Emitter {
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
         step_aside(size).await;
-        self.check(&part, size).map_err(InferError::BadOutput)?;
+        self.check(&part, size)?;
         if self.count(size).is_err() {
             return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));
         }
@@ -126,11 +126,14 @@ impl Emitter {
         self.parts.send(Part { response: part, _room: room }).ok()
     }
 
-    fn check(&self, part: &InferResponse, size: u64) -> Result<(), String> {
+    fn check(&self, part: &InferResponse, size: u64) -> Result<(), InferError> {
         if size > self.limits.part {
-            return Err(format!("a part of the answer has {size} bytes; the limit is {}", self.limits.part));
+            let limit = self.limits.part;
+            return Err(InferError::OversizedOutput(format!(
+                "a part of the answer has {size} bytes; the limit is {limit}"
+            )));
         }
-        self.metadata.check_part(part)
+        self.metadata.check_part(part).map_err(InferError::BadOutput)
     }
 
     /// Waits until there is room for so many bytes; `None` if nobody reads any more.

@@ -95,7 +95,11 @@ impl Instance {
                 // It happened in no guest's function: the call has returned, and what it returned is too large
                 // or cannot be read.
                 InferError::Trapped { detail } if error.downcast_ref::<WasmBacktrace>().is_none() => {
-                    InferError::BadOutput(detail)
+                    if detail.contains(FUEL_EXHAUSTED) {
+                        InferError::OversizedOutput(detail)
+                    } else {
+                        InferError::BadOutput(detail)
+                    }
                 }
                 reason => reason,
             }
@@ -110,7 +114,7 @@ impl Instance {
     fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
         let (size, limit) = (size_of(tensors, parameters), self.template.response_limit());
         if size > limit {
-            return Err(InferError::BadOutput(format!("the answer has {size} bytes; the limit is {limit}")));
+            return Err(InferError::OversizedOutput(format!("the answer has {size} bytes; the limit is {limit}")));
         }
         Ok(())
     }
@@ -131,6 +135,9 @@ fn internal(error: wasmtime::Error) -> InferError {
 
 /// The longest text of a model's own error that is passed on, in bytes.
 const MAX_ERROR_TEXT: usize = 4096;
+
+/// Wasmtime's words for an answer that is larger than [`hostcall_fuel`]; it has no error type for that.
+const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Bytes that a guest may make the host copy in one call: its answer, and as much again for names,
 /// log lines and the like.

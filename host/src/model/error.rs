@@ -48,9 +48,12 @@ pub enum InferError {
         /// What the engine and the guest said.
         detail: String,
     },
-    /// The model answered, but not as its metadata promises, or not within its limits.
+    /// The model answered, but not as its metadata promises.
     #[error("the model's answer was not valid; its log has the details")]
     BadOutput(String),
+    /// The model's answer is larger than its limits allow.
+    #[error("the model's answer was not valid; its log has the details")]
+    OversizedOutput(String),
     /// The parts of an answer are more than it may have; those before have been sent.
     #[error("the answer is longer than the {limit} bytes allowed")]
     ResponseTooLarge {
@@ -123,6 +126,7 @@ impl InferError {
         match self {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
             InferError::InterceptorFailed { detail, .. } => Some(detail),
+            InferError::OversizedOutput(detail) => Some(detail),
             InferError::BadOutput(detail) | InferError::Failed(detail) | InferError::Internal(detail) => Some(detail),
             InferError::StoreUnavailable(detail) => Some(detail),
             _ => None,

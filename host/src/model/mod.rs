@@ -4,6 +4,7 @@
 //! each convert at their own rim.
 
 mod asker;
+mod blame;
 mod datatype;
 mod deadline;
 mod digest;
@@ -19,6 +20,7 @@ mod tensor;
 mod units;
 
 pub use asker::Asker;
+pub use blame::Blame;
 pub use datatype::Datatype;
 pub use deadline::{Deadline, SetBy};
 pub use digest::Digest;

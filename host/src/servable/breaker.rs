@@ -1,77 +1,96 @@
-//! Takes a version out of service that does nothing but fail.
+//! The circuit breaker: takes a version out of service that does nothing but fail.
 //!
-//! After so many calls in a row that ended in a fault of the model's own, requests are refused at once for a
-//! while, so that they cost nobody anything. Then one is let through: if it is answered all is well again, if
-//! not the pause is doubled.
+//! After so many faults in a row, requests are refused at once for a while, so that they cost nothing. Then one is let
+//! through: if it is answered the version serves again, if not the pause is doubled.
+//!
+//! Callers must not be able to take a version from each other. So only errors count that the model is to blame for
+//! ([`Blame`]), repeats count once ([`RequestSource`]), and each caller has a count of its own: a caller whose requests do
+//! nothing but fail is refused alone. The version goes out of service for everybody only when that has happened to two
+//! callers, with no answer to anybody in between, or to the only one that there is.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+mod circuit;
+mod source;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::model::{BreakerSettings, InferError};
+use crate::model::{Blame, BreakerSettings, InferError};
+use crate::tenant::Tenant;
+use circuit::Circuit;
+pub(super) use source::RequestSource;
 
-/// The pause is doubled up to this many times its first length.
-const LONGEST: u32 = 16;
+/// Callers that are counted by themselves: more keys than a tenant has, and a bound on what is kept.
+const MAX_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    /// Faults in a row.
-    faults: AtomicU32,
+    tenant: Arc<Tenant>,
+    /// Whether anything is counted. Without it requests take no lock.
+    counts_anything: AtomicBool,
+    /// Whether the version is out of service.
     open: AtomicBool,
-    pause: Mutex<Pause>,
+    counts: Mutex<Counts>,
     trips: watch::Sender<u64>,
 }
 
-struct Pause {
-    /// When the next request may try, if the breaker is open.
-    until: Instant,
-    length: Duration,
-    /// Somebody is trying.
-    probing: bool,
+#[derive(Default)]
+struct Counts {
+    /// Over all callers.
+    version: Circuit,
+    /// By caller, for those with faults since their last answer.
+    callers: HashMap<Option<Arc<str>>, Circuit>,
 }
 
 /// A request that was let through, and whose outcome counts. One that ends without an outcome, because its
 /// caller has gone, leaves everything as it was.
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
-    probe: bool,
+    source: RequestSource,
+    probes: Probes,
+}
+
+/// The circuits that a request is the probe of.
+#[derive(Clone, Copy, Default)]
+struct Probes {
+    version: bool,
+    caller: bool,
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings) -> Self {
-        let pause = Pause { until: Instant::now(), length: settings.pause, probing: false };
-        let (faults, open, trips) = (AtomicU32::new(0), AtomicBool::new(false), watch::Sender::new(0));
-        Breaker { settings, faults, open, pause: Mutex::new(pause), trips }
+    pub(super) fn new(settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
+        let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
+        Breaker { settings, tenant, counts_anything, open, counts: Mutex::default(), trips: watch::Sender::new(0) }
     }
 
-    /// Lets a request through. Fails while the version is taken out of service.
-    pub(super) fn admit(&self) -> Result<Attempt<'_>, InferError> {
-        if !self.open.load(Ordering::Relaxed) {
-            return Ok(Attempt { breaker: self, probe: false });
-        }
-        self.probe(Instant::now())
+    /// Lets a request through. Fails while its caller, or the version, is out of service.
+    pub(super) fn admit(&self, source: &RequestSource) -> Result<Attempt<'_>, InferError> {
+        self.admit_at(source, Instant::now())
     }
 
-    fn probe(&self, now: Instant) -> Result<Attempt<'_>, InferError> {
-        let mut pause = self.lock();
-        pause.check(now)?;
-        pause.probing = true;
-        Ok(Attempt { breaker: self, probe: true })
+    fn admit_at(&self, source: &RequestSource, now: Instant) -> Result<Attempt<'_>, InferError> {
+        let probes = if self.counts_anything() { self.lock().admit(source, now)? } else { Probes::default() };
+        Ok(Attempt { breaker: self, source: source.clone(), probes })
     }
 
-    /// Fails as a request would that came now, without being one.
-    pub(super) fn check(&self) -> Result<(), InferError> {
-        if self.is_open() { self.lock().check(Instant::now()) } else { Ok(()) }
+    /// Fails as [`Breaker::admit`] would now, without letting anything through.
+    pub(super) fn check(&self, source: &RequestSource) -> Result<(), InferError> {
+        if self.counts_anything() { self.lock().check(source, Instant::now()) } else { Ok(()) }
+    }
+
+    /// Fails while the version is out of service for everybody.
+    pub(super) fn check_version(&self) -> Result<(), InferError> {
+        if self.is_open() { self.lock().version.check(Instant::now()) } else { Ok(()) }
     }
 
     /// Puts the version back into service, as if it had never failed.
     pub(super) fn reset(&self) {
-        let mut pause = self.lock();
-        pause.length = self.settings.pause;
-        self.faults.store(0, Ordering::Relaxed);
-        self.open.store(false, Ordering::Relaxed);
+        let mut counts = self.lock();
+        *counts = Counts::default();
+        self.note(&counts);
     }
 
     /// How often it was taken out of service.
@@ -79,146 +98,119 @@ impl Breaker {
         self.trips.subscribe()
     }
 
-    /// Whether requests are refused now.
+    /// Whether the version is out of service.
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
     }
 
-    fn succeed(&self, probe: bool) {
-        if self.faults.load(Ordering::Relaxed) > 0 {
-            self.faults.store(0, Ordering::Relaxed);
-        }
-        if probe {
-            let mut pause = self.lock();
-            pause.length = self.settings.pause;
-            self.open.store(false, Ordering::Relaxed);
+    fn counts_anything(&self) -> bool {
+        self.counts_anything.load(Ordering::Relaxed)
+    }
+
+    fn succeed(&self, source: &RequestSource, probes: Probes) {
+        if self.counts_anything() {
+            let mut counts = self.lock();
+            counts.succeed(source, probes);
+            self.note(&counts);
         }
     }
 
-    fn fail(&self, probe: bool, now: Instant) {
-        let faults = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
+    fn fail(&self, source: &RequestSource, blame: Blame, probes: Probes, now: Instant) {
         if self.settings.faults == 0 {
             return;
         }
-        let mut pause = self.lock();
-        if probe {
-            pause.length = (pause.length * 2).min(self.settings.pause * LONGEST);
-            pause.until = now + pause.length;
-        } else if faults >= self.settings.faults && !self.open.swap(true, Ordering::Relaxed) {
-            pause.until = now + pause.length;
-            drop(pause);
+        let callers = if self.tenant.has_one_caller() { 1 } else { 2 };
+        let mut counts = self.lock();
+        counts.fail(source, blame, probes, &self.settings, now);
+        let trips = counts.has_failed_for(callers, &self.settings) && counts.version.open(&self.settings, now);
+        self.note(&counts);
+        drop(counts);
+        if trips {
             self.trips.send_modify(|trips| *trips += 1);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pause> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Keeps what is read without the lock.
+    fn note(&self, counts: &Counts) {
+        self.open.store(counts.version.is_open(), Ordering::Relaxed);
+        self.counts_anything.store(!counts.version.is_idle() || !counts.callers.is_empty(), Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pause {
-    fn check(&self, now: Instant) -> Result<(), InferError> {
-        if self.probing || now < self.until {
-            let left = self.until.saturating_duration_since(now);
-            return Err(InferError::Suspended { retry_after_seconds: left.as_secs() as u32 + 1 });
+impl Counts {
+    fn check(&self, source: &RequestSource, now: Instant) -> Result<(), InferError> {
+        self.version.check(now)?;
+        self.callers.get(source.caller()).map_or(Ok(()), |caller| caller.check(now))
+    }
+
+    fn admit(&mut self, source: &RequestSource, now: Instant) -> Result<Probes, InferError> {
+        self.check(source, now)?;
+        let caller = self.callers.get_mut(source.caller()).is_some_and(Circuit::admit);
+        Ok(Probes { version: self.version.admit(), caller })
+    }
+
+    fn end_probes(&mut self, source: &RequestSource, probes: Probes) {
+        if probes.version {
+            self.version.end_probe();
         }
-        Ok(())
+        if let Some(caller) = self.callers.get_mut(source.caller()).filter(|_| probes.caller) {
+            caller.end_probe();
+        }
+    }
+
+    fn succeed(&mut self, source: &RequestSource, probes: Probes) {
+        self.version.succeed(probes.version);
+        let Some(caller) = self.callers.get_mut(source.caller()) else { return };
+        caller.succeed(probes.caller);
+        if caller.is_idle() {
+            self.callers.remove(source.caller());
+        }
+    }
+
+    fn fail(&mut self, source: &RequestSource, blame: Blame, probes: Probes, settings: &BreakerSettings, now: Instant) {
+        let came_of = source.of_fault(blame);
+        self.version.fail(came_of, probes.version, settings, now);
+        if self.callers.len() >= MAX_CALLERS && !self.callers.contains_key(source.caller()) {
+            return;
+        }
+        let caller = self.callers.entry(source.caller().clone()).or_default();
+        caller.fail(came_of, probes.caller, settings, now);
+        if caller.has_failed_enough(settings) {
+            caller.open(settings, now);
+        }
+    }
+
+    /// Whether it has failed often enough in a row, over all and for so many callers.
+    fn has_failed_for(&self, callers: usize, settings: &BreakerSettings) -> bool {
+        let refused = || self.callers.values().filter(|caller| caller.is_open());
+        self.version.has_failed_enough(settings) && refused().count() >= callers
     }
 }
 
 impl Attempt<'_> {
     /// Counts how it ended.
     pub(super) fn conclude<T>(self, outcome: &Result<T, InferError>) {
-        match outcome {
-            Ok(_) => self.breaker.succeed(self.probe),
-            Err(error) if is_fault(error) => self.breaker.fail(self.probe, Instant::now()),
-            // The caller's own doing, or the host's.
-            Err(_) => {}
+        match outcome.as_ref().map_err(InferError::blame) {
+            Ok(_) => self.breaker.succeed(&self.source, self.probes),
+            Err(blame @ (Blame::Model | Blame::Amount)) => {
+                self.breaker.fail(&self.source, blame, self.probes, Instant::now());
+            }
+            Err(Blame::Caller | Blame::Interceptor | Blame::Circumstances) => {}
         }
     }
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if self.probe {
-            self.breaker.lock().probing = false;
+        if self.probes.version || self.probes.caller {
+            self.breaker.lock().end_probes(&self.source, self.probes);
         }
     }
-}
-
-/// Whether a call ended in a fault of the model's own.
-fn is_fault(error: &InferError) -> bool {
-    matches!(
-        error,
-        InferError::Trapped { .. }
-            | InferError::OutOfMemory { .. }
-            | InferError::BadOutput(_)
-            | InferError::CpuTimeExceeded(_)
-    )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PAUSE: Duration = Duration::from_secs(1);
-
-    fn breaker(faults: u32) -> Breaker {
-        Breaker::new(BreakerSettings { faults, pause: PAUSE, rollback: true })
-    }
-
-    fn trap() -> Result<(), InferError> {
-        Err(InferError::Trapped { detail: String::new() })
-    }
-
-    fn suspended(breaker: &Breaker, now: Instant) -> bool {
-        matches!(breaker.probe(now), Err(InferError::Suspended { .. }))
-    }
-
-    #[test]
-    fn only_faults_in_a_row_take_it_out() {
-        let breaker = breaker(3);
-        for outcome in [trap(), trap(), Ok(()), trap(), trap(), Err(InferError::Rejected("x".into())), trap()] {
-            assert!(!breaker.is_open() && breaker.check().is_ok());
-            breaker.admit().unwrap().conclude(&outcome);
-        }
-        assert!(breaker.is_open());
-        assert_eq!(*breaker.trips().borrow(), 1);
-        assert!(breaker.admit().is_err() && breaker.check().is_err());
-        breaker.reset();
-        assert!(breaker.admit().is_ok() && breaker.check().is_ok());
-    }
-
-    #[test]
-    fn one_request_tries_after_the_pause_and_decides() {
-        let breaker = breaker(1);
-        breaker.admit().unwrap().conclude(&trap());
-        let later = Instant::now() + PAUSE;
-        let probe = breaker.probe(later).unwrap();
-        assert!(suspended(&breaker, later), "one at a time");
-        probe.conclude(&trap());
-        assert!(suspended(&breaker, Instant::now() + PAUSE), "the pause is longer now");
-        let probe = breaker.probe(Instant::now() + 2 * PAUSE).unwrap();
-        probe.conclude(&Ok(()));
-        assert!(!breaker.is_open() && breaker.admit().is_ok());
-    }
-
-    #[test]
-    fn a_try_that_comes_to_nothing_leaves_room_for_the_next() {
-        let breaker = breaker(1);
-        breaker.admit().unwrap().conclude(&trap());
-        let later = Instant::now() + PAUSE;
-        drop(breaker.probe(later).unwrap());
-        breaker.probe(later).unwrap().conclude(&Err::<(), _>(InferError::Overloaded));
-        assert!(breaker.probe(later).is_ok() && breaker.is_open());
-    }
-
-    #[test]
-    fn it_can_be_switched_off() {
-        let breaker = breaker(0);
-        for _ in 0..100 {
-            breaker.admit().unwrap().conclude(&trap());
-        }
-        assert!(!breaker.is_open());
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batching::{Answers, Called, Caller, twice};
+use super::breaker::RequestSource;
 use super::pool::{Checkout, Source};
 use super::{Afterwards, Chain, Maker, Servable, ServableHandle};
 use crate::capability::{Scope, step_aside};
@@ -44,10 +45,11 @@ impl Servable {
         asker: Asker,
     ) -> Result<Answer, InferError> {
         self.metadata().fit(&mut request);
+        let source = self.source(&asker, &request);
         let outcome = match self.chain() {
-            None => self.attempt(request, budget, Scope::of_request(asker.request_id)).await,
+            None => self.attempt(request, budget, Scope::of_request(asker.request_id), source).await,
             // Apart, so that who has no interceptors does not carry the room for them about.
-            Some(chain) => Box::pin(self.infer_wrapped(chain, request, budget, asker)).await,
+            Some(chain) => Box::pin(self.infer_wrapped(chain, request, budget, asker, source)).await,
         };
         match &outcome {
             Ok(answer) => self.metrics().succeeded(&answer.timings),
@@ -62,13 +64,19 @@ impl Servable {
         request: InferRequest,
         budget: Budget,
         asker: Asker,
+        source: RequestSource,
     ) -> Result<Answer, InferError> {
         let request_id = asker.request_id.clone();
-        let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        let (request, mut passed) = chain.before(self, request, &budget, asker, source.clone()).await?;
         let scope = Scope { values: Some(passed.values().clone()), ..Scope::of_request(request_id) };
-        let Answer { response, timings, afterwards } = self.attempt(request, budget, scope).await?;
+        let Answer { response, timings, afterwards } = self.attempt(request, budget, scope, source).await?;
         let response = passed.after(response).await?;
         Ok(Answer { response, timings: Timings { interceptors: passed.took(), ..timings }, afterwards })
+    }
+
+    /// What the breaker has to know of a request.
+    pub(super) fn source(&self, asker: &Asker, request: &InferRequest) -> RequestSource {
+        RequestSource::of(asker, request, self.template().uses_sessions())
     }
 
     async fn attempt(
@@ -76,11 +84,12 @@ impl Servable {
         request: InferRequest,
         budget: Budget,
         scope: Scope,
+        source: RequestSource,
     ) -> Result<Answer, InferError> {
         // Before it waits for its session; and after that, because it may be the one that tries.
-        self.breaker.check()?;
+        self.breaker.check(&source)?;
         let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
-        let attempt = self.breaker.admit()?;
+        let attempt = self.breaker.admit(&source)?;
         let outcome = self.schedule(request, self.maker.call(budget, undertaking.scope())).await;
         attempt.conclude(&outcome);
         let mut answer = outcome?;

@@ -161,6 +161,7 @@ impl VersionMetrics {
             InferError::OutOfMemory { .. } => 3,
             InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => 4,
             InferError::BadOutput(_)
+            | InferError::OversizedOutput(_)
             | InferError::NotJson(_)
             | InferError::ResponseTooLarge { .. }
             | InferError::Failed(_) => 5,

@@ -110,7 +110,7 @@ impl Servable {
             let pool: Arc<dyn Reclaim> = pool.clone();
             maker.tenant().enroll(Arc::downgrade(&pool));
         }
-        let breaker = Breaker::new(settings.breaker.clone());
+        let breaker = Breaker::new(settings.breaker.clone(), maker.tenant().clone());
         let batch_limit = BatchLimit::of(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit.map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
@@ -194,7 +194,7 @@ impl Servable {
     /// Fails as a request would while it is taken out of service, or its tenant's interceptors let no call pass.
     pub fn check_in_service(&self) -> Result<(), InferError> {
         self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
-        self.breaker.check()
+        self.breaker.check_version()
     }
 
     /// Has its calls wrapped from now on. Once wrapped, it stays so.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::breaker::RequestSource;
 use super::direct::begin;
 use super::metrics::Open;
 use super::pool::Checkout;
@@ -158,8 +159,9 @@ impl Servable {
         self.metadata().fit(&mut request);
         let outcome = match self.chain() {
             None => {
+                let source = self.source(&asker, &request);
                 let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
-                self.attempt_stream(request, budget, scope, begun).await
+                self.attempt_stream(request, budget, scope, source, begun).await
             }
             Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
         };
@@ -184,13 +186,13 @@ impl Servable {
         reader: &Emitter,
         begun: &Begun,
     ) -> Result<Option<Afterwards>, InferError> {
-        let request_id = asker.request_id.clone();
-        let (request, mut passed) = chain.before(self, request, &budget, asker).await?;
+        let (request_id, source) = (asker.request_id.clone(), self.source(&asker, &request));
+        let (request, mut passed) = chain.before(self, request, &budget, asker, source.clone()).await?;
         begun.intercepted(passed.took());
         let (emitter, mut emitted) = self.emitter();
         let values = Some(passed.values().clone());
         let scope = Scope { values, emitter: Some(emitter), ..Scope::of_request(request_id) };
-        let mut call = pin!(self.attempt_stream(request, budget, scope, begun));
+        let mut call = pin!(self.attempt_stream(request, budget, scope, source, begun));
         let end = loop {
             tokio::select! {
                 biased;
@@ -212,12 +214,13 @@ impl Servable {
         request: InferRequest,
         budget: Budget,
         scope: Scope,
+        source: RequestSource,
         begun: &Begun,
     ) -> Result<Option<Afterwards>, InferError> {
         // Before it waits for its session; and after that, because it may be the one that tries.
-        self.breaker.check()?;
+        self.breaker.check(&source)?;
         let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
-        let attempt = self.breaker.admit()?;
+        let attempt = self.breaker.admit(&source)?;
         let outcome = self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
         attempt.conclude(&outcome);
         outcome?;
@@ -269,9 +272,9 @@ async fn work(
         Err(error) => Err(error),
     };
     place.give_back(instance);
-    // A model that was told to stop may call that a failure of its own or not; its caller is to know why.
+    // A model that was told to stop may end well, report a failure or panic; its caller is to know why it ended.
     match (&outcome, &scope.emitter) {
-        (Ok(()) | Err(InferError::Failed(_) | InferError::Rejected(_)), Some(emitter)) => {
+        (Ok(()) | Err(InferError::Failed(_) | InferError::Rejected(_) | InferError::Trapped { .. }), Some(emitter)) => {
             emitter.check_total().and(outcome)
         }
         _ => outcome,

@@ -159,6 +159,13 @@ impl Tenant {
         self.settings.load_full()
     }
 
+    /// Whether no two keys of its own may ask its models, so that all requests are of one caller.
+    pub fn has_one_caller(&self) -> bool {
+        let settings = self.settings();
+        let may_ask = settings.keys.iter().filter(|key| key.scopes.allow(Scope::Infer));
+        may_ask.count() <= 1
+    }
+
     /// Its part of the cores.
     pub fn account(&self) -> &Arc<Account> {
         &self.account

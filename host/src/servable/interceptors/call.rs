@@ -8,6 +8,7 @@ use super::visit::Visit;
 use crate::capability::{Scope, Values};
 use crate::engine::{Budget, CallContext, Instance};
 use crate::model::{Asker, InferError, InferRequest, InferResponse, Tensor};
+use crate::servable::breaker::RequestSource;
 use crate::servable::{Servable, ServableHandle};
 
 /// A request that every interceptor has let pass; each of them is to see the answer too, in the opposite order.
@@ -15,6 +16,7 @@ pub struct Passed {
     chain: Arc<Chain>,
     model: ServableHandle,
     about: Arc<CallContext>,
+    source: RequestSource,
     budget: Budget,
     values: Arc<Values>,
     /// The outputs that the caller wants, and those that the model was asked for.
@@ -27,16 +29,17 @@ pub struct Passed {
 impl Chain {
     /// Leads a request for `model` through all interceptors, within the request's budget. Fails with what the first
     /// that does not let it pass has said, or has done wrong.
-    pub async fn before(
+    pub(in crate::servable) async fn before(
         self: Arc<Self>,
         model: &ServableHandle,
         mut request: InferRequest,
         budget: &Budget,
         asker: Asker,
+        source: RequestSource,
     ) -> Result<(InferRequest, Passed), InferError> {
         self.check_open()?;
         let started = Instant::now();
-        let mut passed = Passed::new(self, model, &request, budget, asker);
+        let mut passed = Passed::new(self, model, &request, budget, asker, source);
         // What was wrong when it came is not the fault of who hands it on.
         let sound = model.metadata().check_request(&request).is_ok();
         for link in &passed.chain.links {
@@ -56,12 +59,19 @@ impl Chain {
 }
 
 impl Passed {
-    fn new(chain: Arc<Chain>, model: &ServableHandle, request: &InferRequest, budget: &Budget, asker: Asker) -> Self {
+    fn new(
+        chain: Arc<Chain>,
+        model: &ServableHandle,
+        request: &InferRequest,
+        budget: &Budget,
+        asker: Asker,
+        source: RequestSource,
+    ) -> Self {
         let Asker { request_id, key } = asker;
         let about = Arc::new(CallContext { id: model.id().clone(), request_id, key });
         let (wanted, asked) = (request.outputs.clone(), Vec::new());
         let (model, budget, values, took) = (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
-        Passed { chain, model, about, budget, values, wanted, asked, took }
+        Passed { chain, model, about, source, budget, values, wanted, asked, took }
     }
 
     /// What the interceptors of this call have told each other so far.
@@ -113,7 +123,7 @@ impl Passed {
     fn visit<'a>(&'a self, link: &'a ServableHandle, beside: bool) -> Visit<'a> {
         let request_id = self.about.request_id.clone();
         let scope = Scope { values: Some(self.values.clone()), ..Scope::of_request(request_id) };
-        Visit { interceptor: link, budget: &self.budget, scope, beside }
+        Visit { interceptor: link, source: &self.source, budget: &self.budget, scope, beside }
     }
 }
 

@@ -7,12 +7,15 @@ use crate::capability::{Level, LogLine, Scope, clean};
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, RequestId};
 use crate::servable::batching::Called;
+use crate::servable::breaker::RequestSource;
 use crate::servable::direct::Said;
 use crate::servable::{ServableHandle, Timings};
 
 /// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
 pub(super) struct Visit<'a> {
     pub(super) interceptor: &'a ServableHandle,
+    /// The request, as the breaker knows it.
+    pub(super) source: &'a RequestSource,
     /// The request's.
     pub(super) budget: &'a Budget,
     pub(super) scope: Scope,
@@ -35,7 +38,7 @@ impl Visit<'_> {
         let interceptor = self.interceptor;
         let request_id = self.scope.request_id.clone();
         let blamed = |error| blame(interceptor.id().name.own(), error);
-        let attempt = interceptor.breaker.admit().map_err(blamed)?;
+        let attempt = interceptor.breaker.admit(self.source).map_err(blamed)?;
         let outcome = self.try_run(part, check).await;
         attempt.conclude(&outcome);
         match &outcome {
@@ -58,7 +61,7 @@ impl Visit<'_> {
         T: Said,
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
-        let Visit { interceptor, budget, scope, beside } = self;
+        let Visit { interceptor, budget, scope, beside, .. } = self;
         let (own, arrived) = (&interceptor.settings.limits, Instant::now());
         let left = budget.deadline().saturating_duration_since(arrived);
         let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
@@ -115,6 +118,7 @@ pub(super) fn explain(fault: &InferError) -> String {
         InferError::OutOfMemory { limit, detail } => format!("it ran out of its {limit} bytes of memory: {detail}"),
         InferError::CpuTimeExceeded(time) => format!("it used up its {time:?} of CPU time"),
         InferError::DeadlineExceeded(deadline) => format!("it took longer than {:?}", deadline.allowed),
+        InferError::OversizedOutput(detail) => format!("what it hands on is too large: {detail}"),
         InferError::BadOutput(detail) => format!("what it hands on is not valid: {detail}"),
         other => other.private().map_or_else(|| other.to_string(), str::to_owned),
     }
@@ -146,6 +150,7 @@ mod tests {
             InferError::BadOutput("secret".into()),
             InferError::CpuTimeExceeded(Duration::from_secs(1)),
             took_too_long(InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)))),
+            InferError::OversizedOutput("secret".into()),
         ];
         for fault in faults {
             let blamed = blame("audit", fault.clone());

@@ -1,0 +1,92 @@
+//! Fault and blame: which of those who take part in a request has caused its error.
+
+use super::InferError;
+
+/// The party that has caused an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The caller: the request is wrong, or asks for something that cannot be had.
+    Caller,
+    /// The model: it broke its contract.
+    Model,
+    /// The model and the caller: a call met a limit, and how much a call takes depends on what was asked.
+    Amount,
+    /// An interceptor of the tenant.
+    Interceptor,
+    /// None of them: there was no time, no room, or the host has failed.
+    Circumstances,
+}
+
+impl InferError {
+    /// The party that has caused this error. The circuit breaker counts [`Blame::Model`] and [`Blame::Amount`], and
+    /// nothing else.
+    pub fn blame(&self) -> Blame {
+        match self {
+            InferError::InvalidInput(_)
+            | InferError::ModelNotFound
+            | InferError::RequestTooLarge { .. }
+            | InferError::Rejected(_)
+            | InferError::Refused { .. } => Blame::Caller,
+            // JSON was the caller's choice; binary output holds any value.
+            InferError::NotJson(_) => Blame::Caller,
+            // The caller asked for so many parts.
+            InferError::ResponseTooLarge { .. } => Blame::Caller,
+            InferError::Trapped { .. } | InferError::BadOutput(_) => Blame::Model,
+            InferError::OutOfMemory { .. } | InferError::CpuTimeExceeded(_) | InferError::OversizedOutput(_) => {
+                Blame::Amount
+            }
+            InferError::InterceptorFailed { .. } => Blame::Interceptor,
+            // The contract lets a model report a failure, such as an upstream service that does not answer.
+            InferError::Failed(_) => Blame::Circumstances,
+            // The deadline may be the caller's, and includes the time that the request has waited.
+            InferError::DeadlineExceeded(_) => Blame::Circumstances,
+            InferError::QueueFull { .. }
+            | InferError::QuotaExceeded(_)
+            | InferError::NotReady(_)
+            | InferError::Suspended { .. }
+            | InferError::Overloaded
+            | InferError::StoreUnavailable(_)
+            | InferError::Internal(_) => Blame::Circumstances,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::{Deadline, QuotaExceeded};
+
+    #[test]
+    fn every_error_has_one_party_to_blame() {
+        let (text, second) = (String::new, Duration::from_secs(1));
+        let quota = QuotaExceeded { quota: "memory", limit: 1, retry_after_seconds: 1 };
+        for (error, blame) in [
+            (InferError::InvalidInput(text()), Blame::Caller),
+            (InferError::ModelNotFound, Blame::Caller),
+            (InferError::RequestTooLarge { limit: 1 }, Blame::Caller),
+            (InferError::Rejected(text()), Blame::Caller),
+            (InferError::Refused { status: 403, message: text() }, Blame::Caller),
+            (InferError::NotJson(text()), Blame::Caller),
+            (InferError::ResponseTooLarge { limit: 1 }, Blame::Caller),
+            (InferError::Trapped { detail: text() }, Blame::Model),
+            (InferError::BadOutput(text()), Blame::Model),
+            (InferError::OutOfMemory { limit: 1, detail: text() }, Blame::Amount),
+            (InferError::CpuTimeExceeded(second), Blame::Amount),
+            (InferError::OversizedOutput(text()), Blame::Amount),
+            (InferError::InterceptorFailed { name: text(), detail: text() }, Blame::Interceptor),
+            (InferError::Failed(text()), Blame::Circumstances),
+            (InferError::DeadlineExceeded(Deadline::of_settings(second)), Blame::Circumstances),
+            (InferError::QueueFull { limit: 1 }, Blame::Circumstances),
+            (InferError::QuotaExceeded(quota), Blame::Circumstances),
+            (InferError::NotReady(text()), Blame::Circumstances),
+            (InferError::Suspended { retry_after_seconds: 1 }, Blame::Circumstances),
+            (InferError::Overloaded, Blame::Circumstances),
+            (InferError::StoreUnavailable(text()), Blame::Circumstances),
+            (InferError::Internal(text()), Blame::Circumstances),
+        ] {
+            assert_eq!(error.blame(), blame, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the breaker has to know of a request.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use crate::model::{Asker, Blame, InferRequest, ParameterValue, Tensor};
+
+/// Who has sent a request, and what makes it differ from others.
+#[derive(Clone)]
+pub(in crate::servable) struct RequestSource {
+    caller: Option<Arc<str>>,
+    /// The session or, without one, the request's name.
+    occasion: u64,
+    /// The session or, without one, the request's content.
+    content: u64,
+}
+
+/// Bytes at each end of a tensor's data that are compared: comparing all of them would take too long.
+const ENDS: usize = 64;
+
+impl RequestSource {
+    /// The source of a request. `uses_sessions` says whether its model keeps sessions.
+    pub(in crate::servable) fn of(asker: &Asker, request: &InferRequest, uses_sessions: bool) -> Self {
+        let caller = asker.key.clone();
+        if let Some(sequence) = request.sequence.as_ref().filter(|_| uses_sessions) {
+            let session = hash(|hasher| ("session", &sequence.id).hash(hasher));
+            return RequestSource { caller, occasion: session, content: session };
+        }
+        let occasion = hash(|hasher| ("request", asker.request_id.as_str()).hash(hasher));
+        RequestSource { caller, occasion, content: hash(|hasher| hash_request(request, hasher)) }
+    }
+
+    /// The id of the caller's key; `None` where no keys are asked for.
+    pub(super) fn caller(&self) -> &Option<Arc<str>> {
+        &self.caller
+    }
+
+    /// What a fault came of. A second fault that came of the same says nothing new.
+    pub(super) fn of_fault(&self, blame: Blame) -> u64 {
+        if blame == Blame::Amount { self.content } else { self.occasion }
+    }
+}
+
+fn hash(feed: impl FnOnce(&mut DefaultHasher)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    feed(&mut hasher);
+    hasher.finish()
+}
+
+fn hash_request(request: &InferRequest, hasher: &mut impl Hasher) {
+    request.inputs.iter().for_each(|tensor| hash_tensor(tensor, hasher));
+    for parameter in &request.parameters {
+        parameter.name.hash(hasher);
+        match &parameter.value {
+            ParameterValue::Boolean(value) => value.hash(hasher),
+            ParameterValue::Integer(value) => value.hash(hasher),
+            ParameterValue::Number(value) => value.to_bits().hash(hasher),
+            ParameterValue::Text(value) => hash_ends(value.as_bytes(), hasher),
+        }
+    }
+}
+
+fn hash_tensor(tensor: &Tensor, hasher: &mut impl Hasher) {
+    (&tensor.name, &tensor.shape).hash(hasher);
+    hash_ends(&tensor.data, hasher);
+}
+
+fn hash_ends(data: &[u8], hasher: &mut impl Hasher) {
+    let ends = (data.first_chunk::<ENDS>(), data.last_chunk::<ENDS>());
+    match ends {
+        (Some(first), Some(last)) => (data.len(), first, last).hash(hasher),
+        _ => data.hash(hasher),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Datatype, RequestId, Sequence};
+
+    fn asker(id: &'static str) -> Asker {
+        Asker { request_id: RequestId::new(id.into()).unwrap(), key: None }
+    }
+
+    fn request(data: Vec<u8>) -> InferRequest {
+        let shape = vec![data.len() as u64];
+        let tensor = Tensor { name: "x".into(), datatype: Datatype::Uint8, shape, data };
+        InferRequest { inputs: vec![tensor], ..InferRequest::default() }
+    }
+
+    #[test]
+    fn a_fault_of_the_model_came_of_the_request_and_one_of_the_amount_of_its_content() {
+        let of = |id, data: &[u8]| RequestSource::of(&asker(id), &request(data.to_vec()), false);
+        let (one, again, repeat) = (of("a", b"x"), of("b", b"x"), of("a", b"yy"));
+        assert_ne!(one.of_fault(Blame::Model), again.of_fault(Blame::Model));
+        assert_eq!(one.of_fault(Blame::Amount), again.of_fault(Blame::Amount));
+        assert_eq!(one.of_fault(Blame::Model), repeat.of_fault(Blame::Model));
+        assert_ne!(one.of_fault(Blame::Amount), repeat.of_fault(Blame::Amount));
+        let mut long = vec![7; 1000];
+        let before = of("a", &long).of_fault(Blame::Amount);
+        long[999] = 8;
+        assert_ne!(of("a", &long).of_fault(Blame::Amount), before);
+    }
+
+    #[test]
+    fn faults_in_one_session_came_of_the_session() {
+        let sequence = |id: &str| Some(Sequence { id: id.into(), ..Sequence::default() });
+        let of = |id, data: &[u8], session: &str, uses_sessions| {
+            let request = InferRequest { sequence: sequence(session), ..request(data.to_vec()) };
+            RequestSource::of(&asker(id), &request, uses_sessions)
+        };
+        for blame in [Blame::Model, Blame::Amount] {
+            let fault = |id, data, session, uses| of(id, data, session, uses).of_fault(blame);
+            assert_eq!(fault("a", b"x", "s", true), fault("b", b"y", "s", true));
+            assert_ne!(fault("a", b"x", "s", true), fault("a", b"x", "t", true));
+            assert_ne!(fault("a", b"x", "s", false), fault("b", b"y", "s", false), "its model keeps none");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Readers of answers in parts.
+
+use serde_json::json;
+
+use super::{FAULTS, MANY, has_never_tripped, one};
+use crate::harness::until;
+
+#[test]
+fn a_reader_that_goes_away_leaves_no_blame() {
+    let server = one("streamer", "[streaming]\ndeadline = '10m'\ncpu_time = '10m'\n");
+    for then in ["spin", "sleep", ""] {
+        for _ in 0..MANY {
+            let mut events = server.stream("model", &json!({ "parts": 1000, "size": 10_000, "then": then }));
+            events.next_text();
+            drop(events);
+        }
+        server.until_busy("model", 0);
+    }
+    has_never_tripped(&server);
+}
+
+#[test]
+fn a_reader_that_reads_nothing_leaves_no_blame() {
+    let server = one("streamer", "[streaming]\ndeadline = '500ms'\ntotal = '2GiB'\n");
+    let endless = json!({ "parts": i64::MAX, "size": 1 << 20 });
+    let open = |count: f64| until("open answers", || server.metric("wardian_streams_open{") == Some(count));
+    let slow: Vec<_> = (0..FAULTS).map(|_| server.begin_stream("model", &endless)).collect();
+    open(slow.len() as f64);
+    // Their connections are cut some seconds after the deadline.
+    open(0.0);
+    drop(slow);
+    has_never_tripped(&server);
+}
+
+#[test]
+fn an_answer_that_is_longer_than_it_may_be_leaves_no_blame() {
+    let server = one("streamer", "[streaming]\ntotal = '10KiB'\n");
+    for how in ["", "stubborn"] {
+        for number in 0..MANY {
+            let body = json!({ "parts": 20 + number, "size": 1000, "how": how });
+            server.generate("model", &body).refused(500, "response_too_large");
+        }
+    }
+    // Not even if the model does not bear the news.
+    for number in 0..MANY {
+        let body = json!({ "parts": 20 + number, "size": 1000, "how": "stubborn", "then": "trap" });
+        server.generate("model", &body).refused(500, "response_too_large");
+    }
+    has_never_tripped(&server);
+}
+
+#[test]
+fn parts_that_cannot_be_joined_leave_no_blame() {
+    let server = one("streamer", "");
+    for _ in 0..MANY {
+        server.generate("model", &json!({ "then": "two" })).refused(500, "model_bad_output");
+    }
+    has_never_tripped(&server);
+}
