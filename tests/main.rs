@@ -20,6 +20,7 @@ mod canary;
 mod command_line;
 mod egress;
 mod engine;
+mod generate;
 mod hostile;
 mod interceptors;
 mod key_value;

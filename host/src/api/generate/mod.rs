@@ -8,6 +8,8 @@
 mod answering;
 mod events;
 mod gather;
+mod list;
+mod misspelt;
 mod request;
 mod response;
 

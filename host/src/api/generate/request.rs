@@ -1,9 +1,12 @@
 //! The flat JSON of a request: each key is an input of the model or a parameter for it.
 //!
 //! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What stands in `parameters`
-//! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does.
+//! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does. The model's own
+//! names win: an input called `id` or `parameters` takes the place of the key that the protocol has.
 
-use crate::api::infer::parameters::{Given, read_parameter};
+use super::list;
+use super::misspelt;
+use crate::api::infer::parameters::{Given, Value, is_reserved, read_parameter};
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
@@ -19,6 +22,7 @@ pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, Stri
     };
     read().map_err(|fault: Fault| fault.to_string())?;
     let Flat { mut json, parameters, .. } = flat;
+    misspelt::check(metadata, &json.request.inputs, &parameters)?;
     json.heed(parameters)?;
     Ok(json)
 }
@@ -33,6 +37,9 @@ struct Flat<'m> {
 
 impl Flat<'_> {
     fn member(&mut self, reader: &mut Reader<'_>, key: &str) -> Result<(), Fault> {
+        if self.metadata.inputs.iter().any(|spec| spec.name == key) {
+            return self.field(reader, key);
+        }
         let reserved = ["id", "parameters"].iter().position(|reserved| *reserved == key);
         if let Some(seen) = reserved.and_then(|index| self.seen.get_mut(index))
             && std::mem::replace(seen, true)
@@ -52,6 +59,7 @@ impl Flat<'_> {
     fn field(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
         match self.metadata.inputs.iter().find(|spec| spec.name == name) {
             Some(spec) => self.input(reader, spec).map_err(|fault| fault.within(format!("input '{name}'"))),
+            None if matches!(name, "inputs" | "outputs") => Err(self.not_here(reader, name)),
             None => self.parameter(reader, name),
         }
     }
@@ -75,11 +83,24 @@ impl Flat<'_> {
         if self.parameters.iter().any(|earlier| earlier.name == name) {
             return Err(twice(reader, name));
         }
-        let inputs = self.metadata.inputs.iter().map(|spec| format!("'{}'", spec.name)).collect::<Vec<_>>();
-        let read = read_parameter(reader, name);
-        let value = read.map_err(|fault| fault.within(format!("parameter (inputs are {})", inputs.join(", "))))?;
+        let read = if reader.peek() == Some(b'[') && !is_reserved(name) {
+            list::read(reader)
+                .map(|list| Some(Value::Text(list)))
+                .map_err(|fault| fault.within(format!("'{}'", shorten(name))))
+        } else {
+            read_parameter(reader, name)
+        };
+        let inputs = misspelt::names(self.metadata);
+        let value = read.map_err(|fault| fault.within(format!("parameter (inputs are {inputs})")))?;
         self.parameters.extend(value.map(|value| Given { name: name.to_owned(), value }));
         Ok(())
+    }
+
+    /// What to say of a key of the protocol's other form.
+    fn not_here(&self, reader: &Reader<'_>, name: &str) -> Fault {
+        let inputs = misspelt::names(self.metadata);
+        reader
+            .fault(format!("'{name}' belongs to the route 'infer'; here each input is a key, and inputs are {inputs}"))
     }
 }
 

@@ -1,16 +1,18 @@
 //! The flat JSON of an answer: the model's name and version, then a key for each parameter and each output.
+//!
+//! A key is written once. The model's own names win: an output before a parameter, and both before the names that the
+//! protocol gives.
 
-use crate::api::infer::response_json::{estimate, write_elements, write_head, write_parameter};
-use crate::api::json::write_string;
+use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
+use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
 
 /// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a value.
 pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse) -> Result<Vec<u8>, InferError> {
     let mut body = Vec::with_capacity(estimate(response.outputs.iter()));
-    write_head(&mut body, model, id);
-    // A key is written once, and an output is worth more than a parameter of its name.
-    let taken = |name: &str| response.outputs.iter().any(|output| output.name == name);
-    for parameter in response.parameters.iter().filter(|parameter| !taken(&parameter.name)) {
+    body.push(b'{');
+    write_head(&mut body, model, id, response);
+    for parameter in each_once(&response.parameters).filter(|parameter| !has_output(response, &parameter.name)) {
         write_key(&mut body, &parameter.name);
         write_parameter(&mut body, parameter)?;
         body.push(b',');
@@ -20,10 +22,35 @@ pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse) -> Resu
         write_output(&mut body, output)?;
         body.push(b',');
     }
-    // Whatever came last, the head if nothing else, ended with a comma.
+    // Whatever came last ended with a comma.
     body.pop();
     body.push(b'}');
     Ok(body)
+}
+
+/// Writes what the protocol gives, but for names that the answer has itself.
+fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResponse) {
+    let is_free =
+        |name: &str| !has_output(response, name) && !response.parameters.iter().any(|parameter| parameter.name == name);
+    if is_free("model_name") {
+        write_key(out, "model_name");
+        write_string(out, model.name.as_str());
+        out.push(b',');
+    }
+    if is_free("model_version") {
+        out.extend_from_slice(b"\"model_version\":\"");
+        write_integer(out, model.version.number());
+        out.extend_from_slice(b"\",");
+    }
+    if is_free("id") && !id.is_empty() {
+        write_key(out, "id");
+        write_string(out, id);
+        out.push(b',');
+    }
+}
+
+fn has_output(response: &InferResponse, name: &str) -> bool {
+    response.outputs.iter().any(|output| output.name == name)
 }
 
 fn write_key(out: &mut Vec<u8>, name: &str) {
@@ -69,5 +96,29 @@ mod tests {
              \"text_output\":\"say \\\"hé\\\"\\n\",\"n\":[1,2],\"none\":[]}"
         );
         assert_eq!(written(&InferResponse::default()), "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\"}");
+    }
+
+    #[test]
+    fn a_key_is_written_once_and_the_models_own_names_win() {
+        let output =
+            |name: &str| Tensor { name: name.into(), datatype: Datatype::Uint8, shape: vec![1], data: vec![1] };
+        let parameter = |name: &str, value: i64| Parameter { name: name.into(), value: ParameterValue::Integer(value) };
+        let response = InferResponse {
+            parameters: vec![
+                parameter("model_version", 2),
+                parameter("p", 3),
+                parameter("p", 4),
+                parameter("id", 5),
+                parameter("o", 6),
+            ],
+            outputs: vec![output("id"), output("model_name"), output("o")],
+        };
+        assert_eq!(written(&response), "{\"model_version\":2,\"p\":4,\"id\":1,\"model_name\":1,\"o\":1}");
+        let all =
+            InferResponse { outputs: vec![output("id"), output("model_name"), output("model_version")], ..response };
+        assert_eq!(
+            written(&InferResponse { parameters: vec![], ..all }),
+            "{\"id\":1,\"model_name\":1,\"model_version\":1}"
+        );
     }
 }

@@ -19,6 +19,13 @@ pub(in crate::api) enum Value {
     Text(String),
 }
 
+/// Whether the protocol reserves a parameter's name for the server.
+pub(in crate::api) fn is_reserved(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["binary_data_output", "headers", "priority", "sequence_end", "sequence_id", "sequence_start", "timeout"];
+    NAMES.contains(&name) || name.starts_with("triton_")
+}
+
 impl Given {
     /// The parameter as a model gets it. Fails with a text for the caller if it is a number that no model can get.
     pub(super) fn for_model(self) -> Result<Parameter, String> {

@@ -45,7 +45,7 @@ pub(in crate::api) fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) ->
 }
 
 /// Writes the beginning of a response, up to and with the comma after it.
-pub(in crate::api) fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
+fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
     out.extend_from_slice(b"{\"model_name\":");
     write_string(out, model.name.as_str());
     out.extend_from_slice(b",\"model_version\":\"");
@@ -63,7 +63,7 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
         return Ok(());
     }
     out.extend_from_slice(b"\"parameters\":{");
-    for (index, parameter) in parameters.iter().enumerate() {
+    for (index, parameter) in each_once(parameters).enumerate() {
         separate(out, index);
         write_string(out, &parameter.name);
         out.push(b':');
@@ -71,6 +71,13 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
     }
     out.extend_from_slice(b"},");
     Ok(())
+}
+
+/// The parameters, and of several with one name the last: a key is written once.
+pub(in crate::api) fn each_once(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
+    let is_last = move |index: usize, name: &str| parameters.iter().skip(index + 1).all(|later| later.name != name);
+    let last = parameters.iter().enumerate().filter(move |(index, parameter)| is_last(*index, &parameter.name));
+    last.map(|(_, parameter)| parameter)
 }
 
 /// Writes a parameter's value. Fails with [`InferError::NotJson`] if JSON cannot hold it.
