@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::registry::Registry;
 use crate::servable::InFlight;
-pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Timings};
+pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Tally, Timings};
 
 /// The verbs of serving. A clone is shallow.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, guest, puppet};
+use crate::harness::{Response, Server, gate, guest, puppet};
 
 fn statistics(server: &Server, path: &str) -> Vec<Value> {
     let response = server.get(path);
@@ -52,4 +52,87 @@ fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_the
     let counted = &statistics(&server, "/v2/models/batching/stats")[0];
     assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(4), &json!(4)));
     assert_eq!(server.metric("wardian_batch_size_count{"), Some(4.0));
+}
+
+/// A request of so many rows to the batcher.
+fn rows(count: usize) -> Value {
+    let word = json!({"name": "word", "datatype": "BYTES", "shape": [count], "data": vec!["good"; count]});
+    json!({ "inputs": [word] })
+}
+
+#[test]
+fn rows_are_inferences_and_calls_are_executions() {
+    let server = Server::with_models(|models| models.bare("batching", guest("batcher"))).start();
+    server.until_ready("batching", 1);
+    for count in [8, 8, 3] {
+        server.infer("batching", &rows(count)).ok();
+    }
+    server.generate("batching", &json!({"word": ["a", "b"]})).ok();
+    let counted = &statistics(&server, "/v2/models/batching/stats")[0];
+    assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(21), &json!(4)));
+    assert_eq!(counted["inference_stats"]["success"]["count"], 4);
+    let sizes = counted["batch_stats"].as_array().unwrap().iter();
+    let sizes: Vec<_> =
+        sizes.map(|size| (size["batch_size"].as_u64(), size["compute_infer"]["count"].as_u64())).collect();
+    assert_eq!(sizes, [(Some(2), Some(1)), (Some(3), Some(1)), (Some(8), Some(2))]);
+}
+
+#[test]
+fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
+    let server = Server::with_models(|models| {
+        models.settings("model", "[limits]\nrequest = '1KiB'");
+        models.version("model", 1, puppet("version=1"));
+    });
+    let server = server.start();
+    server.until_ready("model", 1);
+    let call = |verb: &str| server.call("POST", &format!("/v2/models/model/{verb}"));
+    let mut failures = 0;
+    let mut fails = |reason: &str, what: &str, answer: Response| {
+        assert!(answer.status >= 400, "{what}: {answer}");
+        failures += 1;
+        let metric = format!(
+            "wardian_request_failures_total{{tenant=\"default\",model=\"model\",version=\"1\",reason=\"{reason}\"}}"
+        );
+        let stats = &statistics(&server, "/v2/models/model/stats")[0]["inference_stats"];
+        assert_eq!(stats["fail"]["count"], failures, "{what}");
+        assert_eq!(stats["success"]["count"], 0, "{what}");
+        assert!(stats["fail"]["ns"].as_u64() > Some(0), "{what}");
+        assert_eq!(server.metric("wardian_requests_total{"), Some(0.0), "{what}");
+        server.metric(&metric).unwrap_or_default()
+    };
+    let mut counted = 0.0;
+    for verb in ["infer", "generate", "generate_stream"] {
+        for (what, call) in [
+            ("malformed JSON", call(verb).body("{")),
+            ("no UTF-8", call(verb).body(b"\xff".to_vec())),
+            ("a header that is wrong", call(verb).header("wardian-deadline-ms", "soon").body("{}")),
+            ("an unknown coding", call(verb).header("content-encoding", "br").body("{}")),
+            ("a body that is not compressed", call(verb).header("content-encoding", "gzip").body("{}")),
+            ("a large body", call(verb).body(" ".repeat(2000))),
+        ] {
+            counted += 1.0;
+            assert_eq!(fails("caller", &format!("{verb}: {what}"), call.send()), counted);
+        }
+    }
+    let binary = call("infer").header("inference-header-content-length", "x").body("{}");
+    assert_eq!(fails("caller", "a wrong length", binary.send()), counted + 1.0);
+    let [nan, flat] = [json!({"inputs": [], "parameters": {"behave": "nan"}}), json!({"behave": "nan"})];
+    for (verb, body, seen) in [("infer", &nan, 1.0), ("generate", &flat, 2.0), ("generate_stream", &flat, 3.0)] {
+        assert_eq!(fails("output", verb, call(verb).json(body).send()), seen);
+    }
+}
+
+#[test]
+fn an_answer_that_an_interceptor_spoils_is_no_success() {
+    let server = Server::with_models(|models| {
+        models.bare("model", puppet("version=1"));
+        models.bare("interceptors/gate", gate("name=gate;after=no-outputs"));
+    });
+    let server = server.start();
+    server.until_ready("model", 1);
+    for _ in 0..2 {
+        server.behave("model", "ok").refused(500, "interceptor_failed");
+    }
+    let stats = &statistics(&server, "/v2/models/model/stats")[0]["inference_stats"];
+    assert_eq!((&stats["success"]["count"], &stats["fail"]["count"]), (&json!(0), &json!(2)));
 }

@@ -17,7 +17,7 @@ fn parts_are_joined() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(answer.header("server-timing").unwrap().contains("queue;dur="), "{answer}");
     let nothing = server.generate("streamer", &json!({ "parts": 0 })).ok().json();
-    assert_eq!(nothing, json!({ "model_name": "streamer", "model_version": "1" }));
+    assert_eq!(nothing, json!({ "model_name": "streamer", "model_version": "1", "text_output": "" }));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
-use crate::servable::{Servable, Total};
+use crate::servable::{Executions, Servable, Total};
 
 /// `GET /v2/models/{m}[/versions/{v}]/stats`.
 pub(super) async fn model(
@@ -45,7 +45,7 @@ fn statistics(version: &Servable) -> Value {
         "name": version.id().name.as_str(),
         "version": version.id().version.number().to_string(),
         "last_inference": counted.last_request,
-        "inference_count": counted.success.count,
+        "inference_count": counted.rows,
         "execution_count": counted.calls,
         "inference_stats": {
             "success": total(counted.success),
@@ -58,8 +58,18 @@ fn statistics(version: &Servable) -> Value {
             "cache_hit": total(nothing),
             "cache_miss": total(nothing),
         },
-        "batch_stats": [],
+        "batch_stats": counted.executions.iter().map(executions).collect::<Vec<_>>(),
         "memory_usage": [],
+    })
+}
+
+/// Calls with batches of one size.
+fn executions((rows, executions): &(u64, Executions)) -> Value {
+    json!({
+        "batch_size": rows,
+        "compute_input": total(executions.instance),
+        "compute_infer": total(executions.compute),
+        "compute_output": total(Total { count: executions.compute.count, ..Total::default() }),
     })
 }
 

@@ -73,6 +73,12 @@ impl Metadata {
         self.check_batch(request)
     }
 
+    /// How many rows a request has: the size of its batch or, if the model takes no batches, 1.
+    pub fn rows(&self, request: &InferRequest) -> u64 {
+        let first = request.inputs.first().filter(|_| self.max_batch_size > 0);
+        first.and_then(|tensor| tensor.shape.first().copied()).unwrap_or(1)
+    }
+
     fn check_batch(&self, request: &InferRequest) -> Result<(), String> {
         if self.max_batch_size == 0 {
             return Ok(());

@@ -46,16 +46,11 @@ impl Servable {
     ) -> Result<Answer, InferError> {
         self.metadata().fit(&mut request);
         let source = self.source(&asker, &request);
-        let outcome = match self.chain() {
+        match self.chain() {
             None => self.attempt(request, budget, Scope::of_request(asker.request_id), source).await,
             // Apart, so that who has no interceptors does not carry the room for them about.
             Some(chain) => Box::pin(self.infer_wrapped(chain, request, budget, asker, source)).await,
-        };
-        match &outcome {
-            Ok(answer) => self.metrics().succeeded(&answer.timings),
-            Err(error) => self.metrics().failed(error),
         }
-        outcome
     }
 
     async fn infer_wrapped(
@@ -106,18 +101,21 @@ impl Servable {
                 batcher.answer(self, request, call).await
             }
             _ => {
+                let rows = self.metadata().rows(&request);
                 let answer = self.answer(request, call).await?;
-                self.note_lone_call();
+                self.note_lone_call(rows, &answer.timings);
                 Ok(answer)
             }
         }
     }
 
-    /// Counts a call for one request that the batcher knew nothing of, among those that it makes.
-    pub(super) fn note_lone_call(&self) {
-        if self.batcher.is_some() {
-            self.note_call(1);
+    /// Counts a call for one request that the batcher did not make.
+    pub(super) fn note_lone_call(&self, rows: u64, timings: &Timings) {
+        match self.batcher {
+            Some(_) => self.note_call(1),
+            None => self.metrics().counts.called(),
         }
+        self.note_execution(rows, timings.instance, timings.compute);
     }
 
     /// Whether a request brings something of its own that a call for several would have nowhere to keep.
@@ -239,6 +237,10 @@ impl Caller for Servable {
     fn note_call(&self, requests: usize) {
         self.metrics().counts.called();
         self.metrics().batching(&self.families, &self.id).called(requests);
+    }
+
+    fn note_execution(&self, rows: u64, instance: Duration, compute: Duration) {
+        self.metrics().counts.executed(rows, instance, compute);
     }
 
     fn note_failure(&self, requests: usize, error: &InferError) {

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -132,23 +133,25 @@ impl VersionMetrics {
 
     /// Counts an answer in parts. How long its call took is its reader's doing as much as its own, and is counted
     /// by itself.
-    pub(super) fn streamed(&self, timings: &Timings) {
+    pub(super) fn streamed(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
-        self.counts.answered(timings);
+        self.counts.answered(timings, rows);
         for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance]) {
             phase.observe(time.as_secs_f64());
         }
     }
 
-    pub(super) fn succeeded(&self, timings: &Timings) {
+    /// Counts an answer to a request of so many rows.
+    pub(super) fn succeeded(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
-        self.counts.answered(timings);
+        self.counts.answered(timings, rows);
         for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance, timings.compute]) {
             phase.observe(time.as_secs_f64());
         }
     }
 
-    pub(super) fn failed(&self, error: &InferError) {
+    /// Counts a request that was not answered after so long.
+    pub(super) fn failed(&self, error: &InferError, took: Duration) {
         let reason = match error {
             InferError::InvalidInput(_) | InferError::Rejected(_) | InferError::RequestTooLarge { .. } => 0,
             InferError::QueueFull { .. }
@@ -168,7 +171,7 @@ impl VersionMetrics {
             InferError::Refused { .. } | InferError::InterceptorFailed { .. } => 6,
         };
         self.failed[reason].inc();
-        self.counts.failed();
+        self.counts.failed(took);
     }
 }
 

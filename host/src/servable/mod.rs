@@ -9,6 +9,7 @@ mod batching;
 mod breaker;
 mod deferred;
 mod direct;
+mod executions;
 mod in_flight;
 mod interceptors;
 mod maker;
@@ -17,6 +18,7 @@ mod pool;
 mod sequence;
 mod statistics;
 mod streaming;
+mod tally;
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,6 +28,7 @@ use tokio::sync::{oneshot, watch};
 pub use batching::{BatchLimit, Form};
 pub use deferred::Tried;
 pub use direct::{Answer, Timings};
+pub use executions::Executions;
 pub use in_flight::{Flight, InFlight};
 pub use interceptors::{Chain, Passed, Wrapping};
 pub use maker::Maker;
@@ -33,6 +36,7 @@ pub use metrics::ServableMetrics;
 pub use sequence::{Afterwards, ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
 pub use statistics::{Statistics, Total};
 pub use streaming::Parts;
+pub use tally::Tally;
 
 use crate::database::Proof;
 use crate::engine::{Call, Snapshot, Template};
@@ -230,10 +234,7 @@ impl Servable {
 
     /// What it has done since it went live.
     pub fn statistics(&self) -> Statistics {
-        let counted = self.metrics().counts.read();
-        // Where requests go alone, calls are not counted apart from them.
-        let calls = if self.batcher.is_some() { counted.calls } else { counted.success.count };
-        Statistics { calls, ..counted }
+        self.metrics().counts.read()
     }
 
     fn metrics(&self) -> &VersionMetrics {

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::Timings;
+use super::executions::ExecutionCounts;
+use super::{Executions, Timings};
 
 /// How often something happened, and how long it took in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,9 +22,11 @@ pub struct Statistics {
     pub last_request: u64,
     /// Calls of the guest that were made for answers.
     pub calls: u64,
+    /// Rows of the requests answered; a request to a model that takes no batches is one.
+    pub rows: u64,
     /// Requests answered.
     pub success: Total,
-    /// Requests not answered. How long they took is not counted: most end before anything is done.
+    /// Requests not answered, and how long they took from their arrival.
     pub failure: Total,
     /// Waiting for the right to have an instance at work.
     pub queue: Total,
@@ -31,6 +34,8 @@ pub struct Statistics {
     pub instance: Total,
     /// The calls.
     pub compute: Total,
+    /// Calls that went well, by the rows of their batch.
+    pub executions: Vec<(u64, Executions)>,
 }
 
 /// Counts what a version does.
@@ -39,17 +44,21 @@ pub(super) struct Counts {
     last_request: AtomicU64,
     calls: AtomicU64,
     answered: AtomicU64,
+    rows: AtomicU64,
     failed: AtomicU64,
     /// Nanoseconds.
+    failing: AtomicU64,
     queue: AtomicU64,
     instance: AtomicU64,
     compute: AtomicU64,
+    executions: ExecutionCounts,
 }
 
 impl Counts {
-    /// Counts an answer.
-    pub(super) fn answered(&self, timings: &Timings) {
+    /// Counts an answer to a request of so many rows.
+    pub(super) fn answered(&self, timings: &Timings, rows: u64) {
         self.answered.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows, Ordering::Relaxed);
         for (sum, time) in
             [(&self.queue, timings.queue), (&self.instance, timings.instance), (&self.compute, timings.compute)]
         {
@@ -58,15 +67,21 @@ impl Counts {
         self.note_time();
     }
 
-    /// Counts a request that was not answered.
-    pub(super) fn failed(&self) {
+    /// Counts a request that was not answered after so long.
+    pub(super) fn failed(&self, took: Duration) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        self.failing.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.note_time();
     }
 
     /// Counts a call of the guest for one request or several.
     pub(super) fn called(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a call with so many rows that went well.
+    pub(super) fn executed(&self, rows: u64, instance: Duration, compute: Duration) {
+        self.executions.note(rows, instance, compute);
     }
 
     fn note_time(&self) {
@@ -84,11 +99,13 @@ impl Counts {
         Statistics {
             last_request: number(&self.last_request),
             calls: number(&self.calls),
+            rows: number(&self.rows),
             success,
-            failure: Total { count: number(&self.failed), time: Duration::ZERO },
+            failure: Total { count: number(&self.failed), time: Duration::from_nanos(number(&self.failing)) },
             queue,
             instance,
             compute,
+            executions: self.executions.read(),
         }
     }
 }

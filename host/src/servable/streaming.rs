@@ -157,6 +157,7 @@ impl Servable {
         begun: &Begun,
     ) -> Result<End, InferError> {
         self.metadata().fit(&mut request);
+        let rows = self.metadata().rows(&request);
         let outcome = match self.chain() {
             None => {
                 let source = self.source(&asker, &request);
@@ -165,12 +166,8 @@ impl Servable {
             }
             Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
         };
-        match &outcome {
-            Ok(_) => {
-                self.note_lone_call();
-                self.metrics().streamed(&begun.timings());
-            }
-            Err(error) => self.metrics().failed(error),
+        if outcome.is_ok() {
+            self.note_lone_call(rows, &begun.timings());
         }
         outcome.map(|afterwards| End { part: None, afterwards })
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request};
 
+use super::complete::complete;
 use super::gather::Whole;
 use super::{request, response};
 use crate::api::ApiState;
@@ -16,8 +17,8 @@ use crate::api::infer::compression::{self, Coding};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::{self, Place, Target, body, deadline, offload};
-use crate::dataplane::{Parts, Timings};
-use crate::model::{InferError, InferResponse, Version};
+use crate::dataplane::{Parts, Tally, Timings};
+use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::Tenant;
 
@@ -32,6 +33,8 @@ pub(super) struct Answering {
     parts: Parts,
     asked: Instant,
     handling: Handling,
+    /// `None` once it is known how the request has ended.
+    tally: Option<Tally>,
     _place: Place,
 }
 
@@ -46,15 +49,24 @@ impl Answering {
         request: Request<Body>,
     ) -> Result<Self, InferError> {
         let (place, handle) = infer::find(state, &tenant, &target)?;
-        let (head, body) = request.into_parts();
-        let in_header = deadline::from_header(&head.headers)?;
+        let mut tally = Tally::begin(&handle, context.received);
         let mut handling = Handling::of(&handle);
-        let RequestJson { request, timeout, .. } = read(&head.headers, &handle, &mut handling, body).await?;
+        let (head, body) = request.into_parts();
+        let (in_header, json) = match read(&head.headers, &handle, &mut handling, body).await {
+            Ok(read) => read,
+            Err(error) => {
+                tally.failed(&error);
+                return Err(error);
+            }
+        };
+        let RequestJson { request, timeout, .. } = json;
+        tally.note_rows(&request);
         let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
         let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
-        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, _place: place })
+        let tally = Some(tally);
+        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, tally, _place: place })
     }
 
     /// Which version answers.
@@ -89,7 +101,15 @@ impl Answering {
 
     /// Joins all parts, and writes that as JSON.
     pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
-        self.write_as(whole.size(), move || whole.join().map_err(InferError::BadOutput)).await
+        let (handle, size) = (self.handle.clone(), whole.size());
+        let join = move || Ok(complete(handle.metadata(), whole.join().map_err(InferError::BadOutput)?));
+        self.write_as(size, join).await
+    }
+
+    /// Writes what stands for an answer without any part.
+    pub(super) async fn write_none(&mut self) -> Result<Bytes, InferError> {
+        let none = complete(self.handle.metadata(), InferResponse::default());
+        self.write(none).await
     }
 
     /// Writes what comes of so many bytes.
@@ -116,8 +136,14 @@ impl Answering {
         infer::show(&Timings { compute: self.asked.elapsed().saturating_sub(others), ..timings })
     }
 
-    /// Logs how it ended.
-    pub(super) fn tell(&self, outcome: &Result<(), InferError>) {
+    /// Counts and logs how it ended; to be told once.
+    pub(super) fn tell<T>(&mut self, outcome: &Result<T, InferError>) {
+        if let Some(tally) = self.tally.take() {
+            match outcome {
+                Ok(_) => tally.answered_in_parts(&self.parts.timings()),
+                Err(error) => tally.failed(error),
+            }
+        }
         infer::tell(&self.context, &self.tenant, &self.target, Some(self.version()), outcome);
     }
 }
@@ -127,13 +153,14 @@ async fn read(
     handle: &ServableHandle,
     handling: &mut Handling,
     body: Body,
-) -> Result<RequestJson, InferError> {
+) -> Result<(Option<Deadline>, RequestJson), InferError> {
+    let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
     let body = body::read(body, limit).await?;
     let (length, handle) = (compression::expected_length(coding, body.len()), handle.clone());
     let work = move || decode(coding, limit, &handle, body);
     let read = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
-    handling.count(read).await
+    Ok((deadline, handling.count(read).await?))
 }
 
 fn decode(coding: Option<Coding>, limit: u64, handle: &ServableHandle, body: Bytes) -> Result<RequestJson, InferError> {

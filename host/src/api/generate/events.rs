@@ -15,7 +15,7 @@ use futures_util::stream::unfold;
 use super::answering::Answering;
 use crate::api::connection::HangUp;
 use crate::api::error::ApiError;
-use crate::model::{InferError, InferResponse};
+use crate::model::InferError;
 
 /// After its deadline an answer has so long for its last bytes to leave; then its connection is cut, or a client
 /// that does not read would keep both for ever.
@@ -29,6 +29,8 @@ pub(super) struct Events {
     answering: Option<Answering>,
     /// What is to be sent first.
     first: Option<Bytes>,
+    /// Whether there was a part.
+    any: bool,
     _hang_up: HangUp,
 }
 
@@ -36,12 +38,15 @@ impl Events {
     /// Waits for the first part, or for as long as there may be silence. Fails if the model does before.
     pub(super) async fn begin(mut answering: Answering) -> Result<Self, InferError> {
         let hang_up = answering.connection().hang_up_at(answering.deadline() + LAST_BYTES);
-        let first = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
-            Err(_silence) => Some(COMMENT),
-            Ok(None) => None,
-            Ok(Some(part)) => Some(event(&mut answering, part?).await?),
+        let (first, any) = match first(&mut answering).await {
+            Ok(first) => first,
+            Err(error) => {
+                let outcome = Err(error);
+                answering.tell(&outcome);
+                return outcome;
+            }
         };
-        Ok(Events { answering: Some(answering), first, _hang_up: hang_up })
+        Ok(Events { answering: Some(answering), first: Some(first), any, _hang_up: hang_up })
     }
 
     /// Where the time has gone so far.
@@ -61,26 +66,37 @@ impl Events {
         let answering = self.answering.as_mut()?;
         let part = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
             Err(_silence) => return Some(COMMENT),
-            Ok(None) => return self.end(Ok(())),
-            Ok(Some(part)) => part,
+            Ok(None) if self.any => return self.end(Ok(())),
+            Ok(part) => part,
         };
+        self.any = true;
         let written = match part {
-            Ok(part) => event(answering, part).await,
-            Err(error) => Err(error),
+            Some(Ok(part)) => answering.write(part).await,
+            Some(Err(error)) => Err(error),
+            None => answering.write_none().await,
         };
+        let written = written.map(|json| framed(&json));
         written.map_or_else(|error| self.end(Err(error)), Some)
     }
 
     /// Gives back all that the answer held. The last event, if there is one, tells of an error.
     fn end(&mut self, outcome: Result<(), InferError>) -> Option<Bytes> {
-        self.answering.take()?.tell(&outcome);
+        let mut answering = self.answering.take()?;
+        answering.tell(&outcome);
         let error = ApiError::from(outcome.err()?);
         Some(framed(&error.to_json()))
     }
 }
 
-async fn event(answering: &mut Answering, part: InferResponse) -> Result<Bytes, InferError> {
-    answering.write(part).await.map(|json| framed(&json))
+/// What is to be sent first: the first part, a comment if there was none for as long as there may be silence, or what
+/// stands for an answer without parts. Tells whether it is more than a comment.
+async fn first(answering: &mut Answering) -> Result<(Bytes, bool), InferError> {
+    let json = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
+        Err(_silence) => return Ok((COMMENT, false)),
+        Ok(Some(part)) => answering.write(part?).await?,
+        Ok(None) => answering.write_none().await?,
+    };
+    Ok((framed(&json), true))
 }
 
 /// An event with that data, which is JSON and so holds no line break.

@@ -6,6 +6,7 @@
 //! event.
 
 mod answering;
+mod complete;
 mod events;
 mod gather;
 mod list;
@@ -17,7 +18,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Request};
@@ -69,28 +70,33 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     };
     let target = Target { model: path.model, version: path.version };
     let begun = Answering::begin(state, context.clone(), caller, tenant.clone(), target.clone(), request).await;
-    let version = begun.as_ref().ok().map(Answering::version);
     let outcome = match begun {
         Ok(answering) => respond(answering).await,
-        Err(error) => Err(error),
+        Err(error) => {
+            let outcome = Err(error);
+            infer::tell(&context, tenant, &target, None, &outcome);
+            outcome
+        }
     };
-    if outcome.is_err() {
-        infer::tell(&context, tenant, &target, version, &outcome);
-    }
     outcome
         .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
 }
 
 /// Waits for all parts, and answers with them joined.
 async fn gathered(mut answering: Answering) -> Result<Response, InferError> {
+    let written = gather(&mut answering).await;
+    answering.tell(&written);
+    let body = written?;
+    let response = respond("application/json", answering.server_timing(), Body::from(body));
+    Ok(infer::followed_by(response, answering.take_afterwards()))
+}
+
+async fn gather(answering: &mut Answering) -> Result<Bytes, InferError> {
     let mut whole = gather::Whole::default();
     while let Some(part) = answering.next().await {
         whole.add(part?).map_err(InferError::BadOutput)?;
     }
-    let body = answering.write_whole(whole).await?;
-    answering.tell(&Ok(()));
-    let response = respond("application/json", answering.server_timing(), Body::from(body));
-    Ok(infer::followed_by(response, answering.take_afterwards()))
+    answering.write_whole(whole).await
 }
 
 /// Waits for the first part, and answers with it and those to come.

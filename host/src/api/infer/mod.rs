@@ -33,7 +33,7 @@ use super::caller::Caller;
 use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::{ApiState, json};
-use crate::dataplane::{Answer, Flight, Timings};
+use crate::dataplane::{Answer, Flight, Tally, Timings};
 use crate::model::{Deadline, InferError, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Held, Tenant};
@@ -111,18 +111,40 @@ async fn answer(
     handle: ServableHandle,
     request: Request<Body>,
 ) -> Result<Response, InferError> {
+    let mut tally = Tally::begin(&handle, context.received);
+    match answer_counted(state, context, caller, handle, request, &mut tally).await {
+        Ok((response, timings)) => {
+            tally.answered(&timings);
+            Ok(response)
+        }
+        Err(error) => {
+            tally.failed(&error);
+            Err(error)
+        }
+    }
+}
+
+async fn answer_counted(
+    state: &ApiState,
+    context: &Context,
+    caller: &Caller,
+    handle: ServableHandle,
+    request: Request<Body>,
+    tally: &mut Tally,
+) -> Result<(Response, Timings), InferError> {
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request).await?;
     let mut handling = Handling::of(&handle);
     let RequestJson { request, form, timeout, .. } = handling.count(decode(&manner, &handle, body)).await?;
+    tally.note_rows(&request);
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
     let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
-    Ok(followed_by(to_response(&manner, encoded, coding, &timings), afterwards))
+    Ok((followed_by(to_response(&manner, encoded, coding, &timings), afterwards), timings))
 }
 
 /// Has begin what comes after a response, once the connection has written the response's head.

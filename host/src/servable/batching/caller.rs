@@ -42,6 +42,9 @@ pub(in crate::servable) trait Caller: Send + Sync + 'static {
     /// Notes that a call is made for so many requests.
     fn note_call(&self, requests: usize);
 
+    /// Notes that a call with so many rows went well.
+    fn note_execution(&self, rows: u64, instance: Duration, compute: Duration);
+
     /// Notes that a call for so many requests has failed, and that each is tried again by itself.
     fn note_failure(&self, requests: usize, error: &InferError);
 }

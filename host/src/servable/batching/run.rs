@@ -43,6 +43,7 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let Item { request, call, arrived, mut reply, .. } = item;
     let queue = arrived.elapsed();
     let (budget, then) = (call.budget.clone(), as_promised(&batcher.metadata, &request));
+    let rows = batcher.metadata.rows(&request);
     caller.note_call(1);
     let called = tokio::select! {
         biased;
@@ -51,6 +52,7 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     };
     let answer = called.map(|Called { outcome: response, instance, compute }| {
         batcher.note_usual(1, compute, &budget);
+        caller.note_execution(rows, instance, compute);
         let timings = Timings { queue, instance, compute, ..Timings::default() };
         Answer { response, timings, afterwards: None }
     });
@@ -72,6 +74,8 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
     match called {
         Ok(Called { outcome, instance, compute }) => {
             batcher.note_usual(batch.len(), compute, &budget);
+            let rows = batch.iter().map(|item| batcher.metadata.rows(&item.request)).sum();
+            caller.note_execution(rows, instance, compute);
             for (item, response) in batch.into_iter().zip(outcome) {
                 let timings = Timings {
                     queue: started.saturating_duration_since(item.arrived),

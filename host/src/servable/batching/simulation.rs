@@ -170,6 +170,8 @@ impl Caller for Model {
         self.joint.fetch_add(usize::from(requests > 1), Ordering::Relaxed);
     }
 
+    fn note_execution(&self, _rows: u64, _instance: Duration, _compute: Duration) {}
+
     fn note_failure(&self, requests: usize, _error: &InferError) {
         assert!(requests > 1);
         self.failed.fetch_add(1, Ordering::Relaxed);

@@ -38,12 +38,13 @@ impl Visit<'_> {
         let interceptor = self.interceptor;
         let request_id = self.scope.request_id.clone();
         let blamed = |error| blame(interceptor.id().name.own(), error);
+        let begun = Instant::now();
         let attempt = interceptor.breaker.admit(self.source).map_err(blamed)?;
         let outcome = self.try_run(part, check).await;
         attempt.conclude(&outcome);
         match &outcome {
-            Ok((_, timings)) => interceptor.metrics().succeeded(timings),
-            Err(error) => interceptor.metrics().failed(error),
+            Ok((_, timings)) => interceptor.metrics().succeeded(timings, 1),
+            Err(error) => interceptor.metrics().failed(error, begun.elapsed()),
         }
         outcome.map(|(value, _)| value).map_err(|error| {
             let error = blamed(error);

@@ -1,0 +1,65 @@
+//! Calls by the size of their batch, as the protocol's statistics tell them.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Total;
+
+/// Sizes that are told apart; callers choose them, so calls of further sizes are not listed.
+const MAX_SIZES: usize = 128;
+
+/// Calls that went well with batches of one size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Executions {
+    /// Getting an instance.
+    pub instance: Total,
+    /// The calls.
+    pub compute: Total,
+}
+
+/// Counts calls by the size of their batch.
+#[derive(Default)]
+pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, Executions>>);
+
+impl ExecutionCounts {
+    /// Counts a call with so many rows.
+    pub(super) fn note(&self, rows: u64, instance: Duration, compute: Duration) {
+        let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sizes.len() >= MAX_SIZES && !sizes.contains_key(&rows) {
+            return;
+        }
+        let executions = sizes.entry(rows).or_default();
+        executions.instance.add(instance);
+        executions.compute.add(compute);
+    }
+
+    /// The counts as they are now, by size.
+    pub(super) fn read(&self) -> Vec<(u64, Executions)> {
+        let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sizes.iter().map(|(rows, executions)| (*rows, *executions)).collect()
+    }
+}
+
+impl Total {
+    fn add(&mut self, time: Duration) {
+        self.count += 1;
+        self.time += time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_size_and_not_without_end() {
+        let counts = ExecutionCounts::default();
+        let second = Duration::from_secs(1);
+        (0..2).for_each(|_| counts.note(8, second, 2 * second));
+        let twice = |time| Total { count: 2, time };
+        assert_eq!(counts.read(), [(8, Executions { instance: twice(2 * second), compute: twice(4 * second) })]);
+        (0..1000).for_each(|rows| counts.note(rows, second, second));
+        assert_eq!(counts.read().len(), MAX_SIZES);
+    }
+}

@@ -1,0 +1,47 @@
+//! Answers without text.
+
+use serde_json::json;
+
+use crate::harness::{Server, guest, guest_folder};
+
+#[test]
+fn an_answer_without_parts_still_has_its_outputs() {
+    let server = Server::with_models(|models| models.bare("model", guest("streamer"))).start();
+    server.until_ready("model", 1);
+    let body = json!({ "parts": 0, "id": "a" });
+    let nothing = json!({ "model_name": "model", "model_version": "1", "id": "a", "text_output": "" });
+    assert_eq!(server.generate("model", &body).ok().json(), nothing);
+    assert_eq!(server.stream("model", &body).all(), [nothing]);
+    // The model has sent a part, and that is what is passed on; the whole has what was promised.
+    let empty = json!({ "parts": 0, "then": "empty" });
+    assert_eq!(server.stream("model", &empty).all().len(), 1);
+    assert_eq!(server.generate("model", &empty).ok().json()["text_output"], "");
+}
+
+#[test]
+fn after_silence_too_there_is_an_event() {
+    let settings = "[streaming]\nheartbeat = '20ms'\n";
+    let server = Server::with_models(|models| {
+        models.settings("model", settings);
+        models.version("model", 1, guest("keeper"));
+    });
+    let server = server.start();
+    server.until_ready("model", 1);
+    let mut events = server.stream("model", &json!({ "do": "sleep 100" }));
+    assert_eq!(events.next_block().as_deref(), Some(":\n\n"));
+    assert_eq!(events.next_event().unwrap()["state"], "");
+    assert_eq!(events.next_event(), None);
+}
+
+#[test]
+fn a_prompt_that_leads_nowhere_is_answered_with_an_empty_text() {
+    let server = Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
+    server.until_ready("chat", 1);
+    let body = json!({ "text_input": "s all disgrace in me", "parameters": { "max_tokens": 20 } });
+    let whole = server.generate("chat", &body).ok().json();
+    assert!(whole["text_output"].is_string(), "{whole}");
+    let events = server.stream("chat", &body).all();
+    assert!(!events.is_empty());
+    let texts: String = events.iter().map(|event| event["text_output"].as_str().unwrap()).collect();
+    assert_eq!(whole["text_output"], texts);
+}
