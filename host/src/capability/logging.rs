@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bindings::wasi::logging::logging as generated;
 use super::{Ctx, Grants};
-use crate::model::RequestId;
+use crate::model::{RequestId, sanitize_lines};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,11 +115,8 @@ pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str
 /// Cuts a text to that many bytes and replaces what could move a terminal's cursor or forge a line.
 pub fn clean(text: &str, max: usize) -> String {
     let cut = text.floor_char_boundary(max);
-    text[..cut]
-        .trim_end()
-        .chars()
-        .map(|char| if char.is_control() && char != '\t' { '\u{fffd}' } else { char })
-        .collect()
+    let line = text.get(..cut).unwrap_or_default().trim_end();
+    sanitize_lines(line, max).replace('\n', "\u{fffd}")
 }
 
 impl generated::Host for Ctx {

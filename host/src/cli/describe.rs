@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::engine::Snapshot;
-use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec};
+use crate::model::{Metadata, Parameter, ParameterValue, TensorSpec, is_unprintable};
 
 /// What a model says of itself, a name and a text for each line.
 pub(super) fn metadata_lines(metadata: &Metadata) -> Vec<(&'static str, String)> {
@@ -60,7 +60,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 /// A text that a model chose, fit for a terminal: one line, without control characters.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+    text.chars().map(|char| if is_unprintable(char) { ' ' } else { char }).collect()
 }
 
 /// Lines as a table, indented.

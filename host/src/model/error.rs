@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use super::Deadline;
+use super::{Deadline, sanitize_lines};
+
+/// Bytes of the reason of a failed load.
+const MAX_REASON: usize = 16 << 10;
 
 /// Why a request was not answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -200,8 +203,8 @@ pub struct LoadError {
 }
 
 impl LoadError {
-    /// A failure at that stage.
+    /// A failure at that stage. The reason may quote a guest or a file, so it is made safe to show.
     pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
-        LoadError { stage, reason: reason.into() }
+        LoadError { stage, reason: sanitize_lines(&reason.into(), MAX_REASON) }
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::sanitize;
+
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit")]
@@ -20,8 +22,8 @@ fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
     if first && rest && name.len() <= MAX_NAME {
         return Ok(());
     }
-    // It is told in logs and answers, and whoever chose it is not trusted.
-    Err(InvalidName { what, name: name.chars().filter(|char| !char.is_control()).take(MAX_NAME).collect() })
+    // Logs and answers show the name, and its author is not trusted.
+    Err(InvalidName { what, name: sanitize(name, MAX_NAME) })
 }
 
 macro_rules! name_type {

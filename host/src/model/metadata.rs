@@ -2,7 +2,7 @@
 
 use super::request::MAX_PARAMETERS;
 use super::tensor::MAX_DIMENSIONS;
-use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor};
+use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor, hint, sanitize};
 
 /// What a model says of one of its inputs or outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,8 @@ impl Metadata {
         check_tensors("input", &self.inputs, &request.inputs)?;
         for name in &request.outputs {
             if !self.outputs.iter().any(|spec| spec.name == *name) {
-                return Err(format!("the model has no output '{name}'; it has {}", names(&self.outputs)));
+                let hint = hint("outputs", name, self.outputs.iter().map(|spec| spec.name.as_str()));
+                return Err(format!("the model has no output '{}'{hint}", shorten(name)));
             }
         }
         self.check_batch(request)
@@ -168,8 +169,7 @@ fn check_tensors(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result
 fn check_known(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
     for (index, tensor) in tensors.iter().enumerate() {
         let spec = specs.iter().find(|spec| spec.name == tensor.name);
-        let spec =
-            spec.ok_or_else(|| format!("unknown {what} '{}'; the model has {}", shorten(&tensor.name), names(specs)))?;
+        let spec = spec.ok_or_else(|| unknown(what, &tensor.name, specs))?;
         check_against(spec, tensor).map_err(|fault| format!("{what} '{}' {fault}", spec.name))?;
         if tensors[..index].iter().any(|earlier| earlier.name == tensor.name) {
             return Err(format!("{what} '{}' is given twice", spec.name));
@@ -193,9 +193,14 @@ fn names(specs: &[TensorSpec]) -> String {
     if quoted.is_empty() { "none".into() } else { quoted.join(", ") }
 }
 
+fn unknown(what: &str, name: &str, specs: &[TensorSpec]) -> String {
+    let hint = hint(&format!("{what}s"), name, specs.iter().map(|spec| spec.name.as_str()));
+    format!("unknown {what} '{}'{hint}", shorten(name))
+}
+
 /// Keeps a name that someone else chose from filling an error text.
 fn shorten(name: &str) -> String {
-    name.chars().filter(|char| !char.is_control()).take(64).collect()
+    sanitize(name, 64)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod request;
 mod request_id;
 mod settings;
 mod tensor;
+mod text;
 mod units;
 
 pub use asker::Asker;
@@ -37,4 +38,5 @@ pub use settings::{
 };
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};
+pub use text::{hint, is_unprintable, nearest, sanitize, sanitize_lines};
 pub(crate) use units::{parse_duration, parse_size, show_duration, show_size};

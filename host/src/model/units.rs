@@ -57,7 +57,7 @@ fn show(value: u64, units: &[(&str, u64)]) -> String {
 
 /// Keeps a text that someone else wrote from filling a message.
 fn clip(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(40).collect()
+    super::sanitize(text, 40)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Number;
+use crate::model::hint;
 
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -113,7 +114,8 @@ impl<'a> Reader<'a> {
         let mut seen = 0u16;
         self.object(|reader, key| {
             let Some(index) = keys.iter().position(|known| *known == key) else {
-                return Err(reader.fault(format!("unknown key '{}'", shorten(&key))));
+                let hint = hint("keys", &key, keys.iter().copied());
+                return Err(reader.fault(format!("unknown key '{}'{hint}", shorten(&key))));
             };
             if seen & (1 << index) != 0 {
                 return Err(reader.fault(format!("key '{key}' is given twice")));
@@ -281,7 +283,7 @@ impl<'a> Reader<'a> {
 
 /// Keeps a text that the caller chose from filling an error text.
 pub(in crate::api) fn shorten(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(64).collect()
+    crate::model::sanitize(text, 64)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::inputs::Input;
 use super::{output, show_error};
 use crate::cli::Outcome;
 use crate::cli::describe::plain;
+use crate::model::is_unprintable;
 
 /// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait for each.
 pub(super) async fn run(
@@ -102,7 +103,7 @@ fn text_of(event: &Map<String, Value>) -> Option<&str> {
 
 /// A text that a model chose, fit for a terminal: its line breaks stay.
 fn printable(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() && char != '\n' { ' ' } else { char }).collect()
+    text.chars().map(|char| if is_unprintable(char) && char != '\n' { ' ' } else { char }).collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::location::{Location, PATIENCE, plain};
 use super::unit::{Files, Unit};
+use crate::model::sanitize;
 
 /// Everything of a repository that a store lists.
 #[derive(Clone, Debug, Default)]
@@ -74,8 +75,7 @@ impl Listing {
     fn ignore(&mut self, path: String, size: u64) {
         // Some tools make objects without content that stand for folders.
         if size > 0 {
-            let path = path.chars().filter(|char| !char.is_control()).take(128).collect();
-            self.ignored.get_or_insert((0, path)).0 += 1;
+            self.ignored.get_or_insert_with(|| (0, sanitize(&path, 128))).0 += 1;
         }
     }
 }

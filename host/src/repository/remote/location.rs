@@ -11,6 +11,8 @@ use object_store::path::Path;
 use object_store::{ClientConfigKey, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::{Position, Url};
 
+use crate::model::sanitize;
+
 /// A folder in a store.
 pub(super) struct Location {
     pub(super) store: Arc<dyn ObjectStore>,
@@ -81,7 +83,7 @@ pub(super) fn plain(error: &dyn std::error::Error) -> String {
         Some((place, _)) if place.contains("://") => place,
         _ => word,
     });
-    words.collect::<Vec<_>>().join(" ").chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect()
+    sanitize(&words.collect::<Vec<_>>().join(" "), MAX_TEXT)
 }
 
 /// Stores answer errors with pages of markup.
