@@ -94,7 +94,9 @@ fn an_error_of_the_servers_is_a_no() {
     let said = ask(&server, "infer", &[&wrong[..], &["--json"]].concat()).exits(3);
     assert_eq!((&said.json()["code"], said.err.as_str()), (&json!("invalid_input"), ""));
     ask(&server, "infer", &["absent"]).exits(3).complains(&["(model_not_found, HTTP 404)"]);
-    ask(&server, "infer", &["minimal", "--version", "2"]).exits(3).complains(&["HTTP 404)"]);
+    ask(&server, "infer", &["minmal"]).exits(3).complains(&["there is no such model; did you mean 'minimal'?"]);
+    let said = ask(&server, "infer", &["minimal", "--version", "2"]).exits(3);
+    said.complains(&["no such version serves; version 1 does", "HTTP 404)"]);
 }
 
 #[test]

@@ -21,7 +21,12 @@ fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
     server.until_tried();
     let header = format!("Authorization: Bearer {key}");
     ask(&server, "infer", &["minimal", "--input", "x=1", "--header", &header]).exits(0);
-    ask(&server, "infer", &["minimal", "--input", "x=1"]).exits(3).complains(&["(unauthenticated, HTTP 401)"]);
+    ask(&server, "infer", &["minimal", "--input", "x=1"])
+        .exits(3)
+        .complains(&["(unauthenticated, HTTP 401)", "--header"]);
+    let wrong = ["minimal", "--input", "x=1", "--header", "Authorization: Bearer wdn_wrong"];
+    let said = ask(&server, "infer", &wrong).exits(3);
+    said.complains(&["the key in this request is not known to this server", "(unknown_key, HTTP 401)"]);
 }
 
 #[test]

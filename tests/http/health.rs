@@ -72,5 +72,18 @@ fn wrong_paths_and_methods(server: &Server) {
     ] {
         let response = server.call(method, path).send();
         assert_eq!(response.refused(405, "method_not_allowed").header("allow"), Some(allow));
+        let sentence = format!("this path takes {}, not {method}", allow.replace(',', " or "));
+        assert_eq!(response.json()["error"], sentence);
+    }
+    for (method, path, answers) in [
+        ("POST", "/v1/models/upper:predict", "POST /v2/models/upper/infer"),
+        ("POST", "/v2/models/upper/predict", "POST /v2/models/upper/infer"),
+        ("POST", "/v1/chat/completions", "POST /v2/models/{model}/generate"),
+        ("GET", "/healthz", "GET /v2/health/ready"),
+        ("GET", "/elsewhere", "GET /docs"),
+    ] {
+        let response = server.call(method, path).send();
+        let text = response.refused(404, "not_found").json()["error"].as_str().unwrap().to_owned();
+        assert!(text.contains(answers), "{path}: {text}");
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn check(server: &Server) {
     tensors_that_do_not_fit(server);
     bodies_that_are_too_large(server);
     models_that_do_not_answer(server);
+    names_that_are_nearly_right(server);
     deadlines(server);
 }
 
@@ -89,6 +90,33 @@ fn models_that_do_not_answer(server: &Server) {
     let broken = server.infer("broken", &body);
     says(broken.refused(503, "model_not_ready"), "failed to load");
     assert!(broken.header("retry-after").is_some());
+}
+
+fn names_that_are_nearly_right(server: &Server) {
+    let body = super::upper(&["a"]);
+    let unknown = |path: &str, words: &str| {
+        says(server.post(path, &body).refused(404, "model_not_found"), words);
+    };
+    for verb in ["infer", "generate", "generate_stream"] {
+        unknown(&format!("/v2/models/uper/{verb}"), "there is no such model; did you mean 'upper'?");
+        unknown(&format!("/v2/models/upper/versions/9/{verb}"), "no such version serves; version 1 does");
+    }
+    unknown("/v2/models/penguins/infer", "there are the models 'broken', 'iris', 'puppet', 'upper'");
+    says(server.load("irsi").refused(404, "model_not_found"), "did you mean 'iris'?");
+    says(server.get("/v2/models/puppets").refused(404, "model_not_found"), "did you mean 'puppet'?");
+
+    let wrong = |model: &str, body: Value, words: &str| {
+        says(server.infer(model, &body).refused(400, "invalid_input"), words);
+    };
+    let mut renamed = body.clone();
+    renamed["inputs"][0]["name"] = "texts".into();
+    wrong("upper", renamed, "unknown input 'texts'; did you mean 'text'?");
+    wrong("upper", json!({ "inputs": [], "output": [] }), "unknown key 'output'; did you mean 'outputs'?");
+    let page = server.get("/v2/tasks?limit=many");
+    says(
+        page.refused(400, "invalid_input"),
+        "the query parameter 'limit' must be a whole number that fits, not 'many'",
+    );
 }
 
 fn deadlines(server: &Server) {

@@ -46,7 +46,7 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     until_faults(&server, &["c.toml", "b.toml", "wieght"]);
     write(&folder, "d", &tenant("d", "a-key", ""));
     until_faults(&server, &["d.toml"]);
-    server.holder("c-key").get("/v2/usage").refused(401, "unauthenticated");
+    server.holder("c-key").get("/v2/usage").refused(401, "unknown_key");
     assert_eq!(a.get("/v2/usage").ok().json()["tenant"], "a");
     server.holder("b-key").get("/v2/usage").ok();
     // Only the host hears of it.

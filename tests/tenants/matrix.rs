@@ -61,7 +61,9 @@ fn expected(access: Access, holder: &Holder) -> Verdict {
         Access::Manage => Some("manage"),
         Access::Admin => Some("admin"),
     };
-    let Some(scopes) = holder.scopes else { return Verdict::Refused(401, "unauthenticated") };
+    let missing = holder.key.is_none_or(str::is_empty);
+    let code = if missing { "unauthenticated" } else { "unknown_key" };
+    let Some(scopes) = holder.scopes else { return Verdict::Refused(401, code) };
     let admin = scopes.contains(&"admin");
     match holder.names {
         Some(_) if !admin => Verdict::Refused(403, "forbidden"),
@@ -136,7 +138,12 @@ fn check(response: &Response, expected: &Verdict, context: &str) {
         }
         Verdict::Refused(status, code) => {
             assert_eq!(response.outcome(), (status, code.to_owned()), "{context}");
-            assert_eq!(response.header("www-authenticate"), (status == 401).then_some("Bearer"), "{context}");
+            let challenge = match code {
+                "unauthenticated" => Some("Bearer"),
+                "unknown_key" => Some("Bearer error=\"invalid_token\""),
+                _ => None,
+            };
+            assert_eq!(response.header("www-authenticate"), challenge, "{context}");
         }
     }
     assert!(response.header("x-request-id").is_some(), "{context}");

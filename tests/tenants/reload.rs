@@ -73,14 +73,14 @@ fn a_tenant_comes_changes_and_goes() {
 fn keys_change(server: &Server, folder: &Models) {
     write(folder, "c", &tenant("c", "c-other", ""));
     until_known(&server.holder("c-other"));
-    server.holder("c-key").get("/v2/usage").refused(401, "unauthenticated");
+    server.holder("c-key").get("/v2/usage").refused(401, "unknown_key");
     let both = [key("c-key", &["infer"]), key("c-other", &["infer", "manage"])].join(", ");
     write(folder, "c", &format!("repository = 'c'\nkeys = [{both}]"));
     until_known(&server.holder("c-key"));
     server.holder("c-key").call("GET", "/v2/logs").send().refused(403, "forbidden");
     write(folder, "c", "repository = 'c'\n");
     until_unknown(&server.holder("c-key"));
-    server.holder("c-other").behave("puppet", "ok").refused(401, "unauthenticated");
+    server.holder("c-other").behave("puppet", "ok").refused(401, "unknown_key");
     server.holder(HOST).naming("c").behave("puppet", "ok").ok();
 }
 

@@ -84,7 +84,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
         // It is missing on open routes only, when there was no good key.
-        parts.extensions.get::<Caller>().cloned().ok_or_else(|| AuthError::Unauthenticated.into())
+        parts.extensions.get::<Caller>().cloned().ok_or_else(|| AuthError::MissingKey.into())
     }
 }
 
@@ -141,23 +141,32 @@ fn key(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 fn missing(scope: Scope) -> ApiError {
-    let text = format!("this needs a key with scope '{}'", scope.name());
+    let text =
+        format!("this request needs a key with the scope '{}', and the key in it has other scopes", scope.name());
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
 }
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let (status, code) = match error {
-            AuthError::Unauthenticated => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            AuthError::MissingKey => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            AuthError::UnknownKey => (StatusCode::UNAUTHORIZED, UNKNOWN_KEY),
             AuthError::MayNotName => (StatusCode::FORBIDDEN, "forbidden"),
-            AuthError::NoSuchTenant => (StatusCode::NOT_FOUND, "tenant_not_found"),
+            AuthError::NoSuchTenant(_) => (StatusCode::NOT_FOUND, "tenant_not_found"),
         };
         ApiError::new(status, code, error.to_string())
     }
 }
 
-/// What a response to a request without a good key says about keys (RFC 9110, section 11.6.1).
-pub(super) const CHALLENGE: (HeaderName, HeaderValue) = (WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+/// The machine code of an error about a key that is not known.
+const UNKNOWN_KEY: &str = "unknown_key";
+
+/// The header by which a 401 response asks for a key (RFC 6750, section 3): a key that was sent and is not known is
+/// an invalid token.
+pub(super) fn challenge(code: &str) -> (HeaderName, HeaderValue) {
+    let challenge = if code == UNKNOWN_KEY { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+    (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
 
 #[cfg(test)]
 mod tests {

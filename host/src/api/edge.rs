@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::ALLOW;
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -76,8 +77,9 @@ impl Api {
 
     async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {
         request.extensions_mut().insert(context);
+        let method = request.method().clone();
         let response = self.router.clone().call(request).await.into_response();
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED { refuse_method(response) } else { response }
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED { refuse_method(&method, response) } else { response }
     }
 }
 
@@ -118,11 +120,10 @@ fn digit(number: u64) -> u8 {
 }
 
 /// Keeps axum's `Allow` and gives the response the body of every other error.
-fn refuse_method(bare: Response) -> Response {
-    let mut response = ApiError::method_not_allowed().into_response();
-    if let Some(allow) = bare.headers().get(axum::http::header::ALLOW) {
-        response.headers_mut().insert(axum::http::header::ALLOW, allow.clone());
-    }
+fn refuse_method(method: &Method, bare: Response) -> Response {
+    let allow = bare.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static(""));
+    let mut response = ApiError::method_not_allowed(method, allow.to_str().unwrap_or_default()).into_response();
+    response.headers_mut().insert(ALLOW, allow);
     response
 }
 

@@ -1,12 +1,12 @@
 //! The one table from what went wrong to what a caller sees.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::json::write_string;
 use crate::lifecycle::{CommandError, RefreshError};
-use crate::model::InferError;
+use crate::model::{InferError, sanitize_lines};
 
 /// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub(super) struct ApiError {
     pub(super) retry_after_seconds: u32,
 }
 
+/// Bytes of an error's text.
+const MAX_TEXT: usize = 16 << 10;
+
 /// The queue of a model or a load that was under way has usually moved on after a second.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -30,14 +33,10 @@ impl ApiError {
         ApiError { status, code, text: text.into(), quota: None, retry_after_seconds }
     }
 
-    /// There is nothing at this path.
-    pub(super) fn no_such_path() -> Self {
-        ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
-    }
-
-    /// The path takes other methods, which the header `Allow` names.
-    pub(super) fn method_not_allowed() -> Self {
-        let text = "this path does not take this method; the header Allow names those it takes";
+    /// The path takes other methods: those that `allowed` lists.
+    pub(super) fn method_not_allowed(method: &Method, allowed: &str) -> Self {
+        let method = super::json::shorten(method.as_str());
+        let text = format!("this path takes {}, not {method}", allowed.replace(',', " or "));
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
     }
 
@@ -139,7 +138,8 @@ impl ApiError {
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.text.len() + 64);
         body.extend_from_slice(b"{\"error\":");
-        write_string(&mut body, &self.text);
+        // Parts of it may come from a guest or from a caller.
+        write_string(&mut body, &sanitize_lines(&self.text, MAX_TEXT));
         body.extend_from_slice(b",\"code\":");
         write_string(&mut body, self.code);
         if let Some(quota) = self.quota {
@@ -157,7 +157,7 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.extend([super::caller::CHALLENGE]);
+            headers.extend([super::caller::challenge(self.code)]);
         }
         if self.retry_after_seconds > 0 {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_seconds));

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::infer::body;
+use super::query::QueryParameters;
 use super::router::json_response;
 use crate::model::InferError;
 use crate::store::keys::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE};
@@ -24,16 +24,6 @@ use crate::tenant::Tenant;
 /// Names on a page unless the caller asks for fewer.
 const PAGE: usize = 1000;
 
-/// Which page is wanted.
-#[derive(Deserialize)]
-pub(super) struct Page {
-    /// The last name of the page before it.
-    #[serde(default)]
-    cursor: String,
-    limit: Option<usize>,
-}
-
-type PageQuery = Result<Query<Page>, QueryRejection>;
 type BucketPath = Result<Path<String>, PathRejection>;
 type KeyPath = Result<Path<(String, String)>, PathRejection>;
 
@@ -41,9 +31,9 @@ type KeyPath = Result<Path<(String, String)>, PathRejection>;
 pub(super) async fn buckets(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-    page: PageQuery,
+    page: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let (after, most) = wanted(page)?;
+    let (after, most) = wanted(&page)?;
     let tenant = caller.tenant()?;
     let names = state.stores.of(tenant).read(move |connection| keys::buckets(connection, &after, most)).await;
     let names = names.map_err(|error| error.for_request(tenant))?;
@@ -55,10 +45,10 @@ pub(super) async fn keys(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
     path: BucketPath,
-    page: PageQuery,
+    page: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let Path(bucket) = path.map_err(|_| ApiError::no_such_path())?;
-    let (name, (after, most)) = (BucketName::parse(&bucket)?, wanted(page)?);
+    let Path(bucket) = path.map_err(|_| ApiError::no_such_path(""))?;
+    let (name, (after, most)) = (BucketName::parse(&bucket)?, wanted(&page)?);
     let tenant = caller.tenant()?;
     let store = state.stores.of(tenant);
     let keys = store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
@@ -115,7 +105,7 @@ struct Target {
 impl Target {
     fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<Target, ApiError> {
         // Only a path that is not UTF-8 when decoded fails here.
-        let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path())?;
+        let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path(""))?;
         let (bucket, key) = (BucketName::parse(&bucket)?, Key::new(key)?);
         let tenant = caller.tenant()?.clone();
         Ok(Target { store: state.stores.of(&tenant), tenant, bucket, key })
@@ -146,9 +136,10 @@ impl Target {
     }
 }
 
-fn wanted(page: PageQuery) -> Result<(String, usize), ApiError> {
-    let Query(page) = page.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
-    Ok((page.cursor, page.limit.unwrap_or(PAGE).clamp(1, PAGE)))
+/// The last name of the page before the one that is wanted, and how many names that one has at most.
+fn wanted(page: &QueryParameters) -> Result<(String, usize), ApiError> {
+    let (cursor, limit) = (page.text("cursor")?, page.number("limit")?);
+    Ok((cursor.unwrap_or_default(), limit.unwrap_or(PAGE).clamp(1, PAGE)))
 }
 
 /// The cursor of the next page; `None` after the last one.

@@ -55,12 +55,10 @@ pub(super) async fn load(
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_overrides(&read::<CommandBody>(body).await?)?;
-    let name = known_name(&path)?;
-    state
-        .manager
-        .load(caller.tenant_name()?, &name)
-        .await
-        .map_err(|error| ApiError::from(error).about(&path.model, None))?;
+    let tenant = caller.tenant_name()?;
+    let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
+    let name = known_name(&path).map_err(about)?;
+    state.manager.load(tenant, &name).await.map_err(|error| about(error.into()))?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -73,17 +71,15 @@ pub(super) async fn unload(
 ) -> Result<Response, ApiError> {
     // Its one parameter is `unload_dependents`; no model here depends on another.
     read::<CommandBody>(body).await?;
-    let name = known_name(&path)?;
+    let tenant = caller.tenant_name()?;
+    let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
+    let name = known_name(&path).map_err(about)?;
     if name.is_interceptor() {
         let text = "calls pass no interceptor that lies in the repository and does not serve; to do without it, \
                     remove its file";
-        return Err(ApiError::from(InferError::InvalidInput(text.into())).about(&path.model, None));
+        return Err(about(InferError::InvalidInput(text.into()).into()));
     }
-    state
-        .manager
-        .unload(caller.tenant_name()?, &name)
-        .await
-        .map_err(|error| ApiError::from(error).about(&path.model, None))?;
+    state.manager.unload(tenant, &name).await.map_err(|error| about(error.into()))?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -136,8 +132,7 @@ pub(super) fn state_name(state: IndexState) -> &'static str {
 
 /// A name that cannot be a model's or an interceptor's is the name of neither.
 fn known_name(path: &ModelPath) -> Result<ModelName, ApiError> {
-    let unknown = |_| ApiError::from(InferError::ModelNotFound).about(&path.model, None);
-    ModelName::of_any(&path.model).map_err(unknown)
+    ModelName::of_any(&path.model).map_err(|_| InferError::ModelNotFound.into())
 }
 
 /// Reads a JSON body; an empty one means the defaults.

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request};
+use axum::http::{HeaderValue, Request, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete as on_delete, get as on_get, post as on_post, put as on_put};
@@ -45,7 +45,7 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
         let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
         router = router.route(path, guarded);
     }
-    router.fallback(async || ApiError::no_such_path()).with_state(state)
+    router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
 }
 
 type Handler = MethodRouter<Arc<ApiState>>;
@@ -118,8 +118,9 @@ impl ModelPath {
     /// The version that serves under this path. Fails with the error that inference would meet.
     pub(super) fn find(&self, state: &ApiState, caller: &Caller) -> Result<ServableHandle, ApiError> {
         let version = self.version.as_deref();
-        let found = state.dataplane.find(caller.tenant_name()?, &self.model, version);
-        found.map_err(|error| ApiError::from(error).about(&self.model, version))
+        let tenant = caller.tenant_name()?;
+        let found = state.dataplane.find(tenant, &self.model, version);
+        found.map_err(|error| ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version))
     }
 }
 
@@ -128,7 +129,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // Only a path that is not UTF-8 when decoded fails here.
-        Path::from_request_parts(parts, state).await.map(|Path(path)| path).map_err(|_| ApiError::no_such_path())
+        Path::from_request_parts(parts, state).await.map(|Path(path)| path).map_err(|_| ApiError::no_such_path(""))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::query::QueryParameters;
 use super::router::{ModelPath, json_response};
 use super::tasks::{MAX_PAGE, PAGE};
 use crate::model::{InferError, ModelName};
@@ -21,14 +22,6 @@ use crate::store::{sessions, since_1970};
 
 /// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels its tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Which sessions are wanted.
-#[derive(Deserialize)]
-pub(super) struct SessionsQuery {
-    #[serde(default)]
-    cursor: String,
-    limit: Option<u32>,
-}
 
 /// A model and one of its sessions.
 #[derive(Deserialize)]
@@ -42,10 +35,11 @@ pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
     path: ModelPath,
-    query: Result<Query<SessionsQuery>, QueryRejection>,
+    query: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let Query(SessionsQuery { cursor, limit }) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
-    let (limit, sequences) = (limit.unwrap_or(PAGE).clamp(1, MAX_PAGE), of(&state, &caller, &path.model)?);
+    let cursor = query.text("cursor")?.unwrap_or_default();
+    let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let sequences = of(&state, &caller, &path.model)?;
     let model = sequences.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
     let listed = sequences.store().read(list).await.map_err(|error| error.for_request(sequences.tenant()))?;
@@ -59,7 +53,7 @@ pub(super) async fn delete(
     caller: Caller,
     path: Result<Path<SessionPath>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let Path(path) = path.map_err(|_| ApiError::no_such_path())?;
+    let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
     let sequences = of(&state, &caller, &path.model)?;
     let in_use = || {
         let text = format!("the session was in use for {} s; cancel its tasks, or try again later", PATIENCE.as_secs());
@@ -75,8 +69,9 @@ pub(super) async fn delete(
 
 /// A model that is in the caller's repository.
 fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
-    let unknown = || ApiError::from(InferError::ModelNotFound).about(model, None);
     let tenant = caller.tenant()?;
+    let unknown =
+        || ApiError::from(InferError::ModelNotFound).about_model(&state.dataplane, tenant.name(), model, None);
     let known = ModelName::new(model).ok().filter(|name| state.dataplane.models(tenant.name()).contains(name));
     Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
 }

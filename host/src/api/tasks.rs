@@ -2,30 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::query::QueryParameters;
 use super::router::json_response;
 use crate::deferred::Task;
-use crate::model::InferError;
 
 /// Lines of a page unless the caller says how many, and the most it may ask for.
 pub(super) const PAGE: u32 = 100;
 pub(super) const MAX_PAGE: u32 = 1000;
-
-/// Which tasks are wanted.
-#[derive(Deserialize)]
-pub(super) struct TasksQuery {
-    cursor: Option<i64>,
-    limit: Option<u32>,
-}
 
 type TaskPath = Result<Path<String>, PathRejection>;
 
@@ -33,11 +25,11 @@ type TaskPath = Result<Path<String>, PathRejection>;
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
-    query: Result<Query<TasksQuery>, QueryRejection>,
+    query: QueryParameters,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, MAX_PAGE);
-    let tasks = state.deferred.list(caller.tenant()?, query.cursor.unwrap_or(0), limit).await?;
+    let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
+    let cursor = query.number("cursor")?.unwrap_or(0);
+    let tasks = state.deferred.list(caller.tenant()?, cursor, limit).await?;
     let cursor = (tasks.len() == limit as usize).then(|| tasks.last().map(|task| task.kept.id.to_string())).flatten();
     Ok(json_response(&json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor })))
 }
@@ -48,7 +40,7 @@ pub(super) async fn get(
     caller: Caller,
     path: TaskPath,
 ) -> Result<Response, ApiError> {
-    let Path(id) = path.map_err(|_| ApiError::no_such_path())?;
+    let Path(id) = path.map_err(|_| ApiError::no_such_path(""))?;
     let task = match id.parse() {
         Ok(number) => state.deferred.get(caller.tenant()?, number).await?,
         Err(_) => None,
@@ -62,7 +54,7 @@ pub(super) async fn cancel(
     caller: Caller,
     path: TaskPath,
 ) -> Result<Response, ApiError> {
-    let Path(id) = path.map_err(|_| ApiError::no_such_path())?;
+    let Path(id) = path.map_err(|_| ApiError::no_such_path(""))?;
     let found = match id.parse() {
         Ok(number) => state.deferred.cancel(caller.tenant()?, number).await?,
         Err(_) => false,

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::Response;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::query::QueryParameters;
 use super::router::json_response;
-use crate::model::InferError;
 use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
 
 /// `GET /v2/usage`: the caller's tenant.
@@ -27,17 +25,11 @@ pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     json_response(&json!({ "tenants": tenants, "faults": *state.tenancy_faults.list() }))
 }
 
-/// Which lines of the log are wanted.
-#[derive(Deserialize)]
-pub(super) struct LogQuery {
-    model: Option<String>,
-}
-
 /// `GET /v2/logs[?model=m]`: the last lines that the tenant's guests have written, oldest first.
-pub(super) async fn logs(caller: Caller, query: Result<Query<LogQuery>, QueryRejection>) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|fault| InferError::InvalidInput(fault.body_text()))?;
+pub(super) async fn logs(caller: Caller, query: QueryParameters) -> Result<Response, ApiError> {
+    let model = query.text("model")?;
     let log = caller.tenant()?.log();
-    let wanted = |entry: &&LogEntry| query.model.as_ref().is_none_or(|model| entry.model.as_str() == model);
+    let wanted = |entry: &&LogEntry| model.as_ref().is_none_or(|model| entry.model.as_str() == model);
     let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();
     Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
 }

@@ -8,6 +8,7 @@ mod stream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use axum::http::StatusCode;
 use clap::Args;
 use serde_json::Value;
 
@@ -100,7 +101,12 @@ impl Infer {
 pub(super) fn show_error(answer: &Answer, json: bool) -> Result<Outcome> {
     match json {
         true => print_as_it_came(answer)?,
-        false => eprintln!("error: {}", error_text(answer)),
+        false => {
+            eprintln!("error: {}", error_text(answer));
+            if answer.status == StatusCode::UNAUTHORIZED {
+                eprintln!("hint: send a key with --header 'Authorization: Bearer KEY'");
+            }
+        }
     }
     Ok(Outcome::No)
 }

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::credentials::KeyRing;
 use super::{HostKey, Scopes, Tenant, TenantSettings};
-use crate::model::TenantName;
+use crate::model::{TenantName, hint};
 
 /// The tenants in force now. A clone is shallow; reading takes no lock.
 #[derive(Clone)]
@@ -42,17 +42,20 @@ pub struct Caller {
 }
 
 /// Why a request's sender is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
-    /// There is no key, or it is none of those configured.
-    #[error("a key is needed: send it as 'Authorization: Bearer …' or 'X-Api-Key'")]
-    Unauthenticated,
-    /// A tenant is named by one who may not.
-    #[error("only a key with scope admin may name a tenant")]
+    /// The request has no key.
+    #[error("this server needs a key; send one as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'")]
+    MissingKey,
+    /// The key is none of those configured.
+    #[error("the key in this request is not known to this server; check that it is complete and was not revoked")]
+    UnknownKey,
+    /// The key does not allow its holder to name a tenant.
+    #[error("only a key with scope 'admin' may name a tenant; leave out the header Wardian-Tenant")]
     MayNotName,
-    /// The tenant that is named does not exist.
-    #[error("there is no such tenant")]
-    NoSuchTenant,
+    /// The tenant that is named does not exist. Its text is a hint at those that do.
+    #[error("the header Wardian-Tenant names no tenant of this server{0}")]
+    NoSuchTenant(String),
 }
 
 /// What is wrong with the configuration of tenants as it is now, and therefore not in force. A clone is shallow.
@@ -145,7 +148,7 @@ impl Tenants {
         if !caller.scopes.allow(super::Scope::Admin) {
             return Err(AuthError::MayNotName);
         }
-        let tenant = roster.tenants.get(name).ok_or(AuthError::NoSuchTenant)?;
+        let tenant = roster.tenants.get(name).ok_or_else(|| roster.no_such_tenant(name))?;
         Ok(Caller { tenant: Some(tenant.clone()), ..caller })
     }
 }
@@ -167,9 +170,15 @@ impl Roster {
         Caller { tenant: default.or(only).cloned(), scopes: Scopes::ADMIN, key: None }
     }
 
+    fn no_such_tenant(&self, name: &str) -> AuthError {
+        let mut names: Vec<_> = self.tenants.keys().map(TenantName::as_str).collect();
+        names.sort_unstable();
+        AuthError::NoSuchTenant(hint("tenants", name, names))
+    }
+
     fn holder(&self, key: Option<&[u8]>) -> Result<Caller, AuthError> {
-        let Holder { tenant, scopes, id } =
-            key.and_then(|key| self.keys.find(key)).ok_or(AuthError::Unauthenticated)?;
+        let key = key.filter(|key| !key.is_empty()).ok_or(AuthError::MissingKey)?;
+        let Holder { tenant, scopes, id } = self.keys.find(key).ok_or(AuthError::UnknownKey)?;
         Ok(Caller { tenant: tenant.clone(), scopes: *scopes, key: Some(id.clone()) })
     }
 }
@@ -206,9 +215,11 @@ mod tests {
         assert_eq!(who("ka", Some("nobody")).err(), Some(AuthError::MayNotName));
         assert_eq!(name(&who("kb", Some("a")).unwrap()).as_deref(), Some("a"));
         assert_eq!(name(&who("host", None).unwrap()), None);
-        assert_eq!(who("host", Some("c")).err(), Some(AuthError::NoSuchTenant));
-        assert_eq!(who("wrong", None).err(), Some(AuthError::Unauthenticated));
-        assert_eq!(tenants.identify(None, None).err(), Some(AuthError::Unauthenticated));
+        let unknown = AuthError::NoSuchTenant("; there are the tenants 'a', 'b'".into());
+        assert_eq!(who("host", Some("c")).err(), Some(unknown));
+        assert_eq!(who("wrong", None).err(), Some(AuthError::UnknownKey));
+        assert_eq!(who("", None).err(), Some(AuthError::MissingKey));
+        assert_eq!(tenants.identify(None, None).err(), Some(AuthError::MissingKey));
     }
 
     #[test]

@@ -78,8 +78,10 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
             outcome
         }
     };
-    outcome
-        .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
+    outcome.unwrap_or_else(|error| {
+        let (model, version) = (&target.model, target.version.as_deref());
+        ApiError::from(error).about_model(&state.dataplane, tenant.name(), model, version).into_response()
+    })
 }
 
 /// Waits for all parts, and answers with them joined.

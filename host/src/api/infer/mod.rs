@@ -84,8 +84,10 @@ pub(super) async fn respond(
         Err(error) => Err(error),
     };
     tell(context, tenant, &target, version, &outcome);
-    outcome
-        .unwrap_or_else(|error| ApiError::from(error).about(&target.model, target.version.as_deref()).into_response())
+    outcome.unwrap_or_else(|error| {
+        let (model, version) = (&target.model, target.version.as_deref());
+        ApiError::from(error).about_model(&state.dataplane, tenant.name(), model, version).into_response()
+    })
 }
 
 /// A request's place among those of its tenant, and among those that the server waits for when it stops.

@@ -13,7 +13,7 @@ pub enum UploadError {
     #[error("{0}")]
     BadName(String),
     /// There is no such version to remove.
-    #[error("there is no such model or version")]
+    #[error("there is no such version in the repository")]
     NotThere,
     /// What is in its place is not for an upload to change.
     #[error("{0}")]

@@ -1,0 +1,130 @@
+//! Paths of other model servers, and what answers here in their place.
+
+use super::error::ApiError;
+use crate::model::{ModelName, Version};
+
+impl ApiError {
+    /// There is nothing at this path.
+    pub(super) fn no_such_path(path: &str) -> Self {
+        let advice = advice(path).unwrap_or_else(|| "GET /docs lists the paths of this server".into());
+        let text = format!("there is nothing at this path; {advice}");
+        ApiError::new(axum::http::StatusCode::NOT_FOUND, "not_found", text)
+    }
+}
+
+const HEALTH: &str = "GET /v2/health/live and GET /v2/health/ready tell how the server is";
+const LIST: &str = "GET /v2/models lists the models";
+const GENERATE: &str = "this server does not offer that protocol; POST /v2/models/{model}/generate answers with text, and \
+     /v2/models/{model}/generate_stream in parts";
+const EXTENSION: &str = "this server does not offer Triton's trace, log and shared memory extensions";
+
+/// What to use in place of a path that another server has; `None` if no known server has it.
+fn advice(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let text = match parts.as_slice() {
+        ["health" | "healthz" | "livez" | "readyz" | "live" | "ready" | "status" | "health-check", ..]
+        | ["v1" | "v2", "health", ..]
+        | ["v2", "live" | "ready"] => HEALTH.into(),
+        ["version"] | ["v1"] => "GET /v2 tells name and version of this server".into(),
+        ["stats" | "statistics"] | ["v2", "stats"] => "GET /v2/models/stats has the statistics".into(),
+        ["models"] | ["v1", "models"] | ["api", "tags"] => LIST.into(),
+        ["swagger" | "redoc" | "api-docs" | "openapi" | "openapi.yaml", ..] => {
+            "GET /openapi.json describes this server, and GET /docs shows it".into()
+        }
+        ["v2", "logging" | "trace" | "systemsharedmemory" | "cudasharedmemory", ..]
+        | ["v2", "models", _, "trace", ..] => EXTENSION.into(),
+        ["v1", "chat" | "completions" | "responses" | "embeddings", ..]
+        | ["api", "generate" | "chat" | "embeddings"]
+        | ["generate" | "generate_stream" | "chat"] => GENERATE.into(),
+        ["v1", "models", model] | ["v2", "models", model] if model.contains(':') => infer(model, None),
+        ["v1", "models", model] => format!("GET /v2/models/{} tells about the model", shown(model)),
+        ["v1" | "v2", "models", model, "versions", version] if version.contains(':') => infer(model, Some(version)),
+        ["v1" | "v2", "models", model, "versions", version, word] if asks(word) => infer(model, Some(version)),
+        ["v1" | "v2", "models", model, word] if asks(word) => infer(model, None),
+        ["v2", model, word] if asks(word) => infer(model, None),
+        ["predictions" | "explanations" | "models", model] | ["models", model, "invoke"] => infer(model, None),
+        ["predictions", model, version] => infer(model, Some(version)),
+        ["api", _, "predictions" | "explanations", ..] | ["v1" | "v2", ..] => infer("", None),
+        [word] if asks(word) => infer("", None),
+        _ => return None,
+    };
+    Some(text)
+}
+
+/// Whether other servers answer a request for inference under that word.
+fn asks(word: &str) -> bool {
+    let words = [
+        "predict",
+        "prediction",
+        "predictions",
+        "infer",
+        "inference",
+        "invoke",
+        "invocations",
+        "score",
+        "explain",
+        "classify",
+        "regress",
+        "run",
+    ];
+    words.contains(&word)
+}
+
+fn infer(model: &str, version: Option<&str>) -> String {
+    let version = version.and_then(|version| Version::parse(before_colon(version)));
+    let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+    format!("inference is POST /v2/models/{}{version}/infer with the Open Inference Protocol", shown(model))
+}
+
+/// A model's name as a path has it, or a place holder for one that cannot be a name.
+fn shown(model: &str) -> String {
+    ModelName::new(before_colon(model)).map_or_else(|_| "{model}".into(), |name| name.to_string())
+}
+
+/// TensorFlow Serving puts the verb behind a colon.
+fn before_colon(part: &str) -> &str {
+    part.split(':').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn paths_of_other_servers_lead_to_those_of_this_one() {
+        for (path, says) in [
+            ("/v1/models/iris:predict", "POST /v2/models/iris/infer"),
+            ("/v1/models/iris/versions/3:predict", "POST /v2/models/iris/versions/3/infer"),
+            ("/v1/models/iris", "GET /v2/models/iris"),
+            ("/v1/models", "GET /v2/models"),
+            ("/v2/models/iris/predict", "POST /v2/models/iris/infer"),
+            ("/v2/iris/infer", "POST /v2/models/iris/infer"),
+            ("/predictions/iris", "POST /v2/models/iris/infer"),
+            ("/predictions/iris/1.0", "POST /v2/models/iris/infer"),
+            ("/models/iris/invoke", "POST /v2/models/iris/infer"),
+            ("/predict", "POST /v2/models/{model}/infer"),
+            ("/score", "POST /v2/models/{model}/infer"),
+            ("/v1/chat/completions", "POST /v2/models/{model}/generate"),
+            ("/v1/embeddings", "POST /v2/models/{model}/generate"),
+            ("/generate", "POST /v2/models/{model}/generate"),
+            ("/healthz", "GET /v2/health/ready"),
+            ("/v2/models/iris/trace/setting", "does not offer"),
+            ("/v2/logging", "does not offer"),
+            ("/swagger", "/openapi.json"),
+            ("/elsewhere", "GET /docs"),
+        ] {
+            let text = ApiError::no_such_path(path).text;
+            assert!(text.starts_with("there is nothing at this path; ") && text.contains(says), "{path}: {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_it_panic_or_is_repeated(path in "(/[a-z0-9:<>%.]{0,200}){0,8}") {
+            let text = ApiError::no_such_path(&path).text;
+            prop_assert!(text.len() < 400 && !text.contains('<'));
+        }
+    }
+}
