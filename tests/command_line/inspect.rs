@@ -60,6 +60,10 @@ fn what_is_no_component_is_an_error() {
         "error: cannot inspect models/core.wasm: a core module, not a component; build it with `cargo build --target \
          wasm32-wasip2`\n"
     );
+    folder.models().put("net.onnx", b"\x08\x08\x12\x07pytorch");
+    let onnx = ["an ONNX model, not WebAssembly", "docs/writing-models.md"];
+    inspect(&["models/net.onnx"]).exits(1).complains(&onnx);
+    wardian(folder.directory(), &["check", "models/net.onnx"]).exits(1).complains(&onnx);
     inspect(&["models"]).exits(1).complains(&["it is a folder"]);
     inspect(&["absent.wasm"]).exits(1).complains(&["cannot inspect absent.wasm: No such file"]);
     inspect(&[]).exits(2).complains(&["Usage: wardian inspect"]);

@@ -4,6 +4,7 @@ mod files;
 mod folders;
 mod links;
 mod live;
+mod misplaced;
 mod policies;
 mod root;
 

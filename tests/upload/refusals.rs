@@ -35,6 +35,12 @@ fn only_components_are_taken() {
         (b"\x7fELF\x02\x01\x01\0\0\0", "precompiled artifacts are never accepted"),
         (b"\0asm\x01\0\0\0", "a core module"),
         (b"PK\x03\x04", "not WebAssembly"),
+        (
+            b"\x08\x08\x12\x07pytorch",
+            "an ONNX model, not WebAssembly; this server takes models as WebAssembly components",
+        ),
+        (b"\x80\x04\x95\x14\0\0\0\0\0\0\0", "a Python pickle, not WebAssembly"),
+        (b"{\"learner\": {}}", "docs/writing-models.md"),
         (cut, "truncated"),
     ] {
         let refused = server.upload("puppet", 1, content);

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::repository::{Stamp, plain_error, stamp};
+use crate::repository::{Stamp, stamp, unreadable_error};
 
 /// A file, and what it says.
 pub(super) struct Source<T> {
@@ -148,14 +148,14 @@ fn see(path: &Path) -> Sight {
         Ok(metadata) if metadata.is_file() => Sight::File(stamp(&metadata)),
         Ok(_) => Sight::Odd("it is not a regular file".into()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Sight::Nothing,
-        Err(error) => Sight::Odd(plain_error(&error)),
+        Err(error) => Sight::Odd(unreadable_error(&error)),
     }
 }
 
 fn read(path: &Path) -> Result<String, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| plain_error(&error))?;
+    read.map_err(|error| unreadable_error(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it has more than {} MiB", MAX_BYTES >> 20));
     }

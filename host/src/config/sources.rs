@@ -13,7 +13,7 @@ use super::file::Host;
 use super::source::{Glance, Source};
 use super::tenants::{self, TenantEntry};
 use super::{Config, Overrides, Tenancy, check};
-use crate::repository::{is_temporary, plain_error};
+use crate::repository::{is_temporary, unreadable_error};
 
 /// All files, and what each says.
 pub(super) struct Sources {
@@ -146,7 +146,7 @@ impl Sources {
                 Ok(names)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.tenants.is_empty() => Ok(BTreeSet::new()),
-            Err(error) => Err(format!("cannot list {folder}: {}{kept}", plain_error(&error))),
+            Err(error) => Err(format!("cannot list {folder}: {}{kept}", unreadable_error(&error))),
         }
     }
 }

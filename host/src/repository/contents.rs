@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::digest::digest_of;
 use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::settle::Look;
-use super::tree::{Place, Tree, plain};
+use super::tree::{Place, Tree, unreadable};
 use super::{Digest, whole};
 use crate::model::{ConfigTable, ModelName, ModelSettings};
 
@@ -130,7 +130,7 @@ impl Contents {
             known.judged = match read_steady(tree, file, role) {
                 Ok(judged) => judged,
                 // Not remembered: what could not be read may be readable at the next look.
-                Err(error) => return Reading::Faulty(format!("cannot be read: {}", plain(&error))),
+                Err(error) => return Reading::Faulty(format!("cannot be read: {}", unreadable(&error))),
             };
         }
         match known.judged.clone() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::aspired::{Live, Sidecar};
 use super::contents::{Content, Role, Said};
 use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, is_plain, shown};
+use super::misplaced;
 use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version};
@@ -29,7 +30,7 @@ impl Scan<'_> {
             }
         }
         if versions.is_empty() {
-            self.sight.notes.insert(format!("{name}/ has no versions; put a component at {name}/1/{COMPONENT}"));
+            self.sight.notes.add(misplaced::no_versions(name));
         }
         let before = self.sight.seen.len();
         versions.sort_by_key(|(version, _)| *version);
@@ -78,15 +79,13 @@ impl Scan<'_> {
     }
 
     fn odd_in_model(&mut self, name: &ModelName, entry: &str, kind: &Kind) {
-        let entry = shown(entry);
         let note = match kind {
-            Kind::Folder(_) => format!("{name}/{entry}/ is ignored: version folders are named 1, 2, 3 and so on"),
-            _ if entry.ends_with("wasm") => {
-                format!("{name}/{entry} is ignored: components lie in {name}/1/{COMPONENT}")
-            }
-            _ => return,
+            Kind::Folder(_) => Some(misplaced::folder_in_model(name, entry)),
+            _ => misplaced::file_in_model(name, entry),
         };
-        self.sight.notes.insert(note);
+        if let Some(note) = note {
+            self.sight.notes.add(note);
+        }
     }
 
     // === A version's folder ===
@@ -105,7 +104,10 @@ impl Scan<'_> {
         limit_sidecars(&parts, &mut trouble);
         match component.filter(|_| trouble.is_none()) {
             Some((place, content)) => self.whole(name, version, (&place, content), parts),
-            None => self.report(name, Some(version), trouble.or_fault(&format!("no {COMPONENT} in it yet"))),
+            None => {
+                let missing = misplaced::no_component(parts.sidecars.iter().map(|sidecar| sidecar.name.as_str()));
+                self.report(name, Some(version), trouble.or_fault(&missing));
+            }
         }
     }
 
@@ -130,15 +132,18 @@ impl Scan<'_> {
             kind if role != Role::Sidecar => return trouble.faults.push(wrong_kind(&entry, kind)),
             _ => {
                 let entry = shown(&entry);
-                self.sight.notes.insert(format!(
-                    "{name}/{version}/{entry} is ignored: sidecars are regular files with plain names"
-                ));
+                self.sight
+                    .notes
+                    .add(format!("{name}/{version}/{entry} is ignored: sidecars are regular files with plain names"));
                 return;
             }
         };
         // One more than allowed is enough to refuse them all.
         if role == Role::Sidecar && parts.sidecars.len() > MAX_SIDECARS {
             return;
+        }
+        if let Some(note) = misplaced::file_in_version(name, version, &entry) {
+            self.sight.notes.add(note);
         }
         let Some(content) = self.read(&place, &entry, role, trouble) else { return };
         match role {

@@ -3,6 +3,7 @@
 //! The reader names each key it knows; whatever is left over is unknown, and refused. A setting that is
 //! absent keeps the value it had, so the caller starts from the defaults.
 
+mod bare;
 mod values;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use std::fmt;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
+
+use crate::model::{nearest, sanitize};
 
 pub(crate) use values::{boolean, duration, expected, list, number, one_of, origins, size, text, texts, whole_number};
 
@@ -24,7 +27,7 @@ pub struct Faults {
 
 /// Nobody mends more at once; a file that is no TOML at all has a fault at every byte.
 const MAX_TOLD: usize = 10;
-/// Characters of one fault's text, which may repeat what the file says.
+/// Bytes of one fault's text, which may repeat what the file says.
 const MAX_TEXT: usize = 400;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,14 +60,44 @@ impl fmt::Display for Faults {
 /// is how messages call the file.
 pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> Result<(), Faults> {
     let (table, syntax) = DeTable::parse_recoverable(text);
-    let mut faults: Vec<(usize, String)> = syntax.iter().map(place).collect();
-    // What is left of a file after a syntax error may be missing half its keys; judging it would mislead.
-    if faults.is_empty() {
-        let mut keys = Keys::new(text, String::new(), 0, table.into_inner());
-        fill(&mut keys);
-        faults = keys.finish();
+    if !syntax.is_empty() {
+        return Err(read_quoted(file, text, syntax.iter().map(place).collect(), fill));
     }
+
+    let faults = read_table(text, table, fill);
     if faults.is_empty() { Ok(()) } else { Err(first(file, text, faults)) }
+}
+
+fn read_table<'t>(
+    text: &'t str,
+    table: Spanned<DeTable<'t>>,
+    fill: impl FnOnce(&mut Keys<'_>),
+) -> Vec<(usize, String)> {
+    let mut keys = Keys::new(text, String::new(), 0, table.into_inner());
+    fill(&mut keys);
+    keys.finish()
+}
+
+/// Tells what is wrong with a file that is no TOML. What is left of it after a syntax error may be missing half its
+/// keys, so its keys are only read if nothing but quotes is missing.
+fn read_quoted(file: &str, text: &str, syntax: Vec<(usize, String)>, fill: impl FnOnce(&mut Keys<'_>)) -> Faults {
+    // More cannot be told, and finding each line takes a walk.
+    let few = syntax.len() <= MAX_TOLD;
+    let quoted = few.then(|| bare::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
+    let Some(bare::Quoted { text: quoted, values }) = quoted else { return first(file, text, syntax) };
+    let (table, still) = DeTable::parse_recoverable(&quoted);
+    if !still.is_empty() {
+        return first(file, text, syntax);
+    }
+
+    let mut faults = read_table(&quoted, table, fill);
+    for value in values {
+        let told = faults.iter().any(|(offset, _)| (value.start..=value.end).contains(offset));
+        if !told {
+            faults.push((value.start, value.advice));
+        }
+    }
+    first(file, &quoted, faults)
 }
 
 /// Keeps as many as somebody will read. Finding a line takes a walk through the file, so all must not.
@@ -76,7 +109,7 @@ fn first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> Faults {
 }
 
 fn clip(text: &str) -> String {
-    text.chars().filter(|char| !char.is_control()).take(MAX_TEXT).collect()
+    sanitize(text, MAX_TEXT)
 }
 
 fn place(error: &toml::de::Error) -> (usize, String) {
@@ -216,10 +249,18 @@ impl<'t> Keys<'t> {
         self.faults.push((offset, format!("{}{key}: {why}", self.prefix)));
     }
 
-    fn finish(mut self) -> Vec<(usize, String)> {
+    fn unknown_key(&self, key: &str) -> String {
         let known = self.known.join(", ");
+        match nearest(key, self.known.iter().copied()).first() {
+            Some(near) => format!("unknown key; the keys here are {known}; did you mean '{near}'?"),
+            None => format!("unknown key; the keys here are {known}"),
+        }
+    }
+
+    fn finish(mut self) -> Vec<(usize, String)> {
         for (key, (offset, _)) in std::mem::take(&mut self.entries) {
-            self.fault(offset, &shown(&key), &format!("unknown key; the keys here are {known}"));
+            let why = self.unknown_key(&key);
+            self.fault(offset, &shown(&key), &why);
         }
         self.faults
     }
@@ -227,5 +268,5 @@ impl<'t> Keys<'t> {
 
 /// A name that someone else wrote, fit for a message.
 fn shown(name: &str) -> String {
-    name.chars().filter(|char| !char.is_control()).take(64).collect()
+    sanitize(name, 64)
 }

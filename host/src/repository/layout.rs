@@ -1,6 +1,7 @@
 //! What a name in a repository stands for, told from the name alone.
 
-use crate::model::{InvalidName, ModelName};
+use super::misplaced;
+use crate::model::{InvalidName, ModelName, sanitize};
 
 /// Where things lie that are read as models: the names that they get differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,7 @@ pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     if let Some(stem) = name.strip_suffix(".cwasm") {
         return named(shelf, name, stem, InRoot::Precompiled);
     }
-    if let Some(stem) = name.strip_suffix(".toml") {
-        return InRoot::Odd(format!("'{}' is not read; settings go into {}/{SETTINGS}", shown(name), shown(stem)));
-    }
-    InRoot::Ignored
+    misplaced::file_in_root(name).map_or(InRoot::Ignored, InRoot::Odd)
 }
 
 /// What a folder of that name on a shelf is.
@@ -81,8 +79,9 @@ pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
 
 /// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
-    let plain = !is_temporary(name) && file_on(Shelf::Models, name) == InRoot::Ignored;
-    plain && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
+    let file =
+        matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_)) || name.ends_with(".toml");
+    !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
 /// Whether a sidecar may have that name: short, and safe to print.
@@ -92,7 +91,7 @@ pub(super) fn is_plain(name: &str) -> bool {
 
 /// A name that someone else chose, fit for a log line.
 pub(super) fn shown(name: &str) -> String {
-    name.chars().filter(|char| !char.is_control()).take(128).collect()
+    sanitize(name, 128)
 }
 
 fn named(shelf: Shelf, name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {

@@ -1,6 +1,6 @@
 //! One look at a whole repository: from entries and names to everything that is there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use std::time::Instant;
 use super::aspired::{Candidate, Live, Seen, Sidecar, identity};
 use super::contents::{Content, Contents, Reading, Role, Said};
 use super::layout::{INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on};
+use super::notes::Notes;
 use super::numbers::Numbers;
-use super::tree::{Entry, Kind, Place, Tree, plain};
+use super::tree::{Entry, Kind, Place, Tree, plain, unreadable};
 use crate::model::{ModelName, ModelSettings, Version};
 
 /// What one look found.
@@ -19,7 +20,7 @@ pub(super) struct Sight {
     /// The folders whose entries made a difference, the root first.
     pub(super) folders: Vec<Place>,
     /// What an operator should know once.
-    pub(super) notes: BTreeSet<String>,
+    pub(super) notes: Notes,
     /// When the first of what is unsettled may have settled.
     pub(super) due: Option<Instant>,
     /// Whether the root had no entries.
@@ -29,7 +30,7 @@ pub(super) struct Sight {
 /// Looks at everything in the tree. Fails if the root itself cannot be listed.
 pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers) -> io::Result<Sight> {
     let entries = tree.list(&tree.root().path)?;
-    let (seen, folders, notes) = (Vec::new(), vec![tree.root()], BTreeSet::new());
+    let (seen, folders, notes) = (Vec::new(), vec![tree.root()], Notes::default());
     let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty() };
     let mut scan = Scan { tree, contents, numbers, sight };
     for (name, claims) in scan.claims(Shelf::Models, entries)? {
@@ -48,7 +49,7 @@ pub(super) fn beside(
     name: &ModelName,
     version: Version,
 ) -> Result<Parts, String> {
-    let sight = Sight { seen: Vec::new(), folders: Vec::new(), notes: BTreeSet::new(), due: None, empty: false };
+    let sight = Sight { seen: Vec::new(), folders: Vec::new(), notes: Notes::default(), due: None, empty: false };
     Scan { tree, contents, numbers: &mut Numbers::default(), sight }.beside(name, version)
 }
 
@@ -95,14 +96,14 @@ impl Scan<'_> {
         let Kind::Folder(place) = kind else { return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind))) };
         self.sight.folders.push(place.clone());
         let entries = self.tree.list(&place.path);
-        let unreadable = |error: io::Error| io::Error::other(format!("{INTERCEPTORS}: {}", plain(&error)));
+        let unreadable = |error: io::Error| io::Error::other(format!("{INTERCEPTORS}: {}", unreadable(&error)));
         self.claims(Shelf::Interceptors, entries.map_err(unreadable)?)
     }
 
     fn claim(&mut self, meaning: InRoot, name: &str, kind: Kind) -> Option<(ModelName, Claim)> {
         match (meaning, kind) {
             (InRoot::Odd(note), _) => {
-                self.sight.notes.insert(note);
+                self.sight.notes.add(note);
                 None
             }
             (InRoot::Ignored | InRoot::Interceptors, _) => None,
@@ -153,7 +154,7 @@ impl Scan<'_> {
     pub(super) fn entries(&self, folder: &Path) -> Result<Vec<Entry>, String> {
         match self.tree.list(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            listed => listed.map_err(|error| format!("its folder cannot be listed: {}", plain(&error))),
+            listed => listed.map_err(|error| format!("its folder cannot be listed: {}", unreadable(&error))),
         }
     }
 
@@ -167,7 +168,7 @@ impl Scan<'_> {
                 None
             }
             Err(error) => {
-                self.faulty(name, version, format!("its folder cannot be listed: {}", plain(&error)));
+                self.faulty(name, version, format!("its folder cannot be listed: {}", unreadable(&error)));
                 None
             }
         }
@@ -209,7 +210,9 @@ impl Scan<'_> {
             kind => fault = Some(wrong_kind(LIVE, kind)),
         }
         let fault = fault.map(|fault| format!("{fault}; what it said before stays in force"));
-        self.sight.notes.extend(fault.as_ref().map(|fault| format!("{name}/{fault}")));
+        if let Some(fault) = &fault {
+            self.sight.notes.add(format!("{name}/{fault}"));
+        }
         Arc::new(Live { values: self.contents.live(name, values), fault })
     }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::aspired::{Aspired, Seen};
 use super::contents::Contents;
+use super::notes::Notes;
 use super::numbers::Numbers;
 use super::scan::{Sight, scan};
-use super::tree::{Place, Tree, plain};
+use super::tree::{Place, Tree, unreadable};
 use crate::model::{ModelName, TenantName, Version};
 
 /// At the start, how long one file that never stops changing may keep all others from counting as seen.
@@ -27,7 +28,7 @@ pub(super) struct Scanner {
     present: BTreeMap<(ModelName, Version), Option<Instant>>,
     /// The device of the last real root.
     device: Option<u64>,
-    notes: BTreeSet<String>,
+    notes: Notes,
 }
 
 /// What one look came to.
@@ -50,7 +51,7 @@ impl Scanner {
             aspired: Aspired::nothing_yet(tenant),
             present: BTreeMap::new(),
             device: None,
-            notes: BTreeSet::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -110,7 +111,7 @@ impl Scanner {
     }
 
     fn degraded(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
-        let reason = format!("the repository {} cannot be read: {}", self.root.display(), plain(error));
+        let reason = format!("the repository {} cannot be read: {}", self.root.display(), unreadable(error));
         if self.aspired.degraded.as_ref() != Some(&reason) {
             tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
         }
@@ -118,9 +119,9 @@ impl Scanner {
         Look { aspired: self.aspired.clone(), folders, due: None }
     }
 
-    fn say(&mut self, notes: BTreeSet<String>) {
-        for note in notes.difference(&self.notes) {
-            tracing::warn!(tenant = %self.aspired.tenant, root = %self.root.display(), "{note}");
+    fn say(&mut self, notes: Notes) {
+        for note in notes.since(&self.notes) {
+            tracing::warn!(tenant = %self.aspired.tenant, root = %self.root.display(), note, "the repository needs attention");
         }
         self.notes = notes;
     }

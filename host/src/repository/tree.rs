@@ -111,8 +111,8 @@ impl Tree {
     }
 
     fn follow(&self, path: &Path) -> Result<(PathBuf, Metadata), String> {
-        let unreadable = |error: io::Error| format!("cannot be read: {}", plain(&error));
-        let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
+        let cannot = |error: io::Error| format!("cannot be read: {}", unreadable(&error));
+        let metadata = fs::symlink_metadata(path).map_err(cannot)?;
         if !metadata.is_symlink() {
             return Ok((path.into(), metadata));
         }
@@ -120,7 +120,7 @@ impl Tree {
         if !real.starts_with(&self.real) {
             return Err("a link that leaves the repository; only links within it are followed".into());
         }
-        let metadata = fs::symlink_metadata(&real).map_err(unreadable)?;
+        let metadata = fs::symlink_metadata(&real).map_err(cannot)?;
         Ok((real, metadata))
     }
 }
@@ -140,6 +140,15 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
 pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}
+
+/// An error that kept something from being read, with what would mend it.
+pub(crate) fn unreadable(error: &io::Error) -> String {
+    let text = plain(error);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{text}; the user that runs wardian must be able to read it"),
+        _ => text,
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +200,13 @@ mod tests {
         assert!(tree.open_file(&tree.real.join("iris/model.wasm")).is_err());
         symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
         assert!(tree.open_file(&tree.real.join("x.wasm")).is_err());
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_told_with_what_it_needs() {
+        let told = unreadable(&io::Error::from_raw_os_error(13));
+        assert_eq!(told, "permission denied; the user that runs wardian must be able to read it");
+        assert_eq!(unreadable(&io::Error::from_raw_os_error(2)), "no such file or directory");
     }
 
     #[test]

@@ -6,14 +6,19 @@
 
 use std::io::{self, BufReader, Read, Seek};
 
+use super::file_kind::{BEGINNING, by_content};
+
 /// Why a file is not a whole component.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwhole {
     /// It has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// It is something other than WebAssembly.
-    #[error("not WebAssembly: the file does not begin with `\\0asm`")]
+    /// It is something other than WebAssembly, and what.
+    #[error("{0}, not WebAssembly; {COMPONENTS}")]
+    Other(&'static str),
+    /// It is something other than WebAssembly, and nobody knows what.
+    #[error("not WebAssembly: the file does not begin with `\\0asm`; {COMPONENTS}")]
     NotWasm,
     /// It is native code, which could do anything.
     #[error("native code: precompiled artifacts are never accepted; drop in the WebAssembly component itself")]
@@ -38,6 +43,10 @@ pub enum Unwhole {
     Unreadable(#[from] io::Error),
 }
 
+/// What this server takes, for somebody who has brought something else.
+pub(super) const COMPONENTS: &str = "this server takes models as WebAssembly components (.wasm): `wardian new` makes a \
+                                     crate for one, and docs/writing-models.md tells the rest";
+
 /// Components have a few hundred; a hostile gigabyte of empty ones would take minutes to walk.
 const MAX_SECTIONS: usize = 100_000;
 
@@ -49,7 +58,10 @@ const COMPONENT_VERSION: u16 = 0x0d;
 pub fn check(file: impl Read + Seek, length: u64) -> Result<(), Unwhole> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
-    check_header(&mut reader, length)?;
+    match check_header(&mut reader, length) {
+        Err(Unwhole::NotWasm) => return Err(other_kind(&mut reader)?),
+        header => header?,
+    }
     let mut position = 8;
     for _ in 0..MAX_SECTIONS {
         if position == length {
@@ -77,6 +89,14 @@ fn check_header(reader: &mut impl Read, length: u64) -> Result<(), Unwhole> {
         return Err(Unwhole::Truncated(format!("{length} bytes are shorter than the header")));
     };
     check_kind(u16::from_le_bytes([low, high]), layer)
+}
+
+/// What a file is that does not begin like WebAssembly.
+fn other_kind(reader: &mut (impl Read + Seek)) -> io::Result<Unwhole> {
+    let mut beginning = Vec::with_capacity(BEGINNING);
+    reader.rewind()?;
+    reader.take(BEGINNING as u64).read_to_end(&mut beginning)?;
+    Ok(by_content(&beginning).map_or(Unwhole::NotWasm, Unwhole::Other))
 }
 
 fn check_kind(version: u16, layer: u8) -> Result<(), Unwhole> {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::engine::compile::validate::surface;
 use crate::model::{ModelName, Version};
+use crate::repository::check_whole;
 
 /// What a path is, told from what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,24 @@ pub(in crate::cli) fn find(path: &Path) -> Result<(Kind, PathBuf)> {
         return Ok((kind, real));
     }
     if !real.is_file() || real.extension().is_none_or(|extension| extension != "wasm") {
-        bail!("{} is neither a .wasm file nor a folder", path.display());
+        bail!("{} is neither a .wasm file nor a folder: {}", path.display(), describe(&real));
     }
     match real.parent() {
         Some(folder) if real.ends_with(COMPONENT) => Ok((Kind::Version, folder.to_owned())),
         _ => Ok((Kind::Bare, real)),
+    }
+}
+
+/// What a file is that cannot be a model under its name.
+fn describe(file: &Path) -> String {
+    let checked = fs::File::open(file).and_then(|opened| {
+        let length = opened.metadata()?.len();
+        Ok(check_whole(opened, length))
+    });
+    match checked {
+        Ok(Ok(())) => "it is a component; rename it so that it ends in .wasm".into(),
+        Ok(Err(why)) => why.to_string(),
+        Err(error) => format!("it cannot be read: {error}"),
     }
 }
 
@@ -199,7 +213,9 @@ mod tests {
             assert_eq!(find(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
         }
         assert_eq!(find(&root.join("v/model.wasm")).unwrap(), (Kind::Version, root.join("v")));
-        for (path, says) in [("a.txt", "neither"), ("absent", "cannot read"), ("c", "is a crate")] {
+        for (path, says) in
+            [("a.txt", "neither"), ("a.txt", "text, not WebAssembly"), ("absent", "cannot read"), ("c", "is a crate")]
+        {
             let error = find(&root.join(path)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }

@@ -1,0 +1,56 @@
+//! Files that lie where nothing reads them are told of once, with where they belong.
+
+use crate::harness::{Server, guest, puppet};
+
+#[test]
+fn each_is_told_where_it_belongs() {
+    let server = Server::with_models(|models| {
+        models.bare("good", guest("minimal"));
+        models.put("1/model.wasm", puppet(""));
+        models.put("a/model.wasm", puppet(""));
+        models.put("b/v1/model.wasm", puppet(""));
+        models.put("c/inner/1/model.wasm", puppet(""));
+        models.put("d/golden.json", "{}");
+        models.put("e/1/upper.wasm", puppet(""));
+        models.put("f/1/model.onnx", b"\x08\x08\x12\x07pytorch");
+        models.put("g/1/model.wasm", b"\x80\x04\x95sklearn.linear_model");
+        models.put("resnet.onnx", b"\x08\x08\x12\x07pytorch");
+        models.put("golden.json", "{}");
+        models.put("model.toml", "");
+        models.put("not a name.wasm", puppet(""));
+        models.put("README.md", "");
+    })
+    .start();
+    server.until_ready("good", 1);
+    for told in [
+        "1/ is taken for a model called '1'",
+        "a/model.wasm is ignored: components lie in version folders; move it to a/1/model.wasm",
+        "b/v1/ is ignored: version folders are named 1, 2, 3 and so on; rename it to b/1",
+        "c/inner/ is ignored: version folders are named 1, 2, 3 and so on, and models lie directly in the repository",
+        "d/golden.json is ignored: what a version needs lies in its folder; move it to d/1/golden.json",
+        "resnet.onnx is ignored: it is an ONNX model; this server takes models as WebAssembly components (.wasm)",
+        "golden.json is ignored: golden requests lie beside their component",
+        "model.toml is ignored: the settings of a model lie in its folder",
+        "'not a name.wasm' is ignored",
+    ] {
+        server.until_logged(told);
+    }
+    server.until_refused("e", 1, "no model.wasm in it yet; rename upper.wasm to model.wasm");
+    server.until_refused("f", 1, "no model.wasm in it yet; model.onnx is an ONNX model");
+    server.until_refused("g", 1, "model.wasm: a Python pickle of a scikit-learn model, not WebAssembly");
+    assert!(!server.log().contains("README"), "{}", server.log());
+}
+
+#[test]
+fn a_repository_full_of_them_does_not_fill_the_log() {
+    let server = Server::with_models(|models| {
+        (0..1000).for_each(|number| models.put(&format!("m{number}.onnx"), ""));
+        models.bare("good", guest("minimal"));
+    })
+    .start();
+    server.until_ready("good", 1);
+    server.until_logged("more than 100 files and folders are ignored");
+    // Looked at again, it is not told again.
+    server.load("good").ok();
+    assert_eq!(server.log().matches("is ignored: it is an ONNX model").count(), 100);
+}
