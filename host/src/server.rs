@@ -6,6 +6,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,23 +44,23 @@ use crate::tenant::{self, Changes, Tenants, Turns};
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {error}; {}", listen_advice(error.kind()))]
     Listen {
         /// The address.
         address: SocketAddr,
         /// Why not.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The engine cannot be built.
     #[error("cannot build the engine: {0:#}")]
     Engine(wasmtime::Error),
     /// The state directory cannot be used.
-    #[error("cannot use the state directory {path}: {source}")]
+    #[error("cannot use the state directory {path}: {error}{}", state_advice(error.kind()))]
     State {
         /// The directory.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The threads for guests cannot be started.
     #[error("cannot start threads: {0}")]
@@ -70,6 +71,35 @@ pub enum ServerError {
     /// The models' directory cannot be watched.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+}
+
+/// What to do where an address cannot be listened on.
+fn listen_advice(why: ErrorKind) -> &'static str {
+    match why {
+        ErrorKind::AddrInUse => {
+            "stop the program that listens there, or name another port with --listen ADDRESS:PORT (listen in \
+             wardian.toml)"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE; name a higher port with --listen \
+             ADDRESS:PORT (listen in wardian.toml)"
+        }
+        _ => {
+            "name an address of this machine with --listen ADDRESS:PORT (listen in wardian.toml), such as \
+             127.0.0.1:8080"
+        }
+    }
+}
+
+/// What to do where the state directory cannot be used.
+fn state_advice(why: ErrorKind) -> &'static str {
+    match why {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; the user that runs wardian must be able to write there, or name another directory with --state (state in \
+             wardian.toml)"
+        }
+        _ => "",
+    }
 }
 
 /// A server that listens and is about to serve.
@@ -244,7 +274,7 @@ pub fn build_loader(
     let engine = Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
     let artifacts = config.state.join("artifacts");
-    let store = ArtifactStore::open(&artifacts).map_err(|source| ServerError::State { path: artifacts, source })?;
+    let store = ArtifactStore::open(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);
     let compiler = Compiler::new(program, config.compile.jobs as usize);
@@ -260,7 +290,7 @@ pub fn build_loader(
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
+    TcpListener::bind(address).await.map_err(|error| ServerError::Listen { address, error })
 }
 
 /// Refuses new work, lets what is under way finish, and unloads everything.

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, logging, output};
-use crate::config::{Config, LogFormat, LogLevel, Overrides};
+use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::Watch;
 use crate::server::Server;
@@ -22,8 +22,8 @@ pub(super) struct Serve {
     /// The configuration file [default: wardian.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen; port 0 picks a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS:PORT")]
+    /// Where to listen, such as 0.0.0.0:8080 or localhost:8081; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Let other machines in although no keys are configured
     #[arg(long)]
@@ -91,7 +91,7 @@ impl Serve {
             return Ok(Outcome::Success);
         }
         logging::install(&config.log);
-        create_default_models(&config).context("cannot create the models' directory")?;
+        create_default_models(&config)?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
         runtime.block_on(async {
@@ -152,11 +152,14 @@ fn key_ids(keys: &[Credential]) -> String {
 
 /// Creates `./models` for somebody who is just trying it out. A directory that was configured is not
 /// created: it may be a volume that is not mounted yet.
-fn create_default_models(config: &Config) -> std::io::Result<()> {
+fn create_default_models(config: &Config) -> Result<()> {
     let default = Config::default().repository.models;
     match default.directory() {
         Some(path) if config.tenancy.tenants.values().any(|tenant| tenant.repository == default) => {
-            std::fs::create_dir_all(path)
+            let created = std::fs::create_dir_all(path);
+            created.with_context(|| {
+                format!("cannot create the directory '{}' for models; name another with --models", path.display())
+            })
         }
         _ => Ok(()),
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::credentials::{Owner, Placed, credentials};
+use super::listen::listen_address;
 use super::tenants::{self, TenantEntry};
 use super::{
     CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides,
@@ -59,10 +60,7 @@ impl Host {
 
 fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     let config = &mut host.config;
-    keys.read("listen", &mut config.listen, |value| {
-        let address = text(value)?;
-        address.parse().map_err(|_| format!("'{address}' is not an address like \"127.0.0.1:8080\" or \"[::1]:8080\""))
-    });
+    keys.read("listen", &mut config.listen, |value| listen_address(&text(value)?));
     keys.read("insecure", &mut config.insecure, boolean);
     keys.read("state", &mut config.state, path(base));
     keys.read("drain_timeout", &mut config.drain_timeout, duration(Duration::ZERO..=DAY));

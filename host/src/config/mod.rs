@@ -12,6 +12,7 @@ mod check;
 mod clashes;
 mod credentials;
 mod file;
+mod listen;
 mod overrides;
 mod source;
 mod sources;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::credentials::key_id;
+pub(crate) use self::listen::listen_address;
 pub use self::overrides::Overrides;
 use self::source::Glance;
 use self::sources::Sources;

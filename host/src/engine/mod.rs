@@ -58,7 +58,8 @@ impl Engine {
     /// space for the instance slots. Its clock is the one by which the turns are given out.
     pub fn new(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let reset = Reset::detect();
-        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset))?;
+        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset));
+        let wasmtime = wasmtime.map_err(|error| config.explain(error))?;
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
         let (engine, compared) = (wasmtime.weak(), turns.clone());

@@ -20,6 +20,30 @@ impl Default for EngineConfig {
     }
 }
 
+/// Each slot reserves all that a 32-bit memory can address, and a guard behind it.
+const SLOT: u64 = (4 << 30) + (32 << 20);
+
+impl EngineConfig {
+    /// Bytes of address space that the engine reserves when it is built.
+    pub fn reservation(&self) -> u64 {
+        let stacks = u64::from(self.instances).saturating_mul(self.stack.saturating_add(1 << 20));
+        u64::from(self.instances).saturating_mul(SLOT).saturating_add(stacks)
+    }
+
+    /// An error of building the engine, with what would mend it.
+    pub(super) fn explain(&self, error: wasmtime::Error) -> wasmtime::Error {
+        if !format!("{error:#}").contains("mmap failed") {
+            return error;
+        }
+        let (instances, gibibytes) = (self.instances, self.reservation().div_ceil(1 << 30));
+        error.context(format!(
+            "this process may not reserve the {gibibytes} GiB of addresses (not memory) that engine.instances = \
+             {instances} takes; lift the limit (`ulimit -v unlimited`), or lower engine.instances in wardian.toml, which \
+             takes 4 GiB of addresses each"
+        ))
+    }
+}
+
 /// How an instance's memory is made as new before another instance gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {

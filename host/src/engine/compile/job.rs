@@ -68,7 +68,8 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Validate));
     validate::component(&component, job.role, &job.granted)?;
 
-    let engine = Engine::new(&job.engine_config(), Turns::of_this_machine()).map_err(in_compile)?;
+    let engine = Engine::new(&job.engine_config(), Turns::of_this_machine());
+    let engine = engine.map_err(|error| LoadError::new(Stage::Host, format!("{error:#}")))?;
     let _ticking = engine.keep_ticking();
     let sidecars = Arc::new(sidecars);
     let (code, about) = match job.role {
