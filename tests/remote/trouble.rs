@@ -21,6 +21,15 @@ fn a_store_that_is_down_takes_nothing_down() {
 }
 
 #[test]
+fn credentials_that_are_missing_are_named() {
+    // Nobody listens where the cloud's metadata service would be.
+    let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
+    let server = setup.environment("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").start();
+    until_degraded(&server, "there are no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    until_degraded(&server, "AWS_SKIP_SIGNATURE=true if the bucket is public");
+}
+
+#[test]
 fn a_bucket_that_is_suddenly_empty_is_not_believed_at_once() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     bucket.delete("models/puppet.wasm");

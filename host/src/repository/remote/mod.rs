@@ -16,6 +16,7 @@
 //! lost most of what was there must be seen twice. The tenant's repository is then degraded, with the reason, and the
 //! task tries again: soon at first, then as often as it refreshes.
 
+mod credentials;
 mod disk;
 mod fetch;
 #[cfg(fuzzing)]

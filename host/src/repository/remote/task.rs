@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt, stream};
 
 use super::RemoteConfig;
+use super::credentials;
 use super::disk::Disk;
 use super::fetch::{Job, blocking};
 use super::hold::{Hold, judge};
@@ -114,7 +115,9 @@ impl Refresher {
         let listing = list(&location).await;
         let done = match listing {
             Ok(listing) => self.follow(&listing, &location, &mut mirrored).await,
-            Err(why) => Err(Trouble::Failed(format!("cannot be listed: {why}"))),
+            Err(why) => {
+                Err(Trouble::Failed(format!("cannot be listed: {}", credentials::explain(&self.config.url, why))))
+            }
         };
         self.mirrored = Some(mirrored);
         done
@@ -123,7 +126,9 @@ impl Refresher {
     fn location(&mut self) -> Result<Arc<Location>, Trouble> {
         if self.location.is_none() {
             let opened = Location::open(&self.config.url);
-            self.location = Some(Arc::new(opened.map_err(|why| Trouble::Failed(format!("cannot be opened: {why}")))?));
+            let failed =
+                |why| Trouble::Failed(format!("cannot be opened: {}", credentials::explain(&self.config.url, why)));
+            self.location = Some(Arc::new(opened.map_err(failed)?));
         }
         self.location.clone().ok_or_else(|| Trouble::Failed("cannot be opened".into()))
     }

@@ -1,0 +1,118 @@
+//! The environment variables by which a store is told who asks, and what to say where they are missing.
+
+use object_store::ObjectStoreScheme;
+use url::Url;
+
+/// How one kind of store is told who asks.
+struct Credentials {
+    /// What the store is called.
+    store: &'static str,
+    /// Any of these variables is enough.
+    variables: &'static [&'static str],
+    /// The usual ones.
+    usual: &'static str,
+    /// What lets a public bucket be read without any.
+    public: &'static str,
+}
+
+const S3: Credentials = Credentials {
+    store: "S3",
+    variables: &[
+        "AWS_ACCESS_KEY_ID",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_SKIP_SIGNATURE",
+    ],
+    usual: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    public: "AWS_SKIP_SIGNATURE=true",
+};
+
+const GOOGLE: Credentials = Credentials {
+    store: "Google Cloud Storage",
+    variables: &[
+        "GOOGLE_SERVICE_ACCOUNT",
+        "GOOGLE_SERVICE_ACCOUNT_PATH",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_APPLICATION_CREDENTIALS",
+        "GOOGLE_SKIP_SIGNATURE",
+    ],
+    usual: "GOOGLE_APPLICATION_CREDENTIALS (the path of a service account's key file)",
+    public: "GOOGLE_SKIP_SIGNATURE=true",
+};
+
+const AZURE: Credentials = Credentials {
+    store: "Azure Blob Storage",
+    variables: &[
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCESS_KEY",
+        "AZURE_STORAGE_SAS_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_CLIENT_ID",
+        "AZURE_CLIENT_ID",
+        "AZURE_FEDERATED_TOKEN_FILE",
+        "AZURE_SKIP_SIGNATURE",
+    ],
+    usual: "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    public: "AZURE_SKIP_SIGNATURE=true",
+};
+
+/// Why a store could not be read, with what to set if nothing tells it who asks.
+pub(super) fn explain(url: &Url, why: String) -> String {
+    explain_with(url, why, |variable| std::env::var_os(variable).is_some())
+}
+
+fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String {
+    let credentials = match ObjectStoreScheme::parse(url) {
+        Ok((ObjectStoreScheme::AmazonS3, _)) => &S3,
+        Ok((ObjectStoreScheme::GoogleCloudStorage, _)) => &GOOGLE,
+        Ok((ObjectStoreScheme::MicrosoftAzure, _)) => &AZURE,
+        _ => return why,
+    };
+    let Credentials { store, variables, usual, public } = credentials;
+    if variables.iter().any(|variable| is_set(variable)) || !is_about_credentials(&why) {
+        return why;
+    }
+    format!(
+        "there are no credentials for {store}: set {usual} in the environment of this server, or {public} if the bucket \
+         is public ({why})"
+    )
+}
+
+/// Whether a store's error may come from credentials that are missing. Clients without any ask the cloud's metadata
+/// service for them.
+fn is_about_credentials(why: &str) -> bool {
+    let lower = why.to_lowercase();
+    let signs = ["169.254.169.254", "metadata", "credential", "account must be", "401", "403", "denied", "token"];
+    signs.iter().any(|sign| lower.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(url: &str, why: &str, set: &[&str]) -> String {
+        explain_with(&Url::parse(url).unwrap(), why.into(), |variable| set.contains(&variable))
+    }
+
+    #[test]
+    fn missing_credentials_are_named() {
+        let metadata = "Error performing PUT http://169.254.169.254/latest/api/token";
+        for (url, usual, public) in [
+            ("s3://bucket/models", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_SKIP_SIGNATURE=true"),
+            ("gs://bucket/models", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SKIP_SIGNATURE=true"),
+            ("az://container/models", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_SKIP_SIGNATURE=true"),
+        ] {
+            let told = told(url, metadata, &[]);
+            assert!(told.starts_with("there are no credentials for ") && told.contains(usual), "{told}");
+            assert!(told.contains(public) && told.contains(metadata), "{told}");
+        }
+    }
+
+    #[test]
+    fn other_troubles_stay_as_they_are() {
+        assert_eq!(told("s3://bucket", "403 Forbidden", &["AWS_ACCESS_KEY_ID"]), "403 Forbidden");
+        assert_eq!(told("s3://bucket", "the name cannot be looked up", &[]), "the name cannot be looked up");
+        assert_eq!(told("https://example.com/models", "401 Unauthorized", &[]), "401 Unauthorized");
+    }
+}
