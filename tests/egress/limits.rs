@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Upstream, ask, caller, get, http, outcomes, send};
-use crate::harness::{Server, until};
+use crate::harness::{Server, guest, until};
 
 #[test]
 fn an_answer_is_cut_at_the_limit() {
@@ -20,6 +20,20 @@ fn an_answer_is_cut_at_the_limit() {
         assert!(headers.text.starts_with("ErrorCode::HttpResponseHeaderSectionSize("), "{headers:?}");
     }
     assert_eq!(get(&server, upstream.address, "/").status, 200);
+}
+
+#[test]
+fn a_guest_is_told_no_backtrace_of_the_host() {
+    let upstream = Upstream::start();
+    let setup = Server::with_models(|models| {
+        models.settings("caller", &format!("[capabilities]\nhttp = ['http://{}']", upstream.address));
+        models.version("caller", 1, guest("caller"));
+    });
+    let server = setup.environment("RUST_BACKTRACE", "1").start();
+    server.until_ready("caller", 1);
+    let cut = ask(&server, format!("GET http {} /announce/100", upstream.address), json!({ "patience_ms": 100 }));
+    assert!(cut.text.contains("read timeout"), "{cut:?}");
+    assert!(!cut.text.to_lowercase().contains("backtrace") && cut.text.lines().count() == 1, "{cut:?}");
 }
 
 #[test]

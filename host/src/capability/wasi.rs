@@ -6,16 +6,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream, WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{IoError, OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::logging::{CallLog, Level, write};
+use super::logging::{CallLog, Level, clean, write};
 use super::{Ctx, Grants};
 
 /// The most bytes a guest may ask the random source for at once.
@@ -73,6 +74,7 @@ impl Ctx {
 pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     // Clocks, streams, polls, secure random, standard streams.
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
+    replace_error_text(linker)?;
     random::insecure::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
     random::insecure_seed::add_to_linker::<T, WasiRandom>(linker, |data| data.ctx().ctx.random())?;
     cli::exit::add_to_linker::<T, WasiCli>(linker, T::cli)?;
@@ -84,6 +86,27 @@ pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Re
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
     filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+}
+
+/// The longest text of an error that a guest is told, in bytes.
+const MAX_ERROR_TEXT: usize = 4096;
+
+/// Replaces the function that tells a guest what an I/O error says. The engine's own writes the error with `Debug`,
+/// which adds the host's backtrace when `RUST_BACKTRACE` is set.
+fn replace_error_text<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+
+    let mut interface = linker.instance("wasi:io/error@0.2.12")?;
+    interface.func_wrap(
+        "[method]error.to-debug-string",
+        |mut store: StoreContextMut<'_, T>, (error,): (Resource<IoError>,)| {
+            let error = store.data_mut().ctx().table.get(&error)?;
+            Ok((clean(&format!("{error:#}"), MAX_ERROR_TEXT),))
+        },
+    )?;
+
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 // A fine clock measures what neighbours leave in the caches.
