@@ -1,11 +1,14 @@
-//! Where log lines go.
+//! The log on standard error.
 
+use std::fmt::{self, Debug};
 use std::io::IsTerminal;
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::format::{self, FieldFn, Writer};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
+use crate::model::is_unprintable;
 
 /// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level.
 pub(super) fn install(config: &LogConfig) {
@@ -13,7 +16,7 @@ pub(super) fn install(config: &LogConfig) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails only where a subscriber is installed already, which then is the one to use.
     let _ = match config.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => builder.fmt_fields(fields(&[])).with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
 }
@@ -23,11 +26,7 @@ pub(super) fn install_for_people() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // There is one tenant, and the repository is where they said, or a temporary copy of it.
-    let fields = format::debug_fn(|out, field, value| match field.name() {
-        "tenant" | "root" => Ok(()),
-        "message" => write!(out, "{value:?}"),
-        name => write!(out, " {name}={value:?}"),
-    });
+    let fields = fields(&["tenant", "root"]);
     // As in `install`.
     let _ = builder
         .fmt_fields(fields)
@@ -35,4 +34,60 @@ pub(super) fn install_for_people() {
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
+}
+
+/// Writes the message, then each field as ` name=value`. A message or value that could pass for other fields is quoted,
+/// and none holds a character that could deceive a reader. Messages and values may come from guests.
+fn fields(
+    hidden: &'static [&'static str],
+) -> FieldFn<impl Fn(&mut Writer<'_>, &Field, &dyn Debug) -> fmt::Result + Clone> {
+    format::debug_fn(move |out: &mut Writer<'_>, field: &Field, value: &dyn Debug| match field.name() {
+        "message" => out.write_str(&shown(&format!("{value:?}"))),
+        name if hidden.contains(&name) => Ok(()),
+        name => write!(out, " {name}={}", shown(&format!("{value:?}"))),
+    })
+}
+
+/// A message or value as it stands in a line. Values that are texts come in quotes already.
+fn shown(value: &str) -> String {
+    if value.contains('=') && !is_quoted(value) {
+        return format!("{value:?}");
+    }
+    printable(value)
+}
+
+/// Whether a value is one text in quotes, as `Debug` writes it.
+fn is_quoted(value: &str) -> bool {
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let mut escaped = false;
+    inner.is_some_and(|inner| {
+        let ends = inner.chars().any(|char| {
+            let ends = char == '"' && !escaped;
+            escaped = char == '\\' && !escaped;
+            ends
+        });
+        !ends && !escaped
+    })
+}
+
+fn printable(text: &str) -> String {
+    text.chars().map(|char| if is_unprintable(char) { char::REPLACEMENT_CHARACTER } else { char }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_passes_for_another_field() {
+        let error = format_args!("load failed: x tenant=b").to_string();
+        assert_eq!(shown(&error), r#""load failed: x tenant=b""#);
+        assert_eq!(shown("default/iris version 1"), "default/iris version 1");
+        let text = r#"x" tenant=b"#;
+        assert_eq!(shown(&format!("{text:?}")), r#""x\" tenant=b""#);
+        for (text, quoted) in [(r#""a""#, true), (r#""a" b="c""#, false), (r#""a\" b="#, false), ("\"", false)] {
+            assert_eq!(is_quoted(text), quoted, "{text}");
+        }
+        assert_eq!(shown("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");
+    }
 }
