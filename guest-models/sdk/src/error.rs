@@ -1,8 +1,36 @@
 //! Saying whose fault it is.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-use crate::Error;
+use crate::bindings::types;
+
+/// Why a call did not succeed, and whose fault that is. Shown, it is its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The caller's input is at fault. The text is for the caller.
+    Rejected(String),
+    /// The model is at fault. The text is for its author.
+    Failed(String),
+}
+
+impl Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Rejected(text) | Error::Failed(text) => out.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for types::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Rejected(text) => types::Error::Rejected(text),
+            Error::Failed(text) => types::Error::Failed(text),
+        }
+    }
+}
 
 impl Error {
     /// The caller's input is at fault. The text is for the caller.
@@ -14,6 +42,12 @@ impl Error {
     pub fn failed(text: impl Display) -> Self {
         Error::Failed(text.to_string())
     }
+}
+
+/// Names in quotes, for an error's text.
+pub(crate) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("{name:?}")).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 /// Turns any error, or a missing value, into an [`Error`], with a word on what was being done:
@@ -49,5 +83,17 @@ impl<T> OrError<T> for Option<T> {
 
     fn or_failed(self, context: impl Display) -> Result<T, Error> {
         self.ok_or_else(|| Error::failed(context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_as_its_text() {
+        assert_eq!(Error::rejected("too long").to_string(), "too long");
+        let error = Err::<(), _>(Error::failed("no weights")).or_failed("case 1").unwrap_err();
+        assert_eq!(error, Error::Failed("case 1: no weights".into()));
     }
 }

@@ -22,11 +22,22 @@
 //! It has no `load`: what it keeps in itself it makes in `Default`, which runs once per instance. Each function may be
 //! called on an instance of its own, so what one is to know of another goes through [`values`](crate::values).
 
+use std::fmt;
 use std::sync::OnceLock;
 
-pub use crate::bindings::interceptor::exports::wardian::model::interceptor::{Context, Rejection, Version};
+pub use crate::bindings::interceptor::exports::wardian::model::interceptor::{Context, Version};
 
+use crate::bindings::interceptor::exports::wardian::model::interceptor as generated;
 use crate::{Request, Response};
+
+/// What the caller gets instead of an answer. Shown, it is its message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The HTTP status.
+    pub status: u16,
+    /// The text for the caller.
+    pub message: String,
+}
 
 /// What wraps a tenant's models. Every function has a default that changes nothing.
 pub trait Interceptor: Default + Send + Sync + 'static {
@@ -76,13 +87,27 @@ impl Rejection {
     }
 }
 
+impl fmt::Display for Rejection {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl From<Rejection> for generated::Rejection {
+    fn from(Rejection { status, message }: Rejection) -> Self {
+        generated::Rejection { status, message }
+    }
+}
+
 /// Makes an [`Interceptor`] the one that this component exports: `wardian_sdk::export_interceptor!(MyInterceptor);`
 #[macro_export]
 macro_rules! export_interceptor {
     ($interceptor:ty) => {
         const _: () = {
-            use $crate::bindings::interceptor::exports::wardian::model::interceptor::Guest;
-            use $crate::interceptor::{Context, Interceptor, Rejection, Version};
+            use $crate::bindings::interceptor::exports::wardian::model::interceptor::{Guest, Rejection};
+            use $crate::interceptor::{Context, Interceptor, Version};
 
             static INTERCEPTOR: $crate::interceptor::Exported<$interceptor> = $crate::interceptor::Exported::new();
 
@@ -109,7 +134,7 @@ macro_rules! export_interceptor {
                     context: Context,
                     request: $crate::Request,
                 ) -> ::core::result::Result<$crate::Request, Rejection> {
-                    INTERCEPTOR.get().before_call(&context, request)
+                    INTERCEPTOR.get().before_call(&context, request).map_err(::core::convert::Into::into)
                 }
 
                 fn after_call(context: Context, response: $crate::Response) -> $crate::Response {
@@ -146,5 +171,15 @@ impl<I: Interceptor> Exported<I> {
 
     pub fn get(&self) -> &I {
         self.interceptor.get_or_init(I::default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Rejection;
+
+    #[test]
+    fn a_rejection_is_shown_as_its_message() {
+        assert_eq!(Rejection::new(403, "show a key").to_string(), "show a key");
     }
 }

@@ -56,7 +56,7 @@ pub use view::{Element, Rows, View};
 mod metadata;
 
 mod error;
-pub use error::OrError;
+pub use error::{Error, OrError};
 
 pub mod artifacts;
 pub mod config;
@@ -76,6 +76,4 @@ pub mod golden;
 
 #[doc(hidden)]
 pub mod bindings;
-pub use bindings::types::{
-    Datatype, Error, Metadata, Parameter, ParameterValue, Request, Response, Tensor, TensorSpec,
-};
+pub use bindings::types::{Datatype, Metadata, Parameter, ParameterValue, Request, Response, Tensor, TensorSpec};

@@ -11,7 +11,19 @@ pub fn log(level: Level, context: &str, message: &str) {
     #[cfg(target_family = "wasm")]
     crate::bindings::model::wasi::logging::logging::log(level, context, message);
     #[cfg(not(target_family = "wasm"))]
-    eprintln!("{level:?} {context}: {message}");
+    eprintln!("{} {context}: {message}", name(level));
+}
+
+#[cfg(not(target_family = "wasm"))]
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+        Level::Critical => "critical",
+    }
 }
 
 /// Logs what only the author needs, in great detail.

@@ -109,27 +109,29 @@ macro_rules! export {
     };
     (@inference $model:ty) => {
         impl $crate::bindings::model::exports::wardian::model::inference::Guest for Component {
-            fn load() -> ::core::result::Result<$crate::Metadata, $crate::Error> {
-                MODEL.load()
+            fn load() -> ::core::result::Result<$crate::Metadata, $crate::bindings::types::Error> {
+                MODEL.load().map_err(::core::convert::Into::into)
             }
 
-            fn infer(request: $crate::Request) -> ::core::result::Result<$crate::Response, $crate::Error> {
-                MODEL.infer(request)
+            fn infer(
+                request: $crate::Request,
+            ) -> ::core::result::Result<$crate::Response, $crate::bindings::types::Error> {
+                MODEL.infer(request).map_err(::core::convert::Into::into)
             }
         }
 
         // A native build has nobody to export to, and its linker refuses such names; this mention of
         // the function keeps the compiler from calling the model unused.
         #[cfg(not(target_family = "wasm"))]
-        const _: fn() -> ::core::result::Result<$crate::Metadata, $crate::Error> =
+        const _: fn() -> ::core::result::Result<$crate::Metadata, $crate::bindings::types::Error> =
             <Component as $crate::bindings::model::exports::wardian::model::inference::Guest>::load;
         #[cfg(target_family = "wasm")]
         $crate::bindings::model::export_model!(Component with_types_in $crate::bindings::model);
     };
     (@lifecycle $model:ty) => {
         impl $crate::bindings::lifecycle::exports::wardian::model::lifecycle::Guest for Component {
-            fn warm_up() -> ::core::result::Result<(), $crate::Error> {
-                MODEL.warm_up()
+            fn warm_up() -> ::core::result::Result<(), $crate::bindings::types::Error> {
+                MODEL.warm_up().map_err(::core::convert::Into::into)
             }
 
             fn unload() {
@@ -142,8 +144,11 @@ macro_rules! export {
     };
     (@streaming $model:ty) => {
         impl $crate::bindings::streaming::exports::wardian::model::streaming::Guest for Component {
-            fn infer_stream(request: $crate::Request) -> ::core::result::Result<(), $crate::Error> {
-                $crate::Streaming::infer_stream(MODEL.loaded()?, request)
+            fn infer_stream(
+                request: $crate::Request,
+            ) -> ::core::result::Result<(), $crate::bindings::types::Error> {
+                let streamed = MODEL.loaded().and_then(|model| $crate::Streaming::infer_stream(model, request));
+                streamed.map_err(::core::convert::Into::into)
             }
         }
 
@@ -154,11 +159,13 @@ macro_rules! export {
         impl $crate::bindings::batching::exports::wardian::model::batching::Guest for Component {
             fn infer_batch(
                 requests: ::std::vec::Vec<$crate::Request>,
-            ) -> ::std::vec::Vec<::core::result::Result<$crate::Response, $crate::Error>> {
-                match MODEL.loaded() {
+            ) -> ::std::vec::Vec<::core::result::Result<$crate::Response, $crate::bindings::types::Error>>
+            {
+                let answers = match MODEL.loaded() {
                     Ok(model) => $crate::Batching::infer_batch(model, requests),
                     Err(error) => requests.iter().map(|_| Err(error.clone())).collect(),
-                }
+                };
+                answers.into_iter().map(|answer| answer.map_err(::core::convert::Into::into)).collect()
             }
         }
 
@@ -170,8 +177,9 @@ macro_rules! export {
             fn run_deferred(
                 name: ::std::string::String,
                 payload: ::std::vec::Vec<u8>,
-            ) -> ::core::result::Result<(), $crate::Error> {
-                $crate::Deferred::run_deferred(MODEL.loaded()?, &name, payload)
+            ) -> ::core::result::Result<(), $crate::bindings::types::Error> {
+                let run = MODEL.loaded().and_then(|model| $crate::Deferred::run_deferred(model, &name, payload));
+                run.map_err(::core::convert::Into::into)
             }
         }
 
@@ -183,8 +191,14 @@ macro_rules! export {
             fn migrate_session(
                 from_version: u64,
                 state: ::std::vec::Vec<u8>,
-            ) -> ::core::result::Result<::core::option::Option<::std::vec::Vec<u8>>, $crate::Error> {
-                $crate::SessionMigration::migrate_session(MODEL.loaded()?, from_version, state)
+            ) -> ::core::result::Result<
+                ::core::option::Option<::std::vec::Vec<u8>>,
+                $crate::bindings::types::Error,
+            > {
+                let loaded = MODEL.loaded();
+                let migrated =
+                    loaded.and_then(|model| $crate::SessionMigration::migrate_session(model, from_version, state));
+                migrated.map_err(::core::convert::Into::into)
             }
         }
 

@@ -1,5 +1,6 @@
 //! Reading a request.
 
+use crate::error::listed;
 use crate::{Error, OrError, ParameterValue, Request, Tensor};
 
 impl Request {
@@ -9,7 +10,7 @@ impl Request {
     /// Rejected if there is none; the text names those there are.
     pub fn input(&self, name: &str) -> Result<&Tensor, Error> {
         self.find_input(name)
-            .or_rejected(format_args!("the request has no input {name:?}, only {:?}", self.input_names()))
+            .or_rejected(format_args!("the request has no input {name:?}; it has {}", self.input_names()))
     }
 
     /// The input of that name, if the request has it: for optional inputs.
@@ -29,8 +30,8 @@ impl Request {
         self.outputs.is_empty() || self.outputs.iter().any(|name| name == output)
     }
 
-    fn input_names(&self) -> Vec<&str> {
-        self.inputs.iter().map(|input| input.name.as_str()).collect()
+    fn input_names(&self) -> String {
+        listed(self.inputs.iter().map(|input| input.name.as_str()))
     }
 }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn a_missing_input_is_rejected_with_those_there_are() {
         let error = request().input("x").err();
-        let text = r#"the request has no input "x", only ["a", "b"]"#;
+        let text = r#"the request has no input "x"; it has "a", "b""#;
         assert!(matches!(error, Some(Error::Rejected(said)) if said == text));
         assert!(request().input("b").is_ok());
     }

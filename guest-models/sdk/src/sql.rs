@@ -20,9 +20,29 @@ mod value;
 pub use self::parameters::Parameters;
 pub use self::rows::{Row, Rows};
 pub use self::value::FromValue;
-pub use crate::bindings::model::wardian::model::sql::{SqlError, Value};
+pub use crate::bindings::model::wardian::model::sql::Value;
+
+use std::fmt;
 
 use crate::Error;
+use crate::bindings::model::wardian::model::sql as generated;
+
+/// Why a statement was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SqlError {
+    /// The statement or its parameters are wrong.
+    Invalid(String),
+    /// A constraint of the tables forbids it.
+    Constraint(String),
+    /// Others kept the database busy for too long.
+    Busy,
+    /// It takes or gives more than is allowed.
+    Limit(String),
+    /// It is not permitted.
+    Denied(String),
+    /// The database cannot be used.
+    Unavailable(String),
+}
 
 /// Runs one statement and returns what it finds. `$1`, `$2` … stand for the parameters.
 ///
@@ -91,15 +111,35 @@ impl Transaction {
 
 impl From<SqlError> for Error {
     fn from(error: SqlError) -> Self {
-        let text = match error {
-            SqlError::Invalid(text) => format!("the statement is wrong: {text}"),
-            SqlError::Constraint(text) => format!("a constraint forbids it: {text}"),
-            SqlError::Busy => "others kept the database busy for too long".to_owned(),
-            SqlError::Limit(text) => format!("more than allowed: {text}"),
-            SqlError::Denied(text) => format!("not permitted: {text}"),
-            SqlError::Unavailable(text) => format!("the database cannot be used: {text}"),
-        };
-        Error::failed(format_args!("sql: {text}"))
+        Error::failed(format_args!("sql: {error}"))
+    }
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SqlError::Invalid(text) => write!(out, "the statement is wrong: {text}"),
+            SqlError::Constraint(text) => write!(out, "a constraint forbids it: {text}"),
+            SqlError::Busy => out.write_str("others kept the database busy for too long"),
+            SqlError::Limit(text) => write!(out, "more than allowed: {text}"),
+            SqlError::Denied(text) => write!(out, "not permitted: {text}"),
+            SqlError::Unavailable(text) => write!(out, "the database cannot be used: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for SqlError {}
+
+impl From<generated::SqlError> for SqlError {
+    fn from(error: generated::SqlError) -> Self {
+        match error {
+            generated::SqlError::Invalid(text) => SqlError::Invalid(text),
+            generated::SqlError::Constraint(text) => SqlError::Constraint(text),
+            generated::SqlError::Busy => SqlError::Busy,
+            generated::SqlError::Limit(text) => SqlError::Limit(text),
+            generated::SqlError::Denied(text) => SqlError::Denied(text),
+            generated::SqlError::Unavailable(text) => SqlError::Unavailable(text),
+        }
     }
 }
 
@@ -109,34 +149,34 @@ mod imp {
     use crate::bindings::model::wardian::model::sql;
 
     pub(super) fn query(statement: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
-        sql::query(statement, parameters).map(Rows::new)
+        Ok(Rows::new(sql::query(statement, parameters)?))
     }
 
     pub(super) fn execute(statement: &str, parameters: &[Value]) -> Result<u64, SqlError> {
-        sql::execute(statement, parameters)
+        Ok(sql::execute(statement, parameters)?)
     }
 
     pub(super) struct Transaction(sql::Transaction);
 
     impl Transaction {
         pub(super) fn begin() -> Result<Self, SqlError> {
-            sql::Transaction::begin().map(Transaction)
+            Ok(Transaction(sql::Transaction::begin()?))
         }
 
         pub(super) fn query(&self, statement: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
-            self.0.query(statement, parameters).map(Rows::new)
+            Ok(Rows::new(self.0.query(statement, parameters)?))
         }
 
         pub(super) fn execute(&self, statement: &str, parameters: &[Value]) -> Result<u64, SqlError> {
-            self.0.execute(statement, parameters)
+            Ok(self.0.execute(statement, parameters)?)
         }
 
         pub(super) fn commit(self) -> Result<(), SqlError> {
-            sql::Transaction::commit(self.0)
+            Ok(sql::Transaction::commit(self.0)?)
         }
 
         pub(super) fn rollback(self) -> Result<(), SqlError> {
-            sql::Transaction::rollback(self.0)
+            Ok(sql::Transaction::rollback(self.0)?)
         }
     }
 }
@@ -179,5 +219,19 @@ mod imp {
         pub(super) fn rollback(self) -> Result<(), SqlError> {
             match self {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SqlError;
+    use crate::Error;
+
+    #[test]
+    fn an_error_is_shown_in_plain_words() {
+        let error = SqlError::Constraint("UNIQUE constraint failed: plants.id".into());
+        assert_eq!(error.to_string(), "a constraint forbids it: UNIQUE constraint failed: plants.id");
+        let busy = Error::from(SqlError::Busy);
+        assert_eq!(busy.to_string(), "sql: others kept the database busy for too long");
     }
 }

@@ -1,8 +1,19 @@
 //! Answering in parts, from within [`Streaming::infer_stream`](crate::Streaming::infer_stream).
 
+use std::fmt;
+
 use crate::{Error, Response};
 
-pub use crate::bindings::model::wardian::model::emitter::EmitError;
+/// Why a part of an answer was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmitError {
+    /// Nobody reads the answer any more.
+    Gone,
+    /// The parts have come to the limit of their bytes, which the text names.
+    Limit(String),
+    /// The present call is not to answer in parts.
+    NotStreaming,
+}
 
 /// Sends one part of the answer: any of the outputs that the metadata names. Waits while whoever reads it is slow.
 ///
@@ -23,13 +34,21 @@ pub fn collect<T>(work: impl FnOnce() -> T) -> (Vec<Response>, T) {
 /// So that `emit(part)?` ends the call.
 impl From<EmitError> for Error {
     fn from(error: EmitError) -> Self {
-        Error::failed(match error {
-            EmitError::Gone => "nobody reads the answer any more".to_owned(),
-            EmitError::Limit(limit) => format!("the answer has come to its limit: {limit}"),
-            EmitError::NotStreaming => "this call is not to answer in parts".to_owned(),
-        })
+        Error::failed(error)
     }
 }
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EmitError::Gone => out.write_str("nobody reads the answer any more"),
+            EmitError::Limit(limit) => write!(out, "the answer has come to its limit: {limit}"),
+            EmitError::NotStreaming => out.write_str("this call is not to answer in parts"),
+        }
+    }
+}
+
+impl std::error::Error for EmitError {}
 
 #[cfg(target_family = "wasm")]
 mod imp {
@@ -37,7 +56,11 @@ mod imp {
     use crate::bindings::model::wardian::model::emitter;
 
     pub(super) fn emit(part: Response) -> Result<(), EmitError> {
-        emitter::emit(&part)
+        emitter::emit(&part).map_err(|error| match error {
+            emitter::EmitError::Gone => EmitError::Gone,
+            emitter::EmitError::Limit(limit) => EmitError::Limit(limit),
+            emitter::EmitError::NotStreaming => EmitError::NotStreaming,
+        })
     }
 }
 
@@ -75,6 +98,7 @@ mod tests {
         assert!(outcome.is_ok());
         let texts: Vec<_> = parts.iter().flat_map(|part| part.outputs[0].strings().unwrap()).collect();
         assert_eq!(texts, ["b", "c"]);
-        assert!(emit(part("d")).is_err());
+        let error = emit(part("d")).unwrap_err();
+        assert_eq!(error.to_string(), "this call is not to answer in parts");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
+use super::value::describe;
 use super::{FromValue, Value};
+use crate::error::listed;
 use crate::{Error, OrError};
 
 /// What a query has found, row by row.
@@ -71,7 +73,9 @@ impl Row {
     /// Failed if there is no such column, or if its value is of another type.
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
         let index = self.columns.iter().position(|name| name == column);
-        let index = index.or_failed(format_args!("the query has no column {column:?}, only {:?}", self.columns))?;
+        let names = || listed(self.columns.iter().map(String::as_str));
+        let index = index
+            .ok_or_else(|| Error::failed(format_args!("the query has no column {column:?}; it has {}", names())))?;
         self.at(index)
     }
 
@@ -81,7 +85,8 @@ impl Row {
     /// As [`Row::get`].
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
         let value = self.values.get(index).or_failed(format_args!("the query has no column number {index}"))?;
-        T::from_value(value).or_failed(format_args!("column number {index} is {value:?}, not {}", T::NAME))
+        let found = || format!("column number {index} holds {}, not {}", describe(value), T::NAME);
+        T::from_value(value).ok_or_else(|| Error::failed(found()))
     }
 
     /// The names of the columns.
@@ -112,6 +117,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(told(row.get("nothing")).contains("no column \"nothing\""));
-        assert!(told(row.get("text")).contains("not an integer"));
+        assert_eq!(told(row.get("text")), "column number 2 holds a text, not an integer");
+        assert_eq!(told(row.get("nothing")), r#"the query has no column "nothing"; it has "id", "note", "text""#);
     }
 }

@@ -2,6 +2,18 @@
 
 use super::Value;
 
+/// A value's type and, if it is short, the value.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Boolean(boolean) => format!("the boolean {boolean}"),
+        Value::Integer(integer) => format!("the integer {integer}"),
+        Value::Real(number) => format!("the number {number}"),
+        Value::Text(_) => "a text".to_owned(),
+        Value::Blob(bytes) => format!("a blob of {} bytes", bytes.len()),
+    }
+}
+
 /// What a value of a row can be read as. `Option<T>` is `None` where it is null.
 pub trait FromValue: Sized {
     /// What it is called in an error.
