@@ -17,7 +17,7 @@ use super::logging;
 use super::progress::Progress;
 use crate::config::{Config, Overrides, Tenancy};
 use crate::lifecycle::Loader;
-use crate::model::{LoadError, Stage, TenantName};
+use crate::model::{LoadError, Stage, TenantName, nearest};
 use crate::repository::{Aspired, Candidate, Directory, Watch};
 use crate::server::{build_loader, build_sequences, build_stores, databases};
 use crate::telemetry::Telemetry;
@@ -134,7 +134,11 @@ fn whose(tenancy: &Tenancy, named: Option<TenantName>) -> Result<(TenantName, Te
     let found = match (&named, tenants.len()) {
         (Some(name), _) => {
             let found = tenants.find(|(known, _)| *known == name);
-            found.ok_or_else(|| anyhow!("there is no tenant '{name}' in the configuration, which has {names}"))
+            found.ok_or_else(|| {
+                let near = nearest(name.as_str(), tenancy.tenants.keys().map(TenantName::as_str));
+                let meant = near.first().map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+                anyhow!("there is no tenant '{name}' in the configuration, which has {names}{meant}")
+            })
         }
         (None, 1) => tenants.next().context("there is no tenant"),
         (None, _) => {

@@ -5,6 +5,8 @@ use std::fs;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
+use crate::model::nearest;
+
 /// A tensor given on the command line.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::cli) struct Input {
@@ -22,7 +24,8 @@ pub(in crate::cli) enum InputArg {
 impl InputArg {
     /// Reads `NAME=JSON` or `NAME=@FILE`.
     pub(in crate::cli) fn parse(text: &str) -> Result<InputArg> {
-        let (name, value) = text.split_once('=').ok_or_else(|| anyhow!("'{text}' is not NAME=JSON"))?;
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| anyhow!("'{text}' is not NAME=JSON, such as 'x=[1, 2]'"))?;
         match value.strip_prefix('@') {
             Some(file) => Ok(InputArg::InFile { name: name.into(), file: file.into() }),
             None => Input::parse(name, value).map(InputArg::Given),
@@ -63,7 +66,7 @@ pub(in crate::cli) fn request(inputs: Vec<Input>, metadata: &Value) -> Result<Va
 fn tensor(Input { name, value }: Input, metadata: &Value) -> Result<Value> {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let spec = specs.iter().find(|spec| spec["name"] == name.as_str());
-    let spec = spec.ok_or_else(|| anyhow!("the model has no input '{name}'; it takes {}", names(specs)))?;
+    let spec = spec.ok_or_else(|| unknown_input(&name, specs))?;
     let expected: Vec<i64> = spec["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let nesting = nesting(&value).with_context(|| format!("input '{name}'"))?;
     let shape = fit(nesting, &expected);
@@ -73,6 +76,12 @@ fn tensor(Input { name, value }: Input, metadata: &Value) -> Result<Value> {
         bail!("input '{name}' takes texts; write them in double quotes: '{name}=[\"hello\"]'");
     }
     Ok(json!({"name": name, "datatype": spec["datatype"], "shape": shape, "data": data}))
+}
+
+fn unknown_input(name: &str, specs: &[Value]) -> anyhow::Error {
+    let near = nearest(name, specs.iter().filter_map(|spec| spec["name"].as_str()));
+    let meant = near.first().map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+    anyhow!("the model has no input '{name}'; it takes {}{meant}", names(specs))
 }
 
 fn names(specs: &[Value]) -> String {
@@ -157,6 +166,7 @@ mod tests {
             ("x={}", "no element"),
             ("x=[null]", "no element"),
             ("y=1", "it takes 'x' (FP64 [-1])"),
+            ("X=1", "did you mean 'x'?"),
             ("x=@/absent", "cannot read /absent"),
         ] {
             let error = format!("{:#}", built(input, "FP64", &[-1]).unwrap_err());
