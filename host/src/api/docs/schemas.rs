@@ -13,6 +13,14 @@ pub(super) fn schemas() -> Map<String, Value> {
     let tensor = tensor();
     let [named, inputs, outputs] = ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
     let parameters = json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } });
+    // An array reaches the model as its JSON.
+    let value = json!({ "type": ["string", "number", "boolean"] });
+    let flexible = json!({
+        "type": "object",
+        "additionalProperties": { "anyOf": [value, { "type": "array", "items": value }] },
+    });
+    // Another type where the model has an input or output of that name.
+    let id = json!({ "description": "the request's, unless the model has one of that name" });
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
         ("Server", record(&[("name", &text), ("version", &text), ("extensions", &list(text.clone()))], &[])),
@@ -47,15 +55,12 @@ pub(super) fn schemas() -> Map<String, Value> {
             ),
         ),
         // Beside these, a key for each input or parameter of the model, and for each output.
-        (
-            "GenerateRequest",
-            open(record(&[], &[("text_input", &elements), ("id", &text), ("parameters", &parameters)])),
-        ),
+        ("GenerateRequest", open(record(&[], &[("text_input", &elements), ("id", &id), ("parameters", &flexible)]))),
         (
             "GenerateResponse",
             open(record(
                 &[("model_name", &text), ("model_version", &text)],
-                &[("text_output", &elements), ("id", &text)],
+                &[("text_output", &elements), ("id", &id)],
             )),
         ),
         ("IndexRequest", record(&[], &[("ready", &boolean())])),
