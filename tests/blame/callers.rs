@@ -34,6 +34,7 @@ fn a_caller_whose_requests_do_nothing_but_fail_is_refused_alone() {
     let refused = one.behave("model", "ok");
     refused.refused(503, "model_suspended");
     assert!(refused.header("retry-after").is_some());
+    server.until_logged("a caller's requests keep failing; it is refused for now");
     for _ in 0..MANY {
         assert_eq!(other.behave("model", "ok").number("version"), 2);
     }

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::model::{Blame, BreakerSettings, InferError};
+use crate::model::{Blame, BreakerSettings, InferError, ModelId};
 use crate::tenant::Tenant;
 use circuit::Circuit;
 pub(super) use source::RequestSource;
@@ -27,6 +27,7 @@ pub(super) use source::RequestSource;
 const MAX_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
+    id: ModelId,
     settings: BreakerSettings,
     tenant: Arc<Tenant>,
     /// Whether anything is counted. Without it requests take no lock.
@@ -61,9 +62,10 @@ struct Probes {
 }
 
 impl Breaker {
-    pub(super) fn new(settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
+    /// The breaker of that version.
+    pub(super) fn new(id: ModelId, settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
         let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
-        Breaker { settings, tenant, counts_anything, open, counts: Mutex::default(), trips: watch::Sender::new(0) }
+        Breaker { id, settings, tenant, counts_anything, open, counts: Mutex::default(), trips: watch::Sender::new(0) }
     }
 
     /// Lets a request through. Fails while its caller, or the version, is out of service.
@@ -121,13 +123,23 @@ impl Breaker {
         }
         let callers = if self.tenant.has_one_caller() { 1 } else { 2 };
         let mut counts = self.lock();
-        counts.fail(source, blame, probes, &self.settings, now);
+        let refuses_caller = counts.fail(source, blame, probes, &self.settings, now);
         let trips = counts.has_failed_for(callers, &self.settings) && counts.version.open(&self.settings, now);
         self.note(&counts);
         drop(counts);
+
+        if refuses_caller && callers > 1 {
+            self.tell(source);
+        }
         if trips {
             self.trips.send_modify(|trips| *trips += 1);
         }
+    }
+
+    /// Logs that a caller is refused from now on.
+    fn tell(&self, source: &RequestSource) {
+        let (ModelId { tenant, name, version }, key) = (&self.id, source.caller().as_deref());
+        tracing::warn!(%tenant, model = %name, %version, key, "a caller's requests keep failing; it is refused for now");
     }
 
     /// Keeps what is read without the lock.
@@ -171,17 +183,23 @@ impl Counts {
         }
     }
 
-    fn fail(&mut self, source: &RequestSource, blame: Blame, probes: Probes, settings: &BreakerSettings, now: Instant) {
+    /// Counts a fault. Tells whether its caller is refused from now on.
+    fn fail(
+        &mut self,
+        source: &RequestSource,
+        blame: Blame,
+        probes: Probes,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) -> bool {
         let came_of = source.of_fault(blame);
         self.version.fail(came_of, probes.version, settings, now);
         if self.callers.len() >= MAX_CALLERS && !self.callers.contains_key(source.caller()) {
-            return;
+            return false;
         }
         let caller = self.callers.entry(source.caller().clone()).or_default();
         caller.fail(came_of, probes.caller, settings, now);
-        if caller.has_failed_enough(settings) {
-            caller.open(settings, now);
-        }
+        caller.has_failed_enough(settings) && caller.open(settings, now)
     }
 
     /// Whether it has failed often enough in a row, over all and for so many callers.

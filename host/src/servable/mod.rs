@@ -114,7 +114,7 @@ impl Servable {
             let pool: Arc<dyn Reclaim> = pool.clone();
             maker.tenant().enroll(Arc::downgrade(&pool));
         }
-        let breaker = Breaker::new(settings.breaker.clone(), maker.tenant().clone());
+        let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
         let batch_limit = BatchLimit::of(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit.map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));

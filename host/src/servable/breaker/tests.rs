@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{Asker, Deadline, Digest, InferRequest, Parameter, ParameterValue, RequestId, TenantName};
+use crate::model::{
+    Asker, Deadline, Digest, InferRequest, ModelName, Parameter, ParameterValue, RequestId, TenantName, Version,
+};
 use crate::tenant::{Credential, Scope, Site, TenantSettings};
 
 const PAUSE: Duration = Duration::from_secs(1);
@@ -17,7 +19,12 @@ fn breaker_of(faults: u32, keys: &[(&str, Scope)]) -> Breaker {
     let unlimited = TenantSettings::unlimited(Site::Directory("models".into()));
     let settings = TenantSettings { keys: keys.iter().map(credential).collect(), ..unlimited };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
-    Breaker::new(BreakerSettings { faults, pause: PAUSE, rollback: true }, tenant)
+    let id = ModelId {
+        tenant: TenantName::default_tenant(),
+        name: ModelName::new("model").unwrap(),
+        version: Version::new(1).unwrap(),
+    };
+    Breaker::new(id, BreakerSettings { faults, pause: PAUSE, rollback: true }, tenant)
 }
 
 /// One of a tenant that asks for no keys.
