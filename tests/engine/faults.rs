@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::engine::puppet_with;
-use crate::harness::Server;
+use crate::harness::{Server, puppet};
 
 fn faulty_puppet() -> Server {
     puppet_with("[limits]\nresponse = '1MiB'")
@@ -61,6 +61,24 @@ fn what_a_guest_says_when_it_dies_is_for_its_log_alone() {
     let failed = server.behave("puppet", "fail");
     assert!(!failed.text().contains("the weights are corrupt"), "{failed}");
     server.until_logged("the weights are corrupt");
+}
+
+#[test]
+fn nobody_is_told_the_hosts_backtrace() {
+    let golden = r#"{"cases": [{"request": {"inputs": []}, "response": {"outputs": [
+        {"name": "version", "datatype": "INT64", "shape": [1], "data": [1]}]}}]}"#;
+    let setup = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.version("trapping", 1, puppet("version=1;infer=trap"));
+        models.put("trapping/1/golden.json", golden);
+    });
+    let server = setup.environment("RUST_BACKTRACE", "1").start();
+    server.until_ready("puppet", 1);
+    let (trapped, reason) = (server.behave("puppet", "trap").text(), server.until_unavailable("trapping", 1));
+    for told in [trapped, reason] {
+        let frames = ["Stack backtrace", "tokio::", "std::backtrace", "wasmtime::"];
+        assert!(!frames.iter().any(|frame| told.contains(frame)), "{told}");
+    }
 }
 
 #[test]

@@ -87,6 +87,24 @@ fn a_route_is_for_whom_the_table_says() {
     }
 }
 
+#[test]
+fn a_refusal_names_what_is_missing() {
+    let server = server();
+    let text = |response: Response| response.json()["error"].as_str().unwrap().to_owned();
+    let logs = server.holder("a-infer").get("/v2/logs");
+    logs.refused(403, "forbidden");
+    assert!(text(logs).starts_with("this request needs a key with the scope 'manage'"));
+    let unknown = server.holder("wrong").get("/v2/usage");
+    assert_eq!(unknown.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    assert!(text(unknown).starts_with("the key in this request is not known to this server"));
+    assert!(text(server.get("/v2/usage")).contains("send one as 'Authorization: Bearer KEY'"));
+    let hint = server.holder(HOST).naming("nobody").get("/v2/usage");
+    hint.refused(404, "tenant_not_found");
+    assert!(text(hint).ends_with("; there are the tenants 'a', 'b', 'default'"));
+    let named = server.holder("a-infer").naming("nobody").get("/v2/usage");
+    assert!(!text(named).contains("'b'"), "only an admin is told which tenants there are");
+}
+
 /// Two tenants with keys of every kind.
 fn server() -> Server {
     let setup = setup("");
