@@ -125,7 +125,7 @@ impl Watching {
 
     fn tell(&mut self) {
         for fault in self.sources.take_news() {
-            tracing::error!("refused, and what it said before stays in force: {fault}");
+            tracing::error!(fault, "refused, and what it said before stays in force");
         }
         let trouble = self.sources.trouble().map(str::to_owned);
         if self.trouble != trouble {
@@ -141,7 +141,7 @@ impl Watching {
         let (config, conflicts) = self.sources.merge();
         self.conflicts = self.conflicts(&config, conflicts);
         for conflict in &self.conflicts {
-            tracing::error!("refused, and nothing changes: {conflict}");
+            tracing::error!(conflict, "refused, and nothing changes");
         }
         if self.conflicts.is_empty() {
             self.sources.accept();

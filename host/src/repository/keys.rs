@@ -251,7 +251,9 @@ impl<'t> Keys<'t> {
 
     fn unknown_key(&self, key: &str) -> String {
         let known = self.known.join(", ");
-        match nearest(key, self.known.iter().copied()).first() {
+        // Of many, most are not told; comparing each with every known key would take long.
+        let compared = if self.faults.len() < MAX_TOLD { self.known.as_slice() } else { &[] };
+        match nearest(key, compared.iter().copied()).first() {
             Some(near) => format!("unknown key; the keys here are {known}; did you mean '{near}'?"),
             None => format!("unknown key; the keys here are {known}"),
         }
