@@ -99,7 +99,7 @@ fn ask_on(address: SocketAddr, cease: &AtomicBool, seen: &Mutex<u64>) -> usize {
 fn ask(stream: &mut BufReader<TcpStream>) -> Value {
     const BODY: &str = r#"{"inputs":[]}"#;
     const PATH: &str = "/v2/models/puppet/infer";
-    write!(stream.get_mut(), "POST {PATH} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
+    write!(stream.get_mut(), "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
         .unwrap();
     let (mut line, mut length) = (String::new(), 0);
     stream.read_line(&mut line).unwrap();

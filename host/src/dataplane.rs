@@ -29,7 +29,12 @@ impl DataPlane {
 
     /// Whether every wanted model has been tried, and the server is not stopping.
     pub fn ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire) && !self.stopping.load(Ordering::Acquire)
+        self.ready.load(Ordering::Acquire) && !self.is_stopping()
+    }
+
+    /// True once new work is refused.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Refuses new work from now on.
@@ -50,7 +55,7 @@ impl DataPlane {
 
     /// Finds a version that serves: the one named, or the newest.
     pub fn find(&self, tenant: &TenantName, model: &str, version: Option<&str>) -> Result<ServableHandle, InferError> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.is_stopping() {
             return Err(InferError::Overloaded);
         }
         // A version that is no number is one that does not exist.

@@ -4,7 +4,10 @@
 //! Stopping, it is closed last: until everything has drained, new work is refused with an answer and
 //! not with a closed port.
 
-use std::convert::Infallible;
+mod accept;
+mod clock;
+mod stream;
+
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,20 +15,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use crate::api::{self, Api, ApiState, Connection};
+use self::accept::accept;
+use crate::api::{self, Api, ApiState};
 use crate::capability::http::{Trust, TrustError};
-use crate::config::{Config, HttpConfig, Tenancy, TenancyWatch, Watched};
+use crate::config::{Config, Tenancy, TenancyWatch, Watched};
 use crate::database::{DatabaseMetrics, Databases};
 use crate::dataplane::DataPlane;
 use crate::deferred::Deferred;
@@ -310,60 +307,6 @@ async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, ti
         Ok(()) => tracing::info!("drained"),
         Err(_) => tracing::warn!("not everything has drained in time"),
     }
-}
-
-/// Accepts connections for ever.
-async fn accept(listener: &TcpListener, api: &Api, config: &HttpConfig, connections: &GracefulShutdown) {
-    let permits = Arc::new(Semaphore::new(config.max_connections as usize));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(config.header_read_timeout);
-    loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _peer)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                // Out of file descriptors, as a rule; trying again at once would only spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let itself = Connection::default();
-        let service = service(api, itself.clone());
-        let connection = connections.watch(http.serve_connection(TokioIo::new(ready(stream)), service));
-        tokio::spawn(async move {
-            let _permit = permit;
-            tokio::select! {
-                ended = connection => if let Err(error) = ended {
-                    // A client that goes away or talks nonsense is no news.
-                    tracing::debug!(%error, "a connection ended");
-                },
-                () = itself.ended() => tracing::debug!("a connection whose client does not read was cut"),
-            }
-        });
-    }
-}
-
-fn ready(stream: TcpStream) -> TcpStream {
-    // Answers are small and complete; waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
-    stream
-}
-
-fn service(
-    api: &Api,
-    connection: Connection,
-) -> impl hyper::service::Service<
-    Request<Incoming>,
-    Response = axum::response::Response,
-    Error = Infallible,
-    Future = impl Future<Output = Result<axum::response::Response, Infallible>> + Send + use<>,
-> + use<> {
-    let api = api.clone();
-    service_fn(move |request: Request<Incoming>| {
-        let (api, connection) = (api.clone(), connection.clone());
-        async move { Ok(api.serve(request.map(Body::new), connection).await) }
-    })
 }
 
 /// Lets go of instances that have waited for work for too long.

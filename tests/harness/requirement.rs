@@ -31,6 +31,10 @@ pub(crate) const NODE: Requirement = Requirement {
 pub(crate) const POSTGRES: Requirement =
     Requirement { name: "PostgreSQL", command: "apt-get install postgresql", required_by: "WARDIAN_REQUIRE_POSTGRES" };
 
+/// nginx.
+pub(crate) const NGINX: Requirement =
+    Requirement { name: "nginx", command: "apt-get install nginx", required_by: "WARDIAN_REQUIRE_NGINX" };
+
 /// A second name of the loopback address.
 pub(crate) const LOOPBACK_NAME: Requirement = Requirement {
     name: "a second name of 127.0.0.1 in /etc/hosts",

@@ -82,7 +82,7 @@ fn hang_up(server: &Server, model: &str, word: &str) {
 /// Begins to send a body of that length.
 fn begin_body(server: &Server, model: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    let head = format!("POST /v2/models/{model}/infer HTTP/1.1\r\nhost: wardian\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!("POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"{\"inputs\": [], \"parameters\": {").unwrap();
     stream

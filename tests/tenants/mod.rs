@@ -20,7 +20,7 @@ use wardian::model::Digest;
 use crate::harness::{Models, Server, Setup, Tenant, puppet, until};
 
 /// The host's own key.
-const HOST: &str = "host-key";
+pub(crate) const HOST: &str = "host-key";
 
 /// Looks at the configuration often, so that a test need not wait.
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
@@ -32,7 +32,7 @@ fn setup(settings: &str) -> Setup {
 }
 
 /// The entry of a key that is called by its own text.
-fn key(text: &str, scopes: &[&str]) -> String {
+pub(crate) fn key(text: &str, scopes: &[&str]) -> String {
     format!("{{ id = '{text}', sha256 = '{}', scopes = {scopes:?} }}", Digest::of(text.as_bytes()))
 }
 

@@ -12,7 +12,7 @@ pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let tenant = tenant.map(|tenant| format!("wardian-tenant: {tenant}\r\n")).unwrap_or_default();
     let head = format!(
-        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: bench\r\n{tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\n{tenant}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     [head.as_bytes(), body].concat()
 }
@@ -20,14 +20,15 @@ pub(crate) fn infer(tenant: Option<&str>, model: &str, body: &[u8]) -> Vec<u8> {
 /// The bytes of a request for an answer in parts.
 pub(crate) fn stream(model: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    let head =
-        format!("POST /v2/models/{model}/generate_stream HTTP/1.1\r\nhost: bench\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /v2/models/{model}/generate_stream HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body.as_bytes()].concat()
 }
 
 /// The bytes of a request without a body.
 pub(crate) fn get(path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// Where the parts of a response lie.

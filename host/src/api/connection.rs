@@ -1,15 +1,25 @@
 //! The connection that a request came on, as far as its response has to do with it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use axum::response::Response;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// A connection, which ends when somebody asks for it: a response that nobody reads is held by its connection and
 /// cannot end by itself. A clone is the same connection.
 #[derive(Clone, Default)]
-pub struct Connection(Arc<Notify>);
+pub struct Connection(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    end: Notify,
+    closing: AtomicBool,
+}
 
 /// Has a connection ended at some time, unless this is dropped before.
 pub(super) struct HangUp(AbortHandle);
@@ -17,14 +27,25 @@ pub(super) struct HangUp(AbortHandle);
 impl Connection {
     /// Resolves when the connection is to end.
     pub async fn ended(&self) {
-        self.0.notified().await;
+        self.0.end.notified().await;
+    }
+
+    /// True once a response has announced that the connection closes. Its client may still be sending then.
+    pub fn is_closing(&self) -> bool {
+        self.0.closing.load(Ordering::Relaxed)
+    }
+
+    /// Announces in a response that the connection closes after it.
+    pub(super) fn close_after(&self, response: &mut Response) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        self.0.closing.store(true, Ordering::Relaxed);
     }
 
     /// Has the connection ended then.
     pub(super) fn hang_up_at(self, when: Instant) -> HangUp {
         let timer = async move {
             tokio::time::sleep_until(when.into()).await;
-            self.0.notify_one();
+            self.0.end.notify_one();
         };
         HangUp(tokio::spawn(timer).abort_handle())
     }

@@ -17,7 +17,7 @@ use super::caller::{self, Access};
 use super::connection::Connection;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, json, request_id, router};
+use super::{ApiState, json, request_id, router, unread};
 use crate::model::RequestId;
 
 /// The HTTP interface. Cheap to clone.
@@ -55,8 +55,16 @@ impl Api {
     pub async fn serve(&self, request: Request<Body>, connection: Connection) -> Response {
         let (request_id, received) = (request_id::of(request.headers()), Instant::now());
         let context = Context { request_id, received, connection };
+        let (request, unread) = unread::track(request);
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| after_panic(&context, panic.as_ref()));
+        let read = match unread {
+            Some(unread) => unread.discard().await,
+            None => true,
+        };
+        if !read || self.state.dataplane.is_stopping() {
+            context.connection.close_after(&mut response);
+        }
         context.mark(&mut response);
         response
     }

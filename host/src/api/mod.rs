@@ -31,6 +31,7 @@ mod sessions;
 mod stats;
 mod tasks;
 mod unknown;
+mod unread;
 mod upload;
 mod usage;
 

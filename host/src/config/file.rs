@@ -123,6 +123,7 @@ fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
 fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
     keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
     keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
+    keys.read("keep_alive", &mut settings.keep_alive, duration(TIME));
 }
 
 fn egress(keys: &mut Keys<'_>, base: &Path, settings: &mut EgressConfig) {

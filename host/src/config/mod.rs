@@ -130,6 +130,8 @@ pub struct HttpConfig {
     pub max_connections: u32,
     /// How long a client may take to send a request's headers.
     pub header_read_timeout: Duration,
+    /// How long a connection may stay open between two requests.
+    pub keep_alive: Duration,
 }
 
 /// How models call others.
@@ -265,6 +267,8 @@ impl Default for HttpConfig {
             max_connections: 4096,
             // Headers fit into a packet or two; only a broken or hostile client needs longer.
             header_read_timeout: Duration::from_secs(10),
+            // Proxies keep idle connections for 60 s; the server must not be the first to close one.
+            keep_alive: Duration::from_secs(75),
         }
     }
 }

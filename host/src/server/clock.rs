@@ -1,0 +1,154 @@
+//! The time limits of a connection that waits for its client.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::HttpConfig;
+
+/// A connection's clock. A clone is the same clock.
+#[derive(Clone)]
+pub(super) struct Clock(Arc<State>);
+
+struct State {
+    header_read_timeout: Duration,
+    keep_alive: Duration,
+    now: Mutex<Phase>,
+}
+
+/// The state of a connection, with the time limit of each wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come yet.
+    New(Instant),
+    /// Part of a request's head has come.
+    Head(Instant),
+    /// The server works on a request. This has bounds of its own.
+    Work,
+    /// The client takes the response, or pauses before the next request.
+    Idle(Instant),
+}
+
+impl Clock {
+    /// The clock of a new connection. Its first request has no more time than the rest of a head.
+    pub(super) fn start(config: &HttpConfig) -> Self {
+        let &HttpConfig { header_read_timeout, keep_alive, .. } = config;
+        let first = Phase::New(Instant::now() + header_read_timeout);
+        Clock(Arc::new(State { header_read_timeout, keep_alive, now: Mutex::new(first) }))
+    }
+
+    /// Resolves when the client has taken too long.
+    pub(super) async fn expired(&self) {
+        loop {
+            let now = Instant::now();
+            // No deadline that is set later than now can come before this.
+            let next = now + self.0.header_read_timeout.min(self.0.keep_alive).max(PRECISION);
+            match self.due() {
+                Some(due) if due <= now => return,
+                Some(due) => tokio::time::sleep_until(due.min(next).into()).await,
+                None => tokio::time::sleep_until(next.into()).await,
+            }
+        }
+    }
+
+    /// Bytes have come.
+    pub(super) fn received(&self) {
+        self.step(|phase| match phase {
+            Phase::New(due) => Phase::Head(due),
+            Phase::Idle(_) => Phase::Head(Instant::now() + self.0.header_read_timeout),
+            Phase::Head(_) | Phase::Work => phase,
+        });
+    }
+
+    /// The client has taken bytes.
+    pub(super) fn sent(&self) {
+        self.step(|phase| match phase {
+            Phase::Idle(_) => self.idle(),
+            Phase::New(_) | Phase::Head(_) | Phase::Work => phase,
+        });
+    }
+
+    /// A request's head is complete, or the connection is closing, which has bounds of its own.
+    pub(super) fn work(&self) {
+        self.step(|_| Phase::Work);
+    }
+
+    /// A response has been handed over to be sent.
+    pub(super) fn answered(&self) {
+        self.step(|_| self.idle());
+    }
+
+    /// True in the middle of a request's head.
+    pub(super) fn is_in_head(&self) -> bool {
+        matches!(*self.phase(), Phase::Head(_))
+    }
+
+    fn idle(&self) -> Phase {
+        Phase::Idle(Instant::now() + self.0.keep_alive)
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match *self.phase() {
+            Phase::New(due) | Phase::Head(due) | Phase::Idle(due) => Some(due),
+            Phase::Work => None,
+        }
+    }
+
+    fn step(&self, next: impl FnOnce(Phase) -> Phase) {
+        let mut phase = self.phase();
+        *phase = next(*phase);
+    }
+
+    fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
+        self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looking at the clock more often than this only keeps a core busy.
+const PRECISION: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn clock() -> Clock {
+        Clock::start(&HttpConfig { header_read_timeout: 10 * SECOND, keep_alive: 75 * SECOND, ..HttpConfig::default() })
+    }
+
+    /// The time that is left, in whole seconds.
+    fn left(clock: &Clock) -> Option<u64> {
+        clock.due().map(|due| (due - Instant::now() + SECOND / 2).as_secs())
+    }
+
+    #[test]
+    fn a_head_has_less_time_than_the_pause_before_it() {
+        let clock = clock();
+        assert_eq!((left(&clock), clock.is_in_head()), (Some(10), false), "before the first request");
+        clock.received();
+        assert_eq!((left(&clock), clock.is_in_head()), (Some(10), true));
+        clock.work();
+        clock.received();
+        clock.sent();
+        assert_eq!((left(&clock), clock.is_in_head()), (None, false), "while it works");
+        clock.answered();
+        clock.sent();
+        assert_eq!((left(&clock), clock.is_in_head()), (Some(75), false), "between requests");
+        clock.received();
+        let due = clock.due();
+        clock.received();
+        assert_eq!((left(&clock), clock.due()), (Some(10), due), "a trickle gains no time");
+    }
+
+    #[tokio::test]
+    async fn it_expires_when_the_time_is_up() {
+        let short = Duration::from_millis(20);
+        let clock =
+            Clock::start(&HttpConfig { header_read_timeout: short, keep_alive: short, ..HttpConfig::default() });
+        let started = Instant::now();
+        clock.expired().await;
+        assert!(started.elapsed() >= short);
+        clock.work();
+        assert!(tokio::time::timeout(3 * short, clock.expired()).await.is_err());
+    }
+}

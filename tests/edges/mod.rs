@@ -1,0 +1,7 @@
+//! HTTP as real clients and proxies speak it: bodies that are refused, connections that stay open, heads that are
+//! ambiguous, and pages that ask.
+
+mod connections;
+mod nginx;
+mod unread;
+mod wire;
