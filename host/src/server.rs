@@ -20,9 +20,9 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use self::accept::accept;
-use crate::api::{self, Api, ApiState};
+use crate::api::{self, Api, ApiState, Hosts};
 use crate::capability::http::{Trust, TrustError};
-use crate::config::{Config, Tenancy, TenancyWatch, Watched};
+use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, Watched};
 use crate::database::{DatabaseMetrics, Databases};
 use crate::dataplane::DataPlane;
 use crate::deferred::Deferred;
@@ -126,6 +126,8 @@ impl Server {
         let (sequences, chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
         let loader = Arc::new(loader);
+        let marker = KeyMarker::new(&config.state);
+        marker.set(config.tenancy.asks_for_keys()).map_err(|error| state_error(&config, error))?;
         let registry = Registry::default();
         let deferred = Deferred::start(registry.clone(), sequences, chains);
         let tenancy = config.tenancy.clone();
@@ -149,6 +151,7 @@ impl Server {
             deferred: deferred.clone(),
             telemetry,
             stores,
+            hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
         let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), remotes);
@@ -224,7 +227,9 @@ async fn follow_tenancy(
     remotes: RemoteMetrics,
 ) {
     loop {
-        let Tenancy { tenants: settings, keys } = watch.next().await;
+        let tenancy = watch.next().await;
+        note_keys(&config, tenancy.asks_for_keys()).await;
+        let Tenancy { tenants: settings, keys } = tenancy;
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
@@ -239,6 +244,19 @@ async fn follow_tenancy(
             }
         }
     }
+}
+
+/// Notes in the state directory whether keys are asked for, for the next start.
+async fn note_keys(config: &Config, asks_for_keys: bool) {
+    let marker = KeyMarker::new(&config.state);
+    let noted = tokio::task::spawn_blocking(move || marker.set(asks_for_keys)).await;
+    if let Ok(Err(error)) = noted {
+        tracing::error!(%error, "cannot note in the state directory whether keys are configured");
+    }
+}
+
+fn state_error(config: &Config, error: std::io::Error) -> ServerError {
+    ServerError::State { path: config.state.clone(), error }
 }
 
 /// The tenants' databases, in the state directory.

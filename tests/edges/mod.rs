@@ -2,6 +2,7 @@
 //! ambiguous, and pages that ask.
 
 mod connections;
+mod foreign;
 mod nginx;
 mod unread;
 mod wire;

@@ -50,6 +50,12 @@ impl Call {
         self
     }
 
+    /// Asks for another host than the server's address.
+    pub(crate) fn host(mut self, host: &str) -> Self {
+        self.head = self.head.replace(&format!("\r\nhost: {}\r\n", self.address), &format!("\r\nhost: {host}\r\n"));
+        self
+    }
+
     /// Sets the body.
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();

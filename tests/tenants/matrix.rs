@@ -137,7 +137,7 @@ fn ask(server: &Server, route: &Route, holder: &Holder, header: &str) -> Respons
 
 /// The route's path with real names in it. What changes a repository does so to a model, or a version, that
 /// nothing else here depends on.
-fn path(route: &Route) -> String {
+pub(crate) fn path(route: &Route) -> String {
     let changes = route.path.contains("/repository/");
     let (model, version) = if changes { ("spare", "99") } else { ("steady", "1") };
     let path = route.path.replace("{model}", model).replace("{version}", version).replace("{repository}", "main");

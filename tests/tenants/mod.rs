@@ -7,6 +7,7 @@
 
 mod egress;
 mod faulty;
+mod last_key;
 mod listening;
 mod matrix;
 mod paths;
@@ -16,6 +17,8 @@ mod separation;
 mod unseen;
 
 use wardian::model::Digest;
+
+pub(crate) use matrix::path;
 
 use crate::harness::{Models, Server, Setup, Tenant, puppet, until};
 

@@ -17,7 +17,7 @@ use super::caller::{self, Access};
 use super::connection::Connection;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, json, request_id, router, unread};
+use super::{ApiState, head, json, request_id, router, unread};
 use crate::model::RequestId;
 
 /// The HTTP interface. Cheap to clone.
@@ -70,6 +70,9 @@ impl Api {
     }
 
     async fn route(&self, request: Request<Body>, context: &Context) -> Response {
+        if let Err(refusal) = self.check(&request) {
+            return refusal.into_response();
+        }
         // Nearly all requests are inference. Taking them before the router spares each a boxed future, a
         // copy of the path's parameters and two allocations.
         if request.method() == Method::POST
@@ -81,6 +84,12 @@ impl Api {
             };
         }
         self.route_others(request, context.clone()).await
+    }
+
+    /// Fails for requests that no route takes.
+    fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
+        head::check(request)?;
+        if self.state.tenants.ask_for_keys() { Ok(()) } else { self.state.hosts.check(request) }
     }
 
     async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {

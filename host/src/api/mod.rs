@@ -17,6 +17,7 @@ mod error;
 mod foreign;
 mod generate;
 mod golden;
+mod head;
 mod health;
 mod infer;
 mod json;
@@ -34,6 +35,7 @@ mod unknown;
 mod unread;
 mod upload;
 mod usage;
+mod web_page;
 
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -53,6 +55,7 @@ pub use connection::Connection;
 pub use edge::Api;
 pub use golden::parse_golden;
 pub use router::{Route, routes};
+pub use web_page::Hosts;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -71,6 +74,8 @@ pub struct ApiState {
     pub telemetry: Arc<Telemetry>,
     /// What is kept for tenants.
     pub stores: Stores,
+    /// The hosts under which a server without keys may be reached.
+    pub hosts: Hosts,
     /// The model that `POST /invocations` means when the request names none.
     pub default_model: Option<ModelName>,
 }

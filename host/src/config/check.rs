@@ -19,6 +19,16 @@ pub(super) fn exposed(Config { listen, insecure, tenancy, .. }: &Config) -> Opti
     })
 }
 
+/// The fault of a configuration that has lost its keys: nobody would notice that everybody may ask.
+pub(super) fn unlocked(Config { insecure, tenancy, .. }: &Config) -> Option<String> {
+    let unlocked = !insecure && !tenancy.asks_for_keys();
+    unlocked.then(|| {
+        "keys: this server has asked for keys, and no keys are configured any more; configure one (`wardian key new` \
+         makes it), or say --insecure (insecure = true) if everybody who can reach the server may use it"
+            .to_owned()
+    })
+}
+
 fn intervals(Config { repository, .. }: &Config) -> Option<String> {
     let (poll, rescan) = (repository.poll_interval, repository.rescan_interval);
     (poll > rescan).then(|| format!("poll_interval: {poll:?} is more than rescan_interval, which is {rescan:?}"))

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
-use crate::model::ModelName;
-use crate::repository::keys::{self, Keys, boolean, duration, number, one_of, size, text};
+use crate::model::{Host as HttpHost, ModelName};
+use crate::repository::keys::{self, Keys, boolean, duration, list, number, one_of, size, text};
 use crate::repository::{Faults, Watch};
 use crate::store::Durability;
 use crate::tenant::Site;
@@ -101,6 +101,8 @@ const RESULT: RangeInclusive<u64> = 1024..=(256 << 20);
 const COMPILE_MEMORY: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
 /// Each slot reserves 4 GiB of the 128 TiB of addresses; some must be left.
 const MAX_INSTANCES: u32 = 20_000;
+/// Each is compared for every request.
+const MAX_HOSTS: usize = 32;
 /// The most file descriptors Linux gives a process unless told otherwise.
 const MAX_CONNECTIONS: u32 = 1 << 20;
 
@@ -124,6 +126,19 @@ fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
     keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
     keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
     keys.read("keep_alive", &mut settings.keep_alive, duration(TIME));
+    keys.read("hosts", &mut settings.hosts, hosts);
+}
+
+fn hosts(value: &DeValue<'_>) -> Result<Vec<HttpHost>, String> {
+    let host = |value: &DeValue<'_>| {
+        let written = text(value)?;
+        HttpHost::parse(&written).map_err(|why| format!("'{written}' is not a host like \"models.example.com\": {why}"))
+    };
+    let hosts = list(host)(value)?;
+    match hosts.len() {
+        0..=MAX_HOSTS => Ok(hosts),
+        count => Err(format!("{count} hosts are more than the {MAX_HOSTS} allowed")),
+    }
 }
 
 fn egress(keys: &mut Keys<'_>, base: &Path, settings: &mut EgressConfig) {

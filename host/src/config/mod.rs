@@ -12,6 +12,7 @@ mod check;
 mod clashes;
 mod credentials;
 mod file;
+mod key_marker;
 mod listen;
 mod overrides;
 mod source;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use self::credentials::key_id;
+pub use self::key_marker::KeyMarker;
 pub(crate) use self::listen::listen_address;
 pub use self::overrides::Overrides;
 use self::source::Glance;
@@ -38,7 +40,7 @@ pub use self::watch::{TenancyWatch, Watched};
 use crate::database::DatabaseConfig;
 use crate::engine::EngineConfig;
 use crate::engine::compile::CompileLimits;
-use crate::model::ModelName;
+use crate::model::{Host, ModelName};
 use crate::repository::remote::RemoteConfig;
 use crate::repository::{DirectoryConfig, SourceConfig, Watch};
 use crate::store::Durability;
@@ -132,6 +134,8 @@ pub struct HttpConfig {
     pub header_read_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub keep_alive: Duration,
+    /// Hosts under which a server without keys may be reached, beside those of its own machine.
+    pub hosts: Vec<Host>,
 }
 
 /// How models call others.
@@ -168,11 +172,20 @@ pub struct ConfigError(Vec<String>);
 impl Config {
     /// Puts together the defaults, the files and the command line. Fails with everything that is wrong.
     pub fn resolve(overrides: Overrides) -> Result<Self, ConfigError> {
-        Config::resolve_and_watch(overrides).map(|(config, _)| config)
+        Config::read(overrides).map(|(config, _)| config)
     }
 
-    /// As [`Config::resolve`], and tells what it was read from, for a [`TenancyWatch`].
+    /// The configuration of a server, and what it was read from, for a [`TenancyWatch`]. Fails as [`Config::resolve`]
+    /// does, and if the server had keys and has none now.
     pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
+        let (config, watched) = Config::read(overrides)?;
+        match KeyMarker::new(&config.state).conflict(&config) {
+            Some(conflict) => Err(ConfigError(vec![conflict])),
+            None => Ok((config, watched)),
+        }
+    }
+
+    fn read(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
         let mut sources = Sources::new(overrides);
         sources.look(Glance { now: Instant::now(), settle: Duration::ZERO });
         // What is missing from a file that is wrong does not clash with anything.
@@ -269,6 +282,7 @@ impl Default for HttpConfig {
             header_read_timeout: Duration::from_secs(10),
             // Proxies keep idle connections for 60 s; the server must not be the first to close one.
             keep_alive: Duration::from_secs(75),
+            hosts: Vec::new(),
         }
     }
 }

@@ -48,6 +48,8 @@ fn every_key_lands_in_its_setting() {
         [http]
         max_connections = 10
         header_read_timeout = "3s"
+        keep_alive = "2m"
+        hosts = ["Models.example.com", "10.0.0.1", "[::2]"]
         [egress]
         ca_certificates = "/etc/wardian/ca.pem"
         [engine]
@@ -85,7 +87,14 @@ fn every_key_lands_in_its_setting() {
             settle: Duration::from_millis(250),
         },
         log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },
-        http: HttpConfig { max_connections: 10, header_read_timeout: Duration::from_secs(3) },
+        http: HttpConfig {
+            max_connections: 10,
+            header_read_timeout: Duration::from_secs(3),
+            keep_alive: Duration::from_secs(120),
+            hosts: ["models.example.com", "10.0.0.1", "[::2]"]
+                .map(|host| crate::model::Host::parse(host).unwrap())
+                .into(),
+        },
         egress: EgressConfig { ca_certificates: Some("/etc/wardian/ca.pem".into()) },
         engine: EngineConfig { max_memory: 2 << 30, instances: 64, stack: 512 << 10 },
         database: DatabaseConfig {

@@ -154,6 +154,9 @@ impl Watching {
     fn conflicts(&self, config: &Config, mut conflicts: Vec<String>) -> Vec<String> {
         let running = Config { tenancy: config.tenancy.clone(), ..self.start.clone() };
         conflicts.extend(check::exposed(&running).filter(|exposed| !conflicts.contains(exposed)));
+        if conflicts.is_empty() && self.announce.borrow().asks_for_keys() {
+            conflicts.extend(check::unlocked(config));
+        }
         conflicts
     }
 

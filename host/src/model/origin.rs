@@ -117,7 +117,8 @@ impl Scheme {
 }
 
 impl Host {
-    fn parse(text: &str) -> Result<Host, &'static str> {
+    /// Reads a DNS name or a literal address; an IPv6 address stands in brackets. Fails with the reason.
+    pub fn parse(text: &str) -> Result<Host, &'static str> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or("a '[' has no ']'")?;
             let address: Ipv6Addr = inner.parse().map_err(|_| "what stands in brackets is not an IPv6 address")?;

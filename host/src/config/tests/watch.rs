@@ -187,6 +187,19 @@ fn the_last_key_stays_while_others_can_reach_the_server() {
 }
 
 #[test]
+fn the_last_key_stays_on_loopback_too_unless_the_file_says_insecure() {
+    let mut watched = watch("", &[("a.toml", &keys()), ("b.toml", "")]);
+    watched.write("tenants/a.toml", "weight = 2");
+    watched.until_refused("no keys are configured any more");
+    assert!(watched.news.borrow().asks_for_keys());
+    watched.write("wardian.toml", &format!("{QUICK}insecure = true"));
+    watched.until(|tenancy, faults| !tenancy.asks_for_keys() && faults.is_empty());
+    watched.write("wardian.toml", QUICK);
+    watched.write("tenants/a.toml", "weight = 3");
+    watched.until_weight("a", 3);
+}
+
+#[test]
 fn without_tenants_the_default_one_is_back() {
     let mut watched = watch("", &[("a.toml", "")]);
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();

@@ -1,0 +1,86 @@
+//! The rules for a request's head that hold before any route does.
+//!
+//! Programs on the way of a request may read an ambiguous head in different ways. So it is refused.
+
+use axum::body::Body;
+use axum::http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderName, Request, Version};
+
+use super::caller::{API_KEY, TENANT};
+use super::error::ApiError;
+use crate::model::InferError;
+
+/// Headers that decide where a request goes and in whose name. More than one of a kind contradict each other.
+const SINGLE: [HeaderName; 4] = [HOST, AUTHORIZATION, API_KEY, TENANT];
+
+/// Fails if the head breaks a rule.
+pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
+    let headers = request.headers();
+    if request.version() >= Version::HTTP_11 && !headers.contains_key(HOST) {
+        return Err(invalid("an HTTP/1.1 request needs the header Host"));
+    }
+    if let Some(name) = repeated(headers) {
+        return Err(invalid(&format!("the header {name} is given more than once")));
+    }
+    match headers.get(TRANSFER_ENCODING) {
+        Some(coding) if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Err(unknown_coding()),
+        Some(_) if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() => Err(unknown_coding()),
+        _ => Ok(()),
+    }
+}
+
+/// The first of [`SINGLE`] that is there more than once.
+fn repeated(headers: &HeaderMap) -> Option<HeaderName> {
+    // Nearly every request has no repeated header at all.
+    if headers.len() == headers.keys_len() {
+        return None;
+    }
+    SINGLE.into_iter().find(|name| headers.get_all(name).iter().nth(1).is_some())
+}
+
+fn unknown_coding() -> ApiError {
+    ApiError::unsupported(
+        "the only Transfer-Encoding that this server reads is 'chunked'; compress with Content-Encoding",
+    )
+}
+
+fn invalid(text: &str) -> ApiError {
+    InferError::InvalidInput(text.into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(version: Version, headers: &[(&str, &str)]) -> u16 {
+        let request = Request::builder().version(version);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        check(&request.body(Body::empty()).unwrap()).err().map_or(200, |error| error.status.as_u16())
+    }
+
+    #[test]
+    fn an_ambiguous_head_is_refused() {
+        let host = ("host", "a");
+        assert_eq!(outcome(Version::HTTP_11, &[]), 400);
+        assert_eq!(outcome(Version::HTTP_10, &[]), 200);
+        for version in [Version::HTTP_10, Version::HTTP_11] {
+            assert_eq!(outcome(version, &[host]), 200);
+            for name in ["host", "authorization", "x-api-key", "wardian-tenant"] {
+                assert_eq!(outcome(version, &[host, (name, "a"), (name, "a")]), 400, "{name}");
+            }
+            assert_eq!(outcome(version, &[host, ("accept", "a"), ("accept", "b")]), 200);
+        }
+    }
+
+    #[test]
+    fn the_only_transfer_encoding_is_chunked() {
+        let of = |codings: &[&str]| {
+            let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
+            outcome(Version::HTTP_11, &std::iter::once(("host", "a")).chain(codings).collect::<Vec<_>>())
+        };
+        assert_eq!((of(&["chunked"]), of(&["Chunked "])), (200, 200));
+        for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"]] {
+            assert_eq!(of(codings), 501, "{codings:?}");
+        }
+    }
+}
