@@ -1,10 +1,13 @@
 //! The registry that `/metrics` is made from. Each module owns its own metrics.
 
+mod text_format;
+
 use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use self::text_format::to_text_format;
 use crate::model::TenantName;
 
 /// The process's metrics.

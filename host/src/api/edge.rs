@@ -16,8 +16,8 @@ use tower::Service;
 use super::caller::{self, Access};
 use super::connection::Connection;
 use super::error::ApiError;
-use super::infer::{self, Target};
-use super::{ApiState, head, json, request_id, router, unread};
+use super::infer::{self, Target, compression};
+use super::{ApiState, compressed, head, json, request_id, router, unread};
 use crate::model::RequestId;
 
 /// The HTTP interface. Cheap to clone.
@@ -94,9 +94,11 @@ impl Api {
 
     async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {
         request.extensions_mut().insert(context);
-        let method = request.method().clone();
+        let (method, coding) = (request.method().clone(), compression::for_response(request.headers()));
         let response = self.router.clone().call(request).await.into_response();
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED { refuse_method(&method, response) } else { response }
+        let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+        let response = if refused { refuse_method(&method, response) } else { response };
+        compressed::compress(coding, response).await
     }
 }
 

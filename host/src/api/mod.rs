@@ -8,6 +8,7 @@
 //! handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
 
 mod caller;
+mod compressed;
 mod config;
 mod connection;
 mod digest;
@@ -22,7 +23,9 @@ mod health;
 mod infer;
 mod json;
 mod key_value;
+mod media;
 mod metadata;
+mod metrics;
 mod query;
 mod repository;
 mod request_id;

@@ -18,7 +18,7 @@ use super::caller::{self, Access, Caller};
 use super::edge::Context;
 use super::error::ApiError;
 use super::infer::{self, Target};
-use super::{ApiState, config, docs, generate, health, key_value, metadata, repository};
+use super::{ApiState, config, docs, generate, health, key_value, metadata, metrics, repository};
 use super::{sagemaker, sessions, stats, tasks, upload, usage};
 use crate::servable::ServableHandle;
 
@@ -43,6 +43,10 @@ pub(super) fn router(state: Arc<ApiState>) -> Router {
     let mut router = Router::new();
     for (Route { path, access, .. }, handler) in table() {
         let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
+        // Some clients put a slash behind the address of a server.
+        if path == "/v2" {
+            router = router.route("/v2/", guarded.clone());
+        }
         router = router.route(path, guarded);
     }
     router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
@@ -101,9 +105,10 @@ fn table() -> Vec<(Route, Handler)> {
         get("/v2/tenants", Access::Admin, on_get(usage::tenants)),
         post("/invocations", Access::Infer, on_post(sagemaker::invocations)),
         get("/ping", Access::Open, on_get(health::ping)),
-        get("/metrics", Access::Key, on_get(metrics)),
+        get("/metrics", Access::Key, on_get(metrics::metrics)),
         get("/openapi.json", Access::Open, on_get(docs::openapi)),
         get("/docs", Access::Open, on_get(docs::page)),
+        get("/", Access::Open, on_get(docs::root)),
     ]
 }
 
@@ -150,14 +155,4 @@ async fn infer_model(
 ) -> Response {
     let target = Target { model: path.model, version: path.version };
     infer::respond(&state, &context, &caller, target, request).await
-}
-
-async fn metrics(State(state): State<Arc<ApiState>>, caller: Caller) -> Response {
-    const OPEN_METRICS: HeaderValue =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    let text = match caller.named() {
-        Some(tenant) if !caller.is_admin() => state.telemetry.render_for(tenant.name()),
-        _ => state.telemetry.render(),
-    };
-    ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }

@@ -5,29 +5,46 @@
 mod operations;
 mod schemas;
 
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
+use std::sync::LazyLock;
+
+use axum::http::header::{CONTENT_SECURITY_POLICY, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::caller::Access;
+use super::compressed::Document;
+use super::media::Accepted;
 use super::router::{Route, json_response, routes};
 use operations::{Operation, operation};
 
 /// `GET /openapi.json`.
-pub(super) async fn openapi() -> Response {
-    json_response(&document())
+pub(super) async fn openapi(headers: HeaderMap) -> Response {
+    static DOCUMENT: LazyLock<Document> = LazyLock::new(|| Document::new(document().to_string()));
+    DOCUMENT.respond(HeaderValue::from_static("application/json"), &headers)
 }
 
 /// `GET /docs`.
-pub(super) async fn page() -> Response {
+pub(super) async fn page(headers: HeaderMap) -> Response {
     // The page is complete in itself and talks to this server alone.
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
-    const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
-    ([(CONTENT_TYPE, HTML), (CONTENT_SECURITY_POLICY, POLICY)], include_str!("page.html")).into_response()
+    static PAGE: LazyLock<Document> = LazyLock::new(|| Document::new(include_str!("page.html")));
+    let mut response = PAGE.respond(HeaderValue::from_static("text/html; charset=utf-8"), &headers);
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+    response
+}
+
+/// `GET /`: the page for browsers, and a sign of life for everybody else.
+pub(super) async fn root(headers: HeaderMap) -> Response {
+    let mut response = match Accepted::of(&headers).names("text/html") {
+        true => page(headers).await,
+        false => json_response(&json!({ "status": "alive" })),
+    };
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// The whole interface, as OpenAPI 3.1 has it.

@@ -107,5 +107,6 @@ const TABLE: &[Line] = &[
     ("GET", "/ping", "server", "Whether it can serve, as SageMaker asks", "", ""),
     ("GET", "/metrics", "server", "Metrics for Prometheus", "", "application/openmetrics-text"),
     ("GET", "/openapi.json", "server", "This document", "", "application/json"),
+    ("GET", "/", "server", "A sign of life; the page of `/docs` for browsers", "", "Alive"),
     ("GET", "/docs", "server", "A page that shows this document and lets one try a model", "", "text/html"),
 ];

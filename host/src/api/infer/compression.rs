@@ -21,11 +21,11 @@ pub(in crate::api) enum Coding {
 }
 
 /// Below this a response fits two packets either way, and compressing it only costs time.
-const MIN_RESPONSE: usize = 2048;
+pub(in crate::api) const MIN_RESPONSE: usize = 2048;
 
 impl Coding {
     /// Its name in HTTP headers.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::api) fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
             Coding::Deflate => "deflate",
@@ -49,7 +49,7 @@ pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, 
 }
 
 /// How a response may be compressed: the first coding the caller accepts and we offer.
-pub(super) fn for_response(headers: &HeaderMap) -> Option<Coding> {
+pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
     accepted.split(',').find_map(|entry| {
         let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
@@ -123,7 +123,8 @@ pub(super) fn compress(coding: Option<Coding>, encoded: Encoded) -> (Encoded, Op
     }
 }
 
-fn compressed(coding: Coding, body: &[u8]) -> std::io::Result<Vec<u8>> {
+/// Compresses a body. Writing to memory does not fail.
+pub(in crate::api) fn compressed(coding: Coding, body: &[u8]) -> std::io::Result<Vec<u8>> {
     let out = Vec::with_capacity(body.len() / 2);
     match coding {
         Coding::Gzip => {

@@ -1,0 +1,86 @@
+//! Large answers, compressed for clients that accept it. Inference compresses its own.
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+use super::infer::compression::{Coding, MIN_RESPONSE, compressed, for_response};
+use super::infer::offload;
+use crate::model::InferError;
+
+/// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that come in parts, and
+/// those that are no text stay as they are.
+pub(super) async fn compress(coding: Option<Coding>, mut response: Response) -> Response {
+    if !is_large_text(&response) {
+        return response;
+    }
+    response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+    let Some(coding) = coding else { return response };
+    let (mut head, body) = response.into_parts();
+    match pack(coding, body).await {
+        Ok(body) => {
+            head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            head.headers.remove(CONTENT_LENGTH);
+            Response::from_parts(head, Body::from(body))
+        }
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+fn is_large_text(response: &Response) -> bool {
+    let headers = response.headers();
+    let is_large = response.body().size_hint().exact().is_some_and(|length| length >= MIN_RESPONSE as u64);
+    is_large && !headers.contains_key(CONTENT_ENCODING) && headers.get(CONTENT_TYPE).is_some_and(is_text)
+}
+
+fn is_text(media: &HeaderValue) -> bool {
+    let texts: [&[u8]; 3] = [b"application/json", b"application/openmetrics-text", b"text/"];
+    texts.iter().any(|text| media.as_bytes().starts_with(text))
+}
+
+async fn pack(coding: Coding, body: Body) -> Result<Vec<u8>, InferError> {
+    // Its length is known, so it is in memory already.
+    let whole = to_bytes(body, usize::MAX).await.map_err(|fault| InferError::Internal(fault.to_string()))?;
+    let length = whole.len();
+    let work = move || compressed(coding, &whole);
+    let packed = if offload::is_short(length) { work() } else { offload::run(work).await? };
+    packed.map_err(|fault| InferError::Internal(fault.to_string()))
+}
+
+/// A document that never changes, compressed once.
+pub(super) struct Document {
+    plain: Bytes,
+    gzip: Option<Bytes>,
+    deflate: Option<Bytes>,
+}
+
+impl Document {
+    /// Compresses a document.
+    pub(super) fn new(plain: impl Into<Bytes>) -> Self {
+        let plain = plain.into();
+        let packed = |coding| compressed(coding, &plain).ok().map(Bytes::from);
+        Document { gzip: packed(Coding::Gzip), deflate: packed(Coding::Deflate), plain }
+    }
+
+    /// A response with the document, for a request with these headers.
+    pub(super) fn respond(&self, media: HeaderValue, headers: &HeaderMap) -> Response {
+        let coding = for_response(headers);
+        let packed = match coding {
+            Some(Coding::Gzip) => self.gzip.clone(),
+            Some(Coding::Deflate) => self.deflate.clone(),
+            None => None,
+        };
+        let (body, coding) = match packed {
+            Some(packed) => (packed, coding),
+            None => (self.plain.clone(), None),
+        };
+        let mut response =
+            ([(CONTENT_TYPE, media), (VARY, HeaderValue::from_static("accept-encoding"))], body).into_response();
+        if let Some(coding) = coding {
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        response
+    }
+}
