@@ -89,6 +89,17 @@ impl Call {
         self.begin().answer()
     }
 
+    /// Sends a request whose answer has a head only. Tells its status and its length.
+    pub(crate) fn send_head(self) -> (u16, String) {
+        let mut stream = self.begin().into_stream();
+        let mut head = String::new();
+        stream.read_to_string(&mut head).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        assert!(head.ends_with("\r\n\r\n"), "{head} has a body");
+        (status, length.to_owned())
+    }
+
     /// Like `send`, for a server that may end before it answers.
     pub(crate) fn try_send(self) -> io::Result<Response> {
         self.try_begin()?.try_answer()

@@ -8,6 +8,7 @@ pub(super) fn check(server: &Server) {
     let document = server.get("/openapi.json").ok().json();
     let said = |path: &str, answer: &Response| held_against(&document, ["GET", path], answer);
     for path in [
+        "/",
         "/v2",
         "/v2/health/live",
         "/v2/health/ready",

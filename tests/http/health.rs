@@ -1,5 +1,7 @@
 //! What does not touch a model: health, metadata, metrics, unknown paths, wrong methods.
 
+use std::io::Read;
+
 use serde_json::json;
 
 use crate::harness::Server;
@@ -8,6 +10,9 @@ pub(super) fn check(server: &Server) {
     health(server);
     metadata(server);
     metrics(server);
+    text_metrics(server);
+    ways_in(server);
+    large_answers(server);
     what_every_response_carries(server);
     wrong_paths_and_methods(server);
 }
@@ -50,6 +55,72 @@ fn metrics(server: &Server) {
     }
 }
 
+fn ways_in(server: &Server) {
+    let about = server.get("/v2").ok().json();
+    assert_eq!(server.get("/v2/").ok().json(), about);
+    for accept in ["*/*", "application/json", "text/html;q=0"] {
+        let answer = server.call("GET", "/").header("accept", accept).send();
+        assert_eq!(answer.ok().json(), json!({ "status": "alive" }), "{accept}");
+    }
+    let page = server.call("GET", "/").header("accept", "text/html,*/*;q=0.8").send();
+    assert_eq!(page.ok().body, server.get("/docs").ok().body);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"));
+    assert!(page.header("content-security-policy").is_some());
+    for path in
+        ["/", "/v2", "/v2/", "/v2/health/live", "/v2/models/upper", "/metrics", "/openapi.json", "/docs", "/ping"]
+    {
+        let head = server.call("HEAD", path).send_head();
+        assert_eq!(head, (200, server.get(path).ok().header("content-length").unwrap().to_owned()), "{path}");
+    }
+}
+
+fn text_metrics(server: &Server) {
+    let metrics = |accept: &str| server.call("GET", "/metrics").header("accept", accept).send();
+    let text = metrics("text/plain");
+    assert_eq!(text.ok().header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = text.text();
+    let about = |line: &str| line.split(' ').nth(2).unwrap().to_owned();
+    let helped: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP ")).map(about).collect();
+    let families: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).map(about).collect();
+    assert!(families.len() > 10 && helped == families, "{helped:?} {families:?}");
+    assert!(families.contains(&"wardian_requests_total".to_owned()) && !text.contains("# EOF"), "{text}");
+    for accept in ["*/*", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"] {
+        assert!(metrics(accept).ok().text().ends_with("# EOF\n"), "{accept}");
+    }
+}
+
+fn large_answers(server: &Server) {
+    for path in ["/metrics", "/openapi.json", "/docs", "/v2/models/upper/config", "/v2/tenants"] {
+        let plain = server.get(path);
+        if plain.ok().body.len() < 2048 {
+            continue;
+        }
+        assert!(
+            plain.header("content-encoding").is_none() && plain.header("vary").unwrap().contains("accept"),
+            "{path}"
+        );
+        for coding in ["gzip", "deflate"] {
+            let packed = server.call("GET", path).header("accept-encoding", coding).send();
+            assert_eq!(packed.ok().header("content-encoding"), Some(coding), "{path}");
+            assert!(packed.body.len() < plain.body.len(), "{path}");
+            let unpacked = unpack(coding, &packed.body);
+            // The metrics go on.
+            assert!(unpacked == plain.body || path == "/metrics", "{path}");
+            assert!(unpacked.starts_with(&plain.body[..100]), "{path}");
+        }
+    }
+}
+
+fn unpack(coding: &str, body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    let read = match coding {
+        "gzip" => flate2::read::GzDecoder::new(body).read_to_end(&mut whole),
+        _ => flate2::read::ZlibDecoder::new(body).read_to_end(&mut whole),
+    };
+    read.unwrap();
+    whole
+}
+
 fn what_every_response_carries(server: &Server) {
     for path in ["/v2", "/v2/models/upper", "/v2/models/nobody", "/nowhere", "/metrics"] {
         let response = server.get(path);
@@ -62,7 +133,7 @@ fn what_every_response_carries(server: &Server) {
 }
 
 fn wrong_paths_and_methods(server: &Server) {
-    for path in ["/", "/v2/", "/v2/model", "/v2/models/upper/", "/v2/models/up%ffper", "/v3"] {
+    for path in ["/v2/model", "/v2//", "/v2/models/upper/", "/v2/models/up%ffper", "/v3"] {
         server.get(path).refused(404, "not_found");
     }
     for (method, path, allow) in [

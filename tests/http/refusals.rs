@@ -15,6 +15,7 @@ pub(super) fn check(server: &Server) {
     models_that_do_not_answer(server);
     names_that_are_nearly_right(server);
     deadlines(server);
+    content_types(server);
 }
 
 #[track_caller]
@@ -127,4 +128,30 @@ fn deadlines(server: &Server) {
     says(slow("50", 900_000_000).refused(504, "deadline_exceeded"), "50 ms");
     says(slow("900000", 60_000).refused(504, "deadline_exceeded"), "60 ms");
     slow("soon", 1000).refused(400, "invalid_input");
+}
+
+fn content_types(server: &Server) {
+    const ROUTES: [&str; 8] = [
+        "/v2/models/upper/infer",
+        "/v2/models/upper/versions/1/infer",
+        "/v2/models/upper/generate",
+        "/v2/models/upper/generate_stream",
+        "/v2/repository/index",
+        "/v2/repository/refresh",
+        "/v2/repository/models/upper/load",
+        "/v2/repository/models/nobody/unload",
+    ];
+    for path in ROUTES {
+        let send = |media: &str| server.call("POST", path).header("content-type", media).body("x").send();
+        for media in
+            ["text/csv", "text/plain;charset=UTF-8", "application/xml", "multipart/form-data; boundary=x", "nonsense"]
+        {
+            says(send(media).refused(415, "unsupported_media_type"), "send application/json");
+        }
+        for media in ["application/json", "Application/JSON ; Charset=\"UTF-8\"", "application/x-www-form-urlencoded"] {
+            // It is read, and not JSON.
+            send(media).refused(400, "invalid_input");
+        }
+        server.call("POST", path).body("x").send().refused(400, "invalid_input");
+    }
 }

@@ -46,6 +46,15 @@ fn what_is_refused(server: &Server) {
     }
     let body = json!({ "parameters": { "unload_dependents": false } });
     server.post("/v2/repository/models/nobody/unload", &body).refused(404, "model_not_found");
+    for path in ["index", "refresh", "models/upper/load", "models/upper/unload"] {
+        let path = format!("/v2/repository/{path}");
+        for body in ["[]", "[true]", "null", "{\"x\":1}", "{} {}", "{\"parameters\":[]}", "{\"parameters\":{\"x\":1}}"]
+        {
+            let refused = server.call("POST", &path).body(body).send();
+            let text = refused.refused(400, "invalid_input").text();
+            assert!(!text.contains("struct") && !text.contains('`'), "{path} {body}: {text}");
+        }
+    }
     for path in ["/v2/repository/mine/index", "/v2/repository/mine/models/upper/load"] {
         server.post(path, &json!({})).refused(501, "unsupported");
     }

@@ -60,6 +60,7 @@ impl ApiError {
 fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
     match error {
         InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
+        InferError::UnsupportedMedia(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
         InferError::ModelNotFound => (StatusCode::NOT_FOUND, "model_not_found"),
         InferError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         InferError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected_input"),
@@ -179,6 +180,7 @@ mod tests {
         let detail = || "secret".to_string();
         for (error, status, code) in [
             (InferError::InvalidInput("x".into()), 400, "invalid_input"),
+            (InferError::UnsupportedMedia("x".into()), 415, "unsupported_media_type"),
             (InferError::ModelNotFound, 404, "model_not_found"),
             (InferError::RequestTooLarge { limit: 1 }, 413, "request_too_large"),
             (InferError::Rejected("x".into()), 422, "model_rejected_input"),

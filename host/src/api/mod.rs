@@ -3,7 +3,8 @@
 //! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`]; everything
 //! behind it speaks the vocabulary of [`crate::model`].
 //!
-//! One request's way: `edge` gives it an id and a clock and catches panics → `infer` takes inference at
+//! One request's way: `edge` gives it an id and a clock and catches panics, and sees to a body that nobody reads
+//! (`unread`) → `head` and `foreign` refuse what no route takes → `infer` takes inference at
 //! once, `router` finds the handler of everything else → `caller` tells the tenant and whether it may → the
 //! handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
 
@@ -11,6 +12,7 @@ mod caller;
 mod compressed;
 mod config;
 mod connection;
+mod content_type;
 mod digest;
 mod docs;
 mod edge;
@@ -28,6 +30,7 @@ mod metadata;
 mod metrics;
 mod query;
 mod repository;
+mod repository_body;
 mod request_id;
 mod router;
 mod sagemaker;

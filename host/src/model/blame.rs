@@ -25,6 +25,7 @@ impl InferError {
             InferError::InvalidInput(_)
             | InferError::ModelNotFound
             | InferError::RequestTooLarge { .. }
+            | InferError::UnsupportedMedia(_)
             | InferError::Rejected(_)
             | InferError::Refused { .. } => Blame::Caller,
             // JSON was the caller's choice; binary output holds any value.
@@ -66,6 +67,7 @@ mod tests {
             (InferError::InvalidInput(text()), Blame::Caller),
             (InferError::ModelNotFound, Blame::Caller),
             (InferError::RequestTooLarge { limit: 1 }, Blame::Caller),
+            (InferError::UnsupportedMedia(text()), Blame::Caller),
             (InferError::Rejected(text()), Blame::Caller),
             (InferError::Refused { status: 403, message: text() }, Blame::Caller),
             (InferError::NotJson(text()), Blame::Caller),

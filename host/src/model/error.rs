@@ -16,6 +16,9 @@ pub enum InferError {
     /// The request is malformed or does not fit the model.
     #[error("{0}")]
     InvalidInput(String),
+    /// The body is of a kind that is not read.
+    #[error("{0}")]
+    UnsupportedMedia(String),
     /// There is no such model or version for this tenant.
     #[error("there is no such model or version")]
     ModelNotFound,

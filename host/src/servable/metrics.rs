@@ -153,7 +153,10 @@ impl VersionMetrics {
     /// Counts a request that was not answered after so long.
     pub(super) fn failed(&self, error: &InferError, took: Duration) {
         let reason = match error {
-            InferError::InvalidInput(_) | InferError::Rejected(_) | InferError::RequestTooLarge { .. } => 0,
+            InferError::InvalidInput(_)
+            | InferError::Rejected(_)
+            | InferError::RequestTooLarge { .. }
+            | InferError::UnsupportedMedia(_) => 0,
             InferError::QueueFull { .. }
             | InferError::QuotaExceeded(_)
             | InferError::Suspended { .. }

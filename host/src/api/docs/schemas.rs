@@ -24,6 +24,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
         ("Server", record(&[("name", &text), ("version", &text), ("extensions", &list(text.clone()))], &[])),
+        ("Alive", record(&[("status", &text)], &[])),
         ("Live", record(&[("live", &boolean())], &[])),
         ("Ready", record(&[("ready", &boolean())], &[("degraded", &text), ("shut", &text)])),
         ("Models", record(&[("models", &list(text.clone()))], &[])),

@@ -12,6 +12,7 @@ use super::{request, response};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
 use crate::api::connection::Connection;
+use crate::api::content_type;
 use crate::api::edge::Context;
 use crate::api::infer::compression::{self, Coding};
 use crate::api::infer::handling::Handling;
@@ -154,6 +155,7 @@ async fn read(
     handling: &mut Handling,
     body: Body,
 ) -> Result<(Option<Deadline>, RequestJson), InferError> {
+    content_type::ONLY_JSON.check(headers)?;
     let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
     let body = body::read(body, limit).await?;

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::binary;
 use super::request_json::{RequestJson, read_request_text};
+use crate::api::content_type;
 use crate::model::{InferError, Metadata};
 
 /// What a request's body consists of.
@@ -28,16 +29,20 @@ pub(super) enum Dialect {
 }
 
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
-const SAGEMAKER_TYPE: &str = "application/vnd.sagemaker-triton.binary+json;json-header-size=";
+const SAGEMAKER_LENGTH: &str = "json-header-size";
 
-/// Reads a request's framing from its headers. Fails if the length of the JSON is not a number.
+/// Reads a request's framing from its headers. Fails if the body is of another kind, or the length of the JSON is not a
+/// number.
 pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
+    let media = content_type::TENSORS.check(headers)?;
     if let Some(length) = headers.get(JSON_LENGTH) {
         return Ok((from_length(length.to_str().ok(), "the header Inference-Header-Content-Length")?, Dialect::Header));
     }
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match content_type.and_then(|value| value.strip_prefix(SAGEMAKER_TYPE)) {
-        Some(length) => Ok((from_length(Some(length), "the content type's json-header-size")?, Dialect::SageMaker)),
+    match media.filter(|media| media.name == content_type::SAGEMAKER) {
+        Some(media) => {
+            let length = from_length(media.parameter(SAGEMAKER_LENGTH), "the content type's json-header-size")?;
+            Ok((length, Dialect::SageMaker))
+        }
         None => Ok((Framing::Json, Dialect::Header)),
     }
 }
@@ -69,7 +74,7 @@ pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Optio
             headers.insert(JSON_LENGTH, HeaderValue::from(length));
         }
         Dialect::SageMaker => {
-            let value = HeaderValue::try_from(format!("{SAGEMAKER_TYPE}{length}"));
+            let value = HeaderValue::try_from(format!("{};{SAGEMAKER_LENGTH}={length}", content_type::SAGEMAKER));
             headers.extend(value.ok().map(|value| (CONTENT_TYPE, value)));
         }
     }

@@ -1,0 +1,101 @@
+//! The content type of a request's body.
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+
+use super::json::shorten;
+use super::media::MediaType;
+use crate::model::InferError;
+
+/// The content types that a route reads.
+pub(super) struct Readable {
+    /// The first one is to be recommended.
+    names: &'static [&'static str],
+    advice: &'static str,
+}
+
+const JSON: &str = "application/json";
+
+/// The type that curl and others name if they are told none.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// SageMaker's type of JSON that binary data follows.
+pub(super) const SAGEMAKER: &str = "application/vnd.sagemaker-triton.binary+json";
+
+/// Bodies of JSON.
+pub(super) const ONLY_JSON: Readable = Readable { names: &[JSON, FORM], advice: "send application/json" };
+
+/// Bodies of JSON or binary tensors.
+pub(super) const TENSORS: Readable = Readable {
+    names: &[JSON, "application/octet-stream", SAGEMAKER, FORM],
+    advice: "send application/json, or application/octet-stream with the header Inference-Header-Content-Length",
+};
+
+impl Readable {
+    /// The content type of a body; `None` if none is given. Fails unless it is one of these.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<Option<MediaType>, InferError> {
+        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(None) };
+        // Nearly every body is of this type, written like this.
+        if value.as_bytes() == JSON.as_bytes() || value.is_empty() {
+            return Ok(None);
+        }
+        let text = value.to_str().unwrap_or_default();
+        let media = MediaType::parse(text).filter(|media| self.names.contains(&media.name.as_str()));
+        let media = media.ok_or_else(|| self.unsupported(&format!("content type '{}'", shorten(text))))?;
+        match media.parameter("charset") {
+            Some(charset) if !is_utf8(charset) => Err(self.unsupported(&format!("charset '{}'", shorten(charset)))),
+            _ => Ok(Some(media)),
+        }
+    }
+
+    fn unsupported(&self, found: &str) -> InferError {
+        InferError::UnsupportedMedia(format!("the {found} is not supported here; {} in UTF-8", self.advice))
+    }
+}
+
+/// ASCII is UTF-8 as well.
+fn is_utf8(charset: &str) -> bool {
+    ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn check(readable: &Readable, text: &'static str) -> Result<Option<String>, String> {
+        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(text))]);
+        readable.check(&headers).map(|media| media.map(|media| media.name)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_clients_send_is_read() {
+        for readable in [ONLY_JSON, TENSORS] {
+            assert_eq!(readable.check(&HeaderMap::new()).map(drop), Ok(()));
+            for text in
+                ["", "application/json", "Application/JSON ; Charset=\"UTF-8\"", "application/x-www-form-urlencoded"]
+            {
+                assert!(check(&readable, text).is_ok(), "{text}");
+            }
+        }
+        let binary = "application/vnd.sagemaker-triton.binary+json;json-header-size=12";
+        assert_eq!(check(&TENSORS, binary), Ok(Some(SAGEMAKER.to_owned())));
+        assert!(check(&TENSORS, "application/octet-stream").is_ok());
+    }
+
+    #[test]
+    fn a_refusal_names_what_is_read() {
+        for text in
+            ["text/csv", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x", "json", "application/xml"]
+        {
+            for readable in [ONLY_JSON, TENSORS] {
+                let told = check(&readable, text).unwrap_err();
+                assert!(told.contains("send application/json"), "{told}");
+            }
+        }
+        assert!(check(&TENSORS, "text/csv").unwrap_err().contains("application/octet-stream"));
+        assert!(check(&ONLY_JSON, "application/octet-stream").is_err());
+        assert!(check(&ONLY_JSON, "application/json; charset=latin1").unwrap_err().contains("charset 'latin1'"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Bodies of the model repository's commands: small JSON objects, all of them optional.
+
+use axum::body::{Body, to_bytes};
+use axum::http::HeaderMap;
+
+use super::content_type;
+use super::error::ApiError;
+use super::json::{Fault, Reader, shorten};
+use crate::model::InferError;
+
+/// More than any body these commands take.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The body of `index`: true if it asks for versions that serve.
+pub(super) async fn only_ready(headers: &HeaderMap, body: Body) -> Result<bool, ApiError> {
+    read(headers, body, |reader| {
+        let mut ready = false;
+        reader.members(&["ready"], |reader, key| {
+            ready = reader.boolean().map_err(|fault| fault.within(key))?;
+            Ok(())
+        })?;
+        Ok(ready)
+    })
+    .await
+}
+
+/// The body of `load` and `refresh`, which take no parameters.
+pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
+    read(headers, body, |reader| {
+        parameters(reader, |reader, name| {
+            let name = shorten(name);
+            Err(reader.fault(if name == "config" || name.starts_with("file:") {
+                format!("'{name}' is refused: models and their settings are loaded from the repository only")
+            } else {
+                format!("there is no parameter '{name}' to load")
+            }))
+        })
+    })
+    .await
+}
+
+/// The body of `unload`. Its one parameter is `unload_dependents`; no model here depends on another.
+pub(super) async fn unloading(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
+    read(headers, body, |reader| {
+        parameters(reader, |reader, name| match name {
+            "unload_dependents" => reader.boolean().map(drop).map_err(|fault| fault.within(name)),
+            _ => Err(reader.fault(format!("there is no parameter '{}' to unload", shorten(name)))),
+        })
+    })
+    .await
+}
+
+/// Reads `{"parameters": {…}}`.
+fn parameters(
+    reader: &mut Reader<'_>,
+    mut parameter: impl FnMut(&mut Reader<'_>, &str) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    reader.members(&["parameters"], |reader, _| reader.object(|reader, name| parameter(reader, &name)))
+}
+
+/// Reads a JSON body; an empty one means the defaults.
+async fn read<T: Default>(
+    headers: &HeaderMap,
+    body: Body,
+    parse: impl FnOnce(&mut Reader<'_>) -> Result<T, Fault>,
+) -> Result<T, ApiError> {
+    content_type::ONLY_JSON.check(headers)?;
+    let too_large = |_| InferError::RequestTooLarge { limit: MAX_BYTES as u64 };
+    let bytes = to_bytes(body, MAX_BYTES).await.map_err(too_large)?;
+    if bytes.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    let whole = || {
+        let mut reader = Reader::new(&bytes)?;
+        let value = parse(&mut reader)?;
+        reader.finish()?;
+        Ok(value)
+    };
+    whole().map_err(|fault: Fault| InferError::InvalidInput(fault.to_string()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refused<T>(outcome: impl Future<Output = Result<T, ApiError>>) -> Option<String> {
+        outcome.await.err().map(|error| {
+            assert_eq!(error.status.as_u16(), 400);
+            error.text
+        })
+    }
+
+    #[tokio::test]
+    async fn what_the_protocol_has_is_read() {
+        let headers = HeaderMap::new();
+        for (text, ready) in [("", false), (" ", false), ("{}", false), ("{\"ready\":true}", true)] {
+            assert_eq!(only_ready(&headers, text.into()).await.unwrap(), ready, "{text}");
+        }
+        for text in ["", "{}", "{\"parameters\":{}}"] {
+            assert_eq!(
+                (refused(nothing(&headers, text.into())).await, refused(unloading(&headers, text.into())).await),
+                (None, None),
+                "{text}"
+            );
+        }
+        assert_eq!(refused(unloading(&headers, "{\"parameters\":{\"unload_dependents\":true}}".into())).await, None);
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_refused_in_plain_words() {
+        let headers = HeaderMap::new();
+        for text in [
+            "[]",
+            "[true]",
+            "null",
+            "true",
+            "\"\"",
+            "{\"x\":1}",
+            "{} {}",
+            "{",
+            "{\"ready\":1}",
+            "{\"ready\":true,\"ready\":true}",
+            "{\"parameters\":[]}",
+            "{\"parameters\":{\"x\":1}}",
+        ] {
+            for told in [
+                refused(only_ready(&headers, text.into())).await.unwrap(),
+                refused(nothing(&headers, text.into())).await.unwrap(),
+                refused(unloading(&headers, text.into())).await.unwrap(),
+            ] {
+                assert!(!told.contains("struct") && !told.contains("Body") && !told.contains('`'), "{told}");
+            }
+        }
+        for name in ["config", "file:1/model.wasm"] {
+            let body = format!("{{\"parameters\":{{\"{name}\":\"\"}}}}");
+            assert!(refused(nothing(&headers, body.into())).await.unwrap().contains("from the repository only"));
+        }
+    }
+}
