@@ -3,6 +3,8 @@
 
 mod clouds;
 mod door;
+mod fake;
+mod listings;
 mod program;
 mod refreshes;
 mod store;

@@ -59,6 +59,10 @@ fn answer(files: &Files, stream: impl Read + Write) -> io::Result<()> {
 
 fn list(files: &Files, folder: &str) -> String {
     let mut listing = String::from("<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\">");
+    let modified = "<D:getlastmodified>Sun, 01 Feb 2026 00:00:00 GMT</D:getlastmodified>";
+    let of = format!("{modified}<D:resourcetype><D:collection/></D:resourcetype>");
+    let found = format!("<D:propstat><D:prop>{of}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
+    write!(listing, "<D:response><D:href>{folder}/</D:href>{found}</D:response>").unwrap();
     for (path, content) in files.iter().filter(|(path, _)| path.starts_with(folder)) {
         let (length, etag) = (content.len(), etag(content));
         let modified = "<D:getlastmodified>Sun, 01 Feb 2026 00:00:00 GMT</D:getlastmodified><D:resourcetype/>";

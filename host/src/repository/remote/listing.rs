@@ -47,13 +47,15 @@ const MAX_OBJECTS: usize = 100_000;
 /// Lists everything in a folder. Fails with what went wrong, also if that is only that there is too much.
 pub(super) async fn list(location: &Location) -> Result<Listing, String> {
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
+    // What an earlier listing that failed has left there.
+    location.skipped.take();
     let mut objects = location.store.list(prefix);
     let mut listing = Listing::default();
     for _ in 0..=MAX_OBJECTS {
         let next = tokio::time::timeout(PATIENCE, objects.next()).await;
         match next.map_err(|_| format!("nothing came for {} s", PATIENCE.as_secs()))? {
             Some(object) => listing.add(&location.prefix, object.map_err(|error| plain(&error))?),
-            None => return Ok(listing),
+            None => return Ok(listing.with_skipped(location.skipped.take())),
         }
     }
     Err(format!("there are more than {MAX_OBJECTS} objects; name a folder that holds models only"))
@@ -61,23 +63,32 @@ pub(super) async fn list(location: &Location) -> Result<Listing, String> {
 
 impl Listing {
     fn add(&mut self, prefix: &Path, meta: ObjectMeta) {
-        let within = meta.location.prefix_match(prefix).map(|parts| {
-            let parts: Vec<_> = parts.map(|part| part.as_ref().to_owned()).collect();
-            parts.join("/")
-        });
-        let path = within.unwrap_or_else(|| meta.location.to_string());
-        match Unit::of(&path) {
+        let within = within(&meta.location, prefix);
+        match within.and_then(Unit::of) {
             Some((unit, name)) => drop(self.files.entry(unit).or_default().insert(name, Object::of(meta))),
-            None => self.ignore(path, meta.size),
+            None => self.ignore(within.unwrap_or(meta.location.as_ref()), meta.size),
         }
     }
 
-    fn ignore(&mut self, path: String, size: u64) {
+    fn with_skipped(mut self, skipped: Option<(usize, String)>) -> Self {
+        if let Some((count, first)) = skipped {
+            self.ignored.get_or_insert((0, first)).0 += count;
+        }
+        self
+    }
+
+    fn ignore(&mut self, path: &str, size: u64) {
         // Some tools make objects without content that stand for folders.
         if size > 0 {
-            self.ignored.get_or_insert_with(|| (0, sanitize(&path, 128))).0 += 1;
+            self.ignored.get_or_insert_with(|| (0, sanitize(path, 128))).0 += 1;
         }
     }
+}
+
+/// The name of an object within the repository; `None` if it is not in there.
+fn within<'a>(location: &'a Path, prefix: &Path) -> Option<&'a str> {
+    let rest = location.as_ref().strip_prefix(prefix.as_ref())?;
+    if prefix.as_ref().is_empty() { Some(rest) } else { rest.strip_prefix('/') }
 }
 
 impl Object {

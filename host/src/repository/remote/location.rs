@@ -1,5 +1,6 @@
 //! From a URL to the store behind it.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use object_store::path::Path;
 use object_store::{ClientConfigKey, ObjectStore, ObjectStoreScheme, RetryConfig};
 use url::{Position, Url};
 
+use super::answer::{Connector, NotAListing, Protocol, Skipped};
 use crate::model::sanitize;
 
 /// A folder in a store.
@@ -18,6 +20,8 @@ pub(super) struct Location {
     pub(super) store: Arc<dyn ObjectStore>,
     /// What the names of its objects begin with.
     pub(super) prefix: Path,
+    /// What the listings since the last look at it have left out.
+    pub(super) skipped: Skipped,
 }
 
 impl Location {
@@ -27,8 +31,9 @@ impl Location {
         // Its client takes what the process has chosen. That somebody has chosen before is no failure.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
-        let store = store(scheme, url).map_err(|error| plain(&error))?;
-        Ok(Location { store, prefix })
+        let skipped = Skipped::default();
+        let store = store(scheme, url, &skipped).map_err(|error| plain(&error))?;
+        Ok(Location { store, prefix, skipped })
     }
 }
 
@@ -37,19 +42,23 @@ const LONGEST: &str = "1h";
 /// How long something may take that should take a moment.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-fn store(scheme: ObjectStoreScheme, url: &Url) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn store(scheme: ObjectStoreScheme, url: &Url, skipped: &Skipped) -> object_store::Result<Arc<dyn ObjectStore>> {
     let longest = ClientConfigKey::Timeout;
+    let connector = |protocol| Connector::new(protocol, skipped.clone());
     Ok(match scheme {
         ObjectStoreScheme::AmazonS3 => {
             let builder = AmazonS3Builder::from_env().with_url(url.as_str()).with_retry(retries());
+            let builder = builder.with_http_connector(connector(Protocol::Bucket));
             Arc::new(builder.with_config(AmazonS3ConfigKey::Client(longest), LONGEST).build()?)
         }
         ObjectStoreScheme::GoogleCloudStorage => {
             let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            let builder = builder.with_http_connector(connector(Protocol::Bucket));
             Arc::new(builder.with_config(GoogleConfigKey::Client(longest), LONGEST).build()?)
         }
         ObjectStoreScheme::MicrosoftAzure => {
             let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            let builder = builder.with_http_connector(connector(Protocol::Azure));
             Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
         }
         _ => {
@@ -57,6 +66,7 @@ fn store(scheme: ObjectStoreScheme, url: &Url) -> object_store::Result<Arc<dyn O
             let allow = if url.scheme() == "http" { "true" } else { "false" };
             let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
             let builder = builder.with_config(longest, LONGEST).with_config(ClientConfigKey::AllowHttp, allow);
+            let builder = builder.with_http_connector(connector(Protocol::Web));
             Arc::new(builder.build()?)
         }
     })
@@ -69,7 +79,11 @@ fn retries() -> RetryConfig {
 
 /// An error's text with its causes, fit for whoever runs the host: short, and without the query of any URL, in
 /// which some stores put their signatures.
-pub(super) fn plain(error: &dyn std::error::Error) -> String {
+pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
+    // It says all there is to say, and the same each time.
+    if let Some(refusal) = refusal(error) {
+        return sanitize(&refusal.to_string(), MAX_TEXT);
+    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -84,6 +98,18 @@ pub(super) fn plain(error: &dyn std::error::Error) -> String {
         _ => word,
     });
     sanitize(&words.collect::<Vec<_>>().join(" "), MAX_TEXT)
+}
+
+/// The refusal of an answer that is not a listing, if the error comes from one.
+fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref() {
+            return Some(refusal);
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Stores answer errors with pages of markup.

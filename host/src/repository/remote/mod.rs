@@ -5,7 +5,8 @@
 //! what it looks at is a *mirror*, a directory in the state directory that a task of its own keeps up to date. So
 //! there is one way in which files become candidates, and a host starts with what it had although the store is down.
 //!
-//! A refresh is a straight line ([`task`]): `listing` says what there is, `hold` whether that is believed, `plan`
+//! A refresh is a straight line ([`task`]): `listing` says what there is, for which `answer` has checked that the store
+//! answered with a listing at all, `hold` whether that is believed, `plan`
 //! what to do about it (both pure), `fetch` gets what has changed, and `disk` puts it into its place. What is fetched
 //! is told by its ETag, which `record` keeps, so nothing that has not changed is fetched again, also after a restart.
 //! What belongs together ([`unit`]) appears together: a version's folder is put together where nobody looks, and
@@ -16,6 +17,7 @@
 //! lost most of what was there must be seen twice. The tenant's repository is then degraded, with the reason, and the
 //! task tries again: soon at first, then as often as it refreshes.
 
+mod answer;
 mod credentials;
 mod disk;
 mod fetch;

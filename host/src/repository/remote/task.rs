@@ -37,7 +37,8 @@ pub(super) struct Refresher {
     hold: Option<Hold>,
     /// Refreshes in a row that have failed.
     failures: u32,
-    ignored: usize,
+    /// How many objects the last listing held that are no part of a model, and the first of them.
+    ignored: Option<(usize, String)>,
 }
 
 /// The mirror's folder, and what it holds.
@@ -77,7 +78,7 @@ impl Refresher {
     pub(super) fn new(tenant: Arc<Tenant>, config: RemoteConfig, metrics: TenantMetrics) -> Self {
         let (location, mirrored, hold) = (None, None, None);
         let metrics = Arc::new(metrics);
-        Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: 0 }
+        Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: None }
     }
 
     /// As if the URL meant this place.
@@ -215,12 +216,11 @@ impl Refresher {
     }
 
     fn note_ignored(&mut self, listing: &Listing) {
-        let count = listing.ignored.as_ref().map_or(0, |(count, _)| *count);
-        if let Some((_, first)) = listing.ignored.as_ref().filter(|_| count != self.ignored) {
+        if let Some((count, first)) = listing.ignored.as_ref().filter(|_| listing.ignored != self.ignored) {
             let (tenant, url) = (self.tenant.name(), &self.config.url);
             tracing::warn!(%tenant, %url, count, first, "objects that are no part of a model are not fetched");
         }
-        self.ignored = count;
+        self.ignored.clone_from(&listing.ignored);
     }
 }
 

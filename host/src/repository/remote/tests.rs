@@ -40,7 +40,7 @@ fn refresher(
 ) -> Refresher {
     let url = Url::parse("s3://bucket/models").unwrap();
     let config = RemoteConfig { url, refresh: Duration::ZERO, folder: folder.join("a") };
-    let location = Location { store, prefix: Path::from("models") };
+    let location = Location { store, prefix: Path::from("models"), skipped: Default::default() };
     Refresher::new(tenant.clone(), config, metrics.of(tenant.name())).at(location)
 }
 
@@ -167,7 +167,8 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
 async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
     let mirrored = mirrored(Quota::unlimited());
     mirrored.put("b/1/model.wasm", "one").await;
-    let location = Arc::new(Location { store: mirrored.store.clone(), prefix: Path::from("models") });
+    let location =
+        Arc::new(Location { store: mirrored.store.clone(), prefix: Path::from("models"), skipped: Default::default() });
     let listing = list(&location).await.unwrap();
     let (unit, files) = listing.files.first_key_value().unwrap();
     let (disk, _) = Disk::open(mirrored.folder.path().join("a")).unwrap();

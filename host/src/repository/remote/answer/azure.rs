@@ -1,0 +1,40 @@
+//! A page of a listing as Azure Blob Storage answers it (`List Blobs`).
+
+use super::Entries;
+use super::connector::Asked;
+use super::document::{Element, Expected, read, shown};
+
+const EXPECTED: Expected = Expected { name: "EnumerationResults", namespace: None };
+
+/// Checks a page. Fails with why it is none.
+pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
+    let (mut entries, mut key, mut blobs) = (Entries::default(), None, false);
+    let (mut listed, mut next) = (None, None);
+    let prefix = asked.query("prefix").unwrap_or_default();
+    let root = read(xml, &EXPECTED, |Element { path, text, span }| {
+        match path {
+            "Prefix" => listed = text,
+            "NextMarker" => next = text,
+            "Blobs" => blobs = true,
+            "Blobs/Blob/Name" => key = text,
+            "Blobs/Blob" => entries.judge(key.take().as_deref(), &prefix, span)?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let container = root.get("ContainerName").ok_or("it has no ContainerName")?;
+    if !asked.is_of_bucket(container) {
+        return Err(format!("it lists the container '{}'", shown(container)));
+    }
+    if listed.unwrap_or_default() != prefix {
+        return Err(format!("its <Prefix> is not '{}', which was asked for", shown(&prefix)));
+    }
+    let next = next.ok_or("it has no <NextMarker>")?;
+    if !next.is_empty() && asked.query("marker").as_deref() == Some(&*next) {
+        return Err("it says that it follows itself".into());
+    }
+    if !blobs {
+        return Err("it has no <Blobs>".into());
+    }
+    Ok(entries)
+}

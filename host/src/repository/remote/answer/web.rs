@@ -1,0 +1,45 @@
+//! A folder as a web server lists it over WebDAV (RFC 4918, `PROPFIND`).
+
+use object_store::path::Path;
+use url::Url;
+
+use super::Entries;
+use super::connector::Asked;
+use super::document::{Element, Expected, read};
+
+const EXPECTED: Expected = Expected { name: "multistatus", namespace: Some("DAV:") };
+
+/// Checks a listing. Fails with why it is none.
+pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
+    let folder = Path::from_url_path(asked.url.path()).map_err(|error| error.to_string())?;
+    let root = asked.url.join("/").map_err(|error| error.to_string())?;
+    let (mut entries, mut href, mut is_folder, mut is_listed) = (Entries::default(), None, false, false);
+    read(xml, &EXPECTED, |Element { path, text, span }| {
+        match path {
+            "response/href" => href = text,
+            "response/propstat/prop/resourcetype/collection" => is_folder = true,
+            "response" => {
+                let (href, is_folder) = (href.take(), std::mem::take(&mut is_folder));
+                let place = href.as_deref().and_then(|href| place(&root, href, is_folder));
+                match place {
+                    Some(place) if is_folder => is_listed |= place == folder,
+                    Some(place) if place.prefix_matches(&folder) => {}
+                    // The name of a folder is not read.
+                    None if is_folder => {}
+                    _ => entries.skip(href.as_deref().unwrap_or_default(), span),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    is_listed.then_some(entries).ok_or_else(|| format!("it does not list the folder /{folder} itself"))
+}
+
+/// The path that a reference leads to, as `object_store` resolves it; `None` if it is none.
+fn place(root: &Url, href: &str, is_folder: bool) -> Option<Path> {
+    let url = root.join(href).ok()?;
+    // The name of a file does not end like that.
+    let is_file = !url.path().ends_with('/');
+    Path::from_url_path(url.path()).ok().filter(|_| is_file || is_folder)
+}
