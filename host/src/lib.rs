@@ -43,6 +43,8 @@
 //!                                            └→ repository → tenant → model
 //! ```
 //!
+//! Whoever writes files may ask `disk` whether there was no room for them.
+//!
 //! # Tenants
 //!
 //! Tenants do not trust each other, and nobody trusts their models. [`tenant`] holds whatever belongs to one:
@@ -107,6 +109,8 @@ pub mod tenant;
 
 pub mod model;
 pub mod telemetry;
+
+mod disk;
 
 #[cfg(fuzzing)]
 #[doc(hidden)]

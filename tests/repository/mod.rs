@@ -2,6 +2,7 @@
 
 mod files;
 mod folders;
+mod full;
 mod links;
 mod live;
 mod misplaced;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::json::write_string;
 use crate::lifecycle::{CommandError, RefreshError};
-use crate::model::{InferError, sanitize_lines};
+use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
 /// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,9 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::NotFound => InferError::ModelNotFound.into(),
             CommandError::Stopping => InferError::Overloaded.into(),
+            CommandError::Failed(LoadError { stage: Stage::Disk, reason }) => {
+                ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", reason)
+            }
             // The request was well formed and the server works: it is the model that cannot be processed.
             CommandError::Failed(fault) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
@@ -172,7 +175,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{Deadline, LoadError, Stage};
+    use crate::model::Deadline;
 
     #[test]
     fn every_error_has_the_status_and_code_of_the_contract() {
@@ -218,6 +221,8 @@ mod tests {
             (failed.status.as_u16(), failed.code, failed.text.as_str()),
             (422, "load_failed", "link: needs sql")
         );
+        let full = ApiError::from(CommandError::Failed(LoadError::new(Stage::Disk, "no room")));
+        assert_eq!((full.status.as_u16(), full.code, full.text.as_str()), (507, "disk_full", "no room"));
         assert_eq!(ApiError::from(CommandError::NotFound).status, StatusCode::NOT_FOUND);
         assert_eq!(ApiError::from(CommandError::Stopping).status, StatusCode::SERVICE_UNAVAILABLE);
     }

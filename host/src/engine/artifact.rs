@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::compile::Role;
 use super::hex;
-use crate::model::{Capability, Metadata};
+use crate::disk;
+use crate::model::{Capability, LoadError, Metadata, Stage};
 
 mod about;
 mod files;
@@ -197,6 +198,15 @@ impl ArtifactStore {
         }
         Ok(())
     }
+}
+
+/// What a failure to write a file of the artifact store means.
+pub(crate) fn unwritten(error: io::Error) -> LoadError {
+    if disk::is_full(&error) {
+        let reason = "the disk of the state directory is full; free space on it";
+        return LoadError::new(Stage::Disk, reason);
+    }
+    LoadError::new(Stage::Host, format!("the artifact store cannot be written: {error}"))
 }
 
 const UNFINISHED: &str = "unfinished-";

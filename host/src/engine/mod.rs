@@ -27,6 +27,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
+pub(crate) use artifact::unwritten;
 pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Snapshot};
 pub use budget::Budget;
 pub use call::Call;

@@ -12,7 +12,9 @@ use crate::capability::http::{Egress, Http, Trust};
 use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink};
 use crate::database::{Databases, Proof};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
-use crate::engine::{Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template};
+use crate::engine::{
+    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template, unwritten,
+};
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
 use crate::repository::Candidate;
 use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
@@ -228,12 +230,12 @@ impl Loader {
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Artifact, LoadError> {
-        let staged = self.store.stage().map_err(in_store)?;
+        let staged = self.store.stage().map_err(unwritten)?;
         let job = self.job(candidate, staged.path().to_owned());
         self.compiler.run(&job, progress, log).await?;
         let (store, key) = (self.store.clone(), key.clone());
         let made = blocking(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
-        made.map_err(in_store)?
+        made.map_err(unwritten)?
             .ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
     }
 
@@ -308,10 +310,6 @@ fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn in_store(error: std::io::Error) -> LoadError {
-    LoadError::new(Stage::Host, format!("the artifact store: {error}"))
 }
 
 /// Runs file work where it may block.

@@ -165,14 +165,16 @@ pub enum Stage {
     Golden,
     /// Answering requests, after it had gone live.
     Serve,
-    /// The host's own part in all of that: its disk, its processes, its room for instances.
+    /// The host's own part in all of that: its processes, its files, its room for instances.
     Host,
+    /// Writing what it takes to a disk of the host, which is full.
+    Disk,
 }
 
 impl Stage {
     /// Whether a failure here says nothing about the version, so that trying again may help.
     pub fn is_passing(self) -> bool {
-        matches!(self, Stage::Read | Stage::Quota | Stage::Host)
+        matches!(self, Stage::Read | Stage::Quota | Stage::Host | Stage::Disk)
     }
 }
 
@@ -191,6 +193,7 @@ impl std::fmt::Display for Stage {
             Stage::Golden => "golden",
             Stage::Serve => "serve",
             Stage::Host => "host",
+            Stage::Disk => "disk",
         })
     }
 }

@@ -15,6 +15,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::layout::is_temporary;
 use super::settle::Stamp;
+use crate::disk;
 
 /// A repository's root, opened.
 pub(super) struct Tree {
@@ -138,6 +139,9 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
 
 /// An error of the file system without its number, which tells users nothing.
 pub(crate) fn plain(error: &io::Error) -> String {
+    if disk::is_full(error) {
+        return "the disk is full; free space on it".into();
+    }
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::{StoreError, keys, sessions, tasks, totals};
+use crate::disk;
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
 /// How much a machine that loses its power may take with it. What is kept survives the end of the process either way.
@@ -65,7 +66,10 @@ impl StoreFile {
 
     /// Opens it, and makes it if need be.
     pub(super) fn open(&self) -> Result<Connection, StoreError> {
-        make_folder(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        make_folder(&self.path).map_err(|error| match disk::is_full(&error) {
+            true => StoreError::DiskFull,
+            false => StoreError::Unavailable(error.to_string()),
+        })?;
         let connection = Connection::open(&self.path)?;
         // Nobody else writes but what is still under way for a predecessor; an operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
@@ -83,6 +87,17 @@ impl StoreFile {
         // SQLite's own limit undoes whole transactions, with everything that others have written in them.
         connection.pragma_update(None, "max_page_count", pages.saturating_add(SLACK).min(MAX_PAGES) as i64)?;
         Ok(pages)
+    }
+
+    /// Tells a full disk from a job that met SQLite's own limit, which lies beyond the quota: SQLite has one error for
+    /// both.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        let quota = self.tenant.settings().quota.data;
+        let is_limit = || self.tenant.used(Resource::Data).saturating_add(SLACK * PAGE) >= quota;
+        match error {
+            StoreError::DiskFull if quota != UNLIMITED && is_limit() && disk::has_room(&self.path) => StoreError::Full,
+            other => other,
+        }
     }
 
     /// Tells the tenant how much of its quota the file takes.

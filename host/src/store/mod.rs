@@ -39,6 +39,9 @@ pub enum StoreError {
     /// The tenant keeps as much as it may.
     #[error("there is no room for more data")]
     Full,
+    /// The disk is full, whatever the tenant keeps.
+    #[error("the disk of the state directory is full")]
+    DiskFull,
     /// The tenant keeps as many of something as it may.
     #[error(transparent)]
     Refused(QuotaExceeded),
@@ -53,7 +56,7 @@ pub enum StoreError {
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => StoreError::Full,
+            Some(ErrorCode::DiskFull) => StoreError::DiskFull,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
             _ => StoreError::Unavailable(error.to_string()),
         }
@@ -63,16 +66,21 @@ impl From<rusqlite::Error> for StoreError {
 impl StoreError {
     /// What it means for a request of that tenant's.
     pub fn for_request(self, tenant: &Tenant) -> InferError {
+        let is_unlimited = tenant.settings().quota.data == UNLIMITED;
         match self {
             StoreError::Refused(refusal) => InferError::QuotaExceeded(refusal),
-            StoreError::Full if tenant.settings().quota.data != UNLIMITED => {
-                InferError::QuotaExceeded(tenant.refuse(Resource::Data))
-            }
-            StoreError::Full => InferError::StoreUnavailable("the disk is full".into()),
+            StoreError::Full if !is_unlimited => InferError::QuotaExceeded(tenant.refuse(Resource::Data)),
             StoreError::Busy => InferError::Overloaded,
-            StoreError::Unavailable(reason) => InferError::StoreUnavailable(reason),
+            StoreError::Full | StoreError::DiskFull => unavailable(tenant, StoreError::DiskFull.to_string()),
+            StoreError::Unavailable(reason) => unavailable(tenant, reason),
         }
     }
+}
+
+/// The caller is not told more than that; the operator finds the reason in the log.
+fn unavailable(tenant: &Tenant, reason: String) -> InferError {
+    tracing::error!(tenant = %tenant.name(), reason, "a tenant's store cannot be used");
+    InferError::StoreUnavailable(reason)
 }
 
 /// Milliseconds of the host's clock since 1970: what times in the tables are.

@@ -90,11 +90,15 @@ impl Pump {
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
+        let pump = self.clone();
         let work = Box::new(move |connection: Result<&Connection, StoreError>| {
             let outcome = connection.and_then(work);
             let failed = outcome.is_err();
-            // Nobody may be waiting any more.
-            let tell = Box::new(move |end: Result<(), StoreError>| drop(sender.send(end.and(outcome))));
+            let tell = Box::new(move |end: Result<(), StoreError>| {
+                let outcome = end.and(outcome).map_err(|error| pump.file.explain(error));
+                // Nobody may be waiting any more.
+                drop(sender.send(outcome));
+            });
             Done { failed, tell }
         });
         self.hand_in(Job { kind, work })?;

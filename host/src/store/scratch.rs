@@ -28,6 +28,7 @@ impl Scratch {
         if !self.0.is_autocommit() {
             self.0.execute_batch(end)?;
         }
-        outcome
+        // It is on no disk.
+        outcome.map_err(|error| if error == StoreError::DiskFull { StoreError::Full } else { error })
     }
 }

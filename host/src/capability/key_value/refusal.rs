@@ -48,6 +48,7 @@ impl Refusal {
     pub(super) fn of_store(error: StoreError, tenant: &Tenant) -> Refusal {
         let limit = tenant.settings().quota.data;
         match error {
+            StoreError::DiskFull => Refusal::DiskFull,
             StoreError::Full if limit == UNLIMITED => Refusal::DiskFull,
             StoreError::Full => Refusal::Data(show_size(limit)),
             StoreError::Unavailable(reason) => {

@@ -1,5 +1,6 @@
 //! Carries out one statement on a connection.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::fallible_iterator::FallibleIterator;
@@ -11,6 +12,7 @@ use super::super::{DatabaseConfig, Outcome, SqlError, Value, Wanted};
 use super::connection::{Guarded, KEPT_LENGTH, PAGE};
 use super::watch::Ticket;
 use super::worker::Order;
+use crate::disk;
 
 /// What a statement may take.
 pub(super) struct Terms<'a> {
@@ -68,6 +70,11 @@ impl Guarded {
             }
             Ok(())
         })
+    }
+
+    /// Whether the disk has room. SQLite has one error for a full disk and a quota that is used up.
+    fn has_room(&self) -> bool {
+        self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
     }
 
     fn prepare(&self, order: &Order) -> rusqlite::Result<Prepared<'_>> {
@@ -128,7 +135,7 @@ impl Guarded {
     pub(super) fn explain(&self, error: &Error) -> SqlError {
         match self.authority.take_reason() {
             Some(reason) => SqlError::Denied(reason),
-            None => explain(error, self.max_pages.saturating_mul(PAGE)),
+            None => explain(error, self.max_pages.saturating_mul(PAGE), self.has_room()),
         }
     }
 }
@@ -235,7 +242,7 @@ impl ToSql for Value {
     }
 }
 
-fn explain(error: &Error, quota: u64) -> SqlError {
+fn explain(error: &Error, quota: u64, has_room: bool) -> SqlError {
     let (code, said) = match error {
         Error::SqliteFailure(failure, said) => (failure.code, said.clone().unwrap_or_default()),
         Error::SqlInputError { error, msg, .. } => (error.code, msg.clone()),
@@ -245,6 +252,10 @@ fn explain(error: &Error, quota: u64) -> SqlError {
         other => return unavailable(other),
     };
     match code {
+        ErrorCode::DiskFull if !has_room => {
+            tracing::error!("a tenant's database cannot be written: the disk of the state directory is full");
+            SqlError::Unavailable("the disk is full".into())
+        }
         ErrorCode::ConstraintViolation => SqlError::Constraint(said),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SqlError::Busy,
         ErrorCode::DiskFull => {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
-use super::super::artifact::{About, Snapshot, write_artifact};
+use super::super::artifact::{About, Snapshot, unwritten, write_artifact};
 use super::super::bindings::inference;
 use super::super::budget::Where;
 use super::super::instance::new_store;
@@ -77,7 +77,7 @@ async fn perform(job: &Job) -> Result<(), LoadError> {
         Role::Interceptor => prepare_interceptor(&engine, &component)?,
     };
     let written = write_artifact(&job.output, &code, &about, &sidecars);
-    written.map_err(|error| LoadError::new(Stage::Host, format!("cannot write the artifact: {error}")))
+    written.map_err(unwritten)
 }
 
 /// Loads the model and snapshots it if that is possible; returns machine code and what was learned.

@@ -135,6 +135,7 @@ pub(super) enum StageName {
     Compile,
     Load,
     Host,
+    Disk,
 }
 
 impl From<StageName> for Stage {
@@ -145,6 +146,7 @@ impl From<StageName> for Stage {
             StageName::Compile => Stage::Compile,
             StageName::Load => Stage::Load,
             StageName::Host => Stage::Host,
+            StageName::Disk => Stage::Disk,
         }
     }
 }
@@ -164,6 +166,7 @@ impl From<LoadError> for Report {
             | Stage::Quota
             | Stage::Serve => StageName::Compile,
             Stage::Host => StageName::Host,
+            Stage::Disk => StageName::Disk,
         };
         Report::Failed { stage, reason: error.reason }
     }

@@ -78,7 +78,9 @@ impl Job {
         {
             return Err("it has changed since it was listed".into());
         }
-        let unwritable = |error: io::Error| format!("cannot be written: {}", plain_error(&error));
+        let unwritable = |error: io::Error| {
+            format!("cannot be written to the mirror in the state directory: {}", plain_error(&error))
+        };
         let mut file = File::create_new(to).await.map_err(unwritable)?;
         let (mut pieces, mut got) = (answer.into_stream(), 0);
         while let Some(piece) = tokio::time::timeout(PATIENCE, pieces.next()).await.map_err(|_| too_slow())? {
@@ -111,7 +113,8 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| format!("the mirror cannot be written: {}", plain_error(&error))),
+        Ok(done) => done
+            .map_err(|error| format!("the mirror cannot be written in the state directory: {}", plain_error(&error))),
         Err(error) => Err(format!("it ended unexpectedly: {error}")),
     }
 }

@@ -37,7 +37,7 @@ pub enum UploadError {
     /// It cannot serve.
     #[error(transparent)]
     Unfit(#[from] LoadError),
-    /// The file system does not take it.
+    /// The file system of the repository does not take it.
     #[error("the repository cannot be written to: {}", plain(.0))]
     Unwritable(#[from] io::Error),
 }

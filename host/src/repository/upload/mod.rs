@@ -90,10 +90,13 @@ impl Uploads {
     /// Takes a version's folder away, and the model's if that leaves nothing in it.
     pub fn remove(&self, target: &Target) -> Result<(), UploadError> {
         let tree = Tree::open(&self.root)?;
-        place::find(&tree, target)?.version.ok_or(UploadError::NotThere)?;
-        let staged = Staged::new(&tree)?;
-        let _turn = self.turn();
-        place::remove(&tree, target, &staged)
+        let hidden = staging::deleted_name();
+        {
+            let _turn = self.turn();
+            place::hide(&tree, target, &hidden)?;
+        }
+        staging::remove(&tree.root().path.join(hidden));
+        Ok(())
     }
 
     /// Removes what a server that was killed has left behind. What is being received now stays.

@@ -77,12 +77,13 @@ fn put_folder(tree: &Tree, target: &Target, staged: &Staged, model: Option<Owned
     Ok(Put::New)
 }
 
-/// Moves a version's folder into what is staged, so that all of it goes at once.
-pub(super) fn remove(tree: &Tree, target: &Target, staged: &Staged) -> Result<(), UploadError> {
+/// Gives a version's folder a hidden name in the root, so that all of it goes at once. That takes no room on a disk
+/// that may be full.
+pub(super) fn hide(tree: &Tree, target: &Target, hidden: &str) -> Result<(), UploadError> {
     let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
         return Err(UploadError::NotThere);
     };
-    renameat(&model, target.version.to_string(), staged.folder(), VERSION)?;
+    renameat(&model, target.version.to_string(), tree.folder(), hidden)?;
     fsync(&model)?;
     remove_if_empty(tree, target.name.as_str());
     fsync(tree.folder())?;

@@ -1,4 +1,4 @@
-//! The hidden folder in which uploads are received, and in which what is removed ends.
+//! The hidden folder in which uploads are received, and the hidden names under which versions are removed.
 //!
 //! Each has a folder of its own there, with a file that it holds a lock on while it lives. The lock goes with the
 //! process, however that ends, so what is not locked was left behind, and other servers on the same repository
@@ -22,6 +22,8 @@ pub(super) const FOLDER: &str = ".wardian-upload";
 /// The version's folder as it will be, in an upload's own.
 pub(super) const VERSION: &str = "version";
 const LOCK: &str = "lock";
+/// In the root too: what a version that is being removed is called.
+const DELETED: &str = ".wardian-deleted-";
 
 /// A folder in the hidden folder, which goes with everything in it when this is dropped.
 pub(super) struct Staged {
@@ -77,8 +79,17 @@ impl Drop for Staged {
     }
 }
 
+/// A name under which a version can be removed.
+pub(super) fn deleted_name() -> String {
+    format!("{DELETED}{}", fresh_name())
+}
+
 /// Removes what no living process holds.
 pub(super) fn clear(tree: &Tree) {
+    let root = fs::read_dir(&tree.root().path).into_iter().flatten().flatten();
+    // Whoever began to remove these wants the same.
+    root.filter(|entry| entry.file_name().to_string_lossy().starts_with(DELETED))
+        .for_each(|entry| remove(&entry.path()));
     // Through a link it would be another's folder.
     if open_folder(tree.folder(), FOLDER).is_err() {
         return;
@@ -123,10 +134,13 @@ fn is_held(folder: &Path) -> bool {
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
 }
 
-fn remove(path: &Path) {
+/// Removes a folder with everything in it; there may be none.
+pub(super) fn remove(path: &Path) {
     match fs::remove_dir_all(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(path = %path.display(), %error, "cannot remove what an upload has left"),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "cannot remove what an upload or a removal has left")
+        }
     }
 }

@@ -281,10 +281,12 @@ fn what_a_killed_server_left_is_cleared_and_what_is_received_is_not() {
     bench.write(".wardian-upload/1-2-3/version/model.wasm", "cut off");
     bench.write(".wardian-upload/1-2-3/lock", "");
     bench.write(".wardian-upload/1-2-4/version/model.wasm", "cut off");
+    bench.write(".wardian-deleted-1-2-3/model.wasm", "on its way out");
     let upload = bench.begin("iris", "1").unwrap();
     assert_eq!(bench.staged(), 3);
     bench.uploads.clear_leftovers();
     assert_eq!(bench.staged(), 1);
+    assert!(!bench.path(".wardian-deleted-1-2-3").exists());
     drop(upload);
     assert_eq!(bench.staged(), 0);
 }
