@@ -3,6 +3,7 @@
 mod documents;
 mod health;
 mod inference;
+mod names;
 mod refusals;
 mod repository_api;
 mod shapes;

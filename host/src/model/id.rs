@@ -80,6 +80,9 @@ name_type!(
 /// What precedes an interceptor's name, and is also the folder where it lies. No model's own name has a slash.
 const INTERCEPTORS: &str = "interceptors/";
 
+/// Words of the paths of HTTP, or of a repository, that stand where a model's name could.
+const RESERVED: [&str; 2] = ["interceptors", "stats"];
+
 impl ModelName {
     /// The name under which an interceptor is known among its tenant's models: `interceptors/` and a name that a
     /// model could have. Fails unless it is one.
@@ -91,6 +94,12 @@ impl ModelName {
     /// Checks the name of a model, or of an interceptor with what precedes it.
     pub fn of_any(name: &str) -> Result<Self, InvalidName> {
         name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
+    }
+
+    /// Whether a model cannot be called that, in any case of its letters, because the name means something else:
+    /// `/v2/models/stats` is a path of its own, and `interceptors` a folder of its own.
+    pub fn is_reserved(&self) -> bool {
+        RESERVED.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))
     }
 
     /// Whether it is an interceptor's.
@@ -186,6 +195,17 @@ mod tests {
         for name in ["interceptors/", "interceptors/a/b", "interceptors/../a", "others/a"] {
             assert!(ModelName::of_any(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_reserved_in_any_case() {
+        for name in ["stats", "Stats", "interceptors", "Interceptors", "INTERCEPTORS"] {
+            assert!(ModelName::new(name).unwrap().is_reserved(), "{name}");
+        }
+        for name in ["stat", "stats2", "versions", "index", "models"] {
+            assert!(!ModelName::new(name).unwrap().is_reserved(), "{name}");
+        }
+        assert!(!ModelName::interceptor("stats").unwrap().is_reserved());
     }
 
     #[test]

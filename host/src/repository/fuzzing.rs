@@ -37,6 +37,7 @@ fn check_entry(text: &str, shelf: Shelf, entry: InRoot) {
         InRoot::Bare(model) => assert_eq!(format!("{}.wasm", model.own()), text),
         InRoot::Precompiled(model) => assert_eq!(format!("{}.cwasm", model.own()), text),
         InRoot::Model(model) => stays_inside(text, model.own()),
+        InRoot::Reserved(model) => assert!(shelf == Shelf::Models && model.is_reserved()),
         InRoot::Odd(why) => check_text(&why, 1500),
         InRoot::Interceptors => assert_eq!((shelf, text), (Shelf::Models, INTERCEPTORS)),
         InRoot::Ignored => {}

@@ -30,6 +30,8 @@ pub(super) enum InRoot {
     Precompiled(ModelName),
     /// `iris/`: a model with numbered versions.
     Model(ModelName),
+    /// A file or folder whose name would be a model's, if that did not mean something else.
+    Reserved(ModelName),
     /// `interceptors/`, in the root.
     Interceptors,
     /// Nothing to us.
@@ -84,6 +86,11 @@ pub(super) fn is_model_folder(name: &str) -> bool {
     !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
+/// Why a file or folder of a reserved name is no model.
+pub(crate) fn reserved(name: &str) -> String {
+    format!("{}: no model can have this name, which means something else to the server; rename it", shown(name))
+}
+
 /// Whether a sidecar may have that name: short, and safe to print.
 pub(super) fn is_plain(name: &str) -> bool {
     name.len() <= 128 && !name.chars().any(char::is_control)
@@ -96,6 +103,7 @@ pub(super) fn shown(name: &str) -> String {
 
 fn named(shelf: Shelf, name: &str, model: &str, kind: impl Fn(ModelName) -> InRoot) -> InRoot {
     match shelf.name(model) {
+        Ok(model) if model.is_reserved() => InRoot::Reserved(model),
         Ok(model) => kind(model),
         Err(error) => InRoot::Odd(format!("'{}' is ignored: {error}", shown(name))),
     }
@@ -132,6 +140,8 @@ mod tests {
         let audit = || ModelName::interceptor("audit").unwrap();
         assert_eq!(file_on(Shelf::Interceptors, "audit.wasm"), InRoot::Bare(audit()));
         assert_eq!(folder_on(Shelf::Interceptors, "audit"), InRoot::Model(audit()));
+        let stats = ModelName::interceptor("stats").unwrap();
+        assert_eq!(file_on(Shelf::Interceptors, "stats.wasm"), InRoot::Bare(stats));
         let again = ModelName::interceptor("interceptors").unwrap();
         assert_eq!(folder_on(Shelf::Interceptors, "interceptors"), InRoot::Model(again));
     }
@@ -145,6 +155,9 @@ mod tests {
         assert_eq!(folder_in_root("house-price"), InRoot::Model(model("house-price")));
         assert_eq!(folder_in_root("interceptors"), InRoot::Interceptors);
         assert_eq!(folder_in_root("lost+found"), InRoot::Ignored);
+        assert_eq!(folder_in_root("Interceptors"), InRoot::Reserved(model("Interceptors")));
+        assert_eq!(folder_in_root("stats"), InRoot::Reserved(model("stats")));
+        assert_eq!(file_in_root("stats.wasm"), InRoot::Reserved(model("stats")));
         assert!(matches!(file_in_root("my model.wasm"), InRoot::Odd(_)));
         assert!(matches!(file_in_root("iris.toml"), InRoot::Odd(_)));
         assert!(matches!(folder_in_root("my models"), InRoot::Odd(_)));

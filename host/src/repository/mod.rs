@@ -55,7 +55,7 @@ pub use aspired::{Aspired, Candidate, Live, Seen, Sidecar};
 pub use contents::MAX_GOLDEN;
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
 pub use keys::Faults;
-pub(crate) use layout::is_temporary;
+pub(crate) use layout::{is_temporary, reserved as reserved_name};
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{limits as parse_limits, streaming_ceilings as parse_streaming_ceilings};
 pub(crate) use settle::Stamp;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::aspired::{Candidate, Live, Seen, Sidecar, identity};
 use super::contents::{Content, Contents, Reading, Role, Said};
-use super::layout::{INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on};
+use super::layout::{INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on, reserved};
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::tree::{Entry, Kind, Place, Tree, plain, unreadable};
@@ -107,6 +107,7 @@ impl Scan<'_> {
                 None
             }
             (InRoot::Ignored | InRoot::Interceptors, _) => None,
+            (InRoot::Reserved(model), _) => Some((model, Claim::Refused(reserved(name)))),
             (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(name)))),
             (InRoot::Bare(model), Kind::File(place)) => Some((model, Claim::Bare(place))),
             (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),

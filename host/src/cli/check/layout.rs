@@ -123,7 +123,8 @@ fn versions(model: &Path) -> Vec<PathBuf> {
 }
 
 fn name_or_model(path: &Path) -> String {
-    ModelName::new(&name(path)).map_or("model".into(), |name| name.to_string())
+    let named = ModelName::new(&name(path)).ok().filter(|name| !name.is_reserved());
+    named.map_or("model".into(), |name| name.to_string())
 }
 
 /// A folder called by a number lies in its model's folder, which may hold settings.

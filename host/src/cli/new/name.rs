@@ -4,7 +4,7 @@ use anyhow::{Result, bail, ensure};
 
 /// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords, crates that
 /// every program has, what the new crate depends on, and what the repository keeps for itself.
-const TAKEN: [&str; 70] = [
+const TAKEN: [&str; 71] = [
     "abstract",
     "alloc",
     "as",
@@ -51,6 +51,7 @@ const TAKEN: [&str; 70] = [
     "self",
     "serde-json",
     "static",
+    "stats",
     "std",
     "struct",
     "super",
@@ -113,7 +114,7 @@ mod tests {
         for name in ["", "2nd", "-a", "_a", "Demo", "a.b", "a b", "a/b", "..", "é", &"x".repeat(65)] {
             assert!(parse(name).unwrap_err().to_string().contains("lower-case letters"), "{name}");
         }
-        for name in ["test", "fn", "std", "proc_macro", "wardian_sdk", "interceptors"] {
+        for name in ["test", "fn", "std", "proc_macro", "wardian_sdk", "interceptors", "stats"] {
             assert!(parse(name).unwrap_err().to_string().contains("is taken"), "{name}");
         }
     }

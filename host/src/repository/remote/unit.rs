@@ -87,14 +87,17 @@ fn is_settings(file: &str) -> bool {
 
 fn bare(shelf: Shelf, file: &str) -> Option<(Unit, String)> {
     match file_on(shelf, file) {
-        InRoot::Bare(model) => Some((Unit::Bare(model), file.into())),
+        // One of a reserved name is refused where the mirror is looked at, and told in the index.
+        InRoot::Bare(model) | InRoot::Reserved(model) if file == format!("{}.wasm", model.own()) => {
+            Some((Unit::Bare(model), file.into()))
+        }
         _ => None,
     }
 }
 
 fn folder(shelf: Shelf, name: &str) -> Option<ModelName> {
     match folder_on(shelf, name) {
-        InRoot::Model(model) => Some(model),
+        InRoot::Model(model) | InRoot::Reserved(model) => Some(model),
         _ => None,
     }
 }
@@ -117,6 +120,8 @@ mod tests {
             ("iris/config.toml", "iris/config.toml config.toml"),
             ("iris/2/model.wasm", "iris/2 model.wasm"),
             ("iris/2/weights.bin", "iris/2 weights.bin"),
+            ("stats.wasm", "stats.wasm stats.wasm"),
+            ("Interceptors/1/model.wasm", "Interceptors/1 model.wasm"),
             ("interceptors/audit.wasm", "interceptors/audit.wasm audit.wasm"),
             ("interceptors/audit/1/model.wasm", "interceptors/audit/1 model.wasm"),
             ("interceptors/audit/model.toml", "interceptors/audit/model.toml model.toml"),
@@ -147,6 +152,7 @@ mod tests {
             "interceptors/1/model.wasm",
             "iris/2/x.part",
             "iris.cwasm",
+            "stats.cwasm",
             "iris/02/model.wasm",
             "iris/0/model.wasm",
         ] {

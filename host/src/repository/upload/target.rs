@@ -37,7 +37,17 @@ mod tests {
         assert!(Target::parse("house-price.v2", "18446744073709551615").is_ok());
         let long = "x".repeat(129);
         let bad = ["", ".", "..", ".iris", "a/b", "../a", "a\\b", "a\0", "a b", "é", "/etc", &long];
-        let ignored = ["interceptors", "lost+found", "a.tmp", "a.part", "a.swp", "iris.wasm", "iris.cwasm"];
+        let ignored = [
+            "interceptors",
+            "Interceptors",
+            "stats",
+            "lost+found",
+            "a.tmp",
+            "a.part",
+            "a.swp",
+            "iris.wasm",
+            "iris.cwasm",
+        ];
         for model in bad.into_iter().chain(ignored) {
             assert!(matches!(Target::parse(model, "1"), Err(UploadError::BadName(_))), "{model}");
         }
