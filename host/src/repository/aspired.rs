@@ -33,7 +33,15 @@ impl Aspired {
 
     /// Everything seen under that name.
     pub fn of<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Seen> {
-        self.seen.iter().filter(move |seen| seen.name() == name)
+        let start = self.seen.partition_point(|seen| seen.name() < name);
+        self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
+    }
+
+    /// Whether it says the same of the repository as another announcement of the same source.
+    pub(super) fn says_the_same(&self, other: &Aspired) -> bool {
+        // Taken apart so that a new field cannot be forgotten here.
+        let Aspired { tenant: _, source: _, seen, degraded, first_settled, asked } = self;
+        (degraded, first_settled, asked) == (&other.degraded, &other.first_settled, &other.asked) && *seen == other.seen
     }
 
     /// Whether anything is still changing.

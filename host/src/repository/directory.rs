@@ -15,7 +15,9 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
 use super::aspired::Aspired;
+use super::layout::is_temporary;
 use super::numbers::Numbers;
+use super::pace::Pace;
 use super::scanner::{Look, Scanner};
 use super::tree::Place;
 use super::upload::Uploads;
@@ -103,7 +105,7 @@ impl Directory {
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
         let uploads = Uploads::new(config.root.clone());
-        let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce };
+        let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce, told: None };
         thread::Builder::new().name(name).spawn(|| watching.run()).map_err(DirectoryError::Thread)?;
         Ok(Directory { number, bell, announced, uploads })
     }
@@ -181,23 +183,39 @@ struct Watching {
     folders: Folders,
     scanner: Scanner,
     announce: watch::Sender<Arc<Aspired>>,
+    /// When something was announced last.
+    told: Option<Instant>,
 }
 
 impl Watching {
     fn run(mut self) {
+        let mut pace = Pace::new(Instant::now());
         loop {
+            let began = Instant::now();
             let asked = self.bell.asked.load(Ordering::SeqCst);
             let Look { aspired, folders, due } = self.scanner.look();
             let degraded = aspired.degraded.is_some();
             // Something may have happened in a folder between the look at it and the first watch on it.
             let unwatched = self.folders.follow(&folders);
-            self.announce.send_replace(Arc::new(Aspired { source: self.number, asked, ..aspired }));
+            self.tell(Aspired { source: self.number, asked, ..aspired });
             let ended = Instant::now();
-            let next = if unwatched { ended + PAUSE } else { ended + self.interval(degraded) };
-            let next = due.map_or(next, |due| next.min(due));
-            if !self.sleep(ended, next, asked) {
+            let allowed = pace.spend(ended - began, ended);
+            let due = due.into_iter().chain(unwatched.then_some(ended + PAUSE)).min();
+            let next = ended + self.interval(degraded);
+            let next = due.map_or(next, |due| due.max(allowed).min(next));
+            if !self.sleep(next, allowed.max(ended + PAUSE), asked) {
                 return;
             }
+        }
+    }
+
+    /// Announces what was seen, if that is news. Now and then it is announced all the same: what it means may change
+    /// with a tenant's settings.
+    fn tell(&mut self, aspired: Aspired) {
+        let is_old = self.told.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
+        if is_old || !self.announce.borrow().says_the_same(&aspired) {
+            self.told = Some(Instant::now());
+            self.announce.send_replace(Arc::new(aspired));
         }
     }
 
@@ -206,12 +224,12 @@ impl Watching {
         if degraded || !self.folders.working() { poll_interval.min(rescan_interval) } else { rescan_interval }
     }
 
-    /// Sleeps until the next look is due, or sooner if the bell rings. Tells whether to go on.
-    fn sleep(&self, ended: Instant, mut next: Instant, answered: u64) -> bool {
+    /// Sleeps until the next look is due, or if the bell rings until one is allowed. Tells whether to go on.
+    fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
         loop {
             let left = next.saturating_duration_since(Instant::now());
             match self.rung.recv_timeout(left) {
-                Ok(()) => next = next.min(ended + PAUSE),
+                Ok(()) => next = next.min(allowed),
                 Err(RecvTimeoutError::Timeout) => return !self.bell.stopped.load(Ordering::SeqCst),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -303,6 +321,7 @@ impl Folders {
 }
 
 fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
+    let of_ignored = event.as_ref().is_ok_and(is_of_ignored);
     let kind = event.map_or(EventKind::Any, |event| event.kind);
     match kind {
         // Looking raises these itself.
@@ -312,7 +331,19 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => stale.store(true, Ordering::SeqCst),
         _ => {}
     }
-    bell.ring();
+    if !of_ignored {
+        bell.ring();
+    }
+}
+
+/// Whether an event is only about files whose names are ignored, such as one that is being written elsewhere.
+fn is_of_ignored(event: &notify::Event) -> bool {
+    let is_ignored = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // Kubernetes keeps what links lead to in `..data`.
+        is_temporary(&name) && !name.starts_with("..")
+    };
+    !event.need_rescan() && !event.paths.is_empty() && event.paths.iter().all(is_ignored)
 }
 
 fn is_absent(error: &notify::Error) -> bool {
@@ -344,4 +375,50 @@ fn remote_kind(place: &Place) -> Option<&'static str> {
 #[cfg(not(target_os = "linux"))]
 fn remote_kind(_: &Place) -> Option<&'static str> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::Event;
+    use notify::event::{CreateKind, DataChange, Flag, RenameMode};
+
+    use super::*;
+
+    /// Whether somebody who hears of these names wakes up.
+    fn wakes(kind: EventKind, names: &[&str]) -> bool {
+        let (ring, rung) = sync_channel(1);
+        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let event =
+            names.iter().fold(Event::new(kind), |event, name| event.add_path(PathBuf::from("/models").join(name)));
+        hear(Ok(event), &AtomicBool::new(false), &bell);
+        rung.try_recv().is_ok()
+    }
+
+    #[test]
+    fn what_happens_to_ignored_names_wakes_nobody() {
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
+        for name in [".put-1", ".wardian-upload", "iris.wasm.tmp", "iris.wasm.part", "x.swp", "x~", "a/1/.model.wasm.1"]
+        {
+            for kind in [written, EventKind::Create(CreateKind::File), EventKind::Remove(RemoveKind::File)] {
+                assert!(!wakes(kind, &[name]), "{name} {kind:?}");
+            }
+            assert!(wakes(renamed, &[name, "iris.wasm"]), "{name} was renamed to one that counts");
+        }
+        for name in ["iris.wasm", "iris", "README.md", "..data", "..2026_02_01"] {
+            assert!(wakes(written, &[name]), "{name}");
+        }
+        assert!(wakes(written, &[]), "who knows what was written");
+    }
+
+    #[test]
+    fn events_that_were_lost_wake_everybody() {
+        let (ring, rung) = sync_channel(1);
+        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let event = Event::new(EventKind::Other).add_path("/models/.x".into()).set_flag(Flag::Rescan);
+        hear(Ok(event), &AtomicBool::new(false), &bell);
+        assert!(rung.try_recv().is_ok());
+        hear(Err(notify::Error::generic("trouble")), &AtomicBool::new(false), &bell);
+        assert!(rung.try_recv().is_ok());
+    }
 }

@@ -30,6 +30,7 @@ mod layout;
 mod misplaced;
 mod model_toml;
 mod notes;
+mod pace;
 mod scan;
 mod scanner;
 mod source;
