@@ -130,3 +130,18 @@ fn migrations_are_tried_in_an_empty_database_and_not_in_the_tenants_own() {
     let asked = postgres.accept().map(|(_, peer)| peer).map_err(|error| error.kind());
     assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "nobody has asked PostgreSQL anything");
 }
+
+#[test]
+fn a_version_that_is_missing_and_a_name_that_is_reserved_are_told() {
+    let folder = folder("", |models| {
+        models.version("mod", 1, puppet("version=1"));
+        models.settings("mod", "versions = [7]");
+        models.bare("stats", puppet("version=1"));
+    });
+    let said = wardian(folder.directory(), &["check", "models"]).exits(3);
+    said.prints(&["mod version 1: OK in ", "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it"])
+        .prints(&["stats: FAILED (read)\n  stats.wasm: no model can have this name"]);
+    wardian(folder.directory(), &["check", "models/stats.wasm"]).exits(3).prints(&["no model can have this name"]);
+    // One version by itself is judged by itself.
+    wardian(folder.directory(), &["check", "models/mod/1"]).exits(0);
+}

@@ -113,3 +113,63 @@ fn every_setting_in_force_is_shown() {
     assert_eq!(shown["capabilities"]["config"], json!(["threshold"]));
     assert!(!shown.to_string().contains("only-for-the-model"), "{shown}");
 }
+
+/// Checks what is said of version 7, which the settings name and which is not there.
+fn misses_version_7(server: &Server) {
+    let says = "`versions` in puppet/model.toml names it, and there is no folder puppet/7";
+    server.until_refused("puppet", 7, says);
+    let loaded = server.load("puppet");
+    assert!(loaded.refused(422, "load_failed").text().contains(&format!("read: version 7: {says}")), "{loaded}");
+}
+
+#[test]
+fn a_version_that_is_named_and_not_there_is_told_everywhere() {
+    however_watched(
+        |models| {
+            models.version("puppet", 1, puppet("version=1"));
+            models.settings("puppet", "versions = [7]");
+        },
+        |server| {
+            server.until_tried();
+            misses_version_7(&server);
+            let refused = server.behave("puppet", "ok");
+            let text = refused.refused(503, "model_not_ready").text();
+            assert!(text.contains("version 7: ") && text.contains("there is no folder puppet/7"), "{text}");
+            server.until_refused("puppet", 1, "not wanted by the version policy");
+            server.models().version("puppet", 7, puppet("version=7"));
+            server.until_version_of("puppet", 7);
+            server.load("puppet").ok();
+            server.models().remove("puppet/7");
+            misses_version_7(&server);
+            server.behave("puppet", "ok").refused(503, "model_not_ready");
+            server.models().remove("puppet/model.toml");
+            server.until_version_of("puppet", 1);
+            until("that nothing is told of version 7", || server.entry("puppet", 7).is_none());
+        },
+    );
+}
+
+#[test]
+fn a_version_that_is_missing_beside_others_takes_nothing_down() {
+    let server = Server::with_models(|models| {
+        models.version("puppet", 1, puppet("version=1"));
+        models.settings("puppet", "versions = [1, 7]");
+    })
+    .start();
+    server.until_version_of("puppet", 1);
+    misses_version_7(&server);
+    server.models().settings("puppet", "versions = [7]");
+    misses_version_7(&server);
+    assert_eq!(server.version_of("puppet"), 1);
+    server.models().settings("puppet", "versions = [1]");
+    until("that nothing is told of version 7", || server.entry("puppet", 7).is_none());
+    server.load("puppet").ok();
+}
+
+#[test]
+fn settings_without_any_version_are_told_too() {
+    let server = Server::with_models(|models| models.settings("puppet", "versions = [7]")).start();
+    misses_version_7(&server);
+    let refused = server.behave("puppet", "ok");
+    assert!(refused.refused(503, "model_not_ready").text().contains("no folder puppet/7"), "{refused}");
+}

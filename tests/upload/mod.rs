@@ -1,5 +1,6 @@
 //! Versions that come over the network, and go again.
 
+mod deleting;
 mod publishing;
 mod refusals;
 mod together;

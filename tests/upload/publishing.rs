@@ -140,7 +140,9 @@ fn a_removed_version_drains() {
     let slow = server.begin_behave("puppet", "slow:300");
     server.until_busy("puppet", 1);
     let removed = server.remove("puppet", 2);
-    assert_eq!(removed.ok().json(), serde_json::json!({ "name": "puppet", "version": "2" }));
+    let reason = "deleted; it serves until version 1 has loaded";
+    let expected = serde_json::json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason });
+    assert_eq!(removed.ok().json(), expected);
     assert_eq!(slow.answer().number("version"), 2);
     server.until_version_of("puppet", 1);
     server.remove("puppet", 2).refused(404, "model_not_found");

@@ -52,7 +52,8 @@ pub(super) async fn put(
     Ok((status, json_response(&told)).into_response())
 }
 
-/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the version takes no more requests.
+/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the repository is known to be without the version,
+/// and tells whether it serves on for now.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -60,8 +61,12 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let target = target(&path)?;
     let removed = state.manager.remove(caller.tenant_name()?, target).await;
-    removed.map_err(|error| about(error.into(), &path))?;
-    Ok(json_response(&json!({ "name": path.model, "version": path.version })))
+    let entry = removed.map_err(|error| about(error.into(), &path))?;
+    let (at, reason) = match &entry {
+        Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
+        None => ("UNAVAILABLE", "deleted"),
+    };
+    Ok(json_response(&json!({ "name": path.model, "version": path.version, "state": at, "reason": reason })))
 }
 
 async fn publish(

@@ -15,7 +15,7 @@ use super::{Outcome, output};
 use crate::api::parse_golden;
 use crate::engine::Template;
 use crate::model::{LoadError, Metadata, ModelName, Stage};
-use crate::repository::{Candidate, Seen};
+use crate::repository::{Candidate, Seen, reserved_name};
 pub(super) use layout::{Kind, find, lay_out};
 use verdict::{Passed, Proof, Verdict};
 
@@ -57,11 +57,12 @@ impl Check {
 /// What the host would pass over because of its name.
 fn misnamed(kind: Kind, path: &Path) -> Option<Verdict> {
     let name = layout::name(path);
-    let error = match kind {
-        Kind::Bare | Kind::Model => ModelName::new(&name).err()?,
-        Kind::Version | Kind::Repository => return None,
+    let reason = match (kind, ModelName::new(&name)) {
+        (Kind::Version | Kind::Repository, _) => return None,
+        (_, Ok(model)) if model.is_reserved() => reserved_name(&name),
+        (_, Ok(_)) => return None,
+        (_, Err(error)) => format!("{error}; the host takes the name from the file or folder, so rename it"),
     };
-    let reason = format!("{error}; the host takes the name from the file or folder, so rename it");
     Some(Verdict { model: name, version: None, outcome: Err(LoadError::new(Stage::Read, reason)) })
 }
 
@@ -77,10 +78,12 @@ async fn check(kind: Kind, path: &Path, trial: Trial) -> Result<Vec<Verdict>> {
         bail!("there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm", path.display());
     }
     let mut verdicts = Vec::new();
-    for seen in &aspired.seen {
+    // A version by itself is without the others that its settings name.
+    let judged = aspired.seen.iter().filter(|seen| seen.is_there() || kind != Kind::Version);
+    for seen in judged {
         let verdict = judge(seen, &trial).await;
         // This machine failed and not the model, of which nothing can be said.
-        if let Err(LoadError { stage: Stage::Host, reason }) = &verdict.outcome {
+        if let Err(LoadError { stage: Stage::Host | Stage::Disk, reason }) = &verdict.outcome {
             bail!("{} could not be checked: {reason}", verdict.model);
         }
         verdicts.push(verdict);
@@ -93,7 +96,7 @@ async fn judge(seen: &Seen, trial: &Trial) -> Verdict {
     let (model, version) = (seen.name().to_string(), seen.version().map(|version| version.number()));
     let outcome = match seen {
         Seen::Whole(candidate) => load(candidate, trial).await,
-        Seen::Faulty { reason, .. } => Err(LoadError::new(Stage::Read, reason)),
+        Seen::Faulty { reason, .. } | Seen::Missing { reason, .. } => Err(LoadError::new(Stage::Read, reason)),
         Seen::Unsettled { .. } => {
             let reason = "its files keep changing; check it once nothing writes to them";
             Err(LoadError::new(Stage::Read, reason))

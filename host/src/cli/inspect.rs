@@ -72,14 +72,16 @@ async fn load(file: &Path, trial: Trial) -> Result<Loaded> {
     let (kind, path) = find(file)?;
     lay_out(kind, &path, &root)?;
     let aspired = trial.look(&root).await?;
-    let loaded = match aspired.seen.first() {
+    let loaded = match aspired.seen.iter().find(|seen| seen.is_there()) {
         Some(Seen::Whole(candidate)) => {
             trial
                 .load(candidate, async |loader, tenant, progress| loader.prepare(tenant, candidate, progress).await)
                 .await
         }
         Some(Seen::Faulty { reason, .. }) => Err(LoadError::new(Stage::Read, reason)),
-        Some(Seen::Unsettled { .. }) | None => Err(LoadError::new(Stage::Read, "its files keep changing")),
+        Some(Seen::Unsettled { .. } | Seen::Missing { .. }) | None => {
+            Err(LoadError::new(Stage::Read, "its files keep changing"))
+        }
     };
     trial.finish();
     Ok(loaded)

@@ -5,7 +5,7 @@
 //! - a version that failed does not count, so the next older one takes its place, and a restart ends in
 //!   the same state as the history that led here;
 //! - what is not wanted any more goes only once everything that is wanted serves;
-//! - if nothing that is there can serve, whatever serves stays;
+//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing newer is there;
 //! - if nothing is there at all, everything goes;
 //! - what is gone, or would only be taken down again, before it has loaded never goes live.
 
@@ -31,8 +31,10 @@ pub(super) struct Known {
 pub(super) enum Present {
     /// A candidate of that digest.
     Whole(Digest),
-    /// Something that is still changing, or wrong.
-    Unusable,
+    /// Something that is still changing.
+    Changing,
+    /// Something that is wrong.
+    Faulty,
     /// Nothing.
     Absent,
 }
@@ -65,7 +67,26 @@ pub(super) fn next_action(known: &[Known], policy: &VersionPolicy, demand: Deman
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
-    surplus(known, &wanted).next().map(Action::Unload)
+    let deleted = deleted(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
+    surplus(known, &wanted).next().or(deleted).map(Action::Unload)
+}
+
+/// A version that serves and was deleted, when nothing is left that could take its place. A newer one that is there
+/// and wrong is a replacement that failed, and keeps it.
+fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
+    let left = || known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version));
+    let is_coming = left().any(|one| one.present == Present::Changing || one.loading.is_some());
+    let newest = left().map(|one| one.version).max();
+    let mut deleted = known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
+    deleted.find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version)).map(|one| one.version)
+}
+
+/// Whether a version may be wanted.
+pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
+    match policy {
+        VersionPolicy::Latest(_) | VersionPolicy::All => true,
+        VersionPolicy::Only(versions) => versions.contains(&version),
+    }
 }
 
 /// Whether a version that has been loaded should serve.
@@ -92,8 +113,7 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
     able.sort_by_key(|one| std::cmp::Reverse(one.version));
     match policy {
         VersionPolicy::Latest(count) => able.truncate(*count as usize),
-        VersionPolicy::All => {}
-        VersionPolicy::Only(versions) => able.retain(|one| versions.contains(&one.version)),
+        VersionPolicy::All | VersionPolicy::Only(_) => able.retain(|one| selects(policy, one.version)),
     }
     able
 }
@@ -103,7 +123,7 @@ fn is_able(one: &Known) -> bool {
     match one.present {
         // Other content may serve under its number; but what serves may be the very content that failed.
         Present::Whole(digest) => one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest),
-        Present::Unusable => one.serving.is_some(),
+        Present::Changing | Present::Faulty => one.serving.is_some(),
         Present::Absent => false,
     }
 }
@@ -126,7 +146,8 @@ mod tests {
         Digest::of(name.as_bytes())
     }
 
-    /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `bad` stands for unusable.
+    /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad` stand for
+    /// what cannot be tried.
     fn known(text: &str) -> Known {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
@@ -137,7 +158,9 @@ mod tests {
                 Some(("serving", name)) => one.serving = Some(digest(name)),
                 Some(("loading", name)) => one.loading = Some(digest(name)),
                 Some(("failed", name)) => one.failed = Some(digest(name)),
-                _ => one.present = Present::Unusable,
+                None if word == "changing" => one.present = Present::Changing,
+                None if word == "bad" => one.present = Present::Faulty,
+                _ => panic!("{word}"),
             }
         }
         one
@@ -207,6 +230,36 @@ mod tests {
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 bad serving=b"], latest()), "unload 1");
         let bare = [known("1 serving=a")];
+        assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
+    }
+
+    #[test]
+    fn the_newest_when_deleted_serves_only_until_it_is_known_what_becomes_of_the_others() {
+        let latest = || VersionPolicy::Latest(1);
+        let deleted = "2 serving=b";
+        assert_eq!(decide(&["1 whole=a", deleted], latest()), "load 1");
+        assert_eq!(decide(&["1 whole=a loading=a", deleted], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a serving=a", deleted], latest()), "unload 2");
+        assert_eq!(decide(&["1 whole=a failed=a", deleted], latest()), "unload 2");
+        assert_eq!(decide(&["1 changing", deleted], latest()), "rest");
+        assert_eq!(decide(&["1 bad", deleted], latest()), "unload 2");
+        assert_eq!(decide(&["1 bad", deleted, "3 serving=c"], latest()), "unload 2");
+        assert_eq!(decide(&["1 bad", "2 whole=b", "3 serving=c"], latest()), "load 2");
+        assert_eq!(decide(&["1 bad", "2 whole=b failed=b", "3 serving=c"], VersionPolicy::Latest(2)), "unload 3");
+        assert_eq!(decide(&["1 bad", "2 whole=b serving=b", "3 serving=c"], VersionPolicy::All), "unload 3");
+    }
+
+    #[test]
+    fn what_was_deleted_is_kept_by_a_newer_one_that_is_wrong_and_by_none_that_is_not_wanted() {
+        let latest = || VersionPolicy::Latest(1);
+        assert_eq!(decide(&["1 serving=a", "2 whole=b failed=b"], latest()), "rest");
+        assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
+        assert_eq!(decide(&["1 serving=a", "2 changing"], latest()), "rest");
+        assert_eq!(decide(&["1 whole=a failed=a", "2 serving=b", "3 bad"], latest()), "rest");
+        let only = |version| VersionPolicy::Only(vec![Version::new(version).unwrap()]);
+        assert_eq!(decide(&["1 whole=a", "2 serving=b", "3 whole=c"], only(2)), "unload 2");
+        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
+        let bare = [known("1 bad"), known("2 serving=b")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
 

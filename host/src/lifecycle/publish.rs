@@ -58,16 +58,17 @@ impl Manager {
             .unwrap_or_else(|error| Err(ended(&error)))
     }
 
-    /// Removes a version from the repository, and waits until it is known to be gone. It may still be answering
-    /// its last requests then.
-    pub async fn remove(&self, tenant: &TenantName, target: Target) -> Result<(), PublishError> {
+    /// Removes a version from the repository, and waits until the repository has been seen without it. Gives what the
+    /// index tells of the version then, if anything: it may still be answering its last requests, or serve until
+    /// another has taken its place.
+    pub async fn remove(&self, tenant: &TenantName, target: Target) -> Result<Option<IndexEntry>, PublishError> {
         let uploads = self.uploads(tenant)?;
         let gone = target.clone();
         blocking(move || uploads.remove(&gone)).await?;
         tracing::info!(%tenant, model = %target.name, version = %target.version, "removed from the repository");
         // It is removed, whatever else happens.
-        let _ = self.follow(tenant, &target).await;
-        Ok(())
+        let entry = self.follow(tenant, &target).await.unwrap_or_default();
+        Ok(entry.filter(|entry| entry.version == Some(target.version)))
     }
 
     async fn carry_through(&self, received: Received) -> Result<Published, PublishError> {

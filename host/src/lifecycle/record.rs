@@ -52,9 +52,24 @@ impl ModelRecord {
     /// Takes over what one look at the repository saw of the model; it replaces all earlier looks. Tells
     /// whether that changed anything that matters.
     pub(super) fn see<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) -> bool {
-        let before = (self.known(), self.elsewhere.clone(), self.policy.clone());
+        let before = self.seen();
         self.replace_seen(seen);
-        before != (self.known(), self.elsewhere.clone(), self.policy.clone())
+        before != self.seen()
+    }
+
+    /// What a look may have changed.
+    fn seen(&self) -> (Vec<Known>, Option<Option<String>>, VersionPolicy, Vec<Version>) {
+        (
+            self.known(),
+            self.elsewhere.clone(),
+            self.policy.clone(),
+            self.missing().map(|(version, _)| version).collect(),
+        )
+    }
+
+    /// The versions that the settings name and that are not there, each with what to say of it.
+    fn missing(&self) -> impl Iterator<Item = (Version, &str)> {
+        self.versions.iter().filter_map(|(version, record)| Some((*version, record.missing()?)))
     }
 
     fn replace_seen<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) {
@@ -82,6 +97,7 @@ impl ModelRecord {
             }
             Seen::Unsettled { .. } => Content::Unsettled,
             Seen::Faulty { reason, .. } => Content::Faulty(reason.clone()),
+            Seen::Missing { reason, .. } => Content::Missing(reason.clone()),
         };
     }
 
@@ -270,7 +286,8 @@ impl ModelRecord {
         if self.is_idle() && !self.is_loading() {
             self.place = None;
         }
-        self.versions.retain(|_, record| !record.is_absent() || record.is_active());
+        let is_told = |record: &VersionRecord| !record.is_absent() || record.missing().is_some();
+        self.versions.retain(|_, record| is_told(record) || record.is_active());
     }
 
     /// Whether there is nothing left to say of the model at all.
@@ -290,6 +307,6 @@ impl ModelRecord {
 fn fault(seen: &Seen) -> Option<String> {
     match seen {
         Seen::Faulty { reason, .. } => Some(reason.clone()),
-        Seen::Whole(_) | Seen::Unsettled { .. } => None,
+        Seen::Whole(_) | Seen::Unsettled { .. } | Seen::Missing { .. } => None,
     }
 }

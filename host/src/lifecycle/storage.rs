@@ -29,7 +29,7 @@ pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Vers
 fn candidates(aspired: &Aspired) -> impl Iterator<Item = &Candidate> {
     aspired.seen.iter().filter_map(|seen| match seen {
         Seen::Whole(candidate) => Some(candidate),
-        Seen::Unsettled { .. } | Seen::Faulty { .. } => None,
+        Seen::Unsettled { .. } | Seen::Faulty { .. } | Seen::Missing { .. } => None,
     })
 }
 

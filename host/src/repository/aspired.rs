@@ -72,6 +72,15 @@ pub enum Seen {
         /// What is wrong and what would mend it. Names files relative to the repository only.
         reason: String,
     },
+    /// It is not there, although the model's settings name it.
+    Missing {
+        /// Which model.
+        name: ModelName,
+        /// Which version.
+        version: Version,
+        /// What names it and what would mend it.
+        reason: String,
+    },
 }
 
 impl Seen {
@@ -79,8 +88,13 @@ impl Seen {
     pub fn name(&self) -> &ModelName {
         match self {
             Seen::Whole(candidate) => &candidate.name,
-            Seen::Unsettled { name, .. } | Seen::Faulty { name, .. } => name,
+            Seen::Unsettled { name, .. } | Seen::Faulty { name, .. } | Seen::Missing { name, .. } => name,
         }
+    }
+
+    /// Whether the repository holds it, right or wrong.
+    pub fn is_there(&self) -> bool {
+        !matches!(self, Seen::Missing { .. })
     }
 
     /// Which version it is; `None` when it concerns the model as a whole.
@@ -88,6 +102,7 @@ impl Seen {
         match self {
             Seen::Whole(candidate) => Some(candidate.version),
             Seen::Unsettled { version, .. } | Seen::Faulty { version, .. } => *version,
+            Seen::Missing { version, .. } => Some(*version),
         }
     }
 }

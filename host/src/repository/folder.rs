@@ -1,17 +1,20 @@
 //! A look at one model's folder: its settings, its versions, and the files of each.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::aspired::{Live, Sidecar};
+use super::aspired::{Live, Seen, Sidecar};
 use super::contents::{Content, Role, Said};
 use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, is_plain, shown};
 use super::misplaced;
 use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
-use crate::model::{ModelName, ModelSettings, Version};
+use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
 
 /// Each sidecar costs a look at every rescan and a line in the identity; real models have one to ten.
 pub(super) const MAX_SIDECARS: usize = 64;
+/// A list of versions may name thousands that are not there; the first few tell enough.
+const MAX_MISSING: usize = 16;
 
 impl Scan<'_> {
     /// Looks at everything in a model's folder.
@@ -33,6 +36,7 @@ impl Scan<'_> {
             self.sight.notes.add(misplaced::no_versions(name));
         }
         let before = self.sight.seen.len();
+        self.missing(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
         for (version, kind) in versions {
             self.version(
@@ -45,6 +49,17 @@ impl Scan<'_> {
         if !trouble.is_none() {
             self.sight.seen.truncate(before);
             self.report(name, None, trouble);
+        }
+    }
+
+    /// Tells which versions the settings name that have no folder.
+    fn missing(&mut self, name: &ModelName, policy: &VersionPolicy, there: &[(Version, Kind)]) {
+        let VersionPolicy::Only(named) = policy else { return };
+        let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
+        let missing = named.iter().filter(|version| !there.contains(version));
+        for version in missing.take(MAX_MISSING) {
+            let reason = format!("`versions` in {name}/{SETTINGS} names it, and there is no folder {name}/{version}");
+            self.sight.seen.push(Seen::Missing { name: name.clone(), version: *version, reason });
         }
     }
 

@@ -78,6 +78,10 @@ impl Scanner {
 
     fn real(&mut self, mut seen: Vec<Seen>, folders: Vec<Place>, mut due: Option<Instant>) -> Look {
         let gone = self.missing(&seen, Instant::now());
+        let is_going =
+            |seen: &Seen| seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)));
+        // Until it is known to be gone it is not told to be missing.
+        seen.retain(|seen| seen.is_there() || !is_going(seen));
         due = due.into_iter().chain(gone.values().copied()).min();
         seen.extend(gone.into_keys().map(|(name, version)| Seen::Unsettled { name, version: Some(version) }));
         seen.sort_by(|one, other| (one.name(), one.version()).cmp(&(other.name(), other.version())));
@@ -94,7 +98,8 @@ impl Scanner {
     /// they will have been. Many tools replace a file by deleting it first, and a folder is deleted file by file.
     fn missing(&mut self, seen: &[Seen], now: Instant) -> BTreeMap<(ModelName, Version), Instant> {
         let names: BTreeSet<_> = seen.iter().filter(|seen| seen.version().is_none()).map(Seen::name).collect();
-        let versions = seen.iter().filter_map(|seen| Some((seen.name().clone(), seen.version()?)));
+        let there = seen.iter().filter(|seen| seen.is_there());
+        let versions = there.filter_map(|seen| Some((seen.name().clone(), seen.version()?)));
         let versions: BTreeSet<_> = versions.collect();
         let mut missing = BTreeMap::new();
         let settle = self.settle;

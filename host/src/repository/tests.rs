@@ -108,6 +108,7 @@ fn line(seen: &Seen) -> String {
     match seen {
         Seen::Unsettled { .. } => format!("{id} unsettled"),
         Seen::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
+        Seen::Missing { reason, .. } => format!("{id} missing: {reason}"),
         Seen::Whole(candidate) => {
             let held = |label: &char| Digest::of(&component(*label)) == candidate.component_digest;
             let sidecars: String = candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();

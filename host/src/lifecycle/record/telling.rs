@@ -1,11 +1,14 @@
 //! What there is to tell of a model: to whoever asked for it, to the registry, and in the repository index.
 
 use super::super::index::{IndexEntry, IndexState};
-use super::super::policy::Demand;
+use super::super::policy::{Demand, selects};
 use super::ModelRecord;
 use super::version::{Content, VersionRecord};
 use crate::model::{LoadError, ModelName, Stage, Version};
 use crate::registry::Entry;
+
+/// Of a model of which versions are there.
+const NONE_WANTED: &str = "`versions` in its model.toml wants none of the versions that are there";
 
 impl ModelRecord {
     /// What a caller who asked for the model to be loaded wants to know.
@@ -17,16 +20,38 @@ impl ModelRecord {
             return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
         }
         let serves = self.versions.values().any(|record| record.serving.is_some());
-        if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, "its version policy wants none of its versions")) }
+        if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
 
-    /// Why the newest thing in the repository does not serve, if it is known not to.
+    /// Why what is wanted of the repository does not serve, if it is known not to: its newest, or one that is missing.
     fn newest_fault(&self) -> Option<LoadError> {
         if let Some(Some(reason)) = &self.elsewhere {
             return Some(LoadError::new(Stage::Read, reason.clone()));
         }
-        let (_, newest) = self.versions.iter().rev().find(|(_, record)| !record.is_absent())?;
-        newest.fault()
+        let may_be_wanted = |version: Version| selects(&self.policy, version);
+        let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
+        let newest = there.find(|(version, _)| may_be_wanted(**version));
+        newest.and_then(|(_, record)| record.fault()).or_else(|| self.missing_fault())
+    }
+
+    /// What to say of the first version that the settings name and that is not there.
+    fn missing_fault(&self) -> Option<LoadError> {
+        let (version, reason) = self.missing().next()?;
+        Some(LoadError::new(Stage::Read, format!("version {version}: {reason}")))
+    }
+
+    /// What to say of a version that serves although the repository does not hold it any more.
+    fn leftover(&self, version: Version) -> String {
+        let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
+        let next = there.find(|(version, _)| selects(&self.policy, **version));
+        match next {
+            Some((next, record)) if *next > version => {
+                let fault = record.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
+                format!("not in the repository any more; it serves until version {next} does{fault}")
+            }
+            Some((next, _)) => format!("deleted; it serves until version {next} has loaded"),
+            None => "deleted".into(),
+        }
     }
 
     /// What the registry should hold of it; `None` if it should not be known at all.
@@ -50,7 +75,17 @@ impl ModelRecord {
         if self.is_loading() {
             return "it is loading".into();
         }
-        let Some(LoadError { stage, .. }) = self.newest_fault() else { return "it is waiting to be loaded".into() };
+        let Some(LoadError { stage, .. }) = self.newest_fault() else {
+            let waits = self.next_action().is_some() || self.is_undecided();
+            return match (waits, self.is_there()) {
+                (true, _) => "it is waiting to be loaded".into(),
+                (false, true) => NONE_WANTED.into(),
+                (false, false) => "it was deleted".into(),
+            };
+        };
+        if let Some(fault) = self.missing_fault().filter(|_| stage == Stage::Read) {
+            return fault.reason;
+        }
         // The reason may hold a guest's last words, which whoever asks for an answer must not see.
         format!("it failed to load, at stage {stage}; the repository index tells why")
     }
@@ -63,7 +98,10 @@ impl ModelRecord {
             entry(None, (IndexState::Unavailable, reason))
         });
         let versions = self.versions.iter().rev();
-        whole.into_iter().chain(versions.map(|(version, record)| entry(Some(*version), self.state(record)))).collect()
+        whole
+            .into_iter()
+            .chain(versions.map(|(version, record)| entry(Some(*version), self.state(*version, record))))
+            .collect()
     }
 
     /// What the repository index tells of a version, or else of the model as a whole.
@@ -73,8 +111,11 @@ impl ModelRecord {
         versions.into_iter().find(|entry| entry.version == Some(version)).or(whole.into_iter().next())
     }
 
-    fn state(&self, record: &VersionRecord) -> (IndexState, String) {
+    fn state(&self, version: Version, record: &VersionRecord) -> (IndexState, String) {
         let fault = record.fault().map(|error| error.to_string());
+        if record.is_deleted() && self.elsewhere.is_none() {
+            return (IndexState::Ready, self.leftover(version));
+        }
         if record.serving.is_some() {
             let excuse = fault.map(|fault| record.excuse(&fault)).or_else(|| record.live_fault());
             return (IndexState::Ready, excuse.unwrap_or_default());
@@ -86,6 +127,7 @@ impl ModelRecord {
             return (IndexState::Unloading, String::new());
         }
         let reason = match (&record.present, self.demand) {
+            (Content::Missing(reason), _) => reason.clone(),
             (_, Demand::Unwanted) => "unloaded on request".into(),
             (Content::Unsettled, _) => "its files are still changing".into(),
             _ => match (fault, self.awaits()) {

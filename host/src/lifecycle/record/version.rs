@@ -23,6 +23,8 @@ pub(super) enum Content {
     Whole(Box<Candidate>),
     Unsettled,
     Faulty(String),
+    /// Its model's settings name it, and it is not there; why that matters.
+    Missing(String),
     #[default]
     Nothing,
 }
@@ -59,8 +61,9 @@ impl VersionRecord {
     pub(super) fn known(&self, version: Version) -> Known {
         let present = match &self.present {
             Content::Whole(candidate) => Present::Whole(candidate.digest),
-            Content::Unsettled | Content::Faulty(_) => Present::Unusable,
-            Content::Nothing => Present::Absent,
+            Content::Unsettled => Present::Changing,
+            Content::Faulty(_) => Present::Faulty,
+            Content::Missing(_) | Content::Nothing => Present::Absent,
         };
         Known {
             version,
@@ -79,8 +82,22 @@ impl VersionRecord {
         }
     }
 
+    /// Whether the repository holds nothing of it.
     pub(super) fn is_absent(&self) -> bool {
-        matches!(self.present, Content::Nothing)
+        matches!(self.present, Content::Nothing | Content::Missing(_))
+    }
+
+    /// Why it should be there, if it should and is not.
+    pub(super) fn missing(&self) -> Option<&str> {
+        match &self.present {
+            Content::Missing(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Whether it serves although it was deleted.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.serving.is_some() && self.is_absent()
     }
 
     pub(super) fn is_active(&self) -> bool {

@@ -1,0 +1,88 @@
+//! Deleting the newest version: it serves until the others have been tried, and no longer.
+
+use serde_json::json;
+
+use crate::harness::{Models, Server, puppet, until};
+
+const QUICK: &str = "settle = '20ms'";
+
+/// A server of version 2, beside which version 1 is this.
+fn with_older(older: Vec<u8>) -> Server {
+    let fill = |models: &Models| {
+        models.version("puppet", 1, older);
+        models.version("puppet", 2, puppet("version=2"));
+    };
+    let server = Server::with_models(fill).config(QUICK).start();
+    server.until_version_of("puppet", 2);
+    server
+}
+
+#[test]
+fn a_deleted_version_serves_until_the_older_one_has_loaded() {
+    let server = with_older(puppet("version=1;load=sleep:1500"));
+    let removed = server.remove("puppet", 2).ok().json();
+    let reason = "deleted; it serves until version 1 has loaded";
+    assert_eq!(removed, json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason }));
+    let entry = server.entry("puppet", 2).unwrap();
+    assert_eq!((entry.state.as_str(), entry.reason.as_str()), ("READY", reason));
+    assert_eq!(server.version_of("puppet"), 2);
+    server.until_version_of("puppet", 1);
+    until("that nothing is told of version 2", || server.entry("puppet", 2).is_none());
+}
+
+#[test]
+fn a_deleted_version_is_unloaded_if_the_older_one_cannot_load() {
+    for remove in [true, false] {
+        let server = with_older(puppet("load=fail"));
+        match remove {
+            true => drop(server.remove("puppet", 2).ok()),
+            false => server.models().remove("puppet/2"),
+        }
+        server.until_refused("puppet", 1, "load: ");
+        until("the end of version 2", || server.entry("puppet", 2).is_none());
+        let refused = server.behave("puppet", "ok");
+        assert!(refused.refused(503, "model_not_ready").text().contains("failed to load, at stage load"), "{refused}");
+        // Nothing else can be asked for either.
+        server.get("/v2/models/puppet/versions/2").refused(404, "model_not_found");
+        server.models().version("puppet", 1, puppet("version=7"));
+        server.until_version_of("puppet", 7);
+    }
+}
+
+#[test]
+fn a_deleted_version_is_unloaded_if_what_is_left_is_wrong() {
+    let server = with_older(puppet("version=1")[..5000].to_vec());
+    server.until_refused("puppet", 1, "truncated");
+    server.remove("puppet", 2).ok();
+    until("the end of version 2", || server.entry("puppet", 2).is_none());
+    server.behave("puppet", "ok").refused(503, "model_not_ready");
+}
+
+#[test]
+fn the_last_version_that_is_deleted_leaves_nothing() {
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).config(QUICK).start();
+    server.until_version_of("puppet", 1);
+    let removed = server.remove("puppet", 1).ok().json();
+    let state = removed["state"].as_str().unwrap();
+    assert!(["UNLOADING", "UNAVAILABLE"].contains(&state), "{removed}");
+    server.until_gone("puppet");
+    server.behave("puppet", "ok").refused(404, "model_not_found");
+}
+
+#[test]
+fn what_was_replaced_by_something_wrong_serves_on_and_says_so() {
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).config(QUICK).start();
+    server.until_version_of("puppet", 1);
+    server.models().version("puppet", 2, puppet("load=fail"));
+    server.until_refused("puppet", 2, "load: ");
+    let removed = server.remove("puppet", 1).ok().json();
+    let says = "not in the repository any more; it serves until version 2 does";
+    let reason = removed["reason"].as_str().unwrap();
+    assert!(removed["state"] == "READY" && reason.starts_with(says), "{removed}");
+    server.until_refused("puppet", 2, "load: ");
+    let entry = server.entry("puppet", 1).unwrap();
+    assert!(entry.state == "READY" && entry.reason.starts_with(&format!("{says}: load: ")), "{}", entry.reason);
+    assert_eq!(server.version_of("puppet"), 1);
+    server.remove("puppet", 2).ok();
+    server.until_gone("puppet");
+}
