@@ -105,8 +105,12 @@ impl Bench {
             return Ok(Err(answer));
         }
         let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
-        let body = if inputs.is_empty() { zeros(&metadata) } else { inputs::request(inputs, &metadata)? };
-        Ok(Ok(serde_json::to_vec(&body)?.into()))
+        let body = if inputs.is_empty() {
+            serde_json::to_vec(&zeros(&metadata))?
+        } else {
+            inputs::request(&inputs, &metadata)?
+        };
+        Ok(Ok(body.into()))
     }
 
     fn document(&self, tally: &Tally, seconds: f64) -> Value {

@@ -69,7 +69,7 @@ impl Infer {
                     return Ok(answer);
                 }
                 let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
-                serde_json::to_vec(&inputs::request(inputs, &metadata)?)?
+                inputs::request(&inputs, &metadata)?
             }
         };
         client.post(&format!("{path}/infer"), body).await
@@ -89,9 +89,7 @@ impl Infer {
         if self.json {
             print_as_it_came(answer)?;
         } else {
-            let response: Value = serde_json::from_slice(&answer.body)
-                .context("the server's answer is not JSON; --json prints it as it came")?;
-            output::print(&outputs::lines(&response))?;
+            output::print(&outputs::lines(&answer.body)?)?;
         }
         Ok(Outcome::Success)
     }

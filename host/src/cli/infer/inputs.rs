@@ -1,17 +1,19 @@
-//! From `NAME=JSON` to a tensor of the protocol.
+//! From `NAME=JSON` to a tensor of the protocol. Numbers are sent as they were typed.
 
 use std::fs;
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::model::nearest;
 
 /// A tensor given on the command line.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(in crate::cli) struct Input {
     name: String,
-    value: Value,
+    value: Box<RawValue>,
 }
 
 /// An input as the command line has it, whose value may be in a file that has not been read yet.
@@ -52,30 +54,41 @@ impl Input {
     }
 
     /// What it is called, and its value as it was given.
-    pub(in crate::cli) fn into_field(self) -> (String, Value) {
+    pub(in crate::cli) fn into_field(self) -> (String, Box<RawValue>) {
         (self.name, self.value)
     }
 }
 
 /// The body of a request with these inputs, for the model whose metadata the server gave.
-pub(in crate::cli) fn request(inputs: Vec<Input>, metadata: &Value) -> Result<Value> {
-    let tensors = inputs.into_iter().map(|input| tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
-    Ok(json!({ "inputs": tensors }))
+pub(in crate::cli) fn request(inputs: &[Input], metadata: &Value) -> Result<Vec<u8>> {
+    let inputs = inputs.iter().map(|input| tensor(input, metadata)).collect::<Result<Vec<_>>>()?;
+    Ok(serde_json::to_vec(&Request { inputs })?)
 }
 
-fn tensor(Input { name, value }: Input, metadata: &Value) -> Result<Value> {
+#[derive(Serialize)]
+struct Request<'a> {
+    inputs: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    datatype: &'a Value,
+    shape: Vec<u64>,
+    data: Vec<&'a RawValue>,
+}
+
+fn tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Result<Tensor<'a>> {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let spec = specs.iter().find(|spec| spec["name"] == name.as_str());
-    let spec = spec.ok_or_else(|| unknown_input(&name, specs))?;
+    let spec = spec.ok_or_else(|| unknown_input(name, specs))?;
     let expected: Vec<i64> = spec["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
-    let nesting = nesting(&value).with_context(|| format!("input '{name}'"))?;
-    let shape = fit(nesting, &expected);
     let mut data = Vec::new();
-    flatten(value, &mut data);
-    if spec["datatype"] == "BYTES" && !data.iter().all(Value::is_string) {
+    let nesting = nesting(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
+    if spec["datatype"] == "BYTES" && !data.iter().all(|element| element.get().starts_with('"')) {
         bail!("input '{name}' takes texts; write them in double quotes: '{name}=[\"hello\"]'");
     }
-    Ok(json!({"name": name, "datatype": spec["datatype"], "shape": shape, "data": data}))
+    Ok(Tensor { name, datatype: &spec["datatype"], shape: fit(nesting, &expected), data })
 }
 
 fn unknown_input(name: &str, specs: &[Value]) -> anyhow::Error {
@@ -93,17 +106,28 @@ fn names(specs: &[Value]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// Elements along each dimension of nested arrays; none for a single element.
-fn nesting(value: &Value) -> Result<Vec<u64>> {
-    let Value::Array(items) = value else {
-        let element = value.is_number() || value.is_string() || value.is_boolean();
-        return if element { Ok(Vec::new()) } else { Err(anyhow!("{value} is no element of a tensor")) };
-    };
-    let mut shapes = items.iter().map(nesting);
-    let first = shapes.next().transpose()?.unwrap_or_default();
-    for (shape, index) in shapes.zip(1..) {
-        let shape = shape?;
-        if shape != first {
+/// Deeper nesting than the server takes; a bound on recursion.
+const MAX_DEPTH: usize = 64;
+
+/// Elements along each dimension of nested arrays; none for a single element. The elements themselves go into `data`.
+fn nesting<'a>(value: &'a RawValue, depth: usize, data: &mut Vec<&'a RawValue>) -> Result<Vec<u64>> {
+    let text = value.get();
+    if text.starts_with('{') || text == "null" {
+        bail!("{text} is no element of a tensor");
+    }
+    if !text.starts_with('[') {
+        data.push(value);
+        return Ok(Vec::new());
+    }
+
+    let Some(depth) = depth.checked_sub(1) else { bail!("its arrays are nested deeper than {MAX_DEPTH} levels") };
+    let items: Vec<&RawValue> = serde_json::from_str(text)?;
+    let mut first = Vec::new();
+    for (item, index) in items.iter().zip(0..) {
+        let shape = nesting(item, depth, data)?;
+        if index == 0 {
+            first = shape;
+        } else if shape != first {
             bail!("its nesting is ragged: item {index} has the shape {shape:?}, those before it {first:?}");
         }
     }
@@ -121,20 +145,30 @@ fn fit(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
     }
 }
 
-fn flatten(value: Value, data: &mut Vec<Value>) {
-    match value {
-        Value::Array(items) => items.into_iter().for_each(|item| flatten(item, data)),
-        element => data.push(element),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
 
-    fn built(input: &str, datatype: &str, shape: &[i64]) -> Result<Value> {
+    fn sent(input: &str, datatype: &str, shape: &[i64]) -> Result<Vec<u8>> {
         let metadata = json!({"inputs": [{"name": "x", "datatype": datatype, "shape": shape}]});
-        Ok(request(vec![InputArg::parse(input)?.read()?], &metadata)?["inputs"][0].take())
+        request(&[InputArg::parse(input)?.read()?], &metadata)
+    }
+
+    fn built(input: &str, datatype: &str, shape: &[i64]) -> Result<Value> {
+        let mut request: Value = serde_json::from_slice(&sent(input, datatype, shape)?)?;
+        Ok(request["inputs"][0].take())
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_sent_as_it_was_typed(text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?(e-?[0-9]{1,3})?") {
+            let request = sent(&format!("x=[[{text}, 1]]"), "FP64", &[-1, 2]).unwrap();
+            let data = format!("\"data\":[{text},1]");
+            prop_assert!(String::from_utf8(request).unwrap().contains(&data), "{data}");
+        }
     }
 
     #[test]
@@ -165,6 +199,7 @@ mod tests {
             ("x=[1,[2]]", "ragged"),
             ("x={}", "no element"),
             ("x=[null]", "no element"),
+            (&format!("x={}1{}", "[".repeat(100_000), "]".repeat(100_000)), "nested deeper than 64"),
             ("y=1", "it takes 'x' (FP64 [-1])"),
             ("X=1", "did you mean 'x'?"),
             ("x=@/absent", "cannot read /absent"),

@@ -1,6 +1,10 @@
-//! How an answer is shown to people.
+//! How an answer is shown to people. Numbers keep the digits that the server sent.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+
+use anyhow::{Result, anyhow};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::cli::describe::plain;
 
@@ -10,25 +14,45 @@ const ITEMS: usize = 10;
 /// Characters of one text that are shown.
 const CHARACTERS: usize = 200;
 
-/// The lines that show a response.
-pub(super) fn lines(response: &Value) -> Vec<String> {
-    let text = |key: &str| response[key].as_str().map(plain);
-    let version = text("model_version").map(|version| format!(" version {version}")).unwrap_or_default();
-    let mut lines = vec![format!("{}{version}", text("model_name").unwrap_or_default())];
-    for (name, value) in response["parameters"].as_object().into_iter().flatten() {
-        lines.push(format!("  parameter {}: {}", plain(name), element(value)));
-    }
-    for output in response["outputs"].as_array().into_iter().flatten() {
-        lines.extend(tensor(output));
-    }
-    lines
+/// A response of inference.
+#[derive(Deserialize)]
+struct Response<'a> {
+    #[serde(default)]
+    model_name: String,
+    model_version: Option<String>,
+    #[serde(borrow, default)]
+    parameters: BTreeMap<String, &'a RawValue>,
+    #[serde(borrow, default)]
+    outputs: Vec<Output<'a>>,
 }
 
-fn tensor(output: &Value) -> Vec<String> {
-    let text = |key: &str| output[key].as_str().map(plain).unwrap_or_default();
-    let shape: Vec<usize> = output["shape"].as_array().into_iter().flatten().filter_map(extent).collect();
-    let data = output["data"].as_array().map_or(&[][..], Vec::as_slice);
-    let head = format!("  {} {} {shape:?}", text("name"), text("datatype"));
+#[derive(Deserialize)]
+struct Output<'a> {
+    name: String,
+    datatype: String,
+    shape: Vec<usize>,
+    /// Absent if the tensor is binary.
+    #[serde(borrow, default)]
+    data: Vec<&'a RawValue>,
+}
+
+/// The lines that show a response. Fails if it is none.
+pub(super) fn lines(body: &[u8]) -> Result<Vec<String>> {
+    let response: Response = serde_json::from_slice(body).map_err(|error| {
+        let what = if error.is_data() { "no response to inference" } else { "not JSON" };
+        anyhow!("the server's answer is {what}; --json prints it as it came: {error}")
+    })?;
+    let version = response.model_version.map(|version| format!(" version {}", plain(&version)));
+    let mut lines = vec![format!("{}{}", plain(&response.model_name), version.unwrap_or_default())];
+    for (name, value) in response.parameters {
+        lines.push(format!("  parameter {}: {}", plain(&name), element(value)));
+    }
+    lines.extend(response.outputs.iter().flat_map(tensor));
+    Ok(lines)
+}
+
+fn tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
+    let head = format!("  {} {} {shape:?}", plain(name), plain(datatype));
     let body = match shape.as_slice() {
         // One row a line reads well for what most models answer.
         [count, inner @ ..] if !inner.is_empty() && !data.is_empty() => rows(data, *count, inner),
@@ -40,11 +64,7 @@ fn tensor(output: &Value) -> Vec<String> {
     }
 }
 
-fn extent(value: &Value) -> Option<usize> {
-    value.as_u64().and_then(|extent| usize::try_from(extent).ok())
-}
-
-fn rows(data: &[Value], count: usize, inner: &[usize]) -> Vec<String> {
+fn rows(data: &[&RawValue], count: usize, inner: &[usize]) -> Vec<String> {
     let rows = data.chunks(part(data, count)).take(ITEMS);
     let mut lines: Vec<_> = rows.map(|row| values(row, inner)).collect();
     if count > ITEMS {
@@ -54,9 +74,9 @@ fn rows(data: &[Value], count: usize, inner: &[usize]) -> Vec<String> {
 }
 
 /// Elements as nested arrays, long ones cut.
-fn values(data: &[Value], shape: &[usize]) -> String {
+fn values(data: &[&RawValue], shape: &[usize]) -> String {
     let Some((&count, inner)) = shape.split_first() else {
-        return data.first().map(element).unwrap_or_default();
+        return data.first().map(|value| element(value)).unwrap_or_default();
     };
     let shown = data.chunks(part(data, count)).take(ITEMS).map(|part| values(part, inner));
     let mut items: Vec<_> = shown.collect();
@@ -67,26 +87,36 @@ fn values(data: &[Value], shape: &[usize]) -> String {
 }
 
 /// How many elements each of `count` parts has; never none, whatever the server said.
-fn part(data: &[Value], count: usize) -> usize {
+fn part(data: &[&RawValue], count: usize) -> usize {
     (data.len() / count.max(1)).max(1)
 }
 
-fn element(value: &Value) -> String {
-    let Value::String(text) = value else { return value.to_string() };
+fn element(value: &RawValue) -> String {
+    let Ok(text) = serde_json::from_str::<String>(value.get()) else { return plain(value.get()) };
     let more = text.chars().count().saturating_sub(CHARACTERS);
     let cut: String = text.chars().take(CHARACTERS).collect();
     let rest = if more > 0 { format!("… {more} more") } else { String::new() };
-    format!("{}{rest}", Value::String(cut))
+    format!("{}{rest}", serde_json::Value::String(cut))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     use super::*;
 
     fn shown(shape: &[usize], data: Value) -> Vec<String> {
-        tensor(&json!({"name": "y", "datatype": "FP64", "shape": shape, "data": data}))
+        let output = json!({ "name": "y", "datatype": "FP64", "shape": shape, "data": data });
+        lines(json!({ "outputs": [output] }).to_string().as_bytes()).unwrap().split_off(1)
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_shown_with_the_servers_own_digits(text in "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?(e-?[0-9]{1,3})?") {
+            let body = format!(r#"{{"outputs": [{{"name": "y", "datatype": "FP64", "shape": [1], "data": [{text}]}}]}}"#);
+            prop_assert_eq!(&lines(body.as_bytes()).unwrap()[1], &format!("  y FP64 [1]: [{text}]"));
+        }
     }
 
     #[test]
@@ -106,13 +136,15 @@ mod tests {
         assert!(shown(&[30], json!(many))[0].ends_with("8, 9, … 20 more]"));
         let lines = shown(&[15, 2], json!(many));
         assert_eq!((lines.len(), lines[11].as_str()), (12, "    … and 5 more"));
-        assert!(element(&json!("x".repeat(300))).ends_with("x\"… 100 more"));
+        assert!(shown(&[], json!(["x".repeat(300)]))[0].ends_with("x\"… 100 more"));
     }
 
     #[test]
     fn an_answer_that_is_out_of_its_mind_is_survived() {
-        for odd in [json!(null), json!({"outputs": [1, {"shape": [usize::MAX, 2], "data": [1]}, {"shape": "x"}]})] {
-            lines(&odd);
+        for odd in ["", "null", "[]", r#"{"outputs": [1]}"#, r#"{"outputs": [{"shape": "x"}]}"#] {
+            let error = lines(odd.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("--json prints it as it came"), "{odd}: {error}");
         }
+        shown(&[usize::MAX, 2], json!([1]));
     }
 }

@@ -1,9 +1,10 @@
 //! `wardian infer --stream`: an answer in parts, printed as they come.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use super::client::{Client, Pieces};
 use super::inputs::Input;
@@ -40,12 +41,15 @@ pub(super) async fn run(
 
 /// The body of a request with these inputs; what is no input of the model is a parameter for it.
 pub(super) fn request(inputs: Vec<Input>) -> Result<Vec<u8>> {
-    let fields: Map<String, Value> = inputs.into_iter().map(Input::into_field).collect();
+    let fields: Part = inputs.into_iter().map(Input::into_field).collect();
     Ok(serde_json::to_vec(&fields)?)
 }
 
+/// The values of a part by their names, each as the server wrote it.
+type Part = BTreeMap<String, Box<RawValue>>;
+
 /// The next event's data; comments and empty lines are passed over.
-async fn next_event(pieces: &mut Pieces) -> Result<Option<Map<String, Value>>> {
+async fn next_event(pieces: &mut Pieces) -> Result<Option<Part>> {
     while let Some(line) = pieces.next_line().await? {
         if let Some(data) = line.strip_prefix("data: ") {
             return serde_json::from_str(data).map(Some).context("the server sent an event that is not JSON");
@@ -62,11 +66,11 @@ struct Printer {
 
 impl Printer {
     /// A part that is nothing but one text goes on where the last one ended; others are a line of JSON each.
-    fn print(&mut self, event: &Map<String, Value>) -> Result<()> {
+    fn print(&mut self, event: &Part) -> Result<()> {
         match text_of(event).filter(|_| !self.json) {
             Some(text) => {
                 self.within_line = true;
-                output::print_part(&printable(text))
+                output::print_part(&printable(&text))
             }
             None => {
                 self.finish()?;
@@ -76,13 +80,13 @@ impl Printer {
     }
 
     /// An error ends the answer after some of its parts. There is no status any more that could tell of it.
-    fn fail(&mut self, event: &Map<String, Value>) -> Result<()> {
+    fn fail(&mut self, event: &Part) -> Result<()> {
         self.finish()?;
         if self.json {
             return output::print(&[serde_json::to_string(event)?]);
         }
-        let text = |key: &str| plain(event.get(key).and_then(Value::as_str).unwrap_or("unknown"));
-        eprintln!("error: {} ({})", text("error"), text("code"));
+        let told = |key: &str| plain(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()));
+        eprintln!("error: {} ({})", told("error"), told("code"));
         Ok(())
     }
 
@@ -92,13 +96,17 @@ impl Printer {
 }
 
 /// The text of a part whose only output is one.
-fn text_of(event: &Map<String, Value>) -> Option<&str> {
+fn text_of(event: &Part) -> Option<String> {
     let head = ["model_name", "model_version", "id"];
     let mut outputs = event.iter().filter(|(key, _)| !head.contains(&key.as_str()));
     match (outputs.next(), outputs.next()) {
-        (Some((_, Value::String(text))), None) => Some(text),
+        (Some((_, value)), None) => text(value),
         _ => None,
     }
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
 }
 
 /// A text that a model chose, fit for a terminal: its line breaks stay.
@@ -108,13 +116,13 @@ fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
     #[test]
     fn one_text_alone_is_shown_as_text() {
-        let text = |event: Value| event.as_object().and_then(text_of).map(str::to_owned);
+        let text = |event: Value| text_of(&serde_json::from_value(event).unwrap());
         let part = json!({ "model_name": "a", "model_version": "1", "id": "x", "text_output": "b" });
         assert_eq!(text(part).as_deref(), Some("b"));
         for other in [json!({ "a": "b", "c": "d" }), json!({ "a": 1 }), json!({})] {
