@@ -4,6 +4,7 @@ mod documents;
 mod health;
 mod inference;
 mod names;
+mod page;
 mod refusals;
 mod repository_api;
 mod shapes;
