@@ -50,11 +50,12 @@ struct New {
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum ScopeArg {
-    /// To ask models
+    /// to ask models
     Infer,
-    /// To load, unload, upload and delete models, and to read their log
+    /// to load, unload, upload and delete models, to refresh their repository, to read their log, and to see and change
+    /// what they keep: values by key, sessions and tasks
     Manage,
-    /// Everything, for every tenant
+    /// everything, for every tenant
     Admin,
 }
 
@@ -176,6 +177,16 @@ mod tests {
         let overrides = crate::config::Overrides { config: Some(file), ..Default::default() };
         let config = crate::config::Config::resolve(overrides).unwrap();
         assert_eq!(config.tenancy.tenants["acme"].keys[0].digest, Digest::of(key.key.as_bytes()));
+    }
+
+    #[test]
+    fn the_help_and_the_documentation_say_the_same_of_a_scope() {
+        let documented = include_str!("../../../docs/tenants.md");
+        for scope in ScopeArg::value_variants() {
+            let value = scope.to_possible_value().unwrap();
+            let row = format!("| `{}` | {} |\n", value.get_name(), value.get_help().unwrap());
+            assert!(documented.contains(&row), "docs/tenants.md has no {row}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) struct Question {
     #[arg(value_name = "MODEL", value_parser = model_name)]
     pub(super) model: ModelName,
     /// The server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
+    #[arg(long, value_name = "URL", env = "WARDIAN_URL", default_value = "http://127.0.0.1:8080", value_parser = url)]
     pub(super) url: Uri,
     /// The version of the model [default: the newest that serves]
     #[arg(long, value_name = "N", value_parser = version)]
