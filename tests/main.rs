@@ -18,6 +18,7 @@ mod batching;
 mod blame;
 mod canary;
 mod command_line;
+mod documentation;
 mod edges;
 mod egress;
 mod engine;

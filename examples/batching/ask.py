@@ -1,12 +1,17 @@
 """Has many clients ask a model at once, and tells in how many calls they were answered. Needs nothing but Python 3.
 
 usage: ask.py [CLIENTS] [URL]
+
+Without URL it asks the server at $WARDIAN_URL, or else at http://127.0.0.1:8080.
 """
 
 import json
+import os
 import sys
-import threading
+import time
+import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 TEXTS = [
     ("en", "Nothing goes together that does not belong together"),
@@ -15,6 +20,7 @@ TEXTS = [
     ("es", "Lo que no pertenece junto no se pone nunca junto"),
 ]
 ASKING = 50
+SERVER = os.environ.get("WARDIAN_URL", "http://127.0.0.1:8080")
 
 
 def ask(server, text):
@@ -25,6 +31,18 @@ def ask(server, text):
         return json.load(answer)["outputs"][0]["data"][0]
 
 
+def wait_until_ready(server, seconds=120):
+    """Waits until the model serves: a server that has just started is still compiling it."""
+    for _ in range(seconds):
+        try:
+            return urllib.request.urlopen(f"{server}/v2/models/language-id/ready").close()
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+        time.sleep(1)
+    sys.exit(f"the model language-id is not ready after {seconds} seconds")
+
+
 def counted(server):
     """Requests and calls so far."""
     with urllib.request.urlopen(f"{server}/metrics") as answer:
@@ -33,20 +51,19 @@ def counted(server):
     return of("wardian_batch_size_sum"), of("wardian_batch_size_count")
 
 
-def client(server, number, wrong):
+def client(server, number):
+    """Asks again and again, and gives the number of wrong answers."""
     language, text = TEXTS[number % len(TEXTS)]
-    wrong += [text for _ in range(ASKING) if ask(server, text) != language]
+    return sum(ask(server, text) != language for _ in range(ASKING))
 
 
-def main(clients="64", server="http://127.0.0.1:8080"):
-    before, wrong = counted(server), []
-    threads = [threading.Thread(target=client, args=(server, number, wrong)) for number in range(int(clients))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def main(clients="64", server=SERVER):
+    wait_until_ready(server)
+    before, clients = counted(server), int(clients)
+    with ThreadPoolExecutor(clients) as running:
+        wrong = sum(running.map(client, [server] * clients, range(clients)))
     requests, calls = (after - earlier for after, earlier in zip(counted(server), before))
-    print(f"{requests:.0f} requests in {calls:.0f} calls, {len(wrong)} wrong answers")
+    print(f"{requests:.0f} requests in {calls:.0f} calls, {wrong} wrong answers")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,7 +41,7 @@ def report(when, server, rows, outcomes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", default="http://localhost:8080")
+    parser.add_argument("--server", default=os.environ.get("WARDIAN_URL", "http://localhost:8080"))
     parser.add_argument("--only-ask", action="store_true", help="tell it nothing")
     options = parser.parse_args()
     rows, outcomes = tumours()

@@ -1,9 +1,12 @@
 """Prints an answer as it is written. Needs nothing but Python 3.
 
 usage: ask.py PROMPT [CHARACTERS] [URL]
+
+Without URL it asks the server at $WARDIAN_URL, or else at http://127.0.0.1:8080.
 """
 
 import json
+import os
 import sys
 import urllib.request
 
@@ -17,7 +20,10 @@ def events(url, body):
                 yield json.loads(line[len(b"data: "):])
 
 
-def main(prompt, characters="200", server="http://127.0.0.1:8080"):
+SERVER = os.environ.get("WARDIAN_URL", "http://127.0.0.1:8080")
+
+
+def main(prompt, characters="200", server=SERVER):
     print(prompt, end="", flush=True)
     body = {"text_input": prompt, "parameters": {"max_tokens": int(characters)}}
     for event in events(f"{server}/v2/models/chat/generate_stream", body):

@@ -13,6 +13,10 @@ pub(crate) struct Requirement {
     pub(crate) required_by: &'static str,
 }
 
+/// curl, which the documentation uses.
+pub(crate) const CURL: Requirement =
+    Requirement { name: "curl", command: "apt-get install curl", required_by: "WARDIAN_REQUIRE_CURL" };
+
 /// Python with the packages of `tests/requirements.txt`.
 pub(crate) const PYTHON: Requirement = Requirement {
     name: "Python 3 with the test packages",

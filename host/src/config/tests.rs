@@ -205,7 +205,7 @@ fn paths_in_the_file_are_relative_to_it() {
 fn the_documentation_shows_the_defaults() {
     let text = include_str!("../../../docs/configuration.md");
     let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    let [host, model] = samples[..] else { panic!("{} samples", samples.len()) };
+    let [host, model, _] = samples[..] else { panic!("{} samples", samples.len()) };
     let mut shown = Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
     shown.default_model = None;

@@ -1,0 +1,200 @@
+//! Every block of the documentation, run as it stands.
+//!
+//! A fenced block's info string says how it is tried:
+//!
+//! | info | what happens to it |
+//! |---|---|
+//! | `sh` | its page's commands run one after the other in one shell, in a copy of the repository's root, beside a server |
+//! | `console` | likewise, where the page shows what each command (`$ …`) prints |
+//! | `json`, `text` | after commands, what they print, see [`compare`]; elsewhere JSON is parsed |
+//! | `toml` | the program reads it as the file that `<!-- test: is NAME -->` names |
+//! | `rust` | it compiles against the SDK, within what surrounds it in [`rust`] |
+//!
+//! A block of any other kind fails the test, unless `<!-- test: not run: REASON -->` stands before it. Other directives
+//! are `start the server`, `stop the server` and `restart the server`, which stand for what a reader does in another
+//! terminal, and `numbers vary`.
+
+mod compare;
+mod page;
+mod rust;
+mod scratch;
+mod script;
+mod settings;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::harness::{CURL, PYTHON, guest, puppet};
+use page::{Kind, Page};
+use scratch::Scratch;
+
+/// The key that `$KEY` stands for on pages whose server asks for one.
+const KEY: &str = "wdn_of-the-documentation";
+
+/// Its SHA-256.
+const KEY_SHA256: &str = "a6cdfcfe0cfab9888c35765e50548560703a30eadba9f785fac18a717dd8318d";
+
+/// Runs the commands of a page in a folder that the page's reader has, after `prepare`.
+fn run(name: &str, programs: &[&str], prepare: impl FnOnce(&mut Scratch)) {
+    if programs.iter().any(|program| is_missing(program)) {
+        return;
+    }
+    let page = Page::read(name);
+    let mut scratch = Scratch::new(&page);
+    prepare(&mut scratch);
+    script::run(&page, &scratch);
+}
+
+/// Whether a program that commands use is not there. The test is then noted as skipped.
+fn is_missing(program: &str) -> bool {
+    let found = match program {
+        MOTO => moto().is_some_and(|program| program.exists()),
+        _ => Command::new(program).arg("--version").output().is_ok(),
+    };
+    if !found {
+        let requirement = if program == "curl" { CURL } else { PYTHON };
+        requirement.skip(&format!("there is no {program}"));
+    }
+    !found
+}
+
+/// A server that speaks S3, of the packages that `cargo xtask test` installs.
+const MOTO: &str = "moto_server";
+
+fn moto() -> Option<PathBuf> {
+    let python = std::env::var_os("WARDIAN_PYTHON")?;
+    Some(Path::new(&python).with_file_name(MOTO))
+}
+
+macro_rules! pages {
+    ($($test:ident: $page:literal, $programs:expr, $prepare:expr;)*) => {
+        /// The pages whose commands are run.
+        const RUN: &[&str] = &[$($page),*];
+
+        $(
+            #[test]
+            fn $test() {
+                run($page, &$programs, $prepare);
+            }
+        )*
+    };
+}
+
+pages! {
+    the_readme: "README.md", ["curl"], as_it_is;
+    the_command_line: "docs/command-line.md", ["curl"], command_line;
+    operating: "docs/operating.md", ["curl"], operated;
+    the_protocol: "docs/protocol.md", ["curl"], as_it_is;
+    tenants: "docs/tenants.md", ["curl"], as_it_is;
+    configuration: "docs/configuration.md", ["curl"], faulty_configuration;
+    batching: "examples/batching/README.md", ["curl", "python3"], as_it_is;
+    interceptors: "examples/interceptors/README.md", ["curl"], as_it_is;
+    notes: "examples/notes/README.md", ["curl"], as_it_is;
+    s3_repository: "examples/s3-repository/README.md", ["curl", MOTO], bucket;
+    sessions: "examples/sessions/README.md", ["curl"], as_it_is;
+    shared_state: "examples/shared-state/README.md", ["curl", "python3"], as_it_is;
+    streaming: "examples/streaming/README.md", ["curl", "python3"], as_it_is;
+    notes_of_the_model: "guest-models/notes/README.md", ["curl"], as_it_is;
+    a_new_crate: "host/src/cli/new/template/README.md.in", ["curl"], new_crate;
+}
+
+/// What `cargo xtask serve` has built is all that the reader has.
+fn as_it_is(_: &mut Scratch) {}
+
+/// What the reader of `docs/command-line.md` has beside the example models.
+fn command_line(scratch: &mut Scratch) {
+    scratch.put("models/iris.wasm", guest("iris"));
+    scratch.put("core.wasm", b"\0asm\x01\0\0\0");
+    for version in 1..=4 {
+        let script = if version == 3 { "version=3;load=fail".to_owned() } else { format!("version={version}") };
+        let component = puppet(&script);
+        let length = if version == 4 { 5000 } else { component.len() };
+        scratch.put(&format!("models/mod/{version}/model.wasm"), &component[..length]);
+    }
+    let golden = serde_json::json!({ "cases": [{
+        "request": { "inputs": [] },
+        "response": { "outputs": [{ "name": "version", "datatype": "INT64", "shape": [1], "data": [1] }] },
+    }] });
+    scratch.put("models/mod/2/golden.json", golden.to_string());
+}
+
+/// A server that asks for keys, and a component to upload.
+fn operated(scratch: &mut Scratch) {
+    let keys = format!("keys = [{{ id = 'ci', sha256 = '{KEY_SHA256}', scopes = ['infer', 'manage'] }}]");
+    scratch.put("wardian.toml", format!("[tenants.default]\n{keys}\n"));
+    scratch.put("model.wasm", guest("upper"));
+    scratch.put("weights.bin", [0; 256]);
+}
+
+/// A new crate, in whose folder the reader is.
+fn new_crate(scratch: &mut Scratch) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
+    let status = command.args(["new", "demo"]).current_dir(scratch.path("")).stdout(Stdio::null()).status();
+    assert!(status.unwrap().success());
+    scratch.put("profile", "cd demo\n");
+}
+
+/// The packages that the page installs, and a port of this test's own.
+fn bucket(scratch: &mut Scratch) {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    scratch.replace("9000", &port.to_string());
+    let folder = scratch.path("s3");
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    std::os::unix::fs::symlink(moto().unwrap(), folder.join("bin").join(MOTO)).unwrap();
+    scratch.replace("/tmp/s3", folder.to_str().unwrap());
+}
+
+/// The faults that `docs/configuration.md` shows.
+fn faulty_configuration(scratch: &mut Scratch) {
+    scratch.put("wardian.toml", "\n\nengine.stack = \"1kB\"\n\n\n\nlistn = 1\n");
+}
+
+#[test]
+fn every_page_with_commands_is_run() {
+    for name in page::all() {
+        let page = Page::read(&name);
+        let commands = page.blocks(&Kind::Shell).chain(page.blocks(&Kind::Transcript)).count();
+        assert!(commands == 0 || RUN.contains(&name.as_str()), "no test runs the commands of {name}");
+    }
+}
+
+#[test]
+fn json_is_json() {
+    for name in page::all() {
+        let page = Page::read(&name);
+        for block in page.blocks(&Kind::Json) {
+            let parsed = serde_json::from_str::<serde_json::Value>(&block.text);
+            parsed.unwrap_or_else(|error| panic!("{}: {error}", page.place(block)));
+        }
+    }
+}
+
+/// A block that is not run is looked at by people alone, so their number does not grow unseen.
+#[test]
+fn the_blocks_that_are_not_run_are_counted() {
+    let pages = page::all();
+    let counts = pages.iter().map(|name| (name.as_str(), Page::read(name).blocks(&Kind::NotRun).count()));
+    let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
+    let expected = [
+        ("docs/benchmarks.md", 1),
+        ("docs/command-line.md", 1),
+        ("docs/configuration.md", 1),
+        ("docs/interceptors.md", 1),
+        ("docs/operating.md", 2),
+        ("examples/s3-repository/README.md", 1),
+        ("fuzz/README.md", 2),
+    ];
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn settings_are_read_by_the_program() {
+    page::all().iter().map(|name| Page::read(name)).for_each(|page| settings::try_all(&page));
+}
+
+#[test]
+fn code_compiles() {
+    let pages: Vec<_> = page::all().iter().map(|name| Page::read(name)).collect();
+    rust::compile(&pages);
+}

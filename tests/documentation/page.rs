@@ -1,0 +1,172 @@
+//! A page of the documentation and its fenced blocks.
+
+use std::fs;
+use std::path::Path;
+
+/// A page, in the order in which it is read.
+pub(super) struct Page {
+    /// Its path below the root of the repository.
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) steps: Vec<Step>,
+}
+
+/// What a page asks its reader, or its test, to do next.
+pub(super) enum Step {
+    Block(Block),
+    /// A directive about the server, between blocks.
+    Server(Action),
+}
+
+/// A fenced block.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// Where it opens; the first line of the page is 1.
+    pub(super) line: usize,
+    pub(super) kind: Kind,
+    pub(super) text: String,
+    /// The file that it is the content of, from `<!-- test: is NAME -->`.
+    pub(super) file: Option<String>,
+    /// From `<!-- test: numbers vary -->`.
+    pub(super) numbers_vary: bool,
+}
+
+/// How a block is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Commands.
+    Shell,
+    /// Commands, each after `$ `, with what they print.
+    Transcript,
+    /// What the block of commands before it prints.
+    Output,
+    Json,
+    Toml,
+    Rust,
+    /// Not at all, for a reason.
+    NotRun,
+}
+
+/// What happens to the server that a page talks to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    Start,
+    Stop,
+    Restart,
+}
+
+/// The directives that stand before a block.
+#[derive(Default)]
+struct Notes {
+    file: Option<String>,
+    numbers_vary: bool,
+    not_run: bool,
+}
+
+impl Page {
+    /// Reads a page. Panics if it holds a block that nobody would try.
+    pub(super) fn read(name: &str) -> Page {
+        let text = fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // As `wardian new demo` fills its template in.
+        Page::parse(name, &text.replace("{{name}}", "demo").replace("{{file}}", "demo"))
+    }
+
+    pub(super) fn parse(name: &str, text: &str) -> Page {
+        let mut page = Page { name: name.into(), text: text.into(), steps: Vec::new() };
+        let (mut notes, mut after_commands) = (Notes::default(), false);
+        let mut lines = text.lines().zip(1..);
+        while let Some((line, number)) = lines.next() {
+            if let Some(directive) = line.strip_prefix("<!-- test: ") {
+                let directive = directive.strip_suffix(" -->").expect("a directive ends on its line");
+                page.note(directive, number, &mut notes);
+            } else if let Some(info) = line.strip_prefix("```") {
+                let inside: Vec<_> = lines.by_ref().map(|(line, _)| line).take_while(|line| *line != "```").collect();
+                let notes = std::mem::take(&mut notes);
+                let kind = if notes.not_run { Kind::NotRun } else { page.kind(info, after_commands, number) };
+                after_commands = kind == Kind::Shell;
+                let Notes { file, numbers_vary, .. } = notes;
+                page.steps.push(Step::Block(Block { line: number, kind, text: inside.join("\n"), file, numbers_vary }));
+            } else if line.starts_with('#') {
+                after_commands = false;
+            }
+        }
+        page
+    }
+
+    fn note(&mut self, directive: &str, line: usize, notes: &mut Notes) {
+        match directive {
+            "start the server" => self.steps.push(Step::Server(Action::Start)),
+            "stop the server" => self.steps.push(Step::Server(Action::Stop)),
+            "restart the server" => self.steps.push(Step::Server(Action::Restart)),
+            "numbers vary" => notes.numbers_vary = true,
+            _ => match (directive.strip_prefix("is "), directive.strip_prefix("not run: ")) {
+                (Some(file), _) => notes.file = Some(file.into()),
+                (_, Some(reason)) => notes.not_run = !reason.is_empty(),
+                _ => panic!("{}:{line}: there is no directive '{directive}'", self.name),
+            },
+        }
+    }
+
+    fn kind(&self, info: &str, after_commands: bool, line: usize) -> Kind {
+        match info {
+            "sh" => Kind::Shell,
+            "console" => Kind::Transcript,
+            "json" | "text" if after_commands => Kind::Output,
+            "json" => Kind::Json,
+            "toml" => Kind::Toml,
+            "rust" => Kind::Rust,
+            _ => panic!(
+                "{}:{line}: a block of kind '{info}' is not run; give it a kind that is, or mark it with \
+                 `<!-- test: not run: REASON -->`",
+                self.name
+            ),
+        }
+    }
+
+    /// Its blocks of one kind.
+    pub(super) fn blocks(&self, kind: &Kind) -> impl Iterator<Item = &Block> {
+        let blocks = self.steps.iter().filter_map(|step| match step {
+            Step::Block(block) => Some(block),
+            Step::Server(_) => None,
+        });
+        blocks.filter(move |block| block.kind == *kind)
+    }
+
+    /// The page and the line, for messages.
+    pub(super) fn place(&self, block: &Block) -> String {
+        format!("{}:{}", self.name, block.line)
+    }
+}
+
+/// The root of the repository.
+pub(super) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// What `wardian new` makes the README of a new crate from.
+const TEMPLATE: &str = "host/src/cli/new/template/README.md.in";
+
+/// Every page, as paths below the root.
+pub(super) fn all() -> Vec<String> {
+    let mut found = vec!["README.md".to_owned(), TEMPLATE.to_owned()];
+    for folder in ["docs", "examples", "fuzz", "guest-models", "tests"] {
+        collect(&root().join(folder), &mut found);
+    }
+    found.sort();
+    found
+}
+
+fn collect(folder: &Path, found: &mut Vec<String>) {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in entries {
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(below_root(&path));
+        }
+    }
+}
+
+fn below_root(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned()
+}
