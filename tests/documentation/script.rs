@@ -165,7 +165,7 @@ fn expect(page: &Page, block: &Block, what: &str, shown: &str, printed: &str) {
 /// curl calls an error of the server's a success, so a page that means one shows it.
 fn no_error(page: &Page, block: &Block, told: &Told) {
     let printed = told.read(&format!("{}.out", block.line));
-    assert!(!printed.contains("\"error\":"), "{}: it ended in an error:\n{printed}", page.place(block));
+    assert!(!printed.contains("\"error\":\""), "{}: it ended in an error:\n{printed}", page.place(block));
 }
 
 /// What the commands have printed.
