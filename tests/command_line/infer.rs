@@ -117,3 +117,45 @@ fn what_cannot_be_asked_is_an_error() {
     infer(&["--header", "nonsense"]).exits(2).complains(&["is not 'Name: value'"]);
     infer(&["--version", "0"]).exits(2).complains(&["is not a version"]);
 }
+
+#[test]
+fn numbers_are_shown_with_the_servers_own_digits() {
+    let server = Server::with_models(|models| {
+        models.bare("minimal", guest("minimal"));
+        models.bare("iris", guest("iris"));
+    })
+    .start();
+    server.until_tried();
+    let mut random = Random(7);
+    for _ in 0..20 {
+        let numbers: Vec<_> = (0..10).map(|_| random.float().to_string()).collect();
+        same_digits(&server, "minimal", &format!("x=[{}]", numbers.join(",")));
+        let measured: Vec<_> = (0..4).map(|_| format!("{}.{:017}", random.next() % 8, random.next())).collect();
+        same_digits(&server, "iris", &format!("measurements=[{}]", measured.join(",")));
+    }
+}
+
+/// Asks twice, for a table and for the answer as it came, and compares the last tensor of numbers.
+#[track_caller]
+fn same_digits(server: &Server, model: &str, input: &str) {
+    let shown = ask(server, "infer", &[model, "--input", input]).exits(0).out;
+    let came = ask(server, "infer", &[model, "--input", input, "--json"]).exits(0).out;
+    let data = came.rsplit("\"data\":[").next().and_then(|rest| rest.split(']').next()).unwrap();
+    assert!(shown.contains(&data.replace(',', ", ")), "{shown}{came}");
+}
+
+/// Numbers that look random and are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 >> 33
+    }
+
+    /// A finite number whose double is finite too.
+    fn float(&mut self) -> f32 {
+        let number = f32::from_bits((self.next() << 1) as u32 ^ self.next() as u32);
+        if number.is_finite() && (number * 2.0).is_finite() { number } else { 0.1 }
+    }
+}
