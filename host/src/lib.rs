@@ -108,6 +108,8 @@ pub mod database;
 pub mod tenant;
 
 pub mod model;
+
+pub mod essential;
 pub mod telemetry;
 
 mod disk;

@@ -28,13 +28,14 @@ use crate::dataplane::DataPlane;
 use crate::deferred::Deferred;
 use crate::engine::compile::Compiler;
 use crate::engine::{ArtifactStore, Engine, GuestThreads};
+use crate::essential;
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
 use crate::registry::Registry;
 use crate::repository::remote::RemoteMetrics;
 use crate::repository::{DirectoryError, Source};
 use crate::servable::{Sequences, ServableMetrics, TaskChains};
 use crate::store::Stores;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, register_log};
 use crate::tenant::{self, Changes, Tenants, Turns};
 
 /// Why a server could not be built.
@@ -122,6 +123,7 @@ impl Server {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
+        telemetry.register(register_log);
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
         let (sequences, chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
@@ -155,7 +157,7 @@ impl Server {
             default_model: config.default_model.clone(),
         };
         let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), remotes);
-        let tenancy = tokio::spawn(following).abort_handle();
+        let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
         Ok(Server { config, listener, address, api, manager, deferred, dataplane, registry, databases, tenancy })
     }
@@ -167,7 +169,7 @@ impl Server {
 
     /// Serves until `shutdown` resolves, then drains and returns, within the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let sweeper = tokio::spawn(retire_idle(self.registry.clone()));
+        let sweeper = essential::spawn("idle instances", retire_idle(self.registry.clone()));
         let connections = GracefulShutdown::new();
         let stop = async {
             shutdown.await;

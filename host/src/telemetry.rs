@@ -1,14 +1,33 @@
 //! The registry that `/metrics` is made from. Each module owns its own metrics.
 
+mod log_writer;
 mod text_format;
 
-use std::sync::{Mutex, PoisonError};
+use std::io;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub(crate) use self::log_writer::{LogWriter, register as register_log};
 pub use self::text_format::to_text_format;
 use crate::model::TenantName;
+
+/// The log of the process, once it is written by a thread of its own.
+static LOG: OnceLock<LogWriter> = OnceLock::new();
+
+/// Starts the thread that writes the log of this process to standard error. Fails if there is no thread for it.
+pub(crate) fn start_log() -> io::Result<LogWriter> {
+    let writer = LogWriter::start(io::stderr())?;
+    Ok(LOG.get_or_init(|| writer).clone())
+}
+
+/// Waits until the lines that were logged so far are written, for a second at most.
+pub(crate) fn flush_log() {
+    if let Some(log) = LOG.get() {
+        log.flush();
+    }
+}
 
 /// The process's metrics.
 #[derive(Default)]

@@ -17,11 +17,15 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a server, and returns it as soon as it listens.
-    pub(super) fn serve(mut command: Command) -> (Process, SocketAddr) {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    ///
+    /// Its log goes to `stderr`, or is collected if there is none.
+    pub(super) fn serve(mut command: Command, stderr: Option<Stdio>) -> (Process, SocketAddr) {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(String::new()));
-        collect(child.stderr.take().unwrap(), log.clone());
+        if let Some(stderr) = child.stderr.take() {
+            collect(stderr, log.clone());
+        }
         let mut said = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let process = Process { child: Mutex::new(child), log };

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Stdio};
 
 use rustix::process::Signal;
 
@@ -17,6 +17,7 @@ pub(crate) struct Setup {
     config: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    stderr: Option<Stdio>,
 }
 
 /// A running server. Dropping it kills it and removes its directories.
@@ -43,6 +44,12 @@ impl Setup {
     /// Sets a variable of the server's environment.
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends its log elsewhere than to the test.
+    pub(crate) fn log_to(mut self, stderr: impl Into<Stdio>) -> Self {
+        self.stderr = Some(stderr.into());
         self
     }
 
@@ -75,7 +82,7 @@ impl Setup {
     }
 
     /// Starts the server, which then listens, whatever it has loaded.
-    pub(crate) fn start(self) -> Server {
+    pub(crate) fn start(mut self) -> Server {
         let directory = self.directory.path();
         let config = directory.join("wardian.toml");
         std::fs::write(&config, &self.config).unwrap();
@@ -85,7 +92,7 @@ impl Setup {
         command.arg("--config").arg(config).arg("--models").arg(models);
         command.arg("--state").arg(self.state()).args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let (process, address) = Process::serve(command);
+        let (process, address) = Process::serve(command, self.stderr.take());
         Server { process, address, setup: self }
     }
 }
@@ -105,6 +112,7 @@ impl Server {
             config: String::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            stderr: None,
         }
     }
 

@@ -5,6 +5,7 @@
 mod breaker;
 mod imports;
 mod loads;
+mod log;
 mod neighbour;
 mod quotas;
 mod requests;

@@ -1,7 +1,9 @@
 //! The log on standard error.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::{self, Debug};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
 
 use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
@@ -9,16 +11,35 @@ use tracing_subscriber::fmt::format::{self, FieldFn, Writer};
 
 use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::model::is_unprintable;
+use crate::telemetry;
 
-/// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level.
-pub(super) fn install(config: &LogConfig) {
+/// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level. A reader of standard
+/// error that stalls or goes away costs lines, and holds nothing up.
+pub(super) fn install(config: &LogConfig) -> io::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.name()));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(telemetry::start_log()?);
+    // The subscriber would report its own errors on standard error, and panic where that cannot be written.
+    let builder = builder.log_internal_errors(false);
     // Fails only where a subscriber is installed already, which then is the one to use.
     let _ = match config.format {
         LogFormat::Text => builder.fmt_fields(fields(&[])).with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
+
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(())
+}
+
+/// Logs a panic as one line, in place of the standard library's report on standard error.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let text = panic.payload_as_str().unwrap_or("no text");
+    let location = panic.location().map(ToString::to_string);
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let captured = matches!(backtrace.status(), BacktraceStatus::Captured);
+    let backtrace = captured.then(|| tracing::field::display(backtrace));
+
+    tracing::error!(panic = text, location, thread = thread.name(), backtrace, "a thread panicked");
 }
 
 /// Sends warnings to standard error, for somebody who sits before it; `RUST_LOG` asks for more.

@@ -18,6 +18,7 @@ mod progress;
 mod question;
 mod trial;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -75,7 +76,10 @@ pub fn run() -> ExitCode {
         Ok(Outcome::Success) => ExitCode::SUCCESS,
         Ok(Outcome::No) => ExitCode::from(3),
         Err(error) => {
-            eprintln!("error: {}", chain(&error));
+            // The log's last lines may say more.
+            crate::telemetry::flush_log();
+            // Nothing can be done where standard error cannot be written.
+            let _ = writeln!(io::stderr(), "error: {}", chain(&error));
             ExitCode::FAILURE
         }
     }

@@ -14,6 +14,7 @@ use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::Watch;
 use crate::server::Server;
+use crate::telemetry;
 use crate::tenant::{Credential, Site};
 
 /// Options of `wardian serve`. Each goes before the setting of that name in wardian.toml.
@@ -90,7 +91,7 @@ impl Serve {
             output::print(&summary(&config))?;
             return Ok(Outcome::Success);
         }
-        logging::install(&config.log);
+        logging::install(&config.log).context("cannot start a thread that writes the log")?;
         create_default_models(&config)?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
@@ -102,6 +103,7 @@ impl Serve {
         })?;
         // Whatever is still running had its time to drain.
         runtime.shutdown_background();
+        telemetry::flush_log();
         Ok(Outcome::Success)
     }
 
@@ -189,6 +191,7 @@ async fn told_to_stop() {
     tokio::spawn(async move {
         next().await;
         tracing::warn!("told twice to stop: stopping at once");
+        telemetry::flush_log();
         std::process::exit(1);
     });
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use crate::essential;
 use crate::model::{InferError, ModelName, TenantName};
 use crate::registry::Registry;
 use crate::servable::{ModelSequences, Outcome, Sequences, TaskChain, TaskChains};
@@ -88,9 +89,9 @@ impl Deferred {
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left, phase) = Default::default();
         let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
-        tokio::spawn(deferred.clone().take_in(chains));
-        tokio::spawn(deferred.clone().look_for_left_behind());
-        tokio::spawn(deferred.clone().sweep());
+        essential::spawn("deferred tasks", deferred.clone().take_in(chains));
+        essential::spawn("deferred tasks of an earlier run", deferred.clone().look_for_left_behind());
+        essential::spawn("expiry of sessions", deferred.clone().sweep());
         deferred
     }
 

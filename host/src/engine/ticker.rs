@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crate::essential;
+
 /// How often a running guest comes back to the host to be judged.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -38,7 +40,9 @@ impl Ticker {
     pub(super) fn start(tick: impl FnMut() -> bool + Send + 'static) -> std::io::Result<Arc<Ticker>> {
         let shared = Arc::<Shared>::default();
         let of_thread = shared.clone();
-        let thread = std::thread::Builder::new().name("epoch".into()).spawn(move || of_thread.run(tick))?;
+        let thread = std::thread::Builder::new()
+            .name("epoch".into())
+            .spawn(move || essential::run("epoch clock", || of_thread.run(tick)))?;
         Ok(Arc::new(Ticker { shared, thread: thread.thread().clone() }))
     }
 

@@ -13,6 +13,7 @@ use super::index::IndexEntry;
 use super::loader::Loader;
 use super::record::Loaded;
 use super::task::Task;
+use crate::essential;
 use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
 use crate::repository::{Aspired, Digest, Source};
@@ -130,12 +131,7 @@ impl Manager {
         let shared = Arc::new(Shared { loader, sources: sources_of, degraded, wrappings });
         let mut task = Task::new(registry, ready, shared.clone(), events.downgrade(), metrics);
         sources.into_iter().for_each(|(tenant, source)| task.adopt(tenant, source));
-        tokio::spawn(async move {
-            // What serves goes on serving; but nothing will be replaced any more, and somebody must know.
-            if let Err(error) = tokio::spawn(task.run(inbox)).await {
-                tracing::error!(%error, "the manager has ended unexpectedly; restart the server");
-            }
-        });
+        essential::spawn("manager", task.run(inbox));
         Manager { events, shared }
     }
 

@@ -21,6 +21,7 @@ use super::pace::Pace;
 use super::scanner::{Look, Scanner};
 use super::tree::Place;
 use super::upload::Uploads;
+use crate::essential;
 use crate::model::TenantName;
 
 /// How changes are noticed.
@@ -106,7 +107,10 @@ impl Directory {
         let name = format!("repository {}", config.tenant);
         let uploads = Uploads::new(config.root.clone());
         let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce, told: None };
-        thread::Builder::new().name(name).spawn(|| watching.run()).map_err(DirectoryError::Thread)?;
+        thread::Builder::new()
+            .name(name)
+            .spawn(|| essential::run("repository watch", || watching.run()))
+            .map_err(DirectoryError::Thread)?;
         Ok(Directory { number, bell, announced, uploads })
     }
 

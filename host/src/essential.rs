@@ -1,0 +1,78 @@
+//! Tasks and threads that the server cannot do without.
+//!
+//! A server whose manager or clock has ended answers requests and does nothing else. If one of these panics, the
+//! process ends with a line in the log and status [`EXIT_STATUS`], and what supervises it starts it again.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+
+use crate::telemetry;
+
+/// The status with which the process ends (`EX_SOFTWARE` of BSD's `sysexits.h`).
+pub const EXIT_STATUS: i32 = 70;
+
+/// Starts a task that the server cannot do without.
+pub(crate) fn spawn(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            end_process(name);
+        }
+    })
+}
+
+/// Runs the work of a thread that the server cannot do without.
+pub(crate) fn run(name: &'static str, work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        end_process(name);
+    }
+}
+
+/// Ends the process. The panic itself is in the log already.
+fn end_process(name: &str) -> ! {
+    tracing::error!(task = name, "a task that the server cannot do without has panicked; the process ends");
+    telemetry::flush_log();
+    process::exit(EXIT_STATUS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that is to end.
+    const CHILD: &str = "WARDIAN_TEST_ESSENTIAL";
+
+    /// Runs one test of this module again, in a process of its own, and returns its status.
+    fn status_of(test: &str) -> Option<i32> {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", &format!("essential::tests::{test}")]).env(CHILD, "1");
+        command.output().unwrap().status.code()
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_process() {
+        if std::env::var_os(CHILD).is_none() {
+            return assert_eq!(status_of("a_task_that_panics_ends_the_process"), Some(EXIT_STATUS));
+        }
+        spawn("a test", async { panic!("as the test wants") }).await.unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_panics_ends_the_process() {
+        if std::env::var_os(CHILD).is_none() {
+            return assert_eq!(status_of("a_thread_that_panics_ends_the_process"), Some(EXIT_STATUS));
+        }
+        run("a test", || panic!("as the test wants"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_well_ends_nothing() {
+        spawn("a test", async {}).await.unwrap();
+        run("a test", || {});
+    }
+}

@@ -1,0 +1,68 @@
+//! Standard error that cannot be written costs log lines, and nothing else.
+
+use std::fs::File;
+use std::io::pipe;
+use std::process::Stdio;
+
+use crate::harness::{Server, Setup, puppet, until};
+
+const DROPPED: &str = "wardian_log_lines_dropped_total";
+
+/// A model that fails whenever it is asked to, which is logged each time, beside one that answers.
+fn failing() -> Setup {
+    Server::with_models(|models| {
+        models.settings("failing", "[breaker]\nfaults = 0\n");
+        models.version("failing", 1, puppet("version=1"));
+        models.version("neighbour", 1, puppet("version=1"));
+    })
+}
+
+/// Has much logged, and then wants everything to go on: answers, swaps, metrics and an orderly end.
+fn goes_on_without_a_log(server: Server, fill: impl Fn(&Server)) {
+    server.until_ready("failing", 1);
+    server.until_ready("neighbour", 1);
+    fill(&server);
+
+    server.behave("failing", "trap").refused(500, "model_trapped");
+    assert_eq!(server.version_of("neighbour"), 1);
+    server.get("/v2/health/live").ok();
+
+    server.models().version("neighbour", 2, puppet("version=2"));
+    server.until_version_of("neighbour", 2);
+    until("dropped lines in the metrics", || server.metric(DROPPED).is_some_and(|lines| lines > 0.0));
+
+    server.stop();
+}
+
+fn fail(server: &Server, times: usize) {
+    for _ in 0..times {
+        server.behave("failing", "trap").refused(500, "model_trapped");
+    }
+}
+
+#[test]
+fn a_log_whose_reader_is_gone_holds_nothing_up() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    goes_on_without_a_log(failing().log_to(writer).start(), |server| fail(server, 3));
+}
+
+#[test]
+fn a_log_on_a_full_disk_holds_nothing_up() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    goes_on_without_a_log(failing().log_to(Stdio::from(full)).start(), |server| fail(server, 3));
+}
+
+#[test]
+fn a_log_whose_reader_stalls_holds_nothing_up() {
+    let (reader, writer) = pipe().unwrap();
+    // At this level each request is logged several times, so that the pipe and the queue are soon full.
+    let server = failing().argument("--log-level=trace").log_to(writer).start();
+    goes_on_without_a_log(server, |server| {
+        until("a full queue", || {
+            fail(server, 20);
+            server.metric(DROPPED).is_some_and(|lines| lines > 0.0)
+        });
+    });
+    drop(reader);
+}
