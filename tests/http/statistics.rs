@@ -109,6 +109,7 @@ fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
             ("an unknown coding", call(verb).header("content-encoding", "br").body("{}")),
             ("a body that is not compressed", call(verb).header("content-encoding", "gzip").body("{}")),
             ("a large body", call(verb).body(" ".repeat(2000))),
+            ("a wrong content type", call(verb).header("content-type", "text/csv").body("x")),
         ] {
             counted += 1.0;
             assert_eq!(fails("caller", &format!("{verb}: {what}"), call.send()), counted);
