@@ -36,6 +36,17 @@ fn a_pause_beyond_its_limit_ends_the_connection() {
 }
 
 #[test]
+fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
+    let config = "[http]\nkeep_alive = '200ms'\n[log]\nlevel = 'debug'";
+    let server = Server::with_models(|_| {}).config(config).start();
+    let mut wire = Wire::to(&server);
+    // The answers are more than the sockets hold.
+    let requests = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1000);
+    wire.send(requests).unwrap();
+    server.until_logged("a connection whose client took too long was closed");
+}
+
+#[test]
 fn proxies_close_idle_connections_before_the_server_does() {
     let HttpConfig { header_read_timeout, keep_alive, .. } = HttpConfig::default();
     assert_eq!((header_read_timeout, keep_alive), (Duration::from_secs(10), Duration::from_secs(75)));

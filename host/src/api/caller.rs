@@ -18,7 +18,7 @@ use super::error::ApiError;
 use crate::model::{Asker, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
 
-pub(super) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) const TENANT: HeaderName = HeaderName::from_static("wardian-tenant");
 
 /// Whom a route is for.

@@ -3,15 +3,16 @@
 //! Programs on the way of a request may read an ambiguous head in different ways. So it is refused.
 
 use axum::body::Body;
-use axum::http::header::{AUTHORIZATION, HOST, TRANSFER_ENCODING};
+use axum::http::header::{HOST, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, Request, Version};
 
-use super::caller::{API_KEY, TENANT};
+use super::caller::TENANT;
 use super::error::ApiError;
 use crate::model::InferError;
 
-/// Headers that decide where a request goes and in whose name. More than one of a kind contradict each other.
-const SINGLE: [HeaderName; 4] = [HOST, AUTHORIZATION, API_KEY, TENANT];
+/// Headers that decide where a request goes. More than one of a kind contradict each other. Of several keys the first
+/// counts, and a wrong one is not made good by another.
+const SINGLE: [HeaderName; 2] = [HOST, TENANT];
 
 /// Fails if the head breaks a rule.
 pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
@@ -65,10 +66,12 @@ mod tests {
         assert_eq!(outcome(Version::HTTP_10, &[]), 200);
         for version in [Version::HTTP_10, Version::HTTP_11] {
             assert_eq!(outcome(version, &[host]), 200);
-            for name in ["host", "authorization", "x-api-key", "wardian-tenant"] {
+            for name in ["host", "wardian-tenant"] {
                 assert_eq!(outcome(version, &[host, (name, "a"), (name, "a")]), 400, "{name}");
             }
-            assert_eq!(outcome(version, &[host, ("accept", "a"), ("accept", "b")]), 200);
+            for name in ["accept", "x-api-key"] {
+                assert_eq!(outcome(version, &[host, (name, "a"), (name, "b")]), 200, "{name}");
+            }
         }
     }
 
