@@ -2,7 +2,9 @@
 //!
 //! Both say nothing of any tenant: the page asks for models with the key that its reader types in.
 
+mod bodies;
 mod operations;
+mod refusals;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -65,6 +67,7 @@ fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas::schemas(),
+            "responses": errors(),
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "key": { "type": "apiKey", "in": "header", "name": "X-Api-Key" },
@@ -74,23 +77,45 @@ fn document() -> Value {
 }
 
 fn describe(route: &Route, operation: &Operation) -> Value {
-    let answer = json!({ "description": "as it should be", "content": content(operation.answer) });
-    let mut responses: Map<_, _> = operation.statuses.iter().map(|&status| (status.into(), answer.clone())).collect();
-    responses.insert("default".into(), json!({ "description": "an error", "content": content("Error") }));
     let mut described = json!({
+        "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": access(route.access),
         "parameters": parameters(route.path, operation),
-        "responses": responses,
+        "responses": responses(route, operation),
     });
-    if let Some(body) = operation.body {
-        described["requestBody"] = json!({ "required": operation.body_required, "content": content(body) });
+    if !operation.body.is_empty() {
+        described["requestBody"] = json!({
+            "required": !bodies::is_optional(operation.body),
+            "description": bodies::description(operation.body),
+            "content": bodies::content(operation.body),
+        });
     }
     if route.access != Access::Open {
         described["security"] = json!([{ "bearer": [] }, { "key": [] }]);
     }
     described
+}
+
+/// The answers of a route by their status.
+fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
+    let answer = json!({ "description": "as it should be", "content": bodies::content(operation.answer) });
+    let answers = operation.statuses.iter().map(|&status| (status.into(), answer.clone()));
+
+    let refusals = refusals::of(route, operation).into_iter().filter_map(|status| {
+        let reference = format!("#/components/responses/{}", refusals::name(status)?);
+        Some((status.into(), json!({ "$ref": reference })))
+    });
+    answers.chain(refusals).collect()
+}
+
+/// The answers that are errors, by the names under which routes refer to them.
+fn errors() -> Map<String, Value> {
+    let described = refusals::ERRORS
+        .iter()
+        .map(|(_, name, text)| ((*name).into(), json!({ "description": text, "content": bodies::content("Error") })));
+    described.collect()
 }
 
 fn access(access: Access) -> &'static str {
@@ -103,27 +128,27 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-/// The parts of the path that vary, and what may stand behind it.
+/// The parts of the path that vary, the parameters of its query, and the headers that tell how to read a body.
 fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
+    let text = json!({ "type": "string" });
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let in_path = named.map(|name| parameter(name, "path", true));
-    in_path.chain(operation.query.iter().map(|name| parameter(name, "query", false))).collect()
-}
+    let mut parameters: Vec<_> = named.map(|name| parameter(name, "path", &text)).collect();
 
-fn parameter(name: &str, place: &str, required: bool) -> Value {
-    json!({ "name": name, "in": place, "required": required, "schema": { "type": "string" } })
-}
+    let in_query = operation.query.iter().map(|&name| match name {
+        "limit" => parameter(name, "query", &json!({ "type": "integer", "minimum": 0 })),
+        _ => parameter(name, "query", &text),
+    });
+    parameters.extend(in_query);
 
-/// A body of that kind: a schema by name, or a media type.
-fn content(kind: &str) -> Value {
-    match kind {
-        "" => json!({}),
-        media if media.contains('/') => json!({ media: {} }),
-        schema => {
-            let reference = format!("#/components/schemas/{schema}");
-            json!({ "application/json": { "schema": { "$ref": reference } } })
-        }
+    if bodies::is_binary(operation.body) {
+        let length = json!({ "type": "integer", "minimum": 0 });
+        parameters.push(parameter("Inference-Header-Content-Length", "header", &length));
     }
+    parameters
+}
+
+fn parameter(name: &str, place: &str, schema: &Value) -> Value {
+    json!({ "name": name, "in": place, "required": place == "path", "schema": schema })
 }
 
 #[cfg(test)]
@@ -135,6 +160,35 @@ mod tests {
         let missing: Vec<_> = routes().into_iter().filter(|route| operation(route).is_none()).collect();
         assert!(missing.is_empty(), "say in operations.rs what these do: {missing:#?}");
         assert_eq!(operations::count(), routes().len(), "operations.rs describes a route that is not there");
+    }
+
+    #[test]
+    fn every_refusal_is_described() {
+        for route in routes() {
+            let operation = operation(&route).unwrap();
+            for status in refusals::of(&route, &operation) {
+                assert!(refusals::name(status).is_some(), "{status} of {route:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_array_has_items_and_every_body_a_schema() {
+        fn check(value: &Value) {
+            if value["type"] == "array" || value["type"].as_array().is_some_and(|types| types.contains(&json!("array")))
+            {
+                assert!(value.get("items").is_some(), "{value}");
+            }
+            if let Some(content) = value["content"].as_object() {
+                content.iter().for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
+            }
+            match value {
+                Value::Object(members) => members.values().for_each(check),
+                Value::Array(items) => items.iter().for_each(check),
+                _ => {}
+            }
+        }
+        check(&document());
     }
 
     #[test]

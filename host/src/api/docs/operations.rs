@@ -1,32 +1,34 @@
-//! What each route does, in words. The routes themselves are in `router`.
+//! The description of each route. The routes themselves are in `router`.
 
+use super::refusals::{INFERENCE, LOAD, MODEL, NOTHING, REFRESH, REMOVE, SESSION, STORE, UNLOAD, UPLOAD};
 use crate::api::router::Route;
 
-/// What a route does.
+/// The description of a route.
 pub(super) struct Operation {
+    /// The name of the function in a generated client.
+    pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// What may stand behind the `?`.
+    /// The parameters in the path's query.
     pub(super) query: &'static [&'static str],
-    /// A schema or a media type.
-    pub(super) body: Option<&'static str>,
-    pub(super) body_required: bool,
-    /// What it answers if all is well: a schema or a media type.
+    /// A kind of body, see `bodies`; empty if there is none.
+    pub(super) body: &'static str,
+    /// The kind of the answer if all is well.
     pub(super) answer: &'static str,
-    /// The statuses that it answers with then.
+    /// The statuses of such an answer.
     pub(super) statuses: &'static [&'static str],
+    /// The statuses in which this route refuses, beside those of every route like it.
+    pub(super) refusals: &'static [&'static str],
 }
 
-/// What that route does; `None` if nobody has said.
+/// The description of that route; `None` if the table has none.
 pub(super) fn operation(route: &Route) -> Option<Operation> {
     let line = TABLE.iter().find(|line| (line.0, line.1) == (route.method, route.path))?;
-    let &(_, _, tag, summary, body, answer) = line;
+    let &(_, _, id, tag, summary, body, answer, refusals) = line;
     let statuses = STATUSES.iter().find(|(method, path, _)| (*method, *path) == (route.method, route.path));
     let statuses = statuses.map_or(&["200"][..], |(_, _, statuses)| statuses);
-    let body_required = !OPTIONAL_BODY.contains(&body);
     let query = QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
-    let body = (!body.is_empty()).then_some(body);
-    Some(Operation { tag, summary, query, body, body_required, answer, statuses })
+    Some(Operation { id, tag, summary, query, body, answer, statuses, refusals })
 }
 
 /// How many routes are described.
@@ -35,10 +37,7 @@ pub(super) fn count() -> usize {
     TABLE.len()
 }
 
-/// Bodies that may be left out.
-const OPTIONAL_BODY: [&str; 2] = ["IndexRequest", "LoadRequest"];
-
-/// What may stand behind the `?` of a path.
+/// The parameters in the query of a path.
 const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/logs", &["model"]),
     ("/v2/keyvalue", &["cursor", "limit"]),
@@ -57,56 +56,65 @@ const STATUSES: [(&str, &str, &[&str]); 6] = [
     ("POST", "/v2/repository/{repository}/models/{model}/unload", &["501"]),
 ];
 
-/// Method, path, tag, summary, body, answer.
-type Line = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+/// Method, path, name, tag, summary, body, answer, refusals.
+type Line = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+);
 
 #[rustfmt::skip]
 const TABLE: &[Line] = &[
-    ("GET", "/v2", "server", "The server's name, version and extensions", "", "Server"),
-    ("GET", "/v2/health/live", "server", "Whether it runs", "", "Live"),
-    ("GET", "/v2/health/ready", "server", "Whether every wanted model has been tried", "", "Ready"),
-    ("GET", "/v2/models", "models", "The names of the models", "", "Models"),
-    ("GET", "/v2/models/{model}", "models", "A model's inputs and outputs", "", "Metadata"),
-    ("GET", "/v2/models/{model}/versions/{version}", "models", "A version's inputs and outputs", "", "Metadata"),
-    ("GET", "/v2/models/{model}/ready", "models", "Whether a model serves", "", "ModelReady"),
-    ("GET", "/v2/models/{model}/versions/{version}/ready", "models", "Whether a version serves", "", "ModelReady"),
-    ("GET", "/v2/models/{model}/config", "models", "What is in force for a model", "", "Config"),
-    ("GET", "/v2/models/{model}/versions/{version}/config", "models", "What is in force for a version", "", "Config"),
-    ("GET", "/v2/models/stats", "models", "What every model has done since it went live", "", "Statistics"),
-    ("GET", "/v2/models/{model}/stats", "models", "What a model's versions have done since they went live", "", "Statistics"),
-    ("GET", "/v2/models/{model}/versions/{version}/stats", "models", "What a version has done since it went live", "", "Statistics"),
-    ("POST", "/v2/models/{model}/infer", "inference", "Ask a model", "InferRequest", "InferResponse"),
-    ("POST", "/v2/models/{model}/versions/{version}/infer", "inference", "Ask a version", "InferRequest", "InferResponse"),
-    ("POST", "/v2/models/{model}/generate", "inference", "Ask a model by name of its inputs, for the whole answer", "GenerateRequest", "GenerateResponse"),
-    ("POST", "/v2/models/{model}/versions/{version}/generate", "inference", "Ask a version so", "GenerateRequest", "GenerateResponse"),
-    ("POST", "/v2/models/{model}/generate_stream", "inference", "Ask a model, for its answer in parts as they come", "GenerateRequest", "text/event-stream"),
-    ("POST", "/v2/models/{model}/versions/{version}/generate_stream", "inference", "Ask a version so", "GenerateRequest", "text/event-stream"),
-    ("POST", "/v2/repository/index", "repository", "Every version with its state and reason", "IndexRequest", "Index"),
-    ("POST", "/v2/repository/refresh", "repository", "Look at the repository now", "LoadRequest", ""),
-    ("POST", "/v2/repository/models/{model}/load", "repository", "Load a model, or try again what failed", "LoadRequest", ""),
-    ("POST", "/v2/repository/models/{model}/unload", "repository", "Let a model drain and stay unloaded", "LoadRequest", ""),
-    ("PUT", "/v2/repository/models/{model}/versions/{version}", "repository", "Upload a version", "application/wasm", "Uploaded"),
-    ("DELETE", "/v2/repository/models/{model}/versions/{version}", "repository", "Remove a version", "", "Uploaded"),
-    ("POST", "/v2/repository/{repository}/index", "repository", "Refused: repositories have no names here", "", "Error"),
-    ("POST", "/v2/repository/{repository}/models/{model}/load", "repository", "Refused: repositories have no names here", "", "Error"),
-    ("POST", "/v2/repository/{repository}/models/{model}/unload", "repository", "Refused: repositories have no names here", "", "Error"),
-    ("GET", "/v2/keyvalue", "tenant", "The buckets in which models keep values", "", "Buckets"),
-    ("GET", "/v2/keyvalue/{bucket}", "tenant", "The keys of a bucket", "", "Keys"),
-    ("GET", "/v2/keyvalue/{bucket}/{key}", "tenant", "The value of a key", "", "application/octet-stream"),
-    ("PUT", "/v2/keyvalue/{bucket}/{key}", "tenant", "Give a key a value", "application/octet-stream", "KeyValue"),
-    ("DELETE", "/v2/keyvalue/{bucket}/{key}", "tenant", "Take a key's value away", "", "KeyValue"),
-    ("GET", "/v2/models/{model}/sessions", "tenant", "The sessions that are kept for a model", "", "Sessions"),
-    ("DELETE", "/v2/models/{model}/sessions/{session}", "tenant", "Forget a session, once nobody works with it", "", ""),
-    ("GET", "/v2/tasks", "tenant", "Deferred tasks that wait, run or were given up", "", "Tasks"),
-    ("GET", "/v2/tasks/{task}", "tenant", "One deferred task", "", "Task"),
-    ("DELETE", "/v2/tasks/{task}", "tenant", "Cancel a task: it is removed, and stopped if it runs", "", ""),
-    ("GET", "/v2/usage", "tenant", "What the tenant holds, and what it may hold", "", "Usage"),
-    ("GET", "/v2/logs", "tenant", "The last lines that the tenant's models have written", "", "Logs"),
-    ("GET", "/v2/tenants", "tenant", "Every tenant's use", "", "Tenants"),
-    ("POST", "/invocations", "inference", "Ask a model as SageMaker does", "InferRequest", "InferResponse"),
-    ("GET", "/ping", "server", "Whether it can serve, as SageMaker asks", "", ""),
-    ("GET", "/metrics", "server", "Metrics for Prometheus", "", "application/openmetrics-text"),
-    ("GET", "/openapi.json", "server", "This document", "", "application/json"),
-    ("GET", "/", "server", "A sign of life; the page of `/docs` for browsers", "", "Alive"),
-    ("GET", "/docs", "server", "A page that shows this document and lets one try a model", "", "text/html"),
+    ("GET", "/v2", "server_metadata", "server", "The server's name, version and extensions", "", "Server", NOTHING),
+    ("GET", "/v2/health/live", "server_live", "server", "Whether it runs", "", "Live", NOTHING),
+    ("GET", "/v2/health/ready", "server_ready", "server", "Whether every wanted model has been tried", "", "Ready", NOTHING),
+    ("GET", "/v2/models", "list_models", "models", "The names of the models", "", "Models", NOTHING),
+    ("GET", "/v2/models/{model}", "model_metadata", "models", "A model's inputs and outputs", "", "Metadata", MODEL),
+    ("GET", "/v2/models/{model}/versions/{version}", "version_metadata", "models", "A version's inputs and outputs", "", "Metadata", MODEL),
+    ("GET", "/v2/models/{model}/ready", "model_ready", "models", "Whether a model serves", "", "ModelReady", MODEL),
+    ("GET", "/v2/models/{model}/versions/{version}/ready", "version_ready", "models", "Whether a version serves", "", "ModelReady", MODEL),
+    ("GET", "/v2/models/{model}/config", "model_config", "models", "What is in force for a model", "", "Config", MODEL),
+    ("GET", "/v2/models/{model}/versions/{version}/config", "version_config", "models", "What is in force for a version", "", "Config", MODEL),
+    ("GET", "/v2/models/stats", "all_statistics", "models", "What every model has done since it went live", "", "Statistics", NOTHING),
+    ("GET", "/v2/models/{model}/stats", "model_statistics", "models", "What a model's versions have done since they went live", "", "Statistics", MODEL),
+    ("GET", "/v2/models/{model}/versions/{version}/stats", "version_statistics", "models", "What a version has done since it went live", "", "Statistics", MODEL),
+    ("POST", "/v2/models/{model}/infer", "infer", "inference", "Ask a model", "InferRequest", "InferResponse", INFERENCE),
+    ("POST", "/v2/models/{model}/versions/{version}/infer", "infer_version", "inference", "Ask a version", "InferRequest", "InferResponse", INFERENCE),
+    ("POST", "/v2/models/{model}/generate", "generate", "inference", "Ask a model by name of its inputs, for the whole answer", "GenerateRequest", "GenerateResponse", INFERENCE),
+    ("POST", "/v2/models/{model}/versions/{version}/generate", "generate_version", "inference", "Ask a version by name of its inputs, for the whole answer", "GenerateRequest", "GenerateResponse", INFERENCE),
+    ("POST", "/v2/models/{model}/generate_stream", "generate_stream", "inference", "Ask a model, for its answer in parts as they come", "GenerateRequest", "text/event-stream", INFERENCE),
+    ("POST", "/v2/models/{model}/versions/{version}/generate_stream", "generate_stream_version", "inference", "Ask a version, for its answer in parts as they come", "GenerateRequest", "text/event-stream", INFERENCE),
+    ("POST", "/v2/repository/index", "repository_index", "repository", "Every version with its state and reason", "IndexRequest", "Index", NOTHING),
+    ("POST", "/v2/repository/refresh", "repository_refresh", "repository", "Look at the repository now", "LoadRequest", "", REFRESH),
+    ("POST", "/v2/repository/models/{model}/load", "load_model", "repository", "Load a model, or try again what failed", "LoadRequest", "", LOAD),
+    ("POST", "/v2/repository/models/{model}/unload", "unload_model", "repository", "Let a model drain and stay unloaded", "UnloadRequest", "", UNLOAD),
+    ("PUT", "/v2/repository/models/{model}/versions/{version}", "upload_version", "repository", "Upload a version", "Component", "Uploaded", UPLOAD),
+    ("DELETE", "/v2/repository/models/{model}/versions/{version}", "delete_version", "repository", "Remove a version", "", "Uploaded", REMOVE),
+    ("POST", "/v2/repository/{repository}/index", "named_repository_index", "repository", "Refused: repositories have no names here", "", "Error", NOTHING),
+    ("POST", "/v2/repository/{repository}/models/{model}/load", "named_repository_load", "repository", "Refused: repositories have no names here", "", "Error", NOTHING),
+    ("POST", "/v2/repository/{repository}/models/{model}/unload", "named_repository_unload", "repository", "Refused: repositories have no names here", "", "Error", NOTHING),
+    ("GET", "/v2/keyvalue", "list_buckets", "tenant", "The buckets in which models keep values", "", "Buckets", STORE),
+    ("GET", "/v2/keyvalue/{bucket}", "list_keys", "tenant", "The keys of a bucket", "", "Keys", STORE),
+    ("GET", "/v2/keyvalue/{bucket}/{key}", "get_value", "tenant", "The value of a key", "", "application/octet-stream", STORE),
+    ("PUT", "/v2/keyvalue/{bucket}/{key}", "set_value", "tenant", "Give a key a value", "Value", "KeyValue", STORE),
+    ("DELETE", "/v2/keyvalue/{bucket}/{key}", "delete_value", "tenant", "Take a key's value away", "", "KeyValue", STORE),
+    ("GET", "/v2/models/{model}/sessions", "list_sessions", "tenant", "The sessions that are kept for a model", "", "Sessions", STORE),
+    ("DELETE", "/v2/models/{model}/sessions/{session}", "delete_session", "tenant", "Forget a session, once nobody works with it", "", "", SESSION),
+    ("GET", "/v2/tasks", "list_tasks", "tenant", "Deferred tasks that wait, run or were given up", "", "Tasks", STORE),
+    ("GET", "/v2/tasks/{task}", "get_task", "tenant", "One deferred task", "", "Task", STORE),
+    ("DELETE", "/v2/tasks/{task}", "cancel_task", "tenant", "Cancel a task: it is removed, and stopped if it runs", "", "", STORE),
+    ("GET", "/v2/usage", "usage", "tenant", "What the tenant holds, and what it may hold", "", "Usage", NOTHING),
+    ("GET", "/v2/logs", "logs", "tenant", "The last lines that the tenant's models have written", "", "Logs", NOTHING),
+    ("GET", "/v2/tenants", "list_tenants", "tenant", "Every tenant's use", "", "Tenants", NOTHING),
+    ("POST", "/invocations", "invocations", "inference", "Ask a model as SageMaker does", "Invocation", "InferResponse", INFERENCE),
+    ("GET", "/ping", "ping", "server", "Whether it can serve, as SageMaker asks", "", "", NOTHING),
+    ("GET", "/metrics", "metrics", "server", "Metrics for Prometheus", "", "application/openmetrics-text,text/plain", NOTHING),
+    ("GET", "/openapi.json", "openapi", "server", "This document", "", "application/json", NOTHING),
+    ("GET", "/", "root", "server", "A sign of life; the page of `/docs` for browsers", "", "Alive", NOTHING),
+    ("GET", "/docs", "docs", "server", "A page that shows this document and lets one try a model", "", "text/html", NOTHING),
 ];

@@ -9,16 +9,12 @@ pub(super) fn schemas() -> Map<String, Value> {
     // A cursor, where there are no more pages.
     let text_or_null = json!({ "type": ["string", "null"] });
     // A tensor where it is named by its key: its one element, or all of them.
-    let elements = json!({ "type": ["string", "array"] });
+    let elements = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
     let tensor = tensor();
     let [named, inputs, outputs] = ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
-    let parameters = json!({ "type": "object", "additionalProperties": { "type": ["string", "number", "boolean"] } });
+    let parameters = json!({ "type": "object", "additionalProperties": scalar() });
     // An array reaches the model as its JSON.
-    let value = json!({ "type": ["string", "number", "boolean"] });
-    let flexible = json!({
-        "type": "object",
-        "additionalProperties": { "anyOf": [value, { "type": "array", "items": value }] },
-    });
+    let flexible = json!({ "type": "object", "additionalProperties": elements });
     // Another type where the model has an input or output of that name.
     let id = json!({ "description": "the request's, unless the model has one of that name" });
     let schemas = [
@@ -39,14 +35,15 @@ pub(super) fn schemas() -> Map<String, Value> {
         ),
         ("Config", object.clone()),
         ("Statistics", record(&[("model_stats", &list(object.clone()))], &[])),
-        ("InputTensor", tensor.clone()),
+        ("InputTensor", closed(tensor.clone())),
+        ("RequestedOutput", closed(record(&[("name", &text)], &[("parameters", &parameters)]))),
         ("OutputTensor", tensor),
         (
             "InferRequest",
-            record(
+            closed(record(
                 &[("inputs", &inputs)],
-                &[("id", &text), ("parameters", &parameters), ("outputs", &list(record(&[("name", &text)], &[])))],
-            ),
+                &[("id", &text), ("parameters", &parameters), ("outputs", &list(reference("RequestedOutput")))],
+            )),
         ),
         (
             "InferResponse",
@@ -64,8 +61,9 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[("text_output", &elements), ("id", &id)],
             )),
         ),
-        ("IndexRequest", record(&[], &[("ready", &boolean())])),
-        ("LoadRequest", object.clone()),
+        ("IndexRequest", closed(record(&[], &[("ready", &boolean())]))),
+        ("LoadRequest", closed(record(&[], &[("parameters", &closed(record(&[], &[])))]))),
+        ("UnloadRequest", closed(record(&[], &[("parameters", &object)]))),
         ("Index", list(record(&[("name", &text), ("state", &text)], &[("version", &text), ("reason", &text)]))),
         (
             "Uploaded",
@@ -85,12 +83,21 @@ pub(super) fn schemas() -> Map<String, Value> {
 }
 
 fn tensor() -> Value {
-    let data = json!({ "type": "array", "description": "row-major; nested in the tensor's shape, or flat" });
+    let data = json!({
+        "type": "array",
+        "description": "row-major; nested in the tensor's shape, or flat",
+        "items": { "anyOf": [scalar(), { "type": "array", "items": {} }] },
+    });
     let text = json!({ "type": "string" });
     record(
         &[("name", &text), ("datatype", &datatype()), ("shape", &list(integer())), ("data", &data)],
         &[("parameters", &json!({ "type": "object" }))],
     )
+}
+
+/// An element of a tensor, or a parameter.
+fn scalar() -> Value {
+    json!({ "type": ["string", "number", "boolean"] })
 }
 
 fn datatype() -> Value {
@@ -103,6 +110,12 @@ fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
     let members: Map<String, Value> =
         required.iter().chain(optional).map(|&(name, schema)| (name.to_owned(), schema.clone())).collect();
     json!({ "type": "object", "required": names, "properties": members })
+}
+
+/// The same without room for keys of other names.
+fn closed(mut record: Value) -> Value {
+    record["additionalProperties"] = json!(false);
+    record
 }
 
 /// The same with room for keys of other names.

@@ -1,0 +1,68 @@
+//! The content of requests and answers: which media types, and the schema of each.
+
+use serde_json::{Map, Value, json};
+
+/// The content of that kind: a schema by its name, or media types with commas between them.
+pub(super) fn content(kind: &str) -> Value {
+    let mut content = Map::new();
+    match kind {
+        "" => {}
+        "application/json" => drop(content.insert(kind.into(), json!({ "schema": { "type": "object" } }))),
+        // A browser gets the page.
+        "Alive" => content.extend([schema(kind), text_or_bytes("text/html")]),
+        "Component" | "Value" => content.extend([text_or_bytes("application/octet-stream")]),
+        media if media.contains('/') => content.extend(media.split(',').map(text_or_bytes)),
+        "InferRequest" | "InferResponse" => {
+            content.extend([schema(kind), text_or_bytes("application/octet-stream")]);
+        }
+        // A generated client cannot tell SageMaker's content type from the other binary one, nor set its parameter.
+        "Invocation" => content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")]),
+        _ => content.extend([schema(kind)]),
+    }
+    content.into()
+}
+
+/// Says what a body of that kind must be like, beyond its schema.
+pub(super) fn description(kind: &str) -> &'static str {
+    match kind {
+        "InferRequest" => {
+            "JSON; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
+             where 0 means that the body is the bytes of the only input"
+        }
+        "Invocation" => {
+            "JSON; or binary tensors after JSON of the length that the header Inference-Header-Content-Length tells, \
+             or that the content type tells: application/vnd.sagemaker-triton.binary+json;json-header-size=LENGTH"
+        }
+        "Component" => "a WebAssembly component, under any content type",
+        "Value" => "any bytes, under any content type",
+        _ => "JSON",
+    }
+}
+
+/// Whether a body of that kind may be left out.
+pub(super) fn is_optional(kind: &str) -> bool {
+    matches!(kind, "IndexRequest" | "LoadRequest" | "UnloadRequest" | "Value")
+}
+
+/// Whether a body of that kind is JSON, or may be.
+pub(super) fn is_json(kind: &str) -> bool {
+    !matches!(kind, "" | "Component" | "Value")
+}
+
+/// Whether a body of that kind may hold binary tensors.
+pub(super) fn is_binary(kind: &str) -> bool {
+    matches!(kind, "InferRequest" | "Invocation")
+}
+
+fn schema(name: &str) -> (String, Value) {
+    let reference = format!("#/components/schemas/{name}");
+    ("application/json".into(), json!({ "schema": { "$ref": reference } }))
+}
+
+fn text_or_bytes(media: &str) -> (String, Value) {
+    let schema = match media {
+        "application/octet-stream" => json!({ "type": "string", "format": "binary" }),
+        _ => json!({ "type": "string" }),
+    };
+    (media.into(), json!({ "schema": schema }))
+}

@@ -1,0 +1,73 @@
+//! The statuses in which routes refuse.
+
+use std::collections::BTreeSet;
+
+use super::bodies;
+use super::operations::Operation;
+use crate::api::caller::Access;
+use crate::api::router::Route;
+
+/// No statuses beside those of every route like it.
+pub(super) const NOTHING: &[&str] = &[];
+/// Of routes about a model that serves.
+pub(super) const MODEL: &[&str] = &["503"];
+/// Of inference. An interceptor may refuse with any status from 400 to 499.
+pub(super) const INFERENCE: &[&str] = &["422", "4XX", "503", "504"];
+/// Of looking at the repository again.
+pub(super) const REFRESH: &[&str] = &["503", "504"];
+/// Of loading a model.
+pub(super) const LOAD: &[&str] = &["422", "503"];
+/// Of unloading a model.
+pub(super) const UNLOAD: &[&str] = &["503"];
+/// Of uploading a version.
+pub(super) const UPLOAD: &[&str] = &["408", "409", "422", "503", "507"];
+/// Of removing a version.
+pub(super) const REMOVE: &[&str] = &["409", "503", "507"];
+/// Of routes that read or write what is kept for a tenant.
+pub(super) const STORE: &[&str] = &["503"];
+/// Of removing a session.
+pub(super) const SESSION: &[&str] = &["409", "503"];
+
+/// Every status in which an error answers, and its name and description in the document.
+pub(super) const ERRORS: [(&str, &str, &str); 15] = [
+    ("400", "BadRequest", "The request is malformed."),
+    ("401", "Unauthorized", "There is no key, or it is not one of those configured."),
+    ("403", "Forbidden", "The key lacks the scope, or the request comes from a foreign web page."),
+    ("404", "NotFound", "There is no such thing for this tenant."),
+    ("408", "RequestTimeout", "The body did not arrive in time."),
+    ("409", "Conflict", "What is there now must not be changed."),
+    ("413", "ContentTooLarge", "The body is over its limit."),
+    ("415", "UnsupportedMediaType", "The route does not read this type of content."),
+    ("422", "UnprocessableContent", "The model refused the input, or could not be loaded."),
+    ("429", "TooManyRequests", "A quota is used up; the answer names it."),
+    ("4XX", "RefusedByInterceptor", "An interceptor refused the call."),
+    ("500", "InternalServerError", "The model, an interceptor or the server is at fault."),
+    ("503", "ServiceUnavailable", "It cannot be done now; Retry-After says when to try again."),
+    ("504", "GatewayTimeout", "The time for the request is up."),
+    ("507", "InsufficientStorage", "The repository cannot be written to."),
+];
+
+/// Every status in which that route refuses.
+pub(super) fn of(route: &Route, operation: &Operation) -> BTreeSet<&'static str> {
+    // The host and the origin of every request are looked at.
+    let mut statuses = BTreeSet::from(["400", "403"]);
+    if route.access != Access::Open {
+        statuses.extend(["401", "404", "429", "500"]);
+    }
+    if !operation.body.is_empty() {
+        statuses.insert("413");
+    }
+    if bodies::is_json(operation.body) {
+        statuses.insert("415");
+    }
+    statuses.extend(operation.refusals);
+    for status in operation.statuses {
+        statuses.remove(status);
+    }
+    statuses
+}
+
+/// The name of the response with that status, among those that the document describes once.
+pub(super) fn name(status: &str) -> Option<&'static str> {
+    ERRORS.iter().find(|(known, ..)| *known == status).map(|(_, name, _)| *name)
+}
