@@ -33,7 +33,7 @@ fn metadata(server: &Server) {
     }
     assert_eq!(server.get("/v2/models").ok().json(), json!({ "models": ["broken", "iris", "puppet", "upper"] }));
     let upper = server.get("/v2/models/upper").ok().json();
-    assert_eq!(upper["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1] }]));
+    assert_eq!(upper["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1, 1] }]));
     assert_eq!(server.get("/v2/models/upper/versions/1").ok().json(), upper);
     let config = server.config_of("upper");
     assert_eq!(config["input"][0]["data_type"], "TYPE_STRING");

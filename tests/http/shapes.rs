@@ -33,8 +33,12 @@ fn dimensions_are_never_empty() {
     let [word, x] = [&config["input"][0], &config["input"][1]];
     assert_eq!((&word["dims"], &word["reshape"]), (&json!([1]), &json!({ "shape": [] })));
     assert_eq!((&x["dims"], x.get("reshape")), (&json!([-1]), None));
-    // The protocol's own metadata stays as the model says.
-    assert_eq!(server.get("/v2/models/batcher").ok().json()["inputs"][0]["shape"], json!([-1]));
+    // Triton's clients read the shape of an input from the metadata.
+    let metadata = server.get("/v2/models/batcher").ok().json();
+    assert_eq!(metadata["inputs"][0]["shape"], json!([-1, 1]));
+    assert_eq!(metadata["inputs"][1]["shape"], json!([-1, -1]));
+    assert_eq!(metadata["outputs"][0]["shape"], json!([-1]));
+    assert_eq!(server.get("/v2/models/side-by-side").ok().json()["inputs"][0]["shape"], json!([1]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the server and its models say of themselves.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
-use crate::model::{ParameterValue, TensorSpec};
+use crate::model::{Metadata, ParameterValue, TensorSpec};
 
 /// How the protocol's `platform` names what runs here.
 pub(super) const PLATFORM: &str = "wardian_wasm";
@@ -52,7 +53,7 @@ pub(super) async fn model(
         name: &path.model,
         versions: state.dataplane.versions(tenant, &path.model).iter().map(ToString::to_string).collect(),
         platform: PLATFORM,
-        inputs: metadata.inputs.iter().map(Tensor::of).collect(),
+        inputs: metadata.inputs.iter().map(|spec| Tensor::input(spec, metadata)).collect(),
         outputs: metadata.outputs.iter().map(Tensor::of).collect(),
         properties: properties(&metadata.description, &metadata.properties),
     }))
@@ -85,12 +86,21 @@ struct Model<'a> {
 struct Tensor<'a> {
     name: &'a str,
     datatype: &'static str,
-    shape: &'a [i64],
+    shape: Cow<'a, [i64]>,
 }
 
 impl<'a> Tensor<'a> {
     fn of(spec: &'a TensorSpec) -> Self {
-        Tensor { name: &spec.name, datatype: spec.datatype.name(), shape: &spec.shape }
+        Tensor { name: &spec.name, datatype: spec.datatype.name(), shape: Cow::Borrowed(&spec.shape) }
+    }
+
+    /// An input with one value for each item of a batch has a dimension of 1 for the item, as in the model's
+    /// configuration: Triton's clients take the shape of an item from here, and cannot send one without dimensions.
+    fn input(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
+        match spec.shape[..] {
+            [batch] if metadata.max_batch_size > 0 => Tensor { shape: Cow::Owned(vec![batch, 1]), ..Tensor::of(spec) },
+            _ => Tensor::of(spec),
+        }
     }
 }
 

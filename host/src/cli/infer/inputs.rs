@@ -134,10 +134,14 @@ fn nesting<'a>(value: &'a RawValue, depth: usize, data: &mut Vec<&'a RawValue>) 
     Ok([vec![items.len() as u64], first].concat())
 }
 
-/// Puts dimensions of one element in front where the model has dimensions that may be 1, so that a single
-/// number serves as a list of one, and one row as a batch of one. What then does not fit is for the server
-/// to say.
+/// Adds dimensions of one element: in front where the model has dimensions that may be 1, so that a single
+/// number serves as a list of one, and one row as a batch of one; or behind, so that a list serves as a batch
+/// of items of one element each. The server refuses what does not fit then.
 fn fit(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
+    let is_column = expected.len() == shape.len() + 1 && expected.last() == Some(&1);
+    if is_column && shape.last().is_some_and(|&last| last != 1) {
+        return [shape, vec![1]].concat();
+    }
     let missing = expected.len().saturating_sub(shape.len());
     match expected[..missing].iter().all(|&dimension| dimension == -1 || dimension == 1) {
         true => [vec![1; missing], shape].concat(),
@@ -179,6 +183,9 @@ mod tests {
             ("x=1", &[], json!([]), json!([1])),
             ("x=1", &[3], json!([]), json!([1])),
             ("x=[1,2.5]", &[-1], json!([2]), json!([1, 2.5])),
+            ("x=[1,2.5]", &[-1, 1], json!([2, 1]), json!([1, 2.5])),
+            ("x=[1]", &[-1, 1], json!([1, 1]), json!([1])),
+            ("x=[]", &[-1, 1], json!([0, 1]), json!([])),
             ("x=[1,2]", &[-1, 2], json!([1, 2]), json!([1, 2])),
             ("x=[[1,2],[3,4]]", &[-1, 2], json!([2, 2]), json!([1, 2, 3, 4])),
             ("x=[[[1],[2]]]", &[-1], json!([1, 2, 1]), json!([1, 2])),
