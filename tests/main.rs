@@ -9,8 +9,8 @@
 
 mod harness;
 
+mod clients;
 mod http;
-mod stock_clients;
 mod swap;
 
 mod bad_artifacts;

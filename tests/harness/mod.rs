@@ -23,7 +23,7 @@ pub(crate) use client::{Pending, Response};
 pub(crate) use crash::{Crashes, check_store};
 pub(crate) use guests::{gate, guest, guest_folder, ledger, puppet, puppet_without_snapshot};
 pub(crate) use models::Models;
-pub(crate) use requirement::{CURL, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};
+pub(crate) use requirement::{CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};
 pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;
 pub(crate) use wait::until;

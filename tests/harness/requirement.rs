@@ -17,10 +17,17 @@ pub(crate) struct Requirement {
 pub(crate) const CURL: Requirement =
     Requirement { name: "curl", command: "apt-get install curl", required_by: "WARDIAN_REQUIRE_CURL" };
 
-/// Python with the packages of `tests/requirements.txt`.
+/// Python with the packages of `tests/requirements.txt`, or of a client in `tests/clients`.
 pub(crate) const PYTHON: Requirement = Requirement {
     name: "Python 3 with the test packages",
     command: "apt-get install python3-venv, then cargo xtask test",
+    required_by: "WARDIAN_REQUIRE_PYTHON",
+};
+
+/// A library that NVIDIA's `perf_analyzer` loads. The program is for x86-64 only.
+pub(crate) const LIBB64: Requirement = Requirement {
+    name: "libb64 for perf_analyzer, on x86-64",
+    command: "apt-get install libb64-0d",
     required_by: "WARDIAN_REQUIRE_PYTHON",
 };
 

@@ -39,12 +39,17 @@ fn test_host(arguments: &[String]) -> Result<()> {
     let skipped = skipped::begin()?;
     let mut command = cargo();
     command.args(["test", "--package", "wardian"]).args(arguments).env(skipped::VARIABLE, &skipped);
-    command.env_remove("WARDIAN_PYTHON").env_remove("WARDIAN_NODE_PACKAGES");
+    command.env_remove("WARDIAN_NODE_PACKAGES");
 
     // The tests that need these are skipped without them, and say so.
-    match python::environment() {
-        Ok(python) => drop(command.env("WARDIAN_PYTHON", python)),
-        Err(error) => eprintln!("warning: the Python packages of the tests cannot be installed: {error:#}"),
+    for (variable, environment) in python::environments() {
+        match environment {
+            Ok(python) => drop(command.env(variable, python)),
+            Err(error) => {
+                command.env_remove(variable);
+                eprintln!("warning: the Python packages for {variable} cannot be installed: {error:#}");
+            }
+        }
     }
     match node::packages() {
         Ok(packages) => drop(command.env("WARDIAN_NODE_PACKAGES", packages)),

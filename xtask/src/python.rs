@@ -1,30 +1,89 @@
-//! A Python environment with the stock clients that the tests use.
+//! The Python environments of the tests: stock clients, and a store for models.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
 
 use crate::files::put;
 use crate::workspace::{root, run, target};
 
-/// The interpreter of an environment that has what `tests/requirements.txt` asks for; it is made
-/// anew when that file has changed.
-pub(crate) fn environment() -> Result<PathBuf> {
-    let requirements = root().join("tests/requirements.txt");
-    let wanted = fs::read(&requirements)?;
-    let folder = target().join("venv");
-    let installed = folder.join("installed-requirements.txt");
+/// A virtual environment with the packages of one list.
+struct Environment {
+    name: &'static str,
+    /// The list of packages. It is complete: nothing else is installed.
+    requirements: &'static str,
+    /// The environment variable that names the interpreter to the tests.
+    variable: &'static str,
+}
+
+/// Every environment. Clients are apart where they need different versions of a package.
+const ENVIRONMENTS: [Environment; 6] = [
+    environment("main", "tests/requirements.txt", "WARDIAN_PYTHON"),
+    environment("openapi", "tests/clients/openapi.requirements.txt", "WARDIAN_PYTHON_OPENAPI"),
+    environment("pytriton", "tests/clients/pytriton.requirements.txt", "WARDIAN_PYTHON_PYTRITON"),
+    environment("mlserver", "tests/clients/mlserver.requirements.txt", "WARDIAN_PYTHON_MLSERVER"),
+    environment("kserve", "tests/clients/kserve.requirements.txt", "WARDIAN_PYTHON_KSERVE"),
+    environment("perf_analyzer", "tests/clients/perf_analyzer.requirements.txt", "WARDIAN_PYTHON_PERF_ANALYZER"),
+];
+
+const fn environment(name: &'static str, requirements: &'static str, variable: &'static str) -> Environment {
+    Environment { name, requirements, variable }
+}
+
+/// Makes every environment whose list of packages has changed, all at once. Gives the interpreter of each, and the
+/// variable that names it to the tests.
+pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
+    let installer = installer().map_err(|error| format!("{error:#}"));
+    thread::scope(|scope| {
+        let start = |environment: &'static Environment| {
+            let installer = installer.clone();
+            (environment.variable, scope.spawn(|| environment.make(installer)))
+        };
+        let started: Vec<_> = ENVIRONMENTS.iter().map(start).collect();
+        let finished = started.into_iter().map(|(variable, thread)| (variable, join(thread)));
+        finished.collect()
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|_| Err(anyhow!("the installation panicked")))
+}
+
+/// An interpreter with pip, which installs for the others: making pip anew in each takes longer than most packages.
+fn installer() -> Result<PathBuf> {
+    let folder = target().join("python/installer");
     let python = folder.join("bin/python");
-    if !fs::read(&installed).is_ok_and(|present| present == wanted) {
-        install(&folder, &python, &requirements)?;
-        put(&installed, &wanted)?;
+    let works = Command::new(&python).args(["-m", "pip", "--version"]).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     }
     Ok(python)
 }
 
-fn install(folder: &Path, python: &Path, requirements: &Path) -> Result<()> {
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder))?;
-    run(Command::new(python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(requirements))
+impl Environment {
+    fn make(&self, installer: Result<PathBuf, String>) -> Result<PathBuf> {
+        let requirements = root().join(self.requirements);
+        let wanted = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let folder = target().join("python").join(self.name);
+        let python = folder.join("bin/python");
+
+        let installed = folder.join("installed-requirements.txt");
+        if !fs::read(&installed).is_ok_and(|present| present == wanted) {
+            let installer = installer.map_err(anyhow::Error::msg)?;
+            install(&installer, &folder, &python, &requirements)?;
+            put(&installed, &wanted)?;
+        }
+        Ok(python)
+    }
+}
+
+fn install(installer: &Path, folder: &Path, python: &Path, requirements: &Path) -> Result<()> {
+    run(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(folder))?;
+    let mut pip = Command::new(installer);
+    pip.args(["-m", "pip", "--python"]).arg(python);
+    pip.args(["install", "--quiet", "--no-deps", "--no-compile", "--requirement"]).arg(requirements);
+    run(&mut pip)
 }

@@ -1,0 +1,100 @@
+"""KServe's SDK with version 2 of the protocol over REST.
+
+usage: kserve_sdk.py HOST:PORT
+
+Expects the example models house-price, iris and upper, all serving.
+"""
+
+import asyncio
+import sys
+
+import httpx
+import numpy as np
+from kserve import InferInput, InferRequest, InferenceRESTClient, RESTConfig
+from kserve.protocol.infer_type import RequestedOutput
+
+import checks
+
+URL = f"http://{sys.argv[1]}"
+IRIS = np.array([[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]])
+
+
+def check(function):
+    """Makes a check of a coroutine that takes a client."""
+
+    def run():
+        async def with_client():
+            async with InferenceRESTClient(RESTConfig(protocol="v2")) as client:
+                await function(client)
+
+        asyncio.run(with_client())
+
+    run.__name__ = function.__name__
+    return run
+
+
+def iris(binary, **more):
+    measurements = InferInput("measurements", list(IRIS.shape), "FP64")
+    measurements.set_data_from_numpy(IRIS, binary_data=binary)
+    return InferRequest(model_name="iris", infer_inputs=[measurements], **more)
+
+
+@check
+async def health(client):
+    assert await client.is_server_live(URL) and await client.is_server_ready(URL)
+    assert await client.is_model_ready(URL, "iris")
+    assert not await client.is_model_ready(URL, "nobody")
+
+
+@check
+async def inference(client):
+    for binary in (True, False):
+        for binary_out in (True, False):
+            names = ("probabilities", "label")
+            outputs = [RequestedOutput(name, parameters={"binary_data": binary_out}) for name in names]
+            request = iris(binary, request_id="mine", parameters={"mine": 1}, request_outputs=outputs)
+            headers = {}
+            answer = await client.infer(URL, request, model_name="iris", response_headers=headers)
+            assert answer.id == "mine" and answer.model_name == "iris", answer
+            assert ("inference-header-content-length" in headers) == binary_out, headers
+            probabilities = answer.get_output_by_name("probabilities").as_numpy()
+            assert probabilities.shape == (2, 3) and np.allclose(probabilities.sum(axis=1), 1), probabilities
+            labels = answer.get_output_by_name("label").as_numpy()
+            assert [label if isinstance(label, str) else label.decode() for label in labels] == ["setosa", "virginica"]
+
+
+@check
+async def plain_objects(client):
+    body = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["grüße", "glass"]}]}
+    answer = await client.infer(URL, body, model_name="upper", headers={"X-Request-Id": "mine"})
+    assert answer.outputs[0].data == ["GRÜSSE", "GLASS"], answer
+
+
+@check
+async def texts(client):
+    given = InferInput("text", [2], "BYTES")
+    for binary in (True, False):
+        given.set_data_from_numpy(np.array([b"light", b"glass"], dtype=object), binary_data=binary)
+        answer = await client.infer(URL, InferRequest(model_name="upper", infer_inputs=[given]), model_name="upper")
+        texts = [text if isinstance(text, str) else text.decode() for text in answer.outputs[0].as_numpy()]
+        assert texts == ["LIGHT", "GLASS"], texts
+
+
+@check
+async def many_at_once(client):
+    asked = [client.infer(URL, iris(True), model_name="iris") for _ in range(64)]
+    for answer in await asyncio.gather(*asked):
+        assert answer.get_output_by_name("probabilities").as_numpy().shape == (2, 3)
+
+
+@check
+async def refusals(client):
+    for model, status, words in (("nobody", 404, "nobody"), ("house-price", 400, "measurements")):
+        try:
+            await client.infer(URL, iris(True), model_name=model)
+            raise AssertionError(f"{model} should have been refused")
+        except httpx.HTTPStatusError as error:
+            assert error.response.status_code == status and words in str(error), error
+
+
+checks.run(health, inference, plain_objects, texts, many_at_once, refusals)

@@ -1,0 +1,148 @@
+//! Stock clients and suites, unmodified, against the real server. A script beside this file drives each of them.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wardian::model::Digest;
+
+use crate::harness::{LIBB64, PYTHON, Server, Setup, guest, guest_folder};
+
+const EXAMPLES: [&str; 9] =
+    ["chat", "digits", "digits-wide", "house-price", "iris", "language-id", "learner", "notes", "upper"];
+
+/// NVIDIA's `tritonclient.http`, and `sseclient-py` for answers in parts.
+#[test]
+fn tritonclient() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let server = start(serving(&["chat", "house-price", "iris", "upper"]));
+    let guests = root().join("guest-models");
+    run(Command::new(&python).arg(script("triton_http.py")).arg(address(&server)).arg(guests), 17);
+    run(Command::new(&python).arg(script("triton_aio.py")).arg(address(&server)), 9);
+}
+
+/// The parsers of Prometheus.
+#[test]
+fn openmetrics() {
+    let Some(python) = python("WARDIAN_PYTHON") else { return };
+    let server = start(serving(&["iris"]));
+    run(Command::new(python).arg(script("openmetrics.py")).arg(address(&server)), 2);
+}
+
+/// A client that `openapi-python-client` generates.
+#[test]
+fn openapi() {
+    let Some(python) = python("WARDIAN_PYTHON_OPENAPI") else { return };
+    let server = start(serving(&["chat", "iris", "upper"]).config(&with_key()));
+    run(Command::new(python).arg(script("openapi_client.py")).arg(address(&server)).arg(KEY), 8);
+}
+
+/// PyTriton's clients.
+#[test]
+fn pytriton() {
+    let Some(python) = python("WARDIAN_PYTHON_PYTRITON") else { return };
+    let server = start(serving(&EXAMPLES));
+    run(Command::new(python).arg(script("pytriton_client.py")).arg(address(&server)), 6);
+}
+
+/// MLServer's types, codecs and command.
+#[test]
+fn mlserver() {
+    let Some(python) = python("WARDIAN_PYTHON_MLSERVER") else { return };
+    let setup = serving(&["iris", "upper"]);
+    setup.models().bare("batcher", guest("batcher"));
+    let server = start(setup);
+    run(Command::new(python).arg(script("mlserver_codecs.py")).arg(address(&server)), 9);
+}
+
+/// KServe's SDK.
+#[test]
+fn kserve() {
+    let Some(python) = python("WARDIAN_PYTHON_KSERVE") else { return };
+    let server = start(serving(&["house-price", "iris", "upper"]));
+    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 6);
+}
+
+/// NVIDIA's `perf_analyzer`.
+#[test]
+fn perf_analyzer() {
+    let Some(python) = python("WARDIAN_PYTHON_PERF_ANALYZER") else { return };
+    if !starts(&python) {
+        return;
+    }
+    let server = start(serving(&EXAMPLES));
+    run(Command::new(python).arg(script("perf_analyzer.py")).arg(address(&server)), 5);
+}
+
+/// The text of the one key of a server that asks for keys.
+const KEY: &str = "the-key";
+
+/// The configuration of a server with that key, which may do everything.
+fn with_key() -> String {
+    let digest = Digest::of(KEY.as_bytes());
+    format!("[tenants.default]\nkeys = [{{ id = 'all', sha256 = '{digest}', scopes = ['admin'] }}]\n")
+}
+
+/// The interpreter of a client's environment. Skips the test where there is none.
+fn python(variable: &str) -> Option<OsString> {
+    // `cargo xtask test` sets this up; a plain `cargo test` cannot.
+    let python = std::env::var_os(variable);
+    if python.is_none() {
+        PYTHON.skip(&format!("{variable} names no Python with the packages of the client"));
+    }
+    python
+}
+
+/// Whether `perf_analyzer` starts. Skips the test where it does not.
+fn starts(python: &OsString) -> bool {
+    let output = Command::new(python).arg(script("perf_analyzer.py")).arg("--version").output();
+    let starts = output.is_ok_and(|output| output.status.success());
+    if !starts {
+        LIBB64.skip("perf_analyzer does not start");
+    }
+    starts
+}
+
+/// A server, not yet running, with these example models.
+fn serving(names: &[&str]) -> Setup {
+    Server::with_models(|models| {
+        for &name in names {
+            if name == "iris" {
+                models.bare(name, guest(name));
+                continue;
+            }
+            let version = guest_folder(name);
+            if let Ok(settings) = std::fs::read_to_string(version.join("../model.toml")) {
+                models.settings(name, &settings);
+            }
+            models.copy_folder(&version, &format!("{name}/1"));
+        }
+    })
+}
+
+fn start(setup: Setup) -> Server {
+    let server = setup.start();
+    server.until_tried();
+    server
+}
+
+fn address(server: &Server) -> String {
+    server.address().to_string()
+}
+
+/// Runs a script, which prints a line for each of so many checks.
+#[track_caller]
+fn run(script: &mut Command, checks: usize) {
+    let output = script.output().expect("the script starts");
+    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
+    assert_eq!(out.matches(": ok").count(), checks, "{out}");
+}
+
+fn script(name: &str) -> PathBuf {
+    root().join("tests/clients").join(name)
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
