@@ -47,6 +47,13 @@ async def health(client):
 
 
 @check
+async def liveness_of_version_1(_client):
+    """Its default asks `/` whether the server is alive."""
+    async with InferenceRESTClient(RESTConfig(protocol="v1")) as client:
+        assert await client.is_server_live(URL)
+
+
+@check
 async def inference(client):
     for binary in (True, False):
         for binary_out in (True, False):
@@ -97,4 +104,4 @@ async def refusals(client):
             assert error.response.status_code == status and words in str(error), error
 
 
-checks.run(health, inference, plain_objects, texts, many_at_once, refusals)
+checks.run(health, liveness_of_version_1, inference, plain_objects, texts, many_at_once, refusals)

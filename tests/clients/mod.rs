@@ -1,5 +1,7 @@
 //! Stock clients and suites, unmodified, against the real server. A script beside this file drives each of them.
 
+mod schemathesis;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +28,7 @@ fn tritonclient() {
 fn openmetrics() {
     let Some(python) = python("WARDIAN_PYTHON") else { return };
     let server = start(serving(&["iris"]));
-    run(Command::new(python).arg(script("openmetrics.py")).arg(address(&server)), 2);
+    run(Command::new(python).arg(script("openmetrics.py")).arg(address(&server)), 3);
 }
 
 /// A client that `openapi-python-client` generates.
@@ -60,7 +62,7 @@ fn mlserver() {
 fn kserve() {
     let Some(python) = python("WARDIAN_PYTHON_KSERVE") else { return };
     let server = start(serving(&["house-price", "iris", "upper"]));
-    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 6);
+    run(Command::new(python).arg(script("kserve_sdk.py")).arg(address(&server)), 7);
 }
 
 /// NVIDIA's `perf_analyzer`.
@@ -140,7 +142,11 @@ fn run(script: &mut Command, checks: usize) {
 }
 
 fn script(name: &str) -> PathBuf {
-    root().join("tests/clients").join(name)
+    folder().join(name)
+}
+
+fn folder() -> PathBuf {
+    root().join("tests/clients")
 }
 
 fn root() -> PathBuf {

@@ -1,4 +1,4 @@
-"""The parser of Prometheus: what `/metrics` answers is what it reads, as OpenMetrics.
+"""The parsers of Prometheus: what `/metrics` answers is what they read, in both formats.
 
 usage: openmetrics.py HOST:PORT
 
@@ -9,12 +9,16 @@ import http.client
 import json
 import sys
 
+from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 import checks
 
 ADDRESS = sys.argv[1]
 REQUEST = {"inputs": [{"name": "measurements", "datatype": "FP64", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}
+
+OPEN_METRICS = "application/openmetrics-text"
+TEXT = "text/plain"
 
 
 def ask(method, path, body=None, headers=None):
@@ -41,10 +45,18 @@ def described(families):
 
 
 def open_metrics():
-    for accept in ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2"):
+    for accept in (f"{OPEN_METRICS}; version=1.0.0", f"{OPEN_METRICS};q=0.5,{TEXT};q=0.2"):
         text, content_type = ask("GET", "/metrics", headers={"Accept": accept})
         assert content_type.startswith("application/openmetrics-text; version=1.0.0"), content_type
         described(list(openmetrics_parser.text_string_to_metric_families(text)))
 
 
-checks.run(warm, open_metrics)
+def prometheus_text():
+    for accept in (TEXT, f"{TEXT};version=0.0.4", f"{TEXT};q=0.9,{OPEN_METRICS};q=0.1"):
+        text, content_type = ask("GET", "/metrics", headers={"Accept": accept})
+        assert content_type.startswith("text/plain; version=0.0.4"), content_type
+        assert "# EOF" not in text
+        described(list(parser.text_string_to_metric_families(text)))
+
+
+checks.run(warm, open_metrics, prometheus_text)

@@ -16,7 +16,7 @@ pub(super) const INFERENCE: &[&str] = &["422", "4XX", "503", "504"];
 /// Of looking at the repository again.
 pub(super) const REFRESH: &[&str] = &["503", "504"];
 /// Of loading a model.
-pub(super) const LOAD: &[&str] = &["422", "503"];
+pub(super) const LOAD: &[&str] = &["422", "503", "507"];
 /// Of unloading a model.
 pub(super) const UNLOAD: &[&str] = &["503"];
 /// Of uploading a version.
@@ -44,7 +44,7 @@ pub(super) const ERRORS: [(&str, &str, &str); 15] = [
     ("500", "InternalServerError", "The model, an interceptor or the server is at fault."),
     ("503", "ServiceUnavailable", "It cannot be done now; Retry-After says when to try again."),
     ("504", "GatewayTimeout", "The time for the request is up."),
-    ("507", "InsufficientStorage", "The repository cannot be written to."),
+    ("507", "InsufficientStorage", "The disk is full, or the repository is read-only."),
 ];
 
 /// Every status in which that route refuses.
