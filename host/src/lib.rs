@@ -107,6 +107,7 @@ pub mod database;
 
 pub mod tenant;
 
+pub mod files;
 pub mod model;
 
 pub mod essential;

@@ -1,10 +1,10 @@
 //! One file of the configuration, looked at again and again.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::files::read_regular;
 use crate::repository::{Stamp, stamp, unreadable_error};
 
 /// A file, and what it says.
@@ -153,9 +153,8 @@ fn see(path: &Path) -> Sight {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| unreadable_error(&error))?;
+    let read = fs::canonicalize(path).and_then(|path| read_regular(&path, MAX_BYTES + 1));
+    let bytes = read.map_err(|error| unreadable_error(&error))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it has more than {} MiB", MAX_BYTES >> 20));
     }

@@ -1,11 +1,9 @@
 //! What a version must show before it goes live: that it answers, and that its answers are right.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use tokio::io::AsyncReadExt;
-
 use crate::database::Proof;
+use crate::files::read_regular;
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
 use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
 use crate::servable::{Servable, ServableHandle};
@@ -122,18 +120,15 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
 
 async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadError> {
     let fault = |reason: String| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name));
-    let content = read_bounded(&file.path).await.map_err(|error| fault(error.to_string()))?;
+    let path = file.path.clone();
+    // More than the limit is not what was looked at, and its digest tells.
+    let read = tokio::task::spawn_blocking(move || read_regular(&path, MAX_GOLDEN)).await;
+    let content = read.map_err(|error| LoadError::new(Stage::Host, format!("reading ended early: {error}")))?;
+    let content = content.map_err(|error| fault(error.to_string()))?;
     if Digest::of(&content) != file.digest {
         return Err(fault("changed while it was being read".into()));
     }
     parse(&content).map_err(fault)
-}
-
-/// What the file holds, or the beginning of it if it has grown beyond all measure.
-async fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    tokio::fs::File::open(path).await?.take(MAX_GOLDEN).read_to_end(&mut content).await?;
-    Ok(content)
 }
 
 async fn check_golden(
