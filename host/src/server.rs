@@ -294,7 +294,8 @@ pub fn build_loader(
     let store = ArtifactStore::open(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);
-    let compiler = Compiler::new(program, config.compile.jobs as usize);
+    let (jobs, children) = (config.compile.jobs as usize, config.compile.children as usize);
+    let compiler = Compiler::new(program, jobs, children, databases.turns().clone());
     let limits = LoaderConfig {
         engine: config.engine.clone(),
         compile: config.compile.limits.clone(),

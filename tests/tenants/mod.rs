@@ -9,6 +9,7 @@ mod egress;
 mod faulty;
 mod last_key;
 mod listening;
+mod loading;
 mod matrix;
 mod paths;
 mod quotas;

@@ -166,6 +166,7 @@ fn compile(keys: &mut Keys<'_>, settings: &mut CompileConfig) {
     keys.read("cpu_time", &mut settings.limits.cpu_time, duration(TIME));
     keys.read("wall_time", &mut settings.limits.wall_time, duration(TIME));
     keys.read("jobs", &mut settings.jobs, number(1..=1024));
+    keys.read("children", &mut settings.children, number(1..=4096));
     keys.read("load_deadline", &mut settings.load_deadline, duration(TIME));
 }
 

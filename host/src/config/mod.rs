@@ -151,8 +151,10 @@ pub struct EgressConfig {
 pub struct CompileConfig {
     /// What each compile child may use.
     pub limits: CompileLimits,
-    /// Children at the same time.
+    /// Children that compute at the same time.
     pub jobs: u32,
+    /// Children at the same time, those that sleep or wait included.
+    pub children: u32,
     /// Wall-clock and CPU time of `load`.
     pub load_deadline: Duration,
 }
@@ -291,9 +293,11 @@ impl Default for CompileConfig {
     fn default() -> Self {
         CompileConfig {
             limits: CompileLimits::default(),
-            // They run at low priority, but guests that take long run at none at all: the other half of the cores is
-            // theirs, however much somebody has to compile.
-            jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(1, 1024) as u32,
+            // They run at low priority, but guests that take long run at none at all; so while calls take turns, no more
+            // children compute than half the cores. At least two: one tenant's child must not take the only slot.
+            jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, 1024) as u32,
+            // Enough for a dozen tenants whose models sleep in `load`; each may take `memory`.
+            children: 16,
             // Loading computes without waiting for anything; tens of seconds are a very large model.
             load_deadline: Duration::from_secs(60),
         }

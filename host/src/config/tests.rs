@@ -68,6 +68,7 @@ fn every_key_lands_in_its_setting() {
         cpu_time = "10s"
         wall_time = "20s"
         jobs = 3
+        children = 5
         load_deadline = "30s"
         [data]
         durability = "normal"
@@ -112,6 +113,7 @@ fn every_key_lands_in_its_setting() {
                 wall_time: Duration::from_secs(20),
             },
             jobs: 3,
+            children: 5,
             load_deadline: Duration::from_secs(30),
         },
         data: DataConfig { durability: Durability::Normal },

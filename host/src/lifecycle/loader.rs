@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::migrate::{self, Proved, proof_of};
 use super::proof::{ParseGolden, prove};
@@ -38,15 +38,18 @@ pub struct LoaderConfig {
     pub databases: Databases,
 }
 
-/// The most time from candidate to servable, whatever happens on the way.
-const LOAD_DEADLINE: Duration = Duration::from_secs(900);
+/// The most time that warming up and golden requests may take. Compiling has limits of its own, and waiting for other
+/// loads none.
+const PROOF_DEADLINE: Duration = Duration::from_secs(900);
 
-/// Versions that may be prepared at once; beyond compiling, which has a bound of its own, that is mostly reading
-/// files. Proving one takes of what its tenant may have, and each tenant's loads have a bound of their own.
-const MAX_PREPARING: usize = 16;
+/// Artifacts that may be read or written at once. No other work is done, and nothing is waited for, meanwhile.
+const MAX_FILE_WORK: usize = 16;
 
 /// How long an artifact that nobody wants is kept, for the day when a model is rolled back.
 const KEEP_UNUSED: Duration = Duration::from_secs(24 * 3600);
+
+/// Held while an artifact is made.
+type Making = Arc<tokio::sync::Mutex<()>>;
 
 /// Turns candidates into servables.
 pub struct Loader {
@@ -59,13 +62,14 @@ pub struct Loader {
     sequences: Sequences,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
-    preparing: Semaphore,
+    /// The right to read or write an artifact.
+    file_work: Semaphore,
     /// Each tenant's client, made when first needed.
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
-    /// Held while an artifact is made, so that the same one is not made twice.
-    making: Mutex<HashMap<ArtifactKey, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held while a tenant's artifact is made, so that it is not made twice. Tenants do not wait for each other.
+    making: Mutex<HashMap<(TenantName, ArtifactKey), Making>>,
 }
 
 impl Loader {
@@ -82,7 +86,7 @@ impl Loader {
         parse_golden: ParseGolden,
     ) -> Self {
         let fingerprint = engine.fingerprint();
-        let preparing = Semaphore::new(MAX_PREPARING);
+        let file_work = Semaphore::new(MAX_FILE_WORK);
         let (egress, codes, making) = Default::default();
         Loader {
             config,
@@ -94,7 +98,7 @@ impl Loader {
             sequences,
             metrics,
             parse_golden,
-            preparing,
+            file_work,
             egress,
             codes,
             making,
@@ -109,30 +113,18 @@ impl Loader {
         progress: &(dyn Fn(Stage) + Send + Sync),
     ) -> Result<Proved, LoadError> {
         let _turn = tenant.load_turn().await;
-        let permit =
-            self.preparing.acquire().await.map_err(|_| LoadError::new(Stage::Host, "the server is stopping"))?;
-        match tokio::time::timeout(LOAD_DEADLINE, self.try_load(tenant, candidate, permit, progress)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(LoadError::new(Stage::Golden, format!("loading took longer than {LOAD_DEADLINE:?}"))),
-        }
-    }
-
-    async fn try_load(
-        &self,
-        tenant: &Arc<Tenant>,
-        candidate: &Candidate,
-        preparing: SemaphorePermit<'_>,
-        progress: &(dyn Fn(Stage) + Send + Sync),
-    ) -> Result<Proved, LoadError> {
         let settings = Arc::new(in_force(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
-        // A warm-up may take its time, and must not keep other tenants' models from being loaded.
-        drop(preparing);
         let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
         let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
         let (servable, drained) = Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
         let proof = proof_of(&servable);
-        let proved = self.prove(&servable, candidate, proof.as_ref(), progress).await;
+        let proving = self.prove(&servable, candidate, proof.as_ref(), progress);
+        let proved = tokio::time::timeout(PROOF_DEADLINE, proving).await;
+        let proved = proved.unwrap_or_else(|_| {
+            let reason = format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
+            Err(LoadError::new(Stage::Golden, reason))
+        });
         if let Some(proof) = &proof {
             proof.leave(proved.is_ok()).await;
         }
@@ -162,7 +154,7 @@ impl Loader {
     ) -> Result<Template, LoadError> {
         let settings = in_force(tenant, candidate)?;
         let log = log_sink(tenant, &id(tenant, candidate));
-        let code = self.code(candidate, progress, &log).await?;
+        let code = self.code(tenant, candidate, progress, &log).await?;
         let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
@@ -189,22 +181,24 @@ impl Loader {
     /// The candidate's code: in use already, in the artifact store, or compiled now.
     async fn code(
         &self,
+        tenant: &Tenant,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Arc<Code>, LoadError> {
         let key = self.key(candidate);
-        let turn = lock(&self.making).entry(key.clone()).or_default().clone();
+        let own = (tenant.name().clone(), key.clone());
+        let turn = lock(&self.making).entry(own).or_default().clone();
         let _turn = turn.lock().await;
         if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
             return Ok(code);
         }
         let artifact = match self.get(&key).await? {
             Some(artifact) => artifact,
-            None => self.make(&key, candidate, progress, log).await?,
+            None => self.make(&key, tenant, candidate, progress, log).await?,
         };
         let engine = self.engine.clone();
-        let code = blocking(move || Code::map(&engine, artifact)).await??;
+        let code = self.with_files(move || Code::map(&engine, artifact)).await??;
         let code = Arc::new(code);
         lock(&self.codes).insert(key, Arc::downgrade(&code));
         Ok(code)
@@ -220,21 +214,28 @@ impl Loader {
 
     async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
         let (store, key) = (self.store.clone(), key.clone());
-        blocking(move || store.get(&key)).await
+        self.with_files(move || store.get(&key)).await
+    }
+
+    /// Runs work on artifacts where it may block, a bounded number at a time.
+    async fn with_files<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+        let _permit = self.file_work.acquire().await;
+        blocking(work).await
     }
 
     async fn make(
         &self,
         key: &ArtifactKey,
+        tenant: &Tenant,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Artifact, LoadError> {
         let staged = self.store.stage().map_err(unwritten)?;
         let job = self.job(candidate, staged.path().to_owned());
-        self.compiler.run(&job, progress, log).await?;
+        self.compiler.run(tenant, &job, progress, log).await?;
         let (store, key) = (self.store.clone(), key.clone());
-        let made = blocking(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
+        let made = self.with_files(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
         made.map_err(unwritten)?
             .ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
     }

@@ -113,8 +113,7 @@ pub struct Tenant {
     dismissed: AtomicBool,
 }
 
-/// So many of a tenant's loads may be under way at once, however many files it has been given: those of others
-/// wait behind no more than these.
+/// Loads of one tenant that may be under way at once, however many files it has been given.
 const MAX_LOADS: usize = 4;
 
 /// Something that keeps instances which nobody is using.

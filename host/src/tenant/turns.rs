@@ -105,6 +105,11 @@ impl Turns {
         self.cores as usize
     }
 
+    /// Whether calls hold turns or wait for one. Never waits, and takes a line that is being changed for a busy one.
+    pub fn are_taken(&self) -> bool {
+        self.line.try_lock().map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
+    }
+
     /// Whether a call may start at once, where it is: its tenant has not had its share or is not ahead of the
     /// others, and its model is not ahead of the tenant's other models that wait.
     pub fn may_start(&self, share: &Share) -> bool {
@@ -397,7 +402,9 @@ mod tests {
         let one = share(&tenant("one", 1));
         let turns = Turns::new(1);
         let mut context = Context::from_waker(Waker::noop());
+        assert!(!turns.are_taken());
         let (first, second, third) = (turns.line_up(&one), turns.line_up(&one), turns.line_up(&one));
+        assert!(turns.are_taken());
         assert!(first.has_come(&mut context) && !second.has_come(&mut context));
         drop(second);
         drop(first);

@@ -1,55 +1,50 @@
-//! The parent's side: starting a compile child, following it and explaining its end.
+//! The parent's side: starting compile children when their turn has come.
 
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStderr, Command};
-use tokio::sync::Semaphore;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, Command};
 
-use super::{Job, Report, level};
-use crate::capability::{LogLine, LogSink};
-use crate::model::{LoadError, RequestId, Stage};
+use super::Job;
+use super::follow::Following;
+use super::slots::Slots;
+use crate::capability::LogSink;
+use crate::model::{LoadError, Stage};
+use crate::tenant::{Tenant, Turns};
 
-/// Runs compile children, a bounded number at a time. A clone is shallow.
+/// Runs compile children: a bounded number at work at a time, which all tenants share by weight. A clone is shallow.
 #[derive(Clone)]
 pub struct Compiler {
     program: PathBuf,
-    permits: Arc<Semaphore>,
+    slots: Slots,
 }
 
-/// The longest line a child may write; a guest's log lines are cut well below it.
-const MAX_LINE: u64 = 64 << 10;
-
-/// How much of a child's standard error is kept to explain its end, in bytes.
-const MAX_STDERR: u64 = 16 << 10;
-
 impl Compiler {
-    /// A compiler that starts `program compile`, at most `jobs` at a time.
-    pub fn new(program: PathBuf, jobs: usize) -> Self {
-        Compiler { program, permits: Arc::new(Semaphore::new(jobs)) }
+    /// A compiler that starts `program compile`: at most `children` at a time, of which at most `jobs` compute. While
+    /// calls take turns, at most half as many compute as there are cores.
+    pub fn new(program: PathBuf, jobs: usize, children: usize, turns: Arc<Turns>) -> Self {
+        Compiler { program, slots: Slots::new(jobs, children, turns) }
     }
 
-    /// Makes the artifact that the job describes. Calls `progress` whenever a stage begins and `log`
-    /// for every line the guest writes. Dropping the future ends the child.
+    /// Makes the artifact that the tenant's job describes. Waits for the tenant's turn; no time limit counts before
+    /// it. Calls `progress` whenever a stage begins and `log` for every line the guest writes. Dropping the future ends
+    /// the child.
     pub async fn run(
         &self,
+        tenant: &Tenant,
         job: &Job,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<(), LoadError> {
-        let _permit = self.permits.acquire().await.map_err(|_| broken("the compiler is closed"))?;
-        let child = self.start(job).await.map_err(|error| broken(format!("cannot start a compile child: {error}")))?;
-        let mut last = Stage::Read;
-        let watch = follow(child, &mut last, progress, log);
-        match tokio::time::timeout(job.limits.wall_time, watch).await {
-            Ok(Ok(outcome)) => outcome.map_err(|end| end.explain(last, job)),
-            Ok(Err(error)) => Err(broken(format!("lost the compile child: {error}"))),
-            Err(_) => Err(LoadError::new(last, format!("took longer than {:?}", job.limits.wall_time))),
-        }
+        let place = self.slots.line_up(tenant);
+        place.granted().await;
+        let child = self.start(job).await;
+        let child = child.map_err(|error| in_host(format!("cannot start a compile child: {error}")))?;
+        let following = Following::new(child, place, job, progress, log);
+        following.map_err(|error| in_host(format!("cannot follow a compile child: {error}")))?.run().await
     }
 
     async fn start(&self, job: &Job) -> io::Result<Child> {
@@ -64,73 +59,6 @@ impl Compiler {
     }
 }
 
-/// How a child ended that did not succeed.
-enum End {
-    Reported(LoadError),
-    Died { status: ExitStatus, stderr: String },
-}
-
-async fn follow(
-    mut child: Child,
-    last: &mut Stage,
-    progress: &(dyn Fn(Stage) + Send + Sync),
-    log: &LogSink,
-) -> io::Result<Result<(), End>> {
-    let stdout = child.stdout.take().ok_or_else(|| io::Error::other("no standard output"))?;
-    let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;
-    let stderr = tokio::spawn(read_stderr(stderr));
-    let mut lines = BufReader::new(stdout);
-    let mut line = String::new();
-    loop {
-        line.clear();
-        if (&mut lines).take(MAX_LINE).read_line(&mut line).await? == 0 {
-            let status = child.wait().await?;
-            let stderr = stderr.await.unwrap_or_default();
-            return Ok(Err(End::Died { status, stderr }));
-        }
-        match serde_json::from_str(&line)? {
-            Report::Stage(stage) => {
-                *last = stage.into();
-                progress(*last);
-            }
-            Report::Log { level: name, context, message } => {
-                log(LogLine { level: level(&name), context, message, request_id: RequestId::none() });
-            }
-            Report::Done => return Ok(Ok(())),
-            Report::Failed { stage, reason } => {
-                return Ok(Err(End::Reported(LoadError::new(stage.into(), reason))));
-            }
-        }
-    }
-}
-
-async fn read_stderr(stderr: ChildStderr) -> String {
-    let mut content = Vec::new();
-    // What is beyond the bound is left unread; the child may block on it until it is killed.
-    let _ = stderr.take(MAX_STDERR).read_to_end(&mut content).await;
-    String::from_utf8_lossy(&content).trim().to_owned()
-}
-
-impl End {
-    fn explain(self, stage: Stage, job: &Job) -> LoadError {
-        let (status, stderr) = match self {
-            End::Reported(error) => return error,
-            End::Died { status, stderr } => (status, stderr),
-        };
-        let limits = &job.limits;
-        if stderr.contains("memory allocation of") {
-            let limit = limits.memory >> 20;
-            return LoadError::new(stage, format!("needed more than the {limit} MiB of memory allowed for compiling"));
-        }
-        if status.signal() == Some(rustix::process::Signal::XCPU.as_raw()) {
-            let limit = limits.cpu_time;
-            return LoadError::new(stage, format!("needed more than the {limit:?} of CPU time allowed for compiling"));
-        }
-        tracing::error!(%status, %stderr, "a compile child died");
-        LoadError::new(stage, format!("the compile process ended unexpectedly ({status})"))
-    }
-}
-
-fn broken(reason: impl Into<String>) -> LoadError {
+pub(super) fn in_host(reason: impl Into<String>) -> LoadError {
     LoadError::new(Stage::Host, reason)
 }

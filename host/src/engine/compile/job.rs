@@ -18,6 +18,7 @@ use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
 use super::{CompileLimits, Input, Job, Report, Role, StageName, snapshot, validate};
 use crate::capability::{ConfigValues, Grants};
+use crate::files::read_regular;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant, Turns};
 
@@ -27,14 +28,34 @@ pub fn run() -> anyhow::Result<()> {
     let mut job = Vec::new();
     io::stdin().read_to_end(&mut job)?;
     let job: Job = serde_json::from_slice(&job)?;
-    confine(&job.limits)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    report(match runtime.block_on(perform(&job)) {
+    report_panics();
+    report(match confined(&job) {
         Ok(()) => Report::Done,
         Err(error) => error.into(),
     });
     Ok(())
 }
+
+fn confined(job: &Job) -> Result<(), LoadError> {
+    confine(&job.limits).map_err(|error| in_host("confine the compile process", &error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.map_err(|error| in_host("start the compile process", &error))?.block_on(perform(job))
+}
+
+/// Has a panic's message reported. Where it happened goes to the host's log only.
+fn report_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        report(Report::Panicked { message: text.unwrap_or("without a message").chars().take(MAX_MESSAGE).collect() });
+        tell(panic);
+    }));
+}
+
+/// The longest message of a panic that is reported, in characters.
+const MAX_MESSAGE: usize = 1000;
 
 /// Limits what this process may use, from here to its end.
 fn confine(limits: &CompileLimits) -> anyhow::Result<()> {
@@ -141,15 +162,15 @@ async fn load(
 ) -> Result<Loaded, LoadError> {
     report(Report::Stage(StageName::Load));
     let allowed = Duration::from_millis(job.load.deadline_ms);
-    let budget = Budget::new(Instant::now(), allowed, allowed);
+    // The parent has the clock: time in which this process is stopped for others does not count.
+    let budget = Budget::new(Instant::now(), Duration::MAX, allowed);
     let config = ConfigValues::new(job.config.clone(), Arc::default());
     let grants =
         Grants { config, sidecars, http: None, key_value: None, sql: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     // What compiling has taken of this thread's time is not the guest's.
     budget.resume(Where::Arrival);
-    let outcome = tokio::time::timeout(allowed, call_load(engine, component, &mut store)).await;
-    let outcome = outcome.unwrap_or_else(|_| Err(CallError::Model(budget.deadline_exceeded())));
+    let outcome = call_load(engine, component, &mut store).await;
     let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
     metadata.check().map_err(in_load)?;
     Ok(Loaded { store, instance, metadata })
@@ -219,7 +240,7 @@ impl CallError {
 
 fn read(input: &Input) -> Result<Vec<u8>, LoadError> {
     let name = input.path.file_name().unwrap_or_default().to_string_lossy();
-    let content = std::fs::read(&input.path)
+    let content = read_regular(&input.path, u64::MAX)
         .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
     if hex(&Sha256::digest(&content)) != input.sha256 {
         return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));
@@ -227,8 +248,23 @@ fn read(input: &Input) -> Result<Vec<u8>, LoadError> {
     Ok(content)
 }
 
+/// A failure of the compiler's; the host's own, if the machine has run out of something.
 fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
-    LoadError::new(Stage::Compile, format!("{:#}", error.into()))
+    let error = error.into();
+    let exhausted = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_exhaustion);
+    LoadError::new(if exhausted { Stage::Host } else { Stage::Compile }, format!("{error:#}"))
+}
+
+/// Whether the machine has no more threads, descriptors or disk. Memory is not among these: this process has a limit
+/// of its own.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let exhausted = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];
+    error.raw_os_error().is_some_and(|number| exhausted.iter().any(|errno| errno.raw_os_error() == number))
+}
+
+fn in_host(what: &str, error: &dyn std::fmt::Display) -> LoadError {
+    LoadError::new(Stage::Host, format!("cannot {what}: {error}"))
 }
 
 fn in_load(reason: String) -> LoadError {

@@ -5,13 +5,22 @@
 //! memory, CPU and time and with low priority, together with running the guest's `load` and taking the
 //! snapshot. When a limit is passed the child dies and nobody else notices.
 //!
-//! [`child`] is the parent's side: it starts the process, follows its [`Report`]s and explains its end.
+//! [`child`] is the parent's side. A job waits in the [`queue`], which all tenants share by weight. Then [`child`] starts
+//! the process, [`follow`] follows its [`Report`]s and stops it while others have a better claim, and [`end`] explains
+//! its end.
+//!
 //! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in on
 //! standard input as one JSON document; reports come out on standard output, one JSON document a line.
 
 mod child;
+mod clock;
+mod end;
+mod follow;
 pub mod job;
+mod queue;
+mod slots;
 mod snapshot;
+mod usage;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -124,6 +133,8 @@ pub(super) enum Report {
     Done,
     /// It cannot be made.
     Failed { stage: StageName, reason: String },
+    /// The child has met a fault of its own.
+    Panicked { message: String },
 }
 
 /// A [`Stage`] as it is written down.

@@ -1,0 +1,254 @@
+//! Following a compile child: what it reports, how long it has worked, and whether it may work on.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::child::in_host;
+use super::clock::Clock;
+use super::end::End;
+use super::slots::Place;
+use super::usage::Usage;
+use super::{Job, Report, level};
+use crate::capability::{LogLine, LogSink};
+use crate::model::{LoadError, RequestId, Stage};
+
+/// How often a child is looked at.
+const TICK: Duration = Duration::from_millis(50);
+
+/// A child that has wanted a core for less than this part of the time sleeps.
+const BUSY: u32 = 5;
+
+/// CPU time that a child may use while it sleeps, such as to look at the clock, before it must have a slot again.
+const SLEEPER: Duration = Duration::from_millis(50);
+
+/// The longest line a child may write; a guest's log lines are cut well below it.
+const MAX_LINE: usize = 64 << 10;
+
+/// How much of a child's standard error is kept to explain its end, in bytes.
+const MAX_STDERR: u64 = 16 << 10;
+
+/// A child at work. Dropping it ends the child.
+pub(super) struct Following<'a> {
+    child: Child,
+    process: Pid,
+    lines: BufReader<ChildStdout>,
+    /// What has been read of the next line.
+    line: Vec<u8>,
+    stderr: JoinHandle<String>,
+    place: Place,
+    state: State,
+    usage: Usage,
+    clock: Clock,
+    stage: Stage,
+    job: &'a Job,
+    progress: &'a (dyn Fn(Stage) + Send + Sync),
+    log: &'a LogSink,
+}
+
+/// What the child is doing, as far as its slot is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It works, with a slot.
+    Working,
+    /// It sleeps without a slot, and has used so much CPU time since.
+    Sleeping(Duration),
+    /// It is stopped until it has a slot.
+    Stopped,
+}
+
+/// The next thing that happens to a child.
+enum Next {
+    Line(io::Result<usize>),
+    Tick,
+    Slot,
+}
+
+impl<'a> Following<'a> {
+    /// Follows a child that has just been started and holds a slot.
+    pub(super) fn new(
+        mut child: Child,
+        place: Place,
+        job: &'a Job,
+        progress: &'a (dyn Fn(Stage) + Send + Sync),
+        log: &'a LogSink,
+    ) -> io::Result<Self> {
+        let missing = |what| io::Error::other(format!("it has no {what}"));
+        let id = child.id().ok_or_else(|| missing("process id"))?;
+        let process = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| missing("process id"))?;
+        let stdout = child.stdout.take().ok_or_else(|| missing("standard output"))?;
+        let stderr = child.stderr.take().ok_or_else(|| missing("standard error"))?;
+        Ok(Following {
+            child,
+            process,
+            lines: BufReader::new(stdout),
+            line: Vec::new(),
+            stderr: tokio::spawn(read_stderr(stderr)),
+            place,
+            state: State::Working,
+            usage: Usage::new(id),
+            clock: Clock::start(),
+            stage: Stage::Read,
+            job,
+            progress,
+            log,
+        })
+    }
+
+    /// Follows the child to its end.
+    pub(super) async fn run(mut self) -> Result<(), LoadError> {
+        let mut ticks = interval_at(Instant::now() + TICK, TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            match self.next(&mut ticks).await {
+                Next::Line(read) => {
+                    if let Some(outcome) = self.take_line(read).await {
+                        return outcome;
+                    }
+                }
+                Next::Tick => self.tick()?,
+                Next::Slot => self.go_on()?,
+            }
+        }
+    }
+
+    async fn next(&mut self, ticks: &mut Interval) -> Next {
+        let stopped = self.state == State::Stopped;
+        let room = MAX_LINE.saturating_sub(self.line.len()) as u64;
+        // Whatever happens first, what has been read of a line stays in `line`.
+        let mut bounded = (&mut self.lines).take(room);
+        tokio::select! {
+            read = bounded.read_until(b'\n', &mut self.line) => Next::Line(read),
+            _ = ticks.tick() => Next::Tick,
+            () = self.place.granted(), if stopped => Next::Slot,
+        }
+    }
+
+    /// Takes a line over. Gives the outcome if it was the last.
+    async fn take_line(&mut self, read: io::Result<usize>) -> Option<Result<(), LoadError>> {
+        let report = match read {
+            Ok(_) if self.line.is_empty() => return Some(Err(self.died().await)),
+            Ok(_) => serde_json::from_slice(&std::mem::take(&mut self.line)).map_err(io::Error::from),
+            Err(error) => Err(error),
+        };
+        match report {
+            Ok(report) => self.take(report),
+            Err(error) => Some(Err(in_host(format!("lost the compile child: {error}")))),
+        }
+    }
+
+    fn take(&mut self, report: Report) -> Option<Result<(), LoadError>> {
+        match report {
+            Report::Stage(stage) => {
+                self.stage = stage.into();
+                self.clock.begin(self.stage);
+                (self.progress)(self.stage);
+                None
+            }
+            Report::Log { level: name, context, message } => {
+                (self.log)(LogLine { level: level(&name), context, message, request_id: RequestId::none() });
+                None
+            }
+            Report::Done => Some(Ok(())),
+            Report::Failed { stage, reason } => {
+                Some(Err(self.explain(End::Reported(LoadError::new(stage.into(), reason)))))
+            }
+            Report::Panicked { message } => Some(Err(self.explain(End::Panicked(message)))),
+        }
+    }
+
+    async fn died(&mut self) -> LoadError {
+        match self.wait().await {
+            Ok((status, stderr)) => self.explain(End::Died { status, stderr }),
+            Err(error) => in_host(format!("lost the compile child: {error}")),
+        }
+    }
+
+    async fn wait(&mut self) -> io::Result<(ExitStatus, String)> {
+        let status = self.child.wait().await?;
+        Ok((status, (&mut self.stderr).await.unwrap_or_default()))
+    }
+
+    fn explain(&self, end: End) -> LoadError {
+        end.explain(self.stage, &self.job.limits)
+    }
+
+    /// Charges what the child has used, ends it if its time is up, and sees whether it keeps its slot.
+    fn tick(&mut self) -> Result<(), LoadError> {
+        let used = self.usage.look();
+        self.place.charge(used.cpu);
+        self.check_time()?;
+        match self.state {
+            State::Working if used.passed >= TICK / 2 && used.wanted < used.passed / BUSY => {
+                self.place.rest();
+                self.state = State::Sleeping(Duration::ZERO);
+            }
+            State::Working if self.place.must_pause() => self.wait_for_slot()?,
+            State::Sleeping(before) => {
+                let now = before + used.cpu;
+                self.state = State::Sleeping(now);
+                if now > SLEEPER {
+                    self.wait_for_slot()?;
+                }
+            }
+            State::Working | State::Stopped => {}
+        }
+        Ok(())
+    }
+
+    fn check_time(&self) -> Result<(), LoadError> {
+        let wall_time = self.job.limits.wall_time;
+        let load_deadline = Duration::from_millis(self.job.load.deadline_ms);
+        if self.clock.in_load().is_some_and(|time| time >= load_deadline) {
+            return Err(LoadError::new(Stage::Load, format!("load took longer than {load_deadline:?}")));
+        }
+        if self.clock.in_all() >= wall_time {
+            return Err(LoadError::new(self.stage, format!("took longer than {wall_time:?} (compile.wall_time)")));
+        }
+        Ok(())
+    }
+
+    /// Leaves the slot to others. The child is stopped until there is another.
+    fn wait_for_slot(&mut self) -> Result<(), LoadError> {
+        self.state = State::Working;
+        if !self.place.wait_again() {
+            self.signal(Signal::STOP)?;
+            self.clock.stop();
+            self.state = State::Stopped;
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<(), LoadError> {
+        self.signal(Signal::CONT)?;
+        self.clock.go_on();
+        self.state = State::Working;
+        // What happened until now was judged before.
+        self.usage.look();
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), LoadError> {
+        // A child that has ended is not waited for yet, so the number is still its own.
+        kill_process(self.process, signal).map_err(|error| in_host(format!("cannot stop a compile child: {error}")))
+    }
+}
+
+impl Drop for Following<'_> {
+    fn drop(&mut self) {
+        self.stderr.abort();
+    }
+}
+
+async fn read_stderr(stderr: ChildStderr) -> String {
+    let mut content = Vec::new();
+    // What is beyond the bound is left unread; the child may block on it until it is killed.
+    let _ = stderr.take(MAX_STDERR).read_to_end(&mut content).await;
+    String::from_utf8_lossy(&content).trim().to_owned()
+}

@@ -1,0 +1,163 @@
+//! The queue of jobs, for tasks that wait in it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::queue::{Queue, Ticket};
+use crate::tenant::{Tenant, Turns};
+
+/// The slots for compile children. A clone shares them.
+#[derive(Clone)]
+pub(super) struct Slots {
+    shared: Arc<Mutex<Shared>>,
+    turns: Arc<Turns>,
+    /// Slots while no call takes a turn, and while calls do. Calls of more than a millisecond run only where a child
+    /// does not, so half the cores are theirs.
+    alone: usize,
+    beside_calls: usize,
+}
+
+struct Shared {
+    queue: Queue,
+    /// Each job's bell, which is rung when the job is given a slot.
+    bells: HashMap<Ticket, Arc<Notify>>,
+}
+
+/// A job's place in the queue, and its slot while it has one. Both are given back on drop.
+pub(super) struct Place {
+    slots: Slots,
+    ticket: Ticket,
+    bell: Arc<Notify>,
+}
+
+impl Slots {
+    /// So many slots, for so many children, beside calls that take those turns.
+    pub(super) fn new(slots: usize, children: usize, turns: Arc<Turns>) -> Self {
+        let shared = Shared { queue: Queue::new(slots, children), bells: HashMap::new() };
+        let beside_calls = slots.min(turns.cores() / 2).max(1);
+        Slots { shared: Arc::new(Mutex::new(shared)), turns, alone: slots, beside_calls }
+    }
+
+    /// Takes a place in the queue for a job of that tenant.
+    pub(super) fn line_up(&self, tenant: &Tenant) -> Place {
+        let bell = Arc::new(Notify::new());
+        let ticket = self.change(|shared| {
+            let ticket = shared.queue.join(tenant.name(), tenant.account().weight());
+            shared.bells.insert(ticket.clone(), bell.clone());
+            ticket
+        });
+        Place { slots: self.clone(), ticket, bell }
+    }
+
+    /// Changes the queue, and gives out the slots that are free then.
+    fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
+        let slots = if self.turns.are_taken() { self.beside_calls } else { self.alone };
+        let mut shared = self.lock();
+        shared.queue.set_slots(slots);
+        let outcome = change(&mut shared);
+        for ticket in shared.queue.grant() {
+            if let Some(bell) = shared.bells.get(&ticket) {
+                bell.notify_one();
+            }
+        }
+        outcome
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// Waits until the job holds a slot.
+    pub(super) async fn granted(&self) {
+        while !self.is_running() {
+            self.bell.notified().await;
+        }
+    }
+
+    /// Whether the job holds a slot.
+    pub(super) fn is_running(&self) -> bool {
+        self.slots.lock().queue.is_running(&self.ticket)
+    }
+
+    /// Notes CPU time that the job's child has used.
+    pub(super) fn charge(&self, time: Duration) {
+        self.slots.change(|shared| shared.queue.charge(&self.ticket, time));
+    }
+
+    /// Gives the slot back: the child sleeps.
+    pub(super) fn rest(&self) {
+        self.slots.change(|shared| shared.queue.rest(&self.ticket));
+    }
+
+    /// Gives the slot back if there is one, and waits for the next. Tells whether the job holds one already.
+    pub(super) fn wait_again(&self) -> bool {
+        self.slots.change(|shared| shared.queue.pause(&self.ticket));
+        self.is_running()
+    }
+
+    /// Whether the slot should be left to a job with a better claim.
+    pub(super) fn must_pause(&self) -> bool {
+        self.slots.lock().queue.must_pause(&self.ticket)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.slots.change(|shared| {
+            shared.queue.leave(&self.ticket);
+            shared.bells.remove(&self.ticket);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TenantName;
+    use crate::tenant::Share;
+
+    #[test]
+    fn calls_keep_half_the_cores() {
+        let turns = Turns::new(4);
+        let slots = Slots::new(4, 8, turns.clone());
+        let tenant = Tenant::unlimited(TenantName::default_tenant());
+        let jobs: Vec<_> = (0..4).map(|_| slots.line_up(&tenant)).collect();
+        let running = || jobs.iter().filter(|job| job.is_running()).count();
+        assert_eq!(running(), 4);
+        let call = turns.line_up(&Share::new(tenant.account().clone()));
+        for job in &jobs {
+            job.charge(Duration::ZERO);
+            if job.must_pause() {
+                job.wait_again();
+            }
+        }
+        assert_eq!(running(), 2);
+        drop(call);
+        jobs[0].charge(Duration::ZERO);
+        assert_eq!(running(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_is_given_back_goes_to_the_one_who_waits() {
+        let slots = Slots::new(1, 8, Turns::new(1));
+        let tenant = |name| Tenant::unlimited(TenantName::new(name).unwrap());
+        let (first, second) = (slots.line_up(&tenant("a")), slots.line_up(&tenant("b")));
+        first.granted().await;
+        assert!(!second.is_running());
+        let waiting = tokio::spawn(async move {
+            second.granted().await;
+            second
+        });
+        first.rest();
+        let second = waiting.await.unwrap();
+        assert!(second.is_running() && !first.is_running());
+        assert!(!first.wait_again(), "the slot is taken");
+        drop(second);
+        first.granted().await;
+    }
+}
