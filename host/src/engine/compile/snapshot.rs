@@ -29,6 +29,8 @@ impl Instrumented<'_> {
 
     /// The original component, with the instance's present memory as its initial one.
     pub(super) async fn take(&self, store: &mut Store<State>, instance: Instance) -> Result<Vec<u8>, String> {
+        // Its whole memory is read in one call, and its size has a limit of its own.
+        store.set_hostcall_fuel(usize::MAX);
         let mut access = Access { store, instance };
         self.wizer.snapshot_component(&self.context, &mut access).await.map_err(|error| format!("{error:#}"))
     }
