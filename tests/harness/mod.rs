@@ -26,5 +26,5 @@ pub(crate) use models::Models;
 pub(crate) use requirement::{CURL, LIBB64, LOOPBACK_NAME, NGINX, NODE, POSTGRES, PYTHON};
 pub(crate) use server::{Server, Setup};
 pub(crate) use tenant::Tenant;
-pub(crate) use wait::until;
+pub(crate) use wait::{until, until_some};
 pub(crate) use written::{place, written, written_with};

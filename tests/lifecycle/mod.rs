@@ -5,3 +5,4 @@ mod draining;
 mod memory;
 mod proof;
 mod store;
+mod trouble;

@@ -52,11 +52,38 @@ pub(super) async fn load(loading: Loading, key: Key, candidate: Candidate) {
     let _ = events.send(Event::Loaded { tenant, key, version, digest, outcome }).await;
 }
 
-/// How long a full disk or a file that keeps changing is given to pass.
+/// How long something that may pass is given before the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
+/// The longest time between two tries.
+const RETRY_AT_LAST: Duration = Duration::from_secs(300);
+
+/// When a version is tried again that has failed at that stage so many times in a row; `None` if it is not.
+pub(super) fn retry_after(stage: Stage, failures: u32) -> Option<Duration> {
+    match stage {
+        // A machine without memory or threads is not helped by being asked more often.
+        Stage::Host => {
+            Some((RETRY_AFTER * 2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(RETRY_AT_LAST))
+        }
+        stage => stage.is_passing().then_some(RETRY_AFTER),
+    }
+}
+
 /// Has a version that failed tried again after a while.
-pub(super) async fn retry_later(key: Key, version: Version, events: mpsc::Sender<Event>) {
-    tokio::time::sleep(RETRY_AFTER).await;
+pub(super) async fn retry_later(after: Duration, key: Key, version: Version, events: mpsc::Sender<Event>) {
+    tokio::time::sleep(after).await;
     let _ = events.send(Event::Retry { key, version }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_own_trouble_is_tried_again_ever_more_rarely() {
+        let after = |failures| retry_after(Stage::Host, failures).map(|after| after.as_secs());
+        assert_eq!([1, 2, 3, 6, 7, 100].map(after), [5, 10, 20, 160, 300, 300].map(Some));
+        assert_eq!(retry_after(Stage::Quota, 9), Some(RETRY_AFTER));
+        assert_eq!(retry_after(Stage::Load, 1), None);
+    }
 }

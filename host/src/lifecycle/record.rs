@@ -5,8 +5,10 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::drain::Ending;
+use super::loading::retry_after;
 use super::policy::{Action, Demand, Known, goes_live, next_action};
 use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Seen};
@@ -126,7 +128,7 @@ impl ModelRecord {
     pub(super) fn demand_again(&mut self) {
         self.demand = Demand::Wanted;
         for record in self.versions.values_mut() {
-            record.failed = None;
+            (record.failed, record.failures) = (None, 0);
             if let Some(serving) = &record.serving {
                 serving.handle.put_back_into_service();
             }
@@ -176,11 +178,14 @@ impl ModelRecord {
         true
     }
 
-    /// Notes that a load failed.
-    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) {
+    /// Notes that a load failed. Tells when it is to be tried again, if that may help.
+    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) -> Option<Duration> {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
+        record.failures = record.failures.saturating_add(1);
+        let after = retry_after(error.stage, record.failures);
         record.failed = Some((digest, error));
+        after
     }
 
     /// Forgets that a version failed, if what failed may have passed.
@@ -202,7 +207,7 @@ impl ModelRecord {
         let before = self.stop_serving(version);
         let record = self.versions.entry(version).or_default();
         record.loading = None;
-        record.failed = None;
+        (record.failed, record.failures) = (None, 0);
         let (handle, drained) = loaded;
         // It may have changed while this was being loaded.
         handle.template().config().set_live(self.live.clone());

@@ -30,8 +30,10 @@ impl Task {
             }
             Err(refusal) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, error = %refusal, "cannot be loaded");
-                tokio::spawn(retry_later(key.clone(), version, events));
-                record.fail(version, candidate.digest, LoadError::new(Stage::Quota, refusal.to_string()));
+                let error = LoadError::new(Stage::Quota, refusal.to_string());
+                if let Some(after) = record.fail(version, candidate.digest, error) {
+                    tokio::spawn(retry_later(after, key.clone(), version, events));
+                }
             }
         }
     }
@@ -69,10 +71,10 @@ impl Task {
             Err(error) => {
                 tracing::warn!(tenant = %key.0, model = %key.1, %version, %error, "cannot serve");
                 count(owner, |metrics| &metrics.failures);
-                if error.stage.is_passing() {
-                    self.events.upgrade().map(|events| tokio::spawn(retry_later(key.clone(), version, events)));
+                let after = record.fail(version, digest, error);
+                if let (Some(after), Some(events)) = (after, self.events.upgrade()) {
+                    tokio::spawn(retry_later(after, key.clone(), version, events));
                 }
-                record.fail(version, digest, error);
             }
         }
         self.drive(&key);

@@ -1,0 +1,38 @@
+//! Trouble that is the host's own, and models that are large.
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Server, puppet, until, until_some};
+
+/// The compile children of a server.
+fn children(server: &Server) -> Vec<i32> {
+    let parent = format!("PPid:\t{}", server.process_id());
+    let numbers = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |number: &i32| {
+        let status = std::fs::read_to_string(format!("/proc/{number}/status")).unwrap_or_default();
+        status.lines().any(|line| line == parent)
+    };
+    numbers.filter(is_child).collect()
+}
+
+#[test]
+fn a_compile_child_that_is_killed_is_the_hosts_trouble_and_the_version_is_tried_again() {
+    let server = Server::with_models(|models| models.bare("slow", puppet("load=sleep:600000"))).start();
+    let child = until_some("a compile child", || children(&server).pop());
+    kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
+    server.until_refused("slow", 1, "host: the compile process was killed");
+    until("another child", || children(&server).iter().any(|&other| other != child));
+    server.until_state("slow", 1, "LOADING");
+}
+
+#[test]
+fn a_model_that_fills_more_than_128_mib_in_load_is_served() {
+    let server = Server::with_models(|models| {
+        models.settings("large", "[limits]\nmemory = '512MiB'\n");
+        models.version("large", 1, puppet("version=1;ballast=130"));
+    })
+    .start();
+    server.until_ready("large", 1);
+    assert_eq!(server.version_of("large"), 1);
+}
