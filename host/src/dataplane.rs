@@ -22,12 +22,12 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// The verbs over that registry. `ready` is set by whoever knows that every wanted model was tried.
+    /// The verbs over that registry. `ready` is set by the manager, once every wanted model was tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
 
-    /// Whether every wanted model has been tried, and the server is not stopping.
+    /// Whether every wanted model has been tried or took too long, and the server is not stopping.
     pub fn ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.is_stopping()
     }

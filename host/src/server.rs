@@ -142,7 +142,8 @@ impl Server {
         let sources = sources
             .map(|tenant| Source::spawn(&tenant, config.source(&tenant), &remotes).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
-        let parts = ManagerParts { loader, registry: registry.clone(), sources, ready };
+        let ready_timeout = config.ready_timeout;
+        let parts = ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
         let watch = TenancyWatch::start(watched);
         let state = ApiState {

@@ -18,9 +18,9 @@ pub(super) async fn live() -> Response {
     json_response(&Live { live: true })
 }
 
-/// `GET /v2/health/ready`: every wanted model has been tried, and the server is not stopping. Tells as well
-/// if the caller's repository cannot be read, which takes nothing down, and if its interceptors let no call pass, which
-/// takes nobody else down.
+/// `GET /v2/health/ready`: every wanted model has been tried, or `ready_timeout` is over, and the server is not
+/// stopping. Tells as well if the caller's repository cannot be read, which takes nothing down, and if its interceptors
+/// let no call pass, which takes nobody else down.
 pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Caller, ApiError>) -> Response {
     let ready = state.dataplane.ready();
     let caller = caller.ok();

@@ -64,6 +64,7 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
     keys.read("insecure", &mut config.insecure, boolean);
     keys.read("state", &mut config.state, path(base));
     keys.read("drain_timeout", &mut config.drain_timeout, duration(Duration::ZERO..=DAY));
+    keys.read("ready_timeout", &mut config.ready_timeout, duration(Duration::ZERO..=DAY));
     keys.read("default_model", &mut config.default_model, |value| {
         ModelName::new(&text(value)?).map(Some).map_err(|error| error.to_string())
     });

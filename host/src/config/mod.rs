@@ -57,6 +57,8 @@ pub struct Config {
     pub state: PathBuf,
     /// How long the server may take to stop, with all that it has to finish for it.
     pub drain_timeout: Duration,
+    /// How long after its start the server waits for tenants whose models are slow to load, before it is ready.
+    pub ready_timeout: Duration,
     /// The model of requests that name none.
     pub default_model: Option<ModelName>,
     /// Where models come from.
@@ -238,6 +240,8 @@ impl Default for Config {
             state: ".wardian".into(),
             // Kubernetes kills after 30 s unless told otherwise, and the end of a process takes a moment too.
             drain_timeout: Duration::from_secs(25),
+            // Two loads that take as long as a load may. Beside that, only models that have to be compiled are slow.
+            ready_timeout: Duration::from_secs(120),
             default_model: None,
             repository: RepositoryConfig::default(),
             log: LogConfig::default(),

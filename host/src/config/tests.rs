@@ -35,6 +35,7 @@ fn every_key_lands_in_its_setting() {
         insecure = true
         state = "/var/lib/wardian"
         drain_timeout = "5m"
+        ready_timeout = "10m"
         default_model = "iris"
         models = "/srv/models"
         watch = "poll"
@@ -78,6 +79,7 @@ fn every_key_lands_in_its_setting() {
         insecure: true,
         state: "/var/lib/wardian".into(),
         drain_timeout: Duration::from_secs(300),
+        ready_timeout: Duration::from_secs(600),
         default_model: Some(ModelName::new("iris").unwrap()),
         repository: RepositoryConfig {
             models: "/srv/models".into(),

@@ -59,8 +59,10 @@ pub struct ManagerParts {
     pub registry: Registry,
     /// The tenants there are at the start, each with the source of its candidates.
     pub sources: Vec<(Arc<Tenant>, Source)>,
-    /// Set once every wanted model has been tried.
+    /// Set once every wanted model has been tried, or the time for that is over.
     pub ready: Arc<AtomicBool>,
+    /// How long one tenant's models may keep the server from being ready.
+    pub ready_timeout: Duration,
 }
 
 /// Tells the manager's task what to do, and what it has done. A clone is shallow; the task ends when
@@ -101,6 +103,8 @@ pub(super) enum Event {
     },
     /// What made a load fail may have passed.
     Retry { key: Key, version: Version },
+    /// The server has been started so long ago that it does not wait for slow tenants any more.
+    Overdue,
     /// A version has answered its last request and is gone.
     Drained { key: Key, version: Version },
     /// Somebody wants a model loaded, and has had the repository looked at for it.
@@ -126,12 +130,19 @@ impl Manager {
     /// Starts the manager's task, and one for every source.
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let (events, inbox) = mpsc::channel(MAX_EVENTS);
-        let ManagerParts { loader, registry, sources, ready } = parts;
+        let ManagerParts { loader, registry, sources, ready, ready_timeout } = parts;
         let (sources_of, degraded, wrappings) = Default::default();
         let shared = Arc::new(Shared { loader, sources: sources_of, degraded, wrappings });
         let mut task = Task::new(registry, ready, shared.clone(), events.downgrade(), metrics);
         sources.into_iter().for_each(|(tenant, source)| task.adopt(tenant, source));
         essential::spawn("manager", task.run(inbox));
+        let overdue = events.downgrade();
+        tokio::spawn(async move {
+            tokio::time::sleep(ready_timeout).await;
+            if let Some(events) = overdue.upgrade() {
+                let _ = events.send(Event::Overdue).await;
+            }
+        });
         Manager { events, shared }
     }
 

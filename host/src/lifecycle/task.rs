@@ -25,6 +25,8 @@ use crate::repository::Candidate;
 pub(super) struct Task {
     registry: Registry,
     ready: Arc<AtomicBool>,
+    /// Tenants that are slow are not waited for any more.
+    overdue: bool,
     shared: Arc<Shared>,
     // Weak, so that the task ends with the last `Manager`.
     events: mpsc::WeakSender<Event>,
@@ -55,6 +57,7 @@ impl Task {
         Task {
             registry,
             ready,
+            overdue: false,
             shared,
             events,
             tenants,
@@ -98,6 +101,7 @@ impl Task {
             }
             Event::Loaded { key, version, .. } => self.abandon(&key, version),
             Event::Retry { key, version } => self.retry(&key, version),
+            Event::Overdue => self.overdue = true,
             Event::Drained { key, version } => self.drained(&key, version),
             Event::Load { key, aspired, reply } => {
                 self.merge(&aspired);
@@ -193,11 +197,39 @@ impl Task {
     /// Tells everybody who asked what has come of it.
     fn report(&mut self) {
         self.answer_waiting();
-        if !self.ready.load(Ordering::Relaxed) && self.everything_tried() {
-            tracing::info!("every wanted model has been tried");
+        if !self.ready.load(Ordering::Relaxed) && self.is_ready() {
             self.ready.store(true, Ordering::Release);
             self.collect();
         }
+    }
+
+    /// Whether the server is ready: every tenant's models have been tried, or some have for so long that the others
+    /// are not waited for any more.
+    fn is_ready(&self) -> bool {
+        let late = self.late_tenants();
+        if late.is_empty() {
+            tracing::info!("every wanted model has been tried");
+            return true;
+        }
+        // A server that knows of no repository what is in it has nothing to be ready with.
+        if !self.overdue || !self.tenants.values().any(TenantRecord::is_settled) {
+            return false;
+        }
+        for tenant in late {
+            tracing::warn!(%tenant, "ready, although not all of this tenant's models have been tried (ready_timeout)");
+        }
+        true
+    }
+
+    /// The tenants of whose wanted models not all have been tried.
+    fn late_tenants(&self) -> Vec<&TenantName> {
+        // One tenant's volume that is missing must not keep all others out.
+        let alone = self.tenants.len() == 1;
+        let is_known = |record: &TenantRecord| record.is_settled() || (record.is_degraded() && !alone);
+        let loading = self.models.iter().filter(|(_, model)| model.is_loading());
+        let loading: BTreeSet<_> = loading.map(|((tenant, _), _)| tenant).collect();
+        let late = self.tenants.iter().filter(|(tenant, record)| !is_known(record) || loading.contains(tenant));
+        late.map(|(tenant, _)| tenant).collect()
     }
 
     fn answer_waiting(&mut self) {
@@ -208,13 +240,6 @@ impl Task {
                 waiter.answer(record)
             })
             .collect();
-    }
-
-    fn everything_tried(&self) -> bool {
-        // One tenant's volume that is missing must not keep all others out.
-        let alone = self.tenants.len() == 1;
-        let tried = |record: &TenantRecord| record.is_settled() || (record.is_degraded() && !alone);
-        self.tenants.values().all(tried) && !self.models.values().any(ModelRecord::is_loading)
     }
 
     /// Lets the loader tidy up, unless there is work it would get in the way of.
