@@ -13,6 +13,7 @@ mod loading;
 mod matrix;
 mod paths;
 mod quotas;
+mod readiness;
 mod reload;
 mod separation;
 mod unseen;

@@ -3,7 +3,8 @@
 //! This is the only code that names `notify`, and all it takes from it is that something happened.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -16,7 +17,6 @@ use tokio::sync::watch;
 
 use super::aspired::Aspired;
 use super::layout::is_temporary;
-use super::numbers::Numbers;
 use super::pace::Pace;
 use super::scanner::{Look, Scanner};
 use super::tree::Place;
@@ -57,14 +57,6 @@ pub struct DirectoryConfig {
 /// Why a directory source cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Version numbers cannot be read.
-    #[error("cannot read the version numbers in {folder}: {source}; mend the file, or remove it to count from 1")]
-    Numbers {
-        /// Where they are kept.
-        folder: PathBuf,
-        /// What went wrong.
-        source: std::io::Error,
-    },
     /// Events were asked for and there are none.
     #[error("cannot watch for file events: {0}; use `watch = \"poll\"`")]
     Events(String),
@@ -96,13 +88,10 @@ impl Directory {
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let state = config.state.clone();
-        let numbers =
-            Numbers::open(&state).map_err(|source| DirectoryError::Numbers { folder: state.clone(), source })?;
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
         let folders = Folders::new(config.watch, bell.clone())?;
-        let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, numbers);
+        let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, config.state.clone());
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
         let uploads = Uploads::new(config.root.clone());
@@ -300,14 +289,21 @@ impl Folders {
             // The system has often dropped it already.
             let _ = watcher.unwatch(path);
         }
-        let mut new = Vec::new();
+        let (mut new, mut lost) = (Vec::new(), false);
         for (path, id) in wanted.iter().filter(|(path, id)| all || self.watched.get(*path) != Some(id)) {
-            match watcher.watch(path, RecursiveMode::NonRecursive) {
-                Ok(()) => new.push((path.clone(), *id)),
+            match watch(watcher, path) {
+                Some(Ok(())) => new.push((path.clone(), *id)),
                 // It has gone meanwhile; the next look will tell.
-                Err(error) if is_absent(&error) => {}
-                Err(error) => trouble = Some(error.to_string()),
+                Some(Err(error)) if is_absent(&error) => {}
+                Some(Err(error)) => trouble = Some(error.to_string()),
+                None => {
+                    lost = true;
+                    break;
+                }
             }
+        }
+        if lost {
+            return self.give_up_events();
         }
         self.watched.retain(|path, id| !all && wanted.get(path) == Some(id));
         let any = !new.is_empty();
@@ -316,12 +312,32 @@ impl Folders {
         any
     }
 
+    /// Polls from now on.
+    fn give_up_events(&mut self) -> bool {
+        // Telling its thread to end would fail like everything else.
+        std::mem::forget(self.watcher.take());
+        self.report(Some("the thread that hears of events has ended, or could not be started".into()));
+        false
+    }
+
     fn report(&mut self, trouble: Option<String>) {
         if let (Some(reason), true) = (&trouble, self.trouble != trouble) {
             tracing::warn!(reason, "file events cannot be relied on; polling as well");
         }
         self.trouble = trouble;
     }
+}
+
+/// Has a folder watched. `None` if that is not possible any more: the watcher panics where its thread is missing, as it
+/// is if the system had no room for another.
+fn watch(watcher: &mut RecommendedWatcher, path: &Path) -> Option<notify::Result<()>> {
+    catch_unwind(AssertUnwindSafe(|| watcher.watch(path, RecursiveMode::NonRecursive))).ok()
+}
+
+/// Finds out whether the system offers events.
+pub fn check_events() -> Result<(), DirectoryError> {
+    let watcher = notify::recommended_watcher(|_: notify::Result<notify::Event>| {});
+    watcher.map(drop).map_err(|error| DirectoryError::Events(error.to_string()))
 }
 
 fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {

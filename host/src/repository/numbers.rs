@@ -33,11 +33,16 @@ struct Counted {
 }
 
 impl Numbers {
+    /// The file in that folder in which they are kept.
+    pub(super) fn file(folder: &Path) -> PathBuf {
+        folder.join(FILE)
+    }
+
     /// Reads the numbers in a private folder, which is made if need be. Fails as the file system does, and on
     /// a file that is not as [`Numbers::save`] wrote it: counting anew would give a number twice.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let counted = match fs::read(folder.join(FILE)) {
+        let counted = match fs::read(Numbers::file(folder)) {
             Ok(bytes) => parse(&bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error),

@@ -10,7 +10,7 @@ use super::contents::Contents;
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::scan::{Sight, scan};
-use super::tree::{Place, Tree, unreadable};
+use super::tree::{Place, Tree, plain, unreadable};
 use crate::model::{ModelName, TenantName, Version};
 
 /// At the start, how long one file that never stops changing may keep all others from counting as seen.
@@ -21,7 +21,10 @@ pub(super) struct Scanner {
     root: PathBuf,
     settle: Duration,
     contents: Contents,
-    numbers: Numbers,
+    /// Where version numbers are kept.
+    state: PathBuf,
+    /// The version numbers, once they have been read.
+    numbers: Option<Numbers>,
     began: Instant,
     aspired: Aspired,
     /// Each version that was there at the last look, and since when it has been missing, if it is.
@@ -41,12 +44,13 @@ pub(super) struct Look {
 }
 
 impl Scanner {
-    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, numbers: Numbers) -> Self {
+    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, state: PathBuf) -> Self {
         Scanner {
             root,
             settle,
             contents: Contents::new(settle),
-            numbers,
+            state,
+            numbers: None,
             began: Instant::now(),
             aspired: Aspired::nothing_yet(tenant),
             present: BTreeMap::new(),
@@ -59,16 +63,20 @@ impl Scanner {
     pub(super) fn look(&mut self) -> Look {
         let tree = match Tree::open(&self.root) {
             Ok(tree) => tree,
-            Err(error) => return self.degraded(&error, Vec::new()),
+            Err(error) => return self.unreadable(&error, Vec::new()),
         };
-        let sight = match scan(&tree, &mut self.contents, &mut self.numbers) {
+        let numbers = match self.numbers.take().map_or_else(|| Numbers::open(&self.state), Ok) {
+            Ok(numbers) => self.numbers.insert(numbers),
+            Err(error) => return self.uncounted(&error, vec![tree.root()]),
+        };
+        let sight = match scan(&tree, &mut self.contents, numbers) {
             Ok(sight) => sight,
-            Err(error) => return self.degraded(&error, vec![tree.root()]),
+            Err(error) => return self.unreadable(&error, vec![tree.root()]),
         };
         let device = tree.root().stamp.device;
         if is_unmounted(self.device, device, sight.empty) {
             let error = io::Error::other("it is empty and on another device than before, like an unmounted volume");
-            return self.degraded(&error, sight.folders);
+            return self.unreadable(&error, sight.folders);
         }
         self.device = Some(device);
         let Sight { seen, folders, notes, due, .. } = sight;
@@ -115,8 +123,23 @@ impl Scanner {
         missing
     }
 
-    fn degraded(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
+    fn unreadable(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
         let reason = format!("the repository {} cannot be read: {}", self.root.display(), unreadable(error));
+        self.degraded(reason, folders)
+    }
+
+    /// Without the numbers that were given before, one would be given twice.
+    fn uncounted(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
+        let reason = format!("its version numbers cannot be read: {}; the host's log names the file", plain(error));
+        if self.aspired.degraded.as_ref() != Some(&reason) {
+            let file = Numbers::file(&self.state);
+            let (tenant, file) = (&self.aspired.tenant, file.display());
+            tracing::error!(%tenant, %file, %error, "mend the version numbers, or remove the file to count from 1");
+        }
+        self.degraded(reason, folders)
+    }
+
+    fn degraded(&mut self, reason: String, folders: Vec<Place>) -> Look {
         if self.aspired.degraded.as_ref() != Some(&reason) {
             tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
         }
@@ -154,8 +177,8 @@ mod tests {
     fn what_goes_missing_is_unsettled_before_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let settle = Duration::from_millis(100);
-        let numbers = Numbers::open(folder.path()).unwrap();
-        let mut scanner = Scanner::new(TenantName::default_tenant(), folder.path().into(), settle, numbers);
+        let (root, state) = (folder.path().into(), folder.path().into());
+        let mut scanner = Scanner::new(TenantName::default_tenant(), root, settle, state);
         let name = ModelName::new("iris").unwrap();
         let key = (name.clone(), Version::new(1).unwrap());
         let there = [Seen::Unsettled { name: name.clone(), version: Some(key.1) }];

@@ -443,12 +443,22 @@ fn dropping_it_ends_the_announcements() {
 }
 
 #[test]
-fn numbers_that_cannot_be_read_stop_the_start() {
+fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("state")).unwrap();
+    fs::create_dir(folder.path().join("models")).unwrap();
+    fs::write(folder.path().join("models/iris.wasm"), component('a')).unwrap();
     fs::write(folder.path().join("state/versions.json"), "{").unwrap();
-    let error = Directory::spawn(config(folder.path(), Watch::Poll)).unwrap_err().to_string();
-    assert!(error.contains("cannot read the version numbers"), "{error}");
+    let directory = Directory::spawn(config(folder.path(), Watch::Poll)).unwrap();
+    let mut announced = directory.subscribe();
+    let degraded = patiently(announced.wait_for(|aspired| aspired.degraded.is_some())).unwrap().unwrap().clone();
+    let reason = degraded.degraded.clone().unwrap();
+    assert!(reason.contains("its version numbers cannot be read"), "{reason}");
+    assert!(!reason.contains(&*folder.path().to_string_lossy()), "{reason}");
+    assert_eq!(fs::read(folder.path().join("state/versions.json")).unwrap(), b"{");
+    fs::remove_file(folder.path().join("state/versions.json")).unwrap();
+    let whole = |aspired: &Arc<Aspired>| aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"];
+    patiently(announced.wait_for(whole)).unwrap().unwrap();
 }
 
 #[test]
