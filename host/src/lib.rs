@@ -44,6 +44,8 @@
 //! ```
 //!
 //! Whoever writes files may ask `disk` whether there was no room for them.
+//! Whoever reads files that others can change opens them through [`files`]. What is kept in SQLite files goes through
+//! [`journal`], which keeps each file and what was last written to it together.
 //!
 //! # Tenants
 //!
@@ -108,6 +110,7 @@ pub mod database;
 pub mod tenant;
 
 pub mod files;
+pub mod journal;
 pub mod model;
 
 pub mod essential;

@@ -111,6 +111,7 @@ pub struct Server {
     dataplane: DataPlane,
     registry: Registry,
     databases: Databases,
+    stores: Stores,
     /// The task that follows the tenants' configuration.
     tenancy: AbortHandle,
 }
@@ -153,14 +154,26 @@ impl Server {
             tenancy_faults: watch.faults(),
             deferred: deferred.clone(),
             telemetry,
-            stores,
+            stores: stores.clone(),
             hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
         let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), remotes);
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
-        Ok(Server { config, listener, address, api, manager, deferred, dataplane, registry, databases, tenancy })
+        Ok(Server {
+            config,
+            listener,
+            address,
+            api,
+            manager,
+            deferred,
+            dataplane,
+            registry,
+            databases,
+            stores,
+            tenancy,
+        })
     }
 
     /// Where it listens; tells the port where the configuration said 0.
@@ -185,8 +198,11 @@ impl Server {
         };
         drop(self.listener);
         sweeper.abort();
-        let databases = self.databases;
-        let closing = tokio::task::spawn_blocking(move || databases.close(end));
+        let (databases, stores) = (self.databases, self.stores);
+        let closing = tokio::task::spawn_blocking(move || {
+            stores.close(end);
+            databases.close(end);
+        });
         // Every request has its answer by now; this is for the last bytes to leave.
         let last_bytes = end.min(Instant::now() + LAST_BYTES);
         let (left, closed) = tokio::join!(tokio::time::timeout_at(last_bytes.into(), connections.shutdown()), closing);
@@ -194,7 +210,7 @@ impl Server {
             tracing::warn!("closing connections that did not end");
         }
         if closed.is_err() {
-            tracing::warn!("the databases were not closed well");
+            tracing::warn!("what is kept for tenants was not closed well");
         }
     }
 }
@@ -209,7 +225,7 @@ struct Timetable {
     work: Instant,
     /// Models: the last of their requests, and their hooks.
     models: Instant,
-    /// Everything: the last bytes, and the databases.
+    /// Everything: the last bytes, the tenants' stores and databases.
     end: Instant,
 }
 

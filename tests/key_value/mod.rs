@@ -1,6 +1,7 @@
 //! Values by key: what a model keeps through `wasi:keyvalue`, and who may see and change it.
 
 mod api;
+mod backup;
 mod crash;
 mod hostile;
 mod learner;

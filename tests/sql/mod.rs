@@ -1,5 +1,6 @@
 //! The tenant's own database, asked by a guest that runs whatever statements it is given.
 
+mod backup;
 mod bounds;
 mod crash;
 mod escapes;

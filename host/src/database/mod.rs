@@ -33,6 +33,7 @@ pub use proof::{Nested, Proof};
 pub use transaction::Transaction;
 pub use value::{Outcome, SqlError, Statement, Value, Wanted};
 
+use crate::journal;
 use crate::model::TenantName;
 use crate::tenant::{PostgresSettings, Tenant, Turns};
 use metrics::TenantCounts;
@@ -40,6 +41,9 @@ use postgres::Postgres;
 use sqlite::Sqlite;
 #[cfg(fuzzing)]
 pub(crate) use sqlite::fuzzing;
+
+/// The name of a tenant's own file.
+const FILE: &str = "database.sqlite";
 
 /// Every tenant's database. A clone shares them.
 #[derive(Clone)]
@@ -117,7 +121,7 @@ impl Databases {
         let backend = match settings.clone() {
             Some(settings) => Backend::Postgres(Postgres::new(settings, config.clone(), tls.clone(), tenant.clone())),
             None => {
-                let path = root.join(tenant.name().as_str()).join("database.sqlite");
+                let path = root.join(tenant.name().as_str()).join(FILE);
                 Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone(), runtime.clone()))
             }
         };
@@ -136,6 +140,7 @@ impl Databases {
         let open: Vec<_> = self.lock().drain().map(|(_, database)| database).collect();
         open.iter().for_each(|database| database.close());
         open.iter().for_each(|database| database.until_closed(until));
+        journal::fold_leftovers(&self.inner.root, FILE, until);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantName, Arc<Database>>> {

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::{StoreError, keys, sessions, tasks, totals};
 use crate::disk;
+use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
 /// How much a machine that loses its power may take with it. What is kept survives the end of the process either way.
@@ -65,19 +66,21 @@ impl StoreFile {
     }
 
     /// Opens it, and makes it if need be.
-    pub(super) fn open(&self) -> Result<Connection, StoreError> {
+    pub(super) fn open(&self) -> Result<Opened, StoreError> {
         make_folder(&self.path).map_err(|error| match disk::is_full(&error) {
             true => StoreError::DiskFull,
             false => StoreError::Unavailable(error.to_string()),
         })?;
+        journal::check(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let connection = Connection::open(&self.path)?;
         // Nobody else writes but what is still under way for a predecessor; an operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
-        prepare(&connection)?;
+        let mut journal = Journal::of(&self.path, &connection)?;
+        prepare(&connection, &mut journal)?;
         self.note_size(&connection)?;
-        Ok(connection)
+        Ok(Opened { connection, journal })
     }
 
     /// The pages that may be in use, by the tenant's quota as it is now.
@@ -107,6 +110,25 @@ impl StoreFile {
     }
 }
 
+/// An open file.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) journal: Journal,
+}
+
+impl Opened {
+    /// Closes it, with everything in the file itself.
+    pub(super) fn close(mut self, tenant: &Tenant) {
+        let folded = self.journal.end(&self.connection);
+        let closed = self.connection.close().map_err(|(_, error)| error);
+        match folded.and_then(|folded| closed.map(|()| folded)) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(tenant = %tenant.name(), "somebody reads a store: its journal is not folded"),
+            Err(error) => tracing::warn!(tenant = %tenant.name(), %error, "a store was not closed well"),
+        }
+    }
+}
+
 /// The pages that are in use.
 pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
     let count =
@@ -120,10 +142,11 @@ fn make_folder(file: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-fn prepare(connection: &Connection) -> Result<(), StoreError> {
+fn prepare(connection: &Connection, journal: &mut Journal) -> Result<(), StoreError> {
     let version = || connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
     match version()? {
         0 => {
+            journal.begin(connection);
             connection.execute_batch("BEGIN IMMEDIATE")?;
             // Somebody else may have made them since.
             if version()? == 0 {
@@ -148,8 +171,8 @@ mod tests {
         for (durability, level) in [(Durability::Normal, 1), (Durability::Full, 2)] {
             let folder = tempfile::tempdir().unwrap();
             let tenant = Tenant::unlimited(TenantName::default_tenant());
-            let connection = StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
-            let found: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            let opened = StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
+            let found: i64 = opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
             assert_eq!(found, level, "{durability:?}");
         }
     }

@@ -19,7 +19,7 @@ pub mod totals;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::runtime::Handle;
@@ -28,10 +28,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use file::Durability;
 pub use scratch::Scratch;
 
+use crate::journal;
 use crate::model::{InferError, QuotaExceeded, TenantName};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
 use pump::{Kind, Pump};
+
+/// The name of a tenant's file.
+const FILE: &str = "store.sqlite";
 
 /// Why something was not kept, or not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,10 +131,21 @@ impl Stores {
     }
 
     fn make(&self, tenant: &Arc<Tenant>) -> Store {
-        let path = self.root.join(tenant.name().as_str()).join("store.sqlite");
+        let path = self.root.join(tenant.name().as_str()).join(FILE);
         let file = StoreFile::new(path, self.durability, tenant.clone());
         let pump = Arc::new(Pump::new(file, self.runtime.clone()));
         Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
+    }
+
+    /// Closes every store, with everything in its file, until then at the latest. Those that nobody has opened since a
+    /// server was killed are folded too. Blocks.
+    pub fn close(&self, until: Instant) {
+        let open: Vec<_> = {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            open.drain().map(|(_, store)| store).collect()
+        };
+        open.iter().for_each(|store| store.pump.close(until));
+        journal::fold_leftovers(&self.root, FILE, until);
     }
 
     /// Forgets the store of a tenant that is gone. Its file stays.

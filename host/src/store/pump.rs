@@ -5,14 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::file::{StoreFile, used};
+use super::file::{Opened, StoreFile, used};
 use crate::tenant::Tenant;
 
 /// Jobs that may wait. Each is a call or a request that waits with it.
@@ -31,8 +31,10 @@ pub(super) struct Pump {
     queue: Mutex<Queue>,
     /// There is a job for who lingers.
     handed_in: Condvar,
-    /// Held by whoever works off jobs, and by nobody else.
-    connection: Mutex<Option<Connection>>,
+    /// Held by the thread that works off jobs, and by no other.
+    connection: Mutex<Option<Opened>>,
+    /// Why the file could not be opened last, so that it is told once.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 #[derive(Default)]
@@ -42,6 +44,8 @@ struct Queue {
     running: bool,
     /// Nothing was left to do, and whoever works them off waits for more.
     lingering: bool,
+    /// The file was closed for good.
+    closed: bool,
 }
 
 struct Job {
@@ -75,8 +79,8 @@ struct Done {
 
 impl Pump {
     pub(super) fn new(file: StoreFile, runtime: Option<Handle>) -> Self {
-        let (queue, handed_in) = Default::default();
-        Pump { file, runtime, queue, handed_in, connection: Mutex::new(None) }
+        let (queue, handed_in, connection, trouble) = Default::default();
+        Pump { file, runtime, queue, handed_in, connection, trouble }
     }
 
     pub(super) fn tenant(&self) -> &Arc<Tenant> {
@@ -107,6 +111,9 @@ impl Pump {
 
     fn hand_in(self: &Arc<Self>, job: Job) -> Result<(), StoreError> {
         let mut queue = self.lock();
+        if queue.closed {
+            return Err(StoreError::Unavailable("the server is stopping".into()));
+        }
         if queue.jobs.len() >= MAX_WAITING {
             return Err(StoreError::Busy);
         }
@@ -156,27 +163,57 @@ impl Pump {
         queue.running.then_some(jobs)
     }
 
-    fn carry_out(&self, connection: &mut Option<Connection>, jobs: Vec<Job>) {
+    fn carry_out(&self, connection: &mut Option<Opened>, jobs: Vec<Job>) {
         let opened = match connection.take() {
             Some(open) => Ok(open),
-            None => self.file.open(),
+            None => self.open(),
         };
         let open = match opened {
             Ok(open) => connection.insert(open),
             Err(error) => return jobs.into_iter().for_each(|job| job.refuse(error.clone())),
         };
         if let Err(error) = self.together(open, jobs) {
-            tracing::warn!(%error, "a tenant's store");
+            tracing::warn!(tenant = %self.tenant().name(), %error, "a tenant's store");
             *connection = None;
         }
     }
 
+    fn open(&self) -> Result<Opened, StoreError> {
+        let opened = self.file.open();
+        let trouble = opened.as_ref().err().cloned();
+        let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(error), true) = (&trouble, *told != trouble) {
+            tracing::error!(tenant = %self.tenant().name(), %error, "cannot open a tenant's store");
+        }
+        *told = trouble;
+        opened
+    }
+
+    /// Does no more jobs, and closes the file with everything in it, until then at the latest. Blocks.
+    pub(super) fn close(&self, until: Instant) {
+        self.lock().closed = true;
+        loop {
+            if let Ok(mut connection) = self.connection.try_lock() {
+                if let Some(opened) = connection.take() {
+                    opened.close(self.tenant());
+                }
+                return;
+            }
+            if Instant::now() >= until {
+                return tracing::warn!(tenant = %self.tenant().name(), "a tenant's store was not closed in time");
+            }
+            std::thread::sleep(LINGER);
+        }
+    }
+
     /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not fit for more.
-    fn together(&self, connection: &Connection, jobs: Vec<Job>) -> Result<(), StoreError> {
+    fn together(&self, opened: &mut Opened, jobs: Vec<Job>) -> Result<(), StoreError> {
+        let (connection, journal) = (&opened.connection, &mut opened.journal);
         if jobs.iter().all(|job| job.kind == Kind::Reads) {
             jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
             return Ok(());
         }
+        journal.begin(connection);
         let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
         let limit = match self.file.apply_limit(connection).and_then(begin) {
             Ok(limit) => limit,
@@ -197,6 +234,7 @@ impl Pump {
         // It is kept, whether its size can be told or not.
         let _ = self.file.note_size(connection);
         done.into_iter().for_each(|done| (done.tell)(end.clone()));
+        journal.shorten(connection);
         // Some errors have rolled back already, and then there is nothing to roll back.
         if end.is_err() && !connection.is_autocommit() { execute(connection, "ROLLBACK") } else { Ok(()) }
     }

@@ -14,12 +14,15 @@ use super::super::{DatabaseConfig, Synchronous, migrations};
 use super::authorize::Authority;
 use super::meter::Meter;
 use super::watch::{STEPS, Watch};
+use crate::journal::{Journal, fold_on_close};
 
 /// One connection, and what keeps its statements within bounds.
 pub(super) struct Guarded {
     pub(super) connection: Connection,
     pub(super) authority: Authority,
     pub(super) watch: Watch,
+    /// The file's journal; `None` for a connection that only reads.
+    journal: Option<Journal>,
     /// Pages that the database may have, as SQLite was told last.
     pub(super) max_pages: u64,
 }
@@ -57,12 +60,12 @@ impl Guarded {
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(config.busy_timeout)?;
-        prepare_file(&connection, role, config)?;
+        let journal = prepare_file(path, &connection, role, config)?;
         harden(&connection)?;
         bound(&connection)?;
         connection.set_prepared_statement_cache_capacity(KEPT);
         let mut guarded =
-            Guarded { connection, authority: Authority::default(), watch: Watch::new(meter), max_pages: 0 };
+            Guarded { connection, authority: Authority::default(), watch: Watch::new(meter), journal, max_pages: 0 };
         guarded.guard()?;
         Ok(guarded)
     }
@@ -85,6 +88,35 @@ impl Guarded {
         Ok(())
     }
 
+    /// Gets ready for something to be written.
+    pub(super) fn begin_journal(&mut self) {
+        let Guarded { connection, authority, journal, .. } = self;
+        journal.iter_mut().for_each(|journal| authority.as_host(|| journal.begin(connection)));
+    }
+
+    /// Folds the journal if it has become long and nobody reads.
+    pub(super) fn shorten_journal(&mut self) {
+        let Guarded { connection, authority, journal, .. } = self;
+        journal.iter_mut().for_each(|journal| authority.as_host(|| journal.shorten(connection)));
+    }
+
+    /// Folds the journal unless somebody reads. Tells whether everything is in the file now.
+    pub(super) fn fold_journal(&mut self) -> rusqlite::Result<bool> {
+        let Guarded { connection, authority, journal, .. } = self;
+        journal.as_mut().map_or(Ok(true), |journal| authority.as_host(|| journal.fold(connection)))
+    }
+
+    /// How long the journal is, in bytes.
+    pub(super) fn journal_length(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::length)
+    }
+
+    /// Closes the connection. The last one to be closed removes the journal, if everything is in the file.
+    pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
+        fold_on_close(&self.connection, is_folded)?;
+        self.connection.close().map_err(|(_, error)| error)
+    }
+
     /// Carries out statements of the host's own.
     pub(super) fn own(&self, statements: &str) -> rusqlite::Result<()> {
         self.authority.as_host(|| self.connection.execute_batch(statements))
@@ -97,24 +129,36 @@ impl Guarded {
     }
 }
 
-fn prepare_file(connection: &Connection, role: Role, config: &DatabaseConfig) -> rusqlite::Result<()> {
+fn prepare_file(
+    path: &Path,
+    connection: &Connection,
+    role: Role,
+    config: &DatabaseConfig,
+) -> rusqlite::Result<Option<Journal>> {
     let synchronous = match config.synchronous {
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    // What is deleted can be given back to the disk, which takes being asked before the first table.
+    if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
+        // What is deleted can be given back to the disk, which takes being asked before the first table. Asking writes.
+        connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
+    }
     connection.execute_batch(&format!(
-        "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; \
-         PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 1000; PRAGMA journal_size_limit = 16777216; \
+        "PRAGMA journal_mode = WAL; \
+         PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; \
          PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -2048; PRAGMA mmap_size = 0; \
          PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {ALL_MEMORY}; PRAGMA query_only = {}",
         role == Role::Read
     ))?;
-    match role {
-        Role::Read => Ok(()),
-        // Before a guest can give one of its own tables that name: asked about renaming, one hears only the old name.
-        Role::Write => connection.execute_batch(&migrations::table()),
+    if role == Role::Read {
+        fold_on_close(connection, false)?;
+        return Ok(None);
     }
+    let mut journal = Journal::of(path, connection)?;
+    journal.begin(connection);
+    // Before a guest can give one of its own tables that name: asked about renaming, one hears only the old name.
+    connection.execute_batch(&migrations::table())?;
+    Ok(Some(journal))
 }
 
 fn harden(connection: &Connection) -> rusqlite::Result<()> {

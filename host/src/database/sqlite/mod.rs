@@ -17,8 +17,8 @@ mod transaction;
 mod watch;
 mod worker;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -32,6 +32,7 @@ use self::crew::Crew;
 use self::watch::Ticket;
 use self::worker::{End, Job, Opening, Order, Reply};
 use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
+use crate::journal::{self, journal_of};
 use crate::tenant::{Resource, Share, Tenant, Turns};
 
 /// Connections that read at the same time: a tenant's slow report must not keep its short look-ups waiting.
@@ -58,6 +59,8 @@ struct File {
     turns: Arc<Turns>,
     /// Readers hold it, and the writer while it shortens the log.
     gate: RwLock<()>,
+    /// The log that was there at the beginning is the file's own.
+    checked: Mutex<bool>,
 }
 
 impl Sqlite {
@@ -70,7 +73,8 @@ impl Sqlite {
         runtime: Option<Handle>,
     ) -> Self {
         let share = Share::new(tenant.account().clone());
-        let file = Arc::new(File { path, config, tenant, share, turns, gate: RwLock::new(()) });
+        let file =
+            Arc::new(File { path, config, tenant, share, turns, gate: RwLock::new(()), checked: Mutex::new(false) });
         file.note_size_on_disk();
         let readers = Crew::new(Role::Read, READERS, file.clone(), runtime.clone());
         Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone(), runtime), file }
@@ -156,16 +160,32 @@ impl File {
         self.tenant.note_kept(Resource::Database, size);
     }
 
-    /// Has the log begin anew if it has become long, for which no reader may be at work.
-    fn shorten_log(&self, guarded: &Guarded) {
-        let log = log_of(&self.path);
-        if std::fs::metadata(log).is_ok_and(|metadata| metadata.len() > LOG) {
+    /// Has the log begin anew if it has become long. If it has become very long, readers are made to wait for that.
+    fn shorten_log(&self, guarded: &mut Guarded) {
+        guarded.shorten_journal();
+        if guarded.journal_length() > LOG {
             let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-            let _ = guarded.number("PRAGMA wal_checkpoint(TRUNCATE)");
+            let _ = guarded.fold_journal();
         }
     }
 
-    fn cannot_open(&self, error: &rusqlite::Error) -> SqlError {
+    /// Makes sure, before the file is opened for the first time, that the log beside it is its own.
+    fn check_log(&self) -> Result<(), SqlError> {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if *checked {
+            return Ok(());
+        }
+        journal::check(&self.path).map_err(|error| self.cannot_open(&error))?;
+        *checked = true;
+        Ok(())
+    }
+
+    /// Whether everything is in the file, and nothing in its log.
+    fn is_folded(&self) -> bool {
+        std::fs::metadata(journal_of(&self.path)).map_or(true, |metadata| metadata.len() == 0)
+    }
+
+    fn cannot_open(&self, error: &dyn std::fmt::Display) -> SqlError {
         tracing::error!(tenant = %self.tenant.name(), path = %self.path.display(), %error, "cannot open a database");
         SqlError::Unavailable("it cannot be opened; the host's log has the details".into())
     }
@@ -218,11 +238,4 @@ impl Drop for Waiting {
 fn may_only_read(text: &str) -> bool {
     let word = text.trim_start().split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default();
     ["select", "values", "with", "explain", "pragma"].iter().any(|reading| reading.eq_ignore_ascii_case(word))
-}
-
-/// Where SQLite keeps what was changed and is not in the file yet.
-fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
 }

@@ -205,7 +205,7 @@ impl Worker {
 
     /// Ends whatever is still open, and looks at how large the file has become.
     fn settle(&mut self) {
-        let Some(guarded) = &self.open else { return };
+        let Some(guarded) = &mut self.open else { return };
         if !guarded.connection.is_autocommit() && guarded.own("ROLLBACK").is_err() {
             // A connection that cannot even go back is of no use any more.
             self.open = None;
@@ -219,6 +219,7 @@ impl Worker {
         let quota = self.file.tenant.settings().quota.database;
         let guarded = self.connection()?;
         guarded.set_quota(quota).map_err(|error| guarded.explain(&error))?;
+        guarded.begin_journal();
         Ok(guarded)
     }
 
@@ -226,6 +227,7 @@ impl Worker {
         match &mut self.open {
             Some(guarded) => Ok(guarded),
             none => {
+                self.file.check_log()?;
                 let opened = Guarded::open(&self.file.path, self.role, &self.file.config, self.meter.clone());
                 Ok(none.insert(opened.map_err(|error| self.file.cannot_open(&error))?))
             }
@@ -234,15 +236,17 @@ impl Worker {
 
     /// Gives back to the disk what was deleted, as far as that is quick, and closes the connection.
     pub(super) fn close(self) {
-        let Some(guarded) = self.open else { return };
+        let Some(mut guarded) = self.open else { return };
+        let mut folded = Ok(self.file.is_folded());
         if self.role == Role::Write {
             if guarded.watch.begin(&Ticket::default(), TIDYING, None).is_ok() {
                 let _ = guarded.own("PRAGMA incremental_vacuum");
             }
             guarded.watch.end();
             self.file.note_size(&guarded);
+            folded = guarded.fold_journal();
         }
-        if let Err((_, error)) = guarded.connection.close() {
+        if let Err(error) = folded.and_then(|folded| guarded.close(folded)) {
             tracing::warn!(%error, tenant = %self.file.tenant.name(), "a database was not closed well");
         }
     }
