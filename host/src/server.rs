@@ -6,6 +6,7 @@
 
 mod accept;
 mod clock;
+mod preflight;
 mod stream;
 
 use std::future::Future;
@@ -20,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
 use self::accept::accept;
+pub use self::preflight::{doubts, preflight};
 use crate::api::{self, Api, ApiState, Hosts};
 use crate::capability::http::{Trust, TrustError};
 use crate::config::{Config, KeyMarker, Tenancy, TenancyWatch, Watched};
@@ -55,6 +57,14 @@ pub enum ServerError {
     /// The state directory cannot be used.
     #[error("cannot use the state directory {path}: {error}{}", state_advice(error.kind()))]
     State {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The models' directory that is made for a first try cannot be made.
+    #[error("cannot create the directory '{path}' for models: {error}; name another with --models")]
+    Models {
         /// The directory.
         path: PathBuf,
         /// Why not.
@@ -307,7 +317,7 @@ pub fn build_loader(
 ) -> Result<Loader, ServerError> {
     let engine = Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
-    let artifacts = config.state.join("artifacts");
+    let artifacts = config.artifacts();
     let store = ArtifactStore::open(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use super::{folder, run, wardian};
+use crate::harness::Server;
 
 #[test]
 fn a_sound_configuration_is_told_in_short_and_nothing_is_served() {
@@ -73,4 +74,68 @@ fn a_limit_on_addresses_is_told_with_what_takes_them() {
     let mut command = Command::new("sh");
     command.current_dir(folder.directory()).args(["-c", serve, env!("CARGO_BIN_EXE_wardian")]);
     run(command).exits(1).complains(&["engine.instances = 1000", "ulimit -v unlimited", "wardian.toml"]);
+}
+
+/// Names and contents of files.
+type Files = &'static [(&'static str, &'static str)];
+
+/// Configurations that `serve` refuses, what is there beside them, and words of the refusal.
+const REFUSED: [(&str, Files, &str); 9] = [
+    ("[egress]\nca_certificates = 'none.pem'", &[], "cannot read certificates from none.pem"),
+    ("[egress]\nca_certificates = 'empty.pem'", &[("empty.pem", "")], "there is none in it"),
+    (
+        "[egress]\nca_certificates = 'text.pem'",
+        &[("text.pem", "no certificate")],
+        "cannot read certificates from text.pem",
+    ),
+    ("[egress]\nca_certificates = '.'", &[], "cannot read certificates from"),
+    ("state = 'file'", &[("file", "")], "cannot use the state directory"),
+    ("state = 'file/below'", &[("file", "")], "cannot use the state directory"),
+    ("listen = '0.0.0.0:0'", &[], "other machines could reach"),
+    ("[tenants.a]\nrepository = 'r'\n[tenants.b]\nrepository = 'r/b'", &[], "lies within that"),
+    ("", &[("tenants/a.toml", "weight = 'two'")], "a.toml line 1"),
+];
+
+#[test]
+fn checking_says_what_serving_would_refuse_in_the_same_words_and_leaves_nothing_behind() {
+    for (config, files, words) in REFUSED {
+        let folder = folder(config, |_| {});
+        for (name, content) in files {
+            let path = folder.directory().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let before = listing(folder.directory());
+        let checked = wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[words]);
+        assert_eq!(listing(folder.directory()), before, "{config}");
+        // Where it would listen for other machines is not tried out.
+        let served = wardian(folder.directory(), &["serve"]).exits(1);
+        assert_eq!(last_line(&checked.err), last_line(&served.err), "{config}");
+    }
+}
+
+/// What is said in the end; a server writes log lines before.
+fn last_line(text: &str) -> &str {
+    text.trim().lines().last().unwrap_or_default()
+}
+
+fn listing(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_will_be_missed_is_told_as_a_note() {
+    let config = "[tenants.a]\nrepository = 'missing'\n[tenants.b.database]\nurl = 'postgres://b@127.0.0.1/b'\n\
+                  password_file = 'none'\n";
+    let folder = folder(config, |_| {});
+    let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(0);
+    let said = said.prints(&["the configuration is sound"]);
+    let missing = "note: tenant a: the repository missing cannot be read";
+    said.complains(&[missing, "note: tenant b: the password of its database cannot be read"]);
+    let server = Server::empty();
+    let state = server.state();
+    let arguments = ["serve", "--check-config", "--state", state.to_str().unwrap()];
+    wardian(server.directory(), &arguments).exits(0).complains(&["note: the state directory is in use"]);
 }

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, logging, output};
 use crate::config::{Config, LogFormat, LogLevel, Overrides, listen_address};
 use crate::model::ModelName;
 use crate::repository::Watch;
-use crate::server::Server;
+use crate::server::{Server, doubts, preflight};
 use crate::telemetry;
 use crate::tenant::{Credential, Site};
 
@@ -88,13 +89,16 @@ impl Serve {
         let (config, watched) =
             Config::resolve_and_watch(self.overrides()).context("the configuration is not usable")?;
         if only_check {
+            preflight(&config)?;
             output::print(&summary(&config))?;
+            doubts(&config).iter().for_each(|doubt| eprintln!("note: {doubt}"));
             return Ok(Outcome::Success);
         }
         logging::install(&config.log).context("cannot start a thread that writes the log")?;
+        preflight(&config)?;
         create_default_models(&config)?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build()?;
+        let runtime = start_runtime()?;
         runtime.block_on(async {
             let server = Server::build(config, watched, program).await?;
             announce(server.address())?;
@@ -152,19 +156,23 @@ fn key_ids(keys: &[Credential]) -> String {
     if ids.is_empty() { "no keys".into() } else { format!("keys {}", ids.join(" ")) }
 }
 
-/// Creates `./models` for somebody who is just trying it out. A directory that was configured is not
-/// created: it may be a volume that is not mounted yet.
+/// Starts the threads that serve HTTP.
+fn start_runtime() -> Result<Runtime> {
+    let build = || tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build();
+    // It panics where the system has no room for another thread.
+    let runtime = std::panic::catch_unwind(build).map_err(|_| {
+        anyhow!("cannot start threads: there is no room for more; raise `ulimit -u` or the container's limit")
+    });
+    Ok(runtime??)
+}
+
+/// Creates `./models` for somebody who is just trying it out.
 fn create_default_models(config: &Config) -> Result<()> {
-    let default = Config::default().repository.models;
-    match default.directory() {
-        Some(path) if config.tenancy.tenants.values().any(|tenant| tenant.repository == default) => {
-            let created = std::fs::create_dir_all(path);
-            created.with_context(|| {
-                format!("cannot create the directory '{}' for models; name another with --models", path.display())
-            })
-        }
-        _ => Ok(()),
-    }
+    let Some(path) = config.default_models() else { return Ok(()) };
+    let created = std::fs::create_dir_all(&path);
+    created.with_context(|| {
+        format!("cannot create the directory '{}' for models; name another with --models", path.display())
+    })
 }
 
 /// Says on standard output where the server listens, for people and for programs that start it.

@@ -26,7 +26,7 @@ pub(crate) mod fuzzing;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::credentials::key_id;
@@ -221,6 +221,19 @@ impl Config {
         let RepositoryConfig { models: _, refresh: _, watch, poll_interval, rescan_interval, settle } = self.repository;
         let (state, tenant) = (self.state_of(tenant), tenant.name().clone());
         DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle }
+    }
+
+    /// Where compiled models are kept.
+    pub fn artifacts(&self) -> PathBuf {
+        self.state.join("artifacts")
+    }
+
+    /// `./models`, if a tenant has its models there and it is nowhere configured. A directory that was configured may be
+    /// a volume that is not mounted yet.
+    pub fn default_models(&self) -> Option<PathBuf> {
+        let default = RepositoryConfig::default().models;
+        let used = self.tenancy.tenants.values().any(|tenant| tenant.repository == default);
+        default.directory().filter(|_| used).map(Path::to_owned)
     }
 
     fn state_of(&self, tenant: &Tenant) -> PathBuf {

@@ -29,6 +29,7 @@ pub use bill::Bill;
 pub use limits::{DatabaseConfig, Synchronous};
 pub use metrics::DatabaseMetrics;
 pub use migrations::Migration;
+pub use postgres::check_password;
 pub use proof::{Nested, Proof};
 pub use transaction::Transaction;
 pub use value::{Outcome, SqlError, Statement, Value, Wanted};

@@ -119,17 +119,39 @@ impl ArtifactStore {
     /// process left unfinished. Fails if another process has it open, and if others could write to it:
     /// whoever can, owns this process.
     pub fn open(root: &Path) -> io::Result<Self> {
+        Self::inspect(root)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         let metadata = fs::metadata(root)?;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err(not_private(root, "belongs to another user"));
-        }
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
         }
         let store = ArtifactStore { root: root.to_owned(), _lock: Arc::new(lock(root)?) };
         store.clear_unfinished()?;
         Ok(store)
+    }
+
+    /// Finds out whether the store could be opened if no other process had it open. Makes and changes nothing.
+    pub fn inspect(root: &Path) -> io::Result<()> {
+        if let Ok(metadata) = fs::metadata(root)
+            && metadata.uid() != rustix::process::geteuid().as_raw()
+        {
+            return Err(not_private(root, "belongs to another user"));
+        }
+        // What is not there yet is made in what is.
+        let there = root.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new(""));
+        let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+        if !fs::metadata(there)?.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no directory", there.display())));
+        }
+        let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        rustix::fs::access(there, wanted)
+            .map_err(|error| io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display())))
+    }
+
+    /// Whether another process has the store open now.
+    pub fn is_in_use(root: &Path) -> bool {
+        let file = fs::File::open(lock_of(root));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
     /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case it
@@ -211,9 +233,13 @@ pub(crate) fn unwritten(error: io::Error) -> LoadError {
 
 const UNFINISHED: &str = "unfinished-";
 
+fn lock_of(root: &Path) -> PathBuf {
+    root.with_extension("lock")
+}
+
 /// Locks the store by a file beside it, for as long as that file is open.
 fn lock(root: &Path) -> io::Result<fs::File> {
-    let file = fs::File::create(root.with_extension("lock"))?;
+    let file = fs::File::create(lock_of(root))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => {

@@ -54,7 +54,7 @@ mod tests;
 pub use crate::model::Digest;
 pub use aspired::{Aspired, Candidate, Live, Seen, Sidecar};
 pub use contents::MAX_GOLDEN;
-pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch};
+pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch, check_events};
 pub use keys::Faults;
 pub(crate) use layout::{is_temporary, reserved as reserved_name};
 pub use model_toml::parse_model_toml;

@@ -111,6 +111,12 @@ fn is_here(host: &Host) -> bool {
     }
 }
 
+/// Finds out whether the password can be read where the settings say it is. Fails with why not.
+pub fn check_password(settings: &PostgresSettings) -> Result<(), String> {
+    let read = settings.password.as_ref().map_or(Ok(()), |password| read(password).map(drop));
+    read.map_err(|why| format!("the password of its database cannot be read: {why}"))
+}
+
 fn read(password: &PasswordFrom) -> Result<String, String> {
     match password {
         PasswordFrom::File(path) => {

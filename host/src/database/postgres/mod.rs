@@ -24,7 +24,7 @@ use self::pool::{Lease, Pool};
 use super::{DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
 use crate::tenant::{PostgresSettings, Tenant};
 
-pub use self::connect::check;
+pub use self::connect::{check, check_password};
 
 /// A tenant's database in PostgreSQL.
 pub(super) struct Postgres {

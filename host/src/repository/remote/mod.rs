@@ -75,6 +75,11 @@ impl RemoteConfig {
     }
 }
 
+/// Finds out whether a URL and the environment name a store. Talks to nobody. Fails with what is missing.
+pub fn check(url: &Url) -> Result<(), String> {
+    location::Location::open(url).map(drop)
+}
+
 /// A mirror that is kept up to date. Dropping it stops that; what is mirrored stays.
 pub(super) struct Mirror {
     asked: Arc<Asked>,

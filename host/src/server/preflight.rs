@@ -1,0 +1,71 @@
+//! What must be right before a server can start: found out here, for `serve` and for `serve --check-config` alike.
+//!
+//! Nothing is made, changed or kept. What passes now may fail a moment later; then the step that meets it fails.
+
+use std::io;
+use std::path::Path;
+
+use super::ServerError;
+use crate::capability::http::Trust;
+use crate::config::Config;
+use crate::database::check_password;
+use crate::engine::{ArtifactStore, Engine};
+use crate::repository::{Watch, check_events, remote};
+use crate::tenant::{Site, TenantSettings, Turns};
+
+/// Finds out what keeps a server with this configuration from starting.
+pub fn preflight(config: &Config) -> Result<(), ServerError> {
+    Trust::new(config.egress.ca_certificates.as_deref())?;
+    check_default_models(config)?;
+    let artifacts = config.artifacts();
+    ArtifactStore::inspect(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
+    if config.repository.watch == Watch::Events {
+        check_events()?;
+    }
+    Engine::new(&config.engine, Turns::of_this_machine()).map_err(ServerError::Engine)?;
+    Ok(())
+}
+
+/// `./models` is made for a server that is only being tried out, so it must be possible to make it.
+fn check_default_models(config: &Config) -> Result<(), ServerError> {
+    let Some(path) = config.default_models() else { return Ok(()) };
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_dir() => {
+            Err(ServerError::Models { path, error: io::Error::from(io::ErrorKind::NotADirectory) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What does not keep a server with this configuration from starting, but will be missed: one sentence each.
+pub fn doubts(config: &Config) -> Vec<String> {
+    let artifacts = config.artifacts();
+    let busy = ArtifactStore::is_in_use(&artifacts).then(|| {
+        format!(
+            "the state directory is in use: a server that is started before the one that uses {} has stopped will \
+             refuse to start",
+            artifacts.display()
+        )
+    });
+    let tenants = config.tenancy.tenants.iter();
+    let of_tenants = tenants.flat_map(|(name, settings)| {
+        of_tenant(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
+    });
+    busy.into_iter().chain(of_tenants).collect()
+}
+
+fn of_tenant(settings: &TenantSettings) -> Vec<String> {
+    let password = settings.database.as_ref().and_then(|database| check_password(database).err());
+    let repository = match &settings.repository {
+        Site::Directory(path) => directory(path),
+        Site::Remote(url) => remote::check(url).err().map(|why| format!("{url} cannot be opened: {why}")),
+    };
+    password.into_iter().chain(repository).collect()
+}
+
+fn directory(path: &Path) -> Option<String> {
+    match std::fs::read_dir(path) {
+        Ok(_) => None,
+        Err(error) => Some(format!("the repository {} cannot be read: {error}", path.display())),
+    }
+}
