@@ -81,9 +81,7 @@ def infer_with_binary_tensors():
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1], "parameters": size}
     head = json.dumps({"inputs": [tensor], "outputs": [{"name": "text"}]}).encode()
     body = generated("types").File(payload=io.BytesIO(head + text))
-    answer = inference("infer").sync(
-        "upper", client=client(), body=body, inference_header_content_length=len(head)
-    )
+    answer = inference("infer").sync("upper", client=client(), body=body, inference_header_content_length=len(head))
     assert answer.outputs[0].data == ["GLASS"], answer
 
 

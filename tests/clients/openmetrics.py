@@ -30,7 +30,7 @@ def ask(method, path, body=None, headers=None):
 
 
 def warm():
-    """Has every kind of family have a sample."""
+    """Makes requests, so that their families have samples."""
     for _ in range(3):
         ask("POST", "/v2/models/iris/infer", json.dumps(REQUEST), {"Content-Type": "application/json"})
 

@@ -1,4 +1,4 @@
-"""NVIDIA's perf_analyzer, which reads a model's configuration, sends requests and compares its counts with the server's.
+"""NVIDIA's perf_analyzer: it reads a model's configuration, sends requests and asks the server for its counts.
 
 usage: perf_analyzer.py HOST:PORT
        perf_analyzer.py --version
@@ -41,7 +41,13 @@ def analyze(model, *options, rows=1, requests=20):
     command = [PROGRAM, "-m", model, "-u", ADDRESS, "-b", str(rows), "--request-count", str(requests), *options]
     before = counted(model)
     ran = subprocess.run(
-        command, env=ENVIRONMENT, cwd=FOLDER.name, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100
+        command,
+        env=ENVIRONMENT,
+        cwd=FOLDER.name,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=100,
     )
     assert ran.returncode == 0, f"{model}: {ran.returncode}\n{ran.stdout}"
     inferences, executions, succeeded, failed = (now - then for now, then in zip(counted(model), before))

@@ -41,7 +41,7 @@ fn without_a_rate_each_connection_asks_again_when_it_is_answered() {
 #[test]
 fn an_error_of_the_servers_is_a_no() {
     let server = server();
-    let wrong = ["minimal", "--input", "x=[[1]]"];
+    let wrong = ["minimal", "--input", "x=[[1, 2]]"];
     let said = ask(&server, "bench", &[&wrong, &TEN[..]].concat()).exits(3);
     said.prints(&["answered   0 in 0.5 s", "\nfailed     10: 400 invalid_input\n"]);
     ask(&server, "bench", &["absent"]).exits(3).complains(&["error: model 'absent': ", "(model_not_found, HTTP 404)"]);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::page::{Block, Kind, Page};
+use crate::egress::tls::certificate_of;
 use crate::harness::guest;
 
 /// Has the program read every sample of a page's.
@@ -25,10 +26,17 @@ pub(super) fn try_all(page: &Page) {
             }
             _ => {
                 put(file, block.text.as_bytes());
+                put("ca.pem", authority().as_bytes());
                 wardian(folder.path(), &["serve", "--check-config"], block, &place);
             }
         }
     }
+}
+
+/// The certificate that a sample calls `ca.pem`.
+fn authority() -> String {
+    let (_, _, authority) = certificate_of("ca.test");
+    authority
 }
 
 fn wardian(folder: &Path, arguments: &[&str], block: &Block, place: &str) {
