@@ -11,13 +11,13 @@ use crate::{fuzz, guests, node, python, server, skipped};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
-    step("building the example models for WebAssembly; the first time takes about a minute");
-    guests::build()?;
+    step("1 of 3: building the example models for WebAssembly; the first time takes about a minute");
+    guests::build_examples()?;
 
-    step("building the server; the first time takes about six minutes on two cores");
+    step("2 of 3: building the server; the first time takes about nine minutes on two cores");
     let program = server::build()?;
 
-    step("serving the models in target/models");
+    step("3 of 3: serving the models in target/models");
     run(Command::new(program).args(["serve", "--models"]).arg(target().join("models")).args(arguments))
 }
 

@@ -66,24 +66,37 @@ const NO_SNAPSHOT: &[&str] = &["canary", "puppet"];
 
 /// Builds all guests and lays them out under `target/`.
 pub(crate) fn build() -> Result<()> {
-    compile()?;
-    EXAMPLES.iter().try_for_each(lay_out)?;
-    copy(&component(BARE_EXAMPLE), &target().join(format!("models/{BARE_EXAMPLE}.wasm")))?;
-    let interceptor = |name: &str| target().join(format!("interceptors/{name}.wasm"));
-    INTERCEPTORS.iter().try_for_each(|name| copy(&component(name), &interceptor(name)))?;
+    compile(INTERCEPTORS.iter().chain(TEST_GUESTS).chain(&example_names()))?;
+    lay_out_examples()?;
     TEST_GUESTS.iter().try_for_each(|name| copy(&component(name), &test_guest(name)))?;
     NO_SNAPSHOT.iter().try_for_each(|name| lay_out_no_snapshot(name))
 }
 
-fn compile() -> Result<()> {
+/// Builds the example models alone, and the interceptors that the documentation puts in front of them.
+pub(crate) fn build_examples() -> Result<()> {
+    compile(INTERCEPTORS.iter().chain(&example_names()))?;
+    lay_out_examples()
+}
+
+fn example_names() -> Vec<&'static str> {
+    EXAMPLES.iter().map(|example| example.name).chain([BARE_EXAMPLE]).collect()
+}
+
+fn lay_out_examples() -> Result<()> {
+    EXAMPLES.iter().try_for_each(lay_out)?;
+    copy(&component(BARE_EXAMPLE), &target().join(format!("models/{BARE_EXAMPLE}.wasm")))?;
+
+    let interceptor = |name: &str| target().join(format!("interceptors/{name}.wasm"));
+    INTERCEPTORS.iter().try_for_each(|name| copy(&component(name), &interceptor(name)))
+}
+
+fn compile<'a>(names: impl Iterator<Item = &'a &'static str>) -> Result<()> {
     let mut command = cargo();
     // A folder of its own, so that building guests never waits for a build of the host.
     command
         .args(["build", "--profile", PROFILE, "--target", GUEST_TARGET, "--target-dir"])
         .arg(target().join("guests"));
-    let examples = EXAMPLES.iter().map(|example| example.name);
-    let others = INTERCEPTORS.iter().chain(TEST_GUESTS).copied();
-    for name in examples.chain([BARE_EXAMPLE]).chain(others) {
+    for name in names {
         command.args(["--package", name]);
     }
     run(&mut command)

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use crate::workspace::{cargo, output, root, run};
 
 /// The program is smaller than this, in bytes. It was 232 MB with its debug information.
-const LARGEST_PROGRAM: u64 = 48 << 20;
+const LARGEST_PROGRAM: u64 = 64 << 20;
 
 /// Builds the program, and returns where it is.
 pub(crate) fn build() -> Result<PathBuf> {
@@ -39,15 +39,14 @@ pub(crate) fn check() -> Result<()> {
 /// Moves the debug information of a program into a file beside it, where debuggers and the standard library's
 /// backtraces look for it. Does nothing if it has none.
 fn split_debug_information(program: &Path) -> Result<()> {
-    let objcopy = objcopy()?;
     let debug = program.with_added_extension("debug");
     let lean = program.with_added_extension("lean");
     if !has_debug_information(program)? {
         return Ok(());
     }
 
-    run(Command::new(&objcopy).arg("--only-keep-debug").arg(program).arg(&debug))?;
-    let mut strip = Command::new(&objcopy);
+    run(objcopy()?.arg("--only-keep-debug").arg(program).arg(&debug))?;
+    let mut strip = objcopy()?;
     strip.arg("--strip-debug").arg(format!("--add-gnu-debuglink={}", debug.display()));
     run(strip.arg(program).arg(&lean))?;
 
@@ -58,22 +57,56 @@ fn split_debug_information(program: &Path) -> Result<()> {
 /// Whether a program holds a section of line tables.
 fn has_debug_information(program: &Path) -> Result<bool> {
     let content = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    // The names of all sections stand in one table near the end of the file.
-    Ok(content.windows(SECTION.len()).rev().take(64 << 10).any(|window| window == SECTION))
+    let names = section_names(&content).with_context(|| format!("{} is no 64-bit ELF file", program.display()))?;
+
+    Ok(names.split(|byte| *byte == 0).any(|name| name == b".debug_line"))
 }
 
-const SECTION: &[u8] = b"\0.debug_line\0";
+/// The names of an ELF file's sections, each with a zero at its end.
+///
+/// Follows the System V ABI's layout of a 64-bit little-endian file.
+fn section_names(elf: &[u8]) -> Option<&[u8]> {
+    let word = |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
+    let address = |at: usize| usize::try_from(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?)).ok();
+    let (headers, header_size, names_index) = (address(0x28)?, word(0x3a)?, word(0x3e)?);
+
+    let names = headers.checked_add(header_size * names_index)?;
+    let (start, size) = (address(names.checked_add(0x18)?)?, address(names.checked_add(0x20)?)?);
+    elf.get(start..start.checked_add(size)?)
+}
 
 /// The toolchain's own `objcopy`, so that none has to be installed.
-fn objcopy() -> Result<PathBuf> {
+fn objcopy() -> Result<Command> {
     let sysroot = PathBuf::from(output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"]))?);
     let host = output(Command::new("rustc").current_dir(root()).args(["--print", "host-tuple"]))?;
     let program = sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy");
     ensure!(program.exists(), "the toolchain has no {}; install it anew with rustup", program.display());
-    Ok(program)
+
+    let mut command = Command::new(program);
+    // It is linked with the compiler's own LLVM.
+    command.env("LD_LIBRARY_PATH", sysroot.join("lib"));
+    Ok(command)
 }
 
 /// The folder in which cargo builds the host.
 fn build_folder() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sections_of_a_program_are_named() {
+        let program = fs::read(std::env::current_exe().unwrap()).unwrap();
+        let names = section_names(&program).unwrap();
+        assert!(names.split(|byte| *byte == 0).any(|name| name == b".text"));
+    }
+
+    #[test]
+    fn what_is_no_program_has_no_names() {
+        assert_eq!(section_names(b""), None);
+        assert_eq!(section_names(&[0xff; 100]), None);
+    }
 }
