@@ -24,7 +24,7 @@ usage: cargo xtask <command> [arguments]
   lint            formatting and clippy, warnings are errors
   fuzz [seconds] [targets]
                   build the fuzz targets and feed each for so long (15); see fuzz/README.md
-  ci              lint, then test, then server, then fuzz
+  ci              lint, then test, then fuzz
   bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help";
 
 fn main() -> Result<()> {
