@@ -20,7 +20,15 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo tells this program of itself. Build scripts that look at these variables, such as ring's, would run
+    // again, and all that depends on them, whenever cargo is called by hand in between.
+    let own = std::env::vars_os().map(|(name, _)| name);
+    own.filter(|name| is_of_this_crate(&name.to_string_lossy())).for_each(|name| drop(command.env_remove(name)));
     command
+}
+
+fn is_of_this_crate(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Runs to the end, and returns what it prints on standard output.
