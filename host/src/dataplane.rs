@@ -27,7 +27,7 @@ impl DataPlane {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
 
-    /// Whether every wanted model has been tried or took too long, and the server is not stopping.
+    /// True if every wanted model has been tried or took too long, and the server is not stopping.
     pub fn ready(&self) -> bool {
         self.ready.load(Ordering::Acquire) && !self.is_stopping()
     }

@@ -6,12 +6,12 @@ use std::path::Path;
 /// With less than this left, hardly anything can be written.
 const ROOM: u64 = 1 << 20;
 
-/// Whether an error says that there is no room left on a disk.
+/// True if an error says that there is no room left on a disk.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Whether the disk of a file or folder has room for a little more. One that cannot be asked is taken to have it.
+/// True if the disk of a file or folder has room for a little more. One that cannot be asked is taken to have it.
 pub(crate) fn has_room(path: &Path) -> bool {
     rustix::fs::statvfs(path).map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }

@@ -209,7 +209,7 @@ fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(busy? == 0)
 }
 
-/// Whether closing the last connection folds and removes the journal by itself.
+/// True if closing the last connection folds and removes the journal by itself.
 pub fn fold_on_close(connection: &Connection, folds: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !folds).map(drop)
 }

@@ -95,7 +95,7 @@ fn python(variable: &str) -> Option<OsString> {
     python
 }
 
-/// Whether `perf_analyzer` starts. Skips the test where it does not.
+/// True if `perf_analyzer` starts. Skips the test where it does not.
 fn starts(python: &OsString) -> bool {
     let output = Command::new(python).arg(script("perf_analyzer.py")).arg("--version").output();
     let starts = output.is_ok_and(|output| output.status.success());

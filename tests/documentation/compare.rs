@@ -1,4 +1,4 @@
-//! Whether a command printed what a page says.
+//! True if a command printed what a page says.
 //!
 //! The two must be equal, apart from white space at the ends of lines and of the text, and from these:
 //!
@@ -8,7 +8,7 @@
 //! - Lines that tell the progress of a command are not on a page: a terminal shows a spinner in their place.
 //! - `127.0.0.1:8080` on a page is the address of the server under test.
 
-/// Whether `printed` is what the page shows.
+/// True if `printed` is what the page shows.
 pub(super) fn agrees(shown: &str, printed: &str, numbers_vary: bool) -> bool {
     let lines = |text: &str| {
         let lines = text.trim_end().lines().filter(|line| !is_progress(line));
@@ -18,7 +18,7 @@ pub(super) fn agrees(shown: &str, printed: &str, numbers_vary: bool) -> bool {
     lines_agree(&lines(shown), &lines(printed))
 }
 
-/// Whether it is a line such as `   0.06 s  reading files`.
+/// True if it is a line such as `   0.06 s  reading files`.
 fn is_progress(line: &str) -> bool {
     let Some((seconds, _)) = line.split_once(" s  ") else { return false };
     line.starts_with(" ") && seconds.trim_start().parse::<f64>().is_ok()

@@ -46,7 +46,7 @@ fn run(name: &str, programs: &[&str], prepare: impl FnOnce(&mut Scratch)) {
     script::run(&page, &scratch);
 }
 
-/// Whether a program that commands use is not there. The test is then noted as skipped.
+/// True if a program that commands use is not there. The test is then noted as skipped.
 fn is_missing(program: &str) -> bool {
     let found = match program {
         MOTO => moto().is_some_and(|program| program.exists()),

@@ -134,7 +134,7 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
         .try_for_each(|item| items.map_or(Ok(()), |items| fits(document, items, item)))
 }
 
-/// Whether a value is of a type that the schema names, if it names any.
+/// True if a value is of a type that the schema names, if it names any.
 fn has_type(schema: &Value, value: &Value) -> Result<(), String> {
     let types = match &schema["type"] {
         Value::Null => return Ok(()),

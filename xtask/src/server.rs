@@ -55,7 +55,7 @@ fn split_debug_information(program: &Path) -> Result<()> {
     fs::rename(&lean, program).with_context(|| format!("cannot replace {}", program.display()))
 }
 
-/// Whether a program holds a section of line tables.
+/// True if a program holds a section of line tables.
 fn has_debug_information(program: &Path) -> Result<bool> {
     let content = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
     let names = section_names(&content).with_context(|| format!("{} is no 64-bit ELF file", program.display()))?;

@@ -51,7 +51,7 @@ fn advice(path: &str) -> Option<String> {
     Some(text)
 }
 
-/// Whether other servers answer a request for inference under that word.
+/// True if other servers answer a request for inference under that word.
 fn asks(word: &str) -> bool {
     let words = [
         "predict",

@@ -77,7 +77,7 @@ fn shown(value: &str) -> String {
     printable(value)
 }
 
-/// Whether a value is one text in quotes, as `Debug` writes it.
+/// True if a value is one text in quotes, as `Debug` writes it.
 fn is_quoted(value: &str) -> bool {
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let mut escaped = false;

@@ -148,7 +148,7 @@ impl ArtifactStore {
             .map_err(|error| io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display())))
     }
 
-    /// Whether another process has the store open now.
+    /// True if another process has the store open now.
     pub fn is_in_use(root: &Path) -> bool {
         let file = fs::File::open(lock_of(root));
         file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))

@@ -24,7 +24,7 @@ pub(super) struct Frames {
     pub(super) application_id: Option<u32>,
     /// Frames that were written and do not count: after the last whole transaction, or after a damaged one.
     pub(super) lost: u64,
-    /// Whether frames follow that a damaged one has cut off.
+    /// True if frames follow that a damaged one has cut off.
     pub(super) is_damaged: bool,
 }
 
@@ -106,7 +106,7 @@ impl Reader {
         (reader.sum == (word(header, 24), word(header, 28))).then_some(reader)
     }
 
-    /// Whether the frame is as it was written. If so, the next one is held against it.
+    /// True if the frame is as it was written. If so, the next one is held against it.
     fn takes(&mut self, frame: &[u8]) -> bool {
         let before = self.sum;
         self.sum = self.sum_over(&frame[..8]);

@@ -81,7 +81,7 @@ fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     deleted.find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version)).map(|one| one.version)
 }
 
-/// Whether a version may be wanted.
+/// True if a version may be wanted.
 pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     match policy {
         VersionPolicy::Latest(_) | VersionPolicy::All => true,

@@ -203,7 +203,7 @@ impl Task {
         }
     }
 
-    /// Whether the server is ready: every tenant's models have been tried, or some have for so long that the others
+    /// True if the server is ready: every tenant's models have been tried, or some have for so long that the others
     /// are not waited for any more.
     fn is_ready(&self) -> bool {
         let late = self.late_tenants();

@@ -18,7 +18,7 @@ impl Metadata {
 }
 
 impl TensorSpec {
-    /// Whether a tensor may have that shape.
+    /// True if a tensor may have that shape.
     pub fn fits(&self, shape: &[u64]) -> bool {
         self.shape.len() == shape.len() && begins_with(shape, &self.shape)
     }
@@ -35,7 +35,7 @@ impl TensorSpec {
     }
 }
 
-/// Whether each dimension is the one of the specification, as far as both go.
+/// True if each dimension is the one of the specification, as far as both go.
 fn begins_with(shape: &[u64], spec: &[i64]) -> bool {
     shape.iter().zip(spec).all(|(&have, &want)| want < 0 || want.unsigned_abs() == have)
 }

@@ -96,7 +96,7 @@ impl ModelName {
         name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
     }
 
-    /// Whether a model cannot be called that, in any case of its letters, because the name means something else:
+    /// True if a model cannot be called that, in any case of its letters, because the name means something else:
     /// `/v2/models/stats` is a path of its own, and `interceptors` a folder of its own.
     pub fn is_reserved(&self) -> bool {
         RESERVED.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))

@@ -11,7 +11,7 @@ pub fn sanitize_lines(text: &str, max: usize) -> String {
     replace(text, max, &['\n', '\t'])
 }
 
-/// Whether a character must not reach a terminal, a log or an error text: control characters, those that change
+/// True if a character must not reach a terminal, a log or an error text: control characters, those that change
 /// the direction of writing, and those that are invisible.
 pub fn is_unprintable(char: char) -> bool {
     char.is_control()

@@ -37,7 +37,7 @@ impl Aspired {
         self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
     }
 
-    /// Whether it says the same of the repository as another announcement of the same source.
+    /// True if it says the same of the repository as another announcement of the same source.
     pub(super) fn says_the_same(&self, other: &Aspired) -> bool {
         // Taken apart so that a new field cannot be forgotten here.
         let Aspired { tenant: _, source: _, seen, degraded, first_settled, asked } = self;
@@ -92,7 +92,7 @@ impl Seen {
         }
     }
 
-    /// Whether the repository holds it, right or wrong.
+    /// True if the repository holds it, right or wrong.
     pub fn is_there(&self) -> bool {
         !matches!(self, Seen::Missing { .. })
     }

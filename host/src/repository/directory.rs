@@ -356,7 +356,7 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     }
 }
 
-/// Whether an event is only about files whose names are ignored, such as one that is being written elsewhere.
+/// True if an event is only about files whose names are ignored, such as one that is being written elsewhere.
 fn is_of_ignored(event: &notify::Event) -> bool {
     let is_ignored = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -404,7 +404,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether somebody who hears of these names wakes up.
+    /// True if somebody who hears of these names wakes up.
     fn wakes(kind: EventKind, names: &[&str]) -> bool {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };

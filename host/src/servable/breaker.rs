@@ -30,9 +30,9 @@ pub(super) struct Breaker {
     id: ModelId,
     settings: BreakerSettings,
     tenant: Arc<Tenant>,
-    /// Whether anything is counted. Without it requests take no lock.
+    /// True if anything is counted. Without it requests take no lock.
     counts_anything: AtomicBool,
-    /// Whether the version is out of service.
+    /// True if the version is out of service.
     open: AtomicBool,
     counts: Mutex<Counts>,
     trips: watch::Sender<u64>,
@@ -100,7 +100,7 @@ impl Breaker {
         self.trips.subscribe()
     }
 
-    /// Whether the version is out of service.
+    /// True if the version is out of service.
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
     }
@@ -202,7 +202,7 @@ impl Counts {
         caller.has_failed_enough(settings) && caller.open(settings, now)
     }
 
-    /// Whether it has failed often enough in a row, over all and for so many callers.
+    /// True if it has failed often enough in a row, over all and for so many callers.
     fn has_failed_for(&self, callers: usize, settings: &BreakerSettings) -> bool {
         let refused = || self.callers.values().filter(|caller| caller.is_open());
         self.version.has_failed_enough(settings) && refused().count() >= callers

@@ -158,7 +158,7 @@ impl Tenant {
         self.settings.load_full()
     }
 
-    /// Whether no two keys of its own may ask its models, so that all requests are of one caller.
+    /// True if no two keys of its own may ask its models, so that all requests are of one caller.
     pub fn has_one_caller(&self) -> bool {
         let settings = self.settings();
         let may_ask = settings.keys.iter().filter(|key| key.scopes.allow(Scope::Infer));

@@ -105,7 +105,7 @@ impl Turns {
         self.cores as usize
     }
 
-    /// Whether calls hold turns or wait for one. Never waits, and takes a line that is being changed for a busy one.
+    /// True if calls hold turns or wait for one. Never waits, and takes a line that is being changed for a busy one.
     pub fn are_taken(&self) -> bool {
         self.line.try_lock().map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
     }

@@ -39,17 +39,17 @@ pub(super) fn description(kind: &str) -> &'static str {
     }
 }
 
-/// Whether a body of that kind may be left out.
+/// True if a body of that kind may be left out.
 pub(super) fn is_optional(kind: &str) -> bool {
     matches!(kind, "IndexRequest" | "LoadRequest" | "UnloadRequest" | "Value")
 }
 
-/// Whether a body of that kind is JSON, or may be.
+/// True if a body of that kind is JSON, or may be.
 pub(super) fn is_json(kind: &str) -> bool {
     !matches!(kind, "" | "Component" | "Value")
 }
 
-/// Whether a body of that kind may hold binary tensors.
+/// True if a body of that kind may hold binary tensors.
 pub(super) fn is_binary(kind: &str) -> bool {
     matches!(kind, "InferRequest" | "Invocation")
 }

@@ -29,7 +29,7 @@ pub(super) struct Events {
     answering: Option<Answering>,
     /// What is to be sent first.
     first: Option<Bytes>,
-    /// Whether there was a part.
+    /// True if there was a part.
     any: bool,
     _hang_up: HangUp,
 }

@@ -31,7 +31,7 @@ pub(super) fn names(metadata: &Metadata) -> String {
 /// Longer names are not compared: the cost grows with the square of the length.
 const MAX_COMPARED: usize = 64;
 
-/// Whether a name differs from another in case, or in so few letters that a slip of the hand explains it.
+/// True if a name differs from another in case, or in so few letters that a slip of the hand explains it.
 fn is_slip(name: &str, meant: &str) -> bool {
     if name.len() > MAX_COMPARED || meant.len() > MAX_COMPARED {
         return false;

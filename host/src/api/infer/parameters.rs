@@ -19,7 +19,7 @@ pub(in crate::api) enum Value {
     Text(String),
 }
 
-/// Whether the protocol reserves a parameter's name for the server.
+/// True if the protocol reserves a parameter's name for the server.
 pub(in crate::api) fn is_reserved(name: &str) -> bool {
     const NAMES: [&str; 7] =
         ["binary_data_output", "headers", "priority", "sequence_end", "sequence_id", "sequence_start", "timeout"];

@@ -180,7 +180,7 @@ impl File {
         Ok(())
     }
 
-    /// Whether everything is in the file, and nothing in its log.
+    /// True if everything is in the file, and nothing in its log.
     fn is_folded(&self) -> bool {
         std::fs::metadata(journal_of(&self.path)).map_or(true, |metadata| metadata.len() == 0)
     }

@@ -72,7 +72,7 @@ impl Guarded {
         })
     }
 
-    /// Whether the disk has room. SQLite has one error for a full disk and a quota that is used up.
+    /// True if the disk has room. SQLite has one error for a full disk and a quota that is used up.
     fn has_room(&self) -> bool {
         self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
     }

@@ -255,7 +255,7 @@ fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
     LoadError::new(if exhausted { Stage::Host } else { Stage::Compile }, format!("{error:#}"))
 }
 
-/// Whether the machine has no more threads, descriptors or disk. Memory is not among these: this process has a limit
+/// True if the machine has no more threads, descriptors or disk. Memory is not among these: this process has a limit
 /// of its own.
 fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;

@@ -126,7 +126,7 @@ impl Queue {
         line.jobs.push(job);
     }
 
-    /// Whether a job holds a slot.
+    /// True if a job holds a slot.
     pub(super) fn is_running(&self, ticket: &Ticket) -> bool {
         let jobs = self.lines.get(&ticket.tenant).map(|line| &line.jobs);
         let job = jobs.and_then(|jobs| jobs.iter().find(|job| job.number == ticket.number));
@@ -238,7 +238,7 @@ impl Line {
         self.jobs.iter().filter(|job| job.state != State::Queued).count()
     }
 
-    /// Whether it may have another child, where so many are taken of so many.
+    /// True if it may have another child, where so many are taken of so many.
     fn may_start(&self, taken: usize, all: usize) -> bool {
         let own = self.children();
         taken < all && (own == 0 || (own < CHILDREN_OF_ONE && taken < all / 2))

@@ -79,7 +79,7 @@ impl Place {
         }
     }
 
-    /// Whether the job holds a slot.
+    /// True if the job holds a slot.
     pub(super) fn is_running(&self) -> bool {
         self.slots.lock().queue.is_running(&self.ticket)
     }
@@ -100,7 +100,7 @@ impl Place {
         self.is_running()
     }
 
-    /// Whether the slot should be left to a job with a better claim.
+    /// True if the slot should be left to a job with a better claim.
     pub(super) fn must_pause(&self) -> bool {
         self.slots.lock().queue.must_pause(&self.ticket)
     }

@@ -84,7 +84,7 @@ impl VersionRecord {
         }
     }
 
-    /// Whether the repository holds nothing of it.
+    /// True if the repository holds nothing of it.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.present, Content::Nothing | Content::Missing(_))
     }
@@ -97,7 +97,7 @@ impl VersionRecord {
         }
     }
 
-    /// Whether it serves although it was deleted.
+    /// True if it serves although it was deleted.
     pub(super) fn is_deleted(&self) -> bool {
         self.serving.is_some() && self.is_absent()
     }

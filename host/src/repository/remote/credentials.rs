@@ -79,7 +79,7 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
     )
 }
 
-/// Whether a store's error may come from credentials that are missing. Clients without any ask the cloud's metadata
+/// True if a store's error may come from credentials that are missing. Clients without any ask the cloud's metadata
 /// service for them.
 fn is_about_credentials(why: &str) -> bool {
     let lower = why.to_lowercase();

@@ -69,7 +69,7 @@ impl Circuit {
         }
     }
 
-    /// Whether there are as many faults in a row as open it.
+    /// True if there are as many faults in a row as open it.
     pub(super) fn has_failed_enough(&self, settings: &BreakerSettings) -> bool {
         self.faults.len() >= settings.faults as usize
     }
@@ -81,12 +81,12 @@ impl Circuit {
         opens
     }
 
-    /// Whether requests are refused, but for probes.
+    /// True if requests are refused, but for probes.
     pub(super) fn is_open(&self) -> bool {
         self.pause.is_some()
     }
 
-    /// Whether it says no more than a new one.
+    /// True if it says no more than a new one.
     pub(super) fn is_idle(&self) -> bool {
         self.faults.is_empty() && self.pause.is_none()
     }

@@ -143,7 +143,7 @@ impl Asked {
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// Whether the request is to a bucket or container of that name: the last part of the path, or the first of the
+    /// True if the request is to a bucket or container of that name: the last part of the path, or the first of the
     /// host.
     pub(super) fn is_of_bucket(&self, name: &str) -> bool {
         let path = Path::from_url_path(self.url.path()).unwrap_or_default();

@@ -56,7 +56,7 @@ impl Entries {
     }
 }
 
-/// Whether `object_store` reads this key as a path that names the same object.
+/// True if `object_store` reads this key as a path that names the same object.
 fn is_path(key: &str) -> bool {
     !key.starts_with('/') && key.trim() == key && Path::parse(key).is_ok()
 }
