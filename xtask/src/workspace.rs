@@ -22,8 +22,11 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(root());
     // What cargo tells this program of itself. Build scripts that look at these variables, such as ring's, would run
     // again, and all that depends on them, whenever cargo is called by hand in between.
-    let own = std::env::vars_os().map(|(name, _)| name);
-    own.filter(|name| is_of_this_crate(&name.to_string_lossy())).for_each(|name| drop(command.env_remove(name)));
+    for (name, _) in std::env::vars_os() {
+        if is_of_this_crate(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
