@@ -92,6 +92,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     run(cargo().args(["bench", "--package", "wardian", "--bench", "serving", "--"]).args(arguments))
 }
 
+/// Runs one server for long under traffic, swaps and attacks, for so many minutes if that is given.
+pub(crate) fn soak(arguments: &[String]) -> Result<()> {
+    let minutes = arguments.first().map_or("30", String::as_str);
+    bench(&["--only", "soak", "--minutes", minutes].map(str::to_owned))
+}
+
 /// Says what comes next, apart from what cargo prints.
 fn step(text: &str) {
     eprintln!("==> {text}");

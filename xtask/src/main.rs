@@ -25,7 +25,8 @@ usage: cargo xtask <command> [arguments]
   fuzz [seconds] [targets]
                   build the fuzz targets and feed each for so long (15); see fuzz/README.md
   ci              lint, then test, then fuzz
-  bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help";
+  bench [args]    guests, then the benchmark; arguments go to it, such as --quick or --help
+  soak [minutes]  guests, then so long (30) of traffic, swaps and attacks on one server";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
         "fuzz" => fuzz::fuzz(&rest),
         "ci" => commands::ci(),
         "bench" => commands::bench(&rest),
+        "soak" => commands::soak(&rest),
         _ => bail!("{USAGE}"),
     }
 }

@@ -41,6 +41,20 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident: field("Rss:")?, proportional: field("Pss:")?, anonymous: field("Anonymous:")? })
 }
 
+/// How many threads a process has.
+pub(crate) fn threads(pid: u32) -> Result<usize> {
+    count(&format!("/proc/{pid}/task"))
+}
+
+/// How many file descriptors a process has open.
+pub(crate) fn descriptors(pid: u32) -> Result<usize> {
+    count(&format!("/proc/{pid}/fd"))
+}
+
+fn count(folder: &str) -> Result<usize> {
+    Ok(fs::read_dir(folder).context("a server is gone")?.count())
+}
+
 /// The machine in a line, and how busy others keep it.
 pub(crate) fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

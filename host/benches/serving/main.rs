@@ -22,6 +22,7 @@ mod native;
 mod native_stream;
 mod wire;
 
+mod abuse;
 mod batching;
 mod density;
 mod instance;
@@ -62,6 +63,8 @@ fn main() -> Result<()> {
             Part::Interceptors => interceptors::run(&options)?,
             Part::Sessions => sessions::run(&options)?,
             Part::Sql => sql::run(&options)?,
+            Part::Abuse => abuse::run(&options)?,
+            Part::Soak => abuse::soak(&options)?,
         }
     }
     Ok(())

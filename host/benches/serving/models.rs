@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use wasmparser::{Parser, Payload};
 
 /// The component that `cargo xtask guests` has built.
 pub(crate) fn component() -> Result<Vec<u8>> {
@@ -31,6 +32,60 @@ pub(crate) fn relabelled(component: &[u8], label: u64) -> Vec<u8> {
     bytes.extend(b"id");
     bytes.extend(label.to_le_bytes());
     bytes
+}
+
+/// The puppet with that script, see `tests/guests/README.md`.
+pub(crate) fn puppet(script: &str) -> Result<Vec<u8>> {
+    const MARKER: &[u8] = b"@@PUPPET-SCRIPT:";
+    const LENGTH: usize = 240;
+    let mut component = test_guest("puppet")?;
+    let found = component.windows(MARKER.len()).position(|window| window == MARKER);
+    let start = found.context("the puppet has no place for a script")? + MARKER.len();
+    let place = component.get_mut(start..start + LENGTH).context("the puppet ends within its script")?;
+    ensure!(script.len() <= LENGTH, "the script is longer than {LENGTH} bytes");
+    place.fill(b' ');
+    place[..script.len()].copy_from_slice(script.as_bytes());
+    Ok(component)
+}
+
+/// The component with so many more core instances, at most 127, of an empty module.
+pub(crate) fn with_core_instances(component: &[u8], count: u8) -> Result<Vec<u8>> {
+    ensure!(count < 0x80, "too many core instances for one byte");
+    let module = u8::try_from(core_modules(component)?).ok().filter(|&index| index < 0x80);
+    let module = module.context("the component has too many core modules")?;
+    let mut bytes = component.to_vec();
+    // Section 1, a core module: the header of one, and nothing else.
+    bytes.extend([1, 8]);
+    bytes.extend(b"\0asm\x01\0\0\0");
+    // Section 2, core instances: each instantiates that module with no arguments.
+    bytes.extend([2, 3 * count + 1, count]);
+    (0..count).for_each(|_| bytes.extend([0, module, 0]));
+    Ok(bytes)
+}
+
+/// How many core modules a component defines, without those of components within it.
+fn core_modules(component: &[u8]) -> Result<usize> {
+    let (mut depth, mut modules) = (0_usize, 0);
+    for payload in Parser::new(0).parse_all(component) {
+        match payload? {
+            Payload::ModuleSection { .. } => {
+                modules += usize::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(modules)
+}
+
+/// Puts version 1 of a model into a repository, without golden requests, with these settings.
+pub(crate) fn install_bare(repository: &Path, name: &str, component: &[u8], settings: &str) -> Result<()> {
+    let version = repository.join(name).join("1");
+    fs::create_dir_all(&version)?;
+    fs::write(repository.join(name).join("model.toml"), settings)?;
+    Ok(fs::write(version.join("model.wasm"), component)?)
 }
 
 /// Puts a version of a model into a repository, with its golden requests and these settings.

@@ -23,6 +23,12 @@ pub(crate) struct Options {
     /// Another build of wardian to measure beside this one, to see what a change gains
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) against: Option<PathBuf>,
+    /// Measure one attack of `abuse` only
+    #[arg(long, value_name = "NAME")]
+    attack: Option<String>,
+    /// How long `soak` takes
+    #[arg(long, default_value_t = 30.0, value_name = "MINUTES", value_parser = minutes)]
+    minutes: f64,
     /// A short run, to see that everything works
     #[arg(long)]
     quick: bool,
@@ -59,12 +65,27 @@ pub(crate) enum Part {
     Sql,
     /// Requests of sessions, whose state is on disk
     Sessions,
+    /// A tenant beside another one that attacks the server
+    Abuse,
+    /// Half an hour of traffic, swaps and attacks; never measured unless it is asked for
+    Soak,
 }
 
 impl Options {
     /// What to measure, in order.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        self.only.map_or_else(|| Part::value_variants().to_vec(), |part| vec![part])
+        let all = || Part::value_variants().iter().copied().filter(|part| !matches!(part, Part::Soak)).collect();
+        self.only.map_or_else(all, |part| vec![part])
+    }
+
+    /// Whether that attack is measured.
+    pub(crate) fn includes(&self, attack: &str) -> bool {
+        self.attack.as_deref().is_none_or(|only| only == attack)
+    }
+
+    /// How long the soak takes.
+    pub(crate) fn soak(&self) -> Duration {
+        Duration::from_secs_f64(60.0 * self.minutes)
     }
 
     /// How often everything is measured.
@@ -96,6 +117,11 @@ impl Options {
     pub(crate) fn calls(&self) -> u32 {
         if self.quick { 2_000 } else { 20_000 }
     }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=10_000.0).contains(&minutes) { Ok(minutes) } else { Err("not between 0.1 and 10000".into()) }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

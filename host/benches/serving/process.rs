@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,8 @@ pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     log: Receiver<Line>,
+    /// The end of a log that nobody reads, which stays open.
+    unread: Option<ChildStderr>,
 }
 
 /// A line that a server wrote, and when it came.
@@ -47,17 +49,27 @@ impl Server {
 
     /// Wardian with the configuration in that folder, whose models it serves and where it keeps its state.
     pub(crate) fn wardian_in(folder: &Path) -> Result<Self> {
-        let mut command = Command::new(program());
-        command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(folder.join("wardian.toml"));
-        command.arg("--state").arg(folder.join("state")).current_dir(folder).env_remove("RUST_LOG");
-        Self::start(&mut command)
+        Self::start(&mut in_folder(folder))
+    }
+
+    /// The same, with a log that goes into a pipe which nobody reads.
+    pub(crate) fn wardian_with_unread_log(folder: &Path) -> Result<Self> {
+        let mut server = Self::start_with(&mut in_folder(folder), |_| None)?;
+        server.unread = server.child.stderr.take();
+        Ok(server)
     }
 
     fn start(command: &mut Command) -> Result<Self> {
+        Self::start_with(command, |child| child.stderr.take())
+    }
+
+    /// Starts a server and follows what it writes to the log that is taken from it.
+    fn start_with(command: &mut Command, log: impl FnOnce(&mut Child) -> Option<ChildStderr>) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start a server")?;
-        let (out, log) = (child.stdout.take().map(follow), child.stderr.take().map(follow));
-        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log: log.context("no log")? };
+        let (out, log) = (child.stdout.take().map(follow), log(&mut child).map(follow));
+        let log = log.unwrap_or_else(|| channel().1);
+        let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log, unread: None };
         let line = out.context("no output")?.recv_timeout(START);
         let line = line.with_context(|| format!("a server does not listen: {}", server.complaint()))?;
         let address = line.text.strip_prefix("listening on http://").context("a server says something else")?;
@@ -87,10 +99,19 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        drop(self.unread.take());
         // It may have ended by itself, which whoever talked to it has noticed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The command that starts Wardian with the configuration in that folder.
+fn in_folder(folder: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(folder.join("wardian.toml"));
+    command.arg("--state").arg(folder.join("state")).current_dir(folder).env_remove("RUST_LOG");
+    command
 }
 
 /// The program that is measured.

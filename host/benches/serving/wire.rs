@@ -31,6 +31,20 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
+/// The bytes of a request without a body, in the name of a tenant.
+pub(crate) fn get_as(tenant: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\n\r\n").into_bytes()
+}
+
+/// The bytes of an upload of a model's version.
+pub(crate) fn upload(tenant: &str, model: &str, version: u32, component: &[u8]) -> Vec<u8> {
+    let length = component.len();
+    let head = format!(
+        "PUT /v2/repository/models/{model}/versions/{version} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\ncontent-type: application/wasm\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), component].concat()
+}
+
 /// Where the parts of a response lie.
 pub(crate) struct Layout {
     pub(crate) ok: bool,

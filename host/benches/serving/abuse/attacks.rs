@@ -1,0 +1,144 @@
+//! The attacks, each with the configuration that it needs.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::scene::Scene;
+use super::{connections, files, work};
+
+/// Something that one tenant does to the server.
+pub(crate) struct Attack {
+    /// How it is called in the table.
+    pub(super) name: &'static str,
+    /// What it does.
+    pub(super) summary: &'static str,
+    /// Keys of `wardian.toml` that it needs, beyond the tenants.
+    pub(super) server: &'static str,
+    /// Keys of the attacker's table.
+    pub(super) tenant: &'static str,
+    /// Whether somebody reads the log of the server.
+    pub(super) reads_log: bool,
+    /// Begins it.
+    pub(super) begin: fn(&Scene) -> Result<Running>,
+}
+
+/// All attacks, in the order in which they are measured.
+pub(super) static ATTACKS: &[Attack] = &[
+    Attack {
+        name: "log",
+        summary: "calls that log, while nobody reads the log of the server",
+        reads_log: false,
+        ..attack(connections::log)
+    },
+    Attack {
+        name: "unread",
+        summary: "connections that ask for /openapi.json without end and read nothing",
+        server: "[http]\nmax_connections = 50",
+        ..attack(connections::unread)
+    },
+    Attack {
+        name: "pipelined",
+        summary: "connections that ask for /openapi.json without end and read",
+        ..attack(connections::pipelined)
+    },
+    Attack {
+        name: "answers",
+        summary: "answers of 8 MiB that nobody reads",
+        tenant: "quota = { concurrency = 64, memory = \"64MiB\", instances = 4 }",
+        ..attack(connections::answers)
+    },
+    Attack {
+        name: "bodies",
+        summary: "three request bodies of 600 MB that never end",
+        tenant: "quota = { concurrency = 4, memory = \"64MiB\" }",
+        ..attack(connections::bodies)
+    },
+    Attack {
+        name: "folders",
+        summary: "10,000 version folders with broken components",
+        tenant: "quota = { models = 3 }",
+        ..attack(files::folders)
+    },
+    Attack { name: "loads", summary: "twelve versions whose load sleeps for ten minutes", ..attack(files::loads) },
+    Attack {
+        name: "artifacts",
+        summary: "uploads of small components whose compiled form has 120 MiB",
+        tenant: "quota = { storage = \"10MB\" }",
+        ..attack(files::artifacts)
+    },
+    Attack { name: "sidecars", summary: "sparse sidecars of 4 GiB, touched every 3 s", ..attack(files::sidecars) },
+    Attack {
+        name: "gzip",
+        summary: "24 connections of small gzip bodies that become 16 MiB of wrong JSON",
+        ..attack(work::gzip)
+    },
+    Attack {
+        name: "statements",
+        summary: "six connections of SQL whose single functions take seconds",
+        ..attack(work::statements)
+    },
+    Attack {
+        name: "compiling",
+        summary: "components that take long to compile, again and again",
+        ..attack(work::compiling)
+    },
+    Attack { name: "spinning", summary: "64 calls that compute without end", ..attack(work::spinning) },
+    Attack {
+        name: "instances",
+        summary: "250 sleeping calls of a component with eight core instances",
+        ..attack(work::instances)
+    },
+];
+
+/// An attack that needs no configuration of its own.
+const fn attack(begin: fn(&Scene) -> Result<Running>) -> Attack {
+    Attack { name: "", summary: "", server: "", tenant: "", reads_log: true, begin }
+}
+
+/// An attack under way. It ends on drop.
+#[derive(Default)]
+pub(super) struct Running {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    connections: Vec<TcpStream>,
+}
+
+impl Running {
+    /// Holds these connections.
+    pub(super) fn holding(connections: Vec<TcpStream>) -> Self {
+        Running { stop: Arc::default(), threads: Vec::new(), connections }
+    }
+
+    /// Does something again and again on so many threads.
+    pub(super) fn repeat(mut self, threads: usize, act: impl Fn(usize) + Clone + Send + 'static) -> Self {
+        for thread in 0..threads {
+            let (act, stop) = (act.clone(), self.stop.clone());
+            self.threads.push(std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    act(thread);
+                }
+            }));
+        }
+        self
+    }
+
+    /// Lets it begin to work.
+    pub(super) fn after(self, time: Duration) -> Self {
+        std::thread::sleep(time);
+        self
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.connections.clear();
+        // What a thread has met is the server's answer to an attack, and no news.
+        self.threads.drain(..).for_each(|thread| drop(thread.join()));
+    }
+}

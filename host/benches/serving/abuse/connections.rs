@@ -1,0 +1,107 @@
+//! Attacks by connections: answers that nobody reads, bodies that never end, a log that nobody reads.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::Result;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::super::wire::{self, Client, get};
+use super::attacks::Running;
+use super::scene::{ATTACKER, Scene};
+
+/// Requests that a connection sends before it reads.
+const PIPELINE: usize = 2000;
+
+/// The time until an attack has begun to work.
+const START: Duration = Duration::from_millis(500);
+
+/// Calls that log, which fill the pipe of a log that nobody reads.
+pub(super) fn log(scene: &Scene) -> Result<Running> {
+    let address = scene.server.address();
+    let request = wire::infer(Some(ATTACKER), "puppet", br#"{"inputs":[],"parameters":{"behave":"log-flood"}}"#);
+    Ok(Running::default().repeat(4, move |_| ask_once(address, &request)).after(START))
+}
+
+/// Connections that ask without end and read nothing.
+pub(super) fn unread(scene: &Scene) -> Result<Running> {
+    let requests = get("/openapi.json").repeat(PIPELINE);
+    let address = scene.server.address();
+    // A connection that the server has closed makes room for another one.
+    let hold = move |_| {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+        while stream.write_all(&requests).is_ok() {}
+        std::thread::sleep(Duration::from_millis(500));
+    };
+    Ok(Running::default().repeat(49, hold).after(START))
+}
+
+/// Connections that ask without end and read as fast as they can.
+pub(super) fn pipelined(scene: &Scene) -> Result<Running> {
+    let requests = get("/openapi.json").repeat(64);
+    let address = scene.server.address();
+    let flood = move |_| {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let (mut piece, mut left) = (vec![0; 1 << 20], 50);
+        let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+        while left > 0 && stream.write_all(&requests).is_ok() {
+            left -= 1;
+            while matches!(stream.read(&mut piece), Ok(length) if length == piece.len()) {}
+        }
+    };
+    Ok(Running::default().repeat(8, flood).after(START))
+}
+
+/// Answers of 8 MiB that are asked for with a few kilobytes and never read.
+pub(super) fn answers(scene: &Scene) -> Result<Running> {
+    let text = "x".repeat(8 << 20);
+    let body = format!(r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#);
+    let request = compressed(&body)?;
+    let address = scene.server.address();
+    let ask = |_| -> Option<TcpStream> {
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.write_all(&request).ok()?;
+        Some(stream)
+    };
+    Ok(Running::holding((0..400).filter_map(ask).collect()).after(2 * START))
+}
+
+/// Bodies of 600 MB of which the last byte never comes.
+pub(super) fn bodies(scene: &Scene) -> Result<Running> {
+    let address = scene.server.address();
+    let head = format!(
+        "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-length: {}\r\n\r\n",
+        (600 << 20) + 1
+    );
+    let send = move |_| {
+        let Ok(mut stream) = TcpStream::connect(address) else { return };
+        let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
+        let piece = vec![b' '; 1 << 20];
+        let sent = stream.write_all(head.as_bytes()).and_then(|()| (0..600).try_for_each(|_| stream.write_all(&piece)));
+        // The server is done with it earlier, or waits for the last byte.
+        let _ =
+            sent.and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3)))).map(|()| stream.read(&mut [0]));
+    };
+    Ok(Running::default().repeat(3, send).after(2 * START))
+}
+
+/// The bytes of a request to the attacker's puppet whose body is compressed.
+pub(super) fn compressed(body: &str) -> Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body.as_bytes())?;
+    let body = encoder.finish()?;
+    let head = format!(
+        "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {ATTACKER}\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    Ok([head.as_bytes(), &body].concat())
+}
+
+/// Sends one request on a connection of its own and waits for whatever comes.
+pub(super) fn ask_once(address: SocketAddr, request: &[u8]) {
+    // The attacker does not care what becomes of it.
+    let _ = Client::connect(address).and_then(|mut client| client.ask(request));
+}

@@ -1,0 +1,68 @@
+//! Attacks by what lies in a repository: broken components, loads that sleep, artifacts, sparse sidecars.
+
+use std::fs::{self, File};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Result, ensure};
+
+use super::super::{models, wire};
+use super::attacks::Running;
+use super::connections::ask_once;
+use super::scene::{ATTACKER, Scene};
+
+/// The time until the server has seen what was put there.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// Version folders with components of 16 bytes, each different and each broken.
+pub(super) fn folders(scene: &Scene) -> Result<Running> {
+    for number in 0..10_000_u32 {
+        let version = scene.repository(ATTACKER).join(format!("broken{number}/1"));
+        fs::create_dir_all(&version)?;
+        // The header of a component, and a custom section that makes it like no other.
+        let mut component = b"\0asm\x0d\0\x01\0\0\x06\x01x".to_vec();
+        component.extend(number.to_le_bytes());
+        fs::write(version.join("model.wasm"), component)?;
+    }
+    Ok(Running::default().after(SETTLED))
+}
+
+/// Versions whose `load` sleeps.
+pub(super) fn loads(scene: &Scene) -> Result<Running> {
+    for number in 0..12 {
+        let component = models::puppet(&format!("version={number};load=sleep:600000"))?;
+        models::install_bare(&scene.repository(ATTACKER), &format!("sleeping{number}"), &component, "")?;
+    }
+    Ok(Running::default().after(SETTLED))
+}
+
+/// Uploads of small components whose snapshot has 120 MiB, one after the other.
+pub(super) fn artifacts(scene: &Scene) -> Result<Running> {
+    let address = scene.server.address();
+    let numbers = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(1));
+    let upload = move |_| {
+        let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let Ok(component) = models::puppet(&format!("version={number};ballast=120")) else { return };
+        ask_once(address, &wire::upload(ATTACKER, "large", number, &component));
+    };
+    Ok(Running::default().repeat(2, upload).after(SETTLED))
+}
+
+/// Sparse sidecars that look new every few seconds.
+pub(super) fn sidecars(scene: &Scene) -> Result<Running> {
+    let repository = scene.repository(ATTACKER);
+    models::install_bare(&repository, "sparse", &models::test_guest("puppet")?, "")?;
+    let paths: Vec<_> = (0..8).map(|number| repository.join(format!("sparse/1/weights{number}.bin"))).collect();
+    for path in &paths {
+        File::create(path)?.set_len(4 << 30)?;
+    }
+    ensure!(paths.iter().all(|path| path.exists()), "sparse files cannot be made here");
+
+    let touch = move |_| {
+        for path in &paths {
+            // It fails once the folder is gone.
+            let _ = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        }
+        std::thread::sleep(Duration::from_secs(3));
+    };
+    Ok(Running::default().repeat(1, touch).after(SETTLED))
+}

@@ -1,0 +1,77 @@
+//! A server with two tenants, one of which attacks.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use super::super::models;
+use super::super::process::Server;
+use super::super::throughput::wait_until_ready;
+use super::attacks::Attack;
+
+/// The name of the tenant that attacks.
+pub(super) const ATTACKER: &str = "attacker";
+
+/// The name of the tenant that is measured.
+pub(super) const VICTIM: &str = "victim";
+
+/// A server that is about to be attacked. Its files are removed on drop.
+pub(super) struct Scene {
+    pub(super) server: Server,
+    folder: TempDir,
+}
+
+impl Scene {
+    /// Starts a server that is configured for that attack.
+    pub(super) fn start(attack: &Attack) -> Result<Self> {
+        Self::configured(attack.server, attack.tenant, attack.reads_log)
+    }
+
+    /// Starts a server with these keys in `wardian.toml` and in the attacker's table. Its log is read, or never read.
+    pub(super) fn configured(server: &str, attacker: &str, reads_log: bool) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let configuration = format!("{server}\n[tenants.{VICTIM}]\n[tenants.{ATTACKER}]\n{attacker}\n");
+        fs::write(folder.path().join("wardian.toml"), configuration)?;
+
+        fs::create_dir(folder.path().join("tenants"))?;
+        let models = folder.path().join("models");
+        models::install(&models.join(VICTIM), "house-price", &models::component()?, "")?;
+        models::install(&models.join(VICTIM), "swapped", &models::component()?, "")?;
+        for tenant in [VICTIM, ATTACKER] {
+            models::install_bare(&models.join(tenant), "puppet", &models::test_guest("puppet")?, PATIENT)?;
+        }
+        models::install_bare(
+            &models.join(ATTACKER),
+            "ledger",
+            &models::test_guest("ledger")?,
+            "capabilities.sql = true",
+        )?;
+
+        let server = match reads_log {
+            true => Server::wardian_in(folder.path())?,
+            false => Server::wardian_with_unread_log(folder.path())?,
+        };
+        wait_until_ready(&server)?;
+        Ok(Scene { server, folder })
+    }
+
+    /// The repository of a tenant.
+    pub(super) fn repository(&self, tenant: &str) -> PathBuf {
+        self.folder.path().join("models").join(tenant)
+    }
+
+    /// The folder of the files of tenants.
+    pub(super) fn tenants(&self) -> PathBuf {
+        self.folder.path().join("tenants")
+    }
+
+    /// A folder on the disk of the repositories that no tenant sees.
+    pub(super) fn staging(&self) -> PathBuf {
+        self.folder.path().join("staging")
+    }
+}
+
+/// Settings that let the attacker's calls last.
+const PATIENT: &str = "limits = { deadline = \"1h\", cpu_time = \"1h\", request = \"1GiB\", response = \"64MiB\" }";

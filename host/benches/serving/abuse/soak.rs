@@ -1,0 +1,165 @@
+//! Keeps a server under mixed traffic, swaps, changing tenants and one attack after the other for long.
+//!
+//! After each attack the server has time to recover, and its memory, threads and descriptors are noted. They must not
+//! grow from one round of attacks to the next, and every request of the victim must be answered.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::super::machine;
+use super::super::options::Options;
+use super::super::report::{Aim, Table, digits, median};
+use super::super::wire;
+use super::attacks::{ATTACKS, Attack};
+use super::scene::{ATTACKER, Scene, VICTIM};
+use super::victim;
+
+/// The configuration under which every attack can be made.
+const SERVER: &str = "[http]\nmax_connections = 300";
+const TENANT: &str =
+    "quota = { concurrency = 300, memory = \"256MiB\", storage = \"200MB\", models = 20, instances = 64 }";
+
+/// How long an attack goes on in a round, and how long the server then has to recover.
+const ATTACK: Duration = Duration::from_secs(35);
+const REST: Duration = Duration::from_secs(25);
+
+/// The part that may be added to memory, threads and descriptors from the first round to the last.
+const TOLERANCE: f64 = 1.2;
+
+/// What the server holds at one moment.
+struct Sample {
+    round: usize,
+    attack: &'static str,
+    resident: f64,
+    threads: f64,
+    descriptors: f64,
+    swap: f64,
+}
+
+/// Runs for as long as the options say, and prints what the server held.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let scene = Scene::configured(SERVER, TENANT, true)?;
+    let (address, tenants, stop) = (scene.server.address(), scene.tenants(), &AtomicBool::new(false));
+    let requests = [
+        (victim::short_request()?, Duration::from_millis(10)),
+        (
+            wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#),
+            Duration::from_millis(50),
+        ),
+        (wire::get_as(VICTIM, "/v2/repository/index"), Duration::from_millis(500)),
+        (wire::get_as(VICTIM, "/v2/usage"), Duration::from_millis(500)),
+        (wire::get("/metrics"), Duration::from_secs(1)),
+    ];
+
+    thread::scope(|scope| {
+        let traffic: Vec<_> = requests
+            .iter()
+            .map(|(request, pace)| scope.spawn(move || victim::ask_until(address, request, *pace, stop)))
+            .collect();
+        let changing = scope.spawn(move || change_tenants(&tenants, stop));
+
+        let samples = rounds(&scene, options.soak());
+        stop.store(true, Ordering::Relaxed);
+        let failed: usize =
+            traffic.into_iter().filter_map(|one| one.join().ok()).map(|one| one.latencies().failed).sum();
+        drop(changing.join());
+        report(&samples?, failed);
+        Ok(())
+    })
+}
+
+/// One attack after the other, round after round, until the time is over.
+fn rounds(scene: &Scene, time: Duration) -> Result<Vec<Sample>> {
+    let (started, mut samples) = (Instant::now(), Vec::new());
+    for round in 1.. {
+        for attack in ATTACKS.iter().filter(|attack| attack.reads_log) {
+            samples.push(one(scene, round, attack)?);
+            if started.elapsed() >= time {
+                return Ok(samples);
+            }
+        }
+    }
+    Ok(samples)
+}
+
+fn one(scene: &Scene, round: usize, attack: &'static Attack) -> Result<Sample> {
+    let running = (attack.begin)(scene)?;
+    let swap = victim::swap_once(scene)?;
+    thread::sleep(ATTACK);
+    drop(running);
+
+    clear(scene)?;
+    thread::sleep(REST);
+    let pid = scene.server.pid();
+    let sample = Sample {
+        round,
+        attack: attack.name,
+        resident: machine::memory(pid)?.resident,
+        threads: machine::threads(pid)? as f64,
+        descriptors: machine::descriptors(pid)? as f64,
+        swap,
+    };
+    eprintln!("round {round}, {}: {} MB resident", attack.name, digits(sample.resident / 1e6));
+    Ok(sample)
+}
+
+/// Removes what attacks have put into the attacker's repository.
+fn clear(scene: &Scene) -> Result<()> {
+    for entry in fs::read_dir(scene.repository(ATTACKER))? {
+        let path = entry?.path();
+        if !["puppet", "ledger"].iter().any(|kept| path.ends_with(kept)) {
+            // What is left is removed after the next attack.
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a tenant's file again and again: right, broken, and gone.
+fn change_tenants(folder: &Path, stop: &AtomicBool) {
+    let texts = [Some("weight = 2\n"), Some("weight = \n"), None];
+    for text in texts.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        // A file that cannot be written now can be the next time.
+        let _ = write_tenant(folder, *text);
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Writes a tenant's file in one step, or removes it.
+fn write_tenant(folder: &Path, text: Option<&str>) -> io::Result<()> {
+    let (file, staged) = (folder.join("passing.toml"), folder.join(".passing"));
+    match text {
+        Some(text) => fs::write(&staged, text).and_then(|()| fs::rename(&staged, file)),
+        None => fs::remove_file(file),
+    }
+}
+
+fn report(samples: &[Sample], failed: usize) {
+    let mut table = Table::new(&["after", "round", "resident MB", "threads", "descriptors", "swap beside it ms"]);
+    for sample in samples {
+        let Sample { round, attack, resident, threads, descriptors, swap } = sample;
+        let figures = [resident / 1e6, *threads, *descriptors, *swap].map(digits);
+        table.row([(*attack).to_owned(), round.to_string()].into_iter().chain(figures));
+    }
+    table.print("what the server held after each attack");
+
+    println!();
+    Aim::AtMost(0.0).print("requests of the victim that failed", failed as f64);
+    let last = samples.last().map_or(1, |sample| sample.round);
+    let of = |round: usize, field: fn(&Sample) -> f64| {
+        median(samples.iter().filter(|sample| sample.round == round).map(field))
+    };
+    let growth = |field| of(last, field) / of(1, field);
+    Aim::AtMost(TOLERANCE).print("resident memory, last round ÷ first", growth(|sample| sample.resident));
+    Aim::AtMost(TOLERANCE).print("threads, last round ÷ first", growth(|sample| sample.threads));
+    Aim::AtMost(TOLERANCE).print("descriptors, last round ÷ first", growth(|sample| sample.descriptors));
+}

@@ -1,0 +1,175 @@
+//! What the victim gets: latencies of short and of long calls, the time of a swap, and how many requests failed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::super::models;
+use super::super::report::median;
+use super::super::wire::{self, Client};
+use super::scene::{Scene, VICTIM};
+
+/// Connections that send short requests.
+const CONNECTIONS: u32 = 4;
+
+/// The time between two short requests of a connection.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Swaps that are made in each measurement.
+const SWAPS: usize = 3;
+
+/// A swap that takes longer than this is taken for one that never ends.
+const SWAP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The figures of one measurement.
+pub(super) struct Measured {
+    /// Requests that need microseconds.
+    pub(super) short: Latencies,
+    /// Calls that compute for 20 ms.
+    pub(super) long: Latencies,
+    /// From a renamed folder to the first answer of the new version, in milliseconds; the median. Infinite if one swap
+    /// has not ended in time.
+    pub(super) swap: f64,
+}
+
+impl Measured {
+    /// How many requests were not answered with 200.
+    pub(super) fn failed(&self) -> usize {
+        self.short.failed + self.long.failed
+    }
+}
+
+/// The latencies of one kind of request, in milliseconds.
+pub(super) struct Latencies {
+    pub(super) p50: f64,
+    pub(super) p99: f64,
+    pub(super) failed: usize,
+}
+
+/// Measures the victim for so long, and until its swaps are made.
+pub(super) fn measure(scene: &Scene, window: Duration) -> Result<Measured> {
+    let (short, long) = (short_request()?, long_request());
+    let (address, stop) = (scene.server.address(), &AtomicBool::new(false));
+    let (short, long) = (&short, &long);
+    thread::scope(|scope| {
+        let asking = |request, pace| scope.spawn(move || ask_until(address, request, pace, stop));
+        let shorts: Vec<_> = (0..CONNECTIONS).map(|_| asking(short, PACE)).collect();
+        let long = asking(long, Duration::ZERO);
+
+        let started = Instant::now();
+        let swap = swap(scene);
+        thread::sleep(window.saturating_sub(started.elapsed()));
+        stop.store(true, Ordering::Relaxed);
+
+        let short = shorts.into_iter().filter_map(|thread| thread.join().ok()).fold(Answers::default(), Answers::with);
+        let long = long.join().unwrap_or_default();
+        Ok(Measured { short: short.latencies(), long: long.latencies(), swap: swap? })
+    })
+}
+
+/// What came back on a connection.
+#[derive(Default)]
+pub(super) struct Answers {
+    milliseconds: Vec<f64>,
+    failed: usize,
+}
+
+impl Answers {
+    fn with(mut self, other: Answers) -> Answers {
+        self.milliseconds.extend(other.milliseconds);
+        self.failed += other.failed;
+        self
+    }
+
+    /// Their distribution.
+    pub(super) fn latencies(mut self) -> Latencies {
+        self.milliseconds.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| {
+            let index = (self.milliseconds.len() as f64 * share) as usize;
+            self.milliseconds.get(index).copied().unwrap_or(f64::NAN)
+        };
+        Latencies { p50: at(0.5), p99: at(0.99), failed: self.failed }
+    }
+}
+
+/// Asks again and again, at the latest so long after the request before, until told to stop. A request that fails is
+/// counted with the time it took, and the next one has a new connection.
+pub(super) fn ask_until(address: SocketAddr, request: &[u8], pace: Duration, stop: &AtomicBool) -> Answers {
+    let (mut answers, mut client) = (Answers::default(), None);
+    while !stop.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        let answered = ask(address, &mut client, request);
+        answers.milliseconds.push(started.elapsed().as_secs_f64() * 1e3);
+        if !answered {
+            answers.failed += 1;
+            client = None;
+        }
+        thread::sleep(pace.saturating_sub(started.elapsed()));
+    }
+    answers
+}
+
+/// Sends one request, on a new connection if there is none; true if the answer is 200.
+fn ask(address: SocketAddr, client: &mut Option<Client>, request: &[u8]) -> bool {
+    if client.is_none() {
+        *client = Client::connect(address).ok();
+    }
+    client.as_mut().is_some_and(|client| matches!(client.ask(request), Ok(Some(_))))
+}
+
+/// A request of microseconds.
+pub(super) fn short_request() -> Result<Vec<u8>> {
+    let case = models::cases()?.into_iter().next().context("no golden case")?;
+    Ok(wire::infer(Some(VICTIM), "house-price", &case.request))
+}
+
+/// A request that computes for 20 ms.
+fn long_request() -> Vec<u8> {
+    wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:20"}}"#)
+}
+
+/// Replaces a model of the victim several times: the median time until the new version answers, in milliseconds.
+fn swap(scene: &Scene) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..SWAPS {
+        let time = swap_once(scene)?;
+        if time.is_infinite() {
+            return Ok(time);
+        }
+        times.push(time);
+    }
+    Ok(median(times))
+}
+
+/// Puts the next version of a model in its place and waits until it answers, in milliseconds; infinite if it does not
+/// in time.
+pub(super) fn swap_once(scene: &Scene) -> Result<f64> {
+    let case = models::cases()?.into_iter().next().context("no golden case")?;
+    let request = wire::infer(Some(VICTIM), "swapped", &case.request);
+    let next = version(scene, &request).unwrap_or(0) + 1;
+    let staged = scene.staging().join(next.to_string());
+    fs::create_dir_all(&staged)?;
+    fs::write(staged.join("model.wasm"), models::relabelled(&models::component()?, next))?;
+
+    let started = Instant::now();
+    fs::rename(&staged, scene.repository(VICTIM).join("swapped").join(next.to_string()))?;
+    while version(scene, &request) != Some(next) {
+        if started.elapsed() >= SWAP_PATIENCE {
+            return Ok(f64::INFINITY);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(started.elapsed().as_secs_f64() * 1e3)
+}
+
+/// The version that answers; `None` if none does.
+fn version(scene: &Scene, request: &[u8]) -> Option<u64> {
+    let body = Client::connect(scene.server.address()).ok()?.ask(request).ok()??;
+    let answer: Value = serde_json::from_slice(&body).ok()?;
+    answer["model_version"].as_str()?.parse().ok()
+}
