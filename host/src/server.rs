@@ -38,7 +38,7 @@ use crate::repository::{DirectoryError, Source};
 use crate::servable::{Sequences, ServableMetrics, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
-use crate::tenant::{self, Changes, Tenants, Turns};
+use crate::tenant::{self, Changes, Tenants, Turns, Workers};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +139,7 @@ impl Server {
         let (sequences, chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
         let loader = Arc::new(loader);
+        let workers = Workers::new(databases.turns().clone()).map_err(ServerError::Threads)?;
         let marker = KeyMarker::new(&config.state);
         marker.set(config.tenancy.asks_for_keys()).map_err(|error| state_error(&config, error))?;
         let registry = Registry::default();
@@ -150,8 +151,9 @@ impl Server {
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
         let sources = tenants.all().into_iter();
         let remotes = telemetry.register(RemoteMetrics::register);
-        let sources = sources
-            .map(|tenant| Source::spawn(&tenant, config.source(&tenant), &remotes).map(|source| (tenant, source)));
+        let sources = sources.map(|tenant| {
+            Source::spawn(&tenant, config.source(&tenant), &workers, &remotes).map(|source| (tenant, source))
+        });
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let ready_timeout = config.ready_timeout;
         let parts = ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
@@ -164,11 +166,13 @@ impl Server {
             tenancy_faults: watch.faults(),
             deferred: deferred.clone(),
             telemetry,
+            workers: workers.clone(),
             stores: stores.clone(),
             hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
-        let following = follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), remotes);
+        let following =
+            follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), workers, remotes);
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
         Ok(Server {
@@ -253,6 +257,7 @@ async fn follow_tenancy(
     tenants: Tenants,
     manager: Manager,
     deferred: Deferred,
+    workers: Workers,
     remotes: RemoteMetrics,
 ) {
     loop {
@@ -267,7 +272,7 @@ async fn follow_tenancy(
         }
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
-            match Source::spawn(&tenant, config.source(&tenant), &remotes) {
+            match Source::spawn(&tenant, config.source(&tenant), &workers, &remotes) {
                 Ok(source) => manager.adopt(tenant, source).await,
                 Err(error) => tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models"),
             }

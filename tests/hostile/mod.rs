@@ -3,6 +3,7 @@
 //! before.
 
 mod breaker;
+mod host_work;
 mod imports;
 mod loads;
 mod log;

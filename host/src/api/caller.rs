@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
+use super::compressed::Paying;
 use super::error::ApiError;
 use crate::model::{Asker, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
@@ -114,8 +115,12 @@ pub(super) async fn guard(
         Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
+    let paying = caller.named().cloned().map(Paying);
     request.extensions_mut().insert(caller);
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    if let Some(paying) = paying {
+        response.extensions_mut().insert(paying);
+    }
     drop(permit);
     response
 }

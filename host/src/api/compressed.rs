@@ -1,25 +1,29 @@
 //! Large answers, compressed for clients that accept it. Inference compresses its own.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::infer::compression::{Coding, MIN_RESPONSE, compressed, for_response};
+use super::infer::compression::{Coding, MIN_RESPONSE, compressed, for_response, weight};
 use super::infer::offload;
 use crate::model::InferError;
+use crate::tenant::{Pace, Tenant, Workers};
 
 /// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that come in parts, and
-/// those that are no text stay as they are.
-pub(super) async fn compress(coding: Option<Coding>, mut response: Response) -> Response {
+/// those that are no text stay as they are. The tenant that the response names pays.
+pub(super) async fn compress(workers: &Workers, coding: Option<Coding>, mut response: Response) -> Response {
     if !is_large_text(&response) {
         return response;
     }
     response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     let Some(coding) = coding else { return response };
     let (mut head, body) = response.into_parts();
-    match pack(coding, body).await {
+    let tenant = head.extensions.remove::<Paying>().map(|Paying(tenant)| tenant);
+    match pack(workers, tenant.as_deref(), coding, body).await {
         Ok(body) => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             head.headers.remove(CONTENT_LENGTH);
@@ -40,14 +44,17 @@ fn is_text(media: &HeaderValue) -> bool {
     texts.iter().any(|text| media.as_bytes().starts_with(text))
 }
 
-async fn pack(coding: Coding, body: Body) -> Result<Vec<u8>, InferError> {
+async fn pack(workers: &Workers, tenant: Option<&Tenant>, coding: Coding, body: Body) -> Result<Vec<u8>, InferError> {
     // Its length is known, so it is in memory already.
     let whole = to_bytes(body, usize::MAX).await.map_err(|fault| InferError::Internal(fault.to_string()))?;
-    let length = whole.len();
-    let work = move || compressed(coding, &whole);
-    let packed = if offload::is_short(length) { work() } else { offload::run(work).await? };
+    let length = weight(Some(coding), whole.len());
+    let packed = offload::run(workers, tenant, length, move |pace| compressed(coding, &whole, pace)).await?;
     packed.map_err(|fault| InferError::Internal(fault.to_string()))
 }
+
+/// The tenant that pays for what is done with a response.
+#[derive(Clone)]
+pub(super) struct Paying(pub(super) Arc<Tenant>);
 
 /// A document that never changes, compressed once.
 pub(super) struct Document {
@@ -60,7 +67,7 @@ impl Document {
     /// Compresses a document.
     pub(super) fn new(plain: impl Into<Bytes>) -> Self {
         let plain = plain.into();
-        let packed = |coding| compressed(coding, &plain).ok().map(Bytes::from);
+        let packed = |coding| compressed(coding, &plain, &Pace::free()).ok().map(Bytes::from);
         Document { gzip: packed(Coding::Gzip), deflate: packed(Coding::Deflate), plain }
     }
 

@@ -98,7 +98,7 @@ impl Api {
         let response = self.router.clone().call(request).await.into_response();
         let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
         let response = if refused { refuse_method(&method, response) } else { response };
-        compressed::compress(coding, response).await
+        compressed::compress(&self.state.workers, coding, response).await
     }
 }
 

@@ -54,7 +54,7 @@ use crate::lifecycle::Manager;
 use crate::model::ModelName;
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
-use crate::tenant::{TenancyFaults, Tenants};
+use crate::tenant::{TenancyFaults, Tenants, Workers};
 
 pub use caller::Access;
 pub use connection::Connection;
@@ -78,6 +78,8 @@ pub struct ApiState {
     pub deferred: Deferred,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
+    /// Does the host's own work for tenants.
+    pub workers: Workers,
     /// What is kept for tenants.
     pub stores: Stores,
     /// The hosts under which a server without keys may be reached.

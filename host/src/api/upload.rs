@@ -20,6 +20,7 @@ use super::router::{ModelPath, json_response};
 use crate::lifecycle::{CommandError, IndexEntry, PublishError, Published};
 use crate::model::InferError;
 use crate::repository::upload::{Put, Received, Target, Upload, UploadError};
+use crate::tenant::{Pace, Tenant, Workers};
 
 /// A client that sends nothing for so long is taken for gone.
 const IDLE: Duration = Duration::from_secs(30);
@@ -79,17 +80,27 @@ async fn publish(
     let expected = digest::expected(headers)?;
     let announced = body.size_hint().lower();
     let upload = state.manager.begin_upload(caller.tenant()?, target(path)?, announced).await?;
-    let received = tokio::time::timeout(LONGEST, receive(upload, body, IDLE)).await;
+    let receiving = receive(&state.workers, caller.tenant()?, upload, body, IDLE);
+    let received = tokio::time::timeout(LONGEST, receiving).await;
     let received = received.unwrap_or_else(|_| Err(too_slow(LONGEST)))?;
     digest::check(expected, received.digest())?;
     Ok(state.manager.publish(received).await?)
 }
 
-async fn receive(mut upload: Upload, mut body: Body, idle: Duration) -> Result<Received, ApiError> {
+async fn receive(
+    workers: &Workers,
+    tenant: &Tenant,
+    mut upload: Upload,
+    mut body: Body,
+    idle: Duration,
+) -> Result<Received, ApiError> {
+    // Writing may have to wait for the disk, so none of it is done here.
     while let Some(piece) = next_within(&mut body, idle).await? {
-        upload = offload::run(move || upload.write(&piece).map(|()| upload)).await??;
+        let write = move |pace: &Pace| pace.aside(|| upload.write(&piece).map(|()| upload));
+        upload = offload::run(workers, Some(tenant), usize::MAX, write).await?.map_err(InferError::from)??;
     }
-    Ok(offload::run(move || upload.finish()).await??)
+    let finish = move |pace: &Pace| pace.aside(|| upload.finish());
+    Ok(offload::run(workers, Some(tenant), usize::MAX, finish).await?.map_err(InferError::from)??)
 }
 
 async fn next_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {

@@ -8,7 +8,6 @@
 //! Before a version goes live, its [`migrations`] and whatever it does to show that it works run in one transaction,
 //! a [`Proof`]: the migrations are kept if it goes live, the rest never is.
 
-mod bill;
 mod limits;
 mod metrics;
 mod migrations;
@@ -25,7 +24,6 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-pub use bill::Bill;
 pub use limits::{DatabaseConfig, Synchronous};
 pub use metrics::DatabaseMetrics;
 pub use migrations::Migration;
@@ -36,6 +34,7 @@ pub use value::{Outcome, SqlError, Statement, Value, Wanted};
 
 use crate::journal;
 use crate::model::TenantName;
+pub use crate::tenant::Bill;
 use crate::tenant::{PostgresSettings, Tenant, Turns};
 use metrics::TenantCounts;
 use postgres::Postgres;

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::model::{Deadline, InferError};
+use crate::tenant;
 
 /// What a call may spend: wall-clock time until a deadline, and CPU time. A clone shares the account.
 #[derive(Clone, Debug)]
@@ -136,8 +135,7 @@ impl Meter {
 
 /// CPU time that the present thread has used, in nanoseconds.
 fn thread_time() -> u64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+    tenant::thread_time().as_nanos() as u64
 }
 
 struct GiveWay {

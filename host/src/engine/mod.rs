@@ -70,6 +70,8 @@ impl Engine {
             compared.tick(now - std::mem::replace(&mut before, now));
             engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
         })?;
+        let clock = Arc::downgrade(&ticker);
+        turns.set_clock(move || Box::new(clock.upgrade().map(|ticker| ticker.keep_ticking())));
         Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns }) })
     }
 

@@ -71,8 +71,8 @@ impl GuestThreads {
     }
 
     /// Notes that handling a request for that share has taken so much of the host's own CPU time.
-    pub fn charge_handling(&self, share: &Share, time: Duration) {
-        self.turns.charge_handling(share, time);
+    pub fn charge(&self, share: &Share, time: Duration) {
+        self.turns.charge(share, time);
     }
 
     fn first_slice<F: Future>(&self, call: &Call, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {

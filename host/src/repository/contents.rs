@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::digest::digest_of;
+use super::effort::Effort;
 use super::model_toml::{parse_config_toml, parse_model_toml};
 use super::settle::Look;
 use super::tree::{Place, Tree, unreadable};
@@ -84,6 +84,7 @@ pub(super) struct Contents {
     /// What each model's live configuration was when it was right last, and when it was last asked for.
     live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
     round: u64,
+    effort: Effort,
 }
 
 struct Known {
@@ -94,8 +95,8 @@ struct Known {
 }
 
 impl Contents {
-    pub(super) fn new(settle: Duration) -> Self {
-        Contents { settle, known: HashMap::new(), live: HashMap::new(), round: 0 }
+    pub(super) fn new(settle: Duration, effort: Effort) -> Self {
+        Contents { settle, known: HashMap::new(), live: HashMap::new(), round: 0, effort }
     }
 
     /// Forgets what the round that ends has not asked for.
@@ -104,6 +105,7 @@ impl Contents {
         self.known.retain(|_, known| known.round == round);
         self.live.retain(|_, (_, asked)| *asked == round);
         self.round += 1;
+        self.effort.begin_look();
     }
 
     /// The live configuration of a model: these values, or while there are none those that it had last.
@@ -116,18 +118,19 @@ impl Contents {
     /// When a folder counts if nothing is put into it or taken out; `None` if it counts already.
     pub(super) fn unsettled(&mut self, folder: &Place) -> Option<Instant> {
         let settle = self.settle;
-        pending(self.look(folder, None).look.due(settle))
+        pending(look(&mut self.known, self.round, folder, None).look.due(settle))
     }
 
     /// Looks at a file and, if it has settled and changed, reads it.
     pub(super) fn read(&mut self, tree: &Tree, file: &Place, role: Role) -> Reading {
         let settle = self.settle;
-        let known = self.look(file, Some(role));
+        let known = look(&mut self.known, self.round, file, Some(role));
         if let Some(due) = pending(known.look.due(settle)) {
             return Reading::Unsettled(due);
         }
         if known.judged.is_none() {
-            known.judged = match read_steady(tree, file, role) {
+            let judged = read_steady(tree, file, role, &mut self.effort);
+            known.judged = match judged {
                 Ok(judged) => judged,
                 // Not remembered: what could not be read may be readable at the next look.
                 Err(error) => return Reading::Faulty(format!("cannot be read: {}", unreadable(&error))),
@@ -138,16 +141,22 @@ impl Contents {
             None => Reading::Unsettled(Instant::now() + settle),
         }
     }
+}
 
-    fn look(&mut self, place: &Place, role: Option<Role>) -> &mut Known {
-        let (now, round) = (Instant::now(), self.round);
-        let anew = || Known { look: Look::next(None, now, place.stamp), judged: None, round };
-        let known = self.known.entry((place.path.clone(), role)).or_insert_with(anew);
-        let look = Look::next(Some(known.look), now, place.stamp);
-        let judged = known.judged.take().filter(|_| look == known.look);
-        *known = Known { look, judged, round };
-        known
-    }
+/// What is known of a place after another look at it.
+fn look<'k>(
+    known: &'k mut HashMap<(PathBuf, Option<Role>), Known>,
+    round: u64,
+    place: &Place,
+    role: Option<Role>,
+) -> &'k mut Known {
+    let now = Instant::now();
+    let anew = || Known { look: Look::next(None, now, place.stamp), judged: None, round };
+    let known = known.entry((place.path.clone(), role)).or_insert_with(anew);
+    let look = Look::next(Some(known.look), now, place.stamp);
+    let judged = known.judged.take().filter(|_| look == known.look);
+    *known = Known { look, judged, round };
+    known
 }
 
 fn pending(due: Instant) -> Option<Instant> {
@@ -158,20 +167,24 @@ fn pending(due: Instant) -> Option<Instant> {
 type Judged = Result<Content, String>;
 
 /// Reads and judges a file; `None` if it changed before or meanwhile, or has just gone.
-fn read_steady(tree: &Tree, file: &Place, role: Role) -> io::Result<Option<Judged>> {
+fn read_steady(tree: &Tree, file: &Place, role: Role, effort: &mut Effort) -> io::Result<Option<Judged>> {
     let size = file.stamp.size;
     if size > role.limit() {
         return Ok(Some(Err(format!("{size} bytes are more than the {} allowed", role.limit()))));
     }
-    let (mut opened, before) = match tree.open_file(&file.path) {
+    let (opened, before) = match tree.open_file(&file.path) {
         Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let digest = digest_of((&mut opened).take(role.limit()))?;
+    if before != file.stamp {
+        return Ok(None);
+    }
+    let (opened, digest) = effort.digest(opened, before);
+    let (Some(mut opened), Some(digest)) = (opened, digest?) else { return Ok(None) };
     let judged = judge(&mut opened, role, size)?;
     let after = super::tree::stamp(&opened.metadata()?);
-    let steady = before == file.stamp && after == file.stamp;
+    let steady = after == file.stamp;
     Ok(steady.then(|| judged.map(|said| Content { digest, size, said })))
 }
 

@@ -1,24 +1,46 @@
 //! The digest of what is too large to be held in memory.
 
+use std::fs::File;
 use std::io::{self, Read};
 
 use sha2::{Digest as _, Sha256};
 
+use super::settle::Stamp;
+use super::tree::stamp;
 use crate::model::Digest;
+use crate::tenant::Pace;
 
-/// Large enough that the system calls do not count, small enough for a thread's stack neighbours.
-const CHUNK: usize = 64 << 10;
+/// Hashing so much takes less than a millisecond, and the system calls do not count.
+const CHUNK: usize = 256 << 10;
 
-/// The digest of everything a reader gives. Fails as the reader does.
-pub(super) fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
+/// Chunks after which a file is looked at again: it may have changed or gone.
+const LOOK: u64 = 64;
+
+/// The digest of a file that showed this stamp, read from its beginning at that pace. `None` if the file changes or goes
+/// meanwhile, or is not wanted any more. Fails as reading does.
+pub(super) fn digest_of(file: &File, seen: Stamp, pace: &Pace) -> io::Result<Option<Digest>> {
     let mut hasher = Sha256::new();
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = vec![0; CHUNK.min(usize::try_from(seen.size).unwrap_or(CHUNK).max(1))];
+    let mut file = file.take(seen.size);
+    for number in 0.. {
+        if number % LOOK == LOOK - 1 && stamp(&file.get_ref().metadata()?) != seen {
+            return Ok(None);
+        }
+        // Reading may have to wait for the disk.
+        let Ok(read) = pace.aside(|| read_retrying(&mut file, &mut chunk)) else { return Ok(None) };
+        match read? {
+            0 => break,
+            read => hasher.update(&chunk[..read]),
+        }
+    }
+    Ok(Some(Digest::finish(hasher)))
+}
+
+fn read_retrying(reader: &mut impl Read, chunk: &mut [u8]) -> io::Result<usize> {
     loop {
-        match reader.read(&mut chunk) {
-            Ok(0) => return Ok(Digest::finish(hasher)),
-            Ok(read) => hasher.update(&chunk[..read]),
+        match reader.read(chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            read => return read,
         }
     }
 }
@@ -27,10 +49,25 @@ pub(super) fn digest_of(mut reader: impl Read) -> io::Result<Digest> {
 mod tests {
     use super::*;
 
+    fn digest(content: &[u8], seen: impl FnOnce(Stamp) -> Stamp) -> Option<Digest> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, content).unwrap();
+        let file = File::open(path).unwrap();
+        let seen = seen(stamp(&file.metadata().unwrap()));
+        digest_of(&file, seen, &Pace::free()).unwrap()
+    }
+
     #[test]
     fn however_it_is_read_the_digest_is_the_same() {
         let content = vec![7; 3 * CHUNK + 1];
-        assert_eq!(digest_of(&content[..]).unwrap(), Digest::of(&content));
-        assert_eq!(digest_of(&b""[..]).unwrap(), Digest::of(b""));
+        assert_eq!(digest(&content, |seen| seen), Some(Digest::of(&content)));
+        assert_eq!(digest(b"", |seen| seen), Some(Digest::of(b"")));
+    }
+
+    #[test]
+    fn a_file_that_changes_is_not_read_to_its_end() {
+        let content = vec![7; (LOOK as usize + 1) * CHUNK];
+        assert_eq!(digest(&content, |seen| Stamp { inode: seen.inode + 1, ..seen }), None);
     }
 }

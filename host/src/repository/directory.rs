@@ -16,6 +16,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::watch;
 
 use super::aspired::Aspired;
+use super::effort::Effort;
 use super::layout::is_temporary;
 use super::pace::Pace;
 use super::scanner::{Look, Scanner};
@@ -23,6 +24,7 @@ use super::tree::Place;
 use super::upload::Uploads;
 use crate::essential;
 use crate::model::TenantName;
+use crate::tenant::{Tenant, Workers};
 
 /// How changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,18 +86,30 @@ pub struct Directory {
 pub struct Rescan(u64);
 
 impl Directory {
-    /// Starts a thread that looks at once, and then whenever something may have changed.
+    /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
+        Directory::start(config, Effort::of_nobody())
+    }
+
+    /// The same at a tenant's expense. Large files are hashed by those workers.
+    pub fn spawn_for(tenant: &Arc<Tenant>, config: DirectoryConfig, workers: &Workers) -> Result<Self, DirectoryError> {
+        Directory::start(config, Effort::of(workers, tenant))
+    }
+
+    fn start(config: DirectoryConfig, effort: Effort) -> Result<Self, DirectoryError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let (ring, rung) = sync_channel(1);
-        let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
+        let bell = Bell { ring, asked: Arc::default(), stopped: effort.stopped() };
         let folders = Folders::new(config.watch, bell.clone())?;
-        let scanner = Scanner::new(config.tenant.clone(), config.root.clone(), config.settle, config.state.clone());
+        let (tenant, root, state) = (config.tenant.clone(), config.root.clone(), config.state.clone());
+        let scanner = Scanner::new(tenant, root.clone(), config.settle, state, effort.clone());
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
-        let uploads = Uploads::new(config.root.clone());
-        let watching = Watching { number, config, bell: bell.clone(), rung, folders, scanner, announce, told: None };
+        let uploads = Uploads::new(root, effort.clone());
+        let bell_of_thread = bell.clone();
+        let watching =
+            Watching { number, config, bell: bell_of_thread, rung, folders, scanner, effort, announce, told: None };
         thread::Builder::new()
             .name(name)
             .spawn(|| essential::run("repository watch", || watching.run()))
@@ -175,6 +189,7 @@ struct Watching {
     rung: Receiver<()>,
     folders: Folders,
     scanner: Scanner,
+    effort: Effort,
     announce: watch::Sender<Arc<Aspired>>,
     /// When something was announced last.
     told: Option<Instant>,
@@ -186,7 +201,7 @@ impl Watching {
         loop {
             let began = Instant::now();
             let asked = self.bell.asked.load(Ordering::SeqCst);
-            let Look { aspired, folders, due } = self.scanner.look();
+            let Look { aspired, folders, due } = self.effort.charged(|| self.scanner.look());
             let degraded = aspired.degraded.is_some();
             // Something may have happened in a folder between the look at it and the first watch on it.
             let unwatched = self.folders.follow(&folders);

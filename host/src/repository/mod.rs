@@ -24,6 +24,7 @@
 mod aspired;
 mod digest;
 mod directory;
+mod effort;
 mod file_kind;
 mod folder;
 mod layout;

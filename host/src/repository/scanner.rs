@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::aspired::{Aspired, Seen};
 use super::contents::Contents;
+use super::effort::Effort;
 use super::notes::Notes;
 use super::numbers::Numbers;
 use super::scan::{Sight, scan};
@@ -44,11 +45,11 @@ pub(super) struct Look {
 }
 
 impl Scanner {
-    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, state: PathBuf) -> Self {
+    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, state: PathBuf, effort: Effort) -> Self {
         Scanner {
             root,
             settle,
-            contents: Contents::new(settle),
+            contents: Contents::new(settle, effort),
             state,
             numbers: None,
             began: Instant::now(),
@@ -178,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let settle = Duration::from_millis(100);
         let (root, state) = (folder.path().into(), folder.path().into());
-        let mut scanner = Scanner::new(TenantName::default_tenant(), root, settle, state);
+        let mut scanner = Scanner::new(TenantName::default_tenant(), root, settle, state, Effort::of_nobody());
         let name = ModelName::new("iris").unwrap();
         let key = (name.clone(), Version::new(1).unwrap());
         let there = [Seen::Unsettled { name: name.clone(), version: Some(key.1) }];

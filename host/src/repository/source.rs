@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::remote::{Mirror, RemoteConfig, RemoteMetrics};
 use super::upload::{UploadError, Uploads};
 use super::{Aspired, Directory, DirectoryConfig, DirectoryError, Stopped};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, Workers};
 
 /// What a source needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// Starts watching. Must be called within a tokio runtime.
-    pub fn spawn(tenant: &Arc<Tenant>, config: SourceConfig, metrics: &RemoteMetrics) -> Result<Self, DirectoryError> {
+    /// Starts watching, at the tenant's expense. Must be called within a tokio runtime.
+    pub fn spawn(
+        tenant: &Arc<Tenant>,
+        config: SourceConfig,
+        workers: &Workers,
+        metrics: &RemoteMetrics,
+    ) -> Result<Self, DirectoryError> {
         let SourceConfig { directory, remote } = config;
-        let directory = Arc::new(Directory::spawn(directory)?);
+        let directory = Arc::new(Directory::spawn_for(tenant, directory, workers)?);
         let mirror = remote.map(|remote| {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)

@@ -187,7 +187,7 @@ impl Servable {
 
     /// Notes that handling a request for it has taken so much of the host's own CPU time.
     pub fn charge_handling(&self, time: Duration) {
-        self.maker.threads.charge_handling(self.maker.share(), time);
+        self.maker.threads.charge(self.maker.share(), time);
     }
 
     /// Changes whenever it is taken out of service because it keeps failing.

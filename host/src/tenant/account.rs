@@ -11,10 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct Account {
     weight: AtomicU64,
-    /// Nanoseconds of CPU time of its guests.
+    /// Nanoseconds of CPU time of its guests, and of the host for it.
     used: AtomicU64,
-    /// Nanoseconds of CPU time in all, with what handling its requests took.
-    spent: AtomicU64,
     /// Nanoseconds of CPU time that it may spend whatever others have come to.
     entitled: AtomicU64,
     /// Nanoseconds of virtual time.
@@ -35,11 +33,11 @@ impl Account {
     pub(super) fn new(weight: u32) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
         let weight = AtomicU64::new(u64::from(weight.max(1)));
-        let (used, spent, entitled) = (zero(), zero(), zero());
+        let (used, entitled) = (zero(), zero());
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
         let least_waiting = AtomicU64::new(u64::MAX);
-        Arc::new(Account { weight, used, spent, entitled, reached, models, seen, competing, waiting, least_waiting })
+        Arc::new(Account { weight, used, entitled, reached, models, seen, competing, waiting, least_waiting })
     }
 
     pub(super) fn set_weight(&self, weight: u32) {
@@ -51,7 +49,7 @@ impl Account {
         self.weight.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds of CPU time that its guests have used.
+    /// Nanoseconds of CPU time that its guests have used, and the host for it.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
@@ -64,14 +62,14 @@ impl Account {
     /// Entitles it to so many more nanoseconds of CPU time. What it does not spend is kept up to `burst`, and what
     /// it spends beyond is held against it up to `debt`. Called by one thread.
     pub fn entitle(&self, more: u64, burst: u64, debt: u64) {
-        let spent = self.spent.load(Ordering::Relaxed);
+        let spent = self.used.load(Ordering::Relaxed);
         let before = self.entitled.load(Ordering::Relaxed).max(spent.saturating_sub(debt));
         self.entitled.store((before + more).min(spent + burst), Ordering::Relaxed);
     }
 
     /// Whether it has spent less than it was entitled to.
     pub fn is_entitled(&self) -> bool {
-        self.spent.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
     }
 
     /// Moves it forward to at least that far: what was not used in time is not owed.
@@ -139,17 +137,11 @@ impl Share {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Charges so many nanoseconds of a guest's CPU time to the version and its tenant.
+    /// Charges so many nanoseconds of CPU time, a guest's or the host's, to the version and its tenant.
     pub fn charge(&self, nanoseconds: u64) {
-        self.account.used.fetch_add(nanoseconds, Ordering::Relaxed);
-        self.charge_handling(nanoseconds);
-    }
-
-    /// Charges so many nanoseconds of the host's own CPU time, spent for the version and its tenant.
-    pub fn charge_handling(&self, nanoseconds: u64) {
         let account = &self.account;
         self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
-        account.spent.fetch_add(nanoseconds, Ordering::Relaxed);
+        account.used.fetch_add(nanoseconds, Ordering::Relaxed);
         account.reached.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }
 

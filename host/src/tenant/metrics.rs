@@ -28,7 +28,7 @@ impl Collector for TenantMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let tenants = self.0.all();
         let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
-        let help = "CPU time that a tenant's guests have used";
+        let help = "CPU time that a tenant's guests have used, and the host for it";
         family(&mut encoder, "tenant_cpu", help, Some(&Unit::Seconds), MetricType::Counter, &tenants, seconds)?;
         let help = "How often a tenant was refused something for its quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());

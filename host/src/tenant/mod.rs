@@ -8,15 +8,20 @@
 
 mod account;
 mod allotment;
+mod bill;
 mod credentials;
 mod instances;
 mod log;
+mod meter;
 pub mod metrics;
+mod pace;
+mod payer;
 mod rate;
 mod roster;
 mod settings;
 mod site;
 mod turns;
+mod workers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -26,9 +31,13 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use account::{Account, Share};
 pub use allotment::Held;
+pub use bill::{Bill, thread_time};
 pub use credentials::{Credential, Scope, Scopes};
 pub use instances::InstancePermit;
 pub use log::{Entry as LogEntry, Log, Verdict};
+pub use meter::{Meter, Paying};
+pub use pace::{Pace, Stopped};
+pub use payer::Payer;
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
 pub use settings::{
     Callable, Ceilings, HostKey, PasswordFrom, PostgresSettings, Quota, REFRESH, StreamCeilings, TenantGrants,
@@ -36,6 +45,7 @@ pub use settings::{
 };
 pub use site::Site;
 pub use turns::{Place, Turns, step_back};
+pub use workers::{Undone, Workers};
 
 use crate::model::{QuotaExceeded, TenantName};
 use allotment::Allotment;
@@ -106,6 +116,7 @@ pub struct Tenant {
     /// Who has instances waiting for work that could be let go of.
     pools: Mutex<Vec<Weak<dyn Reclaim>>>,
     log: Log,
+    payer: Payer,
     /// Loads that may be under way.
     loads: Semaphore,
     refused: AtomicU64,
@@ -125,9 +136,11 @@ pub trait Reclaim: Send + Sync {
 impl Tenant {
     /// A tenant that holds nothing yet.
     pub fn new(name: TenantName, settings: TenantSettings) -> Arc<Self> {
+        let account = Account::new(settings.weight);
         let tenant = Tenant {
             name,
-            account: Account::new(settings.weight),
+            payer: Payer::new(account.clone()),
+            account,
             rate: Rate::default(),
             allotments: Default::default(),
             instances: InstanceLimit::new(settings.quota.instances),
@@ -168,6 +181,11 @@ impl Tenant {
     /// Its part of the cores.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
+    }
+
+    /// For whom the host works when it works for it.
+    pub fn payer(&self) -> &Payer {
+        &self.payer
     }
 
     /// What its guests have written.

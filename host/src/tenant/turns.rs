@@ -4,8 +4,8 @@
 //! every tick it gives its turn back and lines up again; the turn goes to the tenant that has come least far in
 //! virtual time (its CPU time divided by its weight), and within the tenant to the model that has come least
 //! far. So a tenant with a thousand endless requests gets its share and no more. This is start-time fair
-//! queueing (Goyal, Vin and Cheng, 1996) on two levels. The statements of a tenant's database take the same turns,
-//! as those of one model more.
+//! queueing (Goyal, Vin and Cheng, 1996) on two levels. What the host does for a tenant takes the same turns: the
+//! statements of its database as those of one model more, the decoding of a request as work of its model.
 //!
 //! A short call does not line up at all: it starts on the thread that has read its request, as long as its
 //! tenant has spent less than its share of the cores, or is not ahead of the others ([`Turns::may_start`]). What
@@ -19,7 +19,7 @@
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
@@ -54,7 +54,11 @@ pub struct Turns {
     least: AtomicU64,
     /// There are others to be fair to.
     contended: AtomicBool,
+    clock: OnceLock<Clock>,
 }
+
+/// Keeps the clock going that calls [`Turns::tick`], until the result is dropped.
+type Clock = Box<dyn Fn() -> Box<dyn Send> + Send + Sync>;
 
 /// Those who wait, and what there is to give out.
 struct Line {
@@ -92,6 +96,7 @@ impl Turns {
             tick: AtomicU64::new(0),
             least: AtomicU64::new(0),
             contended: AtomicBool::new(false),
+            clock: OnceLock::new(),
         })
     }
 
@@ -103,6 +108,16 @@ impl Turns {
     /// How many turns there are.
     pub fn cores(&self) -> usize {
         self.cores as usize
+    }
+
+    /// Has work keep that clock going, which calls [`Turns::tick`]. The first clock stays.
+    pub fn set_clock(&self, clock: impl Fn() -> Box<dyn Send> + Send + Sync + 'static) {
+        self.clock.get_or_init(|| Box::new(clock));
+    }
+
+    /// Keeps the clock going until the result is dropped. Work that takes turns holds it.
+    pub fn keep_ticking(&self) -> Option<Box<dyn Send>> {
+        self.clock.get().map(|clock| clock())
     }
 
     /// True if calls hold turns or wait for one. Never waits, and takes a line that is being changed for a busy one.
@@ -125,16 +140,10 @@ impl Turns {
         share.ahead() <= slack
     }
 
-    /// Notes that a call has used so much CPU time.
+    /// Notes that so much CPU time was used, by a guest or by the host for it.
     pub fn charge(&self, share: &Share, time: Duration) {
         self.show(share.account());
         share.charge(time.as_nanos() as u64);
-    }
-
-    /// Notes that handling a call's request has taken so much of the host's own CPU time.
-    pub fn charge_handling(&self, share: &Share, time: Duration) {
-        self.show(share.account());
-        share.charge_handling(time.as_nanos() as u64);
     }
 
     /// Takes a place in the line.

@@ -14,14 +14,14 @@ use crate::api::caller::Caller;
 use crate::api::connection::Connection;
 use crate::api::content_type;
 use crate::api::edge::Context;
-use crate::api::infer::compression::{self, Coding};
+use crate::api::infer::compression::{self, Packed};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
-use crate::api::infer::{self, Place, Target, body, deadline, offload};
+use crate::api::infer::{self, Place, Target, body, deadline};
 use crate::dataplane::{Parts, Tally, Timings};
 use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
-use crate::tenant::Tenant;
+use crate::tenant::{Pace, Tenant};
 
 /// A request whose model has been asked. It holds its place among the tenant's requests, its version, and whatever
 /// its call holds, until it is dropped.
@@ -51,9 +51,10 @@ impl Answering {
     ) -> Result<Self, InferError> {
         let (place, handle) = infer::find(state, &tenant, &target)?;
         let mut tally = Tally::begin(&handle, context.received);
-        let mut handling = Handling::of(&handle);
+        let mut handling = Handling::of(&state.workers, &handle);
         let (head, body) = request.into_parts();
-        let (in_header, json) = match read(&head.headers, &handle, &mut handling, body).await {
+        let received = context.received;
+        let (in_header, json) = match read(&head.headers, &handle, received, &mut handling, body).await {
             Ok(read) => read,
             Err(error) => {
                 tally.failed(&error);
@@ -63,7 +64,7 @@ impl Answering {
         let RequestJson { request, timeout, .. } = json;
         tally.note_rows(&request);
         let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
-        let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
+        let asker = caller.asker(context.request_id.clone());
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
         let tally = Some(tally);
@@ -97,13 +98,13 @@ impl Answering {
 
     /// Writes a part as JSON.
     pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
-        self.write_as(part.size(), move || Ok(part)).await
+        self.write_as(part.size(), move |_| Ok(part)).await
     }
 
     /// Joins all parts, and writes that as JSON.
     pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
         let (handle, size) = (self.handle.clone(), whole.size());
-        let join = move || Ok(complete(handle.metadata(), whole.join().map_err(InferError::BadOutput)?));
+        let join = move |pace: &Pace| Ok(complete(handle.metadata(), whole.join(pace).map_err(InferError::BadOutput)?));
         self.write_as(size, join).await
     }
 
@@ -117,12 +118,11 @@ impl Answering {
     async fn write_as(
         &mut self,
         bytes: u64,
-        make: impl FnOnce() -> Result<InferResponse, InferError> + Send + 'static,
+        make: impl FnOnce(&Pace) -> Result<InferResponse, InferError> + Send + 'static,
     ) -> Result<Bytes, InferError> {
         let (handle, id) = (self.handle.clone(), self.id.clone());
-        let work = move || response::write(handle.id(), &id, &make()?);
-        let written = async { if offload::is_short(bytes as usize) { work() } else { offload::run(work).await? } };
-        self.handling.count(written).await.map(Bytes::from)
+        let work = move |pace: &Pace| response::write(handle.id(), &id, &make(pace)?, pace).map(Bytes::from);
+        self.handling.write(bytes as usize, work).await
     }
 
     /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
@@ -152,6 +152,7 @@ impl Answering {
 async fn read(
     headers: &HeaderMap,
     handle: &ServableHandle,
+    received: Instant,
     handling: &mut Handling,
     body: Body,
 ) -> Result<(Option<Deadline>, RequestJson), InferError> {
@@ -159,13 +160,12 @@ async fn read(
     let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
     let body = body::read(body, limit).await?;
-    let (length, handle) = (compression::expected_length(coding, body.len()), handle.clone());
-    let work = move || decode(coding, limit, &handle, body);
-    let read = async { if offload::is_short(length) { work() } else { offload::run(work).await? } };
-    Ok((deadline, handling.count(read).await?))
-}
-
-fn decode(coding: Option<Coding>, limit: u64, handle: &ServableHandle, body: Bytes) -> Result<RequestJson, InferError> {
-    let body = compression::undo(coding, body, limit)?;
-    request::read(handle.metadata(), &body).map_err(InferError::InvalidInput)
+    let now = handling.bytes_here();
+    let packed = handling.count(|| Packed::new(coding, body, limit, now))?;
+    let (length, handle) = (packed.length(), handle.clone());
+    let work = move |pace: &Pace| {
+        let body = packed.unpack(limit, pace)?;
+        request::read(handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
+    };
+    Ok((deadline, handling.read(length, received, deadline, work).await?))
 }

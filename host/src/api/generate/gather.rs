@@ -1,6 +1,7 @@
 //! The parts of an answer as one.
 
 use crate::model::{Datatype, InferResponse, MAX_PARAMETERS, Parameter, Tensor, bytes_elements};
+use crate::tenant::Pace;
 
 /// Parts that have come so far. Of parameters with one name the last counts.
 #[derive(Default)]
@@ -39,8 +40,8 @@ impl Whole {
 
     /// All of it: texts of one output put together to one text, element by element, and other tensors along their
     /// first dimension. Fails as [`Whole::add`]. Takes as long as copying all of it does.
-    pub(super) fn join(self) -> Result<InferResponse, String> {
-        let outputs = self.outputs.into_iter().map(Output::join).collect::<Result<_, _>>()?;
+    pub(super) fn join(self, pace: &Pace) -> Result<InferResponse, String> {
+        let outputs = self.outputs.into_iter().map(|output| output.join(pace)).collect::<Result<_, _>>()?;
         Ok(InferResponse { parameters: self.parameters, outputs })
     }
 
@@ -79,19 +80,19 @@ impl Output {
         Some(())
     }
 
-    fn join(self) -> Result<Tensor, String> {
+    fn join(self, pace: &Pace) -> Result<Tensor, String> {
         let Output { mut tensor, more } = self;
         if more.is_empty() {
             return Ok(tensor);
         }
         let parts: Vec<_> = std::iter::once(&tensor.data).chain(&more).map(Vec::as_slice).collect();
-        tensor.data = if tensor.datatype == Datatype::Bytes { join_texts(&parts)? } else { parts.concat() };
+        tensor.data = if tensor.datatype == Datatype::Bytes { join_texts(&parts, pace)? } else { parts.concat() };
         Ok(tensor)
     }
 }
 
 /// Puts the elements of several `BYTES` tensors of one shape together: all first ones, all second ones, and so on.
-fn join_texts(parts: &[&[u8]]) -> Result<Vec<u8>, String> {
+fn join_texts(parts: &[&[u8]], pace: &Pace) -> Result<Vec<u8>, String> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     let mut elements: Vec<_> = parts.iter().copied().map(bytes_elements).collect();
     loop {
@@ -105,6 +106,7 @@ fn join_texts(parts: &[&[u8]]) -> Result<Vec<u8>, String> {
             };
             joined.extend_from_slice(text?);
         }
+        pace.give_way().map_err(|stopped| stopped.to_string())?;
         let length = joined.len() - start - LENGTH;
         let length = u32::try_from(length).map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
         joined.splice(start..start + LENGTH, length.to_le_bytes());
@@ -141,8 +143,8 @@ mod tests {
         whole.add(part(vec![text(&["a", "b"]), numbers(&[1, 2])], false)).unwrap();
         whole.add(part(vec![numbers(&[2, 2])], false)).unwrap();
         whole.add(part(vec![text(&["c", ""])], true)).unwrap();
-        assert_eq!(whole.join().unwrap(), part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true));
-        assert_eq!(Whole::default().join().unwrap(), InferResponse::default());
+        assert_eq!(whole.join(&Pace::free()).unwrap(), part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true));
+        assert_eq!(Whole::default().join(&Pace::free()).unwrap(), InferResponse::default());
     }
 
     #[test]
@@ -151,7 +153,7 @@ mod tests {
         for _ in 0..3 {
             whole.add(part(vec![numbers(&[])], true)).unwrap();
         }
-        assert_eq!(whole.join().unwrap().outputs, [numbers(&[3])]);
+        assert_eq!(whole.join(&Pace::free()).unwrap().outputs, [numbers(&[3])]);
     }
 
     #[test]

@@ -11,12 +11,13 @@ use crate::api::infer::request_json::RequestJson;
 use crate::api::infer::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
+use crate::tenant::Pace;
 
 /// Reads a request to the model with that metadata. Fails with a text for the caller.
-pub(super) fn read(metadata: &Metadata, text: &[u8]) -> Result<RequestJson, String> {
+pub(super) fn read(metadata: &Metadata, text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let mut flat = Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
     let mut read = || {
-        let mut reader = Reader::new(text)?;
+        let mut reader = Reader::paced(text, pace)?;
         reader.object(|reader, key| flat.member(reader, &key))?;
         reader.finish()
     };
@@ -182,15 +183,19 @@ mod tests {
         Metadata { inputs, ..Metadata::default() }
     }
 
+    fn read_now(text: &[u8]) -> Result<RequestJson, String> {
+        read(&metadata(), text, &Pace::free())
+    }
+
     fn shape(text: &str) -> Result<Vec<u64>, String> {
-        read(&metadata(), text.as_bytes()).map(|json| json.request.inputs[0].shape.clone())
+        read_now(text.as_bytes()).map(|json| json.request.inputs[0].shape.clone())
     }
 
     #[test]
     fn a_key_is_an_input_or_a_parameter_wherever_it_stands() {
         let text = r#"{"text_input": "hé", "id": "a", "seed": 7, "nothing": null, "timeout": 5,
             "parameters": {"scalar": 3, "stop": "x", "sequence_id": 9}}"#;
-        let json = read(&metadata(), text.as_bytes()).unwrap();
+        let json = read_now(text.as_bytes()).unwrap();
         let names: Vec<_> = json.request.inputs.iter().map(|tensor| tensor.name.as_str()).collect();
         assert_eq!((names, json.request.id.as_str()), (vec!["text_input", "scalar"], "a"));
         assert_eq!(json.request.inputs[0].data, b"\x03\0\0\0h\xc3\xa9");
@@ -248,7 +253,7 @@ mod tests {
             (r#"{"timeout": -1}"#, "'timeout' must be"),
             (r#"{"text_input": "a"} x"#, "something after the end"),
         ] {
-            let fault = read(&metadata(), text.as_bytes()).unwrap_err();
+            let fault = read_now(text.as_bytes()).unwrap_err();
             assert!(fault.contains(says), "{text}: {fault}");
         }
     }
@@ -256,15 +261,15 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[\\[\\]{}:,\" 0-9.-]{0,24}", key in "text_input|pairs|item|scalar|fixed|id|x") {
-            let _ = read(&metadata(), text.as_bytes());
-            let _ = read(&metadata(), format!("{{\"{key}\": {text}}}").as_bytes());
+            let _ = read_now(text.as_bytes());
+            let _ = read_now(format!("{{\"{key}\": {text}}}").as_bytes());
         }
 
         #[test]
         fn what_is_read_fits_the_model(elements in 0usize..20, name in "text_input|pairs|item|scalar|fixed") {
             let element = if name == "text_input" { "\"a\"" } else { "1" };
             let text = format!("{{\"{name}\": [{}]}}", vec![element; elements].join(","));
-            if let Ok(json) = read(&metadata(), text.as_bytes()) {
+            if let Ok(json) = read_now(text.as_bytes()) {
                 let tensor = &json.request.inputs[0];
                 prop_assert_eq!(tensor.elements(), Some(elements as u64));
                 prop_assert_eq!(tensor.check(), Ok(()));
@@ -277,7 +282,7 @@ mod tests {
     fn a_nesting_bomb_is_refused() {
         for key in ["text_input", "x", "parameters"] {
             let bomb = format!("{{\"{key}\": {}", "[".repeat(100_000));
-            assert!(read(&metadata(), bomb.as_bytes()).is_err());
+            assert!(read_now(bomb.as_bytes()).is_err());
         }
     }
 }

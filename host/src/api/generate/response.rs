@@ -6,9 +6,10 @@
 use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
 use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
+use crate::tenant::Pace;
 
 /// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a value.
-pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse) -> Result<Vec<u8>, InferError> {
+pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse, pace: &Pace) -> Result<Vec<u8>, InferError> {
     let mut body = Vec::with_capacity(estimate(response.outputs.iter()));
     body.push(b'{');
     write_head(&mut body, model, id, response);
@@ -19,7 +20,7 @@ pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse) -> Resu
     }
     for output in &response.outputs {
         write_key(&mut body, &output.name);
-        write_output(&mut body, output)?;
+        write_output(&mut body, output, pace)?;
         body.push(b',');
     }
     // Whatever came last ended with a comma.
@@ -59,12 +60,12 @@ fn write_key(out: &mut Vec<u8>, name: &str) {
 }
 
 /// One element as it is, any other number of them as an array without nesting.
-fn write_output(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), InferError> {
+fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
     if tensor.elements() == Some(1) {
-        return write_elements(out, tensor);
+        return write_elements(out, tensor, pace);
     }
     out.push(b'[');
-    write_elements(out, tensor)?;
+    write_elements(out, tensor, pace)?;
     out.push(b']');
     Ok(())
 }
@@ -77,7 +78,7 @@ mod tests {
     fn written(response: &InferResponse) -> String {
         let name = ModelName::new("m").unwrap();
         let model = ModelId { tenant: TenantName::default_tenant(), name, version: Version::new(7).unwrap() };
-        String::from_utf8(write(&model, "a", response).unwrap()).unwrap()
+        String::from_utf8(write(&model, "a", response, &Pace::free()).unwrap()).unwrap()
     }
 
     #[test]

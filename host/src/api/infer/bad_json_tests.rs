@@ -2,9 +2,10 @@
 
 use super::framing::{self, Framing};
 use crate::model::{Datatype, Metadata, TensorSpec};
+use crate::tenant::Pace;
 
 fn refusal(framing: Framing, metadata: &Metadata, body: &[u8]) -> String {
-    framing::decode(framing, metadata, body).map(|_| ()).expect_err(&String::from_utf8_lossy(body))
+    framing::decode(framing, metadata, body, &Pace::free()).map(|_| ()).expect_err(&String::from_utf8_lossy(body))
 }
 
 fn json(body: &str) -> String {
@@ -244,7 +245,7 @@ fn raw_bodies() {
         (raw_model(Datatype::Bytes, &[&[-1]], 0), 0, vec![1]),
         (raw_model(Datatype::Fp32, &[&[-1]], 0), 0, vec![0]),
     ] {
-        let read = framing::decode(Framing::Raw, &model, &vec![0; body]).unwrap();
+        let read = framing::decode(Framing::Raw, &model, &vec![0; body], &Pace::free()).unwrap();
         assert_eq!(read.request.inputs[0].shape, shape);
         assert!(read.form.is_binary("anything"));
     }
@@ -263,7 +264,7 @@ fn what_real_clients_send_is_accepted() {
         format!(r#"{{{X},"parameters":{{"sequence_id":7,"sequence_start":true,"priority":1,"timeout":10}}}}"#),
         format!(r#"{{{X},"outputs":[{{"name":"y","parameters":{{"binary_data":true}}}}]}}"#),
     ] {
-        let read = framing::decode(Framing::Json, &Metadata::default(), body.as_bytes());
+        let read = framing::decode(Framing::Json, &Metadata::default(), body.as_bytes(), &Pace::free());
         assert!(read.is_ok(), "{body}: {read:?}");
     }
 }

@@ -5,15 +5,16 @@
 use super::request_json::{OutputForm, RequestJson};
 use crate::api::json::shorten;
 use crate::model::{Datatype, InferRequest, Metadata, Tensor, TensorSpec, push_bytes_element};
+use crate::tenant::Pace;
 
 /// Gives each input that announced binary data its bytes. Fails with a text for the caller unless the
 /// announced sizes add up to exactly `rest` and each agrees with its input's shape.
-pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8]) -> Result<(), String> {
+pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Result<(), String> {
     for &(index, size) in &json.binary {
         let Some(tensor) = json.request.inputs.get_mut(index) else { continue };
         let split = usize::try_from(size).ok().and_then(|size| rest.split_at_checked(size));
         let (data, after) = split.ok_or_else(|| too_short(tensor, size, rest.len()))?;
-        tensor.data = data.to_vec();
+        tensor.data = copy(data, pace)?;
         tensor.check().map_err(|fault| format!("input '{}': {fault}", shorten(&tensor.name)))?;
         rest = after;
     }
@@ -31,11 +32,11 @@ fn too_short(tensor: &Tensor, size: u64, left: usize) -> String {
 /// Makes a request of a body that is nothing but the bytes of the model's only input, with a batch of 1 if
 /// the model batches. The body of a `BYTES` input is its one element, without a length before it. Fails
 /// with a text for the caller unless the model's metadata and the size leave exactly one shape.
-pub(super) fn raw_request(metadata: &Metadata, body: &[u8]) -> Result<RequestJson, String> {
+pub(super) fn raw_request(metadata: &Metadata, body: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let [spec] = metadata.inputs.as_slice() else {
         return Err(format!("raw binary requests need a model with one input; it has {}", metadata.inputs.len()));
     };
-    let (shape, data) = raw_tensor(spec, metadata.max_batch_size > 0, body)
+    let (shape, data) = raw_tensor(spec, metadata.max_batch_size > 0, body, pace)
         .map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
     let tensor = Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data };
     tensor.check().map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
@@ -46,7 +47,7 @@ pub(super) fn raw_request(metadata: &Metadata, body: &[u8]) -> Result<RequestJso
     })
 }
 
-fn raw_tensor(spec: &TensorSpec, batched: bool, body: &[u8]) -> Result<(Vec<u64>, Vec<u8>), String> {
+fn raw_tensor(spec: &TensorSpec, batched: bool, body: &[u8], pace: &Pace) -> Result<(Vec<u64>, Vec<u8>), String> {
     let mut shape = spec.shape.clone();
     if let (true, Some(batch)) = (batched, shape.first_mut()) {
         *batch = 1;
@@ -56,17 +57,29 @@ fn raw_tensor(spec: &TensorSpec, batched: bool, body: &[u8]) -> Result<(Vec<u64>
     }
     let known = shape.iter().filter(|&&dimension| dimension >= 0);
     let known = known.copied().try_fold(1u64, |product, dimension| product.checked_mul(dimension.unsigned_abs()));
-    let (elements, data) = raw_elements(spec.datatype, body)?;
+    let (elements, data) = raw_elements(spec.datatype, body, pace)?;
     let variable = known.filter(|&known| known > 0).and_then(|known| elements.checked_div(known)).unwrap_or(0);
     let shape = shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(variable)).collect();
     Ok((shape, data))
 }
 
-fn raw_elements(datatype: Datatype, body: &[u8]) -> Result<(u64, Vec<u8>), String> {
+fn raw_elements(datatype: Datatype, body: &[u8], pace: &Pace) -> Result<(u64, Vec<u8>), String> {
     if let Some(size) = datatype.size() {
-        return Ok((body.len() as u64 / size, body.to_vec()));
+        return Ok((body.len() as u64 / size, copy(body, pace)?));
     }
     let mut data = Vec::with_capacity(body.len().saturating_add(4));
     push_bytes_element(&mut data, body)?;
     Ok((1, data))
+}
+
+/// How much is copied between two checkpoints.
+const STEP: usize = 1 << 20;
+
+fn copy(data: &[u8], pace: &Pace) -> Result<Vec<u8>, String> {
+    let mut copy = Vec::with_capacity(data.len());
+    for piece in data.chunks(STEP) {
+        copy.extend_from_slice(piece);
+        pace.give_way().map_err(|stopped| stopped.to_string())?;
+    }
+    Ok(copy)
 }

@@ -1,6 +1,6 @@
 //! `Content-Encoding` of requests, `Accept-Encoding` of responses: gzip and deflate.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use axum::body::Bytes;
 use axum::http::HeaderMap;
@@ -11,6 +11,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 
 use super::response_json::Encoded;
 use crate::model::InferError;
+use crate::tenant::{Pace, Stopped};
 
 /// A way to compress a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,33 +59,52 @@ pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     })
 }
 
-/// About how long a body will be once decompressed, to judge how much work it is.
-pub(in crate::api) fn expected_length(coding: Option<Coding>, length: usize) -> usize {
-    // Digits compress to a third or less; a bomb to a thousandth.
-    coding.map_or(length, |_| length.saturating_mul(32))
+/// A body that may still be compressed.
+pub(in crate::api) struct Packed {
+    coding: Option<Coding>,
+    body: Bytes,
 }
 
-/// A body as it was before it was compressed, if it was. Fails as [`decompress`].
-pub(in crate::api) fn undo(coding: Option<Coding>, body: Bytes, limit: u64) -> Result<Bytes, InferError> {
-    match coding {
-        None => Ok(body),
-        Some(coding) => Ok(decompress(coding, &body, limit)?.into()),
+impl Packed {
+    /// A body that is compressed in that way, if in any. One that has no more than `now` bytes once decompressed is
+    /// decompressed now: its compressed length does not tell how long it is. Fails as [`Packed::unpack`].
+    pub(in crate::api) fn new(coding: Option<Coding>, body: Bytes, limit: u64, now: usize) -> Result<Self, InferError> {
+        let Some(of_body) = coding.filter(|_| body.len() <= now) else { return Ok(Packed { coding, body }) };
+        match decompress(of_body, &body, limit.min(now as u64), &Pace::free()) {
+            Ok(plain) => Ok(Packed { coding: None, body: plain.into() }),
+            Err(InferError::RequestTooLarge { .. }) if limit > now as u64 => Ok(Packed { coding, body }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many bytes the body has; without end while it is compressed.
+    pub(in crate::api) fn length(&self) -> usize {
+        if self.coding.is_some() { usize::MAX } else { self.body.len() }
+    }
+
+    /// The body as it was before it was compressed. Fails with [`InferError::RequestTooLarge`] if it has more than
+    /// `limit` bytes.
+    pub(in crate::api) fn unpack(self, limit: u64, pace: &Pace) -> Result<Bytes, InferError> {
+        match self.coding {
+            None => Ok(self.body),
+            Some(coding) => Ok(decompress(coding, &self.body, limit, pace)?.into()),
+        }
     }
 }
 
 /// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes, having
 /// allocated no more than that.
-pub(super) fn decompress(coding: Coding, body: &[u8], limit: u64) -> Result<Vec<u8>, InferError> {
+fn decompress(coding: Coding, body: &[u8], limit: u64, pace: &Pace) -> Result<Vec<u8>, InferError> {
     match coding {
-        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit),
-        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit),
+        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit, pace),
+        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit, pace),
     }
 }
 
-/// How much is decompressed at a time.
+/// How much is decompressed or compressed at a time.
 const STEP: usize = 16 << 10;
 
-fn read_bounded(mut source: impl Read, compressed: usize, limit: u64) -> Result<Vec<u8>, InferError> {
+fn read_bounded(mut source: impl Read, compressed: usize, limit: u64, pace: &Pace) -> Result<Vec<u8>, InferError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
     let mut step = [0; STEP];
@@ -99,6 +119,7 @@ fn read_bounded(mut source: impl Read, compressed: usize, limit: u64) -> Result<
         }
         reserve(&mut whole, piece.len(), most);
         whole.extend_from_slice(piece);
+        pace.give_way()?;
     }
 }
 
@@ -115,28 +136,47 @@ fn damaged() -> InferError {
 }
 
 /// Compresses a response where that is accepted and worth it; tells whether it was.
-pub(super) fn compress(coding: Option<Coding>, encoded: Encoded) -> (Encoded, Option<Coding>) {
+pub(super) fn compress(coding: Option<Coding>, encoded: Encoded, pace: &Pace) -> (Encoded, Option<Coding>) {
     let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else { return (encoded, None) };
-    match compressed(coding, &encoded.body) {
+    match compressed(coding, &encoded.body, pace) {
         Ok(body) => (Encoded { body, ..encoded }, Some(coding)),
         Err(_) => (encoded, None),
     }
 }
 
-/// Compresses a body. Writing to memory does not fail.
-pub(in crate::api) fn compressed(coding: Coding, body: &[u8]) -> std::io::Result<Vec<u8>> {
+/// How many bytes work on a body takes that is compressed afterwards, in terms of work on one that is not.
+pub(in crate::api) fn weight(coding: Option<Coding>, bytes: usize) -> usize {
+    coding.map_or(bytes, |_| bytes.saturating_mul(8))
+}
+
+/// Compresses a body. Writing to memory does not fail; the work may be stopped.
+pub(in crate::api) fn compressed(coding: Coding, body: &[u8], pace: &Pace) -> io::Result<Vec<u8>> {
     let out = Vec::with_capacity(body.len() / 2);
     match coding {
         Coding::Gzip => {
             let mut encoder = GzEncoder::new(out, Compression::fast());
-            encoder.write_all(body)?;
+            write_paced(&mut encoder, body, pace)?;
             encoder.finish()
         }
         Coding::Deflate => {
             let mut encoder = ZlibEncoder::new(out, Compression::fast());
-            encoder.write_all(body)?;
+            write_paced(&mut encoder, body, pace)?;
             encoder.finish()
         }
+    }
+}
+
+fn write_paced(encoder: &mut impl Write, body: &[u8], pace: &Pace) -> io::Result<()> {
+    body.chunks(STEP).try_for_each(|piece| {
+        encoder.write_all(piece)?;
+        pace.give_way().map_err(io::Error::other)
+    })
+}
+
+impl From<Stopped> for InferError {
+    fn from(stopped: Stopped) -> Self {
+        // What a stopped piece of work ends with, nobody hears.
+        InferError::Internal(stopped.to_string())
     }
 }
 
@@ -152,29 +192,31 @@ mod tests {
     fn what_is_compressed_decompresses() {
         let body: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
         for coding in BOTH {
-            let packed = compressed(coding, &body).unwrap();
-            assert_eq!(decompress(coding, &packed, 100_000).unwrap(), body);
+            let packed = compressed(coding, &body, &Pace::free()).unwrap();
+            assert_eq!(decompress(coding, &packed, 100_000, &Pace::free()).unwrap(), body);
         }
     }
 
     #[test]
     fn a_bomb_stops_at_the_limit() {
         for coding in BOTH {
-            let bomb = compressed(coding, &vec![0; 64 << 20]).unwrap();
+            let bomb = compressed(coding, &vec![0; 64 << 20], &Pace::free()).unwrap();
             assert!(bomb.len() < 1 << 20);
             for limit in [0, 1, 1 << 20, (64 << 20) - 1] {
-                assert_eq!(decompress(coding, &bomb, limit), Err(InferError::RequestTooLarge { limit }));
+                let stopped = decompress(coding, &bomb, limit, &Pace::free());
+                assert_eq!(stopped, Err(InferError::RequestTooLarge { limit }));
             }
-            assert!(decompress(coding, &bomb, 64 << 20).unwrap().capacity() <= 64 << 20);
+            assert!(decompress(coding, &bomb, 64 << 20, &Pace::free()).unwrap().capacity() <= 64 << 20);
         }
     }
 
     #[test]
     fn a_torn_or_foreign_stream_is_refused() {
         for coding in BOTH {
-            let packed = compressed(coding, &[7; 5000]).unwrap();
+            let packed = compressed(coding, &[7; 5000], &Pace::free()).unwrap();
             for body in [&packed[..packed.len() - 5], b"no stream"] {
-                assert!(matches!(decompress(coding, body, 10_000), Err(InferError::InvalidInput(_))));
+                let refused = decompress(coding, body, 10_000, &Pace::free());
+                assert!(matches!(refused, Err(InferError::InvalidInput(_))));
             }
         }
     }

@@ -7,6 +7,7 @@ use super::binary;
 use super::request_json::{RequestJson, read_request_text};
 use crate::api::content_type;
 use crate::model::{InferError, Metadata};
+use crate::tenant::Pace;
 
 /// What a request's body consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +49,17 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
 }
 
 /// Reads a body. Fails with a text for the caller.
-pub(super) fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Result<RequestJson, String> {
+pub(super) fn decode(framing: Framing, metadata: &Metadata, body: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let json_length = match framing {
-        Framing::Raw => return binary::raw_request(metadata, body),
+        Framing::Raw => return binary::raw_request(metadata, body, pace),
         Framing::Json => body.len(),
         Framing::Mixed(length) => length,
     };
     let parts = body.split_at_checked(json_length);
     let (text, rest) =
         parts.ok_or_else(|| format!("the JSON should have {json_length} bytes, but the body has {}", body.len()))?;
-    let mut json = read_request_text(text)?;
-    binary::attach(&mut json, rest)?;
+    let mut json = read_request_text(text, pace)?;
+    binary::attach(&mut json, rest, pace)?;
     Ok(json)
 }
 

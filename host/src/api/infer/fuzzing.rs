@@ -12,6 +12,7 @@ use crate::fuzzing::check_text;
 use crate::model::{
     Datatype, InferResponse, MAX_PARAMETERS, Metadata, ModelId, ModelName, TenantName, Tensor, TensorSpec, Version,
 };
+use crate::tenant::Pace;
 
 /// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes back from
 /// the encoder as it went in.
@@ -52,7 +53,9 @@ pub fn path(text: &str) {
 
 /// Decodes a body and checks what holds of any request that is accepted and of any refusal.
 fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<RequestJson> {
-    let read = framing::decode(framing, metadata, body).inspect_err(|refusal| check_text(refusal, 1500)).ok()?;
+    let read = framing::decode(framing, metadata, body, &Pace::free())
+        .inspect_err(|refusal| check_text(refusal, 1500))
+        .ok()?;
     check_tensors(&read.request.inputs, body.len());
     assert!(read.request.inputs.len() <= MAX_TENSORS);
     assert!(read.request.outputs.len() <= MAX_TENSORS);
@@ -108,14 +111,14 @@ fn leaves(data: &Value) -> u64 {
 fn come_back(tensors: &[Tensor], binary: bool) {
     let response = InferResponse { parameters: vec![], outputs: tensors.into() };
     let form = OutputForm { binary, named: vec![] };
-    let encoded = encode(&model(), "", &response, &form);
+    let encoded = encode(&model(), "", &response, &form, &Pace::free());
     let Encoded { mut body, json_length } = encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
     let head = br#"{"model_name":"m","model_version":"7","outputs":["#;
     assert!(body.starts_with(head));
     // Of the same length, so that the length of the JSON stays true.
     body[head.len() - 11..head.len() - 1].copy_from_slice(br#" "inputs":"#);
     let framing = json_length.map_or(Framing::Json, Framing::Mixed);
-    let read = framing::decode(framing, &Metadata::default(), &body);
+    let read = framing::decode(framing, &Metadata::default(), &body, &Pace::free());
     assert_eq!(read.map(|read| read.request.inputs).as_deref(), Ok(tensors));
 }
 

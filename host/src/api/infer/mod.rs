@@ -23,6 +23,7 @@ mod bad_json_tests;
 mod round_trip_tests;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CONTENT_ENCODING, VARY};
@@ -34,10 +35,10 @@ use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
 use super::{ApiState, json};
 use crate::dataplane::{Answer, Flight, Tally, Timings};
-use crate::model::{Deadline, InferError, Version};
+use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
-use crate::tenant::{Held, Tenant};
-use compression::Coding;
+use crate::tenant::{Held, Pace, Tenant};
+use compression::{Coding, Packed};
 use framing::{Dialect, Framing};
 use handling::Handling;
 use request_json::{OutputForm, RequestJson};
@@ -137,15 +138,16 @@ async fn answer_counted(
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
     let body = body::read(body, handle.settings().limits.request).await?;
-    let mut handling = Handling::of(&handle);
-    let RequestJson { request, form, timeout, .. } = handling.count(decode(&manner, &handle, body)).await?;
+    let mut handling = Handling::of(&state.workers, &handle);
+    let decoded = decode(&manner, &handle, body, context.received, &mut handling).await?;
+    let RequestJson { request, form, timeout, .. } = decoded;
     tally.note_rows(&request);
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
-    let (encoded, coding) = handling.count(encode(&manner, handle, id, response, form)).await?;
+    let (encoded, coding) = encode(&manner, handle, id, response, form, &mut handling).await?;
     Ok((followed_by(to_response(&manner, encoded, coding, &timings), afterwards), timings))
 }
 
@@ -180,40 +182,39 @@ impl Manner {
     }
 }
 
-async fn decode(manner: &Manner, handle: &ServableHandle, body: Bytes) -> Result<RequestJson, InferError> {
-    let (framing, coding, limit) = (manner.framing, manner.coding, handle.settings().limits.request);
-    if offload::is_short(compression::expected_length(coding, body.len())) {
-        return decode_now(framing, coding, limit, handle, body);
-    }
-    let handle = handle.clone();
-    offload::run(move || decode_now(framing, coding, limit, &handle, body)).await?
-}
-
-fn decode_now(
-    framing: Framing,
-    coding: Option<Coding>,
-    limit: u64,
+async fn decode(
+    manner: &Manner,
     handle: &ServableHandle,
     body: Bytes,
+    received: Instant,
+    handling: &mut Handling,
 ) -> Result<RequestJson, InferError> {
-    let body = compression::undo(coding, body, limit)?;
-    framing::decode(framing, handle.metadata(), &body).map_err(InferError::InvalidInput)
+    let (framing, limit) = (manner.framing, handle.settings().limits.request);
+    let now = handling.bytes_here();
+    let packed = handling.count(|| Packed::new(manner.coding, body, limit, now))?;
+    let (length, handle) = (packed.length(), handle.clone());
+    let work = move |pace: &Pace| {
+        let body = packed.unpack(limit, pace)?;
+        framing::decode(framing, handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
+    };
+    handling.read(length, received, manner.deadline, work).await
 }
 
 async fn encode(
     manner: &Manner,
     handle: ServableHandle,
     id: String,
-    response: crate::model::InferResponse,
+    response: InferResponse,
     form: OutputForm,
+    handling: &mut Handling,
 ) -> Result<(Encoded, Option<Coding>), InferError> {
     let coding = manner.answer_coding;
-    let length = response.outputs.iter().map(|tensor| tensor.data.len()).sum();
-    let work = move || {
-        let encoded = response_json::encode(handle.id(), &id, &response, &form)?;
-        Ok(compression::compress(coding, encoded))
+    let length = compression::weight(coding, response.size() as usize);
+    let work = move |pace: &Pace| {
+        let encoded = response_json::encode(handle.id(), &id, &response, &form, pace)?;
+        Ok(compression::compress(coding, encoded, pace))
     };
-    if offload::is_short(length) { work() } else { offload::run(work).await? }
+    handling.write(length, work).await
 }
 
 fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timings: &Timings) -> Response {

@@ -10,6 +10,7 @@ use super::parameters::{Given, read_parameters, take, take_boolean, take_count, 
 use super::tensor_json::read_data;
 use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{Datatype, Deadline, InferRequest, MAX_DIMENSIONS, Tensor};
+use crate::tenant::Pace;
 
 /// What the JSON of a request says.
 #[derive(Debug, Default)]
@@ -71,9 +72,9 @@ const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"]
 const OUTPUT_KEYS: &[&str] = &["name", "parameters"];
 
 /// Reads a text that is the JSON of one request. Fails with a text for the caller.
-pub(super) fn read_request_text(text: &[u8]) -> Result<RequestJson, String> {
+pub(super) fn read_request_text(text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let read = || {
-        let mut reader = Reader::new(text)?;
+        let mut reader = Reader::paced(text, pace)?;
         let json = read_request_json(&mut reader)?;
         reader.finish().map(|()| json)
     };

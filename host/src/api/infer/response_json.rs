@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use super::request_json::OutputForm;
 use crate::api::json::{shorten, write_float, write_integer, write_string};
 use crate::model::{Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements};
+use crate::tenant::{Pace, Stopped};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(super) fn encode(
     id: &str,
     response: &InferResponse,
     form: &OutputForm,
+    pace: &Pace,
 ) -> Result<Encoded, InferError> {
     let wanted = || response.outputs.iter().filter(|tensor| form.wants(&tensor.name));
     let mut body = Vec::with_capacity(estimate(wanted()));
@@ -29,13 +31,16 @@ pub(super) fn encode(
     body.extend_from_slice(b"\"outputs\":[");
     for (index, tensor) in wanted().enumerate() {
         separate(&mut body, index);
-        write_output(&mut body, tensor, form.is_binary(&tensor.name))?;
+        write_output(&mut body, tensor, form.is_binary(&tensor.name), pace)?;
     }
     body.extend_from_slice(b"]}");
     let json_length = body.len();
     let mut binary = wanted().filter(|tensor| form.is_binary(&tensor.name)).peekable();
     let json_length = binary.peek().map(|_| json_length);
-    binary.for_each(|tensor| body.extend_from_slice(&tensor.data));
+    for tensor in binary {
+        body.extend_from_slice(&tensor.data);
+        pace.give_way()?;
+    }
     Ok(Encoded { body, json_length })
 }
 
@@ -100,13 +105,13 @@ fn write_value(out: &mut Vec<u8>, value: &ParameterValue) -> Result<(), &'static
 const NOT_FINITE: &str = "holds NaN or Infinity";
 const NOT_TEXT: &str = "holds bytes that are not UTF-8";
 
-fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool) -> Result<(), InferError> {
+fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool, pace: &Pace) -> Result<(), InferError> {
     out.extend_from_slice(b"{\"name\":");
     write_string(out, &tensor.name);
     out.extend_from_slice(b",\"datatype\":\"");
     out.extend_from_slice(tensor.datatype.name().as_bytes());
     out.extend_from_slice(b"\",\"shape\":[");
-    write_list(out, &tensor.shape, |out, dimension| write_integer(out, *dimension));
+    write_row(out, &tensor.shape, |out, dimension| write_integer(out, *dimension));
     out.push(b']');
     if binary {
         out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
@@ -114,74 +119,123 @@ fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool) -> Result<(), 
         out.push(b'}');
     } else {
         out.extend_from_slice(b",\"data\":");
-        write_data(out, tensor)?;
+        write_data(out, tensor, pace)?;
     }
     out.push(b'}');
     Ok(())
 }
 
-fn write_data(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), InferError> {
+fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
     out.push(b'[');
-    write_elements(out, tensor)?;
+    write_elements(out, tensor, pace)?;
     out.push(b']');
     Ok(())
 }
 
 /// Writes a tensor's elements with commas between them. Fails with [`InferError::NotJson`] if JSON cannot hold one.
-pub(in crate::api) fn write_elements(out: &mut Vec<u8>, tensor: &Tensor) -> Result<(), InferError> {
-    let written = write_all(out, tensor.datatype, &tensor.data);
-    written.map_err(|fault| InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))))
+pub(in crate::api) fn write_elements(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
+    let written = write_all(out, tensor.datatype, &tensor.data, pace);
+    written.map_err(|fault| match fault {
+        Fault::NotJson(fault) => InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))),
+        Fault::Stopped(stopped) => stopped.into(),
+    })
 }
 
-fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8]) -> Result<(), &'static str> {
-    match datatype {
-        Datatype::Bool => write_list(out, data, |out, byte| write_boolean(out, *byte != 0)),
-        Datatype::Uint8 => write_list(out, data, |out, byte| write_integer(out, *byte)),
-        Datatype::Uint16 => write_integers(out, data, u16::from_le_bytes),
-        Datatype::Uint32 => write_integers(out, data, u32::from_le_bytes),
-        Datatype::Uint64 => write_integers(out, data, u64::from_le_bytes),
-        Datatype::Int8 => write_integers(out, data, i8::from_le_bytes),
-        Datatype::Int16 => write_integers(out, data, i16::from_le_bytes),
-        Datatype::Int32 => write_integers(out, data, i32::from_le_bytes),
-        Datatype::Int64 => write_integers(out, data, i64::from_le_bytes),
-        Datatype::Fp16 => write_floats(out, data, |bytes| f16::from_le_bytes(bytes).to_f32(), f32::is_finite)?,
-        Datatype::Bf16 => write_floats(out, data, |bytes| bf16::from_le_bytes(bytes).to_f32(), f32::is_finite)?,
-        Datatype::Fp32 => write_floats(out, data, f32::from_le_bytes, f32::is_finite)?,
-        Datatype::Fp64 => write_floats(out, data, f64::from_le_bytes, f64::is_finite)?,
-        Datatype::Bytes => write_texts(out, data)?,
+/// Why elements were not written.
+enum Fault {
+    NotJson(&'static str),
+    Stopped(Stopped),
+}
+
+impl From<&'static str> for Fault {
+    fn from(fault: &'static str) -> Self {
+        Fault::NotJson(fault)
     }
-    Ok(())
 }
 
-fn write_integers<const SIZE: usize, T: itoa::Integer>(out: &mut Vec<u8>, data: &[u8], decode: fn([u8; SIZE]) -> T) {
-    write_list(out, data.as_chunks().0, |out, bytes| write_integer(out, decode(*bytes)));
+impl From<Stopped> for Fault {
+    fn from(stopped: Stopped) -> Self {
+        Fault::Stopped(stopped)
+    }
+}
+
+fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8], pace: &Pace) -> Result<(), Fault> {
+    match datatype {
+        Datatype::Bool => write_list(out, data, pace, |out, byte| write_boolean(out, *byte != 0)),
+        Datatype::Uint8 => write_list(out, data, pace, |out, byte| write_integer(out, *byte)),
+        Datatype::Uint16 => write_integers(out, data, pace, u16::from_le_bytes),
+        Datatype::Uint32 => write_integers(out, data, pace, u32::from_le_bytes),
+        Datatype::Uint64 => write_integers(out, data, pace, u64::from_le_bytes),
+        Datatype::Int8 => write_integers(out, data, pace, i8::from_le_bytes),
+        Datatype::Int16 => write_integers(out, data, pace, i16::from_le_bytes),
+        Datatype::Int32 => write_integers(out, data, pace, i32::from_le_bytes),
+        Datatype::Int64 => write_integers(out, data, pace, i64::from_le_bytes),
+        Datatype::Fp16 => write_floats(out, data, pace, |bytes| f16::from_le_bytes(bytes).to_f32(), f32::is_finite),
+        Datatype::Bf16 => write_floats(out, data, pace, |bytes| bf16::from_le_bytes(bytes).to_f32(), f32::is_finite),
+        Datatype::Fp32 => write_floats(out, data, pace, f32::from_le_bytes, f32::is_finite),
+        Datatype::Fp64 => write_floats(out, data, pace, f64::from_le_bytes, f64::is_finite),
+        Datatype::Bytes => write_texts(out, data, pace),
+    }
+}
+
+fn write_integers<const SIZE: usize, T: itoa::Integer>(
+    out: &mut Vec<u8>,
+    data: &[u8],
+    pace: &Pace,
+    decode: fn([u8; SIZE]) -> T,
+) -> Result<(), Fault> {
+    write_list(out, data.as_chunks().0, pace, |out, bytes| write_integer(out, decode(*bytes)))
 }
 
 fn write_floats<const SIZE: usize, T: zmij::Float>(
     out: &mut Vec<u8>,
     data: &[u8],
+    pace: &Pace,
     decode: impl Fn([u8; SIZE]) -> T,
     is_finite: impl Fn(T) -> bool,
-) -> Result<(), &'static str> {
+) -> Result<(), Fault> {
     let (elements, _) = data.as_chunks();
     if !elements.iter().all(|bytes| is_finite(decode(*bytes))) {
-        return Err(NOT_FINITE);
+        return Err(NOT_FINITE.into());
     }
-    write_list(out, elements, |out, bytes| write_float(out, decode(*bytes)));
-    Ok(())
+    write_list(out, elements, pace, |out, bytes| write_float(out, decode(*bytes)))
 }
 
-fn write_texts(out: &mut Vec<u8>, data: &[u8]) -> Result<(), &'static str> {
+fn write_texts(out: &mut Vec<u8>, data: &[u8], pace: &Pace) -> Result<(), Fault> {
+    let mut written = 0;
     for (index, element) in bytes_elements(data).enumerate() {
         separate(out, index);
         let text = element.ok().and_then(|bytes| std::str::from_utf8(bytes).ok());
         write_string(out, text.ok_or(NOT_TEXT)?);
+        if out.len() - written >= STEP_BYTES {
+            written = out.len();
+            pace.give_way()?;
+        }
     }
     Ok(())
 }
 
-fn write_list<T>(out: &mut Vec<u8>, elements: impl IntoIterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
-    for (index, element) in elements.into_iter().enumerate() {
+/// Between two checkpoints: writing so much takes a tenth of a millisecond.
+const STEP: usize = 4096;
+const STEP_BYTES: usize = 64 << 10;
+
+/// Writes the elements of a tensor.
+fn write_list<T>(
+    out: &mut Vec<u8>,
+    elements: &[T],
+    pace: &Pace,
+    write: impl Fn(&mut Vec<u8>, &T),
+) -> Result<(), Fault> {
+    for (number, step) in elements.chunks(STEP).enumerate() {
+        separate(out, number);
+        write_row(out, step, &write);
+        pace.give_way()?;
+    }
+    Ok(())
+}
+
+fn write_row<T>(out: &mut Vec<u8>, elements: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    for (index, element) in elements.iter().enumerate() {
         separate(out, index);
         write(out, element);
     }

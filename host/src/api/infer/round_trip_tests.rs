@@ -11,6 +11,7 @@ use crate::model::{
     Datatype, InferResponse, Metadata, ModelId, ModelName, Parameter, ParameterValue, TenantName, Tensor, Version,
     push_bytes_element,
 };
+use crate::tenant::Pace;
 
 fn model() -> ModelId {
     let name = ModelName::new("m").unwrap();
@@ -18,7 +19,7 @@ fn model() -> ModelId {
 }
 
 fn encoded(tensors: &[Tensor], form: &OutputForm) -> Encoded {
-    encode(&model(), "", &InferResponse { parameters: vec![], outputs: tensors.into() }, form).unwrap()
+    encode(&model(), "", &InferResponse { parameters: vec![], outputs: tensors.into() }, form, &Pace::free()).unwrap()
 }
 
 /// Makes the request that sends a response's outputs back as inputs.
@@ -89,7 +90,7 @@ proptest! {
     #[test]
     fn through_json(tensors in proptest::collection::vec(any_tensor(true), 0..4)) {
         let body = turned(&encoded(&tensors, &OutputForm::default()));
-        let read = framing::decode(Framing::Json, &Metadata::default(), &body).unwrap();
+        let read = framing::decode(Framing::Json, &Metadata::default(), &body, &Pace::free()).unwrap();
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
@@ -99,7 +100,7 @@ proptest! {
         let encoded = encoded(&tensors, &form);
         // "inputs" is one letter shorter than "outputs".
         let length = encoded.json_length.unwrap() - 1;
-        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded)).unwrap();
+        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
@@ -111,7 +112,7 @@ proptest! {
         let named = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), Some(index % 2 == 0)));
         let encoded = encoded(&tensors, &OutputForm { binary: false, named: named.collect() });
         let length = encoded.json_length.unwrap() - 1;
-        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded)).unwrap();
+        let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
@@ -130,7 +131,7 @@ proptest! {
             for _ in 0..keys.len() {
                 keys.rotate_left(1);
                 let text = format!("{{\"inputs\":[{{{}}}]}}", keys.join(",\n"));
-                let read = read_request_text(text.as_bytes()).unwrap();
+                let read = read_request_text(text.as_bytes(), &Pace::free()).unwrap();
                 prop_assert_eq!(&read.request.inputs[0], &tensor);
             }
         }
@@ -139,8 +140,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(framing in 0usize..40, body in any::<Vec<u8>>(), text in "[\\[\\]{}:,\"a-e0-9. ]{0,60}") {
         for bytes in [body.as_slice(), text.as_bytes()] {
-            let _ = framing::decode(Framing::Mixed(framing), &Metadata::default(), bytes);
-            let _ = read_request_text(format!("{{\"inputs\":[{{{text}}}]}}").as_bytes());
+            let _ = framing::decode(Framing::Mixed(framing), &Metadata::default(), bytes, &Pace::free());
+            let _ = read_request_text(format!("{{\"inputs\":[{{{text}}}]}}").as_bytes(), &Pace::free());
         }
     }
 }
@@ -156,7 +157,8 @@ fn the_head_and_parameters_are_written() {
     ];
     let outputs =
         vec![Tensor { name: "y".into(), datatype: Datatype::Fp32, shape: vec![1], data: vec![0, 0, 128, 63] }];
-    let encoded = encode(&model(), "q", &InferResponse { parameters, outputs }, &OutputForm::default()).unwrap();
+    let encoded =
+        encode(&model(), "q", &InferResponse { parameters, outputs }, &OutputForm::default(), &Pace::free()).unwrap();
     let mut expected = String::new();
     write!(expected, r#"{{"model_name":"m","model_version":"7","id":"q","parameters":"#).unwrap();
     write!(expected, r#"{{"a":true,"b":-1,"c":1.5,"d":"\""}},"#).unwrap();
@@ -175,9 +177,9 @@ fn what_json_cannot_hold_is_an_error_that_names_it() {
         (tensor(Datatype::Bytes, &[1, 0, 0, 0, 255]), "output 'y' holds bytes that are not UTF-8"),
     ] {
         let response = InferResponse { parameters: vec![], outputs: vec![tensor] };
-        let fault = encode(&model(), "", &response, &OutputForm::default()).unwrap_err().to_string();
+        let fault = encode(&model(), "", &response, &OutputForm::default(), &Pace::free()).unwrap_err().to_string();
         assert!(fault.contains(says) && fault.contains("ask for binary"), "{fault}");
         let binary = OutputForm { binary: true, named: vec![] };
-        assert!(encode(&model(), "", &response, &binary).is_ok());
+        assert!(encode(&model(), "", &response, &binary, &Pace::free()).is_ok());
     }
 }

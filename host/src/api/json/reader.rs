@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::Number;
 use crate::model::hint;
+use crate::tenant::Pace;
 
 /// What is wrong with a JSON text, and where.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,11 +19,17 @@ struct Place {
 }
 
 /// A place in a JSON text.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(in crate::api) struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// Where reading gives way to others next, and how.
+    checkpoint: usize,
+    pace: Option<&'a Pace>,
 }
+
+/// Bytes between two checkpoints: reading them takes a tenth of a millisecond.
+const STEP: usize = 16 << 10;
 
 /// Deeper nesting than any request has; a bound on recursion.
 const MAX_DEPTH: u32 = 64;
@@ -50,7 +57,25 @@ impl<'a> Reader<'a> {
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, Fault> {
         let text =
             std::str::from_utf8(text).map_err(|error| Fault::new("the JSON is not UTF-8", error.valid_up_to()))?;
-        Ok(Reader { text, at: 0 })
+        Ok(Reader { text, at: 0, checkpoint: usize::MAX, pace: None })
+    }
+
+    /// The same for a long text, the reading of which goes on at that pace.
+    pub(in crate::api) fn paced(text: &'a [u8], pace: &'a Pace) -> Result<Self, Fault> {
+        Ok(Reader { checkpoint: STEP, pace: Some(pace), ..Reader::new(text)? })
+    }
+
+    /// Gives way to others if enough was read since it did. Fails if the reading is to end.
+    #[inline]
+    fn give_way(&mut self, at: usize) -> Result<(), Fault> {
+        if at < self.checkpoint { Ok(()) } else { self.give_way_now(at) }
+    }
+
+    #[cold]
+    fn give_way_now(&mut self, at: usize) -> Result<(), Fault> {
+        self.checkpoint = at.saturating_add(STEP);
+        let went_on = self.pace.map_or(Ok(()), Pace::give_way);
+        went_on.map_err(|stopped| self.fault(stopped.to_string()))
     }
 
     /// A fault at this place.
@@ -96,6 +121,7 @@ impl<'a> Reader<'a> {
             let key = self.string()?;
             self.punctuation(b':', "expected ':' after a key")?;
             member(self, key)?;
+            self.give_way(self.at)?;
             if self.take(b'}') {
                 return Ok(());
             }
@@ -137,6 +163,7 @@ impl<'a> Reader<'a> {
         }
         loop {
             element(self)?;
+            self.give_way(self.at)?;
             if self.take(b']') {
                 return Ok(());
             }
@@ -270,7 +297,10 @@ impl<'a> Reader<'a> {
             match bytes.get(end) {
                 Some(b'"') => break,
                 Some(b'\\') => (end, escaped) = (end + 2, true),
-                Some(0x20..) => end += 1,
+                Some(0x20..) => {
+                    end += 1;
+                    self.give_way(end)?;
+                }
                 Some(_) => return Err(self.fault("a string holds a control character that is not escaped")),
                 None => return Err(self.fault("a string does not end")),
             }

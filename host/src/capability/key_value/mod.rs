@@ -19,17 +19,15 @@ mod refusal;
 mod single;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusqlite::Connection;
-use rustix::time::{ClockId, clock_gettime};
 use wasmtime::component::Linker;
 
 pub(super) use opened::Opened;
 
 use super::{CtxView, HasCtx};
 use crate::store::{Store, StoreError};
-use crate::tenant::{Share, Tenant};
+use crate::tenant::{Share, Tenant, thread_time};
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -83,7 +81,7 @@ impl KeyValue {
     fn charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
         let before = thread_time();
         let outcome = work();
-        self.share.charge_handling(thread_time().saturating_sub(before).as_nanos() as u64);
+        self.share.charge(thread_time().saturating_sub(before).as_nanos() as u64);
         outcome
     }
 }
@@ -92,11 +90,6 @@ impl KeyValue {
 trait Job<T>: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static {}
 
 impl<T, F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static> Job<T> for F {}
-
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
 
 pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     use bindings::wasi::keyvalue::{atomics, batch, store};

@@ -12,9 +12,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::super::limits::{PARAMETERS, STATEMENT, VALUE};
 use super::super::{DatabaseConfig, Synchronous, migrations};
 use super::authorize::Authority;
-use super::meter::Meter;
 use super::watch::{STEPS, Watch};
 use crate::journal::{Journal, fold_on_close};
+use crate::tenant::Meter;
 
 /// One connection, and what keeps its statements within bounds.
 pub(super) struct Guarded {

@@ -8,12 +8,11 @@ use rusqlite::types::Value as Found;
 
 use super::super::{Bill, DatabaseConfig, Statement, Wanted};
 use super::connection::{Guarded, Role};
-use super::meter::Meter;
 use super::run::Terms;
 use super::watch::Ticket;
 use super::worker::Order;
 use crate::model::TenantName;
-use crate::tenant::{Share, Tenant, TenantSettings, Turns};
+use crate::tenant::{Meter, Share, Tenant, TenantSettings, Turns};
 
 /// Short, so that what is endless ends.
 const ALLOWED: Duration = Duration::from_millis(20);

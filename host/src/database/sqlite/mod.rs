@@ -4,14 +4,15 @@
 //! the writer do not wait for each other, and whoever wants to write waits in line for the one that may. Each
 //! connection is hardened before it takes a statement of a guest's ([`connection`]); what a statement may do is asked
 //! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]), and it runs in turns with
-//! the guests of all tenants ([`meter`]).
+//! the guests of all tenants ([`Meter`]).
+//!
+//! [`Meter`]: crate::tenant::Meter
 
 mod authorize;
 mod connection;
 mod crew;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod meter;
 mod run;
 mod transaction;
 mod watch;

@@ -284,10 +284,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::connection::Role;
-    use super::super::meter::Meter;
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Share, Tenant, Turns};
+    use crate::tenant::{Meter, Share, Tenant, Turns};
 
     fn database() -> (tempfile::TempDir, Guarded) {
         let folder = tempfile::tempdir().unwrap();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::super::SqlError;
 use super::super::limits::{open_too_long, too_long};
-use super::meter::Meter;
+use crate::tenant::Meter;
 
 /// Steps between two looks: some ten microseconds of ordinary ones.
 pub(super) const STEPS: i32 = 1000;

@@ -10,9 +10,9 @@ use super::super::limits::open_too_long;
 use super::super::{Bill, Outcome, SqlError, Statement, Wanted};
 use super::File;
 use super::connection::{Guarded, Role, TIDYING};
-use super::meter::Meter;
 use super::run::{Read, Terms};
 use super::watch::Ticket;
+use crate::tenant::Meter;
 
 /// Where an answer goes. Nobody may be there to take it.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SqlError>>;

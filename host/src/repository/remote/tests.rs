@@ -13,7 +13,7 @@ use super::listing::list;
 use super::location::Location;
 use super::*;
 use crate::model::TenantName;
-use crate::tenant::{Quota, Site, TenantSettings};
+use crate::tenant::{Quota, Site, TenantSettings, Turns, Workers};
 
 struct Mirrored {
     folder: tempfile::TempDir,
@@ -241,7 +241,9 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
     };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let config = crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
-    let source = crate::repository::Source::spawn(&tenant, config.source(&tenant), &RemoteMetrics::default()).unwrap();
+    let workers = Workers::new(Turns::new(1)).unwrap();
+    let source = crate::repository::Source::spawn(&tenant, config.source(&tenant), &workers, &RemoteMetrics::default());
+    let source = source.unwrap();
     assert!(source.trouble().unwrap().contains("has not been read yet"));
     let told = source.refresh().await.unwrap().unwrap();
     assert!(told.contains("http://127.0.0.1:9/models: cannot be listed"), "{told}");

@@ -34,6 +34,7 @@ pub use receive::Upload;
 pub use received::Received;
 pub use target::Target;
 
+use super::effort::Effort;
 use super::tree::Tree;
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
@@ -46,6 +47,7 @@ const MAX_UPLOADS: usize = 4;
 #[derive(Debug)]
 pub struct Uploads {
     root: PathBuf,
+    effort: Effort,
     slots: Arc<Semaphore>,
     /// Held while something is put into its place or taken away, so that each of these sees what it changes.
     turn: Mutex<()>,
@@ -63,9 +65,9 @@ struct Holding {
 }
 
 impl Uploads {
-    /// The uploads into the repository at `root`.
-    pub(super) fn new(root: PathBuf) -> Arc<Self> {
-        Arc::new(Uploads { root, slots: Arc::new(Semaphore::new(MAX_UPLOADS)), turn: Mutex::default() })
+    /// The uploads into the repository at `root`, which cost that effort.
+    pub(super) fn new(root: PathBuf, effort: Effort) -> Arc<Self> {
+        Arc::new(Uploads { root, effort, slots: Arc::new(Semaphore::new(MAX_UPLOADS)), turn: Mutex::default() })
     }
 
     /// Begins an upload of `announced` bytes; 0 if that is not known. Fails if it cannot be put into its place as

@@ -9,7 +9,6 @@ use super::{Holding, Target, UploadError};
 use crate::model::{LoadError, Stage};
 use crate::repository::aspired::identity;
 use crate::repository::contents::Contents;
-use crate::repository::digest::digest_of;
 use crate::repository::layout::COMPONENT;
 use crate::repository::scan::{Parts, beside};
 use crate::repository::{Candidate, Digest};
@@ -30,7 +29,8 @@ pub struct Received {
 impl Received {
     pub(super) fn new(holding: Holding, digest: Digest, size: u64, changed: (i64, i64)) -> Self {
         // What lies there is taken as it is: it is judged again when the version is loaded to serve.
-        Received { holding, digest, size, changed, contents: Contents::new(Duration::ZERO) }
+        let contents = Contents::new(Duration::ZERO, holding.uploads.effort.clone());
+        Received { holding, digest, size, changed, contents }
     }
 
     /// Whose it is.
@@ -57,7 +57,11 @@ impl Received {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error.into()),
         };
-        Ok(stamp.size == self.size && digest_of(file)? == self.digest)
+        if stamp.size != self.size {
+            return Ok(false);
+        }
+        let (_, digest) = self.holding.uploads.effort.clone().digest(file, stamp);
+        Ok(digest? == Some(self.digest))
     }
 
     /// What it would be in its place, with what lies beside that now.

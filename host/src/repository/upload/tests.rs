@@ -32,7 +32,7 @@ impl Bench {
         fs::create_dir(folder.path().join("models")).unwrap();
         let settings = TenantSettings { quota, ..TenantSettings::default() };
         let tenant = Tenant::new(TenantName::default_tenant(), settings);
-        let uploads = Uploads::new(folder.path().join("models"));
+        let uploads = Uploads::new(folder.path().join("models"), Effort::of_nobody());
         Bench { folder, tenant, uploads }
     }
 

@@ -1,26 +1,25 @@
-//! What the work of one thread costs, who pays for it, and when it may go on.
+//! What the host's work for a tenant costs, who pays for it, and when it may go on.
 //!
-//! A statement takes turns as guests do: a short one begins at once if its tenant is not ahead of the others; one that
-//! is ahead, or has run for a slice, waits for a turn, with whatever it holds of its own tenant's. So what a tenant's
-//! statements take counts while they take it, and keeps nobody else from what is theirs.
+//! Such work takes turns as guests do. Short work begins at once if its tenant is not ahead of the others. Work of a
+//! tenant that is ahead, and work that has run for a slice, waits for a turn. So what the host does for a tenant is
+//! charged while it is done, and keeps no other tenant from its share of the cores.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::super::{Bill, SqlError, bill};
-use crate::tenant::{Place, Share, Turns, step_back};
+use super::{Bill, Place, Share, Turns, step_back, thread_time};
 
-/// How long a statement may run before it gives way to others.
+/// How long work may run before it gives way to others.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// How often a statement that waits for its turn looks whether it is wanted any more.
+/// How often work that waits for its turn checks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// One thread's meter. A clone is the same.
+/// Meters the work of one thread. A clone is the same meter.
 #[derive(Clone)]
-pub(super) struct Meter(Arc<Mutex<Reading>>);
+pub struct Meter(Arc<Mutex<Reading>>);
 
 struct Reading {
     turns: Arc<Turns>,
@@ -30,34 +29,47 @@ struct Reading {
     paid: Duration,
     /// When the present slice is over.
     slice_ends: Instant,
-    /// What the present statement has used.
+    /// What the present piece of work has used.
     used: Duration,
-    /// The present thread has stepped back for one that was long.
+    /// The threads that are metered have stepped back from their start.
+    always_back: bool,
+    /// The present thread has stepped back.
     stepped_back: bool,
-    /// Held while a statement runs that had to wait for its turn.
+    /// Held while work runs that had to wait for its turn.
     place: Option<Place>,
 }
 
 /// Somebody pays for what the thread does. Charges the rest on drop.
-pub(super) struct Paying(Meter);
+pub struct Paying(Meter);
 
 impl Meter {
-    /// A meter of work that is paid for from that share.
-    pub(super) fn new(turns: Arc<Turns>, share: Arc<Share>) -> Self {
+    /// A meter of work that is paid for from that share. A thread whose work turns out to be long steps back behind
+    /// all others, for good.
+    pub fn new(turns: Arc<Turns>, share: Arc<Share>) -> Self {
+        Meter::of(turns, share, false)
+    }
+
+    /// The same for threads that have stepped back already.
+    pub(super) fn behind(turns: Arc<Turns>, share: Arc<Share>) -> Self {
+        Meter::of(turns, share, true)
+    }
+
+    fn of(turns: Arc<Turns>, share: Arc<Share>, always_back: bool) -> Self {
         let (bill, paid, used, slice_ends) = (Bill::default(), Duration::ZERO, Duration::ZERO, Instant::now());
-        let (stepped_back, place) = (false, None);
-        Meter(Arc::new(Mutex::new(Reading { turns, share, bill, paid, slice_ends, used, stepped_back, place })))
+        let (stepped_back, place) = (always_back, None);
+        let reading = Reading { turns, share, bill, paid, slice_ends, used, always_back, stepped_back, place };
+        Meter(Arc::new(Mutex::new(reading)))
     }
 
     /// Has the present thread's work paid for until the result is dropped, and noted on that bill.
-    pub(super) fn paid_by(&self, bill: &Bill) -> Paying {
+    pub fn paid_by(&self, bill: &Bill) -> Paying {
         let mut reading = self.lock();
-        (reading.bill, reading.paid, reading.stepped_back) = (bill.clone(), bill::thread_time(), false);
+        (reading.bill, reading.paid, reading.stepped_back) = (bill.clone(), thread_time(), reading.always_back);
         Paying(self.clone())
     }
 
-    /// Begins a statement, in its turn. `why_stop` tells why it is not to wait any longer.
-    pub(super) fn begin(&self, why_stop: impl FnMut() -> Option<SqlError>) -> Result<(), SqlError> {
+    /// Begins a piece of work, in its turn. `why_stop` tells why it is not to wait any longer.
+    pub fn begin<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
         let mut reading = self.lock();
         reading.used = Duration::ZERO;
         if !reading.turns.may_start(&reading.share) {
@@ -67,8 +79,8 @@ impl Meter {
         Ok(())
     }
 
-    /// Has a statement give way if its slice is over, and go on in its turn.
-    pub(super) fn give_way(&self, why_stop: impl FnMut() -> Option<SqlError>) -> Result<(), SqlError> {
+    /// Has work give way if its slice is over, and go on in its turn.
+    pub fn give_way<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
         let mut reading = self.lock();
         if Instant::now() < reading.slice_ends {
             return Ok(());
@@ -78,15 +90,15 @@ impl Meter {
         reading.take_turn(why_stop)
     }
 
-    /// Ends a statement: charges what it took and gives its turn back.
-    pub(super) fn end(&self) {
+    /// Ends a piece of work: charges what it took and gives its turn back.
+    pub fn end(&self) {
         let mut reading = self.lock();
         reading.charge();
         reading.place = None;
     }
 
     /// Whether the thread has stepped back for the work that was paid for last.
-    pub(super) fn has_stepped_back(&self) -> bool {
+    pub fn has_stepped_back(&self) -> bool {
         self.lock().stepped_back
     }
 
@@ -97,14 +109,14 @@ impl Meter {
 
 impl Reading {
     fn charge(&mut self) {
-        let now = bill::thread_time();
+        let now = thread_time();
         let time = now.saturating_sub(std::mem::replace(&mut self.paid, now));
         self.used += time;
         self.bill.add(time);
         self.turns.charge(&self.share, time);
     }
 
-    /// Reading requests and running short calls must not wait for a long statement, even in its turn.
+    /// Reading requests and running short calls must not wait for long work, even in its turn.
     fn step_back_if_long(&mut self) {
         if self.used >= SLICE && !self.stepped_back {
             step_back();
@@ -112,7 +124,7 @@ impl Reading {
         }
     }
 
-    fn take_turn(&mut self, mut why_stop: impl FnMut() -> Option<SqlError>) -> Result<(), SqlError> {
+    fn take_turn<E>(&mut self, mut why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut context = Context::from_waker(&waker);
         match &mut self.place {

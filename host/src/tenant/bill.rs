@@ -1,4 +1,4 @@
-//! What a call's statements have cost.
+//! CPU time: what a thread has used, and what a call's work elsewhere has cost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ impl Bill {
 }
 
 /// CPU time that the present thread has used.
-pub(super) fn thread_time() -> Duration {
+pub fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
