@@ -14,7 +14,7 @@ use super::child::in_host;
 use super::clock::Clock;
 use super::end::End;
 use super::slots::Place;
-use super::usage::Usage;
+use super::usage::{Usage, Used};
 use super::{Job, Report, level};
 use crate::capability::{LogLine, LogSink};
 use crate::model::{LoadError, RequestId, Stage};
@@ -133,12 +133,22 @@ impl<'a> Following<'a> {
     /// Takes a line over. Gives the outcome if it was the last.
     async fn take_line(&mut self, read: io::Result<usize>) -> Option<Result<(), LoadError>> {
         let report = match read {
-            Ok(_) if self.line.is_empty() => return Some(Err(self.died().await)),
+            Ok(_) if self.line.is_empty() => {
+                // While it has not been waited for, the kernel still tells.
+                self.charge();
+                return Some(Err(self.died().await));
+            }
             Ok(_) => serde_json::from_slice(&std::mem::take(&mut self.line)).map_err(io::Error::from),
             Err(error) => Err(error),
         };
         match report {
-            Ok(report) => self.take(report),
+            Ok(report) => {
+                let outcome = self.take(report);
+                if outcome.is_some() {
+                    self.charge();
+                }
+                outcome
+            }
             Err(error) => Some(Err(in_host(format!("lost the compile child: {error}")))),
         }
     }
@@ -181,8 +191,7 @@ impl<'a> Following<'a> {
 
     /// Charges what the child has used, ends it if its time is up, and sees whether it keeps its slot.
     fn tick(&mut self) -> Result<(), LoadError> {
-        let used = self.usage.look();
-        self.place.charge(used.cpu);
+        let used = self.charge();
         self.check_time()?;
         match self.state {
             State::Working if used.passed >= TICK / 2 && used.wanted < used.passed / BUSY => {
@@ -200,6 +209,13 @@ impl<'a> Following<'a> {
             State::Working | State::Stopped => {}
         }
         Ok(())
+    }
+
+    /// Charges what the child has used since the last look.
+    fn charge(&mut self) -> Used {
+        let used = self.usage.look();
+        self.place.charge(used.cpu);
+        used
     }
 
     fn check_time(&self) -> Result<(), LoadError> {

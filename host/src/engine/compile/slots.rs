@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::queue::{Queue, Ticket};
-use crate::tenant::{Tenant, Turns};
+use crate::tenant::{Share, Tenant, Turns};
 
 /// The slots for compile children. A clone shares them.
 #[derive(Clone)]
@@ -31,6 +31,9 @@ pub(super) struct Place {
     slots: Slots,
     ticket: Ticket,
     bell: Arc<Notify>,
+    /// What the child uses is charged here: its tenant's calls come later for it. The order of the children themselves
+    /// is the queue's, so that a tenant's calls without end do not keep its new version from being compiled.
+    share: Arc<Share>,
 }
 
 impl Slots {
@@ -49,7 +52,7 @@ impl Slots {
             shared.bells.insert(ticket.clone(), bell.clone());
             ticket
         });
-        Place { slots: self.clone(), ticket, bell }
+        Place { slots: self.clone(), ticket, bell, share: Share::new(tenant.account().clone()) }
     }
 
     /// Changes the queue, and gives out the slots that are free then.
@@ -84,8 +87,9 @@ impl Place {
         self.slots.lock().queue.is_running(&self.ticket)
     }
 
-    /// Notes CPU time that the job's child has used.
+    /// Notes CPU time that the job's child has used, and charges it to the tenant.
     pub(super) fn charge(&self, time: Duration) {
+        self.slots.turns.charge(&self.share, time);
         self.slots.change(|shared| shared.queue.charge(&self.ticket, time));
     }
 
@@ -119,7 +123,6 @@ impl Drop for Place {
 mod tests {
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::Share;
 
     #[test]
     fn calls_keep_half_the_cores() {
@@ -140,6 +143,15 @@ mod tests {
         drop(call);
         jobs[0].charge(Duration::ZERO);
         assert_eq!(running(), 4);
+    }
+
+    #[test]
+    fn what_a_child_uses_is_charged_to_its_tenant() {
+        let slots = Slots::new(1, 8, Turns::new(1));
+        let tenant = Tenant::unlimited(TenantName::default_tenant());
+        let job = slots.line_up(&tenant);
+        job.charge(Duration::from_millis(3));
+        assert_eq!(tenant.account().used(), 3_000_000);
     }
 
     #[tokio::test]
