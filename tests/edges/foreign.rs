@@ -104,3 +104,40 @@ fn an_ambiguous_head_is_refused_on_every_route() {
         }
     }
 }
+
+#[test]
+fn a_header_that_the_server_acts_on_is_given_once() {
+    let server = server("");
+    for (name, value) in [
+        ("content-length", "2"),
+        ("content-type", "application/json"),
+        ("content-encoding", "gzip"),
+        ("inference-header-content-length", "2"),
+        ("wardian-deadline-ms", "1000"),
+        ("wardian-tenant", "default"),
+        ("x-amzn-sagemaker-target-model", "steady"),
+        ("origin", "http://localhost"),
+        ("sec-fetch-site", "none"),
+    ] {
+        for path in ["/v2/models/steady/infer", "/invocations"] {
+            let mut wire = super::wire::Wire::to(&server);
+            let length = if name == "content-length" { "" } else { "content-length: 2\r\n" };
+            let twice = format!("{name}: {value}\r\n").repeat(2);
+            wire.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{length}{twice}\r\n{{}}")).unwrap();
+            assert_eq!(wire.answer().unwrap().status, 400, "{name} {path}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_given_once() {
+    let server = server(&format!("keys = [{}]\n[tenants.default]\n", key(HOST, &["admin"])));
+    for header in [format!("x-api-key: {HOST}\r\n"), format!("authorization: Bearer {HOST}\r\n")] {
+        for (count, status) in [(1, 200), (2, 401)] {
+            let mut wire = super::wire::Wire::to(&server);
+            let keys = header.repeat(count);
+            wire.send(format!("GET /v2 HTTP/1.1\r\nhost: localhost\r\n{keys}\r\n")).unwrap();
+            assert_eq!(wire.answer().unwrap().status, status, "{keys}");
+        }
+    }
+}

@@ -92,7 +92,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 /// Tells who sent a request with these headers. Fails unless they may use such a route.
 pub(super) fn admit(state: &ApiState, headers: &HeaderMap, access: Access) -> Result<Caller, ApiError> {
     let named = headers.get(TENANT).map(|name| name.to_str().unwrap_or_default());
-    let caller = Caller(state.tenants.identify(key(headers), named)?);
+    let caller = Caller(state.tenants.identify(key(headers)?, named)?);
     match access.scope() {
         Some(scope) if !caller.0.scopes.allow(scope) => Err(missing(scope)),
         _ => Ok(caller),
@@ -136,13 +136,25 @@ fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
     }
 }
 
-/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`.
-fn key(headers: &HeaderMap) -> Option<&[u8]> {
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`. Fails if one of the two headers is given
+/// more than once, because programs on the way may have checked another of its values.
+fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
+    let authorization = single(headers, &AUTHORIZATION)?;
+    let api_key = single(headers, &API_KEY)?;
+
+    let bearer = authorization.and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(key.trim_ascii())
     });
-    bearer.or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+    Ok(bearer.or_else(|| api_key.map(HeaderValue::as_bytes)))
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(AuthError::SeveralKeys),
+    }
 }
 
 fn missing(scope: Scope) -> ApiError {
@@ -154,7 +166,7 @@ fn missing(scope: Scope) -> ApiError {
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let (status, code) = match error {
-            AuthError::MissingKey => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            AuthError::MissingKey | AuthError::SeveralKeys => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             AuthError::UnknownKey => (StatusCode::UNAUTHORIZED, UNKNOWN_KEY),
             AuthError::MayNotName => (StatusCode::FORBIDDEN, "forbidden"),
             AuthError::NoSuchTenant(_) => (StatusCode::NOT_FOUND, "tenant_not_found"),
@@ -181,8 +193,20 @@ mod tests {
         let pairs = headers.iter().map(|(name, value)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         });
-        let headers = HeaderMap::from_iter(pairs);
-        key(&headers).map(|key| String::from_utf8_lossy(key).into_owned())
+        let mut headers = HeaderMap::new();
+        pairs.for_each(|(name, value)| drop(headers.append(name, value)));
+        key(&headers).unwrap().map(|key| String::from_utf8_lossy(key).into_owned())
+    }
+
+    #[test]
+    fn a_key_is_sent_once() {
+        for name in [AUTHORIZATION, API_KEY] {
+            let mut headers = HeaderMap::new();
+            for value in ["Bearer abc", "Bearer abc"] {
+                headers.append(name.clone(), HeaderValue::from_static(value));
+            }
+            assert_eq!(key(&headers), Err(AuthError::SeveralKeys), "{name}");
+        }
     }
 
     #[test]

@@ -3,16 +3,31 @@
 //! Programs on the way of a request may read an ambiguous head in different ways. So it is refused.
 
 use axum::body::Body;
-use axum::http::header::{HOST, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::{HeaderMap, HeaderName, Request, Version};
 
 use super::caller::TENANT;
 use super::error::ApiError;
 use crate::model::InferError;
 
-/// Headers that decide where a request goes. More than one of a kind contradict each other. Of several keys the first
-/// counts, and a wrong one is not made good by another.
-const SINGLE: [HeaderName; 2] = [HOST, TENANT];
+/// Headers that the server acts on and that have one value. Which of several counts is read in different ways.
+///
+/// Doubled keys are refused where keys are read (`caller`), as a wrong key is. `Transfer-Encoding` has a rule of its
+/// own. Several `X-Request-Id` do no harm: they name the request in the log and in its response only.
+const SINGLE: [HeaderName; 12] = [
+    HOST,
+    TENANT,
+    ORIGIN,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    CONTENT_ENCODING,
+    HeaderName::from_static("inference-header-content-length"),
+    HeaderName::from_static("wardian-deadline-ms"),
+    HeaderName::from_static("x-amzn-sagemaker-target-model"),
+    HeaderName::from_static("sec-fetch-site"),
+    HeaderName::from_static("sec-fetch-mode"),
+    HeaderName::from_static("sec-fetch-dest"),
+];
 
 /// Fails if the head breaks a rule.
 pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
@@ -66,8 +81,9 @@ mod tests {
         assert_eq!(outcome(Version::HTTP_10, &[]), 200);
         for version in [Version::HTTP_10, Version::HTTP_11] {
             assert_eq!(outcome(version, &[host]), 200);
-            for name in ["host", "wardian-tenant"] {
-                assert_eq!(outcome(version, &[host, (name, "a"), (name, "a")]), 400, "{name}");
+            for name in SINGLE {
+                let name = name.as_str();
+                assert_eq!(outcome(version, &[("host", "a"), (name, "a"), (name, "a")]), 400, "{name}");
             }
             for name in ["accept", "x-api-key"] {
                 assert_eq!(outcome(version, &[host, (name, "a"), (name, "b")]), 200, "{name}");

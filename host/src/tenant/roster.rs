@@ -47,6 +47,9 @@ pub enum AuthError {
     /// The request has no key.
     #[error("this server needs a key; send one as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'")]
     MissingKey,
+    /// The request has several keys of a kind.
+    #[error("the header Authorization or X-Api-Key is given more than once; send one key")]
+    SeveralKeys,
     /// The key is none of those configured.
     #[error("the key in this request is not known to this server; check that it is complete and was not revoked")]
     UnknownKey,
