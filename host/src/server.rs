@@ -5,6 +5,7 @@
 //! not with a closed port.
 
 mod accept;
+mod allowance;
 mod clock;
 mod preflight;
 mod stream;

@@ -37,7 +37,7 @@ fn a_pause_beyond_its_limit_ends_the_connection() {
 
 #[test]
 fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
-    let config = "[http]\nkeep_alive = '200ms'\n[log]\nlevel = 'debug'";
+    let config = "[http]\nwrite_timeout = '200ms'\n[log]\nlevel = 'debug'";
     let server = Server::with_models(|_| {}).config(config).start();
     let mut wire = Wire::to(&server);
     // The answers are more than the sockets hold.

@@ -127,6 +127,7 @@ fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
     keys.read("max_connections", &mut settings.max_connections, number(1..=MAX_CONNECTIONS));
     keys.read("header_read_timeout", &mut settings.header_read_timeout, duration(TIME));
     keys.read("keep_alive", &mut settings.keep_alive, duration(TIME));
+    keys.read("write_timeout", &mut settings.write_timeout, duration(TIME));
     keys.read("hosts", &mut settings.hosts, hosts);
 }
 

@@ -136,6 +136,8 @@ pub struct HttpConfig {
     pub header_read_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub keep_alive: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub write_timeout: Duration,
     /// Hosts under which a server without keys may be reached, beside those of its own machine.
     pub hosts: Vec<Host>,
 }
@@ -301,6 +303,8 @@ impl Default for HttpConfig {
             header_read_timeout: Duration::from_secs(10),
             // Proxies keep idle connections for 60 s; the server must not be the first to close one.
             keep_alive: Duration::from_secs(75),
+            // Longer than a network pauses, and than a page takes to look at a part.
+            write_timeout: Duration::from_secs(30),
             hosts: Vec::new(),
         }
     }

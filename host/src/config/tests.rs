@@ -50,6 +50,7 @@ fn every_key_lands_in_its_setting() {
         max_connections = 10
         header_read_timeout = "3s"
         keep_alive = "2m"
+        write_timeout = "4s"
         hosts = ["Models.example.com", "10.0.0.1", "[::2]"]
         [egress]
         ca_certificates = "/etc/wardian/ca.pem"
@@ -94,6 +95,7 @@ fn every_key_lands_in_its_setting() {
             max_connections: 10,
             header_read_timeout: Duration::from_secs(3),
             keep_alive: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(4),
             hosts: ["models.example.com", "10.0.0.1", "[::2]"]
                 .map(|host| crate::model::Host::parse(host).unwrap())
                 .into(),

@@ -1,8 +1,9 @@
 //! The time limits of a connection that waits for its client.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::allowance::Allowance;
 use crate::config::HttpConfig;
 
 /// A connection's clock. A clone is the same clock.
@@ -12,7 +13,14 @@ pub(super) struct Clock(Arc<State>);
 struct State {
     header_read_timeout: Duration,
     keep_alive: Duration,
-    now: Mutex<Phase>,
+    write_timeout: Duration,
+    now: Mutex<Now>,
+}
+
+/// What a connection waits for: its client's next bytes, room in the socket, or both.
+struct Now {
+    phase: Phase,
+    allowance: Allowance,
 }
 
 /// The state of a connection, with the time limit of each wait.
@@ -24,24 +32,28 @@ enum Phase {
     Head(Instant),
     /// The server works on a request. This has bounds of its own.
     Work,
-    /// The client takes the response, or pauses before the next request.
+    /// The client takes the last bytes of the response, or pauses before the next request.
     Idle(Instant),
 }
 
 impl Clock {
     /// The clock of a new connection. Its first request has no more time than the rest of a head.
     pub(super) fn start(config: &HttpConfig) -> Self {
-        let &HttpConfig { header_read_timeout, keep_alive, .. } = config;
-        let first = Phase::New(Instant::now() + header_read_timeout);
-        Clock(Arc::new(State { header_read_timeout, keep_alive, now: Mutex::new(first) }))
+        let &HttpConfig { header_read_timeout, keep_alive, write_timeout, .. } = config;
+        let phase = Phase::New(Instant::now() + header_read_timeout);
+        let now = Mutex::new(Now { phase, allowance: Allowance::new(write_timeout) });
+        Clock(Arc::new(State { header_read_timeout, keep_alive, write_timeout, now }))
     }
 
     /// Resolves when the client has taken too long.
     pub(super) async fn expired(&self) {
+        let State { header_read_timeout, keep_alive, write_timeout, .. } = *self.0;
+        let pause = header_read_timeout.min(keep_alive).min(write_timeout).max(PRECISION);
         loop {
             let now = Instant::now();
-            // No deadline that is set later than now can come before this.
-            let next = now + self.0.header_read_timeout.min(self.0.keep_alive).max(PRECISION);
+            // A deadline that is set later than now is not due before this. What is left of the time to take an answer
+            // may be less, and counts up to this much longer.
+            let next = now + pause;
             match self.due() {
                 Some(due) if due <= now => return,
                 Some(due) => tokio::time::sleep_until(due.min(next).into()).await,
@@ -59,12 +71,18 @@ impl Clock {
         });
     }
 
-    /// The client has taken bytes.
-    pub(super) fn sent(&self) {
-        self.step(|phase| match phase {
-            Phase::Idle(_) => self.idle(),
-            Phase::New(_) | Phase::Head(_) | Phase::Work => phase,
-        });
+    /// The client has taken so many bytes.
+    pub(super) fn sent(&self, bytes: usize) {
+        let mut now = self.now();
+        now.allowance.take(bytes, Instant::now());
+        if let Phase::Idle(_) = now.phase {
+            now.phase = self.idle();
+        }
+    }
+
+    /// Bytes wait for the client to take others.
+    pub(super) fn blocked(&self) {
+        self.now().allowance.block(Instant::now());
     }
 
     /// A request's head is complete, or the connection is closing, which has bounds of its own.
@@ -79,7 +97,7 @@ impl Clock {
 
     /// True in the middle of a request's head.
     pub(super) fn is_in_head(&self) -> bool {
-        matches!(*self.phase(), Phase::Head(_))
+        matches!(self.now().phase, Phase::Head(_))
     }
 
     fn idle(&self) -> Phase {
@@ -87,18 +105,22 @@ impl Clock {
     }
 
     fn due(&self) -> Option<Instant> {
-        match *self.phase() {
-            Phase::New(due) | Phase::Head(due) | Phase::Idle(due) => Some(due),
-            Phase::Work => None,
+        let now = self.now();
+        let sending = now.allowance.due();
+        match now.phase {
+            // The pause has not begun while bytes are left.
+            Phase::Idle(due) => sending.or(Some(due)),
+            Phase::New(due) | Phase::Head(due) => Some(sending.map_or(due, |sending| sending.min(due))),
+            Phase::Work => sending,
         }
     }
 
     fn step(&self, next: impl FnOnce(Phase) -> Phase) {
-        let mut phase = self.phase();
-        *phase = next(*phase);
+        let mut now = self.now();
+        now.phase = next(now.phase);
     }
 
-    fn phase(&self) -> std::sync::MutexGuard<'_, Phase> {
+    fn now(&self) -> MutexGuard<'_, Now> {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,15 +151,31 @@ mod tests {
         assert_eq!((left(&clock), clock.is_in_head()), (Some(10), true));
         clock.work();
         clock.received();
-        clock.sent();
+        clock.sent(1);
         assert_eq!((left(&clock), clock.is_in_head()), (None, false), "while it works");
         clock.answered();
-        clock.sent();
+        clock.sent(1);
         assert_eq!((left(&clock), clock.is_in_head()), (Some(75), false), "between requests");
         clock.received();
         let due = clock.due();
         clock.received();
         assert_eq!((left(&clock), clock.due()), (Some(10), due), "a trickle gains no time");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_taken_has_a_limit_of_its_own() {
+        let config = HttpConfig { keep_alive: SECOND, write_timeout: 30 * SECOND, ..HttpConfig::default() };
+        let clock = Clock::start(&config);
+        clock.work();
+        clock.blocked();
+        assert_eq!(left(&clock), Some(30), "while it works on the next request");
+        clock.sent(1);
+        assert_eq!(left(&clock), None);
+        clock.answered();
+        clock.blocked();
+        assert_eq!(left(&clock), Some(30), "the pause has not begun");
+        clock.sent(1);
+        assert_eq!(left(&clock), Some(1));
     }
 
     #[tokio::test]

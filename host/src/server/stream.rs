@@ -51,6 +51,16 @@ impl Stream {
         Stream { socket, clock, connection, ended: false, linger: None }
     }
 
+    /// Tells the clock how a write has ended.
+    fn tell(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Pending => self.clock.blocked(),
+            Poll::Ready(Ok(written)) => self.clock.sent(written),
+            Poll::Ready(Err(_)) => {}
+        }
+        outcome
+    }
+
     /// True if the client may be sending although the server has decided to close.
     fn is_cut_short(&self) -> bool {
         !self.ended && (self.connection.is_closing() || self.clock.is_in_head())
@@ -100,9 +110,8 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write(context, bytes))?;
-        self.clock.sent();
-        Poll::Ready(Ok(written))
+        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.tell(outcome)
     }
 
     fn poll_write_vectored(
@@ -110,9 +119,8 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.socket).poll_write_vectored(context, pieces))?;
-        self.clock.sent();
-        Poll::Ready(Ok(written))
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        self.tell(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
