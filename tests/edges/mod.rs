@@ -5,4 +5,5 @@ mod connections;
 mod foreign;
 mod nginx;
 mod unread;
+mod untaken;
 mod wire;

@@ -147,6 +147,27 @@ impl Pending {
         Response::parse(&bytes).ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
+    /// Whether anything of the answer has come.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).unwrap();
+        !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Waits for the answer to begin, and tells its status. The rest stays unread.
+    pub(crate) fn status(&mut self) -> u16 {
+        let mut begin = [0; 12];
+        self.stream.read_exact(&mut begin).expect("the server answers");
+        std::str::from_utf8(&begin[9..]).unwrap().parse().unwrap()
+    }
+
+    /// Reads what is left of the answer, and tells how many bytes that were.
+    pub(crate) fn rest(mut self) -> io::Result<usize> {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest)
+    }
+
     /// The connection, from which nothing has been read.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequestParts, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
@@ -13,9 +13,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::ApiState;
-use super::compressed::Paying;
+use super::edge::Context;
 use super::error::ApiError;
+use super::infer::compression::for_response;
+use super::kept::keep;
+use super::memory::Memory;
+use super::{ApiState, compressed};
 use crate::model::{Asker, InferError, RequestId, TenantName};
 use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
 
@@ -99,7 +102,8 @@ pub(super) fn admit(state: &ApiState, headers: &HeaderMap, access: Access) -> Re
     }
 }
 
-/// Stands before a route: lets a request through if its sender may use it and is within the tenant's quota.
+/// Stands before a route: lets a request through if its sender may use it and is within the tenant's quota. What it takes
+/// of the quota is given back when the response has left.
 pub(super) async fn guard(
     State((state, access)): State<(Arc<ApiState>, Access)>,
     mut request: Request<Body>,
@@ -115,14 +119,33 @@ pub(super) async fn guard(
         Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
-    let paying = caller.named().cloned().map(Paying);
-    request.extensions_mut().insert(caller);
-    let mut response = next.run(request).await;
-    if let Some(paying) = paying {
-        response.extensions_mut().insert(paying);
+    if let Some(context) = request.extensions().get::<Context>() {
+        context.note(&caller);
     }
-    drop(permit);
-    response
+    let (coding, tenant) = (for_response(request.headers()), caller.named().cloned());
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    if access == Access::Infer {
+        // Inference has done all that follows by itself.
+        return response;
+    }
+
+    let response = compressed::compress(&state.workers, tenant.as_deref(), coding, response).await;
+    match permit {
+        Some(permit) => keep_with_memory(permit, response),
+        None => response,
+    }
+}
+
+/// Has a response hold its request's permit and its own memory. Short ones are answered whatever their tenant holds: it
+/// must be able to look at that.
+fn keep_with_memory(permit: Held, response: Response) -> Response {
+    let length = response.body().size_hint().lower() as usize;
+    let mut memory = Memory::of(permit.tenant());
+    match memory.hold(length) {
+        Ok(()) => keep((permit, memory), response),
+        Err(refusal) => ApiError::from(InferError::from(refusal)).into_response(),
+    }
 }
 
 /// What a request that is no inference takes of its tenant's quota. Whoever looks after the host must be able to
@@ -194,7 +217,9 @@ mod tests {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         });
         let mut headers = HeaderMap::new();
-        pairs.for_each(|(name, value)| drop(headers.append(name, value)));
+        for (name, value) in pairs {
+            headers.append(name, value);
+        }
         key(&headers).unwrap().map(|key| String::from_utf8_lossy(key).into_owned())
     }
 

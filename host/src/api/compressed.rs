@@ -1,7 +1,5 @@
 //! Large answers, compressed for clients that accept it. Inference compresses its own.
 
-use std::sync::Arc;
-
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderValue};
@@ -14,16 +12,20 @@ use crate::model::InferError;
 use crate::tenant::{Pace, Tenant, Workers};
 
 /// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that come in parts, and
-/// those that are no text stay as they are. The tenant that the response names pays.
-pub(super) async fn compress(workers: &Workers, coding: Option<Coding>, mut response: Response) -> Response {
+/// those that are no text stay as they are. The tenant pays.
+pub(super) async fn compress(
+    workers: &Workers,
+    tenant: Option<&Tenant>,
+    coding: Option<Coding>,
+    mut response: Response,
+) -> Response {
     if !is_large_text(&response) {
         return response;
     }
     response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
     let Some(coding) = coding else { return response };
     let (mut head, body) = response.into_parts();
-    let tenant = head.extensions.remove::<Paying>().map(|Paying(tenant)| tenant);
-    match pack(workers, tenant.as_deref(), coding, body).await {
+    match pack(workers, tenant, coding, body).await {
         Ok(body) => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
             head.headers.remove(CONTENT_LENGTH);
@@ -51,10 +53,6 @@ async fn pack(workers: &Workers, tenant: Option<&Tenant>, coding: Coding, body: 
     let packed = offload::run(workers, tenant, length, move |pace| compressed(coding, &whole, pace)).await?;
     packed.map_err(|fault| InferError::Internal(fault.to_string()))
 }
-
-/// The tenant that pays for what is done with a response.
-#[derive(Clone)]
-pub(super) struct Paying(pub(super) Arc<Tenant>);
 
 /// A document that never changes, compressed once.
 pub(super) struct Document {

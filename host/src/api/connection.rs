@@ -1,7 +1,7 @@
 //! The connection that a request came on, as far as its response has to do with it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::http::HeaderValue;
@@ -9,6 +9,8 @@ use axum::http::header::CONNECTION;
 use axum::response::Response;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
+
+use crate::model::TenantName;
 
 /// A connection, which ends when somebody asks for it: a response that nobody reads is held by its connection and
 /// cannot end by itself. A clone is the same connection.
@@ -19,7 +21,12 @@ pub struct Connection(Arc<State>);
 struct State {
     end: Notify,
     closing: AtomicBool,
+    refusing: AtomicBool,
+    tenant: Mutex<Option<TenantName>>,
 }
+
+/// What is left of a refused request's body is read, until this is dropped.
+pub(super) struct Refusing<'c>(&'c Connection);
 
 /// Has a connection ended at some time, unless this is dropped before.
 pub(super) struct HangUp(AbortHandle);
@@ -35,6 +42,34 @@ impl Connection {
         self.0.closing.load(Ordering::Relaxed)
     }
 
+    /// True while what is left of a refused request's body is read.
+    pub fn is_refusing(&self) -> bool {
+        self.0.refusing.load(Ordering::Relaxed)
+    }
+
+    /// In whose name the last request came.
+    pub fn tenant(&self) -> Option<TenantName> {
+        self.tenant_now().clone()
+    }
+
+    /// Notes in whose name a request comes.
+    pub(super) fn note_tenant(&self, name: &TenantName) {
+        let mut noted = self.tenant_now();
+        if noted.as_ref() != Some(name) {
+            *noted = Some(name.clone());
+        }
+    }
+
+    /// Notes that what is left of a refused request's body is read.
+    pub(super) fn refusing(&self) -> Refusing<'_> {
+        self.0.refusing.store(true, Ordering::Relaxed);
+        Refusing(self)
+    }
+
+    fn tenant_now(&self) -> MutexGuard<'_, Option<TenantName>> {
+        self.0.tenant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Announces in a response that the connection closes after it.
     pub(super) fn close_after(&self, response: &mut Response) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -48,6 +83,12 @@ impl Connection {
             self.0.end.notify_one();
         };
         HangUp(tokio::spawn(timer).abort_handle())
+    }
+}
+
+impl Drop for Refusing<'_> {
+    fn drop(&mut self) {
+        self.0.0.refusing.store(false, Ordering::Relaxed);
     }
 }
 

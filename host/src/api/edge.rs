@@ -13,11 +13,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::Service;
 
-use super::caller::{self, Access};
+use super::caller::{self, Access, Caller};
 use super::connection::Connection;
 use super::error::ApiError;
-use super::infer::{self, Target, compression};
-use super::{ApiState, compressed, head, json, request_id, router, unread};
+use super::infer::{self, Target};
+use super::{ApiState, head, json, request_id, router, unread};
 use crate::model::RequestId;
 
 /// The HTTP interface. Cheap to clone.
@@ -59,7 +59,10 @@ impl Api {
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| after_panic(&context, panic.as_ref()));
         let read = match unread {
-            Some(unread) => unread.discard().await,
+            Some(unread) => {
+                let _refusing = context.connection.refusing();
+                unread.discard().await
+            }
             None => true,
         };
         if !read || self.state.dataplane.is_stopping() {
@@ -79,7 +82,10 @@ impl Api {
             && let Some(target) = Target::parse(request.uri().path())
         {
             return match caller::admit(&self.state, request.headers(), Access::Infer) {
-                Ok(caller) => infer::respond(&self.state, context, &caller, target, request).await,
+                Ok(caller) => {
+                    context.note(&caller);
+                    infer::respond(&self.state, context, &caller, target, request).await
+                }
                 Err(refusal) => refusal.into_response(),
             };
         }
@@ -94,15 +100,21 @@ impl Api {
 
     async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {
         request.extensions_mut().insert(context);
-        let (method, coding) = (request.method().clone(), compression::for_response(request.headers()));
+        let method = request.method().clone();
         let response = self.router.clone().call(request).await.into_response();
         let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
-        let response = if refused { refuse_method(&method, response) } else { response };
-        compressed::compress(&self.state.workers, coding, response).await
+        if refused { refuse_method(&method, response) } else { response }
     }
 }
 
 impl Context {
+    /// Notes on the connection in whose name the request is.
+    pub(super) fn note(&self, caller: &Caller) {
+        if let Some(tenant) = caller.named() {
+            self.connection.note_tenant(tenant.name());
+        }
+    }
+
     /// Adds the headers that every response carries.
     fn mark(&self, response: &mut Response) {
         let headers = response.headers_mut();

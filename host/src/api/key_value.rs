@@ -14,6 +14,7 @@ use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
 use super::infer::body;
+use super::memory::Memory;
 use super::query::QueryParameters;
 use super::router::json_response;
 use crate::model::InferError;
@@ -75,7 +76,8 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Response, ApiError> {
     let target = Target::find(&state, &caller, path)?;
-    let value = body::read(body, MAX_VALUE as u64).await?;
+    let mut memory = Memory::of(&target.tenant);
+    let value = body::read(body, MAX_VALUE as u64, &mut memory).await?;
     let size = value.len();
     target.write(move |bucket, key| bucket.set(key, &value)).await?;
     Ok(json_response(&json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size })))

@@ -64,6 +64,13 @@ pub struct InferRequest {
     pub priority: u32,
 }
 
+impl InferRequest {
+    /// Bytes of its tensors and parameters, names included.
+    pub fn size(&self) -> u64 {
+        size_of(&self.inputs, &self.parameters)
+    }
+}
+
 /// A model's answer to one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferResponse {

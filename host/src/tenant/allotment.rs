@@ -58,9 +58,24 @@ pub struct Held {
 
 impl Held {
     pub(super) fn take(tenant: &Arc<Tenant>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
-        let mut held = Held { tenant: tenant.clone(), resource, amount: 0 };
+        let mut held = Held::none(tenant, resource);
         held.grow(amount)?;
         Ok(held)
+    }
+
+    /// None of it yet.
+    pub fn none(tenant: &Arc<Tenant>, resource: Resource) -> Held {
+        Held { tenant: tenant.clone(), resource, amount: 0 }
+    }
+
+    /// Holds so much in place of what it was. Fails, and changes nothing, if that would be more than the tenant may hold.
+    pub fn resize(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
+        match amount.checked_sub(self.amount) {
+            Some(0) => {}
+            Some(more) => self.grow(more)?,
+            None => self.shrink(self.amount - amount),
+        }
+        Ok(())
     }
 
     /// Takes so much more. Fails if that would be more than the tenant may hold, and takes nothing then.
@@ -92,6 +107,9 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.amount == 0 {
+            return;
+        }
         self.tenant.allotment(self.resource).give_back(self.amount);
     }
 }

@@ -59,7 +59,7 @@ pub enum Resource {
     Concurrency,
     /// Requests that wait for an instance.
     Queue,
-    /// Bytes of guest memory, over all instances.
+    /// Bytes of memory: of guests, over all instances, and of what the host holds for requests.
     Memory,
     /// Models that serve or are being loaded.
     Models,

@@ -59,7 +59,7 @@ pub struct Quota {
     pub queue: u64,
     /// Instances, idle ones included.
     pub instances: u64,
-    /// Bytes of guest memory, over all instances.
+    /// Bytes of memory: of guests, over all instances, and of what the host holds for requests.
     pub memory: u64,
     /// Models that serve or are being loaded.
     pub models: u64,

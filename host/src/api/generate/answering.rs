@@ -5,28 +5,32 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::response::Response;
 
 use super::complete::complete;
 use super::gather::Whole;
 use super::{request, response};
 use crate::api::ApiState;
 use crate::api::caller::Caller;
+use crate::api::compressed::compress;
 use crate::api::connection::Connection;
 use crate::api::content_type;
 use crate::api::edge::Context;
-use crate::api::infer::compression::{self, Packed};
+use crate::api::infer::compression::{self, Coding, Packed};
 use crate::api::infer::handling::Handling;
 use crate::api::infer::request_json::RequestJson;
-use crate::api::infer::{self, Place, Target, body, deadline};
+use crate::api::infer::{self, Target, body, deadline};
+use crate::api::kept::keep_bytes;
+use crate::api::memory::Memory;
 use crate::dataplane::{Parts, Tally, Timings};
 use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
-use crate::tenant::{Pace, Tenant};
+use crate::tenant::{Pace, Tenant, Workers};
 
-/// A request whose model has been asked. It holds its place among the tenant's requests, its version, and whatever
-/// its call holds, until it is dropped.
+/// A request whose model has been asked. It holds its version, and whatever its call holds, until it is dropped.
 pub(super) struct Answering {
     context: Context,
+    workers: Workers,
     tenant: Arc<Tenant>,
     target: Target,
     handle: ServableHandle,
@@ -36,25 +40,27 @@ pub(super) struct Answering {
     handling: Handling,
     /// `None` once it is known how the request has ended.
     tally: Option<Tally>,
-    _place: Place,
+    memory: Memory,
 }
 
 impl Answering {
-    /// Lets a request in, reads it, and asks its model.
+    /// Reads a request, and asks its model.
     pub(super) async fn begin(
         state: &ApiState,
         context: Context,
         caller: &Caller,
         tenant: Arc<Tenant>,
         target: Target,
+        handle: ServableHandle,
         request: Request<Body>,
     ) -> Result<Self, InferError> {
-        let (place, handle) = infer::find(state, &tenant, &target)?;
+        let mut memory = Memory::of(&tenant);
         let mut tally = Tally::begin(&handle, context.received);
         let mut handling = Handling::of(&state.workers, &handle);
         let (head, body) = request.into_parts();
         let received = context.received;
-        let (in_header, json) = match read(&head.headers, &handle, received, &mut handling, body).await {
+        let read = read(&head.headers, &handle, received, &mut handling, body, &mut memory).await;
+        let (in_header, json) = match read {
             Ok(read) => read,
             Err(error) => {
                 tally.failed(&error);
@@ -68,7 +74,8 @@ impl Answering {
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
         let tally = Some(tally);
-        Ok(Answering { context, tenant, target, handle, id, parts, asked, handling, tally, _place: place })
+        let workers = state.workers.clone();
+        Ok(Answering { context, workers, tenant, target, handle, id, parts, asked, handling, tally, memory })
     }
 
     /// Which version answers.
@@ -125,6 +132,28 @@ impl Answering {
         self.handling.write(bytes as usize, work).await
     }
 
+    /// Compresses the whole answer, if that is accepted and worth it.
+    pub(super) async fn compress(&mut self, coding: Option<Coding>, response: Response) -> Response {
+        compress(&self.workers, Some(&self.tenant), coding, response).await
+    }
+
+    /// Notes how many bytes the host holds of the answer so far. Fails if the tenant may not hold so many.
+    pub(super) fn hold(&mut self, bytes: usize) -> Result<(), InferError> {
+        Ok(self.memory.hold(bytes)?)
+    }
+
+    /// Has the bytes of a part count as held until they have left. Fails as [`Answering::hold`].
+    pub(super) fn keep(&self, bytes: Bytes) -> Result<Bytes, InferError> {
+        let mut memory = Memory::of(&self.tenant);
+        memory.hold(bytes.len())?;
+        Ok(keep_bytes(memory, bytes))
+    }
+
+    /// What it holds, which the response keeps.
+    pub(super) fn into_memory(self) -> Memory {
+        self.memory
+    }
+
     /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
     pub(super) fn take_afterwards(&mut self) -> Option<Afterwards> {
         self.parts.take_afterwards()
@@ -155,17 +184,21 @@ async fn read(
     received: Instant,
     handling: &mut Handling,
     body: Body,
+    memory: &mut Memory,
 ) -> Result<(Option<Deadline>, RequestJson), InferError> {
     content_type::ONLY_JSON.check(headers)?;
     let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
-    let body = body::read(body, limit).await?;
+    let body = body::read(body, limit, memory).await?;
     let now = handling.bytes_here();
     let packed = handling.count(|| Packed::new(coding, body, limit, now))?;
     let (length, handle) = (packed.length(), handle.clone());
     let work = move |pace: &Pace| {
-        let body = packed.unpack(limit, pace)?;
+        let mut memory = Memory::of(handle.maker().tenant());
+        let body = packed.unpack(limit, &mut memory, pace)?;
         request::read(handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
-    Ok((deadline, handling.read(length, received, deadline, work).await?))
+    let read = handling.read(length, received, deadline, work).await?;
+    memory.hold(read.request.size() as usize)?;
+    Ok((deadline, read))
 }

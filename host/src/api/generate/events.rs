@@ -75,7 +75,7 @@ impl Events {
             Some(Err(error)) => Err(error),
             None => answering.write_none().await,
         };
-        let written = written.map(|json| framed(&json));
+        let written = written.and_then(|json| answering.keep(framed(&json)));
         written.map_or_else(|error| self.end(Err(error)), Some)
     }
 
@@ -96,7 +96,7 @@ async fn first(answering: &mut Answering) -> Result<(Bytes, bool), InferError> {
         Ok(Some(part)) => answering.write(part?).await?,
         Ok(None) => answering.write_none().await?,
     };
-    Ok((framed(&json), true))
+    Ok((answering.keep(framed(&json))?, true))
 }
 
 /// An event with that data, which is JSON and so holds no line break.

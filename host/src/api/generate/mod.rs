@@ -18,7 +18,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Request};
@@ -28,7 +28,9 @@ use super::ApiState;
 use super::caller::Caller;
 use super::edge::{Context, SERVER_TIMING};
 use super::error::ApiError;
+use super::infer::compression::{Coding, for_response};
 use super::infer::{self, Target};
+use super::kept::keep;
 use super::router::ModelPath;
 use crate::model::InferError;
 use answering::Answering;
@@ -62,16 +64,24 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     caller: &Caller,
     path: ModelPath,
     request: Request<Body>,
-    respond: impl FnOnce(Answering) -> F,
+    respond: impl FnOnce(Answering, Option<Coding>) -> F,
 ) -> Response {
     let tenant = match caller.tenant() {
         Ok(tenant) => tenant,
         Err(refusal) => return refusal.into_response(),
     };
     let target = Target { model: path.model, version: path.version };
-    let begun = Answering::begin(state, context.clone(), caller, tenant.clone(), target.clone(), request).await;
+    let coding = for_response(request.headers());
+    let begun = match infer::find(state, tenant, &target) {
+        Ok((place, handle)) => {
+            let (context, tenant, target) = (context.clone(), tenant.clone(), target.clone());
+            let begun = Answering::begin(state, context, caller, tenant, target, handle, request).await;
+            begun.map(|answering| (place, answering))
+        }
+        Err(error) => Err(error),
+    };
     let outcome = match begun {
-        Ok(answering) => respond(answering).await,
+        Ok((place, answering)) => respond(answering, coding).await.map(|response| keep(place, response)),
         Err(error) => {
             let outcome = Err(error);
             infer::tell(&context, tenant, &target, None, &outcome);
@@ -85,24 +95,30 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
 }
 
 /// Waits for all parts, and answers with them joined.
-async fn gathered(mut answering: Answering) -> Result<Response, InferError> {
+async fn gathered(mut answering: Answering, coding: Option<Coding>) -> Result<Response, InferError> {
     let written = gather(&mut answering).await;
     answering.tell(&written);
     let body = written?;
     let response = respond("application/json", answering.server_timing(), Body::from(body));
-    Ok(infer::followed_by(response, answering.take_afterwards()))
+    let response = infer::followed_by(response, answering.take_afterwards());
+    let response = answering.compress(coding, response).await;
+    answering.hold(response.body().size_hint().lower() as usize)?;
+    Ok(keep(answering.into_memory(), response))
 }
 
 async fn gather(answering: &mut Answering) -> Result<Bytes, InferError> {
     let mut whole = gather::Whole::default();
     while let Some(part) = answering.next().await {
         whole.add(part?).map_err(InferError::BadOutput)?;
+        answering.hold(whole.size() as usize)?;
     }
-    answering.write_whole(whole).await
+    let written = answering.write_whole(whole).await?;
+    answering.hold(written.len())?;
+    Ok(written)
 }
 
-/// Waits for the first part, and answers with it and those to come.
-async fn streamed(answering: Answering) -> Result<Response, InferError> {
+/// Waits for the first part, and answers with it and those to come, which are not compressed.
+async fn streamed(answering: Answering, _coding: Option<Coding>) -> Result<Response, InferError> {
     // Has nginx pass on at once what it gets.
     const UNBUFFERED: (HeaderName, HeaderValue) =
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

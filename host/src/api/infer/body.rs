@@ -5,31 +5,37 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 
+use crate::api::memory::Memory;
 use crate::model::{Deadline, InferError};
 
 /// A client that takes longer than this to send what it announced is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads a whole body. Fails with [`InferError::RequestTooLarge`] as soon as it is known to exceed `limit`
-/// bytes: by its announced length before anything is read, else while reading.
-pub(in crate::api) async fn read(body: Body, limit: u64) -> Result<Bytes, InferError> {
+/// Reads a whole body, as far as `memory` has room for it. Fails with [`InferError::RequestTooLarge`] as soon as it is
+/// known to exceed `limit` bytes: by its announced length before anything is read, else while reading.
+pub(in crate::api) async fn read(body: Body, limit: u64, memory: &mut Memory) -> Result<Bytes, InferError> {
     if body.size_hint().lower() > limit {
         return Err(InferError::RequestTooLarge { limit });
     }
-    let read = tokio::time::timeout(PATIENCE, collect(body, limit)).await;
+    let read = tokio::time::timeout(PATIENCE, collect(body, limit, memory)).await;
     read.unwrap_or(Err(InferError::DeadlineExceeded(Deadline::of_settings(PATIENCE))))
 }
 
-async fn collect(mut body: Body, limit: u64) -> Result<Bytes, InferError> {
+async fn collect(mut body: Body, limit: u64, memory: &mut Memory) -> Result<Bytes, InferError> {
     // Most bodies arrive in one piece, which is then used where it lies.
     let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
     check(first.len(), limit)?;
+    memory.hold(first.len())?;
     let Some(second) = next(&mut body).await? else { return Ok(first) };
+
+    // Room that nothing has been written to takes no memory yet.
     let mut whole = Vec::with_capacity(first.len().saturating_add(body.size_hint().lower() as usize));
     whole.extend_from_slice(&first);
     let mut piece = Some(second);
     while let Some(bytes) = piece {
-        check(whole.len().saturating_add(bytes.len()), limit)?;
+        let length = whole.len().saturating_add(bytes.len());
+        check(length, limit)?;
+        memory.hold(length)?;
         whole.extend_from_slice(&bytes);
         piece = next(&mut body).await?;
     }

@@ -10,6 +10,7 @@ use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
 use flate2::write::{GzEncoder, ZlibEncoder};
 
 use super::response_json::Encoded;
+use crate::api::memory::Memory;
 use crate::model::InferError;
 use crate::tenant::{Pace, Stopped};
 
@@ -70,7 +71,7 @@ impl Packed {
     /// decompressed now: its compressed length does not tell how long it is. Fails as [`Packed::unpack`].
     pub(in crate::api) fn new(coding: Option<Coding>, body: Bytes, limit: u64, now: usize) -> Result<Self, InferError> {
         let Some(of_body) = coding.filter(|_| body.len() <= now) else { return Ok(Packed { coding, body }) };
-        match decompress(of_body, &body, limit.min(now as u64), &Pace::free()) {
+        match decompress(of_body, &body, limit.min(now as u64), None, &Pace::free()) {
             Ok(plain) => Ok(Packed { coding: None, body: plain.into() }),
             Err(InferError::RequestTooLarge { .. }) if limit > now as u64 => Ok(Packed { coding, body }),
             Err(error) => Err(error),
@@ -82,29 +83,41 @@ impl Packed {
         if self.coding.is_some() { usize::MAX } else { self.body.len() }
     }
 
-    /// The body as it was before it was compressed. Fails with [`InferError::RequestTooLarge`] if it has more than
-    /// `limit` bytes.
-    pub(in crate::api) fn unpack(self, limit: u64, pace: &Pace) -> Result<Bytes, InferError> {
+    /// The body as it was before it was compressed, as far as `memory` has room for it. Fails with
+    /// [`InferError::RequestTooLarge`] if it has more than `limit` bytes.
+    pub(in crate::api) fn unpack(self, limit: u64, memory: &mut Memory, pace: &Pace) -> Result<Bytes, InferError> {
         match self.coding {
             None => Ok(self.body),
-            Some(coding) => Ok(decompress(coding, &self.body, limit, pace)?.into()),
+            Some(coding) => Ok(decompress(coding, &self.body, limit, Some(memory), pace)?.into()),
         }
     }
 }
 
 /// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes, having
 /// allocated no more than that.
-fn decompress(coding: Coding, body: &[u8], limit: u64, pace: &Pace) -> Result<Vec<u8>, InferError> {
+fn decompress(
+    coding: Coding,
+    body: &[u8],
+    limit: u64,
+    memory: Option<&mut Memory>,
+    pace: &Pace,
+) -> Result<Vec<u8>, InferError> {
     match coding {
-        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit, pace),
-        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit, pace),
+        Coding::Gzip => read_bounded(MultiGzDecoder::new(body), body.len(), limit, memory, pace),
+        Coding::Deflate => read_bounded(ZlibDecoder::new(body), body.len(), limit, memory, pace),
     }
 }
 
 /// How much is decompressed or compressed at a time.
 const STEP: usize = 16 << 10;
 
-fn read_bounded(mut source: impl Read, compressed: usize, limit: u64, pace: &Pace) -> Result<Vec<u8>, InferError> {
+fn read_bounded(
+    mut source: impl Read,
+    compressed: usize,
+    limit: u64,
+    mut memory: Option<&mut Memory>,
+    pace: &Pace,
+) -> Result<Vec<u8>, InferError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
     let mut step = [0; STEP];
@@ -119,6 +132,9 @@ fn read_bounded(mut source: impl Read, compressed: usize, limit: u64, pace: &Pac
         }
         reserve(&mut whole, piece.len(), most);
         whole.extend_from_slice(piece);
+        if let Some(memory) = &mut memory {
+            memory.hold(whole.len())?;
+        }
         pace.give_way()?;
     }
 }
@@ -193,7 +209,7 @@ mod tests {
         let body: Vec<u8> = (0..100_000u32).map(|number| (number % 251) as u8).collect();
         for coding in BOTH {
             let packed = compressed(coding, &body, &Pace::free()).unwrap();
-            assert_eq!(decompress(coding, &packed, 100_000, &Pace::free()).unwrap(), body);
+            assert_eq!(decompress(coding, &packed, 100_000, None, &Pace::free()).unwrap(), body);
         }
     }
 
@@ -203,10 +219,10 @@ mod tests {
             let bomb = compressed(coding, &vec![0; 64 << 20], &Pace::free()).unwrap();
             assert!(bomb.len() < 1 << 20);
             for limit in [0, 1, 1 << 20, (64 << 20) - 1] {
-                let stopped = decompress(coding, &bomb, limit, &Pace::free());
+                let stopped = decompress(coding, &bomb, limit, None, &Pace::free());
                 assert_eq!(stopped, Err(InferError::RequestTooLarge { limit }));
             }
-            assert!(decompress(coding, &bomb, 64 << 20, &Pace::free()).unwrap().capacity() <= 64 << 20);
+            assert!(decompress(coding, &bomb, 64 << 20, None, &Pace::free()).unwrap().capacity() <= 64 << 20);
         }
     }
 
@@ -215,7 +231,7 @@ mod tests {
         for coding in BOTH {
             let packed = compressed(coding, &[7; 5000], &Pace::free()).unwrap();
             for body in [&packed[..packed.len() - 5], b"no stream"] {
-                let refused = decompress(coding, body, 10_000, &Pace::free());
+                let refused = decompress(coding, body, 10_000, None, &Pace::free());
                 assert!(matches!(refused, Err(InferError::InvalidInput(_))));
             }
         }

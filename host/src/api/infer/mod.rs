@@ -33,11 +33,14 @@ use axum::response::{IntoResponse, Response};
 use super::caller::Caller;
 use super::edge::{Context, SERVER_TIMING, server_timing};
 use super::error::ApiError;
+use super::kept::keep;
+use super::memory::Memory;
+use super::place::Place;
 use super::{ApiState, json};
-use crate::dataplane::{Answer, Flight, Tally, Timings};
+use crate::dataplane::{Answer, Tally, Timings};
 use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
-use crate::tenant::{Held, Pace, Tenant};
+use crate::tenant::{Pace, Tenant};
 use compression::{Coding, Packed};
 use framing::{Dialect, Framing};
 use handling::Handling;
@@ -81,7 +84,7 @@ pub(super) async fn respond(
     let found = find(state, tenant, &target);
     let version = found.as_ref().ok().map(|(_, handle)| handle.id().version);
     let outcome = match found {
-        Ok((_place, handle)) => answer(state, context, caller, handle, request).await,
+        Ok((place, handle)) => answer(state, context, caller, handle, request, place, tenant).await,
         Err(error) => Err(error),
     };
     tell(context, tenant, &target, version, &outcome);
@@ -91,34 +94,32 @@ pub(super) async fn respond(
     })
 }
 
-/// A request's place among those of its tenant, and among those that the server waits for when it stops.
-pub(super) struct Place {
-    _permit: Held,
-    _in_flight: Flight,
-}
-
 /// Lets a request in, before anything of it is read: its body is held in memory for as long as it is under way.
 pub(super) fn find(
     state: &ApiState,
     tenant: &Arc<Tenant>,
     target: &Target,
 ) -> Result<(Place, ServableHandle), InferError> {
-    let place = Place { _permit: tenant.admit()?, _in_flight: state.dataplane.note() };
+    let place = Place::take(&state.dataplane, tenant)?;
     Ok((place, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
 
+/// Answers a request that is let in. The response keeps its place and its memory until it has left.
 async fn answer(
     state: &ApiState,
     context: &Context,
     caller: &Caller,
     handle: ServableHandle,
     request: Request<Body>,
+    place: Place,
+    tenant: &Arc<Tenant>,
 ) -> Result<Response, InferError> {
     let mut tally = Tally::begin(&handle, context.received);
-    match answer_counted(state, context, caller, handle, request, &mut tally).await {
+    let mut memory = Memory::of(tenant);
+    match answer_counted(state, context, caller, handle, request, &mut memory, &mut tally).await {
         Ok((response, timings)) => {
             tally.answered(&timings);
-            Ok(response)
+            Ok(keep((place, memory), response))
         }
         Err(error) => {
             tally.failed(&error);
@@ -133,21 +134,25 @@ async fn answer_counted(
     caller: &Caller,
     handle: ServableHandle,
     request: Request<Body>,
+    memory: &mut Memory,
     tally: &mut Tally,
 ) -> Result<(Response, Timings), InferError> {
     let (head, body) = request.into_parts();
     let manner = Manner::of(&head.headers)?;
-    let body = body::read(body, handle.settings().limits.request).await?;
+    let body = body::read(body, handle.settings().limits.request, memory).await?;
     let mut handling = Handling::of(&state.workers, &handle);
     let decoded = decode(&manner, &handle, body, context.received, &mut handling).await?;
     let RequestJson { request, form, timeout, .. } = decoded;
     tally.note_rows(&request);
+    memory.hold(request.size() as usize)?;
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
+    memory.hold(response.size() as usize)?;
     let (encoded, coding) = encode(&manner, handle, id, response, form, &mut handling).await?;
+    memory.hold(encoded.body.capacity())?;
     Ok((followed_by(to_response(&manner, encoded, coding, &timings), afterwards), timings))
 }
 
@@ -194,7 +199,8 @@ async fn decode(
     let packed = handling.count(|| Packed::new(manner.coding, body, limit, now))?;
     let (length, handle) = (packed.length(), handle.clone());
     let work = move |pace: &Pace| {
-        let body = packed.unpack(limit, pace)?;
+        let mut memory = Memory::of(handle.maker().tenant());
+        let body = packed.unpack(limit, &mut memory, pace)?;
         framing::decode(framing, handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
     handling.read(length, received, manner.deadline, work).await

@@ -1,0 +1,85 @@
+//! Responses that hold something until the last of their bytes has been written to the socket.
+//!
+//! hyper drops a body when it has taken its last bytes, which may then wait for the client for as long as it takes to
+//! read them. So the bytes themselves hold it: hyper drops those when the socket has taken them.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+
+/// A response that holds `held` until its bytes have been written, or thrown away with their connection.
+pub(super) fn keep(held: impl Send + Sync + 'static, response: Response) -> Response {
+    let held = Arc::new(held);
+    response.map(|body| Body::new(Kept { body, held }))
+}
+
+/// Bytes that hold `held` until the last copy of them is dropped.
+pub(super) fn keep_bytes(held: impl Send + Sync + 'static, bytes: Bytes) -> Bytes {
+    Bytes::from_owner(Piece { bytes, _held: held })
+}
+
+/// A body each of whose pieces holds the same.
+struct Kept<T> {
+    body: Body,
+    held: Arc<T>,
+}
+
+struct Piece<T> {
+    bytes: Bytes,
+    _held: T,
+}
+
+impl<T> AsRef<[u8]> for Piece<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<T: Send + Sync + 'static> HttpBody for Kept<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let kept = |bytes| keep_bytes(Arc::clone(&self.held), bytes);
+        polled.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(kept))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_bytes_hold_it_when_the_body_is_gone() {
+        let held = Arc::new(());
+        let mut response = keep(Arc::clone(&held), Response::new(Body::from("answer")));
+        assert_eq!(response.body().size_hint().exact(), Some(6));
+        let frame = response.body_mut().frame().await.unwrap().unwrap();
+        assert!(response.body().is_end_stream());
+        drop(response);
+        let mut bytes = frame.into_data().unwrap();
+        assert_eq!((Arc::strong_count(&held), &bytes[..]), (2, &b"answer"[..]));
+        drop(bytes.split_to(3));
+        assert_eq!(Arc::strong_count(&held), 2, "half of them are left");
+        drop(bytes);
+        assert_eq!(Arc::strong_count(&held), 1);
+    }
+}

@@ -1,0 +1,134 @@
+//! Answers that their clients do not take: what they hold, and for how long.
+
+use serde_json::json;
+
+use super::wire::Wire;
+use crate::harness::{Models, Pending, Server, Tenant, guest, until};
+
+/// More than the sockets between server and client hold.
+const LARGE: usize = 24 << 20;
+
+const SETTINGS: &str = "[limits]\nmemory = '256MiB'\nresponse = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n\
+    [streaming]\ntotal = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n";
+
+fn streamer(models: &Models) {
+    models.settings("streamer", SETTINGS);
+    models.version("streamer", 1, guest("streamer"));
+}
+
+/// A server whose tenant `a` has this quota and the streamer.
+fn server(config: &str, quota: &str) -> Server {
+    let setup = Server::with_models(|_| {});
+    streamer(&setup.repository("a"));
+    let tenants = format!("{config}[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.a.quota]\n{quota}");
+    let server = setup.config(&tenants).start();
+    server.tenant("a").until_ready("streamer", 1);
+    server
+}
+
+/// Asks for an answer of so many bytes, and waits until it has begun. Tells its status.
+fn ask(tenant: &Tenant<'_>, verb: &str, bytes: usize) -> (Pending, u16) {
+    let body = json!({ "parts": 1, "size": bytes });
+    let mut pending = tenant.call("POST", &format!("/v2/models/streamer/{verb}")).json(&body).begin();
+    let status = pending.status();
+    (pending, status)
+}
+
+#[test]
+fn a_request_keeps_its_place_until_its_answer_has_left() {
+    let server = server("", "concurrency = 1");
+    let tenant = server.tenant("a");
+    for verb in ["generate", "generate_stream"] {
+        let (unread, status) = ask(&tenant, verb, LARGE);
+        assert_eq!(status, 200, "{verb}");
+        // The model is done.
+        tenant.until_holds("instances", 0);
+        assert_eq!(tenant.holds("concurrency"), 1, "{verb}");
+        assert_eq!(ask(&tenant, verb, 1).1, 429, "{verb}");
+        unread.hang_up();
+        tenant.until_holds("concurrency", 0);
+    }
+    let (unread, _) = ask(&tenant, "generate", LARGE);
+    assert!(unread.rest().unwrap() > LARGE);
+    tenant.until_holds("concurrency", 0);
+}
+
+#[test]
+fn answers_that_nobody_reads_count_as_memory() {
+    let server = server("", "memory = '160MiB'");
+    let tenant = server.tenant("a");
+    let before = server.resident();
+    let mut unread = Vec::new();
+    let mut answered = 0;
+    for _ in 0..60 {
+        let (pending, status) = ask(&tenant, "generate", LARGE);
+        answered += usize::from(status == 200);
+        unread.push(pending);
+        assert!(tenant.holds("memory") <= 160 << 20);
+    }
+    assert!((1..=6).contains(&answered), "{answered} answers of 24 MiB in 160 MiB");
+    assert!(server.resident() < before + (400 << 20), "{} of {before}", server.resident());
+    let refused =
+        tenant.call("POST", "/v2/models/streamer/generate").json(&json!({ "parts": 1, "size": LARGE })).send();
+    assert_eq!(refused.json()["quota"], "memory", "{refused}");
+    drop(unread);
+    tenant.until_holds("memory", 0);
+}
+
+#[test]
+fn bodies_count_as_memory_while_they_come() {
+    let server = server("", "memory = '64MiB'");
+    let tenant = server.tenant("a");
+    let unfinished: Vec<_> = (0..40)
+        .map(|_| {
+            let call = tenant.call("POST", "/v2/models/streamer/generate");
+            call.header("content-type", "application/json").body(vec![b' '; 4 << 20]).announce(8 << 20).begin()
+        })
+        .collect();
+    let refused = || tenant.get("/v2/usage").ok().json()["refused"].as_u64().unwrap();
+    until("that those beyond the quota are refused", || refused() >= 24 && tenant.holds("memory") > 48 << 20);
+    assert!(tenant.holds("memory") <= 64 << 20);
+    let waiting = || unfinished.iter().filter(|pending| !pending.has_begun()).count();
+    until("that these get their answers", || waiting() <= 17);
+    drop(unfinished);
+    tenant.until_holds("memory", 0);
+}
+
+#[test]
+fn a_model_that_pauses_is_not_taken_for_a_client_that_reads_nothing() {
+    let server = server("[http]\nwrite_timeout = '100ms'\n", "");
+    let body = json!({ "parts": 3, "between_ms": 500 });
+    assert_eq!(server.tenant("a").stream("streamer", &body).all().len(), 3);
+}
+
+#[test]
+fn whatever_is_not_taken_its_connection_is_cut() {
+    let server = server("[http]\nwrite_timeout = '200ms'\nkeep_alive = '1h'\n", "");
+    let tenant = server.tenant("a");
+    let unread: Vec<_> = ["generate", "generate_stream"].map(|verb| ask(&tenant, verb, LARGE).0).into();
+    let heads = |method: &str, path: &str, count| format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(count);
+    let mut wires = Vec::new();
+    for requests in
+        [heads("GET", "/openapi.json", 2000), heads("GET", "/metrics", 4000), heads("HEAD", "/docs", 60_000)]
+    {
+        let mut wire = Wire::to(&server);
+        // It is cut while it still sends, as a rule.
+        let _ = wire.send(requests.replace("host: x", "host: localhost"));
+        wires.push(wire);
+    }
+    let cut = || server.metric("wardian_connections_closed_total{reason=\"timeout\"}") == Some(5.0);
+    until("that all five are cut", cut);
+    tenant.until_holds("concurrency", 0);
+    drop((unread, wires));
+}
+
+#[test]
+fn a_server_that_stops_waits_for_answers_that_are_being_read() {
+    let server = server("drain_timeout = '60s'\n", "");
+    let (unread, _) = ask(&server.tenant("a"), "generate", LARGE);
+    server.terminate();
+    until("that it drains", || server.log().contains("draining"));
+    assert!(!server.log().contains("drained"));
+    assert!(unread.rest().unwrap() > LARGE);
+    assert!(server.until_ended().success());
+}
