@@ -1,6 +1,6 @@
 //! Settings of the whole host, each by what it does to whoever asks.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -52,36 +52,6 @@ fn headers_that_do_not_come_in_time_end_the_connection() {
     assert!(start.elapsed() < HttpConfig::default().header_read_timeout, "it took the default's time");
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     server.get("/v2/health/live").ok();
-}
-
-const LIVE: &str = "GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
-
-/// Reads an answer to [`LIVE`], and leaves the connection open.
-fn read_live(stream: &mut TcpStream) {
-    let (mut answer, mut more) = (Vec::new(), [0; 1024]);
-    while !answer.ends_with(b"{\"live\":true}") {
-        let length = stream.read(&mut more).unwrap();
-        assert!(length > 0, "it ended after {}", String::from_utf8_lossy(&answer));
-        answer.extend_from_slice(&more[..length]);
-    }
-}
-
-#[test]
-fn connections_beyond_the_limit_wait_until_one_is_closed() {
-    let server = Server::with_models(|_| {}).config("[http]\nmax_connections = 2").start();
-    let mut open = [connect(&server, LIVE), connect(&server, LIVE)];
-    open.iter_mut().for_each(read_live);
-    let mut waiting = connect(&server, LIVE);
-    // Time enough to answer it, if that were what it does.
-    for _ in 0..100 {
-        open[0].write_all(LIVE.as_bytes()).unwrap();
-        read_live(&mut open[0]);
-    }
-    waiting.set_nonblocking(true).unwrap();
-    assert_eq!(waiting.peek(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
-    waiting.set_nonblocking(false).unwrap();
-    drop(open);
-    read_live(&mut waiting);
 }
 
 /// Every line of a log as JSON.

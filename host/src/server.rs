@@ -7,7 +7,12 @@
 mod accept;
 mod allowance;
 mod clock;
+mod connections;
+mod descriptors;
+mod lobby;
+mod metrics;
 mod preflight;
+mod room;
 mod stream;
 
 use std::future::Future;
@@ -21,7 +26,11 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use self::accept::accept;
+use self::accept::Acceptor;
+use self::connections::Connections;
+use self::descriptors::Shortage;
+use self::lobby::{Lobby, waiting};
+use self::metrics::ConnectionMetrics;
 pub use self::preflight::{doubts, preflight};
 use crate::api::{self, Api, ApiState, Hosts};
 use crate::capability::http::{Trust, TrustError};
@@ -117,6 +126,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     api: Api,
+    connections: Connections,
     manager: Manager,
     deferred: Deferred,
     dataplane: DataPlane,
@@ -131,11 +141,17 @@ impl Server {
     /// Builds a server. `watched` is what the configuration was read from, and will be read from again; `program`
     /// is this program, started again to compile. Must be called within a
     /// tokio runtime.
-    pub async fn build(config: Config, watched: Watched, program: PathBuf) -> Result<Server, ServerError> {
+    pub async fn build(mut config: Config, watched: Watched, program: PathBuf) -> Result<Server, ServerError> {
+        if let Some(shortage) = Shortage::of(&config, descriptors::raise()) {
+            tracing::warn!("{shortage}");
+            config.http.max_connections = shortage.connections;
+        }
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().unwrap_or(config.listen);
         let telemetry = Arc::new(Telemetry::default());
         telemetry.register(register_log);
+        let metrics = telemetry.register(ConnectionMetrics::register);
+        let connections = Connections::new(config.http.max_connections as usize, metrics);
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
         let (sequences, chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
@@ -145,7 +161,7 @@ impl Server {
         marker.set(config.tenancy.asks_for_keys()).map_err(|error| state_error(&config, error))?;
         let registry = Registry::default();
         let deferred = Deferred::start(registry.clone(), sequences, chains);
-        let tenancy = config.tenancy.clone();
+        let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
         telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
         let ready = Arc::default();
@@ -181,6 +197,7 @@ impl Server {
             listener,
             address,
             api,
+            connections,
             manager,
             deferred,
             dataplane,
@@ -199,7 +216,10 @@ impl Server {
     /// Serves until `shutdown` resolves, then drains and returns, within the drain timeout.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let sweeper = essential::spawn("idle instances", retire_idle(self.registry.clone()));
-        let connections = GracefulShutdown::new();
+        let ending = GracefulShutdown::new();
+        let (api, config, connections) = (&self.api, &self.config.http, &self.connections);
+        let acceptor = Acceptor { api, config, connections, ending: &ending };
+        let lobby = Lobby::new(waiting(config.max_connections));
         let stop = async {
             shutdown.await;
             self.tenancy.abort();
@@ -208,7 +228,7 @@ impl Server {
             timetable.end
         };
         let end = tokio::select! {
-            () = accept(&self.listener, &self.api, &self.config.http, &connections) => Instant::now(),
+            () = acceptor.run(&self.listener, lobby) => Instant::now(),
             end = stop => end,
         };
         drop(self.listener);
@@ -220,7 +240,7 @@ impl Server {
         });
         // Every request has its answer by now; this is for the last bytes to leave.
         let last_bytes = end.min(Instant::now() + LAST_BYTES);
-        let (left, closed) = tokio::join!(tokio::time::timeout_at(last_bytes.into(), connections.shutdown()), closing);
+        let (left, closed) = tokio::join!(tokio::time::timeout_at(last_bytes.into(), ending.shutdown()), closing);
         if left.is_err() {
             tracing::warn!("closing connections that did not end");
         }
@@ -264,7 +284,7 @@ async fn follow_tenancy(
     loop {
         let tenancy = watch.next().await;
         note_keys(&config, tenancy.asks_for_keys()).await;
-        let Tenancy { tenants: settings, keys } = tenancy;
+        let Tenancy { tenants: settings, keys } = tenancy.sharing(config.http.max_connections);
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");

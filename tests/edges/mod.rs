@@ -4,6 +4,7 @@
 mod connections;
 mod foreign;
 mod nginx;
+mod room;
 mod unread;
 mod untaken;
 mod wire;

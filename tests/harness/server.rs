@@ -17,6 +17,7 @@ pub(crate) struct Setup {
     config: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    descriptors: Option<u32>,
     stderr: Option<Stdio>,
 }
 
@@ -44,6 +45,12 @@ impl Setup {
     /// Sets a variable of the server's environment.
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets it have so many file descriptors and no more.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
@@ -86,7 +93,7 @@ impl Setup {
         let directory = self.directory.path();
         let config = directory.join("wardian.toml");
         std::fs::write(&config, &self.config).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
+        let mut command = program(self.descriptors);
         command.current_dir(directory).env_remove("RUST_LOG").args(["serve", "--listen", "127.0.0.1:0"]);
         let models = self.models_at.as_ref().map_or_else(|| self.models.path(""), PathBuf::from);
         command.arg("--config").arg(config).arg("--models").arg(models);
@@ -95,6 +102,15 @@ impl Setup {
         let (process, address) = Process::serve(command, self.stderr.take());
         Server { process, address, setup: self }
     }
+}
+
+/// The server's program, with so many file descriptors.
+fn program(descriptors: Option<u32>) -> Command {
+    let program = env!("CARGO_BIN_EXE_wardian");
+    let Some(most) = descriptors else { return Command::new(program) };
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), program]);
+    shell
 }
 
 impl Server {
@@ -112,6 +128,7 @@ impl Server {
             config: String::new(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            descriptors: None,
             stderr: None,
         }
     }

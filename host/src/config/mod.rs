@@ -130,7 +130,7 @@ pub enum LogLevel {
 /// How HTTP connections are handled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Connections open at the same time; more wait to be accepted.
+    /// Connections open at the same time. For more, those that do no work are closed.
     pub max_connections: u32,
     /// How long a client may take to send a request's headers.
     pub header_read_timeout: Duration,

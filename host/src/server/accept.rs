@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,54 +14,99 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::clock::Clock;
+use super::connections::{Connections, Seat};
+use super::lobby::Lobby;
+use super::metrics::Closed;
+use super::room::Peer;
 use super::stream::Stream;
 use crate::api::{Api, Connection};
 use crate::config::HttpConfig;
 
-/// Accepts connections for ever.
-pub(super) async fn accept(listener: &TcpListener, api: &Api, config: &HttpConfig, connections: &GracefulShutdown) {
-    let permits = Arc::new(Semaphore::new(config.max_connections as usize));
-    loop {
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((socket, _peer)) => serve(socket, api, config, connections, permit),
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                // Out of file descriptors, as a rule; trying again at once would only spin.
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
+/// Accepts connections for ever, and serves as many at the same time as there may be.
+pub(super) struct Acceptor<'s> {
+    pub(super) api: &'s Api,
+    pub(super) config: &'s HttpConfig,
+    pub(super) connections: &'s Connections,
+    /// Where they are watched for their end.
+    pub(super) ending: &'s GracefulShutdown,
 }
 
-/// Serves one connection in a task of its own, until it ends or its client takes too long.
-fn serve(
-    socket: TcpStream,
-    api: &Api,
-    config: &HttpConfig,
-    connections: &GracefulShutdown,
-    permit: OwnedSemaphorePermit,
-) {
-    let (itself, clock) = (Connection::default(), Clock::start(config));
-    let stream = TokioIo::new(Stream::new(socket, clock.clone(), itself.clone()));
-    // hyper has one time limit for heads and for the pause between requests; the clock has two.
-    let mut http = http1::Builder::new();
-    let http = http.header_read_timeout(None);
-    let serving = connections.watch(http.serve_connection(stream, service(api, itself.clone(), clock.clone())));
-    tokio::spawn(async move {
-        let _permit = permit;
-        tokio::select! {
-            ended = serving => if let Err(error) = ended {
-                // A client that goes away or talks nonsense is no news.
-                tracing::debug!(%error, "a connection ended");
-            },
-            () = itself.ended() => tracing::debug!("a connection whose client does not read was cut"),
-            () = clock.expired() => tracing::debug!("a connection whose client took too long was closed"),
+/// How long to wait before it is tried again to make room, or to accept a connection after that has failed.
+const PAUSE: Duration = Duration::from_millis(50);
+
+impl Acceptor<'_> {
+    pub(super) async fn run(&self, listener: &TcpListener, mut lobby: Lobby<TcpStream>) {
+        let mut closing = false;
+        loop {
+            tokio::select! {
+                // While room is being made for those that wait, nobody has to be turned away for others.
+                accepted = listener.accept(), if !closing => match accepted {
+                    Ok((socket, address)) => self.enter(&mut lobby, socket, address.ip().into()),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        // Out of memory or of file descriptors, as a rule; trying again at once would only spin.
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                () = self.connections.freed(), if !lobby.is_empty() => {}
+                () = tokio::time::sleep(PAUSE), if !lobby.is_empty() => {}
+            }
+            closing = self.admit(&mut lobby);
         }
-    });
+    }
+
+    fn enter(&self, lobby: &mut Lobby<TcpStream>, socket: TcpStream, peer: Peer) {
+        let turned_away = lobby.enter(peer, socket, |lobby| self.connections.held(lobby.peers()));
+        if turned_away {
+            self.connections.metrics().closed(Closed::Refused);
+        }
+    }
+
+    /// Serves those that wait, as far as there is room. Tells whether connections are about to end for the others.
+    fn admit(&self, lobby: &mut Lobby<TcpStream>) -> bool {
+        while let Some((peer, socket)) = lobby.leave(&self.connections.held(lobby.peers())) {
+            let (itself, clock) = (Connection::default(), Clock::start(self.config));
+            let others = lobby.peers().any(|other| other != peer);
+            match self.connections.open(peer, others, &clock, &itself) {
+                Ok(seat) => self.serve(socket, itself, clock, seat),
+                Err(full) => {
+                    lobby.put_back(peer, socket);
+                    return self.connections.make_room(full, lobby.len());
+                }
+            }
+        }
+        false
+    }
+
+    /// Serves one connection in a task of its own, until it ends, its client takes too long or it has to make room.
+    fn serve(&self, socket: TcpStream, itself: Connection, clock: Clock, seat: Seat) {
+        let stream = TokioIo::new(Stream::new(socket, clock.clone(), itself.clone()));
+        // hyper has one time limit for heads and for the pause between requests; the clock has two.
+        let mut http = http1::Builder::new();
+        let http = http.header_read_timeout(None);
+        let service = service(self.api, itself.clone(), clock.clone());
+        let serving = self.ending.watch(http.serve_connection(stream, service));
+        let metrics = self.connections.metrics().clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                ended = serving => if let Err(error) = ended {
+                    // A client that goes away or talks nonsense is no news.
+                    tracing::debug!(%error, "a connection ended");
+                },
+                () = itself.ended() => tracing::debug!("a connection whose client does not read was cut"),
+                () = clock.expired() => {
+                    metrics.closed(Closed::Timeout);
+                    tracing::debug!("a connection whose client took too long was closed");
+                }
+                () = seat.asked_for() => {
+                    metrics.closed(Closed::Room);
+                    tracing::debug!("a connection that did no work was closed to make room");
+                }
+            }
+        });
+    }
 }
 
 fn service(

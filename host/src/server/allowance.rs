@@ -107,7 +107,7 @@ mod tests {
                 allowance.block(now);
                 let due = allowance.due().unwrap();
                 prop_assert!(due <= now + MOST && due <= start + MOST + time_of(taken));
-                now += seconds * SECOND;
+                now += Duration::from_secs(seconds);
                 if due <= now {
                     break;
                 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::allowance::Allowance;
+use super::room::Standing;
 use crate::config::HttpConfig;
 
 /// A connection's clock. A clone is the same clock.
@@ -30,8 +31,10 @@ enum Phase {
     New(Instant),
     /// Part of a request's head has come.
     Head(Instant),
-    /// The server works on a request. This has bounds of its own.
-    Work,
+    /// The server works on a request since then. This has bounds of its own.
+    Work(Instant),
+    /// The connection is closing since then, which has bounds of its own.
+    Closing(Instant),
     /// The client takes the last bytes of the response, or pauses before the next request.
     Idle(Instant),
 }
@@ -67,7 +70,7 @@ impl Clock {
         self.step(|phase| match phase {
             Phase::New(due) => Phase::Head(due),
             Phase::Idle(_) => Phase::Head(Instant::now() + self.0.header_read_timeout),
-            Phase::Head(_) | Phase::Work => phase,
+            Phase::Head(_) | Phase::Work(_) | Phase::Closing(_) => phase,
         });
     }
 
@@ -85,9 +88,14 @@ impl Clock {
         self.now().allowance.block(Instant::now());
     }
 
-    /// A request's head is complete, or the connection is closing, which has bounds of its own.
+    /// A request's head is complete.
     pub(super) fn work(&self) {
-        self.step(|_| Phase::Work);
+        self.step(|_| Phase::Work(Instant::now()));
+    }
+
+    /// The connection is closing.
+    pub(super) fn close(&self) {
+        self.step(|_| Phase::Closing(Instant::now()));
     }
 
     /// A response has been handed over to be sent.
@@ -98,6 +106,22 @@ impl Clock {
     /// True in the middle of a request's head.
     pub(super) fn is_in_head(&self) -> bool {
         matches!(self.now().phase, Phase::Head(_))
+    }
+
+    /// What the connection does. A request that is refused already, with the rest of its body still to come, is no work.
+    pub(super) fn standing(&self, refusing: bool) -> Standing {
+        let now = self.now();
+        let State { header_read_timeout, keep_alive, .. } = *self.0;
+        let began = |due: Instant, limit| Standing::Idle(due.checked_sub(limit).unwrap_or(due));
+        match (now.allowance.full_since(), now.phase) {
+            (Some(since), _) if since.elapsed() >= STALL => Standing::Stalled(since),
+            (Some(_), _) => Standing::Working,
+            (None, Phase::New(due) | Phase::Head(due)) => began(due, header_read_timeout),
+            (None, Phase::Idle(due)) => began(due, keep_alive),
+            (None, Phase::Closing(since)) => Standing::Idle(since),
+            (None, Phase::Work(since)) if refusing => Standing::Idle(since),
+            (None, Phase::Work(_)) => Standing::Working,
+        }
     }
 
     fn idle(&self) -> Phase {
@@ -111,7 +135,7 @@ impl Clock {
             // The pause has not begun while bytes are left.
             Phase::Idle(due) => sending.or(Some(due)),
             Phase::New(due) | Phase::Head(due) => Some(sending.map_or(due, |sending| sending.min(due))),
-            Phase::Work => sending,
+            Phase::Work(_) | Phase::Closing(_) => sending,
         }
     }
 
@@ -124,6 +148,9 @@ impl Clock {
         self.0.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A client that takes nothing for so long is stalled. One that reads a large answer takes some of it all the time.
+const STALL: Duration = Duration::from_secs(1);
 
 /// Looking at the clock more often than this only keeps a core busy.
 const PRECISION: Duration = Duration::from_millis(10);
@@ -176,6 +203,24 @@ mod tests {
         assert_eq!(left(&clock), Some(30), "the pause has not begun");
         clock.sent(1);
         assert_eq!(left(&clock), Some(1));
+    }
+
+    #[test]
+    fn only_a_connection_with_a_request_works() {
+        let clock = clock();
+        let idle = |refusing| matches!(clock.standing(refusing), Standing::Idle(since) if since.elapsed() < SECOND);
+        assert!(idle(false), "before the first request");
+        clock.received();
+        assert!(idle(false), "in the middle of a head");
+        clock.work();
+        assert_eq!((clock.standing(false), idle(true)), (Standing::Working, true));
+        clock.answered();
+        assert!(idle(false), "between requests");
+        clock.blocked();
+        assert_eq!(clock.standing(false), Standing::Working, "its client may be about to take more");
+        clock.sent(1);
+        clock.close();
+        assert!(idle(false));
     }
 
     #[tokio::test]

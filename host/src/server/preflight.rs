@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 
 use super::ServerError;
+use super::descriptors::{self, Shortage};
 use crate::capability::http::Trust;
 use crate::config::Config;
 use crate::database::check_password;
@@ -47,11 +48,12 @@ pub fn doubts(config: &Config) -> Vec<String> {
             artifacts.display()
         )
     });
+    let shortage = Shortage::of(config, descriptors::attainable()).map(|shortage| shortage.to_string());
     let tenants = config.tenancy.tenants.iter();
     let of_tenants = tenants.flat_map(|(name, settings)| {
         of_tenant(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
     });
-    busy.into_iter().chain(of_tenants).collect()
+    busy.into_iter().chain(shortage).chain(of_tenants).collect()
 }
 
 fn of_tenant(settings: &TenantSettings) -> Vec<String> {

@@ -138,7 +138,7 @@ impl AsyncWrite for Stream {
             if !this.is_cut_short() {
                 return Poll::Ready(Ok(()));
             }
-            this.clock.work();
+            this.clock.close();
         }
         this.linger.get_or_insert_with(|| Linger::begin(BOUNDS)).poll(&mut this.socket, context).map(Ok)
     }

@@ -1,0 +1,241 @@
+//! The connections that are open: how many there may be, and which of them make room for others.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::clock::Clock;
+use super::metrics::ConnectionMetrics;
+use super::room::{Candidate, Peer, Standing, to_close};
+use crate::api::Connection;
+
+/// The connections that are open. A clone is of the same.
+#[derive(Clone)]
+pub(super) struct Connections(Arc<Shared>);
+
+struct Shared {
+    most: usize,
+    metrics: ConnectionMetrics,
+    open: Mutex<Open>,
+    /// Told whenever a connection has ended.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Open {
+    next_id: u64,
+    entries: HashMap<u64, Entry>,
+    of_peer: HashMap<Peer, usize>,
+    /// How many have been asked to end and have not ended yet.
+    asked: usize,
+    plan: Plan,
+}
+
+struct Entry {
+    peer: Peer,
+    clock: Clock,
+    connection: Connection,
+    asked: bool,
+    end: Arc<Notify>,
+}
+
+/// Connections that can be closed next, so that not all are looked at whenever there is room to be made for one.
+#[derive(Default)]
+struct Plan {
+    next: VecDeque<u64>,
+    of: Option<Peer>,
+    /// No plan is made before then.
+    pause_until: Option<Instant>,
+}
+
+/// Why a connection cannot be opened now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// There are as many as may be.
+    All,
+    /// This peer has its share, and there are others.
+    Share(Peer),
+}
+
+/// One of the connections, until this is dropped.
+pub(super) struct Seat {
+    connections: Connections,
+    id: u64,
+    end: Arc<Notify>,
+}
+
+/// The least time between two looks for connections that can be closed, if the first one found none.
+const PAUSE: Duration = Duration::from_millis(50);
+/// A look must not take more than this part of the time.
+const LOOK: u32 = 20;
+/// A plan is for this part of all connections: large enough to be made seldom, and small enough to hold until it is used.
+const AHEAD: usize = 32;
+
+impl Connections {
+    /// At most so many.
+    pub(super) fn new(most: usize, metrics: ConnectionMetrics) -> Self {
+        Connections(Arc::new(Shared { most, metrics, open: Mutex::default(), freed: Notify::new() }))
+    }
+
+    /// Opens a connection. Its peer may have no more than three quarters of all if there are others, which are either
+    /// open or, as `others` says, waiting.
+    pub(super) fn open(&self, peer: Peer, others: bool, clock: &Clock, connection: &Connection) -> Result<Seat, Full> {
+        let mut open = self.lock();
+        let held = open.of_peer.get(&peer).copied().unwrap_or_default();
+        let others = others || open.entries.len() > held;
+        if open.entries.len() >= self.0.most {
+            return Err(Full::All);
+        }
+        if others && held >= self.share() {
+            return Err(Full::Share(peer));
+        }
+
+        let (id, end) = (open.next_id, Arc::default());
+        open.next_id += 1;
+        *open.of_peer.entry(peer).or_default() += 1;
+        let (clock, connection) = (clock.clone(), connection.clone());
+        open.entries.insert(id, Entry { peer, clock, connection, asked: false, end: Arc::clone(&end) });
+        self.0.metrics.open.inc();
+        Ok(Seat { connections: self.clone(), id, end })
+    }
+
+    /// How many connections a peer has.
+    pub(super) fn held(&self, peers: impl Iterator<Item = Peer>) -> Vec<usize> {
+        let open = self.lock();
+        peers.map(|peer| open.of_peer.get(&peer).copied().unwrap_or_default()).collect()
+    }
+
+    /// Asks connections to end so that so many others can be opened, as far as there are any that do no work. Tells
+    /// whether there are.
+    pub(super) fn make_room(&self, why: Full, wanted: usize) -> bool {
+        let of = match why {
+            Full::All => None,
+            Full::Share(peer) => Some(peer),
+        };
+        let mut open = self.lock();
+        while open.asked < wanted {
+            match open.next_planned(of) {
+                Some(id) => open.ask(id),
+                None if open.plan(of, self.0.most) => {}
+                None => break,
+            }
+        }
+        open.asked > 0
+    }
+
+    /// Resolves once a connection has ended since this was last asked.
+    pub(super) async fn freed(&self) {
+        self.0.freed.notified().await;
+    }
+
+    pub(super) fn metrics(&self) -> &ConnectionMetrics {
+        &self.0.metrics
+    }
+
+    /// How many connections one peer may have if there are others.
+    fn share(&self) -> usize {
+        self.0.most - self.0.most / 4
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// The next one of the plan that can still be closed.
+    fn next_planned(&mut self, of: Option<Peer>) -> Option<u64> {
+        if self.plan.of != of {
+            self.plan.next.clear();
+        }
+        while let Some(id) = self.plan.next.pop_front() {
+            if self.entries.get(&id).is_some_and(|entry| !entry.asked && entry.standing() != Standing::Working) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Makes a plan. Tells whether there is anything in it.
+    fn plan(&mut self, of: Option<Peer>, most: usize) -> bool {
+        let now = Instant::now();
+        if self.plan.pause_until.is_some_and(|until| now < until) {
+            return false;
+        }
+        let entries = self.entries.iter().filter(|(_, entry)| !entry.asked && of.is_none_or(|of| of == entry.peer));
+        let candidates: Vec<_> = entries.map(|(id, entry)| entry.candidate(*id)).collect();
+        self.plan.next = to_close(&candidates, (most / AHEAD).max(1)).into();
+        self.plan.of = of;
+
+        let found = !self.plan.next.is_empty();
+        if !found {
+            tracing::debug!("a connection waits: all others have a request under way");
+        }
+        let pause = if found { Duration::ZERO } else { PAUSE.max(now.elapsed() * LOOK) };
+        self.plan.pause_until = Some(Instant::now() + pause);
+        found
+    }
+
+    fn ask(&mut self, id: u64) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.asked = true;
+            entry.end.notify_one();
+            self.asked += 1;
+        }
+    }
+}
+
+impl Entry {
+    fn standing(&self) -> Standing {
+        self.clock.standing(self.connection.is_refusing())
+    }
+
+    fn candidate(&self, id: u64) -> Candidate {
+        Candidate { id, peer: self.peer, tenant: self.connection.tenant(), standing: self.standing() }
+    }
+}
+
+impl Seat {
+    /// Resolves when the connection is to make room, unless a request has come meanwhile.
+    pub(super) async fn asked_for(&self) {
+        loop {
+            self.end.notified().await;
+            if !self.declines() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the connection has work to do after all.
+    fn declines(&self) -> bool {
+        let mut open = self.connections.lock();
+        let works = |entry: &mut Entry| {
+            let works = entry.standing() == Standing::Working;
+            entry.asked &= !works;
+            works
+        };
+        let declines = open.entries.get_mut(&self.id).is_some_and(works);
+        open.asked -= usize::from(declines);
+        declines
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut open = self.connections.lock();
+        if let Some(entry) = open.entries.remove(&self.id) {
+            open.asked -= usize::from(entry.asked);
+            if let Some(held) = open.of_peer.get_mut(&entry.peer) {
+                *held -= 1;
+                if *held == 0 {
+                    open.of_peer.remove(&entry.peer);
+                }
+            }
+        }
+        drop(open);
+        self.connections.0.metrics.open.dec();
+        self.connections.0.freed.notify_one();
+    }
+}

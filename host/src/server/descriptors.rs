@@ -1,0 +1,105 @@
+//! File descriptors: how many the process may have, and how many connections that allows.
+
+use std::fmt;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::lobby::waiting;
+use crate::config::Config;
+
+/// Too few file descriptors for the connections that are configured.
+pub(super) struct Shortage {
+    configured: u32,
+    needed: u64,
+    limit: u64,
+    /// How many connections there may be.
+    pub(super) connections: u32,
+}
+
+/// Raises the limit as far as the process may, and tells what it is then; `None` if there is none.
+pub(super) fn raise() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "cannot raise the limit of file descriptors");
+            current
+        }
+    }
+}
+
+/// What the limit can be raised to; `None` if there is none.
+pub(super) fn attainable() -> Option<u64> {
+    getrlimit(Resource::Nofile).maximum
+}
+
+impl Shortage {
+    /// Holds the connections that are configured against a limit; `None` if they fit.
+    pub(super) fn of(config: &Config, limit: Option<u64>) -> Option<Self> {
+        let (limit, configured) = (limit?, config.http.max_connections);
+        let others = others(config);
+        let needed = others + with_waiting(configured);
+        if needed <= limit {
+            return None;
+        }
+
+        let left = limit - others.min(limit / 2);
+        let most = u32::try_from(left).unwrap_or(u32::MAX).min(configured);
+        let connections = (1..=most).rev().find(|&connections| with_waiting(connections) <= left).unwrap_or(1);
+        Some(Shortage { configured, needed, limit, connections })
+    }
+}
+
+/// Descriptors for so many connections, and for those that wait to be served.
+fn with_waiting(connections: u32) -> u64 {
+    u64::from(connections) + waiting(connections) as u64
+}
+
+/// Descriptors for all but connections.
+fn others(config: &Config) -> u64 {
+    // The log, the listening socket, what is watched, files that are being read, requests of models.
+    const HOST: u64 = 64;
+    // Pipes, and the files that a child is handed.
+    const CHILD: u64 = 8;
+    // A store and a database, each with a journal and several connections.
+    const TENANT: u64 = 16;
+    HOST + CHILD * u64::from(config.compile.children) + TENANT * config.tenancy.tenants.len() as u64
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shortage { configured, needed, limit, connections } = self;
+        write!(
+            out,
+            "http.max_connections is {configured}, for which the server needs {needed} file descriptors, and it may \
+             have {limit}: only {connections} connections will be open at the same time; raise the hard limit (ulimit \
+             -Hn, LimitNOFILE= in a systemd unit) or lower http.max_connections"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(max_connections: u32) -> Config {
+        let mut config = Config::default();
+        config.http.max_connections = max_connections;
+        config.compile.children = 16;
+        config
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_files() {
+        assert!(Shortage::of(&config(4096), None).is_none());
+        assert!(Shortage::of(&config(4096), Some(5000)).is_none());
+        for limit in [8, 64, 256, 1024, 4096] {
+            let shortage = Shortage::of(&config(4096), Some(limit)).unwrap();
+            let left = limit - with_waiting(shortage.connections).min(limit);
+            assert!(left >= others(&config(1)).min(limit / 4) || shortage.connections == 1, "{limit}: {shortage}");
+            assert!(shortage.to_string().contains(&format!("only {} connections", shortage.connections)));
+        }
+        assert!(Shortage::of(&config(40), Some(256)).is_none());
+        assert_eq!(Shortage::of(&config(4096), Some(256)).unwrap().connections, 120);
+    }
+}

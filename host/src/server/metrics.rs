@@ -1,0 +1,50 @@
+//! What is counted of connections.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// What is counted of connections.
+#[derive(Clone)]
+pub(super) struct ConnectionMetrics {
+    pub(super) open: Gauge,
+    closed: Family<Labels, Counter>,
+}
+
+/// Why the server has closed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// Its client took too long.
+    Timeout,
+    /// It made room for another one.
+    Room,
+    /// There was no room for it.
+    Refused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    reason: &'static str,
+}
+
+impl ConnectionMetrics {
+    /// Registers them.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = ConnectionMetrics { open: Gauge::default(), closed: Family::default() };
+        registry.register("connections_open", "Connections that are open", metrics.open.clone());
+        let help = "Connections that the server has closed, by reason";
+        registry.register("connections_closed", help, metrics.closed.clone());
+        metrics
+    }
+
+    pub(super) fn closed(&self, why: Closed) {
+        let reason = match why {
+            Closed::Timeout => "timeout",
+            Closed::Room => "room",
+            Closed::Refused => "refused",
+        };
+        self.closed.get_or_create(&Labels { reason }).inc();
+    }
+}

@@ -1,0 +1,134 @@
+//! More connections than there may be: those that do no work make room for others.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::wire::Wire;
+use crate::harness::{Server, puppet, until};
+
+/// How long a request may take whatever others do with their connections. A connection is taken for stalled after a
+/// second; the rest is for a busy machine.
+const LATEST: Duration = Duration::from_secs(10);
+
+const READY: &str = "GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// A server with a puppet and so many connections.
+fn server(most: usize) -> Server {
+    let server = Server::with_models(|models| {
+        models.settings("puppet", "[limits]\ndeadline = '10m'");
+        models.version("puppet", 1, puppet("version=1"));
+    });
+    let server = server.config(&format!("[log]\nlevel = 'debug'\n[http]\nmax_connections = {most}")).start();
+    server.until_ready("puppet", 1);
+    server
+}
+
+/// Asks so many times, each time on a connection of its own.
+#[track_caller]
+fn is_answered(server: &Server, times: usize) {
+    for time in 0..times {
+        let start = Instant::now();
+        server.behave("puppet", "ok").ok();
+        assert!(start.elapsed() < LATEST, "{:?} at the {time}th time", start.elapsed());
+    }
+}
+
+fn closed_for_room(server: &Server) -> f64 {
+    server.metric("wardian_connections_closed_total{reason=\"room\"}").unwrap_or(0.0)
+}
+
+#[test]
+fn clients_who_read_nothing_take_the_connections_from_nobody() {
+    let server = server(50);
+    let mut unread: Vec<_> = (0..50).map(|_| Wire::to(&server)).collect();
+    for wire in &mut unread {
+        wire.send("GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2000)).unwrap();
+    }
+    is_answered(&server, 100);
+    assert!(closed_for_room(&server) > 0.0);
+}
+
+#[test]
+fn idle_connections_make_room_and_requests_under_way_do_not() {
+    let server = server(20);
+    let mut under_way = server.begin_behave("puppet", "sleep:3000");
+    server.until_busy("puppet", 1);
+    let mut idle: Vec<_> = (0..40).map(|_| Wire::to(&server)).collect();
+    is_answered(&server, 50);
+    for wire in &mut idle {
+        // Those that are closed already are no news.
+        let _ = wire.send(READY);
+    }
+    is_answered(&server, 50);
+    assert_eq!(under_way.status(), 200);
+    assert!(closed_for_room(&server) >= 20.0);
+    assert!(server.metric("wardian_connections_open").unwrap() <= 20.0);
+}
+
+#[test]
+fn refused_requests_whose_bodies_do_not_come_make_room() {
+    let server = server(8);
+    let mut refused: Vec<_> = (0..8).map(|_| Wire::to(&server)).collect();
+    for wire in &mut refused {
+        wire.send("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nbegun").unwrap();
+    }
+    is_answered(&server, 20);
+}
+
+#[test]
+fn while_all_connections_have_a_request_others_wait() {
+    let server = server(2);
+    let mut open = [Wire::to(&server), Wire::to(&server)];
+    for wire in &mut open {
+        let head = "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n";
+        wire.send(format!("{head}content-length: 13\r\n\r\n")).unwrap();
+        assert_eq!(wire.answer().unwrap().status, 100, "its body is wanted");
+    }
+    let mut waiting = server.call("GET", "/v2/health/live").begin();
+    server.until_logged("a connection waits: all others have a request under way");
+    assert!(!waiting.has_begun(), "both connections have a request");
+    let [one, other] = &mut open;
+    one.send(r#"{"inputs":[]}"#).unwrap();
+    assert_eq!(one.answer().unwrap().status, 200);
+    assert_eq!(waiting.status(), 200, "it has the place of the one that is idle now");
+    other.send(r#"{"inputs":[]}"#).unwrap();
+    assert_eq!(other.answer().unwrap().status, 200);
+}
+
+#[test]
+fn several_tenants_leave_connections_to_each_other() {
+    let setup = Server::with_models(|_| {});
+    for name in ["a", "b"] {
+        let models = setup.repository(name);
+        models.settings("puppet", "[limits]\ndeadline = '10m'");
+        models.version("puppet", 1, puppet("version=1"));
+    }
+    let tenants =
+        "[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[http]\nmax_connections = 8";
+    let server = setup.config(tenants).start();
+    let (a, b) = (server.tenant("a"), server.tenant("b"));
+    a.until_ready("puppet", 1);
+    b.until_ready("puppet", 1);
+
+    let of_a: Vec<_> = (0..6).map(|_| a.begin_behave("puppet", "sleep:600000")).collect();
+    a.until_holds("concurrency", 6);
+    a.behave("puppet", "ok").refused(429, "quota_exceeded");
+    b.behave("puppet", "ok").ok();
+    assert_eq!(a.get("/v2/usage").ok().json()["quota"]["concurrency"], json!({ "used": 6, "limit": 6 }));
+    assert!(of_a.iter().all(|pending| !pending.has_begun()));
+}
+
+#[test]
+fn idle_connections_cannot_take_the_last_file_descriptor() {
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")));
+    let server = server.descriptors(256).start();
+    server.until_logged("it may have 256");
+    server.until_ready("puppet", 1);
+    let idle: Vec<_> = (0..300).map(|_| Wire::to(&server)).collect();
+    until("that connections are turned away", || closed_for_room(&server) > 100.0);
+    server.models().version("second", 1, puppet("version=2"));
+    server.until_ready("second", 1);
+    assert_eq!(server.version_of("second"), 2);
+    drop(idle);
+}
