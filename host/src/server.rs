@@ -367,7 +367,7 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 /// Refuses new work, lets what is under way finish, and unloads everything.
 async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timetable: &Timetable) {
     tracing::info!("draining");
-    manager.close().await;
+    manager.close();
     dataplane.stop();
     // While their models serve, and in this order: requests leave tasks behind, and tasks no requests.
     let work = async {

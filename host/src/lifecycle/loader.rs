@@ -68,6 +68,8 @@ pub struct Loader {
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
+    /// What each tenant wants, as far as it was asked.
+    wanted: Mutex<HashMap<TenantName, HashSet<ArtifactKey>>>,
     /// Held while a tenant's artifact is made, so that it is not made twice. Tenants do not wait for each other.
     making: Mutex<HashMap<(TenantName, ArtifactKey), Making>>,
 }
@@ -87,7 +89,7 @@ impl Loader {
     ) -> Self {
         let fingerprint = engine.fingerprint();
         let file_work = Semaphore::new(MAX_FILE_WORK);
-        let (egress, codes, making) = Default::default();
+        let (egress, codes, wanted, making) = Default::default();
         Loader {
             config,
             engine,
@@ -101,6 +103,7 @@ impl Loader {
             file_work,
             egress,
             codes,
+            wanted,
             making,
         }
     }
@@ -266,9 +269,17 @@ impl Loader {
         }
     }
 
-    /// Forgets code that is no longer in use, and removes artifacts that have not been wanted for long.
-    pub(super) async fn collect<'a>(&self, wanted: impl Iterator<Item = &'a Candidate>) {
-        let keep: HashSet<_> = wanted.map(|candidate| self.key(candidate)).collect();
+    /// Forgets code that is no longer in use, and removes artifacts that have not been wanted for long. `wanted` is all
+    /// that the tenant wants; what others want is known since they were asked last.
+    pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
+        let loader = self.clone();
+        let keys = blocking(move || wanted.iter().map(|candidate| loader.key(candidate)).collect()).await;
+        let Ok(keys) = keys else { return };
+        let keep: HashSet<_> = {
+            let mut all = lock(&self.wanted);
+            all.insert(tenant.clone(), keys);
+            all.values().flatten().cloned().collect()
+        };
         lock(&self.codes).retain(|_, code| code.strong_count() > 0);
         lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
         let store = self.store.clone();
@@ -283,6 +294,7 @@ impl Loader {
     /// Forgets a tenant that is gone; its connections close when the last of its instances does.
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
+        lock(&self.wanted).remove(tenant);
         self.config.stores.forget(tenant);
         self.config.databases.forget(tenant);
     }

@@ -1,4 +1,4 @@
-//! Loads, each in a task of its own, which come back to the manager's as events.
+//! Loads, each in a task of its own, which come back to their tenant's as events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::loader::Loader;
-use super::manager::{Event, Key};
+use super::manager::Event;
 use super::record::Loaded;
-use crate::model::{LoadError, ModelId, Stage, Version};
+use crate::model::{LoadError, ModelId, Stage};
 use crate::repository::Candidate;
 use crate::servable::Chain;
 use crate::tenant::Tenant;
@@ -33,23 +33,22 @@ impl Loading {
 
     async fn may_go_live(&self, id: &ModelId) -> bool {
         let (reply, answer) = oneshot::channel();
-        let (tenant, key) = (self.tenant.clone(), (id.tenant.clone(), id.name.clone()));
-        let asked = self.events.send(Event::Proved { tenant, key, version: id.version, reply }).await;
+        let asked = self.events.send(Event::Proved { name: id.name.clone(), version: id.version, reply }).await;
         asked.is_ok() && answer.await.unwrap_or(false)
     }
 }
 
 /// Loads a version, and tells what has come of it.
-pub(super) async fn load(loading: Loading, key: Key, candidate: Candidate) {
-    let (version, digest) = (candidate.version, candidate.digest);
-    let id = ModelId { tenant: key.0.clone(), name: key.1.clone(), version };
-    let (tenant, events) = (loading.tenant.clone(), loading.events.clone());
+pub(super) async fn load(loading: Loading, candidate: Candidate) {
+    let (name, version, digest) = (candidate.name.clone(), candidate.version, candidate.digest);
+    let id = ModelId { tenant: loading.tenant.name().clone(), name: name.clone(), version };
+    let events = loading.events.clone();
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
     let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
     let outcome = load
         .await
         .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));
-    let _ = events.send(Event::Loaded { tenant, key, version, digest, outcome }).await;
+    let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
 }
 
 /// How long something that may pass is given before the next try.
@@ -67,12 +66,6 @@ pub(super) fn retry_after(stage: Stage, failures: u32) -> Option<Duration> {
         }
         stage => stage.is_passing().then_some(RETRY_AFTER),
     }
-}
-
-/// Has a version that failed tried again after a while.
-pub(super) async fn retry_later(after: Duration, key: Key, version: Version, events: mpsc::Sender<Event>) {
-    tokio::time::sleep(after).await;
-    let _ = events.send(Event::Retry { key, version }).await;
 }
 
 #[cfg(test)]

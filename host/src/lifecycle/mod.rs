@@ -1,10 +1,12 @@
 //! From what a repository holds to what serves.
 //!
-//! Behind the [`Manager`] is one task (`task`) with one closed event enum. It merges what a source
+//! Behind the [`Manager`] is one task for each tenant (`task`) with one closed event enum, so that what one tenant's
+//! files make the host do delays no other tenant. It merges what a source
 //! announces into a record per model (`record`), asks the pure `policy` for the next action, and starts
 //! it: a load runs in a task of its own (`loading`, `loader`, `proof`), a drain in another (`drain`), and both come
 //! back as events. So nothing it does can be stuck behind a load, and every decision is a function of
-//! what it knows.
+//! what it knows. What may pass is tried again together with whatever else is due (`retries`). `readiness` puts
+//! together how far the tenants have come.
 //!
 //! Interceptors are loaded, replaced and unloaded as models are, and before them: what they mean for their tenant's
 //! models is worked out anew whenever one of them changes (`interceptors`).
@@ -15,6 +17,7 @@
 mod drain;
 mod index;
 mod interceptors;
+mod lines;
 mod loader;
 mod loading;
 mod manager;
@@ -23,7 +26,9 @@ mod migrate;
 mod policy;
 mod proof;
 mod publish;
+mod readiness;
 mod record;
+mod retries;
 mod storage;
 mod task;
 mod tenants;

@@ -105,8 +105,8 @@ impl Manager {
     async fn follow(&self, tenant: &TenantName, target: &Target) -> Result<Option<IndexEntry>, CommandError> {
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
-        let key = (tenant.clone(), target.name.clone());
-        self.send(Event::Follow { key, version: target.version, aspired, reply }).await?;
+        let (name, version) = (target.name.clone(), target.version);
+        self.send(tenant, Event::Follow { name, version, aspired, reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)
     }
 

@@ -5,10 +5,8 @@ mod version;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::drain::Ending;
-use super::loading::retry_after;
 use super::policy::{Action, Demand, Known, goes_live, next_action};
 use crate::model::{ConfigTable, LoadError, QuotaExceeded, Stage, Version, VersionPolicy};
 use crate::repository::{Candidate, Digest, Seen};
@@ -178,14 +176,24 @@ impl ModelRecord {
         true
     }
 
-    /// Notes that a load failed. Tells when it is to be tried again, if that may help.
-    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) -> Option<Duration> {
+    /// The content of a version that could be loaded.
+    pub(super) fn digest(&self, version: Version) -> Option<Digest> {
+        match &self.versions.get(&version)?.present {
+            Content::Whole(candidate) => Some(candidate.digest),
+            _ => None,
+        }
+    }
+
+    /// Notes that a load failed. Tells how often this content has failed in a row.
+    pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) -> u32 {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
+        if record.tried != Some(digest) {
+            (record.tried, record.failures) = (Some(digest), 0);
+        }
         record.failures = record.failures.saturating_add(1);
-        let after = retry_after(error.stage, record.failures);
         record.failed = Some((digest, error));
-        after
+        record.failures
     }
 
     /// Forgets that a version failed, if what failed may have passed.

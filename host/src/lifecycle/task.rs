@@ -1,254 +1,316 @@
-//! The one task that decides what serves.
+//! The task that decides what serves of one tenant's models.
 
 mod acting;
 mod seeing;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
-use prometheus_client::registry::Registry as MetricsRegistry;
-use tokio::sync::{mpsc, oneshot};
+use arc_swap::ArcSwapOption;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::index::IndexEntry;
-use super::manager::{CommandError, Event, Key, Shared};
-use super::metrics::Metrics;
+use super::lines::Lines;
+use super::loader::Loader;
+use super::manager::{CommandError, Event, Phase};
 use super::policy::Action;
+use super::readiness::{Progress, Readiness};
 use super::record::ModelRecord;
+use super::retries::Retries;
 use super::tenants::TenantRecord;
 use super::waiting::Waiter;
-use crate::model::TenantName;
-use crate::registry::Registry;
+use crate::model::{ModelName, TenantName};
+use crate::registry::{Registry, TenantModels};
 use crate::repository::Candidate;
 
-/// What the manager's task knows and works with.
-pub(super) struct Task {
-    registry: Registry,
-    ready: Arc<AtomicBool>,
-    /// Tenants that are slow are not waited for any more.
-    overdue: bool,
-    shared: Arc<Shared>,
-    // Weak, so that the task ends with the last `Manager`.
-    events: mpsc::WeakSender<Event>,
-    tenants: HashMap<TenantName, TenantRecord>,
-    models: BTreeMap<Key, ModelRecord>,
-    /// What has changed since requests were last told.
-    changed: BTreeSet<Key>,
-    /// Whose interceptors have changed since their models were last told.
-    rewrapped: BTreeSet<TenantName>,
-    waiting: Vec<Waiter>,
-    /// Nothing is loaded or replaced any more.
-    closed: bool,
-    /// Who waits for everything to be gone.
-    stopping: Option<oneshot::Sender<()>>,
-    metrics: Metrics,
+/// What a tenant's task works with.
+pub(super) struct TaskParts {
+    pub(super) registry: Registry,
+    pub(super) loader: Arc<Loader>,
+    pub(super) readiness: Arc<Readiness>,
+    /// Its own mailbox; weak, so that the task ends with the last sender elsewhere.
+    pub(super) events: mpsc::WeakSender<Event>,
+    pub(super) record: TenantRecord,
+    /// Where to note why its repository cannot be believed.
+    pub(super) degraded: Arc<ArcSwapOption<String>>,
 }
 
+/// What a tenant's task knows and works with.
+pub(super) struct Task {
+    registry: Registry,
+    /// Where what serves is published.
+    published: TenantModels,
+    loader: Arc<Loader>,
+    readiness: Arc<Readiness>,
+    events: mpsc::WeakSender<Event>,
+    /// Its own mailbox, held open once the tenant is no more.
+    own_mailbox: Option<mpsc::Sender<Event>>,
+    /// `None` once the tenant is no more.
+    owner: Option<TenantRecord>,
+    tenant: TenantName,
+    degraded: Arc<ArcSwapOption<String>>,
+    models: BTreeMap<ModelName, ModelRecord>,
+    /// The models of which anything serves or drains.
+    busy: BTreeSet<ModelName>,
+    /// Loads under way.
+    loads: usize,
+    retries: Retries,
+    lines: Lines,
+    /// What has changed since requests were last told.
+    changed: BTreeSet<ModelName>,
+    /// Its interceptors have changed since its models were last told.
+    rewrapped: bool,
+    waiting: Vec<Waiter>,
+    phase: Phase,
+    /// When artifacts were last tidied up, and whether they could be again.
+    collected: Option<Instant>,
+    to_collect: bool,
+}
+
+/// Events that are handled before what has changed is published, at most.
+const BATCH: usize = 64;
+
+/// How many models are looked at in a row before other tasks get a turn.
+pub(super) const MODELS_IN_A_ROW: usize = 32;
+
+/// The shortest time between two times that a tenant's artifacts are tidied up.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
+
 impl Task {
-    pub(super) fn new(
-        registry: Registry,
-        ready: Arc<AtomicBool>,
-        shared: Arc<Shared>,
-        events: mpsc::WeakSender<Event>,
-        metrics: &mut MetricsRegistry,
-    ) -> Self {
-        let metrics = Metrics::register(metrics);
-        let (tenants, models, changed, rewrapped, waiting, closed, stopping) = Default::default();
+    pub(super) fn new(parts: TaskParts) -> Self {
+        let TaskParts { registry, loader, readiness, events, record, degraded } = parts;
+        let tenant = record.tenant().name().clone();
+        let (models, busy, loads, retries, changed, rewrapped, waiting, collected) = Default::default();
         Task {
+            published: registry.open(&tenant),
             registry,
-            ready,
-            overdue: false,
-            shared,
+            loader,
+            readiness,
             events,
-            tenants,
+            own_mailbox: None,
+            owner: Some(record),
+            tenant,
+            degraded,
             models,
+            busy,
+            loads,
+            retries,
+            lines: Lines::new(),
             changed,
             rewrapped,
             waiting,
-            closed,
-            stopping,
-            metrics,
+            phase: Phase::Open,
+            collected,
+            to_collect: true,
         }
     }
 
-    /// Handles one event after another, until everything is unloaded or nobody is left to send any.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
-        while let Some(event) = inbox.recv().await {
-            self.handle(event);
-            self.rewrap();
+    /// Handles events until everything is unloaded or nobody is left to send any.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut phase: watch::Receiver<Phase>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let begun_in = *phase.borrow_and_update();
+        self.enter(begun_in).await;
+        while !self.has_ended() {
+            tokio::select! {
+                biased;
+                changed = phase.changed() => {
+                    let next = *phase.borrow_and_update();
+                    if changed.is_err() { break } else { self.enter(next).await }
+                }
+                received = inbox.recv_many(&mut batch, BATCH) => match received {
+                    0 => break,
+                    _ => self.handle_all(&mut batch).await,
+                },
+                () = self.retries.due() => self.retry().await,
+            }
+            self.rewrap().await;
             self.publish();
             self.report();
-            if self.stopping.is_some() && self.models.values().all(ModelRecord::is_idle) {
-                break;
-            }
         }
-        if let Some(reply) = self.stopping.take() {
-            let _ = reply.send(());
+        self.registry.close(&self.tenant, &self.published);
+    }
+
+    /// Whether there is nothing left to do: all is unloaded, and nothing will be loaded any more.
+    fn has_ended(&self) -> bool {
+        let leaving = self.owner.is_none() && self.loads == 0;
+        self.busy.is_empty() && (leaving || self.phase == Phase::Stopping)
+    }
+
+    async fn handle_all(&mut self, batch: &mut Vec<Event>) {
+        for event in batch.drain(..) {
+            self.handle(event).await;
+            tokio::task::consume_budget().await;
         }
     }
 
-    fn handle(&mut self, event: Event) {
+    async fn handle(&mut self, event: Event) {
         match event {
-            Event::Aspired(aspired) => self.merge(&aspired),
-            Event::Adopt { tenant, source } => self.adopt(tenant, source),
-            Event::Dismiss { tenant } => self.dismiss(&tenant),
-            Event::Tripped { key, version, digest } => self.tripped(&key, version, digest),
-            Event::Proved { tenant, key, version, reply } => {
-                let _ = reply.send(self.lets_live(&tenant, &key, version));
+            Event::Aspired(aspired) => self.merge(&aspired).await,
+            Event::Moved { source } => self.move_to(source),
+            Event::Dismissed { reply } => {
+                self.leave().await;
+                let _ = reply.send(());
             }
-            Event::Loaded { tenant, key, version, digest, outcome } if self.knows(&tenant) => {
-                self.loaded(key, version, digest, outcome)
+            Event::Tripped { name, version, digest } => self.tripped(&name, version, digest),
+            Event::Proved { name, version, reply } => drop(reply.send(self.lets_live(&name, version))),
+            Event::Loaded { name, version, digest, outcome } => self.loaded(name, version, digest, outcome),
+            Event::Drained { name, version } => self.drained(&name, version),
+            Event::Load { name, aspired, reply } => {
+                self.merge(&aspired).await;
+                self.demand(name, reply);
             }
-            Event::Loaded { key, version, .. } => self.abandon(&key, version),
-            Event::Retry { key, version } => self.retry(&key, version),
-            Event::Overdue => self.overdue = true,
-            Event::Drained { key, version } => self.drained(&key, version),
-            Event::Load { key, aspired, reply } => {
-                self.merge(&aspired);
-                self.demand(key, reply);
+            Event::Follow { name, version, aspired, reply } => {
+                self.merge(&aspired).await;
+                self.waiting.push(Waiter::Follow { name, version, reply });
             }
-            Event::Follow { key, version, aspired, reply } => {
-                self.merge(&aspired);
-                self.waiting.push(Waiter::Follow { key, version, reply });
+            Event::Unload { name, reply } => {
+                let outcome = self.unload(&name);
+                self.waiting.push(Waiter::Unloaded { outcome, reply });
             }
-            Event::Unload { key, reply } => {
-                let _ = reply.send(self.unload(&key));
+            // Answered once what this batch has changed is published.
+            Event::Index { reply } => self.waiting.push(Waiter::Index { reply }),
+        }
+    }
+
+    /// Whether anything may be loaded or replaced.
+    fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    async fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        if phase == Phase::Open {
+            return;
+        }
+        self.retries.clear();
+        if phase == Phase::Stopping {
+            self.unload_all().await;
+        }
+    }
+
+    async fn unload_all(&mut self) {
+        for name in self.models.keys().cloned().collect::<Vec<_>>() {
+            if let Some(record) = self.models.get_mut(&name) {
+                record.demand_no_more();
             }
-            Event::Index { tenant, reply } => {
-                let _ = reply.send(self.index(&tenant));
-            }
-            Event::Close => self.closed = true,
-            Event::Stop { reply } => self.stop(reply),
+            self.carry_on(&name);
+            self.drive(&name);
+            tokio::task::consume_budget().await;
         }
     }
 
     /// Starts whatever the policy wants done for a model, until it wants nothing more for now.
-    fn drive(&mut self, key: &Key) {
-        if !self.closed {
-            self.carry_on(key);
+    fn drive(&mut self, name: &ModelName) {
+        if self.is_open() {
+            self.carry_on(name);
         }
-        self.changed.insert(key.clone());
-        if key.1.is_interceptor() {
-            self.rewrapped.insert(key.0.clone());
-        }
+        self.rewrapped |= name.is_interceptor();
+        self.changed.insert(name.clone());
     }
 
-    fn carry_on(&mut self, key: &Key) {
-        while let Some(action) = self.models.get(key).and_then(ModelRecord::next_action) {
+    fn carry_on(&mut self, name: &ModelName) {
+        while let Some(action) = self.models.get(name).and_then(ModelRecord::next_action) {
             match action {
-                Action::Load(version) => self.start_loading(key, version),
-                Action::Unload(version) => self.stop_serving(key, version),
+                Action::Load(version) => self.start_loading(name, version),
+                Action::Unload(version) => self.stop_serving(name, version),
             }
         }
     }
 
-    fn demand(&mut self, key: Key, reply: oneshot::Sender<Result<(), CommandError>>) {
-        match self.models.get_mut(&key) {
-            Some(record) if !self.closed => {
+    /// Drives these models, and lets other tasks have their turns meanwhile.
+    async fn drive_all(&mut self, names: impl IntoIterator<Item = ModelName>) {
+        for (count, name) in names.into_iter().enumerate() {
+            self.drive(&name);
+            if count % MODELS_IN_A_ROW == MODELS_IN_A_ROW - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn demand(&mut self, name: ModelName, reply: oneshot::Sender<Result<(), CommandError>>) {
+        let open = self.is_open();
+        match self.models.get_mut(&name) {
+            Some(record) if open => {
                 record.demand_again();
-                self.waiting.push(Waiter::Load { key: key.clone(), reply });
-                self.drive(&key);
+                self.drive(&name);
+                self.waiting.push(Waiter::Load { name, reply });
             }
             Some(_) => drop(reply.send(Err(CommandError::Stopping))),
             None => drop(reply.send(Err(CommandError::NotFound))),
         }
     }
 
-    fn unload(&mut self, key: &Key) -> Result<(), CommandError> {
-        let record = self.models.get_mut(key).ok_or(CommandError::NotFound)?;
+    fn unload(&mut self, name: &ModelName) -> Result<(), CommandError> {
+        let record = self.models.get_mut(name).ok_or(CommandError::NotFound)?;
         record.demand_no_more();
-        self.drive(key);
+        self.drive(name);
         Ok(())
     }
 
-    fn stop(&mut self, reply: oneshot::Sender<()>) {
-        self.closed = true;
-        for record in self.models.values_mut() {
-            record.demand_no_more();
+    /// Tries again what may have passed by now.
+    async fn retry(&mut self) {
+        let due = self.retries.take_due(Instant::now());
+        for (name, version) in &due {
+            if let Some(record) = self.models.get_mut(name) {
+                record.forget_passing_failure(*version);
+            }
         }
-        for key in self.models.keys().cloned().collect::<Vec<_>>() {
-            self.carry_on(&key);
-            self.drive(&key);
-        }
-        self.stopping = Some(reply);
+        self.drive_all(due.into_iter().map(|(name, _)| name)).await;
     }
 
     /// Makes what has changed visible to requests, all at once.
     fn publish(&mut self) {
         let mut changes = Vec::new();
-        for key in std::mem::take(&mut self.changed) {
-            let Some(record) = self.models.get_mut(&key) else { continue };
+        for name in std::mem::take(&mut self.changed) {
+            let Some(record) = self.models.get_mut(&name) else { continue };
             record.tidy();
-            changes.push((key.0.clone(), key.1.clone(), record.entry()));
+            match record.is_idle() {
+                true => self.busy.remove(&name),
+                false => self.busy.insert(name.clone()),
+            };
+            changes.push((name.clone(), record.entry()));
             if record.is_empty() {
-                self.models.remove(&key);
+                self.models.remove(&name);
             }
         }
         if !changes.is_empty() {
-            self.registry.publish(changes);
+            self.published.publish(changes);
         }
     }
 
-    fn index(&self, tenant: &TenantName) -> Vec<IndexEntry> {
-        let own = self.models.iter().filter(|((owner, _), _)| owner == tenant);
-        own.flat_map(|((_, name), record)| record.index(name)).collect()
+    fn index(&self) -> Vec<IndexEntry> {
+        self.models.iter().flat_map(|(name, record)| record.index(name)).collect()
     }
 
     /// Tells everybody who asked what has come of it.
     fn report(&mut self) {
         self.answer_waiting();
-        if !self.ready.load(Ordering::Relaxed) && self.is_ready() {
-            self.ready.store(true, Ordering::Release);
-            self.collect();
+        if let Some(owner) = &self.owner {
+            let (settled, degraded, loading) = (owner.is_settled(), owner.is_degraded(), self.loads > 0);
+            self.readiness.note(&self.tenant, Progress { settled, degraded, loading });
         }
-    }
-
-    /// True if the server is ready: every tenant's models have been tried, or some have for so long that the others
-    /// are not waited for any more.
-    fn is_ready(&self) -> bool {
-        let late = self.late_tenants();
-        if late.is_empty() {
-            tracing::info!("every wanted model has been tried");
-            return true;
-        }
-        // A server that knows of no repository what is in it has nothing to be ready with.
-        if !self.overdue || !self.tenants.values().any(TenantRecord::is_settled) {
-            return false;
-        }
-        for tenant in late {
-            tracing::warn!(%tenant, "ready, although not all of this tenant's models have been tried (ready_timeout)");
-        }
-        true
-    }
-
-    /// The tenants of whose wanted models not all have been tried.
-    fn late_tenants(&self) -> Vec<&TenantName> {
-        // One tenant's volume that is missing must not keep all others out.
-        let alone = self.tenants.len() == 1;
-        let is_known = |record: &TenantRecord| record.is_settled() || (record.is_degraded() && !alone);
-        let loading = self.models.iter().filter(|(_, model)| model.is_loading());
-        let loading: BTreeSet<_> = loading.map(|((tenant, _), _)| tenant).collect();
-        let late = self.tenants.iter().filter(|(tenant, record)| !is_known(record) || loading.contains(tenant));
-        late.map(|(tenant, _)| tenant).collect()
+        self.collect();
     }
 
     fn answer_waiting(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        self.waiting = waiting
-            .filter_map(|waiter| {
-                let record = self.models.get(waiter.key());
-                waiter.answer(record)
-            })
-            .collect();
+        for waiter in std::mem::take(&mut self.waiting) {
+            let record = waiter.name().and_then(|name| self.models.get(name));
+            let waits_on = waiter.answer(record, || self.index());
+            self.waiting.extend(waits_on);
+        }
     }
 
     /// Lets the loader tidy up, unless there is work it would get in the way of.
-    fn collect(&self) {
-        if self.models.values().any(ModelRecord::is_loading) {
+    fn collect(&mut self) {
+        let waits = self.loads > 0 || !self.readiness.is_ready();
+        let lately = self.collected.is_some_and(|at| at.elapsed() < COLLECT_INTERVAL);
+        if !self.to_collect || waits || lately {
             return;
         }
+        (self.collected, self.to_collect) = (Some(Instant::now()), false);
         let candidates: Vec<Candidate> = self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
-        let loader = self.shared.loader.clone();
-        tokio::spawn(async move { loader.collect(candidates.iter()).await });
+        let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
+        tokio::spawn(async move { loader.collect(&tenant, candidates).await });
     }
 }

@@ -8,7 +8,7 @@ use super::metrics::TenantMetrics;
 use super::record::ModelRecord;
 use super::storage;
 use crate::model::{ModelName, QuotaExceeded, Version};
-use crate::repository::{Aspired, Candidate};
+use crate::repository::Aspired;
 use crate::servable::Wrapping;
 use crate::tenant::{Resource, Tenant};
 
@@ -39,8 +39,8 @@ impl TenantRecord {
     }
 
     /// The same tenant, whose candidates come from another source from now on.
-    pub(super) fn moved(self, tenant: Arc<Tenant>, source: u64) -> Self {
-        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(tenant, source, self.metrics) }
+    pub(super) fn moved(self, source: u64) -> Self {
+        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(self.tenant, source, self.metrics) }
     }
 
     /// The tenant.
@@ -87,9 +87,14 @@ impl TenantRecord {
         self.degraded
     }
 
-    /// Holds a candidate against the tenant's quota, and takes what its model needs of it.
-    pub(super) fn make_room(&self, record: &mut ModelRecord, candidate: &Candidate) -> Result<(), QuotaExceeded> {
-        if self.beyond_storage.contains(&(candidate.name.clone(), candidate.version)) {
+    /// Holds a version against the tenant's quota, and takes what its model needs of it.
+    pub(super) fn make_room(
+        &self,
+        record: &mut ModelRecord,
+        name: &ModelName,
+        version: Version,
+    ) -> Result<(), QuotaExceeded> {
+        if self.beyond_storage.contains(&(name.clone(), version)) {
             let limit = self.tenant.settings().quota.storage;
             return Err(QuotaExceeded { quota: Resource::Storage.name(), limit, retry_after_seconds: 0 });
         }

@@ -1,37 +1,53 @@
-//! Who waits for something to become known of a model.
+//! Who waits for something to become known of a model, or to be published.
 
 use tokio::sync::oneshot;
 
 use super::index::IndexEntry;
-use super::manager::{CommandError, Key};
+use super::manager::CommandError;
 use super::record::ModelRecord;
-use crate::model::Version;
+use crate::model::{ModelName, Version};
 
 /// Somebody who waits.
 pub(super) enum Waiter {
     /// For a model to have been loaded.
-    Load { key: Key, reply: oneshot::Sender<Result<(), CommandError>> },
+    Load { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
     /// For what becomes of a version; nothing is said of one that is not there.
-    Follow { key: Key, version: Version, reply: oneshot::Sender<Option<IndexEntry>> },
+    Follow { name: ModelName, version: Version, reply: oneshot::Sender<Option<IndexEntry>> },
+    /// For a model that was unloaded not to be found any more.
+    Unloaded { outcome: Result<(), CommandError>, reply: oneshot::Sender<Result<(), CommandError>> },
+    /// For what there is to say of every version.
+    Index { reply: oneshot::Sender<Vec<IndexEntry>> },
 }
 
 impl Waiter {
-    pub(super) fn key(&self) -> &Key {
-        let (Waiter::Load { key, .. } | Waiter::Follow { key, .. }) = self;
-        key
+    /// The model that it depends on, if it depends on one.
+    pub(super) fn name(&self) -> Option<&ModelName> {
+        match self {
+            Waiter::Load { name, .. } | Waiter::Follow { name, .. } => Some(name),
+            Waiter::Unloaded { .. } | Waiter::Index { .. } => None,
+        }
     }
 
     /// Answers if there is an answer. Whoever has to wait on is given back.
-    pub(super) fn answer(self, record: Option<&ModelRecord>) -> Option<Waiter> {
-        match (self, record) {
-            (waiter, Some(record)) if waiter.must_wait(record) => return Some(waiter),
-            (Waiter::Load { reply, .. }, Some(record)) => {
-                drop(reply.send(record.outcome().map_err(CommandError::Failed)));
+    pub(super) fn answer(
+        self,
+        record: Option<&ModelRecord>,
+        index: impl FnOnce() -> Vec<IndexEntry>,
+    ) -> Option<Waiter> {
+        if record.is_some_and(|record| self.must_wait(record)) {
+            return Some(self);
+        }
+        match self {
+            Waiter::Load { reply, .. } => {
+                let outcome =
+                    record.map_or(Err(CommandError::NotFound), |record| record.outcome().map_err(CommandError::Failed));
+                drop(reply.send(outcome));
             }
-            (Waiter::Load { reply, .. }, None) => drop(reply.send(Err(CommandError::NotFound))),
-            (Waiter::Follow { key, version, reply }, record) => {
-                drop(reply.send(record.and_then(|record| record.entry_of(&key.1, version))));
+            Waiter::Follow { name, version, reply } => {
+                drop(reply.send(record.and_then(|record| record.entry_of(&name, version))));
             }
+            Waiter::Unloaded { outcome, reply } => drop(reply.send(outcome)),
+            Waiter::Index { reply } => drop(reply.send(index())),
         }
         None
     }
@@ -40,6 +56,7 @@ impl Waiter {
         match self {
             Waiter::Load { .. } => record.is_undecided(),
             Waiter::Follow { version, .. } => record.is_undecided_about(*version),
+            Waiter::Unloaded { .. } | Waiter::Index { .. } => false,
         }
     }
 }

@@ -13,7 +13,8 @@ pub(super) struct VersionRecord {
     pub(super) serving: Option<Serving>,
     pub(super) loading: Option<Digest>,
     pub(super) failed: Option<(Digest, LoadError)>,
-    /// How many loads have failed in a row.
+    /// The content that was tried last, and how many loads of it have failed in a row.
+    pub(super) tried: Option<Digest>,
     pub(super) failures: u32,
     /// How many contents of this version are answering their last requests.
     pub(super) draining: usize,

@@ -1,0 +1,50 @@
+//! A bound on how many lines the log gets about the versions of one tenant.
+
+use std::time::{Duration, Instant};
+
+use crate::tenant::Verdict;
+
+/// Lines that are written in each period; the index tells of every version.
+const MAX_LINES: u32 = 100;
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Counts one tenant's lines.
+pub(super) struct Lines {
+    /// When the present period began.
+    since: Instant,
+    count: u32,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Lines { since: Instant::now(), count: 0 }
+    }
+
+    /// What becomes of one more line now.
+    pub(super) fn next(&mut self, now: Instant) -> Verdict {
+        if now.saturating_duration_since(self.since) >= PERIOD {
+            *self = Lines { since: now, count: 0 };
+        }
+        self.count = self.count.saturating_add(1);
+        match self.count {
+            count if count <= MAX_LINES => Verdict::Write,
+            count if count == MAX_LINES + 1 => Verdict::DropAndSay,
+            _ => Verdict::Drop,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_lines_of_a_period_are_written_and_the_end_of_them_is_told_once() {
+        let mut lines = Lines::new();
+        let start = Instant::now();
+        let verdicts: Vec<_> = (0..1000).map(|_| lines.next(start)).collect();
+        let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
+        assert_eq!((count(Verdict::Write), count(Verdict::DropAndSay)), (MAX_LINES as usize, 1));
+        assert_eq!(lines.next(start + PERIOD), Verdict::Write);
+    }
+}
