@@ -7,6 +7,7 @@
 
 mod egress;
 mod faulty;
+mod flood;
 mod last_key;
 mod listening;
 mod loading;

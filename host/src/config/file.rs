@@ -104,6 +104,8 @@ const COMPILE_MEMORY: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
 const MAX_INSTANCES: u32 = 20_000;
 /// Each is compared for every request.
 const MAX_HOSTS: usize = 32;
+/// A look at so many takes minutes.
+const MAX_VERSIONS: u32 = 1_000_000;
 /// The most file descriptors Linux gives a process unless told otherwise.
 const MAX_CONNECTIONS: u32 = 1 << 20;
 
@@ -114,6 +116,7 @@ fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
     keys.read("rescan_interval", &mut settings.rescan_interval, duration(INTERVAL));
     keys.read("refresh", &mut settings.refresh, duration(REFRESHES));
     keys.read("settle", &mut settings.settle, duration(INTERVAL));
+    keys.read("max_versions", &mut settings.max_versions, number(1..=MAX_VERSIONS));
 }
 
 fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {

@@ -96,6 +96,8 @@ pub struct RepositoryConfig {
     pub rescan_interval: Duration,
     /// How long a file must be unchanged before it counts.
     pub settle: Duration,
+    /// How many versions of one repository are looked at.
+    pub max_versions: u32,
 }
 
 /// How the host tells what it does.
@@ -220,9 +222,10 @@ impl Config {
 
     /// The settings of a source that watches a directory of this tenant's.
     pub fn directory(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
-        let RepositoryConfig { models: _, refresh: _, watch, poll_interval, rescan_interval, settle } = self.repository;
+        let RepositoryConfig { models: _, refresh: _, watch, poll_interval, rescan_interval, settle, max_versions } =
+            self.repository;
         let (state, tenant) = (self.state_of(tenant), tenant.name().clone());
-        DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle }
+        DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle, max_versions }
     }
 
     /// Where compiled models are kept.
@@ -284,6 +287,8 @@ impl Default for RepositoryConfig {
             // Longer than a busy writer pauses between two writes, and than the file system's clock steps;
             // short beside the seconds that translating takes.
             settle: Duration::from_millis(100),
+            // A look at so many takes a second; a tenant with a thousand models and ten versions of each has room.
+            max_versions: 10_000,
         }
     }
 }

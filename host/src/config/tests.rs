@@ -43,6 +43,7 @@ fn every_key_lands_in_its_setting() {
         poll_interval = "2s"
         rescan_interval = "1m"
         settle = "250ms"
+        max_versions = 20000
         [log]
         format = "json"
         level = "debug"
@@ -89,6 +90,7 @@ fn every_key_lands_in_its_setting() {
             poll_interval: Duration::from_secs(2),
             rescan_interval: Duration::from_secs(60),
             settle: Duration::from_millis(250),
+            max_versions: 20_000,
         },
         log: LogConfig { format: LogFormat::Json, level: LogLevel::Debug },
         http: HttpConfig {

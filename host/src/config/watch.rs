@@ -210,7 +210,7 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         ("drain_timeout", *drain_timeout != other.drain_timeout),
         ("ready_timeout", *ready_timeout != other.ready_timeout),
         ("default_model", *default_model != other.default_model),
-        ("watch, poll_interval, rescan_interval or settle", *repository != watching),
+        ("watch, poll_interval, rescan_interval, settle or max_versions", *repository != watching),
         ("log", *log != other.log),
         ("http", *http != other.http),
         ("egress", *egress != other.egress),

@@ -19,6 +19,8 @@ pub struct Aspired {
     pub seen: Vec<Seen>,
     /// Why the repository itself cannot be read now, if so. Keep everything that serves, and report it.
     pub degraded: Option<String>,
+    /// Why not all of it was looked at, if so. What was not keeps serving.
+    pub partial: Option<String>,
     /// Whether everything there at the start has been seen settled, at least once. Stays true.
     pub first_settled: bool,
     /// How many rescans had been asked for before this look began.
@@ -28,7 +30,7 @@ pub struct Aspired {
 impl Aspired {
     /// What is announced before the first look.
     pub fn nothing_yet(tenant: TenantName) -> Self {
-        Aspired { tenant, source: 0, seen: Vec::new(), degraded: None, first_settled: false, asked: 0 }
+        Aspired { tenant, source: 0, seen: Vec::new(), degraded: None, partial: None, first_settled: false, asked: 0 }
     }
 
     /// Everything seen under that name.
@@ -40,8 +42,10 @@ impl Aspired {
     /// True if it says the same of the repository as another announcement of the same source.
     pub(super) fn says_the_same(&self, other: &Aspired) -> bool {
         // Taken apart so that a new field cannot be forgotten here.
-        let Aspired { tenant: _, source: _, seen, degraded, first_settled, asked } = self;
-        (degraded, first_settled, asked) == (&other.degraded, &other.first_settled, &other.asked) && *seen == other.seen
+        let Aspired { tenant: _, source: _, seen, degraded, partial, first_settled, asked } = self;
+        (degraded, partial, first_settled, asked)
+            == (&other.degraded, &other.partial, &other.first_settled, &other.asked)
+            && *seen == other.seen
     }
 
     /// Whether anything is still changing.

@@ -54,6 +54,8 @@ pub struct DirectoryConfig {
     pub rescan_interval: Duration,
     /// How long a file must be unchanged before it counts.
     pub settle: Duration,
+    /// How many versions may be looked at.
+    pub max_versions: u32,
 }
 
 /// Why a directory source cannot start.
@@ -102,11 +104,10 @@ impl Directory {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: effort.stopped() };
         let folders = Folders::new(config.watch, bell.clone())?;
-        let (tenant, root, state) = (config.tenant.clone(), config.root.clone(), config.state.clone());
-        let scanner = Scanner::new(tenant, root.clone(), config.settle, state, effort.clone());
+        let scanner = Scanner::new(&config, effort.clone());
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
-        let uploads = Uploads::new(root, effort.clone());
+        let uploads = Uploads::new(config.root.clone(), effort.clone());
         let bell_of_thread = bell.clone();
         let watching =
             Watching { number, config, bell: bell_of_thread, rung, folders, scanner, effort, announce, told: None };
@@ -209,7 +210,8 @@ impl Watching {
             let ended = Instant::now();
             let allowed = pace.spend(ended - began, ended);
             let due = due.into_iter().chain(unwatched.then_some(ended + PAUSE)).min();
-            let next = ended + self.interval(degraded);
+            // A large repository is not polled more often than it can be looked at.
+            let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
             if !self.sleep(next, allowed.max(ended + PAUSE), asked) {
                 return;
@@ -252,6 +254,9 @@ impl Watching {
 }
 
 // === Events ===
+
+/// Folders of one repository whose events are heard of. What the system allows is shared by all tenants.
+const MAX_WATCHED: usize = 4096;
 
 /// The folders whose events ring the bell.
 struct Folders {
@@ -296,9 +301,16 @@ impl Folders {
         let remote = folders.first().filter(|_| self.auto).and_then(remote_kind);
         let wanted: BTreeMap<_, _> = match remote {
             Some(_) => BTreeMap::new(),
-            None => folders.iter().map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode))).collect(),
+            None => folders
+                .iter()
+                .take(MAX_WATCHED)
+                .map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode)))
+                .collect(),
         };
         let mut trouble = remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
+        if folders.len() > MAX_WATCHED && remote.is_none() {
+            trouble = Some(format!("the repository has more than {MAX_WATCHED} folders"));
+        }
         // Before the new: a folder that was renamed has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
             // The system has often dropped it already.

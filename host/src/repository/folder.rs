@@ -38,6 +38,9 @@ impl Scan<'_> {
         let before = self.sight.seen.len();
         self.missing(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
+        // One is counted already. The newest matter most.
+        let counted = 1 + self.count(versions.len().saturating_sub(1));
+        versions.drain(..versions.len().saturating_sub(counted));
         for (version, kind) in versions {
             self.version(
                 name,

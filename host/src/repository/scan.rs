@@ -1,6 +1,6 @@
 //! One look at a whole repository: from entries and names to everything that is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,17 +25,37 @@ pub(super) struct Sight {
     pub(super) due: Option<Instant>,
     /// Whether the root had no entries.
     pub(super) empty: bool,
+    /// Whether there are more versions than were looked at.
+    pub(super) partial: bool,
 }
 
-/// Looks at everything in the tree. Fails if the root itself cannot be listed.
-pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers) -> io::Result<Sight> {
+/// What a look is limited to.
+pub(super) struct Bound<'a> {
+    /// How many versions may be looked at.
+    pub(super) versions: usize,
+    /// The models that were there before: they go before others.
+    pub(super) known: &'a BTreeSet<ModelName>,
+}
+
+/// Looks at everything in the tree, as far as the bound allows. Fails if the root itself cannot be listed, or if not all
+/// interceptors can be looked at: it must not look as if there were fewer.
+pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers, bound: Bound<'_>) -> io::Result<Sight> {
     let entries = tree.list(&tree.root().path)?;
     let (seen, folders, notes) = (Vec::new(), vec![tree.root()], Notes::default());
-    let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty() };
-    let mut scan = Scan { tree, contents, numbers, sight };
-    for (name, claims) in scan.claims(Shelf::Models, entries)? {
-        scan.model(&name, claims);
+    let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty(), partial: false };
+    let mut scan = Scan { tree, contents, numbers, sight, left: bound.versions };
+
+    let claims = scan.claims(Shelf::Models, entries)?;
+    let (interceptors, models): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(name, _)| name.is_interceptor());
+    scan.models(interceptors);
+    if scan.sight.partial {
+        let limit = bound.versions;
+        return Err(io::Error::other(format!("{INTERCEPTORS}: more than {limit} versions (max_versions)")));
     }
+    let (known, others): (Vec<_>, Vec<_>) = models.into_iter().partition(|(name, _)| bound.known.contains(name));
+    scan.models(known);
+    scan.models(others);
+
     scan.contents.end_round();
     scan.keep_numbers();
     Ok(scan.sight)
@@ -49,8 +69,9 @@ pub(super) fn beside(
     name: &ModelName,
     version: Version,
 ) -> Result<Parts, String> {
-    let sight = Sight { seen: Vec::new(), folders: Vec::new(), notes: Notes::default(), due: None, empty: false };
-    Scan { tree, contents, numbers: &mut Numbers::default(), sight }.beside(name, version)
+    let (seen, folders, notes) = Default::default();
+    let sight = Sight { seen, folders, notes, due: None, empty: false, partial: false };
+    Scan { tree, contents, numbers: &mut Numbers::default(), sight, left: 1 }.beside(name, version)
 }
 
 /// A look under way.
@@ -59,6 +80,8 @@ pub(super) struct Scan<'a> {
     contents: &'a mut Contents,
     numbers: &'a mut Numbers,
     pub(super) sight: Sight,
+    /// How many more versions may be looked at.
+    left: usize,
 }
 
 /// What in the root claims a model's name.
@@ -113,6 +136,23 @@ impl Scan<'_> {
             (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),
             (InRoot::Bare(model) | InRoot::Model(model), kind) => Some((model, Claim::Refused(wrong_kind(name, kind)))),
         }
+    }
+
+    fn models(&mut self, all: Vec<(ModelName, Vec<Claim>)>) {
+        for (name, claims) in all {
+            // Each counts as one at least: it is looked at, and told of.
+            if self.count(1) == 1 {
+                self.model(&name, claims);
+            }
+        }
+    }
+
+    /// Counts so many versions, or as many as may still be looked at. Gives how many that are.
+    pub(super) fn count(&mut self, versions: usize) -> usize {
+        let counted = versions.min(self.left);
+        self.left -= counted;
+        self.sight.partial |= counted < versions;
+        counted
     }
 
     fn model(&mut self, name: &ModelName, claims: Vec<Claim>) {

@@ -7,20 +7,26 @@ use std::time::{Duration, Instant};
 
 use super::aspired::{Aspired, Seen};
 use super::contents::Contents;
+use super::directory::DirectoryConfig;
 use super::effort::Effort;
 use super::notes::Notes;
 use super::numbers::Numbers;
-use super::scan::{Sight, scan};
+use super::scan::{Bound, Sight, scan};
 use super::tree::{Place, Tree, plain, unreadable};
-use crate::model::{ModelName, TenantName, Version};
+use crate::model::{ModelName, Version};
 
 /// At the start, how long one file that never stops changing may keep all others from counting as seen.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many files and folders may be listed for each version that may be looked at. It has a folder or two, and up to 64
+/// sidecars.
+const ENTRIES_EACH: usize = 100;
 
 /// Looks at one repository again and again.
 pub(super) struct Scanner {
     root: PathBuf,
     settle: Duration,
+    max_versions: usize,
     contents: Contents,
     /// Where version numbers are kept.
     state: PathBuf,
@@ -45,10 +51,12 @@ pub(super) struct Look {
 }
 
 impl Scanner {
-    pub(super) fn new(tenant: TenantName, root: PathBuf, settle: Duration, state: PathBuf, effort: Effort) -> Self {
+    pub(super) fn new(config: &DirectoryConfig, effort: Effort) -> Self {
+        let DirectoryConfig { tenant, root, state, settle, max_versions, .. } = config.clone();
         Scanner {
             root,
             settle,
+            max_versions: max_versions as usize,
             contents: Contents::new(settle, effort),
             state,
             numbers: None,
@@ -62,7 +70,7 @@ impl Scanner {
 
     /// Looks at everything once.
     pub(super) fn look(&mut self) -> Look {
-        let tree = match Tree::open(&self.root) {
+        let tree = match Tree::open(&self.root, self.max_versions.saturating_mul(ENTRIES_EACH)) {
             Ok(tree) => tree,
             Err(error) => return self.unreadable(&error, Vec::new()),
         };
@@ -70,7 +78,9 @@ impl Scanner {
             Ok(numbers) => self.numbers.insert(numbers),
             Err(error) => return self.uncounted(&error, vec![tree.root()]),
         };
-        let sight = match scan(&tree, &mut self.contents, numbers) {
+        let known = self.present.keys().map(|(name, _)| name.clone()).collect();
+        let bound = Bound { versions: self.max_versions, known: &known };
+        let sight = match scan(&tree, &mut self.contents, numbers, bound) {
             Ok(sight) => sight,
             Err(error) => return self.unreadable(&error, vec![tree.root()]),
         };
@@ -80,9 +90,37 @@ impl Scanner {
             return self.unreadable(&error, sight.folders);
         }
         self.device = Some(device);
-        let Sight { seen, folders, notes, due, .. } = sight;
+        let Sight { mut seen, folders, notes, due, partial, .. } = sight;
         self.say(notes);
+        self.note_partial(partial);
+        if partial {
+            seen.extend(self.unlooked(&seen));
+        }
         self.real(seen, folders, due)
+    }
+
+    /// Notes whether there are more versions than are looked at.
+    fn note_partial(&mut self, partial: bool) {
+        let limit = self.max_versions;
+        let reason = partial.then(|| {
+            format!(
+                "the repository holds more than {limit} versions; the others are not looked at, and none is unloaded; \
+                 remove some, or raise max_versions in wardian.toml"
+            )
+        });
+        if let Some(reason) = reason.as_ref().filter(|_| self.aspired.partial.is_none()) {
+            tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
+        }
+        self.aspired.partial = reason;
+    }
+
+    /// The versions that were there before and are not among those looked at now. They may be there still.
+    fn unlooked(&self, seen: &[Seen]) -> Vec<Seen> {
+        let looked_at: BTreeSet<_> = seen.iter().map(|seen| (seen.name(), seen.version())).collect();
+        let is_unlooked =
+            |name, version| !looked_at.contains(&(name, Some(version))) && !looked_at.contains(&(name, None));
+        let unlooked = self.present.keys().filter(|(name, version)| is_unlooked(name, *version));
+        unlooked.map(|(name, version)| Seen::Unsettled { name: name.clone(), version: Some(*version) }).collect()
     }
 
     fn real(&mut self, mut seen: Vec<Seen>, folders: Vec<Place>, mut due: Option<Instant>) -> Look {
@@ -165,6 +203,8 @@ fn is_unmounted(before: Option<u64>, device: u64, empty: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TenantName;
+    use crate::repository::Watch;
 
     #[test]
     fn only_an_empty_root_on_another_device_is_unmounted() {
@@ -178,8 +218,17 @@ mod tests {
     fn what_goes_missing_is_unsettled_before_it_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let settle = Duration::from_millis(100);
-        let (root, state) = (folder.path().into(), folder.path().into());
-        let mut scanner = Scanner::new(TenantName::default_tenant(), root, settle, state, Effort::of_nobody());
+        let config = DirectoryConfig {
+            tenant: TenantName::default_tenant(),
+            root: folder.path().into(),
+            state: folder.path().into(),
+            watch: Watch::Poll,
+            poll_interval: settle,
+            rescan_interval: settle,
+            settle,
+            max_versions: 10,
+        };
+        let mut scanner = Scanner::new(&config, Effort::of_nobody());
         let name = ModelName::new("iris").unwrap();
         let key = (name.clone(), Version::new(1).unwrap());
         let there = [Seen::Unsettled { name: name.clone(), version: Some(key.1) }];

@@ -87,6 +87,7 @@ fn patiently<T>(future: impl Future<Output = T>) -> Option<T> {
 
 fn config(folder: &Path, watch: Watch) -> DirectoryConfig {
     DirectoryConfig {
+        max_versions: 1000,
         tenant: TenantName::default_tenant(),
         root: folder.join("models"),
         state: folder.join("state"),

@@ -5,6 +5,7 @@
 //! root down, one component at a time, following no link: swapping a folder for a link in between makes the
 //! opening fail. Nothing but regular files is ever read, and opening never waits, not even for a FIFO.
 
+use std::cell::Cell;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,7 +23,12 @@ pub(super) struct Tree {
     real: PathBuf,
     folder: OwnedFd,
     stamp: Stamp,
+    /// How many more entries may be listed.
+    entries: Cell<usize>,
 }
+
+/// Entries that one look at a part of a repository may list.
+pub(super) const MAX_ENTRIES: usize = 100_000;
 
 /// An entry of a folder.
 pub(super) struct Entry {
@@ -50,13 +56,13 @@ pub(super) struct Place {
 }
 
 impl Tree {
-    /// Opens the root, which may itself be a link. Fails as the file system does.
-    pub(super) fn open(root: &Path) -> io::Result<Self> {
+    /// Opens the root, which may itself be a link, to list at most so many entries. Fails as the file system does.
+    pub(super) fn open(root: &Path, entries: usize) -> io::Result<Self> {
         let real = fs::canonicalize(root)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = File::from(rustix::fs::open(&real, flags, Mode::empty())?);
         let stamp = stamp(&folder.metadata()?);
-        Ok(Tree { real, folder: folder.into(), stamp })
+        Ok(Tree { real, folder: folder.into(), stamp, entries: Cell::new(entries) })
     }
 
     /// The root itself.
@@ -70,11 +76,14 @@ impl Tree {
     }
 
     /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A name that is
-    /// not UTF-8 comes with replacement characters, which no valid name has.
+    /// not UTF-8 comes with replacement characters, which no valid name has. Fails as the file system does, and if
+    /// there are more entries than may be listed.
     pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
+            let left = self.entries.get().checked_sub(1).ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
+            self.entries.set(left);
             let name = entry.file_name().to_string_lossy().into_owned();
             if !is_temporary(&name) {
                 entries.push(Entry { name, kind: self.kind(&entry.path()) });
@@ -125,6 +134,8 @@ impl Tree {
         Ok((real, metadata))
     }
 }
+
+const TOO_MANY_ENTRIES: &str = "the repository holds more files and folders than are looked at; remove some, or raise max_versions in wardian.toml";
 
 /// The stamp of a file.
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
@@ -185,7 +196,7 @@ mod tests {
         symlink("../../../../etc/passwd", at("climbs")).unwrap();
         symlink("nothing", at("dangles")).unwrap();
         symlink("loops", at("loops")).unwrap();
-        let tree = Tree::open(root.path()).unwrap();
+        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
         assert_eq!(kind_of(&tree, "iris.wasm"), "file ..2026/iris.wasm");
         assert!(kind_of(&tree, "leaves").contains("leaves the repository"));
         assert!(kind_of(&tree, "climbs").starts_with("a link that"));
@@ -200,7 +211,7 @@ mod tests {
         fs::write(outside.path().join("model.wasm"), "x").unwrap();
         let root = tempfile::tempdir().unwrap();
         symlink(outside.path(), root.path().join("iris")).unwrap();
-        let tree = Tree::open(root.path()).unwrap();
+        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
         assert!(tree.open_file(&tree.real.join("iris/model.wasm")).is_err());
         symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
         assert!(tree.open_file(&tree.real.join("x.wasm")).is_err());
@@ -218,7 +229,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("pipe.wasm");
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        let tree = Tree::open(root.path()).unwrap();
+        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
         assert_eq!(kind_of(&tree, "pipe.wasm"), "special");
         assert!(tree.open_file(&tree.real.join("pipe.wasm")).is_err());
     }

@@ -35,7 +35,8 @@ impl Task {
         if !self.owner.as_mut().is_some_and(|record| record.see(aspired)) {
             return;
         }
-        self.degraded.store(aspired.degraded.clone().map(Arc::new));
+        let degraded = aspired.degraded.as_ref().or(aspired.partial.as_ref());
+        self.degraded.store(degraded.cloned().map(Arc::new));
         if aspired.degraded.is_some() {
             return;
         }

@@ -35,7 +35,7 @@ pub use received::Received;
 pub use target::Target;
 
 use super::effort::Effort;
-use super::tree::Tree;
+use super::tree::{MAX_ENTRIES, Tree};
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
 use staging::Staged;
@@ -79,7 +79,7 @@ impl Uploads {
         announced: u64,
     ) -> Result<Upload, UploadError> {
         let slot = self.slot()?;
-        let tree = Tree::open(&self.root)?;
+        let tree = Tree::open(&self.root, MAX_ENTRIES)?;
         place::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
         // What cannot fit need not be sent. It is taken for good as it comes, since an announcement costs nothing.
@@ -91,7 +91,7 @@ impl Uploads {
 
     /// Takes a version's folder away, and the model's if that leaves nothing in it.
     pub fn remove(&self, target: &Target) -> Result<(), UploadError> {
-        let tree = Tree::open(&self.root)?;
+        let tree = Tree::open(&self.root, MAX_ENTRIES)?;
         let hidden = staging::deleted_name();
         {
             let _turn = self.turn();
@@ -103,7 +103,7 @@ impl Uploads {
 
     /// Removes what a server that was killed has left behind. What is being received now stays.
     pub fn clear_leftovers(&self) {
-        if let Ok(tree) = Tree::open(&self.root) {
+        if let Ok(tree) = Tree::open(&self.root, MAX_ENTRIES) {
             staging::clear(&tree);
         }
     }
