@@ -1,44 +1,230 @@
 //! Opening files that others can change at any time.
+//!
+//! A file is opened once, from a [`Folder`] that is held open, one step at a time and over no link; never waiting, not
+//! even for a FIFO; and only if it is a regular file. What is opened is handed on as a descriptor. So whatever is
+//! renamed, replaced or linked meanwhile, nothing is read that was not in that folder.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
+
+/// How a folder is opened: to be listed, and over no link.
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// How a file is opened: to be read, over no link, and without waiting.
+const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+/// How a folder on the way to another is opened: it need not be readable.
+const PASSAGE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Which folder it is, whatever it is called: its device and inode.
+pub(crate) type FolderId = (u64, u64);
+
+/// A folder that is held open.
+#[derive(Debug)]
+pub struct Folder {
+    descriptor: OwnedFd,
+    id: FolderId,
+}
+
+/// A regular file beneath a folder that is held open.
+#[derive(Clone, Debug)]
+pub struct FileIn {
+    folder: Arc<Folder>,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Opens a folder by an absolute path without links and dots. Fails as the file system does, and over a link.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let root = rustix::fs::open("/", PASSAGE, Mode::empty())?;
+        let relative = path.strip_prefix("/").map_err(io::Error::other)?;
+        let (descriptor, _) = descend(root, relative, PASSAGE, FOLDER)?;
+        let metadata = metadata(&descriptor)?;
+        Ok(Folder { descriptor, id: id_of(&metadata) })
+    }
+
+    /// Which folder it is.
+    pub(crate) fn id(&self) -> FolderId {
+        self.id
+    }
+
+    /// Its descriptor.
+    pub(crate) fn descriptor(&self) -> &OwnedFd {
+        &self.descriptor
+    }
+
+    /// What the file system tells of it.
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        metadata(&self.descriptor)
+    }
+
+    /// Opens a folder beneath it. Fails as the file system does, and over a link.
+    pub(crate) fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
+        descend(self.descriptor.try_clone()?, path, FOLDER, FOLDER).map(|(folder, _)| folder)
+    }
+
+    /// Opens a regular file beneath it for reading. Fails as the file system does, over a link, and on anything else.
+    pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
+        let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
+        let file = File::from(opened);
+        if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
+    }
+
+    /// A file beneath it, to be opened later.
+    pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> FileIn {
+        FileIn { folder: self.clone(), path }
+    }
+}
+
+impl FileIn {
+    /// The file of that name in the folder where it is now. Fails as the file system does.
+    pub fn at(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().ok_or_else(not_regular)?;
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        Ok(Arc::new(Folder::open(&folder.canonicalize()?)?).file(name.into()))
+    }
+
+    /// Its path from the folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens it for reading. Fails as the file system does, over a link, and if it is no regular file any more.
+    pub fn open(&self) -> io::Result<File> {
+        self.folder.open_file(&self.path)
+    }
+
+    /// Reads it, or its first `limit` bytes if it is larger.
+    pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
+        read_from(self.open()?, limit)
+    }
+}
+
+/// Equal if they are the same path in the same folder.
+impl PartialEq for FileIn {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.folder.id == other.folder.id
+    }
+}
+
+impl Eq for FileIn {}
+
+/// A path by which the system finds what is in a folder that is held open, wherever that folder has been moved. Links
+/// in `path` are followed.
+pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
+    link_to(folder).join(path)
+}
+
+/// Where a folder is now that is held open. Fails if the system does not tell.
+pub(crate) fn where_is(folder: impl AsFd) -> io::Result<PathBuf> {
+    fs::read_link(link_to(folder))
+}
+
+fn link_to(folder: impl AsFd) -> PathBuf {
+    Path::new("/proc/self/fd").join(folder.as_fd().as_raw_fd().to_string())
+}
 
 /// Opens a regular file for reading. Never waits: a FIFO without a writer would block its reader for ever. Fails if
 /// the path has come to lead to anything but a regular file, a link included.
 pub fn open_regular(path: &Path) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+    let file = File::from(rustix::fs::open(path, FILE, Mode::empty())?);
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 /// Reads a regular file, or its first `limit` bytes if it is larger.
 pub fn read_regular(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open_regular(path)?;
+    read_from(open_regular(path)?, limit)
+}
+
+/// Reads an open file, or its first `limit` bytes if it is larger.
+pub(crate) fn read_from(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let size = file.metadata()?.len().min(limit);
     let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     file.take(limit).read_to_end(&mut content)?;
     Ok(content)
 }
 
+/// Opens what a path leads to from a folder, one step at a time. Gives how many steps there were, too.
+fn descend(from: OwnedFd, path: &Path, through: OFlags, last: OFlags) -> io::Result<(OwnedFd, usize)> {
+    let (mut at, mut steps) = (from, 0);
+    let mut names = path.components().peekable();
+    if names.peek().is_none() {
+        at = rustix::fs::openat(&at, ".", last, Mode::empty())?;
+    }
+    while let Some(name) = names.next() {
+        let Component::Normal(name) = name else { return Err(io::Error::other("not a plain path")) };
+        let flags = if names.peek().is_none() { last } else { through };
+        at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
+        steps += 1;
+    }
+    Ok((at, steps))
+}
+
+fn metadata(descriptor: &OwnedFd) -> io::Result<Metadata> {
+    File::from(descriptor.try_clone()?).metadata()
+}
+
+pub(crate) fn id_of(metadata: &fs::Metadata) -> FolderId {
+    (metadata.dev(), metadata.ino())
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("not a regular file")
+}
+
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
+
+    fn fifo(path: &Path) {
+        let fifo = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, path, fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    }
 
     #[test]
     fn only_regular_files_are_read_and_nothing_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        std::fs::write(at("file"), "content").unwrap();
-        std::os::unix::fs::symlink("file", at("link")).unwrap();
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        fs::write(at("file"), "content").unwrap();
+        symlink("file", at("link")).unwrap();
+        fifo(&at("fifo"));
         assert_eq!(read_regular(&at("file"), 3).unwrap(), b"con");
         assert_eq!(read_regular(&at("file"), 100).unwrap(), b"content");
         for other in ["link", "fifo", ".", "nothing"] {
             assert!(open_regular(&at(other)).is_err(), "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_in_a_folder_is_opened_over_no_link_wherever_the_folder_goes() {
+        let around = tempfile::tempdir().unwrap();
+        let around = around.path().canonicalize().unwrap();
+        let (inside, moved) = (around.join("inside"), around.join("moved"));
+        fs::create_dir_all(inside.join("a")).unwrap();
+        fs::write(inside.join("a/file"), "content").unwrap();
+        symlink("a", inside.join("link")).unwrap();
+        symlink("a/file", inside.join("file")).unwrap();
+        fifo(&inside.join("fifo"));
+        symlink("inside", around.join("way")).unwrap();
+        assert!(Folder::open(&around.join("way")).is_err() && Folder::open(&around.join("way/a")).is_err());
+
+        let folder = Arc::new(Folder::open(&inside).unwrap());
+        let file = folder.file("a/file".into());
+        for other in ["link/file", "file", "fifo", "a", "", "../inside/a/file", "nothing"] {
+            assert!(folder.open_file(Path::new(other)).is_err(), "{other}");
+        }
+        assert!(folder.open_folder(Path::new("a")).is_ok() && folder.open_folder(Path::new("link")).is_err());
+        fs::rename(&inside, &moved).unwrap();
+        fs::create_dir_all(inside.join("a")).unwrap();
+        fs::write(inside.join("a/file"), "another").unwrap();
+        assert_eq!(file.read(100).unwrap(), b"content");
+        assert_eq!(fs::read(path_in(folder.descriptor(), "a/file")).unwrap(), b"content");
+        assert_ne!(file, Arc::new(Folder::open(&inside).unwrap()).file("a/file".into()));
     }
 }

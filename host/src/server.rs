@@ -44,11 +44,11 @@ use crate::essential;
 use crate::lifecycle::{Loader, LoaderConfig, Manager, ManagerParts};
 use crate::registry::Registry;
 use crate::repository::remote::RemoteMetrics;
-use crate::repository::{DirectoryError, Source};
+use crate::repository::{DirectoryError, Grounds, Source};
 use crate::servable::{Sequences, ServableMetrics, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
-use crate::tenant::{self, Changes, Tenants, Turns, Workers};
+use crate::tenant::{self, Changes, Tenant, Tenants, Turns, Workers};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -168,9 +168,9 @@ impl Server {
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
         let sources = tenants.all().into_iter();
         let remotes = telemetry.register(RemoteMetrics::register);
-        let sources = sources.map(|tenant| {
-            Source::spawn(&tenant, config.source(&tenant), &workers, &remotes).map(|source| (tenant, source))
-        });
+        let grounds = Arc::new(grounds(&config, &watched, &tenants));
+        let source_parts = SourceParts { config: config.clone(), workers: workers.clone(), remotes, grounds };
+        let sources = sources.map(|tenant| source_parts.spawn(&tenant).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let ready_timeout = config.ready_timeout;
         let parts = ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
@@ -183,13 +183,12 @@ impl Server {
             tenancy_faults: watch.faults(),
             deferred: deferred.clone(),
             telemetry,
-            workers: workers.clone(),
+            workers,
             stores: stores.clone(),
             hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
-        let following =
-            follow_tenancy(watch, config.clone(), tenants, manager.clone(), deferred.clone(), workers, remotes);
+        let following = follow_tenancy(watch, source_parts, tenants, manager.clone(), deferred.clone());
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
         Ok(Server {
@@ -271,20 +270,44 @@ impl Timetable {
     }
 }
 
+/// What the sources of tenants' models are made with.
+struct SourceParts {
+    config: Config,
+    workers: Workers,
+    remotes: RemoteMetrics,
+    grounds: Arc<Grounds>,
+}
+
+impl SourceParts {
+    fn spawn(&self, tenant: &Arc<Tenant>) -> Result<Source, DirectoryError> {
+        Source::spawn(tenant, self.config.source(tenant), &self.workers, &self.remotes, &self.grounds)
+    }
+}
+
+/// The folders that are nobody's repository, and where those of all tenants are now.
+fn grounds(config: &Config, watched: &Watched, tenants: &Tenants) -> Grounds {
+    let own = [("state directory", config.state.clone())].into_iter().chain(watched.places());
+    let grounds = Grounds::new(own.collect());
+    for tenant in tenants.all() {
+        if let Some(path) = tenant.settings().repository.directory() {
+            grounds.expect(tenant.name(), path);
+        }
+    }
+    grounds
+}
+
 /// Puts in force what the configuration says of tenants, whenever that changes.
 async fn follow_tenancy(
     mut watch: TenancyWatch,
-    config: Config,
+    sources: SourceParts,
     tenants: Tenants,
     manager: Manager,
     deferred: Deferred,
-    workers: Workers,
-    remotes: RemoteMetrics,
 ) {
     loop {
         let tenancy = watch.next().await;
-        note_keys(&config, tenancy.asks_for_keys()).await;
-        let Tenancy { tenants: settings, keys } = tenancy.sharing(config.http.max_connections);
+        note_keys(&sources.config, tenancy.asks_for_keys()).await;
+        let Tenancy { tenants: settings, keys } = tenancy.sharing(sources.config.http.max_connections);
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
@@ -293,7 +316,7 @@ async fn follow_tenancy(
         }
         for tenant in adopted {
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
-            match Source::spawn(&tenant, config.source(&tenant), &workers, &remotes) {
+            match sources.spawn(&tenant) {
                 Ok(source) => manager.adopt(tenant, source).await,
                 Err(error) => tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models"),
             }

@@ -9,6 +9,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 use wardian::config::Config;
 use wardian::engine::Budget;
+use wardian::files::FileIn;
 use wardian::model::{Asker, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::{ServableHandle, TaskChains};
@@ -134,7 +135,7 @@ async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let candidate = Candidate {
         name: ModelName::new(model).unwrap(),
         version: Version::new(1).unwrap(),
-        component: path,
+        component: FileIn::at(&path).unwrap(),
         component_digest: digest,
         component_size: component.len() as u64,
         changed: (0, 0),

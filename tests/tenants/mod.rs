@@ -16,6 +16,7 @@ mod paths;
 mod quotas;
 mod readiness;
 mod reload;
+mod roots;
 mod separation;
 mod unseen;
 

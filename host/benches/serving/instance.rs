@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::runtime::{Handle, Runtime};
 use wardian::config::Config;
+use wardian::files::FileIn;
 use wardian::lifecycle::Loader;
 use wardian::model::{InferRequest, Isolation, ModelName, ModelSettings, TenantName, Version};
 use wardian::repository::{Candidate, Digest};
@@ -89,7 +90,7 @@ async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<Se
     let candidate = Candidate {
         name: ModelName::new("house-price")?,
         version: Version::new(1).context("no version")?,
-        component: path,
+        component: FileIn::at(&path)?,
         component_digest: digest,
         component_size: component.len() as u64,
         changed: (0, 0),

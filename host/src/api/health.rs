@@ -25,7 +25,7 @@ pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Cal
     let ready = state.dataplane.ready();
     let caller = caller.ok();
     let tenant = caller.as_ref().and_then(Caller::named);
-    let degraded = tenant.and_then(|tenant| state.manager.degraded(tenant.name()));
+    let degraded = tenant.and_then(|tenant| state.manager.degraded(tenant.name())).map(|degraded| degraded.reason);
     let shut = tenant.and_then(|tenant| state.manager.shut(tenant.name()));
     let response = json_response(&Ready { ready, degraded, shut });
     if ready { response } else { unavailable(response) }

@@ -19,10 +19,17 @@ pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
     Ok(json_response(&of(caller.tenant()?)))
 }
 
-/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants as it is now.
+/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants, and with their repositories, as
+/// they are now.
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
-    let tenants: Vec<_> = state.tenants.all().iter().map(|tenant| of(tenant)).collect();
-    json_response(&json!({ "tenants": tenants, "faults": *state.tenancy_faults.list() }))
+    let all = state.tenants.all();
+    let tenants: Vec<_> = all.iter().map(|tenant| of(tenant)).collect();
+    let degraded = all.iter().filter_map(|tenant| {
+        let degraded = state.manager.degraded(tenant.name())?;
+        Some(format!("tenant '{}': {}", tenant.name(), degraded.detail))
+    });
+    let faults: Vec<_> = state.tenancy_faults.list().iter().cloned().chain(degraded).collect();
+    json_response(&json!({ "tenants": tenants, "faults": faults }))
 }
 
 /// `GET /v2/logs[?model=m]`: the last lines that the tenant's guests have written, oldest first.

@@ -104,7 +104,7 @@ impl Trial {
         let _ = tokio::time::timeout(PATIENCE, announced.wait_for(done)).await;
         let aspired = announced.borrow().clone();
         match &aspired.degraded {
-            Some(reason) => bail!("{reason}"),
+            Some(why) => bail!("{}", why.detail),
             None => Ok(aspired),
         }
     }

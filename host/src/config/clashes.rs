@@ -49,7 +49,7 @@ fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
 
 /// What one tenant uploads must not become another's model.
 fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
-    let directory = |tenant: &&TenantEntry| tenant.repository(host, base).directory().map(resolve);
+    let directory = |tenant: &&TenantEntry| tenant.repository(host, base).directory().map(plain);
     // Nobody uploads to a URL: what several tenants read there is for whoever can write there.
     let mut real: Vec<_> = tenants.iter().filter_map(|tenant| Some((directory(tenant)?, *tenant))).collect();
     real.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -85,18 +85,16 @@ fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
     })
 }
 
-/// The path without links and dots, as far as it exists.
-fn resolve(path: &Path) -> PathBuf {
+/// The path as it is written, absolute and without dots. Where links lead can change at any time; the sources look at
+/// that.
+fn plain(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut real = PathBuf::new();
+    let mut plain = PathBuf::new();
     for part in absolute.components() {
         match part {
-            Component::ParentDir => drop(real.pop()),
-            part => real.push(part),
-        }
-        if let Ok(there) = real.canonicalize() {
-            real = there;
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
         }
     }
-    real
+    plain
 }

@@ -48,6 +48,11 @@ impl Sources {
         Sources { overrides, base, host, host_path: path, folder, tenants, device: None, trouble: None }
     }
 
+    /// The host's file and the folder of tenants.
+    pub(super) fn places(&self) -> [(&'static str, PathBuf); 2] {
+        [("configuration file", self.host_path.clone()), ("folder of tenants", self.folder.clone())]
+    }
+
     /// Looks at everything, and reads what has settled since it changed. Tells whether anything may be
     /// something else now.
     pub(super) fn look(&mut self, glance: Glance) -> bool {

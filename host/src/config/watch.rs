@@ -4,6 +4,7 @@
 //! settled. One that is wrong is refused whole, and what it said before stays in force; if files that are right
 //! by themselves do not go together, nothing changes at all.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +20,13 @@ use crate::tenant::TenancyFaults;
 pub struct Watched {
     pub(super) sources: Sources,
     pub(super) start: Config,
+}
+
+impl Watched {
+    /// The files and folders that it was read from, each with what it is.
+    pub fn places(&self) -> [(&'static str, PathBuf); 2] {
+        self.sources.places()
+    }
 }
 
 /// Tells when who may ask has changed.

@@ -228,7 +228,7 @@ pub(crate) fn unwritten(error: io::Error) -> LoadError {
         let reason = "the disk of the state directory is full; free space on it";
         return LoadError::new(Stage::Disk, reason);
     }
-    LoadError::new(Stage::Host, format!("the artifact store cannot be written: {error}"))
+    LoadError::new(Stage::Host, format!("the artifact store cannot be written: {}", disk::plain(&error)))
 }
 
 const UNFINISHED: &str = "unfinished-";

@@ -15,8 +15,9 @@ use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Ro
 use crate::engine::{
     Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template, unwritten,
 };
+use crate::files::FileIn;
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
-use crate::repository::Candidate;
+use crate::repository::{Candidate, Digest};
 use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
 use crate::store::Stores;
 use crate::tenant::{LogEntry, Tenant, Verdict};
@@ -244,13 +245,10 @@ impl Loader {
     }
 
     fn job(&self, candidate: &Candidate, output: std::path::PathBuf) -> Job {
-        let input = |path: &std::path::Path, digest: &crate::repository::Digest| Input {
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-            sha256: digest.to_string(),
-        };
+        let input = |file: &FileIn, digest: &Digest| Input { sha256: digest.to_string(), file: Some(file.clone()) };
         let sidecars = candidate.sidecars.iter();
         let sidecars: BTreeMap<_, _> =
-            sidecars.map(|file| (file.name.clone(), input(&file.path, &file.digest))).collect();
+            sidecars.map(|file| (file.name.clone(), input(&file.file, &file.digest))).collect();
         let load = LoadLimits {
             memory: candidate.settings.limits.memory,
             deadline_ms: self.config.load_deadline.as_millis() as u64,

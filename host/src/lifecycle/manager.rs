@@ -19,7 +19,7 @@ use super::tenants::TenantRecord;
 use crate::essential;
 use crate::model::{InferError, LoadError, ModelName, TenantName, Version};
 use crate::registry::Registry;
-use crate::repository::{Aspired, Digest, Source};
+use crate::repository::{Aspired, Degraded, Digest, Source};
 use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
@@ -102,7 +102,7 @@ struct Managed {
     /// The mailbox of its task.
     events: mpsc::Sender<Event>,
     source: ArcSwap<Source>,
-    degraded: Arc<ArcSwapOption<String>>,
+    degraded: Arc<ArcSwapOption<Degraded>>,
     /// What wraps its models.
     wrapping: Wrapping,
 }
@@ -182,7 +182,7 @@ impl Manager {
     fn begin(&self, tenant: Arc<Tenant>, source: Source) {
         let Shared { loader, registry, metrics, readiness, phase, .. } = &*self.shared;
         let (events, inbox) = mpsc::channel(MAX_EVENTS);
-        let (degraded, name) = (Arc::<ArcSwapOption<String>>::default(), tenant.name().clone());
+        let (degraded, name) = (Arc::<ArcSwapOption<Degraded>>::default(), tenant.name().clone());
         let record = TenantRecord::new(tenant.clone(), source.number(), metrics.of(&name));
         let wrapping = record.interceptors.wrapping().clone();
         let task = Task::new(TaskParts {
@@ -209,10 +209,10 @@ impl Manager {
     }
 
     /// Why what serves is not what a tenant's repository holds at present, if so.
-    pub fn degraded(&self, tenant: &TenantName) -> Option<String> {
+    pub fn degraded(&self, tenant: &TenantName) -> Option<Degraded> {
         let managed = self.managed(tenant)?;
         // Where there is a mirror, that it is missing is no news beside why.
-        let trouble = managed.source.load().trouble();
+        let trouble = managed.source.load().trouble().map(Degraded::from);
         trouble.or_else(|| managed.degraded.load().as_deref().cloned())
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::database::Proof;
-use crate::files::read_regular;
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
 use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
 use crate::servable::{Servable, ServableHandle};
@@ -120,9 +119,9 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
 
 async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadError> {
     let fault = |reason: String| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name));
-    let path = file.path.clone();
+    let opened = file.file.clone();
     // More than the limit is not what was looked at, and its digest tells.
-    let read = tokio::task::spawn_blocking(move || read_regular(&path, MAX_GOLDEN)).await;
+    let read = tokio::task::spawn_blocking(move || opened.read(MAX_GOLDEN)).await;
     let content = read.map_err(|error| LoadError::new(Stage::Host, format!("reading ended early: {error}")))?;
     let content = content.map_err(|error| fault(error.to_string()))?;
     if Digest::of(&content) != file.digest {

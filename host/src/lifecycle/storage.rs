@@ -35,7 +35,10 @@ fn candidates(aspired: &Aspired) -> impl Iterator<Item = &Candidate> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::files::FileIn;
     use crate::model::{ModelSettings, TenantName};
     use crate::repository::Digest;
 
@@ -43,7 +46,7 @@ mod tests {
         Seen::Whole(Candidate {
             name: ModelName::new(name).unwrap(),
             version: Version::new(1).unwrap(),
-            component: name.into(),
+            component: FileIn::at(&Path::new("/").join(name)).unwrap(),
             component_digest: Digest::of(b""),
             component_size: size,
             changed: (changed, 0),

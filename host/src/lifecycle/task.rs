@@ -22,7 +22,7 @@ use super::tenants::TenantRecord;
 use super::waiting::Waiter;
 use crate::model::{ModelName, TenantName};
 use crate::registry::{Registry, TenantModels};
-use crate::repository::Candidate;
+use crate::repository::{Candidate, Degraded};
 
 /// What a tenant's task works with.
 pub(super) struct TaskParts {
@@ -33,7 +33,7 @@ pub(super) struct TaskParts {
     pub(super) events: mpsc::WeakSender<Event>,
     pub(super) record: TenantRecord,
     /// Where to note why its repository cannot be believed.
-    pub(super) degraded: Arc<ArcSwapOption<String>>,
+    pub(super) degraded: Arc<ArcSwapOption<Degraded>>,
 }
 
 /// What a tenant's task knows and works with.
@@ -49,7 +49,7 @@ pub(super) struct Task {
     /// `None` once the tenant is no more.
     owner: Option<TenantRecord>,
     tenant: TenantName,
-    degraded: Arc<ArcSwapOption<String>>,
+    degraded: Arc<ArcSwapOption<Degraded>>,
     models: BTreeMap<ModelName, ModelRecord>,
     /// The models of which anything serves or drains.
     busy: BTreeSet<ModelName>,

@@ -1,9 +1,9 @@
 //! What a source announces: everything it sees, each time.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Digest;
+use crate::files::FileIn;
 use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
 
 /// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a model or
@@ -17,14 +17,29 @@ pub struct Aspired {
     /// Models and versions, sorted by name, then version; what concerns a model as a whole comes first. While
     /// degraded, this is what was seen last.
     pub seen: Vec<Seen>,
-    /// Why the repository itself cannot be read now, if so. Keep everything that serves, and report it.
-    pub degraded: Option<String>,
+    /// Why the repository itself cannot be believed now, if so. Keep everything that serves, and report it.
+    pub degraded: Option<Degraded>,
     /// Why not all of it was looked at, if so. What was not keeps serving.
     pub partial: Option<String>,
     /// Whether everything there at the start has been seen settled, at least once. Stays true.
     pub first_settled: bool,
     /// How many rescans had been asked for before this look began.
     pub asked: u64,
+}
+
+/// Why a repository cannot be believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degraded {
+    /// For its tenant: names files relative to the repository only.
+    pub reason: String,
+    /// For the operator: with the host's paths and other tenants' names.
+    pub detail: String,
+}
+
+impl From<String> for Degraded {
+    fn from(reason: String) -> Self {
+        Degraded { detail: reason.clone(), reason }
+    }
 }
 
 impl Aspired {
@@ -114,15 +129,15 @@ impl Seen {
 /// A version that can be tried: its files have settled and its component is structurally whole.
 ///
 /// Its digests say what its files held when they were read, and nothing keeps them from changing since. Who
-/// opens a path must compare what it reads with the digest beside it.
+/// opens a file must compare what it reads with the digest beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Which model.
     pub name: ModelName,
     /// Which version of it.
     pub version: Version,
-    /// The file of the component, free of symbolic links.
-    pub component: PathBuf,
+    /// The file of the component.
+    pub component: FileIn,
     /// What it held.
     pub component_digest: Digest,
     /// Its size in bytes.
@@ -164,8 +179,8 @@ pub struct Live {
 pub struct Sidecar {
     /// By which the model asks for it.
     pub name: String,
-    /// The file, free of symbolic links.
-    pub path: PathBuf,
+    /// The file.
+    pub file: FileIn,
     /// What it held.
     pub digest: Digest,
     /// Its size in bytes.

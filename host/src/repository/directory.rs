@@ -17,8 +17,10 @@ use tokio::sync::watch;
 
 use super::aspired::Aspired;
 use super::effort::Effort;
+use super::grounds::Grounds;
 use super::layout::is_temporary;
 use super::pace::Pace;
+use super::root::Root;
 use super::scanner::{Look, Scanner};
 use super::tree::Place;
 use super::upload::Uploads;
@@ -90,24 +92,31 @@ pub struct Rescan(u64);
 impl Directory {
     /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
-        Directory::start(config, Effort::of_nobody())
+        Directory::start(config, Effort::of_nobody(), None)
     }
 
-    /// The same at a tenant's expense. Large files are hashed by those workers.
-    pub fn spawn_for(tenant: &Arc<Tenant>, config: DirectoryConfig, workers: &Workers) -> Result<Self, DirectoryError> {
-        Directory::start(config, Effort::of(workers, tenant))
+    /// The same at a tenant's expense. Large files are hashed by those workers. With `grounds` the root must be nobody
+    /// else's.
+    pub fn spawn_for(
+        tenant: &Arc<Tenant>,
+        config: DirectoryConfig,
+        workers: &Workers,
+        grounds: Option<Arc<Grounds>>,
+    ) -> Result<Self, DirectoryError> {
+        Directory::start(config, Effort::of(workers, tenant), grounds)
     }
 
-    fn start(config: DirectoryConfig, effort: Effort) -> Result<Self, DirectoryError> {
+    fn start(config: DirectoryConfig, effort: Effort, grounds: Option<Arc<Grounds>>) -> Result<Self, DirectoryError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: effort.stopped() };
         let folders = Folders::new(config.watch, bell.clone())?;
-        let scanner = Scanner::new(&config, effort.clone());
+        let root = Arc::new(Root::new(config.tenant.clone(), &config.root, number, grounds));
+        let scanner = Scanner::new(&config, root.clone(), effort.clone());
         let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
-        let uploads = Uploads::new(config.root.clone(), effort.clone());
+        let uploads = Uploads::new(root, effort.clone());
         let bell_of_thread = bell.clone();
         let watching =
             Watching { number, config, bell: bell_of_thread, rung, folders, scanner, effort, announce, told: None };

@@ -143,6 +143,12 @@ impl Scan<'_> {
             GOLDEN => Role::Golden,
             _ => Role::Sidecar,
         };
+        if role == Role::Sidecar && entry.contains(char::REPLACEMENT_CHARACTER) {
+            let entry = shown(&entry);
+            return trouble
+                .faults
+                .push(format!("{entry}: its name is not UTF-8 text, so no model can ask for it; rename it"));
+        }
         let place = match kind {
             Kind::File(place) if role != Role::Sidecar || is_plain(&entry) => place,
             // Whoever put it there counts on its being read.
@@ -166,9 +172,13 @@ impl Scan<'_> {
         let Some(content) = self.read(&place, &entry, role, trouble) else { return };
         match role {
             Role::Component => *component = Some((place, content)),
-            Role::Golden => parts.golden = Some(sidecar(entry, place, &content)),
-            _ => parts.sidecars.push(sidecar(entry, place, &content)),
+            Role::Golden => parts.golden = Some(self.sidecar(entry, place, &content)),
+            _ => parts.sidecars.push(self.sidecar(entry, place, &content)),
         }
+    }
+
+    fn sidecar(&self, name: String, place: Place, content: &Content) -> Sidecar {
+        Sidecar { name, file: self.tree.file(place.path), digest: content.digest, size: content.size }
     }
 }
 
@@ -177,8 +187,4 @@ fn limit_sidecars(parts: &Parts, trouble: &mut Trouble) {
     if count > MAX_SIDECARS {
         trouble.faults.push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
     }
-}
-
-fn sidecar(name: String, place: Place, content: &Content) -> Sidecar {
-    Sidecar { name, path: place.path, digest: content.digest, size: content.size }
 }

@@ -16,6 +16,9 @@
 //!
 //! A bare `iris.wasm` has no settings of its own: what needs settings gets a folder, which has room for them.
 //!
+//! The root is opened anew at each look, and must be nobody else's (`root`, `grounds`); everything beneath it is opened
+//! from there, and a candidate's files stay beneath the folder that was looked at, whatever its path comes to lead to.
+//!
 //! What is uploaded comes to lie in that directory too, and is announced as everything in it is: see [`upload`].
 //!
 //! A repository behind a URL is mirrored into a directory, which is looked at like any other: see [`remote`]. A
@@ -27,11 +30,14 @@ mod directory;
 mod effort;
 mod file_kind;
 mod folder;
+mod grounds;
 mod layout;
 mod misplaced;
 mod model_toml;
 mod notes;
 mod pace;
+mod resolve;
+mod root;
 mod scan;
 mod scanner;
 mod source;
@@ -53,9 +59,10 @@ pub(crate) mod fuzzing;
 mod tests;
 
 pub use crate::model::Digest;
-pub use aspired::{Aspired, Candidate, Live, Seen, Sidecar};
+pub use aspired::{Aspired, Candidate, Degraded, Live, Seen, Sidecar};
 pub use contents::MAX_GOLDEN;
 pub use directory::{Directory, DirectoryConfig, DirectoryError, Rescan, Stopped, Watch, check_events};
+pub use grounds::Grounds;
 pub use keys::Faults;
 pub(crate) use layout::{is_temporary, reserved as reserved_name};
 pub use model_toml::parse_model_toml;

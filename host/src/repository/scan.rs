@@ -76,7 +76,7 @@ pub(super) fn beside(
 
 /// A look under way.
 pub(super) struct Scan<'a> {
-    tree: &'a Tree,
+    pub(super) tree: &'a Tree,
     contents: &'a mut Contents,
     numbers: &'a mut Numbers,
     pub(super) sight: Sight,
@@ -188,7 +188,7 @@ impl Scan<'_> {
 
     /// Where the folder of a model is, if it has one.
     pub(super) fn folder_of(&self, name: &ModelName) -> PathBuf {
-        self.tree.root().path.join(name.as_str())
+        name.as_str().into()
     }
 
     /// The entries of a folder; none if it is not there.
@@ -269,7 +269,7 @@ impl Scan<'_> {
         self.sight.seen.push(Seen::Whole(Candidate {
             name: name.clone(),
             version,
-            component: place.path.clone(),
+            component: self.tree.file(place.path.clone()),
             component_digest: component.digest,
             changed: place.stamp.changed,
             component_size: component.size,

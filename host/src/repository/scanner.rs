@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::aspired::{Aspired, Seen};
+use super::aspired::{Aspired, Degraded, Seen};
 use super::contents::Contents;
 use super::directory::DirectoryConfig;
 use super::effort::Effort;
 use super::notes::Notes;
 use super::numbers::Numbers;
+use super::root::{Root, RootError};
 use super::scan::{Bound, Sight, scan};
-use super::tree::{Place, Tree, plain, unreadable};
+use super::tree::{Place, Tree, plain};
 use crate::model::{ModelName, Version};
 
 /// At the start, how long one file that never stops changing may keep all others from counting as seen.
@@ -24,7 +26,7 @@ const ENTRIES_EACH: usize = 100;
 
 /// Looks at one repository again and again.
 pub(super) struct Scanner {
-    root: PathBuf,
+    root: Arc<Root>,
     settle: Duration,
     max_versions: usize,
     contents: Contents,
@@ -51,8 +53,8 @@ pub(super) struct Look {
 }
 
 impl Scanner {
-    pub(super) fn new(config: &DirectoryConfig, effort: Effort) -> Self {
-        let DirectoryConfig { tenant, root, state, settle, max_versions, .. } = config.clone();
+    pub(super) fn new(config: &DirectoryConfig, root: Arc<Root>, effort: Effort) -> Self {
+        let DirectoryConfig { tenant, state, settle, max_versions, .. } = config.clone();
         Scanner {
             root,
             settle,
@@ -70,27 +72,29 @@ impl Scanner {
 
     /// Looks at everything once.
     pub(super) fn look(&mut self) -> Look {
-        let tree = match Tree::open(&self.root, self.max_versions.saturating_mul(ENTRIES_EACH)) {
-            Ok(tree) => tree,
-            Err(error) => return self.unreadable(&error, Vec::new()),
+        let tree = match self.root.open().map(|root| Tree::new(root, self.max_versions.saturating_mul(ENTRIES_EACH))) {
+            Ok(Ok(tree)) => tree,
+            Err(RootError::Refused(why)) => return self.degraded(why, Vec::new()),
+            Ok(Err(error)) | Err(RootError::Unreadable(error)) => return self.unreadable(&error, Vec::new()),
         };
         let numbers = match self.numbers.take().map_or_else(|| Numbers::open(&self.state), Ok) {
             Ok(numbers) => self.numbers.insert(numbers),
-            Err(error) => return self.uncounted(&error, vec![tree.root()]),
+            Err(error) => return self.uncounted(&error, vec![tree.absolute(tree.root())]),
         };
         let known = self.present.keys().map(|(name, _)| name.clone()).collect();
         let bound = Bound { versions: self.max_versions, known: &known };
         let sight = match scan(&tree, &mut self.contents, numbers, bound) {
             Ok(sight) => sight,
-            Err(error) => return self.unreadable(&error, vec![tree.root()]),
+            Err(error) => return self.unreadable(&error, vec![tree.absolute(tree.root())]),
         };
+        let Sight { mut seen, folders, notes, due, partial, empty } = sight;
+        let folders: Vec<_> = folders.into_iter().map(|place| tree.absolute(place)).collect();
         let device = tree.root().stamp.device;
-        if is_unmounted(self.device, device, sight.empty) {
+        if is_unmounted(self.device, device, empty) {
             let error = io::Error::other("it is empty and on another device than before, like an unmounted volume");
-            return self.unreadable(&error, sight.folders);
+            return self.unreadable(&error, folders);
         }
         self.device = Some(device);
-        let Sight { mut seen, folders, notes, due, partial, .. } = sight;
         self.say(notes);
         self.note_partial(partial);
         if partial {
@@ -133,7 +137,7 @@ impl Scanner {
         seen.extend(gone.into_keys().map(|(name, version)| Seen::Unsettled { name, version: Some(version) }));
         seen.sort_by(|one, other| (one.name(), one.version()).cmp(&(other.name(), other.version())));
         if self.aspired.degraded.take().is_some() {
-            tracing::info!(tenant = %self.aspired.tenant, root = %self.root.display(), "repository is readable again");
+            tracing::info!(tenant = %self.aspired.tenant, "repository is readable again");
         }
         self.aspired.seen = seen;
         let waited_enough = self.began.elapsed() >= FIRST_LOOK_PATIENCE;
@@ -163,32 +167,33 @@ impl Scanner {
     }
 
     fn unreadable(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
-        let reason = format!("the repository {} cannot be read: {}", self.root.display(), unreadable(error));
-        self.degraded(reason, folders)
+        self.degraded(self.root.unreadable(error), folders)
     }
 
     /// Without the numbers that were given before, one would be given twice.
     fn uncounted(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
-        let reason = format!("its version numbers cannot be read: {}; the host's log names the file", plain(error));
-        if self.aspired.degraded.as_ref() != Some(&reason) {
-            let file = Numbers::file(&self.state);
-            let (tenant, file) = (&self.aspired.tenant, file.display());
-            tracing::error!(%tenant, %file, %error, "mend the version numbers, or remove the file to count from 1");
-        }
-        self.degraded(reason, folders)
+        let why = plain(error);
+        let file = Numbers::file(&self.state);
+        let detail = format!(
+            "its version numbers cannot be read: {}: {why}; mend the file, or remove it to count from 1 again",
+            file.display()
+        );
+        let reason = format!("its version numbers cannot be read: {why}; the host's log names the file");
+        self.degraded(Degraded { reason, detail }, folders)
     }
 
-    fn degraded(&mut self, reason: String, folders: Vec<Place>) -> Look {
-        if self.aspired.degraded.as_ref() != Some(&reason) {
+    fn degraded(&mut self, why: Degraded, folders: Vec<Place>) -> Look {
+        if self.aspired.degraded.as_ref() != Some(&why) {
+            let reason = &why.detail;
             tracing::warn!(tenant = %self.aspired.tenant, reason, "repository is degraded; what serves keeps serving");
         }
-        self.aspired.degraded = Some(reason);
+        self.aspired.degraded = Some(why);
         Look { aspired: self.aspired.clone(), folders, due: None }
     }
 
     fn say(&mut self, notes: Notes) {
         for note in notes.since(&self.notes) {
-            tracing::warn!(tenant = %self.aspired.tenant, root = %self.root.display(), note, "the repository needs attention");
+            tracing::warn!(tenant = %self.aspired.tenant, note, "the repository needs attention");
         }
         self.notes = notes;
     }
@@ -228,7 +233,8 @@ mod tests {
             settle,
             max_versions: 10,
         };
-        let mut scanner = Scanner::new(&config, Effort::of_nobody());
+        let root = Root::new(config.tenant.clone(), folder.path(), 1, None);
+        let mut scanner = Scanner::new(&config, Arc::new(root), Effort::of_nobody());
         let name = ModelName::new("iris").unwrap();
         let key = (name.clone(), Version::new(1).unwrap());
         let there = [Seen::Unsettled { name: name.clone(), version: Some(key.1) }];

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::remote::{Mirror, RemoteConfig, RemoteMetrics};
 use super::upload::{UploadError, Uploads};
-use super::{Aspired, Directory, DirectoryConfig, DirectoryError, Stopped};
+use super::{Aspired, Directory, DirectoryConfig, DirectoryError, Grounds, Stopped};
 use crate::tenant::{Tenant, Workers};
 
 /// What a source needs to know.
@@ -31,9 +31,12 @@ impl Source {
         config: SourceConfig,
         workers: &Workers,
         metrics: &RemoteMetrics,
+        grounds: &Arc<Grounds>,
     ) -> Result<Self, DirectoryError> {
         let SourceConfig { directory, remote } = config;
-        let directory = Arc::new(Directory::spawn_for(tenant, directory, workers)?);
+        // A mirror lies in the state directory, where only the host writes.
+        let grounds = remote.is_none().then(|| grounds.clone());
+        let directory = Arc::new(Directory::spawn_for(tenant, directory, workers, grounds)?);
         let mirror = remote.map(|remote| {
             let url = remote.url.to_string();
             (Mirror::start(tenant.clone(), remote, directory.clone(), metrics), url)

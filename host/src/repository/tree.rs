@@ -3,25 +3,32 @@
 //! Whoever may write into a repository must not be able to make the host read any other file. So a link is
 //! followed by asking for the real path, that path must lie beneath the root, and it is then opened from the
 //! root down, one component at a time, following no link: swapping a folder for a link in between makes the
-//! opening fail. Nothing but regular files is ever read, and opening never waits, not even for a FIFO.
+//! opening fail. Nothing but regular files is ever read, and opening never waits, not even for a FIFO. The root is
+//! held open, so all of this goes on in the same folder, whatever its path has come to lead to.
 
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 
 use super::layout::is_temporary;
+use super::root::OpenRoot;
 use super::settle::Stamp;
-use crate::disk;
+pub(crate) use crate::disk::plain;
+use crate::files::{FileIn, Folder, path_in, where_is};
 
-/// A repository's root, opened.
+/// A repository's root, opened for one look at it.
 pub(super) struct Tree {
+    folder: Arc<Folder>,
+    /// Where the root is.
     real: PathBuf,
-    folder: OwnedFd,
     stamp: Stamp,
     /// How many more entries may be listed.
     entries: Cell<usize>,
@@ -48,7 +55,7 @@ pub(super) enum Kind {
     Broken(String),
 }
 
-/// A real path beneath the root, and what it showed.
+/// A path beneath the root, free of links, and what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -56,37 +63,50 @@ pub(super) struct Place {
 }
 
 impl Tree {
-    /// Opens the root, which may itself be a link, to list at most so many entries. Fails as the file system does.
-    pub(super) fn open(root: &Path, entries: usize) -> io::Result<Self> {
-        let real = fs::canonicalize(root)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = File::from(rustix::fs::open(&real, flags, Mode::empty())?);
+    /// A look at that root, which may list so many entries. Fails as the file system does.
+    pub(super) fn new(root: OpenRoot, entries: usize) -> io::Result<Self> {
+        let OpenRoot { folder, real } = root;
         let stamp = stamp(&folder.metadata()?);
-        Ok(Tree { real, folder: folder.into(), stamp, entries: Cell::new(entries) })
+        Ok(Tree { folder, real, stamp, entries: Cell::new(entries) })
     }
 
     /// The root itself.
     pub(super) fn root(&self) -> Place {
-        Place { path: self.real.clone(), stamp: self.stamp }
+        Place { path: PathBuf::new(), stamp: self.stamp }
     }
 
     /// The root itself, opened.
     pub(super) fn folder(&self) -> &OwnedFd {
-        &self.folder
+        self.folder.descriptor()
+    }
+
+    /// Where something beneath the root is, for whoever has to name it to the system.
+    pub(super) fn absolute(&self, place: Place) -> Place {
+        Place { path: self.real.join(place.path), ..place }
+    }
+
+    /// A file of this tree, to be opened later.
+    pub(super) fn file(&self, path: PathBuf) -> FileIn {
+        self.folder.file(path)
     }
 
     /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A name that is
     /// not UTF-8 comes with replacement characters, which no valid name has. Fails as the file system does, and if
     /// there are more entries than may be listed.
-    pub(super) fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+    pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let folder = self.folder.open_folder(path)?;
         let mut entries = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in Dir::read_from(&folder)? {
             let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
             let left = self.entries.get().checked_sub(1).ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
             self.entries.set(left);
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !is_temporary(&name) {
-                entries.push(Entry { name, kind: self.kind(&entry.path()) });
+            let shown = name.to_string_lossy().into_owned();
+            if !is_temporary(&shown) {
+                entries.push(Entry { name: shown, kind: self.kind(&folder, path, name) });
             }
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));
@@ -95,47 +115,64 @@ impl Tree {
 
     /// Opens a regular file of this tree for reading. Fails if the path has come to lead over a link, or to
     /// anything but a regular file.
-    pub(super) fn open_file(&self, place: &Path) -> io::Result<(File, Stamp)> {
-        let relative = place.strip_prefix(&self.real).map_err(io::Error::other)?;
-        let through = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut at = self.folder.try_clone()?;
-        let mut names = relative.components().peekable();
-        while let Some(name) = names.next() {
-            let last = names.peek().is_none();
-            let flags = through | if last { OFlags::NONBLOCK } else { OFlags::DIRECTORY };
-            at = rustix::fs::openat(&at, name.as_os_str(), flags, Mode::empty())?;
-        }
-        let file = File::from(at);
-        let metadata = file.metadata()?;
-        let regular = metadata.is_file().then(|| stamp(&metadata));
-        regular.map(|stamp| (file, stamp)).ok_or_else(|| io::Error::other("not a regular file"))
+    pub(super) fn open_file(&self, path: &Path) -> io::Result<(File, Stamp)> {
+        let file = self.folder.open_file(path)?;
+        let stamp = stamp(&file.metadata()?);
+        Ok((file, stamp))
     }
 
-    fn kind(&self, path: &Path) -> Kind {
-        match self.follow(path) {
-            Ok((path, metadata)) if metadata.is_file() => Kind::File(Place { path, stamp: stamp(&metadata) }),
-            Ok((path, metadata)) if metadata.is_dir() => Kind::Folder(Place { path, stamp: stamp(&metadata) }),
-            Ok(_) => Kind::Special,
+    /// What an entry of an open folder is.
+    fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> Kind {
+        let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => there,
+            Err(error) => return Kind::Broken(format!("cannot be read: {}", unreadable(&error.into()))),
+        };
+        let path = path.join(name);
+        if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
+            return kind_of(path, &there);
+        }
+        match self.follow(&path) {
+            Ok((path, there)) => kind_of(path, &there),
             Err(why) => Kind::Broken(why),
         }
     }
 
-    fn follow(&self, path: &Path) -> Result<(PathBuf, Metadata), String> {
-        let cannot = |error: io::Error| format!("cannot be read: {}", unreadable(&error));
-        let metadata = fs::symlink_metadata(path).map_err(cannot)?;
-        if !metadata.is_symlink() {
-            return Ok((path.into(), metadata));
-        }
-        let real = fs::canonicalize(path).map_err(|error| format!("a link that leads nowhere: {}", plain(&error)))?;
-        if !real.starts_with(&self.real) {
+    /// Follows a link, if it leads to something beneath the root.
+    fn follow(&self, path: &Path) -> Result<(PathBuf, Stat), String> {
+        let nowhere = |error: io::Error| format!("a link that leads nowhere: {}", plain(&error));
+        let root = where_is(self.folder()).map_err(nowhere)?;
+        let real = fs::canonicalize(path_in(self.folder(), path)).map_err(nowhere)?;
+        let Ok(path) = real.strip_prefix(root) else {
             return Err("a link that leaves the repository; only links within it are followed".into());
-        }
-        let metadata = fs::symlink_metadata(&real).map_err(cannot)?;
-        Ok((real, metadata))
+        };
+        let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let there = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
+        let there = there.map_err(|error| format!("cannot be read: {}", unreadable(&error.into())))?;
+        Ok((path.to_owned(), there))
+    }
+}
+
+fn kind_of(path: PathBuf, there: &Stat) -> Kind {
+    let place = Place { path, stamp: stamp_of(there) };
+    match FileType::from_raw_mode(there.st_mode) {
+        FileType::RegularFile => Kind::File(place),
+        FileType::Directory => Kind::Folder(place),
+        _ => Kind::Special,
     }
 }
 
 const TOO_MANY_ENTRIES: &str = "the repository holds more files and folders than are looked at; remove some, or raise max_versions in wardian.toml";
+
+#[allow(clippy::unnecessary_cast)] // The types of these fields differ between machines.
+fn stamp_of(there: &Stat) -> Stamp {
+    Stamp {
+        device: there.st_dev as u64,
+        inode: there.st_ino as u64,
+        size: there.st_size as u64,
+        modified: (there.st_mtime as i64, there.st_mtime_nsec as i64),
+        changed: (there.st_ctime as i64, there.st_ctime_nsec as i64),
+    }
+}
 
 /// The stamp of a file.
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
@@ -146,15 +183,6 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
         modified: (metadata.mtime(), metadata.mtime_nsec()),
         changed: (metadata.ctime(), metadata.ctime_nsec()),
     }
-}
-
-/// An error of the file system without its number, which tells users nothing.
-pub(crate) fn plain(error: &io::Error) -> String {
-    if disk::is_full(error) {
-        return "the disk is full; free space on it".into();
-    }
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 /// An error that kept something from being read, with what would mend it.
@@ -172,9 +200,14 @@ mod tests {
 
     use super::*;
 
+    fn tree(root: &Path) -> Tree {
+        let real = root.canonicalize().unwrap();
+        Tree::new(OpenRoot { folder: Arc::new(Folder::open(&real).unwrap()), real }, MAX_ENTRIES).unwrap()
+    }
+
     fn kind_of(tree: &Tree, name: &str) -> String {
-        match tree.list(&tree.real).unwrap().into_iter().find(|entry| entry.name == name).map(|entry| entry.kind) {
-            Some(Kind::File(place)) => format!("file {}", place.path.strip_prefix(&tree.real).unwrap().display()),
+        match tree.list(Path::new("")).unwrap().into_iter().find(|entry| entry.name == name).map(|entry| entry.kind) {
+            Some(Kind::File(place)) => format!("file {}", place.path.display()),
             Some(Kind::Folder(_)) => "folder".into(),
             Some(Kind::Special) => "special".into(),
             Some(Kind::Broken(why)) => why,
@@ -196,7 +229,7 @@ mod tests {
         symlink("../../../../etc/passwd", at("climbs")).unwrap();
         symlink("nothing", at("dangles")).unwrap();
         symlink("loops", at("loops")).unwrap();
-        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
+        let tree = tree(root.path());
         assert_eq!(kind_of(&tree, "iris.wasm"), "file ..2026/iris.wasm");
         assert!(kind_of(&tree, "leaves").contains("leaves the repository"));
         assert!(kind_of(&tree, "climbs").starts_with("a link that"));
@@ -211,10 +244,10 @@ mod tests {
         fs::write(outside.path().join("model.wasm"), "x").unwrap();
         let root = tempfile::tempdir().unwrap();
         symlink(outside.path(), root.path().join("iris")).unwrap();
-        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
-        assert!(tree.open_file(&tree.real.join("iris/model.wasm")).is_err());
+        let tree = tree(root.path());
+        assert!(tree.open_file(Path::new("iris/model.wasm")).is_err());
         symlink(outside.path().join("model.wasm"), root.path().join("x.wasm")).unwrap();
-        assert!(tree.open_file(&tree.real.join("x.wasm")).is_err());
+        assert!(tree.open_file(Path::new("x.wasm")).is_err());
     }
 
     #[test]
@@ -226,11 +259,12 @@ mod tests {
 
     #[test]
     fn a_fifo_is_neither_waited_for_nor_read() {
+        use rustix::fs::{CWD, Mode, mknodat};
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("pipe.wasm");
-        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        let tree = Tree::open(root.path(), MAX_ENTRIES).unwrap();
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let tree = tree(root.path());
         assert_eq!(kind_of(&tree, "pipe.wasm"), "special");
-        assert!(tree.open_file(&tree.real.join("pipe.wasm")).is_err());
+        assert!(tree.open_file(Path::new("pipe.wasm")).is_err());
     }
 }

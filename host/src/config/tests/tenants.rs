@@ -254,15 +254,20 @@ fn tenants_that_do_not_go_together_are_told_together() {
 }
 
 #[test]
-fn repositories_are_compared_where_links_lead() {
+fn repositories_are_compared_as_they_are_written() {
     let folder = folder(&[
         ("real/x", ""),
-        ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='link/sub'"),
+        ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='real/x/../y'"),
     ]);
-    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
     let config = Some(folder.path().join("wardian.toml"));
     let told = Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
     assert!(told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"), "{told}");
+    // Links are looked at when repositories are, and stop their own tenant alone.
+    std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+    let linked = "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='link/sub'";
+    std::fs::write(folder.path().join("wardian.toml"), linked).unwrap();
+    let config = Some(folder.path().join("wardian.toml"));
+    Config::resolve(Overrides { config, ..Overrides::default() }).unwrap();
     let apart = [(
         "wardian.toml",
         "[tenants.a]\nrepository='m'\n[tenants.b]\nrepository='m-2'\n[tenants.c]\nrepository='n/../k'",

@@ -1,6 +1,9 @@
 //! The parent's side: starting compile children when their turn has come.
 
+use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -8,10 +11,11 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-use super::Job;
 use super::follow::Following;
 use super::slots::Slots;
+use super::{Job, descriptors};
 use crate::capability::LogSink;
+use crate::files::FileIn;
 use crate::model::{LoadError, Stage};
 use crate::tenant::{Tenant, Turns};
 
@@ -41,22 +45,42 @@ impl Compiler {
     ) -> Result<(), LoadError> {
         let place = self.slots.line_up(tenant);
         place.granted().await;
-        let child = self.start(job).await;
+        let files = open(job).await?;
+        let child = self.start(job, &files).await;
         let child = child.map_err(|error| in_host(format!("cannot start a compile child: {error}")))?;
         let following = Following::new(child, place, job, progress, log);
         following.map_err(|error| in_host(format!("cannot follow a compile child: {error}")))?.run().await
     }
 
-    async fn start(&self, job: &Job) -> io::Result<Child> {
+    async fn start(&self, job: &Job, files: &[File]) -> io::Result<Child> {
+        let (own, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         // Nothing of the server's environment is any business of a process that runs guest code.
         command.arg("compile").env_clear().current_dir("/").kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        let mut stdin = child.stdin.take().ok_or_else(|| io::Error::other("no standard input"))?;
-        stdin.write_all(&serde_json::to_vec(job)?).await?;
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn()?;
+        own.set_nonblocking(true)?;
+        descriptors::send(&own, files)?;
+        let mut own = tokio::net::UnixStream::from_std(own)?;
+        own.write_all(&serde_json::to_vec(job)?).await?;
+        own.shutdown().await?;
         Ok(child)
     }
+}
+
+/// Opens the files of a job, in the order in which the child expects them.
+async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
+    let component = std::iter::once(("component", &job.component));
+    let sidecars = job.sidecars.iter().map(|(name, input)| (name.as_str(), input));
+    let inputs = component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
+    let inputs: Vec<_> = inputs.collect();
+    let opened = tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
+    opened.map_err(|error| in_host(format!("opening the files ended early: {error}")))?
+}
+
+fn open_one((name, file): (String, Option<FileIn>)) -> Result<File, LoadError> {
+    let file = file.ok_or_else(|| in_host(format!("{name}: no file is given")))?;
+    file.open().map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))
 }
 
 pub(super) fn in_host(reason: impl Into<String>) -> LoadError {

@@ -1,6 +1,7 @@
 //! The child's side: everything that is done to a component before it can serve.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,30 +17,31 @@ use super::super::budget::Where;
 use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
-use super::{CompileLimits, Input, Job, Report, Role, StageName, snapshot, validate};
+use super::{CompileLimits, Input, Job, Report, Role, StageName, descriptors, snapshot, validate};
 use crate::capability::{ConfigValues, Grants};
-use crate::files::read_regular;
+use crate::files::read_from;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant, Turns};
 
 /// Runs the job given on standard input and reports on standard output. Fails only where it cannot
 /// even report.
 pub fn run() -> anyhow::Result<()> {
+    let files = descriptors::receive(io::stdin())?;
     let mut job = Vec::new();
     io::stdin().read_to_end(&mut job)?;
     let job: Job = serde_json::from_slice(&job)?;
     report_panics();
-    report(match confined(&job) {
+    report(match confined(&job, files) {
         Ok(()) => Report::Done,
         Err(error) => error.into(),
     });
     Ok(())
 }
 
-fn confined(job: &Job) -> Result<(), LoadError> {
+fn confined(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     confine(&job.limits).map_err(|error| in_host("confine the compile process", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.map_err(|error| in_host("start the compile process", &error))?.block_on(perform(job))
+    runtime.map_err(|error| in_host("start the compile process", &error))?.block_on(perform(job, files))
 }
 
 /// Has a panic's message reported. Where it happened goes to the host's log only.
@@ -80,10 +82,11 @@ fn report(report: Report) {
     let _ = serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out));
 }
 
-async fn perform(job: &Job) -> Result<(), LoadError> {
+async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Read));
-    let component = read(&job.component)?;
-    let sidecars = job.sidecars.iter().map(|(name, input)| Ok((name.clone(), read(input)?)));
+    let mut files = files.into_iter();
+    let component = read("the component", &job.component, files.next())?;
+    let sidecars = job.sidecars.iter().map(|(name, input)| Ok((name.clone(), read(name, input, files.next())?)));
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
@@ -238,9 +241,10 @@ impl CallError {
     }
 }
 
-fn read(input: &Input) -> Result<Vec<u8>, LoadError> {
-    let name = input.path.file_name().unwrap_or_default().to_string_lossy();
-    let content = read_regular(&input.path, u64::MAX)
+fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadError> {
+    let file =
+        file.ok_or_else(|| LoadError::new(Stage::Host, format!("{name} was not handed to the compile process")))?;
+    let content = read_from(file, u64::MAX)
         .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
     if hex(&Sha256::digest(&content)) != input.sha256 {
         return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));

@@ -10,10 +10,12 @@
 //! its end.
 //!
 //! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in on
-//! standard input as one JSON document; reports come out on standard output, one JSON document a line.
+//! standard input as one JSON document, after its files as open [`descriptors`]; reports come out on standard output,
+//! one JSON document a line.
 
 mod child;
 mod clock;
+mod descriptors;
 mod end;
 mod follow;
 pub mod job;
@@ -33,6 +35,7 @@ pub use child::Compiler;
 
 use super::EngineConfig;
 use crate::capability::{Level, LogLine};
+use crate::files::FileIn;
 use crate::model::{Capability, LoadError, ModelName, Stage};
 
 /// What a compile child is to do and within which limits.
@@ -81,10 +84,12 @@ impl Role {
 /// A file whose content is known by its digest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Input {
-    /// Where it is.
-    pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal; the job fails if the file no longer matches.
     pub sha256: String,
+    /// The file, which goes to the child as an open descriptor: the component's first, then the sidecars' in the order
+    /// of their names.
+    #[serde(skip)]
+    pub file: Option<FileIn>,
 }
 
 /// What a guest's `load` may use.

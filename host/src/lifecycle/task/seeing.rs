@@ -7,7 +7,7 @@ use super::super::interceptors::Change;
 use super::super::tenants::TenantRecord;
 use super::{MODELS_IN_A_ROW, Task};
 use crate::model::ModelName;
-use crate::repository::Aspired;
+use crate::repository::{Aspired, Degraded};
 
 impl Task {
     /// Believes another source from now on.
@@ -35,8 +35,8 @@ impl Task {
         if !self.owner.as_mut().is_some_and(|record| record.see(aspired)) {
             return;
         }
-        let degraded = aspired.degraded.as_ref().or(aspired.partial.as_ref());
-        self.degraded.store(degraded.cloned().map(Arc::new));
+        let degraded = aspired.degraded.clone().or_else(|| aspired.partial.clone().map(Degraded::from));
+        self.degraded.store(degraded.map(Arc::new));
         if aspired.degraded.is_some() {
             return;
         }

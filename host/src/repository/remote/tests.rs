@@ -242,7 +242,8 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let config = crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
     let workers = Workers::new(Turns::new(1)).unwrap();
-    let source = crate::repository::Source::spawn(&tenant, config.source(&tenant), &workers, &RemoteMetrics::default());
+    let (source, metrics) = (config.source(&tenant), RemoteMetrics::default());
+    let source = crate::repository::Source::spawn(&tenant, source, &workers, &metrics, &Default::default());
     let source = source.unwrap();
     assert!(source.trouble().unwrap().contains("has not been read yet"));
     let told = source.refresh().await.unwrap().unwrap();

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::model::{LoadError, QuotaExceeded};
+use crate::repository::root::RootError;
 use crate::repository::tree::plain;
 
 /// Why an upload or a removal was refused. The texts name files relative to the repository only, and are fit for
@@ -37,9 +38,21 @@ pub enum UploadError {
     /// It cannot serve.
     #[error(transparent)]
     Unfit(#[from] LoadError),
+    /// The repository cannot be entered now.
+    #[error("the repository is degraded: {0}")]
+    Degraded(String),
     /// The file system of the repository does not take it.
     #[error("the repository cannot be written to: {}", plain(.0))]
     Unwritable(#[from] io::Error),
+}
+
+impl From<RootError> for UploadError {
+    fn from(error: RootError) -> Self {
+        match error {
+            RootError::Unreadable(error) => error.into(),
+            RootError::Refused(why) => UploadError::Degraded(why.reason),
+        }
+    }
 }
 
 impl From<rustix::io::Errno> for UploadError {

@@ -23,7 +23,6 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,6 +34,7 @@ pub use received::Received;
 pub use target::Target;
 
 use super::effort::Effort;
+use super::root::Root;
 use super::tree::{MAX_ENTRIES, Tree};
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
@@ -46,7 +46,7 @@ const MAX_UPLOADS: usize = 4;
 /// The uploads into one repository.
 #[derive(Debug)]
 pub struct Uploads {
-    root: PathBuf,
+    root: Arc<Root>,
     effort: Effort,
     slots: Arc<Semaphore>,
     /// Held while something is put into its place or taken away, so that each of these sees what it changes.
@@ -65,8 +65,8 @@ struct Holding {
 }
 
 impl Uploads {
-    /// The uploads into the repository at `root`, which cost that effort.
-    pub(super) fn new(root: PathBuf, effort: Effort) -> Arc<Self> {
+    /// The uploads into the repository of that root, which cost that effort.
+    pub(super) fn new(root: Arc<Root>, effort: Effort) -> Arc<Self> {
         Arc::new(Uploads { root, effort, slots: Arc::new(Semaphore::new(MAX_UPLOADS)), turn: Mutex::default() })
     }
 
@@ -79,7 +79,7 @@ impl Uploads {
         announced: u64,
     ) -> Result<Upload, UploadError> {
         let slot = self.slot()?;
-        let tree = Tree::open(&self.root, MAX_ENTRIES)?;
+        let tree = self.tree()?;
         place::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
         // What cannot fit need not be sent. It is taken for good as it comes, since an announcement costs nothing.
@@ -91,21 +91,25 @@ impl Uploads {
 
     /// Takes a version's folder away, and the model's if that leaves nothing in it.
     pub fn remove(&self, target: &Target) -> Result<(), UploadError> {
-        let tree = Tree::open(&self.root, MAX_ENTRIES)?;
+        let tree = self.tree()?;
         let hidden = staging::deleted_name();
         {
             let _turn = self.turn();
             place::hide(&tree, target, &hidden)?;
         }
-        staging::remove(&tree.root().path.join(hidden));
+        staging::remove(tree.folder(), &hidden);
         Ok(())
     }
 
     /// Removes what a server that was killed has left behind. What is being received now stays.
     pub fn clear_leftovers(&self) {
-        if let Ok(tree) = Tree::open(&self.root, MAX_ENTRIES) {
+        if let Ok(tree) = self.tree() {
             staging::clear(&tree);
         }
+    }
+
+    fn tree(&self) -> Result<Tree, UploadError> {
+        Ok(Tree::new(self.root.open()?, MAX_ENTRIES)?)
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, UploadError> {

@@ -1,6 +1,7 @@
 //! A component that was received whole and is not in its place yet.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ impl Received {
     /// Whether the same content is in its place already.
     pub fn is_there(&self) -> Result<bool, UploadError> {
         let Target { name, version } = &self.holding.target;
-        let path = self.holding.tree.root().path.join(name.as_str()).join(version.to_string()).join(COMPONENT);
+        let path = Path::new(name.as_str()).join(version.to_string()).join(COMPONENT);
         let (file, stamp) = match self.holding.tree.open_file(&path) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -73,7 +74,7 @@ impl Received {
         Ok(Candidate {
             name,
             version,
-            component: self.holding.staged.component(),
+            component: self.holding.tree.file(self.holding.staged.component()),
             component_digest: self.digest,
             component_size: self.size,
             changed: self.changed,

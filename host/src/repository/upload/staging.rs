@@ -8,12 +8,14 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, mkdirat, open, openat};
+use rustix::fs::{Dir, FlockOperation, Mode, OFlags, flock, mkdirat, openat};
 use rustix::io::Errno;
 
+use crate::files::path_in;
 use crate::repository::layout::COMPONENT;
 use crate::repository::tree::Tree;
 
@@ -27,7 +29,9 @@ const DELETED: &str = ".wardian-deleted-";
 
 /// A folder in the hidden folder, which goes with everything in it when this is dropped.
 pub(super) struct Staged {
-    path: PathBuf,
+    /// The hidden folder, and what this one is called in it.
+    all: Arc<OwnedFd>,
+    name: String,
     folder: OwnedFd,
     _lock: File,
 }
@@ -42,7 +46,7 @@ impl Staged {
         let lock = File::from(openat(&folder, LOCK, OFlags::RDWR | NEW_FILE, FILE_MODE)?);
         // Where there are no locks there are no two servers either.
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
-        Ok(Staged { path: tree.root().path.join(FOLDER).join(name), folder, _lock: lock })
+        Ok(Staged { all: Arc::new(all), name, folder, _lock: lock })
     }
 
     /// The folder.
@@ -62,19 +66,19 @@ impl Staged {
         open_folder(&self.folder, VERSION)
     }
 
-    /// Where the component is.
+    /// Where the component is in the repository.
     pub(super) fn component(&self) -> PathBuf {
-        self.path.join(VERSION).join(COMPONENT)
+        Path::new(FOLDER).join(&self.name).join(VERSION).join(COMPONENT)
     }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        let path = std::mem::take(&mut self.path);
+        let (all, name) = (self.all.clone(), std::mem::take(&mut self.name));
         // It may be dropped where requests are served, and removing large files takes a while.
         match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&path))),
-            Err(_) => remove(&path),
+            Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&all, &name))),
+            Err(_) => remove(&all, &name),
         }
     }
 }
@@ -86,19 +90,21 @@ pub(super) fn deleted_name() -> String {
 
 /// Removes what no living process holds.
 pub(super) fn clear(tree: &Tree) {
-    let root = fs::read_dir(&tree.root().path).into_iter().flatten().flatten();
     // Whoever began to remove these wants the same.
-    root.filter(|entry| entry.file_name().to_string_lossy().starts_with(DELETED))
-        .for_each(|entry| remove(&entry.path()));
-    // Through a link it would be another's folder.
-    if open_folder(tree.folder(), FOLDER).is_err() {
-        return;
+    let deleted = names(tree.folder()).into_iter().filter(|name| name.starts_with(DELETED));
+    deleted.for_each(|name| remove(tree.folder(), &name));
+    let Ok(all) = open_folder(tree.folder(), FOLDER) else { return };
+    for name in names(&all).into_iter().filter(|name| !is_held(&all, name)) {
+        tracing::info!(name, "removing an upload that was cut off");
+        remove(&all, &name);
     }
-    let Ok(entries) = fs::read_dir(tree.root().path.join(FOLDER)) else { return };
-    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !is_held(path)) {
-        tracing::info!(path = %path.display(), "removing an upload that was cut off");
-        remove(&path);
-    }
+}
+
+/// The names in a folder, as far as they are text and can be read.
+fn names(folder: &OwnedFd) -> Vec<String> {
+    let entries = Dir::read_from(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());
+    names.filter(|name| name != "." && name != "..").collect()
 }
 
 /// Opens a folder, which is no link, within another.
@@ -127,20 +133,18 @@ fn fresh_name() -> String {
     format!("{}-{}-{}", std::process::id(), since.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn is_held(folder: &Path) -> bool {
+fn is_held(all: &OwnedFd, name: &str) -> bool {
     // Opening must not wait, whatever somebody has put there.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let lock = open(folder.join(LOCK), flags, Mode::empty());
+    let lock = open_folder(all, name).and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
     lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
 }
 
-/// Removes a folder with everything in it; there may be none.
-pub(super) fn remove(path: &Path) {
-    match fs::remove_dir_all(path) {
+/// Removes a folder with everything in it from an open one; there may be none. No link is followed.
+pub(super) fn remove(within: &OwnedFd, name: &str) {
+    match fs::remove_dir_all(path_in(within, name)) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "cannot remove what an upload or a removal has left")
-        }
+        Err(error) => tracing::warn!(name, %error, "cannot remove what an upload or a removal has left"),
     }
 }

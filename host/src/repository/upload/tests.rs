@@ -32,7 +32,8 @@ impl Bench {
         fs::create_dir(folder.path().join("models")).unwrap();
         let settings = TenantSettings { quota, ..TenantSettings::default() };
         let tenant = Tenant::new(TenantName::default_tenant(), settings);
-        let uploads = Uploads::new(folder.path().join("models"), Effort::of_nobody());
+        let root = Root::new(TenantName::default_tenant(), &folder.path().join("models"), 1, None);
+        let uploads = Uploads::new(Arc::new(root), Effort::of_nobody());
         Bench { folder, tenant, uploads }
     }
 
@@ -108,7 +109,7 @@ fn a_candidate_is_what_it_will_be_in_its_place() {
     let mut received = bench.receive("iris", "2", &component('b')).unwrap();
     let candidate = received.candidate().unwrap();
     assert_eq!(candidate.component_digest, Digest::of(&component('b')));
-    assert_eq!(fs::read(&candidate.component).unwrap(), component('b'));
+    assert_eq!(candidate.component.read(u64::MAX).unwrap(), component('b'));
     assert_eq!(candidate.settings.isolation, crate::model::Isolation::Pooled);
     let sidecars: Vec<_> = candidate.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.digest)).collect();
     assert_eq!(sidecars, [("weights.bin", Digest::of(b"w"))]);

@@ -1,0 +1,108 @@
+//! Where a path leads, with every folder and link on the way.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use crate::files::{FolderId, id_of};
+
+/// As many links as the system follows.
+const MAX_LINKS: usize = 40;
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resolved {
+    /// The path without links and dots.
+    pub(super) real: PathBuf,
+    /// Every folder on that path, the file system's root first.
+    pub(super) folders: Vec<FolderId>,
+    /// The links on the way, by their own real paths.
+    pub(super) links: BTreeSet<PathBuf>,
+}
+
+impl Resolved {
+    /// The folder that the path leads to.
+    pub(super) fn folder(&self) -> Option<FolderId> {
+        self.folders.last().copied()
+    }
+}
+
+/// Follows an absolute path. Fails as the file system does.
+pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
+    let root = id_of(&fs::symlink_metadata("/")?);
+    let mut found = Resolved { real: "/".into(), folders: vec![root], links: BTreeSet::new() };
+    let (mut left, mut followed) = (steps(path), 0);
+    while let Some(step) = left.pop() {
+        if step == ".." {
+            found.real.pop();
+            found.folders.truncate(found.folders.len().saturating_sub(1).max(1));
+            continue;
+        }
+        let next = found.real.join(&step);
+        let metadata = fs::symlink_metadata(&next)?;
+        if !metadata.is_symlink() {
+            found.folders.push(id_of(&metadata));
+            found.real = next;
+            continue;
+        }
+
+        followed += 1;
+        if followed > MAX_LINKS {
+            return Err(rustix::io::Errno::LOOP.into());
+        }
+        let target = fs::read_link(&next)?;
+        found.links.insert(next);
+        if target.is_absolute() {
+            found.real = "/".into();
+            found.folders.truncate(1);
+        }
+        left.extend(steps(&target));
+    }
+    Ok(found)
+}
+
+/// The steps of a path, the first one last.
+fn steps(path: &Path) -> Vec<OsString> {
+    let steps = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut steps: Vec<_> = steps.collect();
+    steps.reverse();
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_path_is_followed_as_the_system_follows_it() {
+        let around = tempfile::tempdir().unwrap();
+        let around = around.path().canonicalize().unwrap();
+        let at = |name: &str| around.join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        symlink("a", at("relative")).unwrap();
+        symlink(at("relative/b"), at("absolute")).unwrap();
+        symlink("loops", at("loops")).unwrap();
+        for (path, links) in [
+            ("a/b", &[][..]),
+            ("a/../a/./b", &[]),
+            ("relative/b", &["relative"]),
+            ("absolute", &["absolute", "relative"]),
+            ("absolute/../b", &["absolute", "relative"]),
+        ] {
+            let found = resolve(&at(path)).unwrap();
+            assert_eq!(found.real, at("a/b"), "{path}");
+            assert_eq!(found.folder(), Some(id_of(&fs::metadata(at(path)).unwrap())), "{path}");
+            assert_eq!(found.folders.len(), found.real.components().count(), "{path}");
+            assert_eq!(found.links, links.iter().map(|link| at(link)).collect(), "{path}");
+        }
+        assert!(resolve(&at("loops")).is_err() && resolve(&at("a/nothing")).is_err());
+    }
+}

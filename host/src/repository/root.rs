@@ -1,0 +1,218 @@
+//! A repository's root: the folder that its path leads to, opened anew at each look.
+//!
+//! The path is the operator's, what lies on it may be for others to change. A folder that is made anew at the same path
+//! is believed, such as a volume that is mounted again. A link is followed only if it was there when the repository was
+//! opened first: a folder that has become a link since then is not entered. And whatever the path leads to must be
+//! nobody else's ([`grounds`](super::grounds)).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::aspired::Degraded;
+use super::grounds::{Claim, Grounds, Overlap};
+use super::resolve::{Resolved, resolve};
+use super::tree::unreadable;
+use crate::files::Folder;
+use crate::model::TenantName;
+
+/// Where a tenant's repository is, and what that led to so far.
+#[derive(Debug)]
+pub(super) struct Root {
+    tenant: TenantName,
+    /// Absolute, as it was given.
+    path: PathBuf,
+    /// Which source looks at it.
+    source: u64,
+    /// `None` for a folder that is the host's own, such as a mirror.
+    grounds: Option<Arc<Grounds>>,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// What the path led to when it was opened.
+#[derive(Debug)]
+struct Opened {
+    folder: Arc<Folder>,
+    /// What the path led to at first, and the links that were on the way then.
+    first: PathBuf,
+    links: BTreeSet<PathBuf>,
+}
+
+/// A root that is open.
+#[derive(Clone, Debug)]
+pub(super) struct OpenRoot {
+    pub(super) folder: Arc<Folder>,
+    /// Where it is, without links.
+    pub(super) real: PathBuf,
+}
+
+/// Why a root cannot be entered.
+#[derive(Debug)]
+pub(super) enum RootError {
+    /// It is not there, or the file system does not let it be read.
+    Unreadable(io::Error),
+    /// It is there, and must not be entered.
+    Refused(Degraded),
+}
+
+impl From<io::Error> for RootError {
+    fn from(error: io::Error) -> Self {
+        RootError::Unreadable(error)
+    }
+}
+
+impl Root {
+    /// The root at a path, which nothing is known of yet.
+    pub(super) fn new(tenant: TenantName, path: &Path, source: u64, grounds: Option<Arc<Grounds>>) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Root { tenant, path, source, grounds, opened: Mutex::default() }
+    }
+
+    /// Opens the folder that the path leads to now; the same one as before, if it is still that.
+    pub(super) fn open(&self) -> Result<OpenRoot, RootError> {
+        let mut before = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = resolve(&self.path)?;
+        if let Some(opened) = &*before {
+            self.check_links(&found, opened)?;
+        }
+        self.claim(&found, before.as_ref().is_some_and(|opened| opened.first != found.real))?;
+
+        let folder = Arc::new(Folder::open(&found.real)?);
+        if Some(folder.id()) != found.folder() {
+            return Err(io::Error::other("it was replaced while it was being opened").into());
+        }
+        let folder = match &mut *before {
+            Some(opened) if opened.folder.id() == folder.id() => opened.folder.clone(),
+            Some(opened) => {
+                opened.folder = folder.clone();
+                folder
+            }
+            None => {
+                let (first, links) = (found.real.clone(), found.links);
+                *before = Some(Opened { folder: folder.clone(), first, links });
+                folder
+            }
+        };
+        Ok(OpenRoot { folder, real: found.real })
+    }
+
+    /// What to say if the file system does not let it be read.
+    pub(super) fn unreadable(&self, error: &io::Error) -> Degraded {
+        let why = unreadable(error);
+        Degraded {
+            reason: format!("the repository cannot be read: {why}"),
+            detail: format!("the repository {} cannot be read: {why}", self.path.display()),
+        }
+    }
+
+    /// Fails if the path leads over a link that was not there at first.
+    fn check_links(&self, found: &Resolved, opened: &Opened) -> Result<(), RootError> {
+        let Some(link) = found.links.difference(&opened.links).next() else { return Ok(()) };
+        let mend = "put the folder back, or restart the server to accept the link";
+        let why = "has been replaced by a symbolic link since the server started";
+        Err(RootError::Refused(Degraded {
+            reason: format!("a folder on the way to the repository {why}; {mend}"),
+            detail: format!("{}, on the way to the repository {}, {why}; {mend}", link.display(), self.path.display()),
+        }))
+    }
+
+    fn claim(&self, found: &Resolved, moved: bool) -> Result<(), RootError> {
+        let Some(grounds) = &self.grounds else { return Ok(()) };
+        let (folders, links) = (found.folders.clone(), found.links.len());
+        let claimed = grounds.claim(&self.tenant, Claim { source: self.source, folders, links, moved });
+        claimed.map_err(|overlap| {
+            let (told, whose) = match overlap {
+                Overlap::Tenant(other) => ("that of another tenant".into(), format!("that of tenant '{other}'")),
+                Overlap::Host(what) => (format!("the server's own {what}"), format!("the server's own {what}")),
+            };
+            let (path, real) = (self.path.display(), found.real.display());
+            RootError::Refused(Degraded {
+                reason: format!("the repository overlaps with {told}; move one of them"),
+                detail: format!("the repository {path}, which is {real}, overlaps with {whose}; move one of them"),
+            })
+        })
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        if let Some(grounds) = &self.grounds {
+            grounds.release(&self.tenant, self.source);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn root(path: &Path, grounds: Option<&Arc<Grounds>>, name: &str) -> Root {
+        Root::new(TenantName::new(name).unwrap(), path, 1, grounds.cloned())
+    }
+
+    fn refusal(root: &Root) -> Degraded {
+        match root.open() {
+            Err(RootError::Refused(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_folder_made_anew_is_believed_and_one_that_became_a_link_is_not() {
+        let around = tempfile::tempdir().unwrap();
+        let at = |name: &str| around.path().join(name);
+        fs::create_dir_all(at("home/models")).unwrap();
+        fs::create_dir_all(at("other")).unwrap();
+        let root = root(&at("home/models"), None, "a");
+        let first = root.open().unwrap();
+        assert!(Arc::ptr_eq(&first.folder, &root.open().unwrap().folder));
+
+        fs::rename(at("home/models"), at("home/old")).unwrap();
+        assert!(matches!(root.open(), Err(RootError::Unreadable(_))));
+        symlink("../other", at("home/models")).unwrap();
+        let why = refusal(&root);
+        assert!(why.reason.contains("symbolic link") && !why.reason.contains("models"), "{why:?}");
+        assert!(why.detail.contains("home/models"), "{why:?}");
+        fs::remove_file(at("home/models")).unwrap();
+        fs::create_dir(at("home/models")).unwrap();
+        assert!(!Arc::ptr_eq(&first.folder, &root.open().unwrap().folder));
+    }
+
+    #[test]
+    fn a_link_that_was_there_at_first_may_lead_elsewhere_later() {
+        let around = tempfile::tempdir().unwrap();
+        let at = |name: &str| around.path().join(name);
+        ["one", "two"].into_iter().for_each(|name| fs::create_dir(at(name)).unwrap());
+        symlink("one", at("models")).unwrap();
+        let root = root(&at("models"), None, "a");
+        let one = root.open().unwrap().real;
+        symlink("two", at("next")).unwrap();
+        fs::rename(at("next"), at("models")).unwrap();
+        let two = root.open().unwrap().real;
+        assert!(one.ends_with("one") && two.ends_with("two"));
+    }
+
+    #[test]
+    fn a_link_to_anothers_repository_is_refused_before_and_after_a_start() {
+        let around = tempfile::tempdir().unwrap();
+        let at = |name: &str| around.path().join(name);
+        ["a", "b"].into_iter().for_each(|name| fs::create_dir(at(name)).unwrap());
+        symlink("b", at("link")).unwrap();
+        let grounds = Arc::new(Grounds::default());
+        let b = root(&at("link"), Some(&grounds), "b");
+        b.open().unwrap();
+        symlink("a", at("next")).unwrap();
+        fs::rename(at("next"), at("link")).unwrap();
+        let a = root(&at("a"), Some(&grounds), "a");
+        grounds.expect(&TenantName::new("a").unwrap(), &at("a"));
+        let why = refusal(&b);
+        assert!(why.reason.contains("another tenant") && why.detail.contains("'a'"), "{why:?}");
+        a.open().unwrap();
+        assert!(matches!(root(&at("link"), Some(&grounds), "b").open(), Err(RootError::Refused(_))));
+        a.open().unwrap();
+    }
+}
