@@ -1,5 +1,7 @@
 //! When the server is ready, beside a tenant that is not.
 
+use std::time::{Duration, Instant};
+
 use super::HOST;
 use super::loading::pair;
 use crate::harness::{puppet, until};
@@ -8,15 +10,49 @@ use crate::harness::{puppet, until};
 fn one_tenants_slow_models_do_not_keep_the_server_from_being_ready() {
     let setup = pair("ready_timeout = '2s'\n");
     let a = setup.repository("a");
-    (0..6).for_each(|number| {
+    (0..30).for_each(|number| {
         a.version(&format!("sleeps-{number}"), 1, puppet(&format!("version={number};load=sleep:600000")))
     });
     let server = setup.start();
-    server.holder("b").until_ready("good", 1);
-    assert_eq!(server.holder("b").behave("good", "ok").ok().number("version"), 1);
+    let started = Instant::now();
+    let (a, b) = (server.holder("a"), server.holder("b"));
+    b.until_ready("good", 1);
+    assert_eq!(b.behave("good", "ok").ok().number("version"), 1);
     until("that the server is ready", || server.get("/v2/health/ready").status == 200);
+    assert!(started.elapsed() < Duration::from_secs(20), "ready after {:?}", started.elapsed());
     server.until_logged("not all of this tenant's models have been tried");
-    server.holder("a").until_state("sleeps-5", 1, "LOADING");
+
+    // Of one tenant's models their own readiness tells.
+    a.until_state("sleeps-5", 1, "LOADING");
+    let ready = |name: &str| a.get(&format!("/v2/models/{name}/ready"));
+    assert!(ready("sleeps-5").refused(503, "model_not_ready").header("retry-after").is_some());
+    ready("good").refused(404, "model_not_found");
+    b.get("/v2/models/good/ready").ok();
+    assert_eq!(a.get("/v2/health/ready").ok().json(), serde_json::json!({ "ready": true }));
+}
+
+#[test]
+fn one_tenants_damaged_data_is_missed_by_nobody_else() {
+    let setup = pair("");
+    let keeps = "[capabilities]\nkey_value = true\nsql = true\n";
+    let a = setup.repository("a");
+    a.settings("keeps", keeps);
+    a.version("keeps", 1, puppet("version=1"));
+    let folder = setup.state().join("tenants/a");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["store.sqlite", "database.sqlite"] {
+        std::fs::write(folder.join(name), "garbage").unwrap();
+    }
+    let server = setup.start();
+    server.holder("b").until_ready("good", 1);
+    until("that the server is ready", || server.get("/v2/health/ready").status == 200);
+    let refused = server.holder("a").get("/v2/keyvalue/any");
+    assert_eq!(refused.status, 503, "{refused}");
+    assert!(!refused.text().contains("store.sqlite"), "{refused}");
+    server.until_logged("store.sqlite");
+    assert_eq!(std::fs::read(folder.join("store.sqlite")).unwrap(), b"garbage", "it is left alone");
+    server.holder("b").get("/v2/keyvalue/any").ok();
+    assert_eq!(server.holder("b").behave("good", "ok").ok().number("version"), 1);
 }
 
 #[test]
@@ -35,6 +71,8 @@ fn a_damaged_file_of_one_tenant_stops_that_tenant_alone() {
     let told = degraded().unwrap();
     assert!(told.contains("version numbers") && !told.contains("versions.json"), "{told}");
     server.until_logged("versions.json");
+    let faults = server.holder(HOST).get("/v2/tenants").ok().json()["faults"].to_string();
+    assert!(faults.contains("repository/a/versions.json") && faults.contains("remove it"), "{faults}");
     std::fs::remove_file(&file).unwrap();
     server.holder("a").until_ready("counted", 1);
     assert_eq!(degraded(), None);

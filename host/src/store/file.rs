@@ -65,6 +65,11 @@ impl StoreFile {
         &self.tenant
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens it, and makes it if need be.
     pub(super) fn open(&self) -> Result<Opened, StoreError> {
         make_folder(&self.path).map_err(|error| match disk::is_full(&error) {

@@ -183,7 +183,8 @@ impl Pump {
         let trouble = opened.as_ref().err().cloned();
         let mut told = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(error), true) = (&trouble, *told != trouble) {
-            tracing::error!(tenant = %self.tenant().name(), %error, "cannot open a tenant's store");
+            let (tenant, file) = (self.tenant().name(), self.file.path().display());
+            tracing::error!(%tenant, %file, %error, "cannot open a tenant's store");
         }
         *told = trouble;
         opened
