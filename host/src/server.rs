@@ -48,7 +48,7 @@ use crate::repository::{DirectoryError, Grounds, Source};
 use crate::servable::{Sequences, ServableMetrics, TaskChains};
 use crate::store::Stores;
 use crate::telemetry::{Telemetry, register_log};
-use crate::tenant::{self, Changes, Tenant, Tenants, Turns, Workers};
+use crate::tenant::{self, Changes, Slots, Tenant, Tenants, Turns, Workers};
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +163,8 @@ impl Server {
         let deferred = Deferred::start(registry.clone(), sequences, chains);
         let tenancy = config.tenancy.clone().sharing(config.http.max_connections);
         let tenants = Tenants::new(tenancy.tenants, tenancy.keys);
+        let slots = loader.slots().clone();
+        slots.divide(&tenants.all());
         telemetry.register(|metrics| tenant::metrics::register(tenants.clone(), metrics));
         let ready = Arc::default();
         let dataplane = DataPlane::new(registry.clone(), Arc::clone(&ready));
@@ -188,7 +190,7 @@ impl Server {
             hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
-        let following = follow_tenancy(watch, source_parts, tenants, manager.clone(), deferred.clone());
+        let following = follow_tenancy(watch, source_parts, tenants, slots, manager.clone(), deferred.clone());
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
         Ok(Server {
@@ -301,6 +303,7 @@ async fn follow_tenancy(
     mut watch: TenancyWatch,
     sources: SourceParts,
     tenants: Tenants,
+    slots: Arc<Slots>,
     manager: Manager,
     deferred: Deferred,
 ) {
@@ -309,6 +312,7 @@ async fn follow_tenancy(
         note_keys(&sources.config, tenancy.asks_for_keys()).await;
         let Tenancy { tenants: settings, keys } = tenancy.sharing(sources.config.http.max_connections);
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
+        slots.divide(&tenants.all());
         for tenant in dismissed {
             tracing::info!(tenant = %tenant.name(), "tenant removed");
             manager.dismiss(tenant.name().clone()).await;

@@ -18,6 +18,7 @@ mod readiness;
 mod reload;
 mod roots;
 mod separation;
+mod slots;
 mod unseen;
 
 use wardian::model::Digest;

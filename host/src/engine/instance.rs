@@ -18,7 +18,7 @@ use super::trap::classify;
 use super::{Call, Engine, Template};
 use crate::capability::{Ctx, Grants, Interrupted, clean, types};
 use crate::model::{InferError, InferResponse, Parameter, Tensor, size_of};
-use crate::tenant::{InstancePermit, Resource};
+use crate::tenant::{InstancePermit, Resource, Tenant};
 
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
 const MAX_HANDLES: usize = 1000;
@@ -33,6 +33,8 @@ pub struct Instance {
     inference: Option<inference::Guest>,
     /// A guest that was interrupted or trapped is in no state to be called again.
     dead: bool,
+    /// Given back after the store, which is what it is the right to.
+    _permit: InstancePermit,
 }
 
 impl Instance {
@@ -42,14 +44,15 @@ impl Instance {
         let engine = template.engine().clone();
         let _ticking = engine.keep_ticking();
         let fuel = hostcall_fuel(template.response_limit().max(call.scope.largest()));
-        let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit)?;
+        let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit.tenant())?;
         store.set_hostcall_fuel(fuel);
         let made = template.pre().instantiate_async(&mut store).await;
         let exported = made.map_err(|error| classify(&error, store.data()))?;
         let inference = template.exports().inference.as_ref().map(|indices| indices.load(&mut store, &exported));
         let inference = inference.transpose().map_err(internal)?;
-        let mut instance = Instance { template: template.clone(), store, exported, inference, dead: false };
-        if let Snapshot::Impossible(_) = template.snapshot() {
+        let template = template.clone();
+        let mut instance = Instance { template, store, exported, inference, dead: false, _permit: permit };
+        if let Snapshot::Impossible(_) = instance.template.snapshot() {
             instance.load().await?;
         }
         Ok(instance)
@@ -151,11 +154,11 @@ pub(super) fn new_store(
     grants: &Grants,
     memory: u64,
     call: Call,
-    permit: InstancePermit,
+    tenant: &Arc<Tenant>,
 ) -> Result<Store<State>, InferError> {
-    let memory = MemoryLimit::new(memory, permit.tenant().take(Resource::Memory, 0)?);
+    let memory = MemoryLimit::new(memory, tenant.take(Resource::Memory, 0)?);
     let ctx = Ctx::new(grants.clone(), call.scope.clone());
-    let state = State { ctx, memory, call, _permit: permit };
+    let state = State { ctx, memory, call };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.memory);
     store.set_max_component_handles(MAX_HANDLES);

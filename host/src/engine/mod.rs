@@ -36,7 +36,8 @@ pub use settings::{EngineConfig, Reset};
 pub use template::{Code, Template};
 pub use threads::GuestThreads;
 
-use crate::tenant::Turns;
+use crate::tenant::{Slots, Turns};
+use settings::Pools;
 use state::State;
 use ticker::{Ticker, Ticking};
 
@@ -52,15 +53,26 @@ struct EngineInner {
     reset: Reset,
     ticker: Arc<Ticker>,
     turns: Arc<Turns>,
+    slots: Arc<Slots>,
 }
 
 impl Engine {
     /// Builds the engine, its linker and its clock. Fails if the machine cannot reserve the address
     /// space for the instance slots. Its clock is the one by which the turns are given out.
     pub fn new(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
+        Self::with_pools(config, &Pools::of_server(config), turns)
+    }
+
+    /// The engine of a compile child: what it compiles can run in the server's, and a component has one instance.
+    pub(super) fn of_child(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
+        Self::with_pools(config, &Pools::of_child(), turns)
+    }
+
+    fn with_pools(config: &EngineConfig, pools: &Pools, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         let reset = Reset::detect();
-        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, reset));
+        let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, pools, reset));
         let wasmtime = wasmtime.map_err(|error| config.explain(error))?;
+        let slots = Slots::new(config.instances);
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
         let (engine, compared) = (wasmtime.weak(), turns.clone());
@@ -72,7 +84,7 @@ impl Engine {
         })?;
         let clock = Arc::downgrade(&ticker);
         turns.set_clock(move || Box::new(clock.upgrade().map(|ticker| ticker.keep_ticking())));
-        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns }) })
+        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns, slots }) })
     }
 
     /// What an artifact must have been compiled for to run here: engine version, settings and CPU.
@@ -95,6 +107,11 @@ impl Engine {
 
     fn turns(&self) -> &Arc<Turns> {
         &self.inner.turns
+    }
+
+    /// Its slots for instances, which tenants share.
+    pub fn slots(&self) -> &Arc<Slots> {
+        &self.inner.slots
     }
 
     fn wasmtime(&self) -> &wasmtime::Engine {

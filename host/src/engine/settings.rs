@@ -1,13 +1,14 @@
 //! The engine's settings, each with its reason.
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourcesRequired};
 
 /// What an operator may choose of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
     /// The most bytes of memory any one guest can be allowed.
     pub max_memory: u64,
-    /// The most instances alive at once, over all tenants and models.
+    /// The most instances alive at once, over all tenants and models. A large component takes the place of several, see
+    /// [`slots_of`].
     pub instances: u32,
     /// The most bytes of stack a guest may use.
     pub stack: u64,
@@ -77,22 +78,55 @@ const WARM_SLOTS: u32 = 64;
 
 /// wasmtime's configuration. The compile child and the server build it from the same
 /// [`EngineConfig`], or the one could not read what the other wrote.
-pub(super) fn wasmtime_config(config: &EngineConfig, reset: Reset) -> Config {
+pub(super) fn wasmtime_config(config: &EngineConfig, pools: &Pools, reset: Reset) -> Config {
     let mut wasmtime = Config::new();
-    wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, reset)));
+    wasmtime.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(config, pools, reset)));
     interruption(&mut wasmtime, config);
     features(&mut wasmtime);
     code(&mut wasmtime);
     wasmtime
 }
 
-fn pool(config: &EngineConfig, reset: Reset) -> PoolingAllocationConfig {
-    let count = config.instances;
+/// Tables in a slot. A component as compilers make it has a memory and one or two tables.
+const TABLES_OF_SLOT: u32 = 2;
+
+/// The most that one component may have. Core instances take no slots: wasmtime keeps them on the heap, and what they
+/// take there together is bounded by `max_component_instance_size`.
+const MAX_MEMORIES: u32 = 16;
+const MAX_TABLES: u32 = MAX_MEMORIES * TABLES_OF_SLOT;
+const MAX_CORE_INSTANCES: u32 = 64;
+
+/// How many slots an instance of a component takes: a slot has one memory, two tables and a stack.
+pub(super) fn slots_of(needs: &ResourcesRequired) -> u32 {
+    needs.num_memories.max(needs.num_tables.div_ceil(TABLES_OF_SLOT)).max(1)
+}
+
+/// How much room wasmtime has. Whoever has its slots finds room in each of the pools.
+pub(super) struct Pools {
+    memories: u32,
+    tables: u32,
+    stacks: u32,
+}
+
+impl Pools {
+    /// All that is in so many slots.
+    pub(super) fn of_server(config: &EngineConfig) -> Self {
+        let slots = config.instances;
+        Pools { memories: slots, tables: slots.saturating_mul(TABLES_OF_SLOT), stacks: slots }
+    }
+
+    /// Room for one instance of the largest component. Stacks and tables count against the child's memory limit.
+    pub(super) fn of_child() -> Self {
+        Pools { memories: MAX_MEMORIES, tables: MAX_TABLES, stacks: 2 }
+    }
+}
+
+fn pool(config: &EngineConfig, pools: &Pools, reset: Reset) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // A component is its own module and two or three small ones that adapt it to the host.
-    pool.total_component_instances(count).total_core_instances(count.saturating_mul(4));
-    pool.total_memories(count).total_tables(count.saturating_mul(2)).total_stacks(count);
-    pool.max_core_instances_per_component(16).max_memories_per_component(2).max_tables_per_component(8);
+    pool.total_component_instances(pools.stacks).total_core_instances(pools.stacks.saturating_mul(MAX_CORE_INSTANCES));
+    pool.total_memories(pools.memories).total_tables(pools.tables).total_stacks(pools.stacks);
+    pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
+    pool.max_memories_per_component(MAX_MEMORIES).max_tables_per_component(MAX_TABLES);
     // The default of 1 MiB refuses large guests with a confusing error.
     pool.max_component_instance_size(10 << 20).max_core_instance_size(10 << 20);
     pool.table_elements(100_000);

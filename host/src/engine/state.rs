@@ -6,15 +6,13 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use super::Call;
 use crate::capability::{Ctx, CtxView};
 use crate::model::QuotaExceeded;
-use crate::tenant::{Held, InstancePermit};
+use crate::tenant::Held;
 
 /// What the host keeps inside a guest's store.
 pub(super) struct State {
     pub(super) ctx: Ctx,
     pub(super) memory: MemoryLimit,
     pub(super) call: Call,
-    /// Given back with the store.
-    pub(super) _permit: InstancePermit,
 }
 
 impl CtxView for State {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
+use wasmtime::error::Context;
 
 use super::artifact::{Artifact, Snapshot};
 use super::exports::{Exports, Imports};
 use super::state::State;
-use super::{Engine, trusted};
+use super::{Engine, settings, trusted};
 use crate::capability::{ConfigValues, Grants, LogLine};
 use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
+use crate::tenant::Room;
 
 /// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
 /// never is.
@@ -23,6 +25,8 @@ pub struct Code {
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    /// What an instance takes of the engine.
+    room: Room,
     /// Where its memory starts, in bytes; what a snapshot holds.
     initial_memory: u64,
     /// Bytes of its file of machine code.
@@ -35,6 +39,11 @@ impl Code {
         Self::try_map(engine, artifact).map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
     }
 
+    /// What an instance takes of the engine.
+    pub fn room(&self) -> &Room {
+        &self.room
+    }
+
     fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
         let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
@@ -42,8 +51,9 @@ impl Code {
         component.initialize_copy_on_write_image()?;
         let pre = engine.linker().instantiate_pre(&component)?;
         let exports = Exports::find(&component, &pre)?;
-        let resources = component.resources_required();
+        let needs = component.resources_required().context("it takes modules from others")?;
         Ok(Code {
+            room: Room::new(engine.slots().clone(), settings::slots_of(&needs)),
             engine: engine.clone(),
             exports,
             imports: Imports::find(&component),
@@ -51,7 +61,7 @@ impl Code {
             metadata: Arc::new(artifact.about.metadata),
             snapshot: artifact.about.snapshot,
             sidecars: Arc::new(artifact.sidecars),
-            initial_memory: resources.and_then(|needs| needs.max_initial_memory_size).unwrap_or(0) * PAGE,
+            initial_memory: needs.max_initial_memory_size.unwrap_or(0) * PAGE,
             compiled_size,
         })
     }
@@ -94,6 +104,11 @@ impl Template {
     /// Bytes of memory that an instance starts with; shared between instances until written to.
     pub fn initial_memory(&self) -> u64 {
         self.inner.code.initial_memory
+    }
+
+    /// What an instance takes of the engine.
+    pub fn room(&self) -> &Room {
+        &self.inner.code.room
     }
 
     /// Bytes of the file of machine code, which is mapped and holds the snapshot.

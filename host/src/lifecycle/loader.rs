@@ -20,7 +20,7 @@ use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName}
 use crate::repository::{Candidate, Digest};
 use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
 use crate::store::Stores;
-use crate::tenant::{LogEntry, Tenant, Verdict};
+use crate::tenant::{LogEntry, Room, Slots, Tenant, Verdict};
 
 /// The limits of a load.
 #[derive(Clone)]
@@ -159,12 +159,31 @@ impl Loader {
         let settings = in_force(tenant, candidate)?;
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(tenant, candidate, progress, &log).await?;
+        self.check_room(tenant, code.room())?;
         let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
         let grants = Grants { config, sidecars: Arc::default(), http, key_value, sql, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
+    }
+
+    /// The engine's slots, which tenants share.
+    pub fn slots(&self) -> &Arc<Slots> {
+        self.engine.slots()
+    }
+
+    /// Fails if the tenant can never have so many slots at once.
+    fn check_room(&self, tenant: &Tenant, room: &Room) -> Result<(), LoadError> {
+        let (needed, most, all) = (room.count(), self.slots().most_for(tenant.name()), self.config.engine.instances);
+        if u64::from(needed) <= most {
+            return Ok(());
+        }
+        let reason = format!(
+            "an instance has so many memories or tables that it takes the place of {needed}, and this tenant can have \
+             at most {most} of the {all} of engine.instances; raise engine.instances in wardian.toml"
+        );
+        Err(LoadError::new(Stage::Quota, reason))
     }
 
     /// The grant to call these origins with the tenant's client; `None` where there are none.

@@ -42,6 +42,21 @@ impl Maker {
         &self.share
     }
 
+    /// Waits for the right to have one more instance.
+    pub async fn instance(&self) -> InstancePermit {
+        self.tenant.instance(self.template.room()).await
+    }
+
+    /// The right to have one more instance, if it can be had at once.
+    pub fn try_instance(&self) -> Option<InstancePermit> {
+        self.tenant.try_instance(self.template.room())
+    }
+
+    /// The right to have an instance beside one of another version, see [`Tenant::instance_beside`].
+    pub fn instance_beside(&self) -> Option<InstancePermit> {
+        self.tenant.instance_beside(self.template.room())
+    }
+
     /// A call within that budget.
     pub fn call(&self, budget: Budget, scope: Scope) -> Call {
         Call { budget, share: self.share.clone(), scope: Arc::new(scope) }
@@ -101,9 +116,10 @@ impl Maker {
             .await
     }
 
-    /// Waits for the right to have one more instance, no longer than the budget allows.
+    /// Waits for the right to have one more instance, no longer than the budget allows. That there was none is not the
+    /// version's failure.
     async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
-        let permit = tokio::time::timeout_at(budget.deadline().into(), self.tenant.instance()).await;
-        permit.map_err(|_elapsed| budget.deadline_exceeded())
+        let permit = tokio::time::timeout_at(budget.deadline().into(), self.instance()).await;
+        permit.map_err(|_elapsed| InferError::Overloaded)
     }
 }

@@ -109,7 +109,7 @@ impl Servable {
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
-        let pool = InstancePool::new(&settings, maker.tenant().clone());
+        let pool = InstancePool::new(&settings, &maker);
         if settings.isolation == Isolation::Pooled {
             let pool: Arc<dyn Reclaim> = pool.clone();
             maker.tenant().enroll(Arc::downgrade(&pool));

@@ -3,7 +3,7 @@
 //! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
 //! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only where
 //! the model's isolation allows it, and only if it is fit for another call. None waits there for work
-//! while another model of the tenant's waits for an instance.
+//! while another model waits for an instance that it keeps from it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Maker;
 use crate::engine::{Budget, Instance};
 use crate::model::{InferError, Isolation, ModelSettings};
-use crate::tenant::{InstancePermit, Reclaim, Resource, Tenant};
+use crate::tenant::{InstancePermit, Reclaim, Resource, Slots, Tenant};
 
 pub(super) struct InstancePool {
     tenant: Arc<Tenant>,
+    slots: Arc<Slots>,
     isolation: Isolation,
     min: usize,
     max: usize,
@@ -57,10 +58,11 @@ pub(super) struct Desk {
 }
 
 impl InstancePool {
-    pub(super) fn new(settings: &ModelSettings, tenant: Arc<Tenant>) -> Arc<Self> {
+    pub(super) fn new(settings: &ModelSettings, maker: &Maker) -> Arc<Self> {
         let max = settings.instances.max as usize;
         Arc::new(InstancePool {
-            tenant,
+            tenant: maker.tenant().clone(),
+            slots: maker.template().room().slots().clone(),
             isolation: settings.isolation,
             min: settings.instances.min as usize,
             max,
@@ -92,7 +94,7 @@ impl InstancePool {
         let place = Desk { permit: Some(self.permits.clone().try_acquire_owned().ok()?), pool: self.clone() };
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => Source::New(maker.tenant().try_instance()?),
+            None => Source::New(maker.try_instance()?),
         };
         Some(Checkout { source, place })
     }
@@ -110,17 +112,17 @@ impl InstancePool {
         let place = Desk { pool: self.clone(), permit: Some(permit) };
         let source = match self.take_idle() {
             Some(idle) => idle,
-            None => Source::New(maker.tenant().instance().await),
+            None => Source::New(maker.instance().await),
         };
         Ok(Checkout { source, place })
     }
 
     /// The right to have an instance at work, for a call that holds one of another version already. It never waits:
     /// see [`Tenant::instance_beside`].
-    pub(super) fn check_out_beside(self: &Arc<Self>, maker: &Maker) -> Checkout {
+    pub(super) fn check_out_beside(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
         let place = || Desk { pool: self.clone(), permit: None };
-        let beside = || Checkout { source: Source::New(maker.tenant().instance_beside()), place: place() };
-        self.try_check_out(maker).unwrap_or_else(beside)
+        let beside = || Some(Checkout { source: Source::New(maker.instance_beside()?), place: place() });
+        self.try_check_out(maker).or_else(beside).ok_or(InferError::Overloaded)
     }
 
     /// An instance that waits for work, if there is one.
@@ -156,8 +158,8 @@ impl InstancePool {
     /// Puts an instance where a request can take it.
     pub(super) fn put(&self, instance: Instance) {
         self.lock().push(Idle { instance, since: Instant::now() });
-        // Another model of the tenant's may be waiting for just this one; this one's next request can wait too.
-        if self.tenant.lacks_instances() {
+        // Another model may be waiting for just this one; this one's next request can wait too.
+        if self.tenant.lacks_instances() || self.slots.wants_back(self.tenant.name()) {
             self.reclaim();
         }
     }

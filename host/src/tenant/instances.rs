@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Tenant;
+use super::slots::HeldSlots;
 
 /// A limit that can change while permits are out and callers wait.
 pub(super) struct InstanceLimit {
@@ -57,15 +58,15 @@ impl InstanceLimit {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    pub(super) fn try_take(&self, tenant: &Arc<Tenant>) -> Option<InstancePermit> {
+    pub(super) fn try_take(&self, tenant: &Arc<Tenant>) -> Option<Counted> {
         let permit = self.permits.clone().try_acquire_owned().ok()?;
-        Some(InstancePermit { tenant: tenant.clone(), permit: Some(permit) })
+        Some(Counted { tenant: tenant.clone(), permit: Some(permit) })
     }
 
-    pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> InstancePermit {
+    pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> Counted {
         // The semaphore is never closed.
         let permit = self.permits.clone().acquire_owned().await.ok();
-        InstancePermit { tenant: tenant.clone(), permit }
+        Counted { tenant: tenant.clone(), permit }
     }
 
     fn take_excess(&self) -> bool {
@@ -86,16 +87,18 @@ fn bounded(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
-/// The right to have one instance, given back on drop.
+/// The right to have one instance: the tenant's quota allows it, and the engine has room. Given back on drop, which must
+/// not be before the instance itself is gone.
 pub struct InstancePermit {
     tenant: Arc<Tenant>,
-    permit: Option<OwnedSemaphorePermit>,
+    _counted: Option<Counted>,
+    _slots: HeldSlots,
 }
 
 impl InstancePermit {
-    /// A right that takes nothing of the limit.
-    pub(super) fn uncounted(tenant: &Arc<Tenant>) -> Self {
-        InstancePermit { tenant: tenant.clone(), permit: None }
+    /// The right to have an instance in these slots. It takes nothing of the tenant's quota if it is not counted.
+    pub(super) fn new(tenant: &Arc<Tenant>, counted: Option<Counted>, slots: HeldSlots) -> Self {
+        InstancePermit { tenant: tenant.clone(), _counted: counted, _slots: slots }
     }
 
     /// Whose instance it is.
@@ -104,7 +107,13 @@ impl InstancePermit {
     }
 }
 
-impl Drop for InstancePermit {
+/// One of the instances that the tenant's quota allows, given back on drop.
+pub(super) struct Counted {
+    tenant: Arc<Tenant>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take()
             && self.tenant.instances.take_excess()
@@ -118,16 +127,21 @@ impl Drop for InstancePermit {
 mod tests {
     use super::*;
     use crate::model::TenantName;
-    use crate::tenant::{Quota, TenantSettings};
+    use crate::tenant::{Quota, Room, Slots, TenantSettings};
 
     fn with(instances: u64) -> TenantSettings {
         TenantSettings { quota: Quota { instances, ..Quota::unlimited() }, ..TenantSettings::default() }
     }
 
+    fn room() -> Room {
+        Room::new(Slots::new(10), 1)
+    }
+
     #[test]
     fn a_limit_that_shrinks_and_grows_is_kept_exactly() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(3));
-        let take = || tenant.try_instance();
+        let room = room();
+        let take = || tenant.try_instance(&room);
         let mut held: Vec<_> = (0..3).filter_map(|_| take()).collect();
         assert!(take().is_none());
         tenant.apply(with(1));
@@ -146,12 +160,13 @@ mod tests {
     #[test]
     fn a_limit_may_grow_while_more_than_it_are_held() {
         let tenant = Tenant::new(TenantName::default_tenant(), with(4));
-        let held: Vec<_> = (0..4).filter_map(|_| tenant.try_instance()).collect();
+        let room = room();
+        let held: Vec<_> = (0..4).filter_map(|_| tenant.try_instance(&room)).collect();
         tenant.apply(with(1));
         tenant.apply(with(3));
-        assert!(tenant.try_instance().is_none());
+        assert!(tenant.try_instance(&room).is_none());
         drop(held);
-        let again: Vec<_> = (0..5).filter_map(|_| tenant.try_instance()).collect();
+        let again: Vec<_> = (0..5).filter_map(|_| tenant.try_instance(&room)).collect();
         assert_eq!(again.len(), 3);
     }
 }

@@ -20,6 +20,7 @@ mod rate;
 mod roster;
 mod settings;
 mod site;
+mod slots;
 mod turns;
 mod workers;
 
@@ -44,6 +45,7 @@ pub use settings::{
     TenantSettings, UNLIMITED,
 };
 pub use site::Site;
+pub use slots::{Room, Slots};
 pub use turns::{Place, Turns, step_back};
 pub use workers::{Undone, Workers};
 
@@ -227,28 +229,32 @@ impl Tenant {
         self.dismissed.load(Ordering::SeqCst)
     }
 
-    /// Waits for the right to have one more instance, idle ones included. Whoever waits first is served first.
-    pub async fn instance(self: &Arc<Self>) -> InstancePermit {
-        match self.instances.try_take(self) {
-            Some(permit) => permit,
+    /// Waits for the right to have one more instance, idle ones included: first until its quota allows one, then for
+    /// room in the engine. Requests are served in the order in which they came.
+    pub async fn instance(self: &Arc<Self>, room: &Room) -> InstancePermit {
+        let counted = match self.instances.try_take(self) {
+            Some(counted) => counted,
             None => {
                 // Before looking for one that is idle: whoever lays one down after that look sees that it is wanted.
                 let _waiting = self.instances.wait();
                 self.reclaim();
                 self.instances.take(self).await
             }
-        }
+        };
+        InstancePermit::new(self, Some(counted), room.take(self).await)
     }
 
     /// The right to have one more instance, if it can be had at once.
-    pub fn try_instance(self: &Arc<Self>) -> Option<InstancePermit> {
-        self.instances.try_take(self)
+    pub fn try_instance(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
+        let counted = self.instances.try_take(self)?;
+        Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
     }
 
-    /// The right to have an instance beside one that the same call holds already. It is had at once, and not counted:
-    /// calls that each hold one and wait for another could wait for each other for ever.
-    pub fn instance_beside(self: &Arc<Self>) -> InstancePermit {
-        InstancePermit::uncounted(self)
+    /// The right to have an instance beside one that the same call holds already; `None` if the engine has no room. It
+    /// is had at once, and takes nothing of the quota: calls that each hold one and wait for another could wait for
+    /// each other for ever.
+    pub fn instance_beside(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
+        Some(InstancePermit::new(self, None, room.try_take(self)?))
     }
 
     /// Whether somebody waits for the right to have an instance.
@@ -269,10 +275,11 @@ impl Tenant {
         pools.push(pool);
     }
 
-    fn reclaim(&self) {
+    /// Lets go of an instance that nobody is using. Tells whether there was one.
+    fn reclaim(&self) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Dropping an instance frees its permit, which goes to whoever waits.
-        let _ = pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim());
+        pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
     }
 
     /// Notes how many bytes its repository holds, in place of what was noted before.

@@ -92,7 +92,7 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Validate));
     validate::component(&component, job.role, &job.granted)?;
 
-    let engine = Engine::new(&job.engine_config(), Turns::of_this_machine());
+    let engine = Engine::of_child(&job.engine_config(), Turns::of_this_machine());
     let engine = engine.map_err(|error| LoadError::new(Stage::Host, format!("{error:#}")))?;
     let _ticking = engine.keep_ticking();
     let sidecars = Arc::new(sidecars);
@@ -184,8 +184,7 @@ fn stand_alone_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budg
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let share = Share::new(tenant.account().clone());
     let call = Call { budget, share, scope: Arc::default() };
-    let permit = tenant.try_instance().ok_or_else(|| LoadError::new(Stage::Host, "no instance may be made"))?;
-    new_store(engine, grants, memory, call, permit).map_err(|error| in_load(error.to_string()))
+    new_store(engine, grants, memory, call, &tenant).map_err(|error| in_load(error.to_string()))
 }
 
 async fn call_load(

@@ -121,8 +121,7 @@ impl Default for CompileLimits {
 
 impl Job {
     fn engine_config(&self) -> EngineConfig {
-        // A child has one instance; slots beyond that would count against its memory limit.
-        EngineConfig { max_memory: self.max_memory, instances: 2, stack: self.stack }
+        EngineConfig { max_memory: self.max_memory, instances: 1, stack: self.stack }
     }
 }
 

@@ -68,7 +68,7 @@ impl Visit<'_> {
         let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
         let late = |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
         let checkout = match beside {
-            true => interceptor.pool.check_out_beside(&interceptor.maker),
+            true => interceptor.pool.check_out_beside(&interceptor.maker)?,
             false => interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?,
         };
         let queue = arrived.elapsed();

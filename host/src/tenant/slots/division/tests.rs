@@ -1,0 +1,175 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const NAMES: [&str; 4] = ["a", "b", "c", "unknown"];
+
+fn name(index: usize) -> TenantName {
+    TenantName::new(NAMES[index]).unwrap()
+}
+
+fn divided(slots: u32, weights: &[u32]) -> Division {
+    let mut division = Division::new(slots);
+    division.divide(weights.iter().enumerate().map(|(index, weight)| (name(index), *weight)));
+    division
+}
+
+#[test]
+fn half_of_the_slots_are_guaranteed_by_weight() {
+    let mut division = divided(100, &[1, 4]);
+    let taken = (0..).take_while(|_| division.try_take(&name(0), 1)).count();
+    assert_eq!(taken, 60, "what is not guaranteed to the other");
+    assert_eq!((division.most_for(&name(0)), division.most_for(&name(1))), (60, 90));
+    let taken = (0..).take_while(|_| division.try_take(&name(1), 1)).count();
+    assert_eq!(taken, 40);
+}
+
+#[test]
+fn a_few_slots_are_enough_for_one_each() {
+    let mut division = divided(4, &[1, 1, 1]);
+    let taken = (0..).take_while(|_| division.try_take(&name(0), 1)).count();
+    assert_eq!(taken, 2);
+    assert!(division.try_take(&name(1), 1) && division.try_take(&name(2), 1));
+    assert!(!division.divide((0..4).map(|index| (name(index), 1))), "four tenants, and nothing would be left to share");
+}
+
+#[test]
+fn who_waits_is_served_by_what_it_holds_and_a_large_request_is_not_passed_by() {
+    let mut division = divided(8, &[1, 1]);
+    let (a, b) = (name(0), name(1));
+    assert!(division.try_take(&a, 6) && division.try_take(&b, 2));
+    let (large, small) = (division.line_up(&b, 3), division.line_up(&a, 1));
+    division.give_back(&a, 1);
+    assert_eq!(division.grant(), [], "the large one holds less and does not fit");
+    division.give_back(&a, 2);
+    assert_eq!(division.grant(), [large]);
+    division.give_back(&a, 1);
+    assert_eq!(division.grant(), [small]);
+}
+
+#[test]
+fn who_leaves_lets_those_behind_go_on() {
+    let mut division = divided(4, &[1]);
+    let a = name(0);
+    assert!(division.try_take(&a, 3));
+    let (large, small) = (division.line_up(&a, 4), division.line_up(&a, 1));
+    assert_eq!(division.grant(), []);
+    assert!(!division.try_take(&a, 1), "others wait already");
+    assert!(division.leave(&large));
+    assert_eq!(division.grant(), std::slice::from_ref(&small));
+    assert!(!division.leave(&small), "it has its slots");
+}
+
+#[test]
+fn slots_are_wanted_back_from_who_holds_more_than_its_guarantee() {
+    let mut division = divided(8, &[1, 1]);
+    let (a, b) = (name(0), name(1));
+    assert!(division.try_take(&a, 6) && division.try_take(&b, 1));
+    assert!(!division.wants_back(&a));
+    division.line_up(&b, 2);
+    assert_eq!((division.wants_back(&a), division.wants_back(&b)), (true, true));
+    assert_eq!(division.most_beyond_guarantee(&[]), Some(a.clone()));
+    assert_eq!(division.most_beyond_guarantee(&[a]), None);
+}
+
+/// Something that happens to a division.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A tenant wants so many slots, and waits if they are not to be had.
+    Want(usize, u64),
+    /// The tenant's holder of that index gives its slots back.
+    GiveBack(usize, usize),
+    /// The tenant's waiting request of that index leaves.
+    Leave(usize, usize),
+    /// Tenants and weights change.
+    Divide(Vec<u32>),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (tenant, index) = (0..NAMES.len(), 0..4usize);
+    prop_oneof![
+        4 => (tenant.clone(), 1..5u64).prop_map(|(tenant, count)| Event::Want(tenant, count)),
+        4 => (tenant.clone(), index.clone()).prop_map(|(tenant, index)| Event::GiveBack(tenant, index)),
+        1 => (tenant, index).prop_map(|(tenant, index)| Event::Leave(tenant, index)),
+        1 => prop::collection::vec(1..5u32, 1..4).prop_map(Event::Divide),
+    ]
+}
+
+/// What its tenants know of a division.
+#[derive(Default)]
+struct Known {
+    held: [Vec<u64>; NAMES.len()],
+    waiting: [Vec<(Ticket, u64)>; NAMES.len()],
+}
+
+impl Known {
+    fn happens(&mut self, division: &mut Division, event: Event) {
+        match event {
+            Event::Want(tenant, count) if division.try_take(&name(tenant), count) => self.held[tenant].push(count),
+            Event::Want(tenant, count) => self.waiting[tenant].push((division.line_up(&name(tenant), count), count)),
+            Event::GiveBack(tenant, index) if index < self.held[tenant].len() => {
+                division.give_back(&name(tenant), self.held[tenant].remove(index));
+            }
+            Event::Leave(tenant, index) if index < self.waiting[tenant].len() => {
+                assert!(division.leave(&self.waiting[tenant].remove(index).0));
+            }
+            Event::Divide(weights) => {
+                division.divide(weights.into_iter().enumerate().map(|(index, weight)| (name(index), weight)));
+            }
+            Event::GiveBack(..) | Event::Leave(..) => {}
+        }
+        for ticket in division.grant() {
+            let tenant = NAMES.iter().position(|name| *name == ticket.tenant.as_str()).unwrap();
+            let (first, count) = self.waiting[tenant].remove(0);
+            assert_eq!(first, ticket, "first come, first served");
+            self.held[tenant].push(count);
+        }
+    }
+
+    fn check(&self, division: &Division) {
+        let held: u64 = self.held.iter().flatten().sum();
+        assert_eq!(held + division.free, division.slots, "nothing is lost, and no slot is given out twice");
+        assert_eq!(division.waiting, self.waiting.iter().map(Vec::len).sum::<usize>() as u64);
+        let unused = division.parts.values().map(Part::unused).sum::<u64>();
+        assert_eq!(division.reserved, unused);
+        for (tenant, part) in &division.parts {
+            assert!(part.matters(), "{tenant} is not remembered for nothing");
+            let first = part.line.front();
+            let in_vain = first.is_some_and(|first| division.fits(tenant, first.count, false));
+            assert!(!in_vain, "{tenant} waits for what is guaranteed to it");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn slots_are_conserved_and_nobody_waits_for_its_guarantee(
+        slots in 1..20u32,
+        events in prop::collection::vec(event(), 1..200),
+    ) {
+        let (mut division, mut known) = (Division::new(slots), Known::default());
+        for event in events {
+            known.happens(&mut division, event);
+            known.check(&division);
+        }
+    }
+
+    #[test]
+    fn a_guarantee_can_be_had_whatever_others_do(
+        slots in 4..40u32,
+        weights in prop::collection::vec(1..9u32, 3),
+        events in prop::collection::vec(event(), 1..200),
+    ) {
+        let (mut division, mut known) = (divided(slots, &weights), Known::default());
+        let guaranteed = division.parts[&name(0)].guaranteed;
+        // The others do what they like.
+        let of_others = |event: &Event| match event {
+            Event::Want(tenant, _) | Event::GiveBack(tenant, _) | Event::Leave(tenant, _) => *tenant > 0,
+            Event::Divide(_) => false,
+        };
+        for event in events.into_iter().filter(of_others) {
+            known.happens(&mut division, event);
+        }
+        prop_assert!(guaranteed > 0 && division.try_take(&name(0), guaranteed));
+    }
+}

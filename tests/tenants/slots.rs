@@ -1,0 +1,114 @@
+//! The engine's slots for instances: each tenant has a part that others cannot take.
+
+use serde_json::json;
+
+use super::{HOST, setup, tenant, write};
+use crate::harness::{Pending, Server, Setup, puppet, until, written_with};
+
+/// A server with twelve slots: the tenants `a`, `b` and `c`, and the tenant `default`, are guaranteed one each.
+fn twelve_slots() -> Setup {
+    let setup = setup("engine.instances = 12\n");
+    for name in ["a", "b", "c"] {
+        write(&setup.repository("tenants"), name, &tenant(name, name, ""));
+    }
+    setup
+}
+
+/// Puts a puppet into the tenant's repository, which may have as many instances as there are.
+fn add(setup: &Setup, name: &str, settings: &str) {
+    let models = setup.repository(name);
+    models.settings(
+        "puppet",
+        &format!("{settings}[instances]\nmax = 100\nidle_timeout = '24h'\n[limits]\ndeadline = '10m'"),
+    );
+    models.version("puppet", 1, puppet("version=1"));
+}
+
+/// Keeps so many instances of the tenant's puppet at work, or waiting.
+fn flood(server: &Server, name: &str, requests: usize) -> Vec<Pending> {
+    let tenant = server.holder(name);
+    (0..requests).map(|_| tenant.begin_behave("puppet", "sleep:600000")).collect()
+}
+
+#[test]
+fn tenants_that_take_all_they_can_leave_another_its_part() {
+    let setup = twelve_slots();
+    ["a", "b", "c"].iter().for_each(|name| add(&setup, name, ""));
+    let server = setup.start();
+    ["a", "b", "c"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    let flooding = [flood(&server, "a", 20), flood(&server, "b", 20)];
+    let host = server.holder(HOST);
+    until("that all slots but those of others are taken", || {
+        let queued = |name| host.naming(name).holds("queue");
+        queued("a") + queued("b") == 40 - 10
+    });
+    let c = server.holder("c");
+    for _ in 0..10 {
+        assert_eq!(c.behave("puppet", "ok").number("version"), 1);
+    }
+    server.repository("c").version("puppet", 2, puppet("version=2"));
+    until("the new version", || c.behave("puppet", "ok").number("version") == 2);
+    // What is given back goes to those who wait.
+    let [of_a, of_b] = flooding;
+    of_a.into_iter().for_each(Pending::hang_up);
+    host.naming("b").until_holds("queue", 20 - 9);
+    of_b.into_iter().for_each(Pending::hang_up);
+    ["a", "b"].iter().for_each(|name| host.naming(name).until_holds("instances", 0));
+    assert_eq!(server.holder("a").behave("puppet", "ok").number("version"), 1);
+}
+
+#[test]
+fn idle_instances_of_others_make_room() {
+    let setup = twelve_slots();
+    add(&setup, "a", "isolation = 'pooled'\n");
+    add(&setup, "b", "");
+    let server = setup.start();
+    ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
+    let together: Vec<_> = (0..9).map(|_| server.holder("a").begin_behave("puppet", "sleep:500")).collect();
+    for pending in together {
+        pending.answer().ok();
+    }
+    let host = server.holder(HOST);
+    assert!(host.naming("a").holds("instances") > 3, "instances are kept");
+    let flooding = flood(&server, "b", 20);
+    // All but the two that nobody uses, and the one that is guaranteed to `a`.
+    host.naming("b").until_holds("queue", 20 - 9);
+    assert_eq!(host.naming("a").holds("instances"), 1);
+    flooding.into_iter().for_each(Pending::hang_up);
+}
+
+/// A model of twelve core instances, six of them with a table, that answers how many elements its tables have.
+fn many_tables() -> Vec<u8> {
+    let each = |text: &dyn Fn(usize) -> String| (0..6).map(text).collect::<String>();
+    let modules = r#"(core module $holder (table (export "t") 7 funcref))
+        (core module $measurer (import "holder" "t" (table 1 funcref))
+            (func (export "size") (result i32) (table.size 0)))"#;
+    let instances = each(&|number| {
+        format!(
+            r#"(core instance $h{number} (instantiate $holder))
+               (core instance $m{number} (instantiate $measurer (with "holder" (instance $h{number}))))
+               (alias core export $m{number} "size" (core func $s{number}))"#
+        )
+    });
+    let functions = each(&|number| format!(r#"(export "s{number}" (func $s{number}))"#));
+    let imports = each(&|number| format!(r#"(import "host" "s{number}" (func $s{number} (result i32)))"#));
+    let sum = each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $s{number})))"));
+    let module =
+        format!("{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))");
+    written_with(&format!("{modules} {instances}"), &functions, &module)
+}
+
+#[test]
+fn a_component_takes_as_many_slots_as_it_needs_and_one_that_never_fits_is_refused() {
+    for (instances, fits) in [(3, true), (2, false)] {
+        let setup = Server::with_models(|models| models.bare("tables", many_tables()));
+        let server = setup.config(&format!("engine.instances = {instances}")).start();
+        if fits {
+            server.until_ready("tables", 1);
+            assert_eq!(server.infer("tables", &json!({ "inputs": [] })).number("answer"), 42);
+        } else {
+            let words = "takes the place of 3, and this tenant can have at most 2 of the 2 of engine.instances";
+            server.until_refused("tables", 1, words);
+        }
+    }
+}
