@@ -64,8 +64,8 @@
 //! - [`model`] and `lifecycle/policy.rs` do no I/O.
 //! - A request never compiles, and never waits for the load of another model. No lock is held across an
 //!   await on its path.
-//! - Compiled code may be shared, by digest. An instance never is: one request at a time, one tenant and
-//!   version for life, and none after a trap.
+//! - Compiled code is shared by models of one tenant, by digest, and never between tenants. An instance is not shared at
+//!   all: one request at a time, one tenant and version for life, and none after a trap.
 //! - What serves is never taken down for something that has not shown that it can serve.
 //! - No request, guest or file of one tenant can name anything of another: what is another's does not exist.
 //! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for a

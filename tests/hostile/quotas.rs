@@ -16,7 +16,8 @@ fn server() -> Server {
         ("greedy", "memory = '80MiB'"),
         ("crowded", "instances = 1"),
         ("many", "models = 1"),
-        ("full", "storage = '300kB'"),
+        // Two components and their one artifact.
+        ("full", "storage = '800kB'"),
     ];
     let table = |(name, quota)| format!("[tenants.{name}]\nrepository = '{name}'\n[tenants.{name}.quota]\n{quota}\n");
     let setup = Server::with_models(|_| {}).config(&format!("{}[tenants.default]", tenants.map(table).concat()));
@@ -135,7 +136,7 @@ fn more_bytes_than_may_be_stored(server: &Server) {
     add(&models, "second", "");
     tenant.until_ready("second", 1);
     add(&models, "third", "");
-    tenant.until_refused("third", 1, "quota: this tenant's quota of 300000 for storage is used up");
+    tenant.until_refused("third", 1, "quota: this tenant's quota of 800000 for storage is used up");
     tenant.behave("second", "ok").ok();
     models.remove("second");
     tenant.until_ready("third", 1);

@@ -26,7 +26,7 @@ fn warm() -> Setup {
 /// Every file of the store, with what changes when it is written anew.
 fn files(state: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let mut files = BTreeMap::new();
-    for artifact in fs::read_dir(state.join("artifacts")).unwrap() {
+    for artifact in fs::read_dir(state.join("artifacts/default")).unwrap() {
         for file in fs::read_dir(artifact.unwrap().path()).unwrap() {
             let file = file.unwrap();
             let metadata = file.metadata().unwrap();
@@ -70,7 +70,7 @@ fn a_damaged_artifact_is_made_anew() {
 #[test]
 fn what_a_killed_server_left_unfinished_is_cleared_away() {
     let setup = warm();
-    let unfinished = setup.state().join("artifacts/unfinished-killed");
+    let unfinished = setup.state().join("artifacts/default/unfinished-killed");
     fs::create_dir(&unfinished).unwrap();
     fs::write(unfinished.join("model.cwasm"), "half of it").unwrap();
     let server = setup.start();
@@ -97,7 +97,7 @@ fn models_with_the_same_component_share_one_artifact() {
     .start();
     server.until_tried();
     (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("puppet-{number}")), 1));
-    until("two artifacts", || fs::read_dir(server.state().join("artifacts")).unwrap().count() == 2);
+    until("two artifacts", || fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 2);
 }
 
 fn damage(file: &Path) {

@@ -5,6 +5,7 @@
 //! and a name is looked up in the caller's own. The lookup is the same one whether the name is unknown or another's,
 //! and what another has is never looked at.
 
+mod artifacts;
 mod egress;
 mod faulty;
 mod flood;

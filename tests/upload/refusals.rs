@@ -93,12 +93,15 @@ fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
 #[test]
 fn storage_that_is_used_up_takes_no_upload() {
     let size = puppet("").len() as u64;
-    let config = format!("[tenants.default.quota]\nstorage = '{}B'\n", 2 * size + 10);
-    let server = Server::with_models(|_| {}).config(&config).start();
-    for version in [1, 2] {
-        assert_eq!(server.upload("puppet", version, puppet("")).status, 201);
-    }
-    assert_eq!(used(&server, "storage"), 2 * size);
+    let server = Server::empty();
+    assert_eq!(server.upload("puppet", 1, puppet("")).status, 201);
+    let artifact = used(&server, "artifacts");
+    let config = format!("[tenants.default.quota]\nstorage = '{}B'\n", 2 * size + artifact + 10);
+    let server = server.stop().config(&config).start();
+    server.until_ready("puppet", 1);
+    // The same content has the same artifact.
+    assert_eq!(server.upload("puppet", 2, puppet("")).status, 201);
+    assert_eq!((used(&server, "storage"), used(&server, "artifacts")), (2 * size, artifact));
     let early = server.upload("puppet", 3, puppet(""));
     let late = server.call("PUT", &version_path("puppet", 3)).body(puppet("")).chunked().send();
     for refused in [early, late] {
@@ -107,8 +110,10 @@ fn storage_that_is_used_up_takes_no_upload() {
     until_clean(&server);
     server.remove("puppet", 1).ok();
     until_clean(&server);
-    assert_eq!(server.upload("puppet", 3, puppet("version=3")).status, 201);
-    assert_eq!(server.version_of("puppet"), 3);
+    let refused = server.upload("puppet", 3, puppet("version=3"));
+    assert!(refused.text().contains("of this tenant's quota of"), "{refused}");
+    assert_eq!(server.upload("puppet", 3, puppet("")).status, 201);
+    server.until_ready("puppet", 3);
 }
 
 #[test]

@@ -143,7 +143,7 @@ mod tests {
         let log: LogSink = Arc::new(move |line| sink.lock().unwrap().push(line));
         let grants = Grants {
             config: Default::default(),
-            sidecars: Arc::default(),
+            sidecars: Default::default(),
             http: None,
             key_value: None,
             sql: None,

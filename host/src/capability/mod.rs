@@ -24,11 +24,11 @@ pub mod types;
 mod values;
 mod wasi;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, Linker};
 
+pub use artifacts::{Sidecar, Sidecars};
 pub use aside::step_aside;
 pub use config::ConfigValues;
 pub use emitter::{Emitted, Emitter, StreamLimits};
@@ -69,7 +69,7 @@ pub struct Grants {
     /// The values that `wasi:config` answers with.
     pub config: ConfigValues,
     /// The sidecar files that `load` may read, by name.
-    pub sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    pub sidecars: Sidecars,
     /// Whom it may call over HTTP, and with which client. `None` where it may call nobody.
     pub http: Option<Arc<Http>>,
     /// Its tenant's values by key. `None` where it may use none.

@@ -3,40 +3,48 @@
 //! An artifact is a directory named by its key, holding the machine code, what was learned of the
 //! model, and its sidecar files where `load` runs per instance. It is made under another name and
 //! renamed into place, so that it is there whole or not at all, and it is never written again.
+//!
+//! Every artifact belongs to one tenant, in whose folder it is and whose name is part of its key. Code that is the host's
+//! own and the same for all could have an owner of its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::compile::Role;
 use super::hex;
 use crate::disk;
-use crate::model::{Capability, LoadError, Metadata, Stage};
+use crate::model::{Capability, LoadError, Metadata, Stage, TenantName};
+use crate::tenant::Tenant;
 
 mod about;
 mod files;
+mod tenant;
 
-use files::read_artifact;
-pub(super) use files::write_artifact;
+pub(super) use files::{Content, write_artifact};
+use tenant::artifacts_in;
+pub(super) use tenant::no_room;
+pub use tenant::{Lease, TenantArtifacts};
 
 /// Mixed into the engine's fingerprint: raised whenever the content of an artifact changes its meaning.
-pub(super) const FORMAT: &[u8] = b"wardian artifact 1";
+pub(super) const FORMAT: &[u8] = b"wardian artifact 2";
 
 /// The name of an artifact: a digest over everything that its content depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArtifactKey(String);
 
 impl ArtifactKey {
-    /// The key of a component's artifact. `component` and the sidecars' digests are SHA-256 over their
+    /// The key of a tenant's component's artifact. `component` and the sidecars' digests are SHA-256 over their
     /// content; `config` counts because `load` may read it, and what is granted because the component was refused
     /// or not on its account.
     pub fn new<'a>(
+        tenant: &TenantName,
         fingerprint: &str,
         role: Role,
         component: &[u8; 32],
@@ -45,6 +53,7 @@ impl ArtifactKey {
         granted: &[Capability],
     ) -> Self {
         let mut hasher = Sha256::new();
+        field(&mut hasher, tenant.as_str().as_bytes());
         field(&mut hasher, fingerprint.as_bytes());
         field(&mut hasher, component);
         for (name, digest) in sidecars {
@@ -63,6 +72,12 @@ impl ArtifactKey {
             field(&mut hasher, b"interceptor");
         }
         ArtifactKey(hex(&hasher.finalize()))
+    }
+
+    /// The key of that text; `None` if it cannot be one.
+    fn read(text: &str) -> Option<Self> {
+        let is_key = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        is_key.then(|| ArtifactKey(text.to_owned()))
     }
 }
 
@@ -103,20 +118,33 @@ pub struct Artifact {
     /// What was learned of the model.
     pub about: About,
     /// What `load` may read, where it runs per instance.
-    pub sidecars: BTreeMap<String, Vec<u8>>,
+    pub sidecars: BTreeMap<String, StoredFile>,
+    /// Keeps it where it is.
+    pub lease: Arc<Lease>,
 }
 
-/// The directory of artifacts, private to this user and to one process at a time. A clone is shallow.
-#[derive(Clone, Debug)]
+/// A file of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The directory of artifacts, private to this user and to one process at a time. Each tenant's are in a folder of its
+/// name. A clone is shallow.
+#[derive(Clone)]
 pub struct ArtifactStore {
     root: PathBuf,
+    tenants: Arc<Mutex<HashMap<TenantName, Arc<TenantArtifacts>>>>,
     /// Locked as long as the store is open.
     _lock: Arc<fs::File>,
 }
 
 impl ArtifactStore {
-    /// Opens the store in that directory, making it if need be, and clears away what an earlier
-    /// process left unfinished. Fails if another process has it open, and if others could write to it:
+    /// Opens a store, which is made if it is not there. Fails if another process has it open, or if it
+    /// belongs to another user. Nobody else may write to it: machine code is run from there, so
     /// whoever can, owns this process.
     pub fn open(root: &Path) -> io::Result<Self> {
         Self::inspect(root)?;
@@ -125,8 +153,8 @@ impl ArtifactStore {
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
         }
-        let store = ArtifactStore { root: root.to_owned(), _lock: Arc::new(lock(root)?) };
-        store.clear_unfinished()?;
+        let store = ArtifactStore { root: root.to_owned(), tenants: Arc::default(), _lock: Arc::new(lock(root)?) };
+        store.clear_leftovers()?;
         Ok(store)
     }
 
@@ -154,72 +182,93 @@ impl ArtifactStore {
         file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
-    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case it
-    /// is removed so that it will be made anew.
-    pub fn get(&self, key: &ArtifactKey) -> Option<Artifact> {
-        let directory = self.root.join(&key.0);
-        if !directory.exists() {
-            return None;
+    /// The artifacts of a tenant. Looks through its folder the first time.
+    pub fn of(&self, tenant: &Arc<Tenant>) -> io::Result<Arc<TenantArtifacts>> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tenants.get(tenant.name())
+            && Arc::ptr_eq(known.tenant(), tenant)
+        {
+            return Ok(known.clone());
         }
-        match read_artifact(&directory) {
-            Ok(artifact) => {
-                // The directory's own time tells when it was last used.
-                let _ = fs::File::open(&directory).and_then(|file| file.set_modified(SystemTime::now()));
-                Some(artifact)
-            }
-            Err(error) => {
-                tracing::warn!(%key, %error, "removing a damaged artifact");
-                let _ = fs::remove_dir_all(&directory);
-                None
-            }
-        }
+        let artifacts = TenantArtifacts::open(tenant, self.folder_of(tenant.name()))?;
+        tenants.insert(tenant.name().clone(), artifacts.clone());
+        Ok(artifacts)
     }
 
-    /// A private directory to make an artifact in; give it to [`publish`](Self::publish).
-    pub fn stage(&self) -> io::Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.root)
-    }
-
-    /// Moves a finished artifact into place. What another made meanwhile under the same key stays.
-    pub fn publish(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
-        let target = self.root.join(&key.0);
-        fs::File::open(staged.path())?.sync_all()?;
-        let staged = staged.keep();
-        if let Err(error) = fs::rename(&staged, &target) {
-            let _ = fs::remove_dir_all(&staged);
-            if !target.exists() {
-                return Err(error);
-            }
-        }
-        fs::File::open(&self.root)?.sync_all()
-    }
-
-    /// Removes every artifact but those and the ones used less than `max_age` ago, and returns how many
-    /// went. What is mapped stays mapped.
+    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago. Of a tenant that is
+    /// no more, all that are not in use. Returns how many went.
     pub fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
         let mut removed = 0;
-        for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if name.starts_with(UNFINISHED) || keep.contains(&ArtifactKey(name)) || age < max_age {
-                continue;
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        tenants.retain(|name, artifacts| {
+            let gone = artifacts.tenant().is_dismissed();
+            removed += artifacts.collect(keep, if gone { Duration::ZERO } else { max_age });
+            let forgotten = gone && artifacts.is_empty();
+            if forgotten {
+                let _ = fs::remove_dir(self.folder_of(name));
             }
-            fs::remove_dir_all(entry.path())?;
-            removed += 1;
+            !forgotten
+        });
+        for folder in self.folders()? {
+            let name = folder.file_name().and_then(|name| TenantName::new(name.to_str()?).ok());
+            if !name.is_some_and(|name| tenants.contains_key(&name)) {
+                removed += collect_unknown(&folder, max_age)?;
+            }
         }
         Ok(removed)
     }
 
-    fn clear_unfinished(&self) -> io::Result<()> {
-        for entry in fs::read_dir(&self.root)? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-                fs::remove_dir_all(entry.path())?;
+    /// Removes what a killed server has left unfinished, and what an earlier release has kept for all tenants together.
+    fn clear_leftovers(&self) -> io::Result<()> {
+        for folder in self.folders()? {
+            if !is_of_tenant(&folder)? {
+                fs::remove_dir_all(&folder)?;
+                continue;
+            }
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                    fs::remove_dir_all(entry.path())?;
+                }
             }
         }
         Ok(())
     }
+
+    fn folders(&self) -> io::Result<Vec<PathBuf>> {
+        let paths = fs::read_dir(&self.root)?.map(|entry| entry.map(|entry| entry.path()));
+        let paths = paths.collect::<io::Result<Vec<_>>>()?;
+        Ok(paths.into_iter().filter(|path| path.is_dir()).collect())
+    }
+
+    fn folder_of(&self, tenant: &TenantName) -> PathBuf {
+        self.root.join(tenant.as_str())
+    }
+}
+
+/// Removes artifacts of a tenant that this server does not know, once they are old enough.
+fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
+    let mut removed = 0;
+    for (_, path) in artifacts_in(folder)? {
+        if fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default() >= max_age {
+            fs::remove_dir_all(path)?;
+            removed += 1;
+        }
+    }
+    // It stays while something is in it.
+    let _ = fs::remove_dir(folder);
+    Ok(removed)
+}
+
+/// True if a folder can be a tenant's: everything in it is named as an artifact is, or as an unfinished one.
+fn is_of_tenant(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if ArtifactKey::read(&name).is_none() && !name.starts_with(UNFINISHED) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// What a failure to write a file of the artifact store means.
@@ -254,97 +303,4 @@ fn not_private(root: &Path, why: &str) -> io::Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::files::{ABOUT, CODE};
-    use super::*;
-
-    fn about() -> About {
-        About { metadata: Metadata::default(), snapshot: Snapshot::Impossible("a test".into()) }
-    }
-
-    fn key(name: &str) -> ArtifactKey {
-        ArtifactKey::new(name, Role::Model, &[0; 32], [], &BTreeMap::new(), &[])
-    }
-
-    fn store_with(key: &ArtifactKey) -> (tempfile::TempDir, PathBuf, ArtifactStore) {
-        let parent = tempfile::tempdir().unwrap();
-        let root = parent.path().join("artifacts");
-        let store = ArtifactStore::open(&root).unwrap();
-        let staged = store.stage().unwrap();
-        let sidecars = BTreeMap::from([("weights".to_string(), vec![1, 2, 3])]);
-        write_artifact(staged.path(), b"code", &about(), &sidecars).unwrap();
-        store.publish(key, staged).unwrap();
-        (parent, root, store)
-    }
-
-    #[test]
-    fn what_is_published_is_read_again() {
-        let key = key("a");
-        let (_parent, _root, store) = store_with(&key);
-        let artifact = store.get(&key).unwrap();
-        assert_eq!(artifact.about, about());
-        assert_eq!(artifact.sidecars["weights"], [1, 2, 3]);
-    }
-
-    #[test]
-    fn a_damaged_artifact_is_not_used() {
-        let key = key("a");
-        for victim in [CODE, ABOUT, "sidecars/weights"] {
-            let (_parent, root, store) = store_with(&key);
-            let path = root.join(&key.0).join(victim);
-            let mut content = fs::read(&path).unwrap();
-            content[0] ^= 1;
-            fs::remove_file(&path).unwrap();
-            fs::write(&path, content).unwrap();
-            assert!(store.get(&key).is_none(), "{victim}");
-            assert!(!root.join(&key.0).exists(), "{victim}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_longer_wanted_is_collected() {
-        let (kept, gone) = (key("a"), key("b"));
-        let (_parent, root, store) = store_with(&kept);
-        fs::create_dir(root.join(&gone.0)).unwrap();
-        let keep = HashSet::from([kept.clone()]);
-        assert_eq!(store.collect(&keep, Duration::from_secs(3600)).unwrap(), 0);
-        assert_eq!(store.collect(&keep, Duration::ZERO).unwrap(), 1);
-        assert!(store.get(&kept).is_some());
-    }
-
-    #[test]
-    fn unfinished_work_is_cleared_away() {
-        let (_parent, root, store) = store_with(&key("a"));
-        let unfinished = store.stage().unwrap().keep();
-        drop(store);
-        ArtifactStore::open(&root).unwrap();
-        assert!(!unfinished.exists());
-    }
-
-    #[test]
-    fn one_process_at_a_time() {
-        let (_parent, root, store) = store_with(&key("a"));
-        let refused = ArtifactStore::open(&root).unwrap_err();
-        assert!(refused.to_string().contains("another process"), "{refused}");
-        drop(store);
-        ArtifactStore::open(&root).unwrap();
-    }
-
-    #[test]
-    fn every_part_of_the_key_counts() {
-        let config = |value: &str| BTreeMap::from([("threshold".to_string(), value.to_string())]);
-        let keys = [
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("other", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", Role::Model, &[1; 32], [], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &config("0.5"), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &config("0.6"), &[]),
-            ArtifactKey::new("engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
-            ArtifactKey::new("engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
-        ];
-        assert_eq!(HashSet::from(keys).len(), 10);
-    }
-}
+mod tests;

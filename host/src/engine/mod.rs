@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
 pub(crate) use artifact::unwritten;
-pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Snapshot};
+pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Lease, Snapshot, StoredFile, TenantArtifacts};
 pub use budget::Budget;
 pub use call::Call;
 pub use instance::{CallContext, Instance};

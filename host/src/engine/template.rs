@@ -1,21 +1,20 @@
 //! Code that is ready to be instantiated.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use wasmtime::component::InstancePre;
 use wasmtime::error::Context;
 
-use super::artifact::{Artifact, Snapshot};
+use super::artifact::{Artifact, Lease, Snapshot, StoredFile};
 use super::exports::{Exports, Imports};
 use super::state::State;
 use super::{Engine, settings, trusted};
-use crate::capability::{ConfigValues, Grants, LogLine};
+use crate::capability::{ConfigValues, Grants, LogLine, Sidecar, Sidecars};
 use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
 use crate::tenant::Room;
 
-/// A compiled component, mapped and linked. Shared by every model whose artifact it is; an instance
+/// A compiled component, mapped and linked. Shared by every model of its tenant whose artifact it is; an instance
 /// never is.
 pub struct Code {
     engine: Engine,
@@ -24,13 +23,15 @@ pub struct Code {
     imports: Imports,
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
-    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    sidecars: Sidecars,
     /// What an instance takes of the engine.
     room: Room,
     /// Where its memory starts, in bytes; what a snapshot holds.
     initial_memory: u64,
     /// Bytes of its file of machine code.
     compiled_size: u64,
+    /// Keeps its files where they are.
+    _lease: Arc<Lease>,
 }
 
 impl Code {
@@ -45,6 +46,8 @@ impl Code {
     }
 
     fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
+        let sidecars = artifact.sidecars.into_iter();
+        let sidecars = sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
         let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
         // Now, so that the first request does not pay for it.
@@ -60,9 +63,10 @@ impl Code {
             pre,
             metadata: Arc::new(artifact.about.metadata),
             snapshot: artifact.about.snapshot,
-            sidecars: Arc::new(artifact.sidecars),
+            sidecars: Sidecars::new(sidecars.collect(), Some(artifact.lease.tenant().clone())),
             initial_memory: needs.max_initial_memory_size.unwrap_or(0) * PAGE,
             compiled_size,
+            _lease: artifact.lease,
         })
     }
 }

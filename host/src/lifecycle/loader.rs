@@ -9,11 +9,12 @@ use tokio::sync::Semaphore;
 use super::migrate::{self, Proved, proof_of};
 use super::proof::{ParseGolden, prove};
 use crate::capability::http::{Egress, Http, Trust};
-use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink};
+use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink, Sidecars};
 use crate::database::{Databases, Proof};
-use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role};
+use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role, StorageLeft};
 use crate::engine::{
-    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template, unwritten,
+    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template, TenantArtifacts,
+    unwritten,
 };
 use crate::files::FileIn;
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
@@ -71,8 +72,9 @@ pub struct Loader {
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
     /// What each tenant wants, as far as it was asked.
     wanted: Mutex<HashMap<TenantName, HashSet<ArtifactKey>>>,
-    /// Held while a tenant's artifact is made, so that it is not made twice. Tenants do not wait for each other.
-    making: Mutex<HashMap<(TenantName, ArtifactKey), Making>>,
+    /// Held while an artifact is made, so that it is not made twice. It is one tenant's, so tenants do not wait for each
+    /// other.
+    making: Mutex<HashMap<ArtifactKey, Making>>,
 }
 
 impl Loader {
@@ -164,7 +166,7 @@ impl Loader {
         let http = self.http(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
-        let grants = Grants { config, sidecars: Arc::default(), http, key_value, sql, log };
+        let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
@@ -204,21 +206,21 @@ impl Loader {
     /// The candidate's code: in use already, in the artifact store, or compiled now.
     async fn code(
         &self,
-        tenant: &Tenant,
+        tenant: &Arc<Tenant>,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Arc<Code>, LoadError> {
-        let key = self.key(candidate);
-        let own = (tenant.name().clone(), key.clone());
-        let turn = lock(&self.making).entry(own).or_default().clone();
+        let key = self.key(tenant.name(), candidate);
+        let turn = lock(&self.making).entry(key.clone()).or_default().clone();
         let _turn = turn.lock().await;
         if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
             return Ok(code);
         }
-        let artifact = match self.get(&key).await? {
+        let artifacts = self.artifacts(tenant).await?;
+        let artifact = match self.get(&artifacts, &key).await? {
             Some(artifact) => artifact,
-            None => self.make(&key, tenant, candidate, progress, log).await?,
+            None => self.make(&artifacts, &key, candidate, progress, log).await?,
         };
         let engine = self.engine.clone();
         let code = self.with_files(move || Code::map(&engine, artifact)).await??;
@@ -227,17 +229,22 @@ impl Loader {
         Ok(code)
     }
 
-    fn key(&self, candidate: &Candidate) -> ArtifactKey {
+    fn key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
         let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
         let role = Role::of(&candidate.name);
-        ArtifactKey::new(&self.fingerprint, role, component, sidecars, &granted.config, &granted.granted())
+        ArtifactKey::new(tenant, &self.fingerprint, role, component, sidecars, &granted.config, &granted.granted())
     }
 
-    async fn get(&self, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
-        let (store, key) = (self.store.clone(), key.clone());
-        self.with_files(move || store.get(&key)).await
+    async fn artifacts(&self, tenant: &Arc<Tenant>) -> Result<Arc<TenantArtifacts>, LoadError> {
+        let (store, tenant) = (self.store.clone(), tenant.clone());
+        self.with_files(move || store.of(&tenant)).await?.map_err(unwritten)
+    }
+
+    async fn get(&self, artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
+        let (artifacts, key) = (artifacts.clone(), key.clone());
+        self.with_files(move || artifacts.get(&key)).await?
     }
 
     /// Runs work on artifacts where it may block, a bounded number at a time.
@@ -248,22 +255,27 @@ impl Loader {
 
     async fn make(
         &self,
+        artifacts: &Arc<TenantArtifacts>,
         key: &ArtifactKey,
-        tenant: &Tenant,
         candidate: &Candidate,
         progress: &(dyn Fn(Stage) + Send + Sync),
         log: &LogSink,
     ) -> Result<Artifact, LoadError> {
-        let staged = self.store.stage().map_err(unwritten)?;
-        let job = self.job(candidate, staged.path().to_owned());
-        self.compiler.run(tenant, &job, progress, log).await?;
-        let (store, key) = (self.store.clone(), key.clone());
-        let made = self.with_files(move || store.publish(&key, staged).map(|()| store.get(&key))).await?;
-        made.map_err(unwritten)?
-            .ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
+        let tenant = artifacts.tenant();
+        let storage = StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
+        let staged = artifacts.stage().map_err(unwritten)?;
+        let job = self.job(candidate, staged.path().to_owned(), storage);
+        self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
+            if error.stage == Stage::Quota {
+                artifacts.note_refused(key, storage.left, error);
+            }
+        })?;
+        let (artifacts, key) = (artifacts.clone(), key.clone());
+        let made = self.with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))).await?;
+        made?.ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
     }
 
-    fn job(&self, candidate: &Candidate, output: std::path::PathBuf) -> Job {
+    fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
         let input = |file: &FileIn, digest: &Digest| Input { sha256: digest.to_string(), file: Some(file.clone()) };
         let sidecars = candidate.sidecars.iter();
         let sidecars: BTreeMap<_, _> =
@@ -279,6 +291,7 @@ impl Loader {
             config: candidate.settings.capabilities.config.clone(),
             granted: candidate.settings.capabilities.granted(),
             output: std::path::absolute(&output).unwrap_or(output),
+            storage,
             load,
             limits: self.config.compile.clone(),
             max_memory: self.config.engine.max_memory,
@@ -289,8 +302,8 @@ impl Loader {
     /// Forgets code that is no longer in use, and removes artifacts that have not been wanted for long. `wanted` is all
     /// that the tenant wants; what others want is known since they were asked last.
     pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
-        let loader = self.clone();
-        let keys = blocking(move || wanted.iter().map(|candidate| loader.key(candidate)).collect()).await;
+        let (loader, name) = (self.clone(), tenant.clone());
+        let keys = blocking(move || wanted.iter().map(|candidate| loader.key(&name, candidate)).collect()).await;
         let Ok(keys) = keys else { return };
         let keep: HashSet<_> = {
             let mut all = lock(&self.wanted);

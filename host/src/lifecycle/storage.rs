@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::model::{ModelName, Version};
 use crate::repository::{Aspired, Candidate, Seen};
 
-/// Bytes of everything in a repository that can be tried.
-pub(super) fn size(aspired: &Aspired) -> u64 {
-    candidates(aspired).map(Candidate::size).sum()
+/// Bytes of everything in a repository that can be tried, but for what is beyond the tenant's storage.
+pub(super) fn size(aspired: &Aspired, beyond: &BTreeSet<(ModelName, Version)>) -> u64 {
+    let fits = |candidate: &&Candidate| !beyond.contains(&(candidate.name.clone(), candidate.version));
+    candidates(aspired).filter(fits).map(Candidate::size).sum()
 }
 
 /// What does not fit into so many bytes when the oldest goes first. It depends on nothing but what the
@@ -63,7 +64,8 @@ mod tests {
         let mut aspired = Aspired::nothing_yet(TenantName::default_tenant());
         aspired.seen = vec![candidate("a", 40, 3), candidate("b", 50, 1), candidate("c", 30, 2), candidate("d", 10, 4)];
         let names = |limit| beyond(&aspired, limit).into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
-        assert_eq!(size(&aspired), 130);
+        assert_eq!(size(&aspired, &beyond(&aspired, 130)), 130);
+        assert_eq!(size(&aspired, &beyond(&aspired, 60)), 60);
         assert_eq!(names(130), [""; 0]);
         assert_eq!(names(100), ["a"]);
         assert_eq!(names(60), ["a", "c"]);

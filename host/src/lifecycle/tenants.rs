@@ -57,8 +57,10 @@ impl TenantRecord {
         self.asked = aspired.asked;
         self.degraded = aspired.degraded.is_some();
         if !self.degraded {
-            self.tenant.note_stored(storage::size(aspired));
-            self.beyond_storage = storage::beyond(aspired, self.tenant.settings().quota.storage);
+            // Compiled artifacts that are in use take their room of the same quota.
+            let limit = self.tenant.settings().quota.storage.saturating_sub(self.tenant.used_by_artifacts());
+            self.beyond_storage = storage::beyond(aspired, limit);
+            self.tenant.note_stored(storage::size(aspired, &self.beyond_storage));
             self.settled = aspired.first_settled;
         }
         true

@@ -34,6 +34,11 @@ impl Allotment {
         self.base.load(Ordering::Relaxed).saturating_add(self.taken.load(Ordering::Relaxed))
     }
 
+    /// What is held through guards.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Takes so much if it fits; else tells the limit.
     fn take(&self, amount: u64) -> Result<(), u64> {
         let (base, limit) = (self.base.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));

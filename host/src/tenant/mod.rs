@@ -65,8 +65,10 @@ pub enum Resource {
     Memory,
     /// Models that serve or are being loaded.
     Models,
-    /// Bytes in its repository, with what is being uploaded.
+    /// Bytes in its repository, with what is being uploaded. Compiled artifacts that are in use count against its limit.
     Storage,
+    /// Bytes of its compiled artifacts, in use or not. They have no limit of their own.
+    Artifacts,
     /// Bytes of its database.
     Database,
     /// Bytes that the host keeps for its models.
@@ -79,12 +81,13 @@ pub enum Resource {
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Resource; 9] = [
+    pub const ALL: [Resource; 10] = [
         Resource::Concurrency,
         Resource::Queue,
         Resource::Memory,
         Resource::Models,
         Resource::Storage,
+        Resource::Artifacts,
         Resource::Database,
         Resource::Data,
         Resource::Sessions,
@@ -99,6 +102,7 @@ impl Resource {
             Resource::Memory => "memory",
             Resource::Models => "models",
             Resource::Storage => "storage",
+            Resource::Artifacts => "artifacts",
             Resource::Database => "database",
             Resource::Data => "data",
             Resource::Sessions => "sessions",
@@ -298,9 +302,24 @@ impl Tenant {
         self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
-    /// How much of a resource it holds.
+    /// Bytes of compiled artifacts that are in use, which are part of its storage.
+    pub fn used_by_artifacts(&self) -> u64 {
+        self.allotment(Resource::Artifacts).taken()
+    }
+
+    /// Bytes that are left of its storage; [`UNLIMITED`] where it has no limit.
+    pub fn storage_left(&self) -> u64 {
+        match self.settings().quota.storage {
+            UNLIMITED => UNLIMITED,
+            limit => limit.saturating_sub(self.allotment(Resource::Storage).used()),
+        }
+    }
+
+    /// How much of a resource it holds. Of its storage, what is in its repository or being uploaded: artifacts are told
+    /// apart.
     pub fn used(&self, resource: Resource) -> u64 {
-        self.allotment(resource).used()
+        let used = self.allotment(resource).used();
+        if resource == Resource::Storage { used.saturating_sub(self.used_by_artifacts()) } else { used }
     }
 
     /// How many instances it has, idle ones included.

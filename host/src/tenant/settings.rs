@@ -63,7 +63,7 @@ pub struct Quota {
     pub memory: u64,
     /// Models that serve or are being loaded.
     pub models: u64,
-    /// Bytes in its repository.
+    /// Bytes in its repository, and of compiled artifacts that are in use.
     pub storage: u64,
     /// Bytes of one component that is uploaded.
     pub artifact_size: u64,
@@ -198,6 +198,7 @@ impl Quota {
             Resource::Memory => self.memory,
             Resource::Models => self.models,
             Resource::Storage => self.storage,
+            Resource::Artifacts => UNLIMITED,
             Resource::Database => self.database,
             Resource::Data => self.data,
             Resource::Sessions => self.sessions,

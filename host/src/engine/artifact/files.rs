@@ -4,34 +4,56 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::super::hex;
-use super::{About, Artifact, Snapshot, about};
+use super::{About, Artifact, Lease, Snapshot, StoredFile, about};
 
 pub(super) const CODE: &str = "model.cwasm";
 pub(super) const ABOUT: &str = "about.json";
 const SIDECARS: &str = "sidecars";
 
+/// What is to be written of an artifact.
+pub(in crate::engine) struct Content<'a> {
+    code: &'a [u8],
+    about: Vec<u8>,
+    sidecars: Option<&'a BTreeMap<String, Bytes>>,
+}
+
+impl<'a> Content<'a> {
+    /// An artifact of that code. The sidecars are part of it only where `load` runs per instance.
+    pub(in crate::engine) fn new(
+        code: &'a [u8],
+        about: &About,
+        sidecars: &'a BTreeMap<String, Bytes>,
+    ) -> io::Result<Self> {
+        let sidecars = matches!(about.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
+        let digests = sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
+        let about = about::to_json(about, &sha256(code), &digests.collect())?;
+        Ok(Content { code, about, sidecars })
+    }
+
+    /// Bytes of all its files.
+    pub(in crate::engine) fn size(&self) -> u64 {
+        let sidecars = self.sidecars.into_iter().flatten().map(|(_, content)| content.len());
+        (self.code.len() + self.about.len() + sidecars.sum::<usize>()) as u64
+    }
+}
+
 /// Writes an artifact's files into a staged directory.
-pub(in crate::engine) fn write_artifact(
-    directory: &Path,
-    code: &[u8],
-    about: &About,
-    sidecars: &BTreeMap<String, Vec<u8>>,
-) -> io::Result<()> {
-    let mut digests = BTreeMap::new();
-    if let Snapshot::Impossible(_) = about.snapshot {
+pub(in crate::engine) fn write_artifact(directory: &Path, content: &Content<'_>) -> io::Result<()> {
+    if let Some(sidecars) = content.sidecars {
         fs::create_dir(directory.join(SIDECARS))?;
         for (name, content) in sidecars {
             write_synced(&directory.join(SIDECARS).join(name), content)?;
-            digests.insert(name.clone(), sha256(content));
         }
     }
-    write_synced(&directory.join(CODE), code)?;
-    write_synced(&directory.join(ABOUT), &about::to_json(about, &sha256(code), &digests)?)
+    write_synced(&directory.join(CODE), content.code)?;
+    write_synced(&directory.join(ABOUT), &content.about)
 }
 
 fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
@@ -41,19 +63,45 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// What an artifact consists of.
+pub(super) struct Parts {
+    code: PathBuf,
+    about: About,
+    sidecars: BTreeMap<String, StoredFile>,
+}
+
+impl Parts {
+    /// The artifact, which is kept by that lease.
+    pub(super) fn leased(self, lease: Arc<Lease>) -> Artifact {
+        let Parts { code, about, sidecars } = self;
+        Artifact { code, about, sidecars, lease }
+    }
+}
+
 /// Reads an artifact and checks every file of it against what was recorded. Fails if any differs.
-pub(super) fn read_artifact(directory: &Path) -> io::Result<Artifact> {
+pub(super) fn read_artifact(directory: &Path) -> io::Result<Parts> {
     let recorded = about::from_json(&fs::read(directory.join(ABOUT))?)?;
     let code = directory.join(CODE);
     check(&code, &recorded.code, &sha256_file(&code)?)?;
     let mut sidecars = BTreeMap::new();
     for (name, digest) in &recorded.sidecars {
         let path = directory.join(SIDECARS).join(name);
-        let content = fs::read(&path)?;
-        check(&path, digest, &sha256(&content))?;
-        sidecars.insert(name.clone(), content);
+        check(&path, digest, &sha256_file(&path)?)?;
+        let size = fs::metadata(&path)?.len();
+        sidecars.insert(name.clone(), StoredFile { path, size });
     }
-    Ok(Artifact { code, about: recorded.about, sidecars })
+    Ok(Parts { code, about: recorded.about, sidecars })
+}
+
+/// Bytes of all files of an artifact.
+pub(super) fn size_of(directory: &Path) -> io::Result<u64> {
+    let mut size = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        size += if metadata.is_dir() { size_of(&entry.path())? } else { metadata.len() };
+    }
+    Ok(size)
 }
 
 fn check(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {

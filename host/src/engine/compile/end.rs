@@ -34,6 +34,11 @@ impl End {
             let reason = format!("needed more than the {limit} MiB of memory allowed for compiling (compile.memory)");
             return LoadError::new(stage, reason);
         }
+        if status.signal() == Some(Signal::XFSZ.as_raw()) {
+            let reason = "wrote a file larger than what is left of this tenant's quota for storage; remove versions \
+                          that are not needed, or raise quota.storage";
+            return LoadError::new(Stage::Quota, reason);
+        }
         if status.signal() == Some(Signal::XCPU.as_raw()) {
             let limit = limits.cpu_time;
             let reason = format!("needed more than the {limit:?} of CPU time allowed for compiling (compile.cpu_time)");
@@ -66,6 +71,8 @@ mod tests {
         let memory = died(Signal::ABORT.as_raw(), "memory allocation of 12 bytes failed");
         assert!(memory.stage == Stage::Compile && memory.reason.contains("4096 MiB"), "{memory}");
         assert_eq!(died(Signal::SEGV.as_raw(), "").stage, Stage::Compile);
+        let file = died(Signal::XFSZ.as_raw(), "");
+        assert!(file.stage == Stage::Quota && file.reason.contains("quota.storage"), "{file}");
         let panicked = End::Panicked("no such register".into()).explain(Stage::Compile, &CompileLimits::default());
         assert!(panicked.reason.contains("no such register"), "{panicked}");
     }

@@ -6,19 +6,20 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
+use bytes::Bytes;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
 
-use super::super::artifact::{About, Snapshot, unwritten, write_artifact};
+use super::super::artifact::{About, Content, Snapshot, no_room, unwritten, write_artifact};
 use super::super::bindings::inference;
 use super::super::budget::Where;
 use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
-use super::{CompileLimits, Input, Job, Report, Role, StageName, descriptors, snapshot, validate};
-use crate::capability::{ConfigValues, Grants};
+use super::{CompileLimits, Input, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot, validate};
+use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
 use crate::files::read_from;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant, Turns};
@@ -86,7 +87,8 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     report(Report::Stage(StageName::Read));
     let mut files = files.into_iter();
     let component = read("the component", &job.component, files.next())?;
-    let sidecars = job.sidecars.iter().map(|(name, input)| Ok((name.clone(), read(name, input, files.next())?)));
+    let sidecars = job.sidecars.iter();
+    let sidecars = sidecars.map(|(name, input)| Ok((name.clone(), Bytes::from(read(name, input, files.next())?))));
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
@@ -95,13 +97,30 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     let engine = Engine::of_child(&job.engine_config(), Turns::of_this_machine());
     let engine = engine.map_err(|error| LoadError::new(Stage::Host, format!("{error:#}")))?;
     let _ticking = engine.keep_ticking();
-    let sidecars = Arc::new(sidecars);
     let (code, about) = match job.role {
-        Role::Model => prepare(&engine, job, &component, sidecars.clone()).await?,
+        Role::Model => prepare(&engine, job, &component, &sidecars).await?,
         Role::Interceptor => prepare_interceptor(&engine, &component)?,
     };
-    let written = write_artifact(&job.output, &code, &about, &sidecars);
-    written.map_err(unwritten)
+    write(job, &Content::new(&code, &about, &sidecars).map_err(unwritten)?)
+}
+
+/// Writes the artifact, if there is room for it.
+fn write(job: &Job, content: &Content<'_>) -> Result<(), LoadError> {
+    let StorageLeft { left, quota } = job.storage;
+    if content.size() > left {
+        return Err(no_room(content.size(), quota, left));
+    }
+    bound_files(left).map_err(|error| in_host("limit the size of files", &error))?;
+    write_artifact(&job.output, content).map_err(unwritten)
+}
+
+/// Limits the size of each file that is written from here on. Not earlier: the engine keeps memory in files as well.
+fn bound_files(size: u64) -> io::Result<()> {
+    let size = getrlimit(Resource::Fsize).maximum.unwrap_or(u64::MAX).min(size);
+    if size < u64::MAX {
+        setrlimit(Resource::Fsize, Rlimit { current: Some(size), maximum: Some(size) })?;
+    }
+    Ok(())
 }
 
 /// Loads the model and snapshots it if that is possible; returns machine code and what was learned.
@@ -109,14 +128,14 @@ async fn prepare(
     engine: &Engine,
     job: &Job,
     component: &[u8],
-    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    sidecars: &BTreeMap<String, Bytes>,
 ) -> Result<(Vec<u8>, About), LoadError> {
     let instrumented = match snapshot::instrument(component) {
         Ok(instrumented) => instrumented,
         Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
     };
     let (_, compiled) = compile(engine, instrumented.bytes())?;
-    let mut loaded = load(engine, job, &compiled, sidecars.clone()).await?;
+    let mut loaded = load(engine, job, &compiled, sidecars).await?;
     let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
         Ok(taken) => taken,
         Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
@@ -137,7 +156,7 @@ async fn prepare_unsnapshotted(
     engine: &Engine,
     job: &Job,
     component: &[u8],
-    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    sidecars: &BTreeMap<String, Bytes>,
     reason: String,
 ) -> Result<(Vec<u8>, About), LoadError> {
     let (code, compiled) = compile(engine, component)?;
@@ -161,13 +180,15 @@ async fn load(
     engine: &Engine,
     job: &Job,
     component: &Component,
-    sidecars: Arc<BTreeMap<String, Vec<u8>>>,
+    sidecars: &BTreeMap<String, Bytes>,
 ) -> Result<Loaded, LoadError> {
     report(Report::Stage(StageName::Load));
     let allowed = Duration::from_millis(job.load.deadline_ms);
     // The parent has the clock: time in which this process is stopped for others does not count.
     let budget = Budget::new(Instant::now(), Duration::MAX, allowed);
     let config = ConfigValues::new(job.config.clone(), Arc::default());
+    let sidecars = sidecars.iter().map(|(name, content)| (name.clone(), Sidecar::Content(content.clone())));
+    let sidecars = Sidecars::new(sidecars.collect(), None);
     let grants =
         Grants { config, sidecars, http: None, key_value: None, sql: None, log: Arc::new(|line| report(line.into())) };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;

@@ -54,6 +54,8 @@ pub struct Job {
     pub granted: Vec<Capability>,
     /// The directory to write the artifact into.
     pub output: PathBuf,
+    /// How large the artifact may be.
+    pub storage: StorageLeft,
     /// What the guest's `load` may use.
     pub load: LoadLimits,
     /// What the child itself may use.
@@ -90,6 +92,15 @@ pub struct Input {
     /// of their names.
     #[serde(skip)]
     pub file: Option<FileIn>,
+}
+
+/// How large an artifact may be, in bytes.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct StorageLeft {
+    /// What is left of the tenant's quota `storage`; [`u64::MAX`] where there is none.
+    pub left: u64,
+    /// The quota.
+    pub quota: u64,
 }
 
 /// What a guest's `load` may use.
@@ -149,6 +160,7 @@ pub(super) enum StageName {
     Validate,
     Compile,
     Load,
+    Quota,
     Host,
     Disk,
 }
@@ -160,6 +172,7 @@ impl From<StageName> for Stage {
             StageName::Validate => Stage::Validate,
             StageName::Compile => Stage::Compile,
             StageName::Load => Stage::Load,
+            StageName::Quota => Stage::Quota,
             StageName::Host => Stage::Host,
             StageName::Disk => Stage::Disk,
         }
@@ -178,8 +191,8 @@ impl From<LoadError> for Report {
             | Stage::Golden
             | Stage::Intercept
             | Stage::Migrate
-            | Stage::Quota
             | Stage::Serve => StageName::Compile,
+            Stage::Quota => StageName::Quota,
             Stage::Host => StageName::Host,
             Stage::Disk => StageName::Disk,
         };

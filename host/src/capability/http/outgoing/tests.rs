@@ -18,7 +18,8 @@ fn hooks(origins: Option<&[&str]>) -> (Hooks, Arc<Mutex<Vec<String>>>) {
         Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins, tenant))
     });
     let log = Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
-    let grants = Grants { config: Default::default(), sidecars: Arc::default(), http, key_value: None, sql: None, log };
+    let grants =
+        Grants { config: Default::default(), sidecars: Default::default(), http, key_value: None, sql: None, log };
     (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))).hooks, lines)
 }
 

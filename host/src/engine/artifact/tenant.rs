@@ -1,0 +1,266 @@
+//! One tenant's artifacts. No other tenant's models use them, so nothing tells one tenant what another has.
+//!
+//! An artifact that is in use counts against the tenant's quota `storage`. One that is not in use is kept while there is
+//! room for it: the one that was used the longest ago is removed first.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::files::{read_artifact, size_of};
+use super::{Artifact, ArtifactKey, UNFINISHED, unwritten};
+use crate::model::{LoadError, QuotaExceeded, Stage};
+use crate::tenant::{Held, Resource, Tenant};
+
+/// One tenant's artifacts.
+pub struct TenantArtifacts {
+    tenant: Arc<Tenant>,
+    folder: PathBuf,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    artifacts: HashMap<ArtifactKey, Entry>,
+    /// Artifacts that there was no room for: how much there was, and what was said.
+    refused: HashMap<ArtifactKey, (u64, LoadError)>,
+}
+
+struct Entry {
+    size: u64,
+    last_used: SystemTime,
+    lease: Weak<Lease>,
+}
+
+/// An artifact that is in use. It is not removed, and counts against its tenant's storage, until this is dropped.
+pub struct Lease {
+    owner: Arc<TenantArtifacts>,
+    held: Option<(Held, Held)>,
+}
+
+/// Refusals that are remembered; what is forgotten is compiled once more to be refused again.
+const MAX_REFUSED: usize = 1000;
+
+impl TenantArtifacts {
+    /// The tenant's artifacts in that folder, which is made if it is not there. Removes what the quota has no room for.
+    pub(super) fn open(tenant: &Arc<Tenant>, folder: PathBuf) -> io::Result<Arc<Self>> {
+        fs::create_dir_all(&folder)?;
+        let mut known = Known::default();
+        for (key, path) in artifacts_in(&folder)? {
+            let (size, last_used) = (size_of(&path)?, fs::metadata(&path)?.modified()?);
+            known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
+        }
+        let artifacts = TenantArtifacts { tenant: tenant.clone(), folder, known: Mutex::new(known) };
+        artifacts.make_room();
+        Ok(Arc::new(artifacts))
+    }
+
+    /// Whose they are.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
+    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case it is removed so that
+    /// it will be made anew. Fails if the tenant's storage has no room for it.
+    pub fn get(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
+        let Some(lease) = self.lease(key)? else { return Ok(None) };
+        let folder = self.place_of(key);
+        match read_artifact(&folder) {
+            Ok(parts) => {
+                // The folder's own time tells when it was last used.
+                let _ = fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
+                Ok(Some(parts.leased(lease)))
+            }
+            Err(error) => {
+                tracing::warn!(%key, %error, "removing a damaged artifact");
+                drop(lease);
+                self.remove(&mut self.lock(), key);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Bytes that another artifact may have: what is left of the tenant's storage once everything that is not in use
+    /// is removed. Fails if one of that key was refused before and there is no more room now.
+    pub fn room_for(&self, key: &ArtifactKey) -> Result<u64, LoadError> {
+        let room = self.tenant.storage_left();
+        match self.lock().refused.get(key) {
+            Some((room_then, error)) if room <= *room_then => Err(error.clone()),
+            _ => Ok(room),
+        }
+    }
+
+    /// Remembers that an artifact did not fit into that room, so that it is not compiled again for nothing.
+    pub fn note_refused(&self, key: &ArtifactKey, room: u64, error: &LoadError) {
+        let mut known = self.lock();
+        if known.refused.len() >= MAX_REFUSED {
+            known.refused.clear();
+        }
+        known.refused.insert(key.clone(), (room, error.clone()));
+    }
+
+    /// A private directory to make an artifact in; give it to [`publish`](Self::publish).
+    pub fn stage(&self) -> io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.folder)
+    }
+
+    /// Moves a finished artifact into place, and removes others that are not in use until there is room for it. Fails if
+    /// there is none, or if the disk does not take it.
+    pub fn publish(self: &Arc<Self>, key: &ArtifactKey, staged: tempfile::TempDir) -> Result<(), LoadError> {
+        let size = size_of(staged.path()).map_err(unwritten)?;
+        let lease = {
+            let mut known = self.lock();
+            let lease = self.take(size)?;
+            let entry = Entry { size, last_used: SystemTime::now(), lease: Arc::downgrade(&lease) };
+            known.artifacts.insert(key.clone(), entry);
+            known.refused.remove(key);
+            lease
+        };
+        self.make_room();
+        let moved = self.move_into_place(key, staged);
+        drop(lease);
+        if moved.is_err() {
+            self.lock().artifacts.remove(key);
+            self.note_unused(&self.lock());
+        }
+        moved.map_err(unwritten)
+    }
+
+    fn move_into_place(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
+        let target = self.place_of(key);
+        fs::File::open(staged.path())?.sync_all()?;
+        if target.exists() {
+            fs::remove_dir_all(&target)?;
+        }
+        let staged = staged.keep();
+        if let Err(error) = fs::rename(&staged, &target) {
+            let _ = fs::remove_dir_all(&staged);
+            return Err(error);
+        }
+        fs::File::open(&self.folder)?.sync_all()
+    }
+
+    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago. Returns how many
+    /// went.
+    pub(super) fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> usize {
+        let mut known = self.lock();
+        let is_due = |key: &ArtifactKey, entry: &Entry| {
+            let age = entry.last_used.elapsed().unwrap_or_default();
+            !entry.is_in_use() && !keep.contains(key) && age >= max_age
+        };
+        let due = known.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
+        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+        due.iter().for_each(|key| self.remove(&mut known, key));
+        due.len()
+    }
+
+    /// True if there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().artifacts.is_empty()
+    }
+
+    /// Removes what is not in use, the longest unused first, until the tenant's storage has room for the rest.
+    fn make_room(&self) {
+        let mut known = self.lock();
+        while known.unused() > self.tenant.storage_left() {
+            let unused = known.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
+            let Some(oldest) = unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone()) else {
+                break;
+            };
+            tracing::info!(tenant = %self.tenant.name(), key = %oldest, "removing an artifact to make room");
+            self.remove(&mut known, &oldest);
+        }
+        self.note_unused(&known);
+    }
+
+    fn remove(&self, known: &mut Known, key: &ArtifactKey) {
+        known.artifacts.remove(key);
+        self.note_unused(known);
+        if let Err(error) = fs::remove_dir_all(self.place_of(key)) {
+            tracing::warn!(%key, %error, "cannot remove an artifact");
+        }
+    }
+
+    /// Takes an artifact into use; `None` if there is none.
+    fn lease(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Arc<Lease>>, LoadError> {
+        let mut known = self.lock();
+        let Some(entry) = known.artifacts.get_mut(key) else { return Ok(None) };
+        if let Some(lease) = entry.lease.upgrade() {
+            return Ok(Some(lease));
+        }
+        let lease = self.take(entry.size)?;
+        (entry.lease, entry.last_used) = (Arc::downgrade(&lease), SystemTime::now());
+        self.note_unused(&known);
+        Ok(Some(lease))
+    }
+
+    fn take(self: &Arc<Self>, size: u64) -> Result<Arc<Lease>, LoadError> {
+        let (storage, artifacts) = (Resource::Storage, Resource::Artifacts);
+        let held = self.tenant.take(storage, size).and_then(|held| Ok((held, self.tenant.take(artifacts, size)?)));
+        let held = held.map_err(|QuotaExceeded { limit, .. }| no_room(size, limit, self.tenant.storage_left()));
+        Ok(Arc::new(Lease { owner: self.clone(), held: Some(held?) }))
+    }
+
+    fn place_of(&self, key: &ArtifactKey) -> PathBuf {
+        self.folder.join(&key.0)
+    }
+
+    /// Lets the tenant's account show what is kept without being in use.
+    fn note_unused(&self, known: &Known) {
+        self.tenant.note_kept(Resource::Artifacts, known.unused());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of an artifact that a tenant's storage has no room for. All amounts are in bytes.
+pub(in crate::engine) fn no_room(size: u64, limit: u64, room: u64) -> LoadError {
+    let reason = format!(
+        "the compiled model has {size} bytes, and of this tenant's quota of {limit} bytes for storage {room} are left; \
+         remove versions that are not needed, or raise quota.storage"
+    );
+    LoadError::new(Stage::Quota, reason)
+}
+
+/// The artifacts in a tenant's folder.
+pub(super) fn artifacts_in(folder: &Path) -> io::Result<Vec<(ArtifactKey, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        found.extend(name.and_then(ArtifactKey::read).map(|key| (key, path.clone())));
+    }
+    Ok(found)
+}
+
+impl Known {
+    /// Bytes of all artifacts that are not in use.
+    fn unused(&self) -> u64 {
+        self.artifacts.values().filter(|entry| !entry.is_in_use()).map(|entry| entry.size).sum()
+    }
+}
+
+impl Entry {
+    fn is_in_use(&self) -> bool {
+        self.lease.strong_count() > 0
+    }
+}
+
+impl Lease {
+    /// Whose artifact it is.
+    pub fn tenant(&self) -> &Arc<Tenant> {
+        &self.owner.tenant
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.held = None;
+        self.owner.note_unused(&self.owner.lock());
+    }
+}

@@ -1,0 +1,83 @@
+//! Compiled artifacts: each tenant's are its own, and count as its storage.
+
+use std::fs;
+use std::path::Path;
+
+use super::{HOST, setup, tenant, write};
+use crate::harness::{Server, puppet, until};
+
+const MB: u64 = 1_000_000;
+
+/// Bytes of all files in a folder; 0 if it is not there.
+fn size_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        // It was removed meanwhile.
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+fn of_tenant(server: &Server, name: &str) -> u64 {
+    size_of(&server.state().join("artifacts").join(name))
+}
+
+#[test]
+fn what_another_has_is_compiled_and_loaded_as_if_nobody_had_it() {
+    let setup = setup("");
+    for name in ["a", "b"] {
+        write(&setup.repository("tenants"), name, &tenant(name, name, ""));
+    }
+    setup.repository("a").version("one", 1, puppet("version=1"));
+    setup.repository("a").version("two", 1, puppet("version=1"));
+    let server = setup.start();
+    ["one", "two"].iter().for_each(|model| server.holder("a").until_ready(model, 1));
+    let loads = |name: &str| server.holder(name).get("/v2/logs").ok().text().matches("puppet loads version 1").count();
+    assert_eq!(loads("a"), 1, "models of one tenant share an artifact");
+    server.repository("b").version("one", 1, puppet("version=1"));
+    server.holder("b").until_ready("one", 1);
+    assert_eq!(loads("b"), 1);
+    assert!(of_tenant(&server, "a") > 0 && of_tenant(&server, "a") == of_tenant(&server, "b"));
+}
+
+#[test]
+fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
+    let setup = setup("");
+    let quota = "[quota]\nstorage = '12MB'\n";
+    write(&setup.repository("tenants"), "a", &tenant("a", "a", quota));
+    write(&setup.repository("tenants"), "b", &tenant("b", "b", ""));
+    setup.repository("a").version("puppet", 1, puppet("version=1;ballast=4"));
+    setup.repository("b").version("puppet", 1, puppet("version=1;ballast=16"));
+    let server = setup.start();
+    let a = server.holder("a");
+    a.until_ready("puppet", 1);
+    server.holder("b").until_ready("puppet", 1);
+    // The artifact of the version that is replaced makes room for those that come.
+    for version in 2..5 {
+        server.repository("a").version("puppet", version, puppet(&format!("version={version};ballast=4")));
+        a.until_ready("puppet", version);
+    }
+    let usage = || server.holder(HOST).naming("a").get("/v2/usage").ok().json()["quota"].clone();
+    let [storage, artifacts] = ["storage", "artifacts"].map(|name| usage()[name]["used"].as_u64().unwrap());
+    assert_eq!(storage, size_of(&server.repository("a").path("puppet")));
+    assert_eq!(artifacts, of_tenant(&server, "a"));
+    assert!(artifacts > 4 * MB && storage + artifacts <= 12 * MB, "{}", usage());
+    // What can never fit is refused, with the numbers, and is not compiled again and again.
+    server.repository("a").version("large", 1, puppet("version=9;ballast=16"));
+    a.until_refused("large", 1, "of this tenant's quota of 12000000 bytes for storage");
+    let refusal = a.entry("large", 1).unwrap().reason;
+    assert!(refusal.starts_with("quota: ") && refusal.contains("raise quota.storage"), "{refusal}");
+    let loads = || server.log().matches("puppet loads version 9").count();
+    let before = loads();
+    let failures = || {
+        let metrics = a.get("/metrics").text();
+        let line = metrics.lines().find(|line| line.starts_with("wardian_load_failures_total")).map(str::to_owned);
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    let tried = failures();
+    until("that it is tried again", || failures() > tried);
+    assert_eq!(loads(), before);
+    assert!(of_tenant(&server, "a") <= 12 * MB);
+}
