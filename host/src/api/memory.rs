@@ -18,10 +18,16 @@ impl Memory {
         Memory(Held::none(tenant, Resource::Memory))
     }
 
-    /// Notes that so many bytes are held from now on, in place of those before. Fails, and changes nothing, if the
-    /// tenant may not hold so many.
+    /// Notes that so many bytes are held from now on, in place of those before. Instances that nobody is using make room.
+    /// Fails, and changes nothing, if the tenant may not hold so many.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QuotaExceeded> {
-        self.0.resize((bytes as u64).saturating_sub(FREE))
+        let counted = (bytes as u64).saturating_sub(FREE);
+        loop {
+            match self.0.resize(counted) {
+                Err(_) if self.0.tenant().reclaim() => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::clock::Clock;
-use super::connections::{Connections, Seat};
+use super::connections::{Connections, Full, Seat};
 use super::lobby::Lobby;
 use super::metrics::Closed;
 use super::room::Peer;
@@ -36,7 +36,12 @@ pub(super) struct Acceptor<'s> {
 /// How long to wait before it is tried again to make room, or to accept a connection after that has failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// What a connection may hold of requests that have not been looked at, and of answers in parts that have not been sent;
+/// so the longest head as well.
+const MOST_BUFFERED: usize = 64 << 10;
+
 impl Acceptor<'_> {
+    /// Accepts and serves. `lobby` is where connections wait for others to end.
     pub(super) async fn run(&self, listener: &TcpListener, mut lobby: Lobby<TcpStream>) {
         let mut closing = false;
         loop {
@@ -47,6 +52,7 @@ impl Acceptor<'_> {
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
                         // Out of memory or of file descriptors, as a rule; trying again at once would only spin.
+                        self.connections.make_room(Full::All, 1);
                         tokio::time::sleep(PAUSE).await;
                     }
                 },
@@ -85,7 +91,7 @@ impl Acceptor<'_> {
         let stream = TokioIo::new(Stream::new(socket, clock.clone(), itself.clone()));
         // hyper has one time limit for heads and for the pause between requests; the clock has two.
         let mut http = http1::Builder::new();
-        let http = http.header_read_timeout(None);
+        let http = http.header_read_timeout(None).max_buf_size(MOST_BUFFERED);
         let service = service(self.api, itself.clone(), clock.clone());
         let serving = self.ending.watch(http.serve_connection(stream, service));
         let metrics = self.connections.metrics().clone();
@@ -95,7 +101,10 @@ impl Acceptor<'_> {
                     // A client that goes away or talks nonsense is no news.
                     tracing::debug!(%error, "a connection ended");
                 },
-                () = itself.ended() => tracing::debug!("a connection whose client does not read was cut"),
+                () = itself.ended() => {
+                    metrics.closed(Closed::Timeout);
+                    tracing::debug!("a connection whose client does not read was cut");
+                }
                 () = clock.expired() => {
                     metrics.closed(Closed::Timeout);
                     tracing::debug!("a connection whose client took too long was closed");
@@ -122,8 +131,12 @@ fn service(
     let api = api.clone();
     service_fn(move |request: Request<Incoming>| {
         let (api, connection, clock) = (api.clone(), connection.clone(), clock.clone());
-        clock.work();
+        let pipelined = clock.work();
         async move {
+            if pipelined {
+                // hyper would answer many of them before others have their turn, and before anything else is read.
+                tokio::task::yield_now().await;
+            }
             let response: Response = api.serve(request.map(Body::new), connection).await;
             Ok(response.map(|body| Sent { body, clock }))
         }

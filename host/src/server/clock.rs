@@ -22,6 +22,8 @@ struct State {
 struct Now {
     phase: Phase,
     allowance: Allowance,
+    /// Bytes have come since the last request began.
+    fresh: bool,
 }
 
 /// The state of a connection, with the time limit of each wait.
@@ -44,7 +46,7 @@ impl Clock {
     pub(super) fn start(config: &HttpConfig) -> Self {
         let &HttpConfig { header_read_timeout, keep_alive, write_timeout, .. } = config;
         let phase = Phase::New(Instant::now() + header_read_timeout);
-        let now = Mutex::new(Now { phase, allowance: Allowance::new(write_timeout) });
+        let now = Mutex::new(Now { phase, allowance: Allowance::new(write_timeout), fresh: false });
         Clock(Arc::new(State { header_read_timeout, keep_alive, write_timeout, now }))
     }
 
@@ -67,11 +69,13 @@ impl Clock {
 
     /// Bytes have come.
     pub(super) fn received(&self) {
-        self.step(|phase| match phase {
+        let mut now = self.now();
+        now.fresh = true;
+        now.phase = match now.phase {
             Phase::New(due) => Phase::Head(due),
             Phase::Idle(_) => Phase::Head(Instant::now() + self.0.header_read_timeout),
-            Phase::Head(_) | Phase::Work(_) | Phase::Closing(_) => phase,
-        });
+            phase @ (Phase::Head(_) | Phase::Work(_) | Phase::Closing(_)) => phase,
+        };
     }
 
     /// The client has taken so many bytes.
@@ -88,19 +92,21 @@ impl Clock {
         self.now().allowance.block(Instant::now());
     }
 
-    /// A request's head is complete.
-    pub(super) fn work(&self) {
-        self.step(|_| Phase::Work(Instant::now()));
+    /// A request's head is complete. Tells whether it had come together with the request before it.
+    pub(super) fn work(&self) -> bool {
+        let mut now = self.now();
+        now.phase = Phase::Work(Instant::now());
+        !std::mem::take(&mut now.fresh)
     }
 
     /// The connection is closing.
     pub(super) fn close(&self) {
-        self.step(|_| Phase::Closing(Instant::now()));
+        self.now().phase = Phase::Closing(Instant::now());
     }
 
     /// A response has been handed over to be sent.
     pub(super) fn answered(&self) {
-        self.step(|_| self.idle());
+        self.now().phase = self.idle();
     }
 
     /// True in the middle of a request's head.
@@ -137,11 +143,6 @@ impl Clock {
             Phase::New(due) | Phase::Head(due) => Some(sending.map_or(due, |sending| sending.min(due))),
             Phase::Work(_) | Phase::Closing(_) => sending,
         }
-    }
-
-    fn step(&self, next: impl FnOnce(Phase) -> Phase) {
-        let mut now = self.now();
-        now.phase = next(now.phase);
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -187,6 +188,18 @@ mod tests {
         let due = clock.due();
         clock.received();
         assert_eq!((left(&clock), clock.due()), (Some(10), due), "a trickle gains no time");
+    }
+
+    #[test]
+    fn requests_that_came_together_are_told_from_others() {
+        let clock = clock();
+        clock.received();
+        assert!(!clock.work());
+        clock.answered();
+        assert!(clock.work(), "nothing has come since");
+        clock.received();
+        clock.answered();
+        assert!(!clock.work());
     }
 
     #[test]

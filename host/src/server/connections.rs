@@ -239,3 +239,76 @@ impl Drop for Seat {
         self.connections.0.freed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::config::HttpConfig;
+
+    fn connections(most: usize) -> Connections {
+        Connections::new(most, ConnectionMetrics::register(&mut Default::default()))
+    }
+
+    fn peer(number: u8) -> Peer {
+        IpAddr::from([10, 0, 0, number]).into()
+    }
+
+    fn clock() -> Clock {
+        Clock::start(&HttpConfig::default())
+    }
+
+    /// Opens so many connections.
+    fn open(connections: &Connections, from: Peer, count: usize, others: bool) -> Result<Vec<Seat>, Full> {
+        (0..count).map(|_| connections.open(from, others, &clock(), &Connection::default())).collect()
+    }
+
+    #[test]
+    fn one_peer_has_all_while_it_is_alone_and_three_quarters_beside_others() {
+        let all = connections(8);
+        let alone = open(&all, peer(1), 8, false).unwrap();
+        assert_eq!(open(&all, peer(1), 1, false).err(), Some(Full::All));
+        drop(alone);
+
+        let beside = open(&all, peer(1), 6, false).unwrap();
+        assert_eq!(open(&all, peer(1), 1, true).err(), Some(Full::Share(peer(1))), "another one waits");
+        let other = open(&all, peer(2), 1, false).unwrap();
+        assert_eq!(open(&all, peer(1), 1, false).err(), Some(Full::Share(peer(1))), "another one is there");
+        assert_eq!(all.held([peer(1), peer(2), peer(3)].into_iter()), [6, 1, 0]);
+        drop((beside, other));
+        assert_eq!(all.held([peer(1)].into_iter()), [0]);
+    }
+
+    #[tokio::test]
+    async fn only_what_does_no_work_is_asked_to_end() {
+        let all = connections(3);
+        let clocks = [clock(), clock(), clock()];
+        let seats = clocks.each_ref().map(|clock| all.open(peer(1), false, clock, &Connection::default()).unwrap());
+        for clock in &clocks {
+            clock.work();
+        }
+        assert!(!all.make_room(Full::All, 1), "all of them work");
+        clocks[1].answered();
+        // The next look is a moment later.
+        while !all.make_room(Full::All, 1) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        seats[1].asked_for().await;
+        let [one, two, three] = seats;
+        drop(two);
+        all.freed().await;
+        assert!(open(&all, peer(1), 1, false).is_ok());
+        drop((one, three));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_comes_meanwhile_is_served() {
+        let all = connections(1);
+        let clock = clock();
+        let seat = all.open(peer(1), false, &clock, &Connection::default()).unwrap();
+        assert!(all.make_room(Full::All, 1));
+        clock.work();
+        assert!(tokio::time::timeout(Duration::from_millis(20), seat.asked_for()).await.is_err());
+    }
+}

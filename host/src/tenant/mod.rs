@@ -279,8 +279,8 @@ impl Tenant {
         pools.push(pool);
     }
 
-    /// Lets go of an instance that nobody is using. Tells whether there was one.
-    fn reclaim(&self) -> bool {
+    /// Lets go of an instance that nobody is using, with its permit and its memory. Tells whether there was one.
+    pub fn reclaim(&self) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Dropping an instance frees its permit, which goes to whoever waits.
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
