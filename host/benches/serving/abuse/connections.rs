@@ -60,6 +60,7 @@ pub(super) fn answers(scene: &Scene) -> Result<Running> {
     let text = "x".repeat(8 << 20);
     let body = format!(r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#);
     let request = compressed(&body)?;
+    scene.wait_for("puppet")?;
     let address = scene.server.address();
     let ask = |_| -> Option<TcpStream> {
         let mut stream = TcpStream::connect(address).ok()?;

@@ -61,6 +61,7 @@ fn measure(options: &Options, attack: &'static Attack) -> Result<Row> {
     let running = (attack.begin)(&scene)?;
     let beside = victim::measure(&scene, options.window())?;
     drop(running);
+    scene.clear()?;
 
     let memory = recovered(&scene, before)?;
     Ok(Row { attack, alone, beside, memory })

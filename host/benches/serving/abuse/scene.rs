@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 use super::super::models;
 use super::super::process::Server;
 use super::super::throughput::wait_until_ready;
+use super::super::wire::{self, Client};
 use super::attacks::Attack;
 
 /// The name of the tenant that attacks.
@@ -16,6 +19,12 @@ pub(super) const ATTACKER: &str = "attacker";
 
 /// The name of the tenant that is measured.
 pub(super) const VICTIM: &str = "victim";
+
+/// The attacker's models that every attack may use.
+const KEPT: [&str; 2] = ["puppet", "ledger"];
+
+/// How long a model may take to be loaded.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that is about to be attacked. Its files are removed on drop.
 pub(super) struct Scene {
@@ -60,6 +69,28 @@ impl Scene {
     /// The repository of a tenant.
     pub(super) fn repository(&self, tenant: &str) -> PathBuf {
         self.folder.path().join("models").join(tenant)
+    }
+
+    /// Waits until a model of the attacker's answers.
+    pub(super) fn wait_for(&self, model: &str) -> Result<()> {
+        let (request, started) = (wire::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
+        while Client::connect(self.server.address())?.ask(&request)?.is_none() {
+            ensure!(started.elapsed() < PATIENCE, "the attacker's model {model} does not answer");
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Removes what an attack has put into the attacker's repository.
+    pub(super) fn clear(&self) -> Result<()> {
+        for entry in fs::read_dir(self.repository(ATTACKER))? {
+            let path = entry?.path();
+            if !KEPT.iter().any(|kept| path.ends_with(kept)) {
+                // An upload that comes in meanwhile keeps its folder from being removed, until the next attack.
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+        Ok(())
     }
 
     /// The folder of the files of tenants.

@@ -17,7 +17,7 @@ use super::super::options::Options;
 use super::super::report::{Aim, Table, digits, median};
 use super::super::wire;
 use super::attacks::{ATTACKS, Attack};
-use super::scene::{ATTACKER, Scene, VICTIM};
+use super::scene::{Scene, VICTIM};
 use super::victim;
 
 /// The configuration under which every attack can be made.
@@ -94,7 +94,7 @@ fn one(scene: &Scene, round: usize, attack: &'static Attack) -> Result<Sample> {
     thread::sleep(ATTACK);
     drop(running);
 
-    clear(scene)?;
+    scene.clear()?;
     thread::sleep(REST);
     let pid = scene.server.pid();
     let sample = Sample {
@@ -107,18 +107,6 @@ fn one(scene: &Scene, round: usize, attack: &'static Attack) -> Result<Sample> {
     };
     eprintln!("round {round}, {}: {} MB resident", attack.name, digits(sample.resident / 1e6));
     Ok(sample)
-}
-
-/// Removes what attacks have put into the attacker's repository.
-fn clear(scene: &Scene) -> Result<()> {
-    for entry in fs::read_dir(scene.repository(ATTACKER))? {
-        let path = entry?.path();
-        if !["puppet", "ledger"].iter().any(|kept| path.ends_with(kept)) {
-            // What is left is removed after the next attack.
-            let _ = fs::remove_dir_all(path);
-        }
-    }
-    Ok(())
 }
 
 /// Writes a tenant's file again and again: right, broken, and gone.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::super::{models, wire};
+use super::super::models;
+use super::super::wire::{self, Client};
 use super::attacks::Running;
 use super::connections::{ask_once, compressed};
 use super::scene::{ATTACKER, Scene};
@@ -17,15 +18,13 @@ use super::scene::{ATTACKER, Scene};
 /// The time until an attack has begun to work.
 const START: Duration = Duration::from_millis(500);
 
-/// The time until a component has been loaded.
-const LOADED: Duration = Duration::from_secs(3);
-
 /// Bodies of some kilobytes that become 16 MiB of JSON which is wrong in its last byte.
 pub(super) fn gzip(scene: &Scene) -> Result<Running> {
     let numbers = "1.5,".repeat(4 << 20);
     let body =
         format!(r#"{{"inputs":[{{"name":"x","datatype":"FP64","shape":[{}],"data":[{numbers}1.5]}}]]"#, (4 << 20) + 1);
     let (request, address) = (compressed(&body)?, scene.server.address());
+    ensure!(Client::connect(address)?.ask(&request)?.is_none(), "the server takes the wrong JSON");
     Ok(Running::default().repeat(24, move |_| ask_once(address, &request)).after(START))
 }
 
@@ -63,7 +62,7 @@ pub(super) fn instances(scene: &Scene) -> Result<Running> {
     let component = models::with_core_instances(&models::test_guest("puppet")?, 6)?;
     let settings = "limits = { deadline = \"1h\" }\ninstances.max = 250";
     models::install_bare(&scene.repository(ATTACKER), "large", &component, settings)?;
-    std::thread::sleep(LOADED);
+    scene.wait_for("large")?;
     hold(scene, "large", "sleep:600000", 250)
 }
 
