@@ -24,7 +24,7 @@
 //! way: [`deferred`] works it off, one call after another, in the version that serves then.
 //!
 //! **A dropped `.wasm`**, from top to bottom: [`repository`] notices, lets the file settle, and announces
-//! everything it sees → [`lifecycle`]'s manager asks its policy for the next action → its loader finds the
+//! everything it sees → the tenant's own task in [`lifecycle`] asks its policy for the next action → its loader finds the
 //! artifact or has a child process compile, load and snapshot the component → the version warms up and
 //! answers its golden requests → one atomic swap in [`registry`] makes it live → what it replaced answers
 //! its last requests, says goodbye and gives its memory back. A repository behind a URL is mirrored into a directory
@@ -67,6 +67,9 @@
 //! - Compiled code is shared by models of one tenant, by digest, and never between tenants. An instance is not shared at
 //!   all: one request at a time, one tenant and version for life, and none after a trap.
 //! - What serves is never taken down for something that has not shown that it can serve.
+//! - What one tenant's files make the host do is done by a thread and a task of that tenant's own, and bounded: it
+//!   delays nobody else's.
+//! - A repository's files are opened beneath its root's open folder, over no link, and the root is nobody else's.
 //! - No request, guest or file of one tenant can name anything of another: what is another's does not exist.
 //! - A guest runs on the threads for guests only while it holds a turn, and on a thread that serves HTTP for a
 //!   millisecond or two, and only if its tenant is within its share of the cores or not ahead of the others.

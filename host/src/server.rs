@@ -286,9 +286,12 @@ impl SourceParts {
     }
 }
 
+/// What the state directory is called.
+const STATE: &str = "state directory";
+
 /// The folders that are nobody's repository, and where those of all tenants are now.
 fn grounds(config: &Config, watched: &Watched, tenants: &Tenants) -> Grounds {
-    let own = [("state directory", config.state.clone())].into_iter().chain(watched.places());
+    let own = [(STATE, config.state.clone())].into_iter().chain(watched.places());
     let grounds = Grounds::new(own.collect());
     for tenant in tenants.all() {
         if let Some(path) = tenant.settings().repository.directory() {

@@ -139,3 +139,14 @@ fn what_will_be_missed_is_told_as_a_note() {
     let arguments = ["serve", "--check-config", "--state", state.to_str().unwrap()];
     wardian(server.directory(), &arguments).exits(0).complains(&["note: the state directory is in use"]);
 }
+
+#[test]
+fn repositories_that_links_lead_into_each_other_are_told_as_notes() {
+    let config = "[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[tenants.c]\nrepository = '.wardian'\n";
+    let linked = folder(config, |_| {});
+    let at = |name: &str| linked.directory().join(name);
+    ["a", ".wardian"].into_iter().for_each(|name| std::fs::create_dir(at(name)).unwrap());
+    std::os::unix::fs::symlink("a", at("b")).unwrap();
+    let told = ["overlaps with that of tenant 'a'", "overlaps with the server's own state directory"];
+    wardian(linked.directory(), &["serve", "--check-config"]).exits(0).complains(&told);
+}

@@ -27,6 +27,18 @@ fn a_compile_child_that_is_killed_is_the_hosts_trouble_and_the_version_is_tried_
 }
 
 #[test]
+fn trouble_with_the_state_directory_is_told_without_its_path() {
+    let server = Server::empty();
+    let artifacts = server.state().join("artifacts");
+    std::fs::remove_dir_all(&artifacts).unwrap();
+    std::fs::write(&artifacts, "in the way").unwrap();
+    server.models().version("puppet", 1, puppet("version=1"));
+    server.until_refused("puppet", 1, "host: ");
+    let reason = server.entry("puppet", 1).unwrap().reason;
+    assert!(!reason.contains(server.directory().to_str().unwrap()), "{reason}");
+}
+
+#[test]
 fn a_model_that_fills_more_than_128_mib_in_load_is_served() {
     let server = Server::with_models(|models| {
         models.settings("large", "[limits]\nmemory = '512MiB'\n");

@@ -67,6 +67,7 @@ pub use keys::Faults;
 pub(crate) use layout::{is_temporary, reserved as reserved_name};
 pub use model_toml::parse_model_toml;
 pub(crate) use model_toml::{limits as parse_limits, streaming_ceilings as parse_streaming_ceilings};
+pub use root::refused_roots;
 pub(crate) use settle::Stamp;
 pub use source::{Source, SourceConfig};
 pub(crate) use tree::{plain as plain_error, stamp, unreadable as unreadable_error};

@@ -62,6 +62,19 @@ impl From<io::Error> for RootError {
     }
 }
 
+/// Which of these tenants' repositories would be refused as things are, each with why.
+pub fn refused_roots(grounds: &Arc<Grounds>, tenants: &[(TenantName, PathBuf)]) -> Vec<(TenantName, String)> {
+    tenants.iter().for_each(|(tenant, path)| grounds.expect(tenant, path));
+    let root = |tenant: &TenantName, path| Root::new(tenant.clone(), path, 0, Some(grounds.clone()));
+    // Kept until all are judged, since each holds what it has claimed.
+    let roots: Vec<_> = tenants.iter().map(|(tenant, path)| (tenant, root(tenant, path))).collect();
+    let refused = roots.iter().filter_map(|(tenant, root)| match root.open() {
+        Err(RootError::Refused(why)) => Some(((*tenant).clone(), why.detail)),
+        _ => None,
+    });
+    refused.collect()
+}
+
 impl Root {
     /// The root at a path, which nothing is known of yet.
     pub(super) fn new(tenant: TenantName, path: &Path, source: u64, grounds: Option<Arc<Grounds>>) -> Self {

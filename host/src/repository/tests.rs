@@ -444,6 +444,19 @@ fn dropping_it_ends_the_announcements() {
 }
 
 #[test]
+fn a_sidecar_whose_name_is_no_text_is_refused_with_a_reason() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut bench = Bench::new(Watch::Poll);
+    bench.write("iris/1/model.wasm", component('a'));
+    bench.sees(&["iris/1 a"]);
+    let name = std::ffi::OsStr::from_bytes(b"weights-\xff.bin");
+    fs::write(bench.root().join("iris/1").join(name), "x").unwrap();
+    bench.sees(&[
+        "iris/1 faulty: weights-\u{fffd}.bin: its name is not UTF-8 text, so no model can ask for it; rename it",
+    ]);
+}
+
+#[test]
 fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("state")).unwrap();

@@ -4,14 +4,15 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::ServerError;
 use super::descriptors::{self, Shortage};
+use super::{STATE, ServerError};
 use crate::capability::http::Trust;
 use crate::config::Config;
 use crate::database::check_password;
 use crate::engine::{ArtifactStore, Engine};
-use crate::repository::{Watch, check_events, remote};
+use crate::repository::{Grounds, Watch, check_events, refused_roots, remote};
 use crate::tenant::{Site, TenantSettings, Turns};
 
 /// Finds out what keeps a server with this configuration from starting.
@@ -53,7 +54,18 @@ pub fn doubts(config: &Config) -> Vec<String> {
     let of_tenants = tenants.flat_map(|(name, settings)| {
         of_tenant(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
     });
-    busy.into_iter().chain(shortage).chain(of_tenants).collect()
+    busy.into_iter().chain(shortage).chain(of_tenants).chain(overlaps(config)).collect()
+}
+
+/// Repositories that would be refused for where their paths lead.
+fn overlaps(config: &Config) -> Vec<String> {
+    let tenants = config.tenancy.tenants.iter();
+    let places =
+        tenants.filter_map(|(name, settings)| Some((name.clone(), settings.repository.directory()?.to_owned())));
+    let places: Vec<_> = places.collect();
+    let grounds = Arc::new(Grounds::new(vec![(STATE, config.state.clone())]));
+    let refused = refused_roots(&grounds, &places).into_iter();
+    refused.map(|(tenant, why)| format!("tenant {tenant}: {why}")).collect()
 }
 
 fn of_tenant(settings: &TenantSettings) -> Vec<String> {
