@@ -26,6 +26,36 @@ fn a_statement_without_end_is_stopped() {
 }
 
 #[test]
+fn a_statement_ends_in_its_time_inside_of_a_function_too() {
+    let server = setup("").config("[database]\nstatement_time = '200ms'").start();
+    server.until_ready("ledger", 1);
+    let (long, half) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
+    for function in [
+        format!("instr({long}, {half} || random())"),
+        format!("instr(zeroblob(1048000), cast({half} || random() as blob))"),
+        format!("replace({long}, {half} || random(), 'x')"),
+        format!("trim({long}, 'x' || random() || '0')"),
+        format!("ltrim({long}, replace({half}, '0', 'x') || '0')"),
+        format!("rtrim({long}, replace({half}, '0', 'x') || '0')"),
+        format!("unhex(replace(hex(zeroblob(100000)), '0', 'x'), replace({half}, '0', 'y') || 'x')"),
+        format!("{long} like '%{}1%'", "0".repeat(250)),
+        format!("{long} glob '*{}1'", "[0-9]".repeat(45)),
+        "json_patch(o, o)".to_owned(),
+        "jsonb_patch(o, o)".to_owned(),
+        "json_pretty('[[[' || replace(hex(zeroblob(1000)), '0', '1,') || '1]]]', hex(zeroblob(50000)))".to_owned(),
+    ] {
+        let object = "select json_group_object('k' || key, 1) as o from \
+                      json_each('[' || replace(hex(zeroblob(25000)), '0', '1,') || '1]')";
+        let statement = format!("select {} from ({object})", vec![function.clone(); 20].join(", "));
+        let started = Instant::now();
+        let said = query(&server, &statement);
+        let took = started.elapsed();
+        // The machine may be busy; without the bound it is seven seconds or more for each call.
+        assert!(took < Duration::from_millis(2500), "{took:?}: {function}: {said:.80}");
+    }
+}
+
+#[test]
 fn a_call_that_is_over_takes_its_statement_with_it() {
     let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
     let server = setup.start();

@@ -4,7 +4,7 @@
 //! is refused too until somebody has thought about it. The host's own statements are not asked about; they are
 //! never kept for reuse, or a guest that sends the same text would get one that was not.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -28,7 +28,36 @@ const PRAGMAS: [&str; 11] = [
 ];
 
 /// Functions that reach outside the database, or tell of the host.
-const FUNCTIONS: [&str; 4] = ["load_extension", "fts3_tokenizer", "sqlite_compileoption_get", "sqlite_offset"];
+const FUNCTIONS: [&str; 6] = [
+    "load_extension",
+    "fts3_tokenizer",
+    "sqlite_compileoption_get",
+    "sqlite_compileoption_used",
+    "sqlite_log",
+    "sqlite_offset",
+];
+
+/// Functions of virtual tables, of which there are none. Some of them run statements of their own.
+const OF_VIRTUAL_TABLES: [&str; 14] = [
+    "bm25",
+    "fts5",
+    "fts5_get_locale",
+    "fts5_insttoken",
+    "fts5_locale",
+    "fts5_source_id",
+    "highlight",
+    "matchinfo",
+    "offsets",
+    "optimize",
+    "rtreecheck",
+    "rtreedepth",
+    "rtreenode",
+    "snippet",
+];
+
+/// Calls of functions in one statement. While it computes one value after the other, SQLite asks nobody whether to go
+/// on; each call may take some milliseconds.
+const CALLS: u32 = 250;
 
 /// They would lie in memory, without a bound.
 const NO_TEMPORARY: &str = "temporary tables, views and triggers are not permitted";
@@ -38,6 +67,8 @@ const NO_TEMPORARY: &str = "temporary tables, views and triggers are not permitt
 pub(super) struct Authority {
     host: Arc<AtomicBool>,
     reason: Arc<Mutex<Option<String>>>,
+    /// Calls of functions in the present statement.
+    calls: Arc<AtomicU32>,
 }
 
 impl Authority {
@@ -54,19 +85,30 @@ impl Authority {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Notes that what SQLite asks about from here on belongs to another statement.
+    pub(super) fn begin_statement(&self) {
+        self.calls.store(0, Ordering::Relaxed);
+    }
+
     /// What SQLite is to be told.
     pub(super) fn judge(&self, asked: AuthContext<'_>) -> Authorization {
         // What a trigger or a view does is a guest's, whoever has set it off.
         if self.host.load(Ordering::Relaxed) && asked.accessor.is_none() {
             return Authorization::Allow;
         }
-        match refusal(&asked) {
+        match self.one_too_many(&asked).or_else(|| refusal(&asked)) {
             None => Authorization::Allow,
             Some(reason) => {
                 *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
                 Authorization::Deny
             }
         }
+    }
+
+    fn one_too_many(&self, asked: &AuthContext<'_>) -> Option<String> {
+        let is_call = matches!(asked.action, AuthAction::Function { .. });
+        let is_refused = is_call && self.calls.fetch_add(1, Ordering::Relaxed) >= CALLS;
+        is_refused.then(|| format!("a statement may call functions {CALLS} times; make several statements of it"))
     }
 }
 
@@ -119,8 +161,13 @@ fn refusal(asked: &AuthContext<'_>) -> Option<String> {
 }
 
 fn function(name: &str) -> Option<String> {
-    let refused = FUNCTIONS.iter().any(|refused| refused.eq_ignore_ascii_case(name));
-    refused.then(|| format!("the function {name} is not permitted"))
+    if name.eq_ignore_ascii_case("json_pretty") {
+        // It indents in memory without a bound.
+        return Some("the function json_pretty is not permitted; indent JSON where it is shown".into());
+    }
+    let mut refused = FUNCTIONS.iter().chain(&OF_VIRTUAL_TABLES);
+    let is_refused = refused.any(|refused| refused.eq_ignore_ascii_case(name));
+    is_refused.then(|| format!("the function {name} is not permitted"))
 }
 
 fn pragma(name: &str, value: Option<&str>) -> Option<String> {

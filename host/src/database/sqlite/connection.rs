@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::super::limits::{PARAMETERS, STATEMENT, VALUE};
 use super::super::{DatabaseConfig, Synchronous, migrations};
 use super::authorize::Authority;
+use super::functions::{self, PATTERN};
 use super::watch::{STEPS, Watch};
 use crate::journal::{Journal, fold_on_close};
 use crate::tenant::Meter;
@@ -72,6 +73,7 @@ impl Guarded {
 
     /// From here on, nothing is done that was not asked about.
     fn guard(&mut self) -> rusqlite::Result<()> {
+        functions::register(&self.connection, &self.watch)?;
         let (authority, watch) = (self.authority.clone(), self.watch.clone());
         self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| authority.judge(asked)))?;
         self.connection.progress_handler(STEPS, Some(move || watch.stops()))
@@ -190,7 +192,7 @@ fn bound(connection: &Connection) -> rusqlite::Result<()> {
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
         // Matching takes time in the product of the pattern and the text.
-        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 256),
+        (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN as i32),
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, PARAMETERS as i32),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
         (Limit::SQLITE_LIMIT_TRIGGER_STEPS, 100),

@@ -3,14 +3,15 @@
 //! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL mode readers and
 //! the writer do not wait for each other, and whoever wants to write waits in line for the one that may. Each
 //! connection is hardened before it takes a statement of a guest's ([`connection`]); what a statement may do is asked
-//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]), and it runs in turns with
-//! the guests of all tenants ([`Meter`]).
+//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]), also inside of functions
+//! that may take long ([`functions`]), and it runs in turns with the guests of all tenants ([`Meter`]).
 //!
 //! [`Meter`]: crate::tenant::Meter
 
 mod authorize;
 mod connection;
 mod crew;
+mod functions;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod run;

@@ -64,7 +64,7 @@ impl Guarded {
     pub(super) fn run_all(&self, statements: &str, terms: &Terms<'_>) -> Result<(), SqlError> {
         self.watched(terms, || {
             let mut batch = Batch::new(&self.connection, statements);
-            while let Some(mut statement) = batch.next()? {
+            while let Some(mut statement) = self.next_of(&mut batch)? {
                 let mut rows = statement.raw_query();
                 while rows.next()?.is_some() {}
             }
@@ -77,8 +77,14 @@ impl Guarded {
         self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
     }
 
+    fn next_of<'c>(&'c self, batch: &mut Batch<'c, '_>) -> rusqlite::Result<Option<rusqlite::Statement<'c>>> {
+        self.authority.begin_statement();
+        batch.next()
+    }
+
     fn prepare(&self, order: &Order) -> rusqlite::Result<Prepared<'_>> {
         let text = &order.statement.text;
+        self.authority.begin_statement();
         if order.own {
             // Never kept: a guest that sends the same text would get a statement that nobody was asked about.
             return self.connection.prepare(text).map(Prepared::Once);

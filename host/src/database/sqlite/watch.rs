@@ -14,8 +14,9 @@ use super::super::SqlError;
 use super::super::limits::{open_too_long, too_long};
 use crate::tenant::Meter;
 
-/// Steps between two looks: some ten microseconds of ordinary ones.
-pub(super) const STEPS: i32 = 1000;
+/// Steps between two looks: a few microseconds of ordinary ones, and a tenth of a second of those that call functions on
+/// large values.
+pub(super) const STEPS: i32 = 250;
 
 /// Between two looks at the memory, which take a system call.
 const LOOK: Duration = Duration::from_millis(1);

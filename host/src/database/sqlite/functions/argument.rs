@@ -1,0 +1,67 @@
+//! Arguments and results of functions as SQLite sees them: as texts that are any bytes.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use rusqlite::limits::Limit;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+
+use super::super::super::limits::VALUE;
+use super::Call;
+
+/// A connection to nothing, with SQLite's own functions.
+#[derive(Default)]
+pub(super) struct Originals(OnceCell<Connection>);
+
+impl Originals {
+    pub(super) fn connection(&self) -> rusqlite::Result<&Connection> {
+        if let Some(connection) = self.0.get() {
+            return Ok(connection);
+        }
+        let opened = Connection::open_in_memory()?;
+        opened.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE as i32)?;
+        Ok(self.0.get_or_init(|| opened))
+    }
+
+    /// A number as SQLite writes it.
+    fn text(&self, number: f64) -> rusqlite::Result<Vec<u8>> {
+        let mut cast = self.connection()?.prepare_cached("select cast(?1 as text)")?;
+        cast.query_row([number], |row| row.get::<_, String>(0)).map(String::into_bytes)
+    }
+}
+
+impl Call<'_> {
+    /// An argument's text; `None` for NULL. A blob's text is its bytes.
+    pub(super) fn text(&self, index: usize) -> rusqlite::Result<Option<Cow<'_, [u8]>>> {
+        Ok(Some(match self.context.get_raw(index) {
+            ValueRef::Null => return Ok(None),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Cow::Borrowed(bytes),
+            ValueRef::Integer(number) => Cow::Owned(number.to_string().into_bytes()),
+            ValueRef::Real(number) => Cow::Owned(self.originals.text(number)?),
+        }))
+    }
+
+    /// The same up to the first zero byte, where some functions take a text to end.
+    pub(super) fn text_to_zero(&self, index: usize) -> rusqlite::Result<Option<Cow<'_, [u8]>>> {
+        let text = self.text(index)?;
+        Ok(text.map(|text| match text.iter().position(|&byte| byte == 0) {
+            Some(end) => Cow::Owned(text[..end].to_vec()),
+            None => text,
+        }))
+    }
+
+    /// Whether an argument is a blob.
+    pub(super) fn is_blob(&self, index: usize) -> bool {
+        matches!(self.context.get_raw(index), ValueRef::Blob(_))
+    }
+}
+
+/// A result that is a text, though its bytes may be no UTF-8.
+pub(super) struct Text(pub(super) Vec<u8>);
+
+impl ToSql for Text {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
+    }
+}

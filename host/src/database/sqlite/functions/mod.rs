@@ -1,0 +1,113 @@
+//! Functions of SQLite's that may take long within one call, made anew so that they end in their statement's time.
+//!
+//! While a function runs, SQLite asks nobody whether to go on. The functions here give the same results and ask every
+//! so many bytes. What is not here takes time in proportion to its arguments, which are bounded: a few milliseconds.
+
+mod argument;
+mod patch;
+mod pattern;
+mod search;
+mod sets;
+#[cfg(test)]
+mod tests;
+mod utf8;
+
+use std::cell::Cell;
+
+use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput};
+use rusqlite::{Connection, Error, ffi};
+
+use self::argument::Originals;
+pub(super) use self::pattern::PATTERN;
+use super::watch::Watch;
+
+/// Steps between two looks at whether a function may go on: some ten microseconds of work.
+const STEPS: usize = 4096;
+
+/// Has a connection use these functions in place of SQLite's own of the same names.
+pub(super) fn register(connection: &Connection, watch: &Watch) -> rusqlite::Result<()> {
+    let functions = Functions { connection, watch };
+    functions.add("instr", 2, search::instr)?;
+    functions.add("replace", 3, search::replace)?;
+    functions.add("trim", 2, |call| sets::trim(call, sets::Ends::Both))?;
+    functions.add("ltrim", 2, |call| sets::trim(call, sets::Ends::Left))?;
+    functions.add("rtrim", 2, |call| sets::trim(call, sets::Ends::Right))?;
+    functions.add("unhex", 2, sets::unhex)?;
+    functions.add("like", 2, pattern::like)?;
+    functions.add("like", 3, pattern::like)?;
+    functions.add("glob", 2, pattern::glob)?;
+    functions.add("json_patch", 2, patch::json_patch)?;
+    functions.add("jsonb_patch", 2, patch::jsonb_patch)
+}
+
+struct Functions<'c> {
+    connection: &'c Connection,
+    watch: &'c Watch,
+}
+
+impl Functions<'_> {
+    fn add<T: SqlFnOutput>(
+        &self,
+        name: &str,
+        arguments: i32,
+        function: impl Fn(&Call<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        // As SQLite declares its own, so that they may be used in indexes, views and triggers.
+        let flags = FunctionFlags::SQLITE_UTF8
+            | FunctionFlags::SQLITE_DETERMINISTIC
+            | FunctionFlags::SQLITE_INNOCUOUS
+            | FunctionFlags::SQLITE_RESULT_SUBTYPE;
+        let (check, originals) = (Check::new(self.watch.clone()), Originals::default());
+        self.connection.create_scalar_function(name, arguments, flags, move |context| {
+            function(&Call { context, check: &check, originals: &originals })
+        })
+    }
+}
+
+/// One call of a function.
+struct Call<'a> {
+    context: &'a Context<'a>,
+    check: &'a Check,
+    originals: &'a Originals,
+}
+
+/// Stops a function whose statement's time is up.
+struct Check {
+    watch: Watch,
+    /// Steps since the last look. They add up over calls: a statement may consist of many calls and nothing else.
+    steps: Cell<usize>,
+}
+
+impl Check {
+    fn new(watch: Watch) -> Self {
+        Check { watch, steps: Cell::new(0) }
+    }
+
+    /// Notes so many steps of work. Fails if the statement is to be stopped.
+    #[inline]
+    fn did(&self, steps: usize) -> rusqlite::Result<()> {
+        let done = self.steps.get().saturating_add(steps);
+        self.steps.set(done);
+        if done < STEPS { Ok(()) } else { self.look() }
+    }
+
+    #[cold]
+    fn look(&self) -> rusqlite::Result<()> {
+        self.steps.set(0);
+        if self.watch.stops() {
+            Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// An error of whoever has written the statement.
+fn invalid(text: &str) -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(text.to_owned()))
+}
+
+/// The error of a value that is larger than allowed.
+fn too_big() -> Error {
+    Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
+}

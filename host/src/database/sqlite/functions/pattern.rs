@@ -1,0 +1,195 @@
+//! LIKE and GLOB, as SQLite matches them.
+
+use super::utf8::Characters;
+use super::{Call, Check, invalid};
+
+/// Bytes of a pattern. Matching takes time in the product of the pattern and the text.
+pub(in super::super) const PATTERN: usize = 256;
+
+/// What the characters of a pattern mean; 0 for a meaning that none has.
+#[derive(Clone, Copy)]
+struct Meaning {
+    any_number: u32,
+    any: u32,
+    /// Begins a set, or takes the next character's meaning away.
+    other: u32,
+    has_sets: bool,
+    ignores_case: bool,
+}
+
+const LIKE: Meaning =
+    Meaning { any_number: '%' as u32, any: '_' as u32, other: 0, has_sets: false, ignores_case: true };
+const GLOB: Meaning =
+    Meaning { any_number: '*' as u32, any: '?' as u32, other: '[' as u32, has_sets: true, ignores_case: false };
+
+/// `like(P, X)` and `like(P, X, E)`, which is `X LIKE P ESCAPE E`.
+pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
+    if call.context.len() < 3 {
+        return matches(call, LIKE);
+    }
+    check_length(call)?;
+    let Some(escape) = call.text_to_zero(2)? else { return Ok(None) };
+    let (mut characters, mut counted) = (Characters::new(&escape), Characters::new(&escape));
+    let escape = characters.read();
+    counted.skip();
+    if escape == 0 || !counted.is_at_end() {
+        return Err(invalid("ESCAPE expression must be a single character"));
+    }
+    let without = |meaning: u32| if meaning == escape { 0 } else { meaning };
+    matches(call, Meaning { any_number: without(LIKE.any_number), any: without(LIKE.any), other: escape, ..LIKE })
+}
+
+/// `glob(P, X)`, which is `X GLOB P`.
+pub(super) fn glob(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
+    matches(call, GLOB)
+}
+
+fn check_length(call: &Call<'_>) -> rusqlite::Result<()> {
+    let is_long = call.text(0)?.is_some_and(|pattern| pattern.len() > PATTERN);
+    if is_long { Err(invalid("LIKE or GLOB pattern too complex")) } else { Ok(()) }
+}
+
+fn matches(call: &Call<'_>, meaning: Meaning) -> rusqlite::Result<Option<bool>> {
+    check_length(call)?;
+    let (Some(pattern), Some(text)) = (call.text_to_zero(0)?, call.text_to_zero(1)?) else { return Ok(None) };
+    let matcher = Matcher { meaning, check: call.check };
+    let outcome = matcher.compare(Characters::new(&pattern), Characters::new(&text))?;
+    Ok(Some(outcome == Outcome::Match))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Match,
+    No,
+    /// No, and neither would it be if something earlier in the pattern took more of the text.
+    NotAtAll,
+}
+
+struct Matcher<'a> {
+    meaning: Meaning,
+    check: &'a Check,
+}
+
+impl Matcher<'_> {
+    fn compare(&self, mut pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+        let meaning = self.meaning;
+        let mut escaped = None;
+        loop {
+            self.check.did(1)?;
+            let mut wanted = pattern.read();
+            if wanted == 0 {
+                return Ok(if text.is_at_end() { Outcome::Match } else { Outcome::No });
+            }
+            if wanted == meaning.any_number {
+                return self.compare_rest(pattern, text);
+            }
+            if wanted == meaning.other {
+                if meaning.has_sets {
+                    if !self.is_in_set(&mut pattern, text.read())? {
+                        return Ok(Outcome::No);
+                    }
+                    continue;
+                }
+                wanted = pattern.read();
+                if wanted == 0 {
+                    return Ok(Outcome::No);
+                }
+                escaped = Some(pattern.at);
+            }
+            let found = text.read();
+            let any = wanted == meaning.any && escaped != Some(pattern.at) && found != 0;
+            if !(self.is_same(wanted, found) || any) {
+                return Ok(Outcome::No);
+            }
+        }
+    }
+
+    /// Compares what stands after something that stands for any number of characters.
+    fn compare_rest(&self, mut pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+        let meaning = self.meaning;
+        let mut wanted = pattern.read();
+        while wanted == meaning.any_number || wanted == meaning.any && meaning.any != 0 {
+            if wanted == meaning.any && text.read() == 0 {
+                return Ok(Outcome::NotAtAll);
+            }
+            if wanted == 0 {
+                break;
+            }
+            wanted = pattern.read();
+        }
+        if wanted == 0 {
+            return Ok(Outcome::Match);
+        }
+        if wanted == meaning.other {
+            if meaning.has_sets {
+                pattern.at -= 1;
+                return self.compare_everywhere(pattern, text);
+            }
+            wanted = pattern.read();
+            if wanted == 0 {
+                return Ok(Outcome::NotAtAll);
+            }
+        }
+        loop {
+            self.check.did(1)?;
+            let found = text.read();
+            if found == 0 {
+                return Ok(Outcome::NotAtAll);
+            }
+            if self.is_same(wanted, found) {
+                let outcome = self.compare(pattern, text)?;
+                if outcome != Outcome::No {
+                    return Ok(outcome);
+                }
+            }
+        }
+    }
+
+    fn compare_everywhere(&self, pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+        while !text.is_at_end() {
+            let outcome = self.compare(pattern, text)?;
+            if outcome != Outcome::No {
+                return Ok(outcome);
+            }
+            text.skip();
+        }
+        Ok(Outcome::NotAtAll)
+    }
+
+    /// Whether a character is in the set that the pattern goes on with.
+    fn is_in_set(&self, pattern: &mut Characters<'_>, character: u32) -> rusqlite::Result<bool> {
+        if character == 0 {
+            return Ok(false);
+        }
+        let (mut before, mut seen, mut next) = (0, false, pattern.read());
+        let inverted = next == '^' as u32;
+        if inverted {
+            next = pattern.read();
+        }
+        if next == ']' as u32 {
+            seen = character == ']' as u32;
+            next = pattern.read();
+        }
+        while next != 0 && next != ']' as u32 {
+            self.check.did(1)?;
+            if next == '-' as u32 && pattern.peek() != b']' && pattern.peek() != 0 && before > 0 {
+                next = pattern.read();
+                seen |= (before..=next).contains(&character);
+                before = 0;
+            } else {
+                seen |= character == next;
+                before = next;
+            }
+            next = pattern.read();
+        }
+        Ok(next != 0 && seen != inverted)
+    }
+
+    fn is_same(&self, one: u32, other: u32) -> bool {
+        one == other || self.meaning.ignores_case && one < 0x80 && other < 0x80 && lower(one) == lower(other)
+    }
+}
+
+fn lower(character: u32) -> u32 {
+    if (u32::from(b'A')..=u32::from(b'Z')).contains(&character) { character + 32 } else { character }
+}

@@ -1,0 +1,99 @@
+//! Functions that take a set of characters as a text.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::argument::Text;
+use super::utf8::Characters;
+use super::{Call, Check};
+
+/// Where a text is trimmed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Left,
+    Right,
+    Both,
+}
+
+/// `trim(X, Y)` and its like: X without the characters at its ends that are in Y.
+pub(super) fn trim(call: &Call<'_>, ends: Ends) -> rusqlite::Result<Option<Text>> {
+    let (Some(text), Some(set)) = (call.text(0)?, call.text_to_zero(1)?) else { return Ok(None) };
+    let set = Set::new(&set, call.check)?;
+    let mut rest = &text[..];
+    if ends != Ends::Right {
+        while let Some(length) = set.at(|length| rest.get(..length), call.check)? {
+            rest = &rest[length..];
+        }
+    }
+    if ends != Ends::Left {
+        while let Some(length) = set.at(|length| rest.len().checked_sub(length).map(|at| &rest[at..]), call.check)? {
+            rest = &rest[..rest.len() - length];
+        }
+    }
+    Ok(Some(Text(rest.to_vec())))
+}
+
+/// Characters, which are of several bytes, and of any number where they are no UTF-8. Of several that fit, the first
+/// counts.
+struct Set<'s> {
+    numbers: HashMap<&'s [u8], usize>,
+    lengths: BTreeSet<usize>,
+}
+
+impl<'s> Set<'s> {
+    fn new(text: &'s [u8], check: &Check) -> rusqlite::Result<Self> {
+        let mut set = Set { numbers: HashMap::new(), lengths: BTreeSet::new() };
+        let mut characters = Characters::new(text);
+        while !characters.is_at_end() {
+            let start = characters.at;
+            characters.skip();
+            check.did(characters.at - start)?;
+            let number = set.numbers.len();
+            set.numbers.entry(&text[start..characters.at]).or_insert(number);
+            set.lengths.insert(characters.at - start);
+        }
+        Ok(set)
+    }
+
+    /// How long the character of the set is that stands where `at` looks.
+    fn at<'t>(&self, at: impl Fn(usize) -> Option<&'t [u8]>, check: &Check) -> rusqlite::Result<Option<usize>> {
+        let mut found = None;
+        for &length in &self.lengths {
+            check.did(length)?;
+            let number = at(length).and_then(|bytes| self.numbers.get(bytes));
+            found = number.map(|number| (*number, length)).into_iter().chain(found).min();
+        }
+        Ok(found.map(|(_, length)| length))
+    }
+}
+
+/// `unhex(X, Y)`: the bytes whose hexadecimal digits X has; characters in Y may stand between them. NULL if there is
+/// anything else in X.
+pub(super) fn unhex(call: &Call<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
+    let (Some(text), Some(passed)) = (call.text_to_zero(0)?, call.text(1)?) else { return Ok(None) };
+    let (mut set, mut characters) = (HashSet::new(), Characters::new(&passed));
+    while !characters.is_at_end() {
+        call.check.did(1)?;
+        set.insert(characters.read());
+    }
+    let (mut bytes, mut characters) = (Vec::with_capacity(text.len() / 2), Characters::new(&text));
+    loop {
+        call.check.did(1)?;
+        if characters.is_at_end() {
+            return Ok(Some(bytes));
+        }
+        let Some(high) = digit(characters.peek()) else {
+            if set.contains(&characters.read()) {
+                continue;
+            }
+            return Ok(None);
+        };
+        characters.at += 1;
+        let Some(low) = digit(characters.peek()) else { return Ok(None) };
+        characters.at += 1;
+        bytes.push(high << 4 | low);
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|digit| digit as u8)
+}

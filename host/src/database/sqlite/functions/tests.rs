@@ -1,0 +1,138 @@
+use proptest::prelude::*;
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, params_from_iter};
+
+use super::super::connection::{Guarded, Role};
+use super::super::watch::Ticket;
+use std::time::{Duration, Instant};
+
+use crate::database::{DatabaseConfig, SqlError};
+use crate::model::TenantName;
+use crate::tenant::{Meter, Share, Tenant, Turns};
+
+fn guarded() -> (tempfile::TempDir, Guarded) {
+    let folder = tempfile::tempdir().unwrap();
+    let tenant = Tenant::unlimited(TenantName::default_tenant());
+    let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
+    let path = folder.path().join("database.sqlite");
+    let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+    (folder, guarded)
+}
+
+/// What comes of a statement: its value, or the text of its error.
+fn outcome(connection: &Connection, statement: &str, arguments: &[Value]) -> Result<Value, String> {
+    let found = connection.query_row(statement, params_from_iter(arguments), |row| row.get_ref(0).map(owned));
+    found.map_err(|error| error.to_string())
+}
+
+/// A text that is no UTF-8 as a blob, with what it was in front.
+fn owned(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Text(bytes) => Value::Blob([b"text:", bytes].concat()),
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+    }
+}
+
+/// Few different characters, so that something is found.
+fn any_text() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        "[ab]{0,6}".prop_map(Value::Text),
+        "[aAé%_*?\\[\\]^-]{0,8}".prop_map(Value::Text),
+        "[0-9a-f \u{e9}]{0,8}".prop_map(Value::Text),
+        "[aé\u{0}\u{ffff}ß😀]{0,5}".prop_map(Value::Text),
+        proptest::collection::vec(
+            prop_oneof![Just(b'a'), Just(0), Just(0x80), Just(0xc3), Just(0xa9), any::<u8>()],
+            0..6
+        )
+        .prop_map(Value::Blob),
+        any::<i64>().prop_map(Value::Integer),
+        (0_i64..200).prop_map(Value::Integer),
+        any::<f64>().prop_map(Value::Real),
+        (0..2000).prop_map(|number| Value::Real(f64::from(number) / 8.0)),
+        Just(Value::Null),
+    ]
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf =
+        prop_oneof![Just("null".to_owned()), Just("1".to_owned()), Just("\"x\"".to_owned()), Just("[1]".to_owned())];
+    let json = leaf.prop_recursive(3, 20, 4, |inner| {
+        proptest::collection::vec(("[ab]", inner), 0..4).prop_map(|members| {
+            let members: Vec<_> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            format!("{{{}}}", members.join(","))
+        })
+    });
+    prop_oneof![9 => json.prop_map(Value::Text), 1 => any_text()]
+}
+
+fn agree(statements: &[&str], arguments: &[Value]) -> Result<(), TestCaseError> {
+    let (_folder, guarded) = guarded();
+    let untouched = Connection::open_in_memory().unwrap();
+    for statement in statements {
+        let ours = outcome(&guarded.connection, statement, arguments);
+        let theirs = outcome(&untouched, statement, arguments);
+        prop_assert_eq!(ours, theirs, "{} with {:?}", statement, arguments);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn results_are_those_of_sqlite_s_own(arguments in proptest::collection::vec(any_text(), 3)) {
+        agree(&[
+            "select instr(?1, ?2)", "select instr(cast(?1 as text), cast(?2 as text))", "select replace(?1, ?2, ?3)",
+            "select trim(?1, ?2)", "select ltrim(?1, ?2)", "select rtrim(?1, ?2)",
+            "select trim(cast(?1 as text), cast(?2 as text))", "select unhex(?1, ?2)", "select unhex(?1, 'xyz ' || ?2)",
+            "select ?1 like ?2", "select ?1 like ?2 escape ?3", "select ?1 like ?2 escape 'a'",
+            "select ?1 like ?2 escape '%'", "select ?1 glob ?2", "select like(?1, ?2)",
+        ], &arguments)?;
+    }
+
+    #[test]
+    fn longer_texts_are_found_as_sqlite_finds_them(text in "[ab]{0,300}", part in "[ab]{0,9}", other in "[c]{0,3}") {
+        let pattern = format!("%{}%{}%", part.replace('b', "_"), &part);
+        let arguments = [text, part, other, pattern].map(Value::Text);
+        agree(&["select instr(?1, ?2)", "select replace(?1, ?2, ?3)", "select ?1 like ?4", "select ?1 glob '*[b-c]a*' || ?2 || '*'"], &arguments)?;
+    }
+
+    #[test]
+    fn patches_are_those_of_sqlite_s_own(target in any_json(), patch in any_json()) {
+        agree(&[
+            "select json_patch(?1, ?2)", "select jsonb_patch(?1, ?2)", "select json_array(json_patch(?1, ?2))",
+            "select json_patch(jsonb(?1), ?2)",
+        ], &[target, patch])?;
+    }
+}
+
+/// How a statement ends that may take so long, and how long it took.
+fn watched(guarded: &Guarded, allowed: Duration, statement: &str) -> (Option<SqlError>, Duration) {
+    guarded.authority.begin_statement();
+    let started = Instant::now();
+    guarded.watch.begin(&Ticket::default(), allowed, None).unwrap();
+    let _ = guarded.connection.query_row(statement, [], |_| Ok(()));
+    (guarded.watch.end(), started.elapsed())
+}
+
+#[test]
+fn what_takes_long_ends_in_its_statement_s_time() {
+    let (_folder, guarded) = guarded();
+    let (zeros, many) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
+    for statement in [
+        // Of a kind in which each of the searched text's places looks promising.
+        &format!("select {zeros} glob '*[0-9]{}1'", "[0-9]".repeat(45)),
+        &format!("select {zeros} like '%{}1%'", "0".repeat(240)),
+        &format!("select {}", vec![format!("instr({zeros}, {many} || random())"); 30].join(", ")),
+        &format!("select {}", vec![format!("replace({zeros}, {many} || random(), 'x')"); 30].join(", ")),
+        &format!("select {}", vec![format!("trim({zeros}, 'x' || random() || '0')"); 30].join(", ")),
+        &format!("select {}", vec![format!("unhex({zeros}, random())"); 30].join(", ")),
+    ] {
+        let (stopped, took) = watched(&guarded, Duration::from_millis(100), statement);
+        println!("{took:?}: {:.60}", statement);
+        assert!(stopped.is_some() && took < Duration::from_millis(600), "{took:?}, {stopped:?}: {statement:.60}");
+    }
+}
