@@ -4,6 +4,7 @@ mod log_writer;
 mod text_format;
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use prometheus_client::encoding::text::encode;
@@ -33,6 +34,8 @@ pub(crate) fn flush_log() {
 #[derive(Default)]
 pub struct Telemetry {
     registry: Mutex<Registry>,
+    /// Bytes of all metrics when they were rendered last.
+    length: AtomicUsize,
 }
 
 impl Telemetry {
@@ -47,12 +50,18 @@ impl Telemetry {
         only_of(tenant, &self.render())
     }
 
+    /// About how many bytes all metrics have.
+    pub fn length(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
     /// All metrics in the OpenMetrics text format, version 1.0.0.
     pub fn render(&self) -> String {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         // Writing to a string cannot fail.
         let _ = encode(&mut text, &registry);
+        self.length.store(text.len(), Ordering::Relaxed);
         text
     }
 }

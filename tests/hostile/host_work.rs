@@ -2,37 +2,41 @@
 //! statements take about as long beside it as alone.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 
-use crate::harness::{Server, Setup, Tenant, ledger, puppet};
+use crate::harness::{Server, Tenant, ledger, puppet};
 
 /// Long enough for a median, short enough for a test.
-const WHILE: Duration = Duration::from_secs(3);
+const WHILE: Duration = Duration::from_secs(2);
 
 const PATIENT: &str = "[limits]\nrequest = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n";
 
-/// A server with an attacker, `default`, and a victim, `good`, who has a database.
-fn setup() -> Setup {
-    let setup = Server::with_models(|models| {
+/// Those who attack. The first of them has models.
+const ATTACKERS: [&str; 3] = ["bad", "worse", "worst"];
+
+/// A server with attackers and a victim, `good`. Whoever has models has a database.
+fn serve() -> Server {
+    let tenants = ["good"].iter().chain(&ATTACKERS).map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n"));
+    let config = format!("{}[tenants.default]\n", tenants.collect::<String>());
+    let setup = Server::with_models(|_| {}).config(&config);
+    for tenant in ["good", "bad"] {
+        let models = setup.repository(tenant);
         models.settings("puppet", PATIENT);
         models.version("puppet", 1, puppet("version=1"));
-    });
-    let setup = setup.config("[tenants.default]\n[tenants.good]\nrepository = 'good'");
-    let good = setup.repository("good");
-    good.settings("ledger", &format!("[capabilities]\nsql = true\n{PATIENT}"));
-    good.version("ledger", 1, ledger(""));
-    setup
-}
-
-fn serve() -> Server {
-    let server = setup().start();
-    server.tenant("default").until_ready("puppet", 1);
-    server.tenant("good").until_ready("ledger", 1);
+        models.settings("ledger", &format!("[capabilities]\nsql = true\n{PATIENT}"));
+        models.version("ledger", 1, ledger(""));
+    }
+    ATTACKERS.iter().for_each(|name| drop(setup.repository(name)));
+    let server = setup.start();
+    for tenant in ["good", "bad"] {
+        server.tenant(tenant).until_ready("puppet", 1);
+        server.tenant(tenant).until_ready("ledger", 1);
+    }
     server
 }
 
@@ -70,34 +74,85 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Lets several callers attack without end, and measures the victim before and meanwhile. What the attack costs is
-/// charged to the attacker.
-fn is_felt_by_nobody(server: &Server, callers: usize, attack: impl Fn(&Tenant<'_>) + Sync) {
-    victim(server);
-    let alone = victim(server);
+/// Lets several callers attack without end, and measures the victim before and meanwhile. At least that part of what
+/// the attack costs is charged to those who attack.
+fn is_felt_by_nobody(server: &Server, callers: usize, part: f64, attack: impl Fn(&Tenant<'_>) + Sync) {
+    while_attacked(server, callers, attack, |alone| {
+        let (cost, beside) = Cost::of(server, alone.uncharged, || victim(server));
+        println!("alone {:?}, beside the attack {beside:?}; {cost:?}", alone.medians);
+        cost.is_charged(part);
+        // Without turns it is fifty times as long. What takes long runs only where no other program wants to.
+        let is_quick =
+            |beside: Duration, alone: Duration, times: u32| beside < alone * times + Duration::from_millis(20);
+        is_quick(beside.short, alone.medians.short, 4) && is_quick(beside.long, alone.medians.long, 10)
+    });
+}
+
+/// Times that the victim is measured if the machine is busy with other things.
+const ROUNDS: u32 = 4;
+
+/// Lets several callers attack until the victim is as it should be.
+fn while_attacked(
+    server: &Server,
+    callers: usize,
+    attack: impl Fn(&Tenant<'_>) + Sync,
+    is_well: impl Fn(&Alone) -> bool,
+) {
+    let alone = Alone::of(server);
     let over = AtomicBool::new(false);
-    let (beside, charged, spent) = std::thread::scope(|scope| {
+    let well = std::thread::scope(|scope| {
         let _end = End(&over);
         for _ in 0..callers {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
-                    attack(&server.tenant("default"));
+                    attack(&server.tenant("bad"));
                 }
             });
         }
         // It is under way.
         std::thread::sleep(Duration::from_millis(300));
-        let before = (charged(server, "default"), spent(server), charged(server, "good"));
-        let beside = victim(server);
-        let of_victim = charged(server, "good") - before.2;
-        (beside, charged(server, "default") - before.0, spent(server) - before.1 - of_victim)
+        (0..ROUNDS).any(|_| is_well(&alone))
     });
-    println!("alone {alone:?}, beside the attack {beside:?}; {charged:.2} s charged of {spent:.2} s");
-    // Half the cores are the victim's, and other programs may want them as well. Without turns it is fifty times as long.
-    let bound = |alone: Duration| alone * 8 + Duration::from_millis(20);
-    assert!(beside.short < bound(alone.short), "alone {alone:?}, beside the attack {beside:?}");
-    assert!(beside.long < bound(alone.long), "alone {alone:?}, beside the attack {beside:?}");
-    assert!(charged > 0.7 * spent, "{charged:.2} s were charged of {spent:.2} s");
+    assert!(well, "the victim waits for the attack: see the figures above");
+}
+
+/// The victim without an attack.
+struct Alone {
+    medians: Medians,
+    /// What asking costs beside what is charged, such as its connections, in seconds.
+    uncharged: f64,
+}
+
+impl Alone {
+    fn of(server: &Server) -> Self {
+        victim(server);
+        let before = (spent(server), charged(server, "good"));
+        let medians = victim(server);
+        Alone { medians, uncharged: spent(server) - before.0 - (charged(server, "good") - before.1) }
+    }
+}
+
+/// Seconds of CPU time that an attack took, and those that were charged for it.
+#[derive(Debug)]
+struct Cost {
+    spent: f64,
+    charged: f64,
+}
+
+impl Cost {
+    /// What an attack costs while something else happens, which costs so much itself beside what is charged for it.
+    fn of<T>(server: &Server, uncharged: f64, meanwhile: impl FnOnce() -> T) -> (Cost, T) {
+        let of_attackers = || ATTACKERS.iter().map(|name| charged(server, name)).sum::<f64>();
+        let before = (of_attackers(), spent(server), charged(server, "good"));
+        let outcome = meanwhile();
+        let of_victim = charged(server, "good") - before.2 + uncharged;
+        let cost = Cost { spent: spent(server) - before.1 - of_victim, charged: of_attackers() - before.0 };
+        (cost, outcome)
+    }
+
+    fn is_charged(&self, part: f64) {
+        assert!(self.charged > part * self.spent, "{self:?}");
+    }
 }
 
 struct End<'a>(&'a AtomicBool);
@@ -113,11 +168,11 @@ fn charged(server: &Server, tenant: &str) -> f64 {
     server.metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{tenant}\"}}")).unwrap_or(0.0)
 }
 
-/// Seconds of CPU time that the server has used.
+/// Seconds of CPU time that the server and its children have used.
 fn spent(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum::<f64>();
+    let ticks = fields.split(' ').skip(11).take(4).map(|field| field.parse::<f64>().unwrap()).sum::<f64>();
     ticks / rustix::param::clock_ticks_per_second() as f64
 }
 
@@ -141,7 +196,7 @@ fn wrong_in_the_end(bytes: usize) -> Vec<u8> {
 fn decoding_of_large_compressed_bodies_is() {
     let server = serve();
     let bomb = gzipped(&wrong_in_the_end(4 << 20));
-    is_felt_by_nobody(&server, 24, |tenant| {
+    is_felt_by_nobody(&server, 24, 0.7, |tenant| {
         let call = tenant.call("POST", "/v2/models/puppet/infer").header("content-encoding", "gzip");
         let call = call.header("content-type", "application/json").header("wardian-deadline-ms", "5000");
         let status = call.body(bomb.clone()).send().status;
@@ -153,8 +208,66 @@ fn decoding_of_large_compressed_bodies_is() {
 fn decoding_of_many_short_bodies_is() {
     let server = serve();
     let body = wrong_in_the_end(250 << 10);
-    is_felt_by_nobody(&server, 16, |tenant| {
+    is_felt_by_nobody(&server, 16, 0.7, |tenant| {
         let call = tenant.call("POST", "/v2/models/puppet/infer").header("content-type", "application/json");
         call.body(body.clone()).send().refused(400, "invalid_input");
+    });
+}
+
+#[test]
+fn searching_of_long_texts_in_statements_is() {
+    let server = serve();
+    let statement = "select instr(hex(zeroblob(524280)), hex(zeroblob(240000)) || random())";
+    is_felt_by_nobody(&server, 6, 0.7, |tenant| {
+        query(tenant, statement);
+    });
+}
+
+#[test]
+fn hashing_of_large_files_that_change_is() {
+    let server = serve();
+    let files = ATTACKERS.map(|name| {
+        let models = server.repository(name);
+        models.version("huge", 1, puppet("version=1"));
+        let file = models.create("huge/1/weights");
+        // Nothing of it lies on the disk.
+        file.set_len(4 << 30).unwrap();
+        file
+    });
+    let number = AtomicU64::new(1);
+    is_felt_by_nobody(&server, 1, 0.6, |_| {
+        // Longer than it takes to settle, shorter than to hash all of it.
+        std::thread::sleep(Duration::from_millis(800));
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(number.fetch_add(1, Ordering::Relaxed));
+        files.iter().for_each(|file| file.set_modified(time).unwrap());
+    });
+}
+
+#[test]
+fn compiling_without_end_is_charged_and_keeps_no_new_version_waiting() {
+    let server = serve();
+    let number = AtomicU64::new(2);
+    let upload = |tenant: &Tenant<'_>| {
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/v2/repository/models/puppet-{number}/versions/1");
+        let uploaded = tenant.call("PUT", &path).body(puppet(&format!("version={number}"))).send();
+        assert_eq!(uploaded.status, 201, "{uploaded}");
+    };
+    while_attacked(&server, 2, upload, |alone| {
+        let (cost, _) = Cost::of(&server, alone.uncharged, || victim(&server));
+        println!("{cost:?}");
+        cost.charged > 0.3 && cost.charged > 0.5 * cost.spent
+    });
+    // Its own load does not keep its new version from being compiled.
+    server.repository("bad").version("last", 1, puppet("version=9;warm=ok"));
+    server.tenant("bad").until_ready("last", 1);
+}
+
+#[test]
+fn telling_of_models_without_end_is() {
+    let server = serve();
+    is_felt_by_nobody(&server, 16, 0.3, |tenant| {
+        tenant.get("/metrics").ok();
+        tenant.call("POST", "/v2/repository/index").json(&json!({})).send().ok();
     });
 }

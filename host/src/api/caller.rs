@@ -123,14 +123,20 @@ pub(super) async fn guard(
         context.note(&caller);
     }
     let (coding, tenant) = (for_response(request.headers()), caller.named().cloned());
+    let payer = payer(&caller, access).cloned();
     request.extensions_mut().insert(caller);
-    let response = next.run(request).await;
-    if access == Access::Infer {
+    let handling = async {
+        let response = next.run(request).await;
         // Inference has done all that follows by itself.
-        return response;
-    }
-
-    let response = compressed::compress(&state.workers, tenant.as_deref(), coding, response).await;
+        if access == Access::Infer {
+            return response;
+        }
+        compressed::compress(&state.workers, tenant.as_deref(), coding, response).await
+    };
+    let response = match payer {
+        Some(payer) => state.workers.in_turns(payer.payer(), handling).await,
+        None => handling.await,
+    };
     match permit {
         Some(permit) => keep_with_memory(permit, response),
         None => response,
@@ -148,14 +154,17 @@ fn keep_with_memory(permit: Held, response: Response) -> Response {
     }
 }
 
+/// The tenant in whose turns a request is handled, and who pays for it. Inference sees to that by itself.
+fn payer(caller: &Caller, access: Access) -> Option<&Arc<Tenant>> {
+    caller.named().filter(|_| !matches!(access, Access::Open | Access::Infer))
+}
+
 /// What a request that is no inference takes of its tenant's quota. Whoever looks after the host must be able to
 /// look at a tenant that has used its quota up; inference takes its part by itself.
 fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
-    match caller.named() {
-        Some(tenant) if !matches!(access, Access::Open | Access::Infer) && !caller.is_admin() => {
-            tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into())
-        }
-        _ => Ok(None),
+    match payer(caller, access).filter(|_| !caller.is_admin()) {
+        Some(tenant) => tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into()),
+        None => Ok(None),
     }
 }
 

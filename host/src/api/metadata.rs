@@ -11,8 +11,10 @@ use serde::Serialize;
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::infer::offload;
 use super::router::{ModelPath, json_response};
 use crate::model::{Metadata, ParameterValue, TensorSpec};
+use crate::tenant::Pace;
 
 /// How the protocol's `platform` names what runs here.
 pub(super) const PLATFORM: &str = "wardian_wasm";
@@ -37,7 +39,9 @@ pub(super) async fn server() -> Response {
 /// `GET /v2/models`: the names of the caller's models, whether they serve or not.
 pub(super) async fn models(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
     let models = state.dataplane.models(caller.tenant_name()?);
-    Ok(json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() }))
+    let bytes = models.iter().map(|name| name.as_str().len()).sum();
+    let write = move |_: &Pace| json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() });
+    Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
 /// `GET /v2/models/{m}[/versions/{v}]`.

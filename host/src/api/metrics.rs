@@ -9,26 +9,37 @@ use axum::response::{IntoResponse, Response};
 
 use super::ApiState;
 use super::caller::Caller;
+use super::error::ApiError;
+use super::infer::offload;
 use super::media::Accepted;
 use crate::telemetry::to_text_format;
+use crate::tenant::Pace;
 
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
 
 /// `GET /metrics`, in the OpenMetrics format, or in Prometheus' older text format for those who prefer that.
-pub(super) async fn metrics(State(state): State<Arc<ApiState>>, caller: Caller, headers: HeaderMap) -> Response {
+pub(super) async fn metrics(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     const OPEN_METRICS_TYPE: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     const TEXT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     const VARIES: HeaderValue = HeaderValue::from_static("accept");
-    let text = match caller.named() {
-        Some(tenant) if !caller.is_admin() => state.telemetry.render_for(tenant.name()),
-        _ => state.telemetry.render(),
-    };
     let accepted = Accepted::of(&headers);
-    let (media, text) = match accepted.weight(TEXT) > accepted.weight(OPEN_METRICS) {
-        true => (TEXT_TYPE, to_text_format(&text)),
-        false => (OPEN_METRICS_TYPE, text),
+    let as_text = accepted.weight(TEXT) > accepted.weight(OPEN_METRICS);
+    let tenant = caller.named().filter(|_| !caller.is_admin());
+    let (telemetry, name) = (state.telemetry.clone(), tenant.map(|tenant| tenant.name().clone()));
+    let write = move |_: &Pace| {
+        let text = match name {
+            Some(name) => telemetry.render_for(&name),
+            None => telemetry.render(),
+        };
+        if as_text { to_text_format(&text) } else { text }
     };
-    ([(CONTENT_TYPE, media), (VARY, VARIES)], text).into_response()
+    let text = offload::run(&state.workers, tenant.map(Arc::as_ref), state.telemetry.length(), write).await?;
+    let media = if as_text { TEXT_TYPE } else { OPEN_METRICS_TYPE };
+    Ok(([(CONTENT_TYPE, media), (VARY, VARIES)], text).into_response())
 }

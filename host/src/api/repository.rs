@@ -13,10 +13,15 @@ use serde::Serialize;
 
 use super::caller::Caller;
 use super::error::ApiError;
+use super::infer::offload;
 use super::router::{ModelPath, json_response};
 use super::{ApiState, repository_body};
 use crate::lifecycle::{IndexEntry, IndexState};
 use crate::model::{InferError, ModelName};
+use crate::tenant::Pace;
+
+/// About how many bytes an entry of the index has without its reason.
+const ENTRY: usize = 128;
 
 /// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}` what serves.
 pub(super) async fn index(
@@ -27,8 +32,12 @@ pub(super) async fn index(
 ) -> Result<Response, ApiError> {
     let only_ready = repository_body::only_ready(&headers, body).await?;
     let entries = state.manager.index(caller.tenant_name()?).await;
-    let shown = entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
-    Ok(json_response(&shown.map(Entry::of).collect::<Vec<_>>()))
+    let bytes = entries.iter().map(|entry| ENTRY + entry.reason.len()).sum();
+    let write = move |_: &Pace| {
+        let shown = entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
+        json_response(&shown.map(Entry::of).collect::<Vec<_>>())
+    };
+    Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
 /// `POST /v2/repository/refresh`: looks at the caller's repository now, and answers once what it holds is known.

@@ -9,8 +9,13 @@ use serde_json::{Value, json};
 use super::ApiState;
 use super::caller::Caller;
 use super::error::ApiError;
+use super::infer::offload;
 use super::router::{ModelPath, json_response};
 use crate::servable::{Executions, Servable, Total};
+use crate::tenant::Pace;
+
+/// About how many bytes the statistics of a version have.
+const STATISTICS: usize = 1024;
 
 /// `GET /v2/models/{m}[/versions/{v}]/stats`.
 pub(super) async fn model(
@@ -30,8 +35,10 @@ pub(super) async fn model(
 pub(super) async fn all(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
     let tenant = caller.tenant_name()?;
     let models = state.dataplane.models(tenant).into_iter();
-    let versions = models.flat_map(|name| state.dataplane.serving(tenant, name.as_str()));
-    Ok(respond(versions.map(|version| statistics(&version))))
+    let versions: Vec<_> = models.flat_map(|name| state.dataplane.serving(tenant, name.as_str())).collect();
+    let bytes = versions.len() * STATISTICS;
+    let write = move |_: &Pace| respond(versions.iter().map(|version| statistics(version)));
+    Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
 fn respond(versions: impl Iterator<Item = Value>) -> Response {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::pace::{Pace, Stopped, Waiting};
-use super::{Payer, Share, Turns, step_back};
+use super::{InTurns, Payer, Share, Turns, step_back};
 
 /// Threads in all. Work that has no thread waits for one.
 const THREADS: usize = 128;
@@ -59,6 +59,11 @@ impl Workers {
     /// Who pays for work that is done for no tenant.
     pub fn nobody(&self) -> &Payer {
         &self.0.nobody
+    }
+
+    /// Has work go on where it is polled, in turns and at a payer's expense.
+    pub fn in_turns<F: Future>(&self, payer: &Payer, work: F) -> InTurns<F> {
+        InTurns::new(self.0.turns.clone(), payer.share().clone(), work)
     }
 
     /// Does work for a payer, charged to that share of its. Dropping the future ends the work at its next

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::model::{Deadline, InferError};
-use crate::tenant::{Pace, Share, Stopped, Tenant, Undone, Workers, thread_time};
+use crate::tenant::{Pace, Share, Stopped, Tenant, Undone, Workers};
 
 /// Reading or writing so many bytes takes about a millisecond; below it a hop to another thread costs more
 /// than it spares the neighbours.
@@ -31,17 +31,11 @@ pub(in crate::api) async fn run<T: Send + 'static>(
 ) -> Result<T, InferError> {
     let payer = tenant.map_or(workers.nobody(), Tenant::payer);
     if bytes <= bytes_here(workers, payer.share()) {
-        return Ok(run_here(workers, payer.share(), work));
+        // Charged with the handling of the request.
+        return Ok(work(&Pace::free()));
     }
     let done = workers.run(payer, payer.share(), Instant::now() + PATIENCE, work).await;
     done.map_err(|undone| explain(undone, || InferError::DeadlineExceeded(Deadline::of_settings(PATIENCE))))
-}
-
-fn run_here<T>(workers: &Workers, share: &Share, work: impl FnOnce(&Pace) -> T) -> T {
-    let started = thread_time();
-    let outcome = work(&Pace::free());
-    workers.turns().charge(share, thread_time().saturating_sub(started));
-    outcome
 }
 
 /// What a caller is told of work that was not done. `late` is the error of work that did not end in time.
