@@ -207,6 +207,8 @@ impl Caller for Servable {
         then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
     ) -> Result<Called<T>, InferError> {
         let ask = async move |mut instance: Instance| {
+            // It is copied into the guest's memory.
+            step_aside(request.bytes()).await;
             let outcome = match instance.bring_session_forward().await {
                 Ok(()) => instance.infer(request).await,
                 Err(error) => Err(error),
@@ -224,6 +226,7 @@ impl Caller for Servable {
         then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
     ) -> Result<Called<T>, InferError> {
         let ask = async move |mut instance: Instance| {
+            step_aside(requests.iter().map(Said::bytes).sum()).await;
             let outcome = instance.infer_batch(requests).await;
             (instance, outcome)
         };
