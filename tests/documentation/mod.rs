@@ -15,6 +15,7 @@
 //! terminal, and `numbers vary`.
 
 mod compare;
+mod links;
 mod page;
 mod rust;
 mod scratch;
@@ -186,6 +187,11 @@ fn the_blocks_that_are_not_run_are_counted() {
         ("fuzz/README.md", 2),
     ];
     assert_eq!(counts, expected);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    page::all().iter().map(|name| Page::read(name)).for_each(|page| links::check(&page));
 }
 
 #[test]
