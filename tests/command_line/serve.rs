@@ -34,6 +34,16 @@ fn a_faulty_one_is_told_with_its_place() {
 }
 
 #[test]
+fn too_few_file_descriptors_for_the_connections_are_told() {
+    let folder = folder("", |_| {});
+    let mut command = Command::new("sh");
+    let script = "ulimit -n 256 && exec \"$0\" serve --check-config";
+    command.current_dir(folder.directory()).args(["-c", script, env!("CARGO_BIN_EXE_wardian")]);
+    let words = ["http.max_connections is 4096", "it may have 256", "only 120 connections", "LimitNOFILE="];
+    run(command).exits(0).complains(&words);
+}
+
+#[test]
 fn an_address_that_is_taken_is_told_once() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
