@@ -1,5 +1,7 @@
 //! The program: parses, runs one subcommand, and turns its outcome into an exit code.
 
+mod allocator;
+
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Server, puppet, until};
+use crate::harness::{Pending, Server, guest, puppet, until};
 
 const MIB: u64 = 1 << 20;
 const ROUNDS: usize = 20;
@@ -28,6 +28,37 @@ fn a_large_model_leaves_nothing_behind() {
     let late = server.resident();
     eprintln!("resident: {} MiB after 3 rounds, {} MiB after {ROUNDS} more", early / MIB, late / MIB);
     assert!(late < early + NOISE, "resident memory went from {early} to {late} bytes");
+}
+
+#[test]
+fn what_answers_took_that_nobody_read_comes_back() {
+    let server = Server::with_models(|models| {
+        models
+            .settings("upper", "[limits]\nmemory = '128MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[instances]\nmax = 2");
+        models.version("upper", 1, guest("upper"));
+    })
+    .start();
+    server.until_ready("upper", 1);
+    let before = server.resident();
+    let unread: Vec<_> = (0..40).map(|_| begin_large(&server)).collect();
+    until("that all answers wait", || server.resident() > before + 40 * 8 * MIB);
+    unread.into_iter().for_each(|pending| pending.hang_up());
+    // What two slots keep for their next instances stays.
+    until("the memory", || server.resident() < before + 64 * MIB);
+}
+
+/// Asks for a text of 8 MiB in capital letters.
+fn begin_large(server: &Server) -> Pending {
+    let size = 8 * MIB as usize;
+    let head = serde_json::json!({
+        "inputs": [{ "name": "text", "datatype": "BYTES", "shape": [1], "parameters": { "binary_data_size": size } }],
+        "parameters": { "binary_data_output": true },
+    });
+    let head = head.to_string();
+    let text = vec![b'x'; size - 4];
+    let body = [head.as_bytes(), &(text.len() as u32).to_le_bytes(), &text].concat();
+    let call = server.call("POST", "/v2/models/upper/infer").header("content-type", "application/octet-stream");
+    call.header("inference-header-content-length", &head.len().to_string()).body(body).begin()
 }
 
 #[test]
