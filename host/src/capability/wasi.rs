@@ -23,7 +23,7 @@ use super::{Ctx, Grants};
 const MAX_RANDOM: u64 = 64 << 10;
 
 /// The most host resources (streams, pollables) an instance may hold.
-const MAX_RESOURCES: usize = 1000;
+pub(super) const MAX_RESOURCES: usize = 1000;
 
 /// How much of standard error is kept to explain a trap, in bytes.
 const LAST_WORDS: usize = 2048;
@@ -64,8 +64,11 @@ impl Wasi {
 impl Ctx {
     /// The instance's WASI, for the store's `WasiView`.
     pub fn wasi(&mut self) -> WasiCtxView<'_> {
-        let Ctx { wasi, grants, call_log, .. } = self;
+        let Ctx { wasi, grants, call_log, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
+        if let Some(http) = http {
+            http.pay_for_handles(&mut wasi.table);
+        }
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }

@@ -10,9 +10,11 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpC
 
 use super::super::Grants;
 use super::super::logging::{CallLog, Level, write};
+use super::super::wasi::MAX_RESOURCES;
 use super::egress::{Egress, Patience};
 use super::request::rewrite;
 use crate::model::Origin;
+use crate::tenant::{Held, Resource};
 
 /// Requests that a call may have under way, answers not yet read to their end included. A guest is one
 /// thread; more than this at once only holds connections.
@@ -24,10 +26,25 @@ const MAX_FIELDS: usize = 32 << 10;
 /// Bytes that a guest may write to a body at once, and so what waits in the host for a slow server.
 const BODY_CHUNK: usize = 64 << 10;
 
+/// Bytes that the host may have to keep for a handle: headers of a request or an answer, a part of a body.
+const HANDLE: u64 = 64 << 10;
+
+/// Handles that are paid for together.
+const HANDLES: usize = 8;
+
 /// An instance's requests.
 pub(in crate::capability) struct Outgoing {
     ctx: WasiHttpCtx,
     hooks: Hooks,
+    /// `None` where nothing is granted, and so nothing can be sent.
+    paid: Option<Paid>,
+}
+
+/// The handles that the tenant's memory has been charged for. As the guest's own memory, it never shrinks.
+struct Paid {
+    handles: usize,
+    /// `None` where the tenant holds more than it may have.
+    memory: Option<Held>,
 }
 
 struct Hooks {
@@ -59,11 +76,26 @@ impl Outgoing {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(MAX_FIELDS);
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
-        Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places } }
+        let paid = grants.http.as_ref();
+        let paid = paid.map(|http| Paid { handles: 0, memory: http.tenant.take(Resource::Memory, 0).ok() });
+        Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places }, paid }
+    }
+
+    /// Charges the tenant's memory for a few handles more than the guest holds. Where it has no room, the guest gets no
+    /// more handles.
+    pub(in crate::capability) fn pay_for_handles(&mut self, table: &mut ResourceTable) {
+        let Some(Paid { handles, memory }) = &mut self.paid else { return };
+        let wanted = (table.iter_mut().count() + HANDLES / 2).min(MAX_RESOURCES);
+        let mut pay = || memory.as_mut().is_some_and(|memory| memory.grow(HANDLE * HANDLES as u64).is_ok());
+        while *handles < wanted && pay() {
+            *handles += HANDLES;
+        }
+        table.set_max_capacity((*handles).min(MAX_RESOURCES));
     }
 
     pub(super) fn view<'a>(&'a mut self, table: &'a mut ResourceTable, loading: bool) -> WasiHttpCtxView<'a> {
         self.hooks.loading = loading;
+        self.pay_for_handles(table);
         WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.ctx }
     }
 

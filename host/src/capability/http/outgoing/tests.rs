@@ -6,21 +6,26 @@ use http_body_util::{BodyExt, Empty};
 use super::super::{Http, Trust};
 use super::*;
 use crate::model::{RequestId, TenantName};
-use crate::tenant::Tenant;
+use crate::tenant::{Quota, Tenant, TenantSettings};
 
 /// Hooks with that grant, and what they log.
 fn hooks(origins: Option<&[&str]>) -> (Hooks, Arc<Mutex<Vec<String>>>) {
+    let (outgoing, lines) = outgoing(origins, &Tenant::unlimited(TenantName::default_tenant()));
+    (outgoing.hooks, lines)
+}
+
+/// The requests of an instance of that tenant's with that grant, and what they log.
+fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = lines.clone();
     let http = origins.map(|origins| {
         let origins = origins.iter().map(|origin| Origin::parse(origin).unwrap()).collect();
-        let tenant = Tenant::unlimited(TenantName::default_tenant());
-        Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins, tenant))
+        Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins, tenant.clone()))
     });
     let log = Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
     let grants =
         Grants { config: Default::default(), sidecars: Default::default(), http, key_value: None, sql: None, log };
-    (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))).hooks, lines)
+    (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))), lines)
 }
 
 fn request(method: &str, url: &str) -> Request<WasiBody> {
@@ -89,4 +94,27 @@ async fn a_refusal_is_logged_without_what_may_be_secret() {
     for secret in ["sesame", "/path", "secret"] {
         assert!(!lines.contains(secret), "{lines}");
     }
+}
+
+#[tokio::test]
+async fn every_handle_is_paid_for_and_there_are_no_more_than_the_tenants_memory_has_room_for() {
+    let quota = Quota { memory: 1 << 20, ..Quota::unlimited() };
+    let settings = TenantSettings { quota, ..TenantSettings::default() };
+    let tenant = Tenant::new(TenantName::default_tenant(), settings);
+    let (mut outgoing, _) = outgoing(Some(&["https://api.example.com"]), &tenant);
+    let mut table = ResourceTable::new();
+    let mut push = || {
+        outgoing.pay_for_handles(&mut table);
+        table.push(0_u32).ok()
+    };
+    let first = push().unwrap();
+    assert_eq!(tenant.used(Resource::Memory), 8 * HANDLE);
+    let all = (0..100).map_while(|_| push()).count() + 1;
+    assert_eq!((all, tenant.used(Resource::Memory)), (16, 1 << 20));
+    // What is given back can be had again, and is paid for as long as the instance lives.
+    table.delete(first).unwrap();
+    outgoing.pay_for_handles(&mut table);
+    assert!(table.push(0_u32).is_ok() && table.push(0_u32).is_err());
+    drop(outgoing);
+    assert_eq!(tenant.used(Resource::Memory), 0);
 }
