@@ -156,7 +156,7 @@ impl Server {
         let (sequences, chains) = build_sequences(&stores, &telemetry);
         let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
         let loader = Arc::new(loader);
-        let workers = Workers::new(databases.turns().clone()).map_err(ServerError::Threads)?;
+        let workers = loader.workers().clone();
         let marker = KeyMarker::new(&config.state);
         marker.set(config.tenancy.asks_for_keys()).map_err(|error| state_error(&config, error))?;
         let registry = Registry::default();
@@ -384,6 +384,7 @@ pub fn build_loader(
         compile: config.compile.limits.clone(),
         load_deadline: config.compile.load_deadline,
         trust: Trust::new(config.egress.ca_certificates.as_deref())?,
+        workers: Workers::new(databases.turns().clone()).map_err(ServerError::Threads)?,
         stores,
         databases,
     };

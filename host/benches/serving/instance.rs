@@ -40,7 +40,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let databases = databases(&config, &telemetry)?;
     let (sequences, _chains) = build_sequences(&stores, &telemetry);
     let loader = build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
-    let case = wardian::api::parse_golden(&golden(&models::cases()?)?).map_err(anyhow::Error::msg)?;
+    let case = wardian::api::parse_golden(&golden(&models::cases()?)?, &wardian::tenant::Pace::free())
+        .map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
     let mut table =
         Table::new(&["call", "threads", "whole µs", "instance µs", "compute µs", "rest µs (teardown, checks)"]);

@@ -8,7 +8,7 @@ use crate::fuzzing::check_text;
 /// A file of golden requests. What is accepted has cases to try, sound tensors and a tolerance that can be
 /// kept.
 pub fn golden(text: &[u8]) {
-    let golden = match parse_golden(text) {
+    let golden = match parse_golden(text, &crate::tenant::Pace::free()) {
         Ok(golden) => golden,
         Err(fault) => return check_text(&fault, 1500),
     };

@@ -8,14 +8,15 @@ use super::infer::{read_request, read_tensor};
 use super::json::{Fault, Reader};
 use crate::lifecycle::{Golden, GoldenCase, Tolerance};
 use crate::model::{InferRequest, Tensor};
+use crate::tenant::Pace;
 
-/// Reads a file of golden requests. Fails with a text for the model's author.
-pub fn parse_golden(text: &[u8]) -> Result<Golden, String> {
-    read(text).map_err(|fault| fault.to_string())
+/// Reads a file of golden requests at that pace. Fails with a text for the model's author.
+pub fn parse_golden(text: &[u8], pace: &Pace) -> Result<Golden, String> {
+    read(text, pace).map_err(|fault| fault.to_string())
 }
 
-fn read(text: &[u8]) -> Result<Golden, Fault> {
-    let mut reader = Reader::new(text)?;
+fn read(text: &[u8], pace: &Pace) -> Result<Golden, Fault> {
+    let mut reader = Reader::paced(text, pace)?;
     let mut golden = Golden { tolerance: Tolerance::default(), cases: Vec::new() };
     reader.members(&["tolerance", "cases"], |reader, key| match key {
         "tolerance" => read_tolerance(reader).map(|tolerance| golden.tolerance = tolerance),
@@ -87,7 +88,7 @@ mod tests {
             include_bytes!("../../../guest-models/digits/golden.json"),
             include_bytes!("../../../guest-models/upper/golden.json"),
         ] {
-            assert!(!parse_golden(text).unwrap().cases.is_empty());
+            assert!(!parse_golden(text, &Pace::free()).unwrap().cases.is_empty());
         }
     }
 
@@ -101,7 +102,7 @@ mod tests {
             (r#"{"casses": []}"#, "unknown key 'casses'"),
             (r#"{"tolerance": {"relative": "x"}}"#, "expected"),
         ] {
-            let fault = parse_golden(text.as_bytes()).unwrap_err();
+            let fault = parse_golden(text.as_bytes(), &Pace::free()).unwrap_err();
             assert!(fault.contains(says), "{text}: {fault}");
         }
     }

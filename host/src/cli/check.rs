@@ -16,6 +16,7 @@ use crate::api::parse_golden;
 use crate::engine::Template;
 use crate::model::{LoadError, Metadata, ModelName, Stage};
 use crate::repository::{Candidate, MAX_GOLDEN, Seen, reserved_name};
+use crate::tenant::Pace;
 pub(super) use layout::{Kind, find, lay_out};
 use verdict::{Passed, Proof, Verdict};
 
@@ -133,5 +134,5 @@ fn passed(template: &Template, proof: Proof, started: Instant) -> Passed {
 /// How many golden requests there are. They were read and answered a moment ago.
 fn golden_requests(candidate: &Candidate) -> Option<usize> {
     let text = candidate.golden.as_ref()?.file.read(MAX_GOLDEN).ok()?;
-    parse_golden(&text).ok().map(|golden| golden.cases.len())
+    parse_golden(&text, &Pace::free()).ok().map(|golden| golden.cases.len())
 }

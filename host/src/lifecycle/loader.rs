@@ -21,7 +21,7 @@ use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName}
 use crate::repository::{Candidate, Digest};
 use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetrics};
 use crate::store::Stores;
-use crate::tenant::{LogEntry, Room, Slots, Tenant, Verdict};
+use crate::tenant::{LogEntry, Room, Slots, Tenant, Verdict, Workers};
 
 /// The limits of a load.
 #[derive(Clone)]
@@ -38,6 +38,8 @@ pub struct LoaderConfig {
     pub stores: Stores,
     /// The tenants' databases.
     pub databases: Databases,
+    /// Does the host's own work for tenants.
+    pub workers: Workers,
 }
 
 /// The most time that warming up and golden requests may take. Compiling has limits of its own, and waiting for other
@@ -137,6 +139,11 @@ impl Loader {
         proved.map(|()| Proved::new(servable, drained, proof))
     }
 
+    /// What does the host's own work for tenants.
+    pub fn workers(&self) -> &Workers {
+        &self.config.workers
+    }
+
     async fn prove(
         &self,
         servable: &ServableHandle,
@@ -147,7 +154,8 @@ impl Loader {
         if let Some(proof) = database {
             migrate::migrate(servable, proof, progress).await?;
         }
-        prove(servable, candidate.golden.as_ref(), self.parse_golden, database, progress).await
+        let golden = candidate.golden.as_ref();
+        prove(servable, golden, self.parse_golden, self.workers(), database, progress).await
     }
 
     /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not proved.

@@ -1,11 +1,13 @@
 //! What a version must show before it goes live: that it answers, and that its answers are right.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::database::Proof;
 use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
 use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
 use crate::servable::{Servable, ServableHandle};
+use crate::tenant::{Pace, Workers};
 
 mod compare;
 
@@ -30,13 +32,14 @@ pub struct GoldenCase {
 }
 
 /// Reads golden requests. Given from outside, because they are written in a wire format.
-pub type ParseGolden = fn(&[u8]) -> Result<Golden, String>;
+pub type ParseGolden = fn(&[u8], &Pace) -> Result<Golden, String>;
 
 /// Lets a version show what it can do. Fails with what it could not.
 pub(super) async fn prove(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
     parse: ParseGolden,
+    workers: &Workers,
     database: Option<&Arc<Proof>>,
     progress: &(dyn Fn(Stage) + Send + Sync),
 ) -> Result<(), LoadError> {
@@ -47,7 +50,7 @@ pub(super) async fn prove(
     warm_up(servable, database).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
-        check_golden(servable, read_golden(file, parse).await?, database).await?;
+        check_golden(servable, read_golden(servable, file, parse, workers).await?, database).await?;
     }
     servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
@@ -117,17 +120,29 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
     }
 }
 
-async fn read_golden(file: &Sidecar, parse: ParseGolden) -> Result<Golden, LoadError> {
-    let fault = |reason: String| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name));
-    let opened = file.file.clone();
-    // More than the limit is not what was looked at, and its digest tells.
-    let read = tokio::task::spawn_blocking(move || opened.read(MAX_GOLDEN)).await;
-    let content = read.map_err(|error| LoadError::new(Stage::Host, format!("reading ended early: {error}")))?;
-    let content = content.map_err(|error| fault(error.to_string()))?;
-    if Digest::of(&content) != file.digest {
-        return Err(fault("changed while it was being read".into()));
-    }
-    parse(&content).map_err(fault)
+/// How long reading golden requests may take, in turns with everybody's calls.
+const READING: Duration = Duration::from_secs(600);
+
+async fn read_golden(
+    servable: &ServableHandle,
+    file: &Sidecar,
+    parse: ParseGolden,
+    workers: &Workers,
+) -> Result<Golden, LoadError> {
+    let (opened, digest) = (file.file.clone(), file.digest);
+    let work = move |pace: &Pace| {
+        // More than the limit is not what was looked at, and its digest tells.
+        let content = pace.aside(|| opened.read(MAX_GOLDEN)).map_err(|stopped| stopped.to_string())?;
+        let content = content.map_err(|error| error.to_string())?;
+        if Digest::of(&content) != digest {
+            return Err("changed while it was being read".into());
+        }
+        parse(&content, pace)
+    };
+    let payer = servable.maker().tenant().payer();
+    let read = workers.run(payer, payer.share(), Instant::now() + READING, work).await;
+    let read = read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
+    read.map_err(|reason| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name)))
 }
 
 async fn check_golden(

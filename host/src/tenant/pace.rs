@@ -57,7 +57,10 @@ impl Pace {
     /// Does a piece of work once its turn has come, and charges what it takes.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Pace) -> T) -> Result<T, Stopped> {
         let _paying = self.taking_turns.as_ref().map(|taking| taking.meter.paid_by(&Bill::default()));
-        self.check(|taking| taking.meter.begin(|| taking.why_stop()))?;
+        self.check(|taking| match taking.why_stop() {
+            Some(why) => Err(why),
+            None => taking.meter.begin(|| taking.why_stop()),
+        })?;
         let outcome = work(self);
         self.stopped.get().map_or(Ok(outcome), Err)
     }

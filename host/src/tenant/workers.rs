@@ -123,3 +123,98 @@ impl Drop for Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::{Tenant, thread_time};
+    use super::*;
+    use crate::model::TenantName;
+
+    fn tenant() -> Arc<Tenant> {
+        Tenant::unlimited(TenantName::default_tenant())
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(60)
+    }
+
+    #[tokio::test]
+    async fn work_is_done_on_threads_of_its_own_and_charged() {
+        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let work = |pace: &Pace| {
+            let start = thread_time();
+            while thread_time() - start < Duration::from_millis(5) {
+                pace.give_way().unwrap();
+            }
+            std::thread::current().name().map(str::to_owned)
+        };
+        let thread = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await.unwrap();
+        assert_eq!(thread.as_deref(), Some("work"));
+        assert!(tenant.account().used() >= 5_000_000, "{}", tenant.account().used());
+    }
+
+    #[tokio::test]
+    async fn work_ends_at_its_deadline_and_when_nobody_waits() {
+        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let endless = |pace: &Pace| while pace.give_way().is_ok() {};
+        let soon = Instant::now() + Duration::from_millis(20);
+        let late = workers.run(tenant.payer(), tenant.payer().share(), soon, endless).await;
+        assert_eq!(late, Err(Undone::Stopped(Stopped::Late)));
+        let (told, ended) = tokio::sync::oneshot::channel();
+        let endless = move |pace: &Pace| {
+            while pace.give_way().is_ok() {}
+            told.send(()).unwrap();
+        };
+        let waiting = workers.run(tenant.payer(), tenant.payer().share(), later(), endless);
+        assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
+        ended.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn of_one_tenant_four_are_under_way_and_the_others_wait_in_order() {
+        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let (order, at_once, most) = (Mutex::default(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let all = Arc::new((order, at_once, most));
+        let works = (0..20).map(|number| {
+            let all = all.clone();
+            let work = move |_: &Pace| {
+                let (order, at_once, most): &(Mutex<Vec<usize>>, _, _) = &all;
+                order.lock().unwrap().push(number);
+                most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                std::thread::yield_now();
+                at_once.fetch_sub(1, Ordering::SeqCst);
+            };
+            workers.run(tenant.payer(), tenant.payer().share(), later(), work)
+        });
+        futures_util::future::join_all(works).await;
+        let (order, _, most) = &*all;
+        let order = order.lock().unwrap();
+        assert_eq!(order.len(), 20);
+        assert!(most.load(Ordering::SeqCst) <= 4);
+        assert!(order.iter().enumerate().all(|(index, number)| number.abs_diff(index) < 4), "{order:?}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_that_work_s_own() {
+        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        for _ in 0..8 {
+            let work = |_: &Pace| assert!(std::hint::black_box(false), "as it should");
+            let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
+            assert!(matches!(failed, Err(Undone::Failed(_))), "{failed:?}");
+        }
+        assert_eq!(workers.run(tenant.payer(), tenant.payer().share(), later(), |_| 7).await, Ok(7));
+    }
+
+    #[test]
+    fn a_thread_may_wait_for_work_and_give_it_up() {
+        let (workers, tenant) = (Workers::new(Turns::new(1)).unwrap(), tenant());
+        let abandoned = Arc::new(AtomicBool::new(false));
+        assert_eq!(workers.run_and_wait(tenant.payer().share(), &abandoned, |_| 7), Ok(7));
+        abandoned.store(true, Ordering::Relaxed);
+        let stopped = workers.run_and_wait(tenant.payer().share(), &abandoned, |_| 7);
+        assert_eq!(stopped, Err(Undone::Stopped(Stopped::Abandoned)));
+    }
+}
