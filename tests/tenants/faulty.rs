@@ -38,7 +38,8 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     a.behave("puppet", "ok").ok();
     assert_eq!(a.get("/v2/usage").ok().json()["weight"], 2);
 
-    // Another file still applies.
+    // Another file still applies. Its repository is there: a missing one would be told as well.
+    server.repository("b");
     write(&folder, "b", &tenant("b", "b-key", ""));
     until_known(&server.holder("b-key"));
     // One that clashes with another does not, and neither does what comes with it.
