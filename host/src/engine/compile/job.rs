@@ -136,6 +136,10 @@ async fn prepare(
     };
     let (_, compiled) = compile(engine, instrumented.bytes())?;
     let mut loaded = load(engine, job, &compiled, sidecars).await?;
+    if let Some(reason) = snapshot::too_large(loaded.store.data().memory.used(), component.len()) {
+        drop(loaded);
+        return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+    }
     let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
         Ok(taken) => taken,
         Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,

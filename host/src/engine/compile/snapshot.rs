@@ -22,6 +22,21 @@ pub(super) fn instrument(component: &[u8]) -> Result<Instrumented<'_>, String> {
     Ok(Instrumented { wizer, context, bytes })
 }
 
+/// The most bytes that a module may have, by the limits of the tools that read it.
+const MAX_MODULE: u64 = 1 << 30;
+
+/// Bytes that a snapshot adds beside the memory itself.
+const OVERHEAD: u64 = 1 << 20;
+
+/// Why no snapshot can be taken of so many bytes of memory, for a component of that size; `None` if one can.
+pub(super) fn too_large(memory: u64, component: usize) -> Option<String> {
+    let size = memory.saturating_add(component as u64).saturating_add(OVERHEAD);
+    (size > MAX_MODULE).then(|| {
+        let mebibytes = memory >> 20;
+        format!("its memory has {mebibytes} MiB after load, and a snapshot can hold a little less than 1024 MiB")
+    })
+}
+
 impl Instrumented<'_> {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -83,5 +98,18 @@ impl ComponentInstanceState for Access<'_> {
 
     async fn call_func_ret_f64(&mut self, interface: &str, function: &str) -> u64 {
         self.call::<f64>(interface, function).await.to_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_that_no_module_can_hold_is_not_snapshotted() {
+        assert_eq!(too_large(1000 << 20, 10 << 20), None);
+        let reason = too_large(2 << 30, 1000).unwrap();
+        assert!(reason.contains("2048 MiB after load"), "{reason}");
+        assert!(too_large(u64::MAX, 1).is_some());
     }
 }
