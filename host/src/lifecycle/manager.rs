@@ -130,7 +130,7 @@ pub(super) enum Event {
     /// Somebody wants a model unloaded.
     Unload { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
     /// Somebody wants to know how things are.
-    Index { reply: oneshot::Sender<Vec<IndexEntry>> },
+    Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
 /// Events that may wait for one tenant's task. Senders wait in turn, so nothing is lost.
@@ -202,10 +202,10 @@ impl Manager {
     }
 
     /// What there is to say of each version of a tenant's models, by name. Empty once the server stops.
-    pub async fn index(&self, tenant: &TenantName) -> Vec<IndexEntry> {
+    pub async fn index(&self, tenant: &TenantName) -> Arc<Vec<IndexEntry>> {
         let (reply, answer) = oneshot::channel();
         let asked = self.send(tenant, Event::Index { reply }).await;
-        if asked.is_ok() { answer.await.unwrap_or_default() } else { Vec::new() }
+        if asked.is_ok() { answer.await.unwrap_or_default() } else { Arc::default() }
     }
 
     /// Why what serves is not what a tenant's repository holds at present, if so.

@@ -22,7 +22,7 @@ use super::tenants::TenantRecord;
 use super::waiting::Waiter;
 use crate::model::{ModelName, TenantName};
 use crate::registry::{Registry, TenantModels};
-use crate::repository::{Candidate, Degraded};
+use crate::repository::{Aspired, Candidate, Degraded};
 
 /// What a tenant's task works with.
 pub(super) struct TaskParts {
@@ -62,6 +62,10 @@ pub(super) struct Task {
     /// Its interceptors have changed since its models were last told.
     rewrapped: bool,
     waiting: Vec<Waiter>,
+    /// What was last taken over of the repository, which is announced to several.
+    merged: Option<Arc<Aspired>>,
+    /// The index, until something happens that may change it.
+    index: Option<Arc<Vec<IndexEntry>>>,
     phase: Phase,
     /// When artifacts were last tidied up, and whether they could be again.
     collected: Option<Instant>,
@@ -81,7 +85,8 @@ impl Task {
     pub(super) fn new(parts: TaskParts) -> Self {
         let TaskParts { registry, loader, readiness, events, record, degraded } = parts;
         let tenant = record.tenant().name().clone();
-        let (models, busy, loads, retries, changed, rewrapped, waiting, collected) = Default::default();
+        let (models, busy, loads, retries, changed, rewrapped) = Default::default();
+        let (waiting, merged, index, collected) = Default::default();
         Task {
             published: registry.open(&tenant),
             registry,
@@ -100,6 +105,8 @@ impl Task {
             changed,
             rewrapped,
             waiting,
+            merged,
+            index,
             phase: Phase::Open,
             collected,
             to_collect: true,
@@ -145,8 +152,11 @@ impl Task {
     }
 
     async fn handle(&mut self, event: Event) {
+        if !matches!(event, Event::Index { .. }) {
+            self.index = None;
+        }
         match event {
-            Event::Aspired(aspired) => self.merge(&aspired).await,
+            Event::Aspired(aspired) => self.merge(aspired).await,
             Event::Moved { source } => self.move_to(source),
             Event::Dismissed { reply } => {
                 self.leave().await;
@@ -157,11 +167,11 @@ impl Task {
             Event::Loaded { name, version, digest, outcome } => self.loaded(name, version, digest, outcome),
             Event::Drained { name, version } => self.drained(&name, version),
             Event::Load { name, aspired, reply } => {
-                self.merge(&aspired).await;
+                self.merge(aspired).await;
                 self.demand(name, reply);
             }
             Event::Follow { name, version, aspired, reply } => {
-                self.merge(&aspired).await;
+                self.merge(aspired).await;
                 self.waiting.push(Waiter::Follow { name, version, reply });
             }
             Event::Unload { name, reply } => {
@@ -179,7 +189,7 @@ impl Task {
     }
 
     async fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
+        (self.phase, self.index) = (phase, None);
         if phase == Phase::Open {
             return;
         }
@@ -250,6 +260,7 @@ impl Task {
 
     /// Tries again what may have passed by now.
     async fn retry(&mut self) {
+        self.index = None;
         let due = self.retries.take_due(Instant::now());
         for (name, version) in &due {
             if let Some(record) = self.models.get_mut(name) {
@@ -279,8 +290,8 @@ impl Task {
         }
     }
 
-    fn index(&self) -> Vec<IndexEntry> {
-        self.models.iter().flat_map(|(name, record)| record.index(name)).collect()
+    fn index(&self) -> Arc<Vec<IndexEntry>> {
+        Arc::new(self.models.iter().flat_map(|(name, record)| record.index(name)).collect())
     }
 
     /// Tells everybody who asked what has come of it.
@@ -294,11 +305,13 @@ impl Task {
     }
 
     fn answer_waiting(&mut self) {
+        let mut index = self.index.take();
         for waiter in std::mem::take(&mut self.waiting) {
             let record = waiter.name().and_then(|name| self.models.get(name));
-            let waits_on = waiter.answer(record, || self.index());
+            let waits_on = waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
             self.waiting.extend(waits_on);
         }
+        self.index = index;
     }
 
     /// Lets the loader tidy up, unless there is work it would get in the way of.

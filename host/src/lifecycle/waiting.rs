@@ -1,5 +1,7 @@
 //! Who waits for something to become known of a model, or to be published.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::index::IndexEntry;
@@ -16,7 +18,7 @@ pub(super) enum Waiter {
     /// For a model that was unloaded not to be found any more.
     Unloaded { outcome: Result<(), CommandError>, reply: oneshot::Sender<Result<(), CommandError>> },
     /// For what there is to say of every version.
-    Index { reply: oneshot::Sender<Vec<IndexEntry>> },
+    Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
 impl Waiter {
@@ -32,7 +34,7 @@ impl Waiter {
     pub(super) fn answer(
         self,
         record: Option<&ModelRecord>,
-        index: impl FnOnce() -> Vec<IndexEntry>,
+        index: impl FnOnce() -> Arc<Vec<IndexEntry>>,
     ) -> Option<Waiter> {
         if record.is_some_and(|record| self.must_wait(record)) {
             return Some(self);

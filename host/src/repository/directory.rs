@@ -222,7 +222,7 @@ impl Watching {
             // A large repository is not polled more often than it can be looked at.
             let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
-            if !self.sleep(next, allowed.max(ended + PAUSE), asked) {
+            if !self.sleep(next, allowed, asked) {
                 return;
             }
         }
@@ -243,12 +243,14 @@ impl Watching {
         if degraded || !self.folders.working() { poll_interval.min(rescan_interval) } else { rescan_interval }
     }
 
-    /// Sleeps until the next look is due, or if the bell rings until one is allowed. Tells whether to go on.
+    /// Sleeps until the next look is due, or until one is allowed if the bell rings: after a pause if something has
+    /// changed, and without one if somebody asks for it. Tells whether to go on.
     fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
+        let changed = allowed.max(Instant::now() + PAUSE);
         loop {
             let left = next.saturating_duration_since(Instant::now());
             match self.rung.recv_timeout(left) {
-                Ok(()) => next = next.min(allowed),
+                Ok(()) => next = next.min(changed),
                 Err(RecvTimeoutError::Timeout) => return !self.bell.stopped.load(Ordering::SeqCst),
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -256,7 +258,7 @@ impl Watching {
                 return false;
             }
             if self.bell.asked.load(Ordering::SeqCst) > answered {
-                return true;
+                next = next.min(allowed);
             }
         }
     }

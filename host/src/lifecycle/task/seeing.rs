@@ -13,6 +13,7 @@ impl Task {
     /// Believes another source from now on.
     pub(super) fn move_to(&mut self, source: u64) {
         self.owner = self.owner.take().map(|before| before.moved(source));
+        self.merged = None;
     }
 
     /// Wants nothing any more: the tenant is gone.
@@ -31,10 +32,14 @@ impl Task {
     }
 
     /// Takes over what a source sees. What it no longer sees is in the records still.
-    pub(super) async fn merge(&mut self, aspired: &Aspired) {
-        if !self.owner.as_mut().is_some_and(|record| record.see(aspired)) {
+    pub(super) async fn merge(&mut self, aspired: Arc<Aspired>) {
+        if self.merged.as_ref().is_some_and(|merged| Arc::ptr_eq(merged, &aspired)) {
             return;
         }
+        if !self.owner.as_mut().is_some_and(|record| record.see(&aspired)) {
+            return;
+        }
+        self.merged = Some(aspired.clone());
         let degraded = aspired.degraded.clone().or_else(|| aspired.partial.clone().map(Degraded::from));
         self.degraded.store(degraded.map(Arc::new));
         if aspired.degraded.is_some() {
@@ -44,11 +49,11 @@ impl Task {
         let names: BTreeSet<_> = names.chain(self.models.keys().cloned()).collect();
         let (interceptors, models): (Vec<_>, Vec<_>) = names.into_iter().partition(ModelName::is_interceptor);
 
-        self.see_all(aspired, interceptors).await;
+        self.see_all(&aspired, interceptors).await;
         // What wraps models comes first: whether they may be loaded depends on it.
         self.rewrapped = true;
         self.rewrap().await;
-        self.see_all(aspired, models).await;
+        self.see_all(&aspired, models).await;
     }
 
     async fn see_all(&mut self, aspired: &Aspired, names: Vec<ModelName>) {
