@@ -111,7 +111,7 @@ fn values_that_a_full_disk_does_not_take_are_no_matter_of_quota() {
     let ballast = disk.fill();
     let refused = put("second", 500_000);
     refused.refused(503, "store_unavailable");
-    assert!(server.log().contains("the disk of the state directory is full"), "{}", server.log());
+    server.until_logged("the disk of the state directory is full");
     assert_eq!(server.get("/v2/keyvalue/puppet").ok().json()["keys"], json!(["first"]));
     fs::remove_file(ballast).unwrap();
     until("that there is room again", || put("second", 500_000).status < 300);

@@ -25,7 +25,7 @@ pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let all = state.tenants.all();
     let tenants: Vec<_> = all.iter().map(|tenant| of(tenant)).collect();
     let degraded = all.iter().filter_map(|tenant| {
-        let degraded = state.manager.degraded(tenant.name())?;
+        let degraded = state.manager.degraded(tenant.name()).filter(|degraded| degraded.fault)?;
         Some(format!("tenant '{}': {}", tenant.name(), degraded.detail))
     });
     let faults: Vec<_> = state.tenancy_faults.list().iter().cloned().chain(degraded).collect();

@@ -34,11 +34,13 @@ pub struct Degraded {
     pub reason: String,
     /// For the operator: with the host's paths and other tenants' names.
     pub detail: String,
+    /// Whether somebody has to mend it. What is only missing may come by itself.
+    pub fault: bool,
 }
 
 impl From<String> for Degraded {
     fn from(reason: String) -> Self {
-        Degraded { detail: reason.clone(), reason }
+        Degraded { detail: reason.clone(), reason, fault: false }
     }
 }
 

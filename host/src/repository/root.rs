@@ -116,6 +116,7 @@ impl Root {
         Degraded {
             reason: format!("the repository cannot be read: {why}"),
             detail: format!("the repository {} cannot be read: {why}", self.path.display()),
+            fault: false,
         }
     }
 
@@ -127,6 +128,7 @@ impl Root {
         Err(RootError::Refused(Degraded {
             reason: format!("a folder on the way to the repository {why}; {mend}"),
             detail: format!("{}, on the way to the repository {}, {why}; {mend}", link.display(), self.path.display()),
+            fault: true,
         }))
     }
 
@@ -143,6 +145,7 @@ impl Root {
             RootError::Refused(Degraded {
                 reason: format!("the repository overlaps with {told}; move one of them"),
                 detail: format!("the repository {path}, which is {real}, overlaps with {whose}; move one of them"),
+                fault: true,
             })
         })
     }

@@ -179,7 +179,7 @@ impl Scanner {
             file.display()
         );
         let reason = format!("its version numbers cannot be read: {why}; the host's log names the file");
-        self.degraded(Degraded { reason, detail }, folders)
+        self.degraded(Degraded { reason, detail, fault: true }, folders)
     }
 
     fn degraded(&mut self, why: Degraded, folders: Vec<Place>) -> Look {
