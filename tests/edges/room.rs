@@ -74,6 +74,7 @@ fn refused_requests_whose_bodies_do_not_come_make_room() {
         wire.send("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nbegun").unwrap();
     }
     is_answered(&server, 20);
+    assert!(closed_for_room(&server) > 0.0);
 }
 
 #[test]
