@@ -145,7 +145,8 @@ impl Cost {
         let before = (charged_to_attackers(server), spent(server), charged(server, "good"));
         let outcome = meanwhile();
         let of_victim = charged(server, "good") - before.2 + uncharged;
-        let cost = Cost { spent: spent(server) - before.1 - of_victim, charged: charged_to_attackers(server) - before.0 };
+        let cost =
+            Cost { spent: spent(server) - before.1 - of_victim, charged: charged_to_attackers(server) - before.0 };
         (cost, outcome)
     }
 
