@@ -18,6 +18,8 @@ use division::{Division, Ticket};
 /// The slots of one engine.
 pub struct Slots {
     shared: Mutex<Shared>,
+    /// Held from the choice of a tenant until an idle instance of it is gone.
+    reclaiming: Mutex<()>,
 }
 
 struct Shared {
@@ -61,7 +63,7 @@ impl Slots {
     /// So many slots, of which nothing is guaranteed to anybody yet.
     pub fn new(count: u32) -> Arc<Self> {
         let shared = Shared { division: Division::new(count), places: HashMap::new(), tenants: HashMap::new() };
-        Arc::new(Slots { shared: Mutex::new(shared) })
+        Arc::new(Slots { shared: Mutex::new(shared), reclaiming: Mutex::default() })
     }
 
     /// Guarantees each of these tenants its part of the slots by weight, and others nothing.
@@ -161,8 +163,11 @@ impl Waiting<'_> {
     fn make_room(&self) {
         let mut have_none = Vec::new();
         while !self.is_granted() {
-            let Some(name) = self.room.slots.lock().division.most_beyond_guarantee(&have_none) else { break };
-            let holder = self.room.slots.lock().tenants.get(&name).and_then(Weak::upgrade);
+            let slots = &self.room.slots;
+            // One request at a time: two that choose at once could together take what is guaranteed.
+            let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
+            let holder = slots.lock().tenants.get(&name).and_then(Weak::upgrade);
             if !holder.is_some_and(|holder| holder.reclaim()) {
                 have_none.push(name);
             }
