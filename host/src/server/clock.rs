@@ -118,12 +118,14 @@ impl Clock {
     pub(super) fn standing(&self, refusing: bool) -> Standing {
         let now = self.now();
         let State { header_read_timeout, keep_alive, .. } = *self.0;
-        let began = |due: Instant, limit| Standing::Idle(due.checked_sub(limit).unwrap_or(due));
+        let began = |due: Instant, limit| due.checked_sub(limit).unwrap_or(due);
         match (now.allowance.full_since(), now.phase) {
             (Some(since), _) if since.elapsed() >= STALL => Standing::Stalled(since),
             (Some(_), _) => Standing::Working,
-            (None, Phase::New(due) | Phase::Head(due)) => began(due, header_read_timeout),
-            (None, Phase::Idle(due)) => began(due, keep_alive),
+            (None, Phase::New(due) | Phase::Head(due)) => Standing::Idle(began(due, header_read_timeout)),
+            // The next request is likely to be on its way, and would fail.
+            (None, Phase::Idle(due)) if began(due, keep_alive).elapsed() < STALL => Standing::Working,
+            (None, Phase::Idle(due)) => Standing::Idle(began(due, keep_alive)),
             (None, Phase::Closing(since)) => Standing::Idle(since),
             (None, Phase::Work(since)) if refusing => Standing::Idle(since),
             (None, Phase::Work(_)) => Standing::Working,

@@ -119,6 +119,8 @@ impl Running {
         for thread in 0..threads {
             let (act, stop) = (act.clone(), self.stop.clone());
             self.threads.push(std::thread::spawn(move || {
+                // Attackers compute on machines of their own.
+                wardian::tenant::step_back();
                 while !stop.load(Ordering::Relaxed) {
                     act(thread);
                 }
