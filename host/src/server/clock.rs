@@ -231,7 +231,7 @@ mod tests {
         assert_eq!((clock.standing(false), idle(true)), (Standing::Working, true));
         clock.answered();
         assert_eq!(clock.standing(false), Standing::Working, "the next request may be on its way");
-        clock.step(|_| Phase::Idle(Instant::now() + clock.0.keep_alive - STALL));
+        clock.now().phase = Phase::Idle(Instant::now() + clock.0.keep_alive - STALL);
         assert!(matches!(clock.standing(false), Standing::Idle(_)), "between requests");
         clock.blocked();
         assert_eq!(clock.standing(false), Standing::Working, "its client may be about to take more");
