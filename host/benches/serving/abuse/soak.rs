@@ -52,9 +52,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#),
             Duration::from_millis(50),
         ),
-        (wire::get_as(VICTIM, "/v2/repository/index"), Duration::from_millis(500)),
+        (wire::get_as(VICTIM, "/v2/models"), Duration::from_millis(500)),
         (wire::get_as(VICTIM, "/v2/usage"), Duration::from_millis(500)),
-        (wire::get("/metrics"), Duration::from_secs(1)),
+        (wire::get("/metrics"), Duration::from_millis(500)),
     ];
 
     thread::scope(|scope| {
