@@ -195,14 +195,18 @@ impl ArtifactStore {
         Ok(artifacts)
     }
 
-    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago. Of a tenant that is
-    /// no more, all that are not in use. Returns how many went.
-    pub fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
+    /// Removes every artifact of that tenant but those, the ones in use and the ones used less than `max_age` ago. Of
+    /// tenants that are no more, all that are not in use. Returns how many went.
+    pub fn collect(&self, tenant: &TenantName, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
         let mut removed = 0;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|name, artifacts| {
             let gone = artifacts.tenant().is_dismissed();
-            removed += artifacts.collect(keep, if gone { Duration::ZERO } else { max_age });
+            removed += match gone {
+                true => artifacts.collect(&HashSet::new(), Duration::ZERO),
+                false if name == tenant => artifacts.collect(keep, max_age),
+                false => 0,
+            };
             let forgotten = gone && artifacts.is_empty();
             if forgotten {
                 let _ = fs::remove_dir(self.folder_of(name));

@@ -72,8 +72,6 @@ pub struct Loader {
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
-    /// What each tenant wants, as far as it was asked.
-    wanted: Mutex<HashMap<TenantName, HashSet<ArtifactKey>>>,
     /// Held while an artifact is made, so that it is not made twice. It is one tenant's, so tenants do not wait for each
     /// other.
     making: Mutex<HashMap<ArtifactKey, Making>>,
@@ -94,7 +92,7 @@ impl Loader {
     ) -> Self {
         let fingerprint = engine.fingerprint();
         let file_work = Semaphore::new(MAX_FILE_WORK);
-        let (egress, codes, wanted, making) = Default::default();
+        let (egress, codes, making) = Default::default();
         Loader {
             config,
             engine,
@@ -108,7 +106,6 @@ impl Loader {
             file_work,
             egress,
             codes,
-            wanted,
             making,
         }
     }
@@ -307,21 +304,16 @@ impl Loader {
         }
     }
 
-    /// Forgets code that is no longer in use, and removes artifacts that have not been wanted for long. `wanted` is all
-    /// that the tenant wants; what others want is known since they were asked last.
+    /// Forgets code that is no longer in use, and removes the tenant's artifacts that have not been wanted for long.
+    /// `wanted` is all that the tenant wants.
     pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
         let (loader, name) = (self.clone(), tenant.clone());
-        let keys = blocking(move || wanted.iter().map(|candidate| loader.key(&name, candidate)).collect()).await;
-        let Ok(keys) = keys else { return };
-        let keep: HashSet<_> = {
-            let mut all = lock(&self.wanted);
-            all.insert(tenant.clone(), keys);
-            all.values().flatten().cloned().collect()
-        };
+        let keys = move || wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>();
+        let Ok(keep) = blocking(keys).await else { return };
         lock(&self.codes).retain(|_, code| code.strong_count() > 0);
         lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
-        let store = self.store.clone();
-        let removed = blocking(move || store.collect(&keep, KEEP_UNUSED)).await;
+        let (store, name) = (self.store.clone(), tenant.clone());
+        let removed = blocking(move || store.collect(&name, &keep, KEEP_UNUSED)).await;
         match removed {
             Ok(Ok(removed)) if removed > 0 => tracing::info!(removed, "collected unused artifacts"),
             Ok(Err(error)) => tracing::warn!(%error, "cannot collect unused artifacts"),
@@ -332,7 +324,6 @@ impl Loader {
     /// Forgets a tenant that is gone; its connections close when the last of its instances does.
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
-        lock(&self.wanted).remove(tenant);
         self.config.stores.forget(tenant);
         self.config.databases.forget(tenant);
     }

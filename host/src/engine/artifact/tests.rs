@@ -140,6 +140,19 @@ fn each_tenant_has_a_folder_of_its_own() {
     assert!(bench.store.of(&b).unwrap().get(&key("a")).unwrap().is_none());
 }
 
+fn owner() -> TenantName {
+    TenantName::new("a").unwrap()
+}
+
+#[test]
+fn what_one_tenant_wants_says_nothing_of_another() {
+    let bench = Bench::new();
+    let artifacts = bench.store.of(&tenant("b", u64::MAX)).unwrap();
+    make(&artifacts, &key("b"), 4).unwrap();
+    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), Duration::ZERO).unwrap(), 0);
+    assert!(artifacts.get(&key("b")).unwrap().is_some());
+}
+
 #[test]
 fn what_is_no_longer_wanted_is_collected() {
     let bench = Bench::new();
@@ -149,8 +162,8 @@ fn what_is_no_longer_wanted_is_collected() {
     }
     let used = artifacts.get(&key("used")).unwrap().unwrap();
     let keep = HashSet::from([key("kept")]);
-    assert_eq!(bench.store.collect(&keep, DAY).unwrap(), 0);
-    assert_eq!(bench.store.collect(&keep, Duration::ZERO).unwrap(), 1);
+    assert_eq!(bench.store.collect(&owner(), &keep, DAY).unwrap(), 0);
+    assert_eq!(bench.store.collect(&owner(), &keep, Duration::ZERO).unwrap(), 1);
     assert!(artifacts.get(&key("kept")).unwrap().is_some() && used.code.exists());
 }
 
@@ -163,9 +176,9 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
     make(&artifacts, &key("a"), 4).unwrap();
     let used = artifacts.get(&key("a")).unwrap();
     tenants.apply(BTreeMap::new(), Vec::new());
-    assert_eq!(bench.store.collect(&HashSet::new(), DAY).unwrap(), 0);
+    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
     drop(used);
-    assert_eq!(bench.store.collect(&HashSet::new(), DAY).unwrap(), 1);
+    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 1);
     assert!(!bench.root().join("a").exists());
 }
 
@@ -175,10 +188,10 @@ fn the_artifacts_of_a_tenant_that_is_not_known_go_after_a_day() {
     make(&bench.store.of(&tenant("a", u64::MAX)).unwrap(), &key("a"), 4).unwrap();
     let bench = bench.reopened();
     let folder = bench.root().join("a");
-    assert_eq!(bench.store.collect(&HashSet::new(), DAY).unwrap(), 0);
+    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
     let long_ago = SystemTime::now() - 2 * DAY;
     fs::File::open(folder.join(&key("a").0)).unwrap().set_modified(long_ago).unwrap();
-    assert_eq!(bench.store.collect(&HashSet::new(), DAY).unwrap(), 1);
+    assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 1);
     assert!(!folder.exists());
 }
 
