@@ -41,12 +41,12 @@ pub(crate) fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident: field("Rss:")?, proportional: field("Pss:")?, anonymous: field("Anonymous:")? })
 }
 
-/// How many threads a process has.
+/// The number of threads of a process.
 pub(crate) fn threads(pid: u32) -> Result<usize> {
     count(&format!("/proc/{pid}/task"))
 }
 
-/// How many file descriptors a process has open.
+/// The number of file descriptors that a process has open.
 pub(crate) fn descriptors(pid: u32) -> Result<usize> {
     count(&format!("/proc/{pid}/fd"))
 }

@@ -13,15 +13,15 @@ use super::{connections, files, work};
 
 /// Something that one tenant does to the server.
 pub(crate) struct Attack {
-    /// How it is called in the table.
+    /// Its name in the table.
     pub(super) name: &'static str,
-    /// What it does.
+    /// One line on its method.
     pub(super) summary: &'static str,
     /// Keys of `wardian.toml` that it needs, beyond the tenants.
     pub(super) server: &'static str,
     /// Keys of the attacker's table.
     pub(super) tenant: &'static str,
-    /// Whether somebody reads the log of the server.
+    /// True if the log of the server is read.
     pub(super) reads_log: bool,
     /// Begins it.
     pub(super) begin: fn(&Scene) -> Result<Running>,
@@ -140,7 +140,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.connections.clear();
-        // What a thread has met is the server's answer to an attack, and no news.
+        // A panic of an attacking thread is no fault of the server.
         self.threads.drain(..).for_each(|thread| drop(thread.join()));
     }
 }

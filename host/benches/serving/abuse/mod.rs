@@ -24,7 +24,7 @@ use scene::Scene;
 pub(crate) use soak::run as soak;
 use victim::Measured;
 
-/// How long resident memory may take to come back after an attack.
+/// The longest time for resident memory to come back after an attack.
 const RECOVERY: Duration = Duration::from_secs(20);
 
 /// The part of the memory before an attack that may be held afterwards, beyond it.

@@ -23,7 +23,7 @@ pub(super) const VICTIM: &str = "victim";
 /// The attacker's models that every attack may use.
 const KEPT: [&str; 2] = ["puppet", "ledger"];
 
-/// How long a model may take to be loaded.
+/// The longest time for a model to be loaded.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that is about to be attacked. Its files are removed on drop.

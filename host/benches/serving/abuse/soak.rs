@@ -25,14 +25,14 @@ const SERVER: &str = "[http]\nmax_connections = 300";
 const TENANT: &str =
     "quota = { concurrency = 300, memory = \"256MiB\", storage = \"200MB\", models = 20, instances = 64 }";
 
-/// How long an attack goes on in a round, and how long the server then has to recover.
+/// The duration of an attack in a round, and of the pause for recovery after it.
 const ATTACK: Duration = Duration::from_secs(35);
 const REST: Duration = Duration::from_secs(25);
 
 /// The part that may be added to memory, threads and descriptors from the first round to the last.
 const TOLERANCE: f64 = 1.2;
 
-/// What the server holds at one moment.
+/// Resources of the server at one moment.
 struct Sample {
     round: usize,
     attack: &'static str,

@@ -1,4 +1,4 @@
-//! What the victim gets: latencies of short and of long calls, the time of a swap, and how many requests failed.
+//! Measures the victim: latencies of short and of long calls, the time of a swap, and the number of failed requests.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// How many requests were not answered with 200.
+    /// The number of requests that were not answered with 200.
     pub(super) fn failed(&self) -> usize {
         self.short.failed + self.long.failed
     }
@@ -72,7 +72,7 @@ pub(super) fn measure(scene: &Scene, window: Duration) -> Result<Measured> {
     })
 }
 
-/// What came back on a connection.
+/// The answers on a connection.
 #[derive(Default)]
 pub(super) struct Answers {
     milliseconds: Vec<f64>,
