@@ -1,8 +1,9 @@
 //! Whether anything that one tenant's guest leaves in memory ever reaches another's.
 //!
-//! Guests of tenant `a` mark all the memory they can reach with bytes that only the request could tell them;
-//! guests of tenant `b` look for those bytes in all the memory *they* can reach. The engine has few slots, so
-//! that what one guest had the other gets, with the same component in it or with another.
+//! Guests of tenant `a` mark all the memory they can reach with bytes that only the request could
+//! tell them; guests of tenant `b` look for those bytes in all the memory *they* can reach. The
+//! engine has few slots, so that what one guest had the other gets, with the same component in it
+//! or with another.
 
 use serde_json::{Value, json};
 
@@ -11,14 +12,16 @@ use crate::harness::{Models, Response, Server, Setup, guest};
 /// Rounds for each pair of models.
 const ROUNDS: u64 = 45;
 
-/// Small enough that a pooled guest, which is kept while it has half of it, has to go every few rounds.
+/// Small enough that a pooled guest, which is kept while it has half of it, has to go every few
+/// rounds.
 const SETTINGS: &str = "[limits]\nmemory = '64MiB'\ndeadline = '60s'\n[breaker]\nfaults = 0";
 
 /// More than a slot keeps resident when it is reset.
 const MANY_PAGES: u64 = 320;
 
 const MARKERS: [&str; 4] = ["fresh", "pooled", "loading", "loading-pooled"];
-const LOOKERS: [&str; 6] = ["fresh", "pooled", "loading", "loading-pooled", "other", "other-loading"];
+const LOOKERS: [&str; 6] =
+    ["fresh", "pooled", "loading", "loading-pooled", "other", "other-loading"];
 
 fn server() -> Setup {
     let setup = Server::with_models(fill).config(
@@ -65,13 +68,20 @@ fn round(server: &Server, marker: &str, looker: &str, round: u64, seed: u64) {
     }
     let seen = ask(server, "b", looker, &json!({ "seed": seed, "pages": pages }));
     assert!(seen.number("bytes") as u64 >= pages << 16, "{seen}");
-    assert_eq!(seen.number("found"), 0, "{looker} of tenant b sees what {marker} of tenant a left: {seen}");
+    assert_eq!(
+        seen.number("found"),
+        0,
+        "{looker} of tenant b sees what {marker} of tenant a left: {seen}"
+    );
 }
 
-/// Has every kind of guest look for what every other left, on three connections at once, so that slots are taken
-/// and given back in ever new orders.
+/// Has every kind of guest look for what every other left, on three connections at once, so that
+/// slots are taken and given back in ever new orders.
 fn nothing_is_found(server: &Server) {
-    let pairs: Vec<_> = MARKERS.iter().flat_map(|marker| LOOKERS.iter().map(move |looker| (marker, looker))).collect();
+    let pairs: Vec<_> = MARKERS
+        .iter()
+        .flat_map(|marker| LOOKERS.iter().map(move |looker| (marker, looker)))
+        .collect();
     std::thread::scope(|scope| {
         for (part, pairs) in pairs.chunks(pairs.len().div_ceil(3)).enumerate() {
             scope.spawn(move || {
@@ -86,7 +96,8 @@ fn nothing_is_found(server: &Server) {
     });
 }
 
-/// An instance that is kept sees its own mark again, so looking would find what there is to be found.
+/// An instance that is kept sees its own mark again, so looking would find what there is to be
+/// found.
 fn a_kept_instance_remembers(server: &Server) {
     let parameters = |word: &str| json!({ "seed": -1, "pages": 1, "do": word });
     for model in ["pooled", "loading-pooled"] {

@@ -15,7 +15,11 @@ fn two(models: &Models) {
 }
 
 fn invoke(server: &Server, header: (&str, &str)) -> Response {
-    server.call("POST", "/invocations").header(header.0, header.1).json(&json!({ "inputs": [] })).send()
+    server
+        .call("POST", "/invocations")
+        .header(header.0, header.1)
+        .json(&json!({ "inputs": [] }))
+        .send()
 }
 
 #[test]
@@ -27,7 +31,11 @@ fn a_request_that_names_no_model_means_the_default_one() {
     assert_eq!(invoke(&server, (NAMES, "second")).number("version"), 2);
     let server = server.stop().argument("--default-model").argument("second").start();
     server.until_tried();
-    assert_eq!(invoke(&server, ("accept", "*/*")).number("version"), 2, "the command line goes first");
+    assert_eq!(
+        invoke(&server, ("accept", "*/*")).number("version"),
+        2,
+        "the command line goes first"
+    );
     let server = Server::with_models(two).start();
     server.until_tried();
     invoke(&server, ("accept", "*/*")).refused(400, "invalid_input");
@@ -43,20 +51,26 @@ fn connect(server: &Server, say: &str) -> TcpStream {
 
 #[test]
 fn headers_that_do_not_come_in_time_end_the_connection() {
-    let server = Server::with_models(|_| {}).config("[http]\nheader_read_timeout = '100ms'").start();
+    let server =
+        Server::with_models(|_| {}).config("[http]\nheader_read_timeout = '100ms'").start();
     let start = Instant::now();
-    let mut stream = connect(&server, "GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nx-half: ");
+    let mut stream =
+        connect(&server, "GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nx-half: ");
     let mut answer = Vec::new();
     // A connection that is reset has ended as well.
     let _ = stream.read_to_end(&mut answer);
-    assert!(start.elapsed() < HttpConfig::default().header_read_timeout, "it took the default's time");
+    assert!(
+        start.elapsed() < HttpConfig::default().header_read_timeout,
+        "it took the default's time"
+    );
     assert!(!answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     server.get("/v2/health/live").ok();
 }
 
 /// Every line of a log as JSON.
 fn lines(log: &str) -> Vec<Value> {
-    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+    let parse =
+        |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
     log.lines().map(parse).collect()
 }
 
@@ -79,5 +93,9 @@ fn a_log_in_json_has_an_object_a_line() {
     );
     let text = server.kill().argument("--log-format").argument("text").start();
     text.until_logged(TRIED);
-    assert!(text.log().lines().all(|line| !line.starts_with('{')), "the command line goes first: {}", text.log());
+    assert!(
+        text.log().lines().all(|line| !line.starts_with('{')),
+        "the command line goes first: {}",
+        text.log()
+    );
 }

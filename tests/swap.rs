@@ -13,8 +13,8 @@ use crate::harness::{Server, puppet};
 const CONNECTIONS: usize = 16;
 const SWAPS: u64 = 100;
 
-/// Growth in resident memory that is noise: buffers, the allocator's arenas, slots that stay warm. Each
-/// swap maps some 300 kB of code and data, so a version that is not given back shows as 27 MB.
+/// Growth in resident memory that is noise: buffers, the allocator's arenas, slots that stay warm.
+/// Each swap maps some 300 kB of code and data, so a version that is not given back shows as 27 MB.
 const NOISE: u64 = 12 << 20;
 
 #[test]
@@ -99,8 +99,12 @@ fn ask_on(address: SocketAddr, cease: &AtomicBool, seen: &Mutex<u64>) -> usize {
 fn ask(stream: &mut BufReader<TcpStream>) -> Value {
     const BODY: &str = r#"{"inputs":[]}"#;
     const PATH: &str = "/v2/models/puppet/infer";
-    write!(stream.get_mut(), "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
-        .unwrap();
+    write!(
+        stream.get_mut(),
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n{BODY}",
+        BODY.len()
+    )
+    .unwrap();
     let (mut line, mut length) = (String::new(), 0);
     stream.read_line(&mut line).unwrap();
     let status = line.clone();

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use crate::engine::Budget;
 use crate::model::{
-    Asker, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version, VersionPolicy,
+    Asker, Deadline, InferError, InferRequest, ModelName, ModelSettings, TenantName, Version,
+    VersionPolicy,
 };
 use crate::registry::Registry;
 use crate::servable::InFlight;
@@ -22,7 +23,8 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// The verbs over that registry. `ready` is set by the manager, once every wanted model was tried or took too long.
+    /// The verbs over that registry. `ready` is set by the manager, once every wanted model was
+    /// tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
@@ -42,8 +44,8 @@ impl DataPlane {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Notes a request, which the server waits for when it stops. To be called before a version is looked for, and
-    /// held until the request has left behind what it leaves.
+    /// Notes a request, which the server waits for when it stops. To be called before a version is
+    /// looked for, and held until the request has left behind what it leaves.
     pub fn note(&self) -> Flight {
         self.requests.begin()
     }
@@ -54,7 +56,12 @@ impl DataPlane {
     }
 
     /// Finds a version that serves: the one named, or the newest.
-    pub fn find(&self, tenant: &TenantName, model: &str, version: Option<&str>) -> Result<ServableHandle, InferError> {
+    pub fn find(
+        &self,
+        tenant: &TenantName,
+        model: &str,
+        version: Option<&str>,
+    ) -> Result<ServableHandle, InferError> {
         if self.is_stopping() {
             return Err(InferError::Overloaded);
         }
@@ -74,7 +81,11 @@ impl DataPlane {
     /// The versions of a model that serve, newest first.
     pub fn versions(&self, tenant: &TenantName, model: &str) -> Vec<Version> {
         let entry = self.registry.entry(tenant, model);
-        entry.iter().flat_map(|entry| &entry.serving).map(|servable| servable.id().version).collect()
+        entry
+            .iter()
+            .flat_map(|entry| &entry.serving)
+            .map(|servable| servable.id().version)
+            .collect()
     }
 
     /// The versions of a model that serve, newest first, to be held on to.
@@ -87,8 +98,9 @@ impl DataPlane {
         self.registry.entry(tenant, model).map(|entry| entry.policy.clone()).unwrap_or_default()
     }
 
-    /// Answers one request. The deadline counts from `received` and covers queueing and computing; the
-    /// model's own limit applies where it is shorter. The tenant's interceptors, if it has any, come first and last.
+    /// Answers one request. The deadline counts from `received` and covers queueing and computing;
+    /// the model's own limit applies where it is shorter. The tenant's interceptors, if it has any,
+    /// come first and last.
     pub async fn infer(
         &self,
         servable: &ServableHandle,
@@ -102,8 +114,8 @@ impl DataPlane {
         servable.infer(request, Budget::within(received, allowed, limits.cpu_time), asker).await
     }
 
-    /// Begins to answer one request in parts. The model's `streaming` settings take the place of its limits, if it
-    /// streams; the deadline counts as in [`DataPlane::infer`].
+    /// Begins to answer one request in parts. The model's `streaming` settings take the place of
+    /// its limits, if it streams; the deadline counts as in [`DataPlane::infer`].
     pub fn infer_stream(
         &self,
         servable: &ServableHandle,

@@ -1,5 +1,5 @@
-//! What is wrong with a file system, as far as those may know who use it; above all whether a disk is full, the one
-//! trouble that passes by itself, and that operators can mend at once.
+//! What is wrong with a file system, as far as those may know who use it; above all whether a disk
+//! is full, the one trouble that passes by itself, and that operators can mend at once.
 
 use std::io;
 use std::path::Path;
@@ -12,8 +12,8 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// An error of the file system without its number, which tells users nothing, and without the path that some errors end
-/// with, which is the host's.
+/// An error of the file system without its number, which tells users nothing, and without the path
+/// that some errors end with, which is the host's.
 pub(crate) fn plain(error: &io::Error) -> String {
     if is_full(error) {
         return "the disk is full; free space on it".into();
@@ -22,9 +22,11 @@ pub(crate) fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// True if the disk of a file or folder has room for a little more. One that cannot be asked is taken to have it.
+/// True if the disk of a file or folder has room for a little more. One that cannot be asked is
+/// taken to have it.
 pub(crate) fn has_room(path: &Path) -> bool {
-    rustix::fs::statvfs(path).map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
+    rustix::fs::statvfs(path)
+        .map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Tasks and threads that the server cannot do without.
 //!
-//! A server whose manager or clock has ended answers requests and does nothing else. If one of these panics, the
-//! process ends with a line in the log and status [`EXIT_STATUS`], and what supervises it starts it again.
+//! A server whose manager or clock has ended answers requests and does nothing else. If one of
+//! these panics, the process ends with a line in the log and status [`EXIT_STATUS`], and what
+//! supervises it starts it again.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +17,10 @@ use crate::telemetry;
 pub const EXIT_STATUS: i32 = 70;
 
 /// Starts a task that the server cannot do without.
-pub(crate) fn spawn(name: &'static str, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn spawn(
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
     tokio::spawn(async move {
         if AssertUnwindSafe(task).catch_unwind().await.is_err() {
             end_process(name);
@@ -33,7 +37,10 @@ pub(crate) fn run(name: &'static str, work: impl FnOnce()) {
 
 /// Ends the process. The panic itself is in the log already.
 fn end_process(name: &str) -> ! {
-    tracing::error!(task = name, "a task that the server cannot do without has panicked; the process ends");
+    tracing::error!(
+        task = name,
+        "a task that the server cannot do without has panicked; the process ends"
+    );
     telemetry::flush_log();
     process::exit(EXIT_STATUS)
 }
@@ -65,7 +72,10 @@ mod tests {
     #[test]
     fn a_thread_that_panics_ends_the_process() {
         if std::env::var_os(CHILD).is_none() {
-            return assert_eq!(status_of("a_thread_that_panics_ends_the_process"), Some(EXIT_STATUS));
+            return assert_eq!(
+                status_of("a_thread_that_panics_ends_the_process"),
+                Some(EXIT_STATUS)
+            );
         }
         run("a test", || panic!("as the test wants"));
     }

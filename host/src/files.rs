@@ -1,8 +1,9 @@
 //! Opening files that others can change at any time.
 //!
-//! A file is opened once, from a [`Folder`] that is held open, one step at a time and over no link; never waiting, not
-//! even for a FIFO; and only if it is a regular file. What is opened is handed on as a descriptor. So whatever is
-//! renamed, replaced or linked meanwhile, nothing is read that was not in that folder.
+//! A file is opened once, from a [`Folder`] that is held open, one step at a time and over no link;
+//! never waiting, not even for a FIFO; and only if it is a regular file. What is opened is handed
+//! on as a descriptor. So whatever is renamed, replaced or linked meanwhile, nothing is read that
+//! was not in that folder.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags};
 
 /// How a folder is opened: to be listed, and over no link.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FOLDER: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// How a file is opened: to be read, over no link, and without waiting.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const FILE: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 /// How a folder on the way to another is opened: it need not be readable.
-const PASSAGE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PASSAGE: OFlags =
+    OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Which folder it is, whatever it is called: its device and inode.
 pub(crate) type FolderId = (u64, u64);
@@ -38,7 +42,8 @@ pub struct FileIn {
 }
 
 impl Folder {
-    /// Opens a folder by an absolute path without links and dots. Fails as the file system does, and over a link.
+    /// Opens a folder by an absolute path without links and dots. Fails as the file system does,
+    /// and over a link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::open("/", PASSAGE, Mode::empty())?;
         let relative = path.strip_prefix("/").map_err(io::Error::other)?;
@@ -67,7 +72,8 @@ impl Folder {
         descend(self.descriptor.try_clone()?, path, FOLDER, FOLDER).map(|(folder, _)| folder)
     }
 
-    /// Opens a regular file beneath it for reading. Fails as the file system does, over a link, and on anything else.
+    /// Opens a regular file beneath it for reading. Fails as the file system does, over a link, and
+    /// on anything else.
     pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
         let file = File::from(opened);
@@ -84,7 +90,8 @@ impl FileIn {
     /// The file of that name in the folder where it is now. Fails as the file system does.
     pub fn at(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(not_regular)?;
-        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let folder =
+            path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
         Ok(Arc::new(Folder::open(&folder.canonicalize()?)?).file(name.into()))
     }
 
@@ -93,7 +100,8 @@ impl FileIn {
         &self.path
     }
 
-    /// Opens it for reading. Fails as the file system does, over a link, and if it is no regular file any more.
+    /// Opens it for reading. Fails as the file system does, over a link, and if it is no regular
+    /// file any more.
     pub fn open(&self) -> io::Result<File> {
         self.folder.open_file(&self.path)
     }
@@ -113,8 +121,8 @@ impl PartialEq for FileIn {
 
 impl Eq for FileIn {}
 
-/// A path by which the system finds what is in a folder that is held open, wherever that folder has been moved. Links
-/// in `path` are followed.
+/// A path by which the system finds what is in a folder that is held open, wherever that folder has
+/// been moved. Links in `path` are followed.
 pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
     link_to(folder).join(path)
 }
@@ -128,8 +136,8 @@ fn link_to(folder: impl AsFd) -> PathBuf {
     Path::new("/proc/self/fd").join(folder.as_fd().as_raw_fd().to_string())
 }
 
-/// Opens a regular file for reading. Never waits: a FIFO without a writer would block its reader for ever. Fails if
-/// the path has come to lead to anything but a regular file, a link included.
+/// Opens a regular file for reading. Never waits: a FIFO without a writer would block its reader
+/// for ever. Fails if the path has come to lead to anything but a regular file, a link included.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, FILE, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
@@ -148,15 +156,23 @@ pub(crate) fn read_from(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Opens what a path leads to from a folder, one step at a time. Gives how many steps there were, too.
-fn descend(from: OwnedFd, path: &Path, through: OFlags, last: OFlags) -> io::Result<(OwnedFd, usize)> {
+/// Opens what a path leads to from a folder, one step at a time. Gives how many steps there were,
+/// too.
+fn descend(
+    from: OwnedFd,
+    path: &Path,
+    through: OFlags,
+    last: OFlags,
+) -> io::Result<(OwnedFd, usize)> {
     let (mut at, mut steps) = (from, 0);
     let mut names = path.components().peekable();
     if names.peek().is_none() {
         at = rustix::fs::openat(&at, ".", last, Mode::empty())?;
     }
     while let Some(name) = names.next() {
-        let Component::Normal(name) = name else { return Err(io::Error::other("not a plain path")) };
+        let Component::Normal(name) = name else {
+            return Err(io::Error::other("not a plain path"));
+        };
         let flags = if names.peek().is_none() { last } else { through };
         at = rustix::fs::openat(&at, name, flags, Mode::empty())?;
         steps += 1;
@@ -212,14 +228,20 @@ mod tests {
         symlink("a/file", inside.join("file")).unwrap();
         fifo(&inside.join("fifo"));
         symlink("inside", around.join("way")).unwrap();
-        assert!(Folder::open(&around.join("way")).is_err() && Folder::open(&around.join("way/a")).is_err());
+        assert!(
+            Folder::open(&around.join("way")).is_err()
+                && Folder::open(&around.join("way/a")).is_err()
+        );
 
         let folder = Arc::new(Folder::open(&inside).unwrap());
         let file = folder.file("a/file".into());
         for other in ["link/file", "file", "fifo", "a", "", "../inside/a/file", "nothing"] {
             assert!(folder.open_file(Path::new(other)).is_err(), "{other}");
         }
-        assert!(folder.open_folder(Path::new("a")).is_ok() && folder.open_folder(Path::new("link")).is_err());
+        assert!(
+            folder.open_folder(Path::new("a")).is_ok()
+                && folder.open_folder(Path::new("link")).is_err()
+        );
         fs::rename(&inside, &moved).unwrap();
         fs::create_dir_all(inside.join("a")).unwrap();
         fs::write(inside.join("a/file"), "another").unwrap();

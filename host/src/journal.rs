@@ -1,11 +1,13 @@
 //! What was written to a SQLite file and is not in it yet: its journal, `FILE-wal`.
 //!
-//! A file that is used by the host has its newest content in the journal, until that is *folded* into the file: when
-//! it has become long, and when the server stops. A copy of the file alone is a whole backup then.
+//! A file that is used by the host has its newest content in the journal, until that is *folded*
+//! into the file: when it has become long, and when the server stops. A copy of the file alone is a
+//! whole backup then.
 //!
-//! A journal is only of use beside the file that it was begun for. SQLite itself takes over whatever lies there, so a
-//! backup that is put back beside the journal of a killed server would be overruled without a word. Therefore each
-//! journal says for which state of the file it was begun. Both carry a number, SQLite's `application_id`:
+//! A journal is only of use beside the file that it was begun for. SQLite itself takes over
+//! whatever lies there, so a backup that is put back beside the journal of a killed server would be
+//! overruled without a word. Therefore each journal says for which state of the file it was begun.
+//! Both carry a number, SQLite's `application_id`:
 //!
 //! | number | meaning |
 //! |---|---|
@@ -13,8 +15,8 @@
 //! | S + 1 | the first thing in the new journal. From here on the file stays as it is |
 //! | S + 2 | the journal is being folded into the file |
 //!
-//! A journal that says S + 1 belongs to a file that says S, and to no other: not to an earlier copy, which has another
-//! S, and not to a copy of both together, which says S + 1.
+//! A journal that says S + 1 belongs to a file that says S, and to no other: not to an earlier
+//! copy, which has another S, and not to a copy of both together, which says S + 1.
 
 mod frames;
 
@@ -64,7 +66,8 @@ pub fn journal_of(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Makes sure that the journal beside a file belongs to it, before the file is opened. What is damaged in it is told.
+/// Makes sure that the journal beside a file belongs to it, before the file is opened. What is
+/// damaged in it is told.
 pub fn check(file: &Path) -> Result<(), JournalError> {
     let journal = journal_of(file);
     let frames = match frames::read(&journal) {
@@ -72,8 +75,10 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
         Err(source) => return Err(JournalError::Unreadable { journal, source }),
     };
     tell(&journal, &frames);
-    // Another program that closes the file may fold the journal between the two looks; then it is gone at the next.
-    let foreign = is_foreign(&frames, file) && frames::read(&journal).is_ok_and(|frames| is_foreign(&frames, file));
+    // Another program that closes the file may fold the journal between the two looks; then it is
+    // gone at the next.
+    let foreign = is_foreign(&frames, file)
+        && frames::read(&journal).is_ok_and(|frames| is_foreign(&frames, file));
     if foreign { Err(JournalError::Foreign { journal }) } else { Ok(()) }
 }
 
@@ -121,7 +126,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The journal of a file that was just opened by that connection, which from here on folds only when told to.
+    /// The journal of a file that was just opened by that connection, which from here on folds only
+    /// when told to.
     pub fn of(file: &Path, connection: &Connection) -> rusqlite::Result<Self> {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         fold_on_close(connection, false)?;
@@ -130,7 +136,8 @@ impl Journal {
         Ok(Journal { path, begun, fold_beyond: LONG })
     }
 
-    /// Begins the journal if it does not say yet for which state of the file. To be called before anything is written, outside of transactions.
+    /// Begins the journal if it does not say yet for which state of the file. To be called before
+    /// anything is written, outside of transactions.
     pub fn begin(&mut self, connection: &Connection) {
         if std::mem::replace(&mut self.begun, true) {
             return;
@@ -145,14 +152,15 @@ impl Journal {
     pub fn shorten(&mut self, connection: &Connection) {
         let length = self.length();
         if length > self.fold_beyond {
-            // While somebody reads, a long journal cannot be cut short. It grows a while before the next try.
+            // While somebody reads, a long journal cannot be cut short. It grows a while before the
+            // next try.
             let folded = self.fold(connection).unwrap_or(false);
             self.fold_beyond = if folded { LONG } else { length + LONG };
         }
     }
 
-    /// Puts what it holds into the file. Tells whether that was possible; it is not while somebody else reads. Waits
-    /// for nobody.
+    /// Puts what it holds into the file. Tells whether that was possible; it is not while somebody
+    /// else reads. Waits for nobody.
     pub fn fold(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         if !self.begun {
             return Ok(true);
@@ -204,7 +212,8 @@ fn random() -> u32 {
 fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     let patience = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
     connection.busy_timeout(Duration::ZERO)?;
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    let busy =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     connection.busy_timeout(Duration::from_millis(patience.into()))?;
     Ok(busy? == 0)
 }
@@ -218,8 +227,9 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Folds the journals that lie beside files of that name in the folders of `root`: those that a killed server has left,
-/// of tenants that have not been used since. Blocks, until then at the latest.
+/// Folds the journals that lie beside files of that name in the folders of `root`: those that a
+/// killed server has left, of tenants that have not been used since. Blocks, until then at the
+/// latest.
 pub fn fold_leftovers(root: &Path, name: &str, until: Instant) {
     let Ok(folders) = fs::read_dir(root) else { return };
     for folder in folders.flatten() {

@@ -1,8 +1,9 @@
 //! What can be asked for now.
 //!
-//! The two flows meet here: requests read, the manager writes. Reading takes no lock. Each tenant has a map of its own
-//! ([`TenantModels`]), and writing replaces that map by one pointer store, so a request sees a model before a swap or
-//! after it, never during, and what one tenant publishes touches no other's map.
+//! The two flows meet here: requests read, the manager writes. Reading takes no lock. Each tenant
+//! has a map of its own ([`TenantModels`]), and writing replaces that map by one pointer store, so
+//! a request sees a model before a swap or after it, never during, and what one tenant publishes
+//! touches no other's map.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,15 +43,16 @@ struct Known {
 pub struct Entry {
     /// The versions that serve, newest first.
     pub serving: Vec<ServableHandle>,
-    /// Which versions are wanted. It is the model's: a version that serves need not load again for it.
+    /// Which versions are wanted. It is the model's: a version that serves need not load again for
+    /// it.
     pub policy: VersionPolicy,
     /// Why a version that was asked for might not serve: what to tell the caller.
     pub note: String,
 }
 
 impl Registry {
-    /// Finds a version that serves: the one named, or the newest. Fails with `NotReady` if the model is
-    /// known and nothing of it that fits serves; with `ModelNotFound` otherwise.
+    /// Finds a version that serves: the one named, or the newest. Fails with `NotReady` if the
+    /// model is known and nothing of it that fits serves; with `ModelNotFound` otherwise.
     pub fn find(
         &self,
         tenant: &TenantName,
@@ -59,7 +61,11 @@ impl Registry {
     ) -> Result<ServableHandle, InferError> {
         let entry = self.entry(tenant, model).ok_or(InferError::ModelNotFound)?;
         match version {
-            None => entry.serving.first().cloned().ok_or_else(|| InferError::NotReady(entry.note.clone())),
+            None => entry
+                .serving
+                .first()
+                .cloned()
+                .ok_or_else(|| InferError::NotReady(entry.note.clone())),
             Some(version) => entry.version(version).cloned().ok_or(InferError::ModelNotFound),
         }
     }
@@ -80,7 +86,11 @@ impl Registry {
 
     /// Every version that serves, of all tenants, interceptors among them.
     pub fn serving(&self) -> Vec<ServableHandle> {
-        self.tenants.load().values().flat_map(|models| models.known.load().serving.clone()).collect()
+        self.tenants
+            .load()
+            .values()
+            .flat_map(|models| models.known.load().serving.clone())
+            .collect()
     }
 
     /// Whether a version, of a model or of an interceptor, serves.
@@ -118,8 +128,9 @@ impl Registry {
 }
 
 impl TenantModels {
-    /// Replaces what is known of these models, or forgets them. Versions left out can no longer be found;
-    /// they drain as their requests end. Called by the tenant's own task alone: two writers would undo each other.
+    /// Replaces what is known of these models, or forgets them. Versions left out can no longer be
+    /// found; they drain as their requests end. Called by the tenant's own task alone: two writers
+    /// would undo each other.
     pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<Entry>)>) {
         let mut known = Known::clone(&self.known.load());
         let mut moved = false;
@@ -128,7 +139,8 @@ impl TenantModels {
         }
 
         if moved {
-            known.serving = known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
+            known.serving =
+                known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
         }
         // The old map, with the handles in it, is dropped here and not on a request's thread.
         drop(self.known.swap(Arc::new(known)));
@@ -142,14 +154,16 @@ impl TenantModels {
 impl Known {
     /// Replaces what is known of one model. Tells whether other versions of it serve than before.
     fn replace(&mut self, model: ModelName, entry: Option<Entry>) -> bool {
-        let entries = if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };
+        let entries =
+            if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };
         let after = entry.as_ref().map(|entry| entry.serving.clone()).unwrap_or_default();
         let before = match entry {
             Some(entry) => entries.insert(model, Arc::new(entry)),
             None => entries.remove(&model),
         };
         let before = before.map(|entry| entry.serving.clone()).unwrap_or_default();
-        before.len() != after.len() || !before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other))
+        before.len() != after.len()
+            || !before.iter().zip(&after).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {

@@ -1,8 +1,8 @@
 //! The composition root: builds every part, bottom up, and takes them down again in order.
 //!
 //! Starting, the socket listens before anything is loaded, so that health can be asked at once.
-//! Stopping, it is closed last: until everything has drained, new work is refused with an answer and
-//! not with a closed port.
+//! Stopping, it is closed last: until everything has drained, new work is refused with an answer
+//! and not with a closed port.
 
 mod accept;
 mod allowance;
@@ -138,10 +138,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds a server. `watched` is what the configuration was read from, and will be read from again; `program`
-    /// is this program, started again to compile. Must be called within a
-    /// tokio runtime.
-    pub async fn build(mut config: Config, watched: Watched, program: PathBuf) -> Result<Server, ServerError> {
+    /// Builds a server. `watched` is what the configuration was read from, and will be read from
+    /// again; `program` is this program, started again to compile. Must be called within a tokio
+    /// runtime.
+    pub async fn build(
+        mut config: Config,
+        watched: Watched,
+        program: PathBuf,
+    ) -> Result<Server, ServerError> {
         if let Some(shortage) = Shortage::of(&config, descriptors::raise()) {
             tracing::warn!("{shortage}");
             config.http.max_connections = shortage.connections;
@@ -154,7 +158,14 @@ impl Server {
         let connections = Connections::new(config.http.max_connections as usize, metrics);
         let (stores, databases) = (build_stores(&config), databases(&config, &telemetry)?);
         let (sequences, chains) = build_sequences(&stores, &telemetry);
-        let loader = build_loader(&config, program, &telemetry, stores.clone(), databases.clone(), sequences.clone())?;
+        let loader = build_loader(
+            &config,
+            program,
+            &telemetry,
+            stores.clone(),
+            databases.clone(),
+            sequences.clone(),
+        )?;
         let loader = Arc::new(loader);
         let workers = loader.workers().clone();
         let marker = KeyMarker::new(&config.state);
@@ -171,11 +182,14 @@ impl Server {
         let sources = tenants.all().into_iter();
         let remotes = telemetry.register(RemoteMetrics::register);
         let grounds = Arc::new(grounds(&config, &watched, &tenants));
-        let source_parts = SourceParts { config: config.clone(), workers: workers.clone(), remotes, grounds };
-        let sources = sources.map(|tenant| source_parts.spawn(&tenant).map(|source| (tenant, source)));
+        let source_parts =
+            SourceParts { config: config.clone(), workers: workers.clone(), remotes, grounds };
+        let sources =
+            sources.map(|tenant| source_parts.spawn(&tenant).map(|source| (tenant, source)));
         let sources = sources.collect::<Result<Vec<_>, DirectoryError>>()?;
         let ready_timeout = config.ready_timeout;
-        let parts = ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
+        let parts =
+            ManagerParts { loader, registry: registry.clone(), sources, ready, ready_timeout };
         let manager = telemetry.register(|metrics| Manager::start(parts, metrics));
         let watch = TenancyWatch::start(watched);
         let state = ApiState {
@@ -190,7 +204,8 @@ impl Server {
             hosts: Hosts::new(config.http.hosts.clone(), address),
             default_model: config.default_model.clone(),
         };
-        let following = follow_tenancy(watch, source_parts, tenants, slots, manager.clone(), deferred.clone());
+        let following =
+            follow_tenancy(watch, source_parts, tenants, slots, manager.clone(), deferred.clone());
         let tenancy = essential::spawn("configuration of tenants", following).abort_handle();
         let api = Api::new(state);
         Ok(Server {
@@ -241,7 +256,8 @@ impl Server {
         });
         // Every request has its answer by now; this is for the last bytes to leave.
         let last_bytes = end.min(Instant::now() + LAST_BYTES);
-        let (left, closed) = tokio::join!(tokio::time::timeout_at(last_bytes.into(), ending.shutdown()), closing);
+        let (left, closed) =
+            tokio::join!(tokio::time::timeout_at(last_bytes.into(), ending.shutdown()), closing);
         if left.is_err() {
             tracing::warn!("closing connections that did not end");
         }
@@ -253,11 +269,11 @@ impl Server {
 
 const LAST_BYTES: Duration = Duration::from_secs(2);
 
-/// When each step of stopping is over at the latest. Whoever has told the server to stop may kill it after the
-/// timeout, so there is nothing that comes after it.
+/// When each step of stopping is over at the latest. Whoever has told the server to stop may kill
+/// it after the timeout, so there is nothing that comes after it.
 struct Timetable {
-    /// Requests and the tasks they leave, while their models serve. Otherwise one tenant's long task would keep all
-    /// others' models from being told of their end.
+    /// Requests and the tasks they leave, while their models serve. Otherwise one tenant's long
+    /// task would keep all others' models from being told of their end.
     work: Instant,
     /// Models: the last of their requests, and their hooks.
     models: Instant,
@@ -268,7 +284,11 @@ struct Timetable {
 impl Timetable {
     fn within(timeout: Duration) -> Self {
         let now = Instant::now();
-        Timetable { work: now + timeout * 2 / 3, models: now + timeout * 9 / 10, end: now + timeout }
+        Timetable {
+            work: now + timeout * 2 / 3,
+            models: now + timeout * 9 / 10,
+            end: now + timeout,
+        }
     }
 }
 
@@ -282,7 +302,13 @@ struct SourceParts {
 
 impl SourceParts {
     fn spawn(&self, tenant: &Arc<Tenant>) -> Result<Source, DirectoryError> {
-        Source::spawn(tenant, self.config.source(tenant), &self.workers, &self.remotes, &self.grounds)
+        Source::spawn(
+            tenant,
+            self.config.source(tenant),
+            &self.workers,
+            &self.remotes,
+            &self.grounds,
+        )
     }
 }
 
@@ -313,7 +339,8 @@ async fn follow_tenancy(
     loop {
         let tenancy = watch.next().await;
         note_keys(&sources.config, tenancy.asks_for_keys()).await;
-        let Tenancy { tenants: settings, keys } = tenancy.sharing(sources.config.http.max_connections);
+        let Tenancy { tenants: settings, keys } =
+            tenancy.sharing(sources.config.http.max_connections);
         let Changes { adopted, dismissed } = tenants.apply(settings, keys);
         slots.divide(&tenants.all());
         for tenant in dismissed {
@@ -325,7 +352,9 @@ async fn follow_tenancy(
             tracing::info!(tenant = %tenant.name(), "tenant added, or its repository changed");
             match sources.spawn(&tenant) {
                 Ok(source) => manager.adopt(tenant, source).await,
-                Err(error) => tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models"),
+                Err(error) => {
+                    tracing::error!(tenant = %tenant.name(), %error, "cannot serve this tenant's models")
+                }
             }
         }
     }
@@ -349,7 +378,13 @@ pub fn databases(config: &Config, telemetry: &Telemetry) -> Result<Databases, Se
     let metrics = telemetry.register(DatabaseMetrics::register);
     let trust = Trust::new(config.egress.ca_certificates.as_deref())?;
     let turns = Turns::of_this_machine();
-    Ok(Databases::new(config.state.join("tenants"), config.database.clone(), trust.config(), turns, metrics))
+    Ok(Databases::new(
+        config.state.join("tenants"),
+        config.database.clone(),
+        trust.config(),
+        turns,
+        metrics,
+    ))
 }
 
 /// Builds what keeps things for tenants. Nothing is made on disk before there are some.
@@ -371,10 +406,12 @@ pub fn build_loader(
     databases: Databases,
     sequences: Sequences,
 ) -> Result<Loader, ServerError> {
-    let engine = Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
+    let engine =
+        Engine::new(&config.engine, databases.turns().clone()).map_err(ServerError::Engine)?;
     tracing::info!(reset = ?engine.reset(), "engine built");
     let artifacts = config.artifacts();
-    let store = ArtifactStore::open(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
+    let store = ArtifactStore::open(&artifacts)
+        .map_err(|error| ServerError::State { path: artifacts, error })?;
     let threads = Arc::new(GuestThreads::start(&engine).map_err(ServerError::Threads)?);
     let metrics = telemetry.register(ServableMetrics::register);
     let (jobs, children) = (config.compile.jobs as usize, config.compile.children as usize);
@@ -396,11 +433,17 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 }
 
 /// Refuses new work, lets what is under way finish, and unloads everything.
-async fn drain(dataplane: &DataPlane, deferred: &Deferred, manager: &Manager, timetable: &Timetable) {
+async fn drain(
+    dataplane: &DataPlane,
+    deferred: &Deferred,
+    manager: &Manager,
+    timetable: &Timetable,
+) {
     tracing::info!("draining");
     manager.close();
     dataplane.stop();
-    // While their models serve, and in this order: requests leave tasks behind, and tasks no requests.
+    // While their models serve, and in this order: requests leave tasks behind, and tasks no
+    // requests.
     let work = async {
         dataplane.idle().await;
         deferred.drain().await;

@@ -17,7 +17,8 @@ use crate::model::TenantName;
 /// The log of the process, once it is written by a thread of its own.
 static LOG: OnceLock<LogWriter> = OnceLock::new();
 
-/// Starts the thread that writes the log of this process to standard error. Fails if there is no thread for it.
+/// Starts the thread that writes the log of this process to standard error. Fails if there is no
+/// thread for it.
 pub(crate) fn start_log() -> io::Result<LogWriter> {
     let writer = LogWriter::start(io::stderr())?;
     Ok(LOG.get_or_init(|| writer).clone())
@@ -45,7 +46,8 @@ impl Telemetry {
         register(registry.sub_registry_with_prefix("wardian"))
     }
 
-    /// One tenant's part of the metrics, in the same format: nothing of the host's own, and of no other tenant.
+    /// One tenant's part of the metrics, in the same format: nothing of the host's own, and of no
+    /// other tenant.
     pub fn render_for(&self, tenant: &TenantName) -> String {
         only_of(tenant, &self.render())
     }
@@ -66,8 +68,8 @@ impl Telemetry {
     }
 }
 
-/// Keeps the lines that carry the tenant's label, and what introduces them. No label's value can forge another
-/// label: all are names, which hold neither quotes nor commas, or words of our own.
+/// Keeps the lines that carry the tenant's label, and what introduces them. No label's value can
+/// forge another label: all are names, which hold neither quotes nor commas, or words of our own.
 fn only_of(tenant: &TenantName, text: &str) -> String {
     let (first, later) = (format!("{{tenant=\"{tenant}\""), format!(",tenant=\"{tenant}\""));
     let mut kept = String::new();

@@ -18,7 +18,10 @@ fn answers_that_break_the_models_own_promise_keep_it_back() {
     check(
         vec![
             infer("bad-shape", &["warm-up: a request of zeros failed", "output 'version'"]),
-            infer("bad-length", &["warm-up: a request of zeros failed", "output 'version'", "7 bytes"]),
+            infer(
+                "bad-length",
+                &["warm-up: a request of zeros failed", "output 'version'", "7 bytes"],
+            ),
             infer("wrong-shape", &["output 'version' has shape [2], expected [1]"]),
             infer("wrong-datatype", &["output 'version' has datatype FP64, expected INT64"]),
             infer("wrong-name", &["unknown output 'verzion'"]),

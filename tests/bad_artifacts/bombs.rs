@@ -28,7 +28,11 @@ fn defused(bomb: Vec<u8>, limits: &str, words: &str) {
 
 #[test]
 fn a_bomb_is_stopped_by_its_cpu_time() {
-    defused(slow_bomb(), "cpu_time = '1s'", "needed more than the 1s of CPU time allowed for compiling");
+    defused(
+        slow_bomb(),
+        "cpu_time = '1s'",
+        "needed more than the 1s of CPU time allowed for compiling",
+    );
 }
 
 #[test]
@@ -38,11 +42,15 @@ fn a_bomb_is_stopped_by_the_clock() {
 
 #[test]
 fn a_bomb_is_stopped_by_its_memory() {
-    defused(large_bomb(), "memory = '256MiB'", "needed more than the 256 MiB of memory allowed for compiling");
+    defused(
+        large_bomb(),
+        "memory = '256MiB'",
+        "needed more than the 256 MiB of memory allowed for compiling",
+    );
 }
 
-/// A component that passes for a model until it is compiled, with a module of so many functions of so many
-/// multiplications.
+/// A component that passes for a model until it is compiled, with a module of so many functions of
+/// so many multiplications.
 fn bomb(functions: usize, steps: usize) -> Vec<u8> {
     // local.get 0, local.get 1, i64.mul, local.set 0
     const STEP: [u8; 7] = [0x20, 0, 0x20, 1, 0x7e, 0x21, 0];
@@ -51,7 +59,9 @@ fn bomb(functions: usize, steps: usize) -> Vec<u8> {
     let types = [1, 0x60, 2, 0x7e, 0x7e, 0].to_vec();
     let declared = [size(functions), vec![0; functions]].concat();
     let code = [size(functions), body.repeat(functions)].concat();
-    let module = [b"\0asm\x01\0\0\0".to_vec(), section(1, types), section(3, declared), section(10, code)].concat();
+    let module =
+        [b"\0asm\x01\0\0\0".to_vec(), section(1, types), section(3, declared), section(10, code)]
+            .concat();
     [with_inference(""), section(1, module)].concat()
 }
 

@@ -13,7 +13,11 @@ fn files_that_are_no_component_are_told_apart() {
             case("zeros", vec![0; 4096], &["not WebAssembly"]),
             case("noise", noise(100_000), &["not WebAssembly"]),
             case("archive", "PK\x03\x04 and so on", &["not WebAssembly"]),
-            case("native", "\x7fELF\x02\x01\x01 and so on", &["precompiled artifacts are never accepted"]),
+            case(
+                "native",
+                "\x7fELF\x02\x01\x01 and so on",
+                &["precompiled artifacts are never accepted"],
+            ),
             case("module", "\0asm\x01\0\0\0", &["a core module, not a component", "wasm32-wasip2"]),
             case("old", "\0asm\x0a\0\x01\0", &["binary version 0xa"]),
             case(
@@ -21,8 +25,16 @@ fn files_that_are_no_component_are_told_apart() {
                 "\0asm\x0d\0\x01\0",
                 &["does not export 'wardian:model/inference@0.1.0'", "exports nothing"],
             ),
-            case("length", *b"\0asm\x0d\0\x01\0\x00\xff\xff\xff\xff\xff\x01", &["malformed length"]),
-            case("sections", [&b"\0asm\x0d\0\x01\0"[..], &[0; 300_000]].concat(), &["more than 100000 sections"]),
+            case(
+                "length",
+                *b"\0asm\x0d\0\x01\0\x00\xff\xff\xff\xff\xff\x01",
+                &["malformed length"],
+            ),
+            case(
+                "sections",
+                [&b"\0asm\x0d\0\x01\0"[..], &[0; 300_000]].concat(),
+                &["more than 100000 sections"],
+            ),
         ],
         "",
     );

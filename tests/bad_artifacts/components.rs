@@ -2,7 +2,8 @@
 
 use super::{case, check};
 
-/// A component whose `inference` has functions without parameters and results; `module` is its code.
+/// A component whose `inference` has functions without parameters and results; `module` is its
+/// code.
 pub(super) fn with_inference(module: &str) -> Vec<u8> {
     component(&format!(
         r#"(core module $code (func (export "run")) {module})
@@ -29,7 +30,11 @@ fn a_component_that_is_no_model_is_told_so() {
     let bare = r#"(instance $i) (export "wardian:model/inference@0.1.0" (instance $i))"#;
     check(
         vec![
-            case("another-world", component(another), &["does not export 'wardian:model/inference@0.1.0'", "run"]),
+            case(
+                "another-world",
+                component(another),
+                &["does not export 'wardian:model/inference@0.1.0'", "run"],
+            ),
             case("newer-world", component(newer), &["it exports wardian:model/inference@0.2.0"]),
             case("no-functions", component(bare), &["load"]),
             case("other-functions", with_inference(""), &["type mismatch"]),
@@ -52,8 +57,16 @@ fn an_import_that_is_not_granted_is_named() {
                 importing("wasi:http/outgoing-handler@0.2.6"),
                 &["'wasi:http/outgoing-handler@0.2.6'", "not granted"],
             ),
-            case("key-value", importing("wasi:keyvalue/store@0.2.0-draft"), &["'wasi:keyvalue/store@0.2.0-draft'"]),
-            case("unheard-of", importing("evil:corp/host@6.6.6"), &["'evil:corp/host@6.6.6'", "not granted"]),
+            case(
+                "key-value",
+                importing("wasi:keyvalue/store@0.2.0-draft"),
+                &["'wasi:keyvalue/store@0.2.0-draft'"],
+            ),
+            case(
+                "unheard-of",
+                importing("evil:corp/host@6.6.6"),
+                &["'evil:corp/host@6.6.6'", "not granted"],
+            ),
         ],
         "",
     );
@@ -66,7 +79,9 @@ fn a_component_that_cannot_be_instantiated_says_why() {
             case("huge-memory", with_inference("(memory 65536)"), &["memory"]),
             case(
                 "growing-memory",
-                with_inference("(memory 1 65536) (func $f (drop (memory.grow (i32.const 65535)))) (start $f)"),
+                with_inference(
+                    "(memory 1 65536) (func $f (drop (memory.grow (i32.const 65535)))) (start $f)",
+                ),
                 &["type mismatch"],
             ),
             case("huge-table", with_inference("(table 10000000 funcref)"), &["table"]),

@@ -18,7 +18,10 @@ fn a_load_that_goes_wrong_is_explained() {
             load("spin", &["load: load took longer than 6s"]),
             load("trap", &["load: load did not return", "unreachable"]),
             load("panic", &["load: load did not return", "it last wrote", "secret-of-the-guest"]),
-            load("eat", &["load: load needed more than the 268435456 bytes that limits.memory allows"]),
+            load(
+                "eat",
+                &["load: load needed more than the 268435456 bytes that limits.memory allows"],
+            ),
             load("recurse", &["load: load did not return", "stack"]),
             load("exit", &["load: load did not return"]),
             load("fail", &["load: load failed: the weights are corrupt"]),
@@ -37,7 +40,11 @@ fn a_load_that_sleeps_is_given_up_on() {
     check(
         vec![
             case("sleep", puppet("load=sleep:600000"), &["load: load took longer than 2s"]),
-            case("unsnapshotted", puppet_without_snapshot("load=sleep:600000"), &["load: load took longer than 2s"]),
+            case(
+                "unsnapshotted",
+                puppet_without_snapshot("load=sleep:600000"),
+                &["load: load took longer than 2s"],
+            ),
             case("ballast", puppet("ballast=300"), &["load: load needed more than"]),
         ],
         "[compile]\nload_deadline = '2s'",

@@ -38,8 +38,8 @@ fn case(name: &'static str, component: impl Into<Vec<u8>>, words: &'static [&'st
     Case { name, component: component.into(), words, settings: "" }
 }
 
-/// Puts every case beside a good model and starts the server. None may serve, each must say why, and the good
-/// one must answer. Gives the server for a closer look.
+/// Puts every case beside a good model and starts the server. None may serve, each must say why,
+/// and the good one must answer. Gives the server for a closer look.
 fn check(cases: Vec<Case>, config: &str) -> Server {
     let fill = |models: &Models| cases.iter().for_each(|case| case.put(models));
     let server = beside_a_good_model(fill).config(config).start();
@@ -68,7 +68,8 @@ fn reason(server: &Server, name: &str) -> String {
 
 fn is_decided(server: &Server, case: &Case) -> bool {
     let index = server.index();
-    let states = index.iter().filter(|entry| entry.name == case.name).map(|entry| entry.state.as_str());
+    let states =
+        index.iter().filter(|entry| entry.name == case.name).map(|entry| entry.state.as_str());
     let settled = |reason: &str| !reason.is_empty() && !reason.contains("still changing");
     states.into_iter().any(|state| state == "READY") || settled(&reason(server, case.name))
 }
@@ -77,7 +78,12 @@ fn fault(server: &Server, case: &Case) -> Option<String> {
     let reason = reason(server, case.name);
     let ready = server.get(&format!("/v2/models/{}/ready", case.name)).outcome();
     let missing: Vec<_> = case.words.iter().filter(|words| !reason.contains(**words)).collect();
-    let right = missing.is_empty() && ready == (503, "model_not_ready".to_owned()) && reason.len() < 10_000;
-    (!right)
-        .then(|| format!("{}: {missing:?} is missing in '{reason}'; asked whether it is ready: {ready:?}", case.name))
+    let right =
+        missing.is_empty() && ready == (503, "model_not_ready".to_owned()) && reason.len() < 10_000;
+    (!right).then(|| {
+        format!(
+            "{}: {missing:?} is missing in '{reason}'; asked whether it is ready: {ready:?}",
+            case.name
+        )
+    })
 }

@@ -1,22 +1,30 @@
 //! Items that fail, and their neighbours that do not.
 
 use crate::batching::{
-    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, held_up_with, hold, line_up_all, said, within,
+    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, held_up_with, hold,
+    line_up_all, said, within,
 };
 use crate::harness::Response;
 
-/// Lines up good words with these between them, lets them go, and gives the answers to these. The others must have
-/// got theirs, in calls with so many.
+/// Lines up good words with these between them, lets them go, and gives the answers to these. The
+/// others must have got theirs, in calls with so many.
 #[track_caller]
-fn among_others<const N: usize>(guest: &str, settings: &str, bad: [&str; N], with: i64) -> [Response; N] {
+fn among_others<const N: usize>(
+    guest: &str,
+    settings: &str,
+    bad: [&str; N],
+    with: i64,
+) -> [Response; N] {
     let (server, holder) = held_up(guest, settings);
     server.tenant("default").until_holds("queue", 0);
     let first = line_up_all(&server, ["one", "two"]);
     let mut behind = 2..;
-    let between = bad.map(|word| crate::batching::line_up(&server, behind.next().unwrap(), &body(word)));
+    let between =
+        bad.map(|word| crate::batching::line_up(&server, behind.next().unwrap(), &body(word)));
     let last = crate::batching::line_up(&server, behind.next().unwrap(), &body("three"));
     holder.hang_up();
-    for (word, pending) in ["one", "two", "three"].into_iter().zip(first.into_iter().chain([last])) {
+    for (word, pending) in ["one", "two", "three"].into_iter().zip(first.into_iter().chain([last]))
+    {
         assert_eq!(said(&pending.answer()), (word.to_owned(), with), "{guest} {bad:?}");
     }
     between.map(|pending| pending.answer())
@@ -49,7 +57,8 @@ fn a_trap_takes_nobody_along() {
 #[test]
 fn one_that_takes_more_memory_than_its_tenant_has_takes_nobody_along() {
     for guest in BOTH {
-        let (server, holder) = held_up_with(guest, PATIENT, "[tenants.default.quota]\nmemory = '64MiB'\n");
+        let (server, holder) =
+            held_up_with(guest, PATIENT, "[tenants.default.quota]\nmemory = '64MiB'\n");
         let [one, eating, two] = line_up_all(&server, ["one", "eat:100", "two"]);
         holder.hang_up();
         assert_eq!(said(&one.answer()), ("one".to_owned(), 1), "{guest}");
@@ -78,7 +87,8 @@ fn a_wrong_answer_side_by_side_is_of_its_own_request() {
 #[test]
 fn an_endless_item_is_stopped_before_it_has_used_up_its_neighbours_time() {
     for guest in BOTH {
-        let [spinning] = among_others(guest, "[limits]\ncpu_time = '1s'\ndeadline = '10m'", ["spin"], 1);
+        let [spinning] =
+            among_others(guest, "[limits]\ncpu_time = '1s'\ndeadline = '10m'", ["spin"], 1);
         spinning.refused(504, "cpu_time_exceeded");
         assert!(spinning.text().contains("1000 ms"), "{spinning}");
     }

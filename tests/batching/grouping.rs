@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::batching::{
-    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, body, counted, held_up, line_up, line_up_all, said, serving, with_parameter,
+    BOTH, JOINED, PATIENT, SIDE_BY_SIDE, body, counted, held_up, line_up, line_up_all, said,
+    serving, with_parameter,
 };
 use crate::harness::Server;
 
@@ -27,10 +28,18 @@ fn what_waits_goes_together_and_each_gets_its_own_answer() {
 fn rows_are_counted_where_requests_are_joined() {
     let (server, holder) = held_up(JOINED, &format!("{PATIENT}[batching]\nmax_batch_size = 4"));
     let rows = |words: &[&str]| json!({ "inputs": [{ "name": "word", "datatype": "BYTES", "shape": [words.len()], "data": words }] });
-    let asked = [&["a", "bb", "ccc"][..], &["d", "e"], &["f"], &["g", "h", "i", "j", "k", "l"], &["m", "n"]];
-    let waiting: Vec<_> = (0..).zip(asked).map(|(behind, words)| line_up(&server, behind, &rows(words))).collect();
+    let asked = [
+        &["a", "bb", "ccc"][..],
+        &["d", "e"],
+        &["f"],
+        &["g", "h", "i", "j", "k", "l"],
+        &["m", "n"],
+    ];
+    let waiting: Vec<_> =
+        (0..).zip(asked).map(|(behind, words)| line_up(&server, behind, &rows(words))).collect();
     holder.hang_up();
-    // The first goes with the third, because the second has not room beside it; the fourth is as large as it is.
+    // The first goes with the third, because the second has not room beside it; the fourth is as
+    // large as it is.
     for ((words, pending), batch) in asked.into_iter().zip(waiting).zip([4, 4, 4, 6, 4]) {
         let answer = pending.answer();
         assert_eq!(answer.output("word"), words);
@@ -59,7 +68,8 @@ fn joined_are_only_those_that_differ_in_nothing_else() {
         (with_parameter("g", "tone", json!("high")), 2),
         (few_outputs, 1),
     ];
-    let waiting: Vec<_> = (0..).zip(&asked).map(|(behind, (body, _))| line_up(&server, behind, body)).collect();
+    let waiting: Vec<_> =
+        (0..).zip(&asked).map(|(behind, (body, _))| line_up(&server, behind, body)).collect();
     holder.hang_up();
     for ((body, batch), pending) in asked.iter().zip(waiting) {
         let answer = pending.answer();
@@ -78,12 +88,14 @@ fn joined_are_only_those_that_differ_in_nothing_else() {
 fn side_by_side_are_requests_of_any_length_and_with_any_parameters() {
     let (server, holder) = held_up(SIDE_BY_SIDE, PATIENT);
     let request = |number: usize| {
-        let mut body = with_parameter(&format!("word {number}"), "tone", json!(format!("tone {number}")));
+        let mut body =
+            with_parameter(&format!("word {number}"), "tone", json!(format!("tone {number}")));
         let x = json!({ "name": "x", "datatype": "FP64", "shape": [number], "data": vec![number; number] });
         body["inputs"].as_array_mut().unwrap().push(x);
         body
     };
-    let waiting: Vec<_> = (0..6).map(|number| line_up(&server, number as u64, &request(number))).collect();
+    let waiting: Vec<_> =
+        (0..6).map(|number| line_up(&server, number as u64, &request(number))).collect();
     holder.hang_up();
     for (number, pending) in waiting.into_iter().enumerate() {
         let answer = pending.answer();
@@ -106,11 +118,15 @@ fn the_first_by_priority_go_first() {
         .collect();
     holder.hang_up();
     // The instance counts its calls, one after the other.
-    let mut order: Vec<_> =
-        waiting.into_iter().map(|(word, pending)| (pending.answer().number("calls"), word)).collect();
+    let mut order: Vec<_> = waiting
+        .into_iter()
+        .map(|(word, pending)| (pending.answer().number("calls"), word))
+        .collect();
     order.sort_unstable();
     assert_eq!(order, [(1, "c"), (1, "e"), (2, "b"), (2, "f"), (3, "a"), (3, "d")]);
-    server.infer("model", &with_parameter("g", "priority", json!("high"))).refused(400, "invalid_input");
+    server
+        .infer("model", &with_parameter("g", "priority", json!("high")))
+        .refused(400, "invalid_input");
 }
 
 #[test]

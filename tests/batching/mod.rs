@@ -1,6 +1,7 @@
 //! Requests that are grouped into one call: who goes with whom, who waits, and who fails alone.
 //!
-//! A test that needs requests to wait has one instance, and a request that keeps it for as long as the test wants.
+//! A test that needs requests to wait has one instance, and a request that keeps it for as long as
+//! the test wants.
 
 mod failing;
 mod grouping;
@@ -72,7 +73,8 @@ fn begin(server: &Server, word: &str) -> Pending {
 
 /// Begins a request that has so many milliseconds.
 fn within(server: &Server, milliseconds: &str, word: &str) -> Pending {
-    let call = server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", milliseconds);
+    let call =
+        server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", milliseconds);
     call.json(&body(word)).begin()
 }
 

@@ -15,9 +15,14 @@ struct Crowd {
 impl Crowd {
     const CLIENTS: usize = 32;
 
-    /// Runs the clients for as long as `meanwhile` takes, and until every one of them has had many answers.
+    /// Runs the clients for as long as `meanwhile` takes, and until every one of them has had many
+    /// answers.
     fn ask(server: &Server, meanwhile: impl FnOnce(&Crowd)) -> Crowd {
-        let crowd = Crowd { cease: AtomicBool::new(false), answers: AtomicU64::new(0), together: AtomicU64::new(0) };
+        let crowd = Crowd {
+            cease: AtomicBool::new(false),
+            answers: AtomicU64::new(0),
+            together: AtomicU64::new(0),
+        };
         std::thread::scope(|scope| {
             for client in 0..Self::CLIENTS {
                 let crowd = &crowd;
@@ -52,14 +57,22 @@ impl Crowd {
 fn under_load_batches_form_by_themselves() {
     for guest in BOTH {
         for isolation in ["request", "pooled"] {
-            let server = serving(guest, &format!("isolation = '{isolation}'\n[limits]\ndeadline = '1m'"));
+            let server =
+                serving(guest, &format!("isolation = '{isolation}'\n[limits]\ndeadline = '1m'"));
             let crowd = Crowd::ask(&server, |crowd| {
                 crowd.until_answered(1000);
                 until("some that went together", || crowd.together.load(Ordering::Relaxed) > 100);
             });
             let (requests, calls, failures) = counted(&server);
-            assert_eq!(requests, crowd.answers.load(Ordering::Relaxed) as f64, "{guest} {isolation}");
-            assert!(calls < requests && failures == 0.0, "{guest} {isolation}: {calls} calls for {requests}");
+            assert_eq!(
+                requests,
+                crowd.answers.load(Ordering::Relaxed) as f64,
+                "{guest} {isolation}"
+            );
+            assert!(
+                calls < requests && failures == 0.0,
+                "{guest} {isolation}: {calls} calls for {requests}"
+            );
             assert_eq!(server.metric("wardian_requests_total{"), Some(requests));
             assert!(server.metric("wardian_request_failures_total{").unwrap_or(0.0) == 0.0);
         }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::batching::{
-    BOTH, JOINED, PATIENT, begin, body, counted, held_up, hold, line_up, line_up_all, said, serving, until_failed,
-    until_none_waits, with_parameter, within,
+    BOTH, JOINED, PATIENT, begin, body, counted, held_up, hold, line_up, line_up_all, said,
+    serving, until_failed, until_none_waits, with_parameter, within,
 };
 use crate::harness::{Pending, Server, guest, until};
 
@@ -158,19 +158,33 @@ fn a_tenants_quota_counts_those_who_wait() {
 
 #[test]
 fn company_is_waited_for_as_long_as_is_set_and_no_longer() {
-    let server = serving(JOINED, &format!("{PATIENT}[batching]\nmax_queue_delay = '400ms'\nmax_batch_size = 3"));
+    let server = serving(
+        JOINED,
+        &format!("{PATIENT}[batching]\nmax_queue_delay = '400ms'\nmax_batch_size = 3"),
+    );
     let started = Instant::now();
     let alone = begin(&server, "alone").answer();
     assert_eq!(said(&alone), ("alone".to_owned(), 1));
     assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
     let timing = alone.header("server-timing").unwrap();
-    let queue: f64 = timing.split("queue;dur=").nth(1).unwrap().split([',', ' ']).next().unwrap().parse().unwrap();
+    let queue: f64 = timing
+        .split("queue;dur=")
+        .nth(1)
+        .unwrap()
+        .split([',', ' '])
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((400.0..20_000.0).contains(&queue), "{timing}");
 }
 
 #[test]
 fn a_full_batch_goes_at_once() {
-    let server = serving(JOINED, &format!("{PATIENT}[batching]\nmax_queue_delay = '10s'\nmax_batch_size = 3"));
+    let server = serving(
+        JOINED,
+        &format!("{PATIENT}[batching]\nmax_queue_delay = '10s'\nmax_batch_size = 3"),
+    );
     let started = Instant::now();
     let pending = ["one", "two", "three"].map(|word| begin(&server, word));
     for answer in pending.map(Pending::answer) {
@@ -179,7 +193,8 @@ fn a_full_batch_goes_at_once() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(counted(&server), (3.0, 1.0, 0.0));
     // Different parameters make no batch, but nobody waits for more than there is room for.
-    let others = [("a", 1), ("b", 2), ("c", 2)].map(|(word, tone)| with_parameter(word, "tone", json!(tone)));
+    let others = [("a", 1), ("b", 2), ("c", 2)]
+        .map(|(word, tone)| with_parameter(word, "tone", json!(tone)));
     let pending = others.map(|body| crate::batching::begin_with(&server, &body));
     for pending in pending {
         pending.answer().ok();

@@ -9,10 +9,14 @@ use crate::harness::{Server, Tenant};
 /// A server with two versions of a puppet, and a tenant with these keys.
 fn with_keys(keys: &[(&str, &str)]) -> Server {
     let key = |(text, scopes): &(&str, &str)| {
-        format!("{{ id = '{text}', sha256 = '{}', scopes = {scopes} }}", Digest::of(text.as_bytes()))
+        format!(
+            "{{ id = '{text}', sha256 = '{}', scopes = {scopes} }}",
+            Digest::of(text.as_bytes())
+        )
     };
     let keys: Vec<_> = keys.iter().map(key).collect();
-    let setup = two_puppets("").config(&format!("[tenants.default]\nkeys = [{}]\n", keys.join(", ")));
+    let setup =
+        two_puppets("").config(&format!("[tenants.default]\nkeys = [{}]\n", keys.join(", ")));
     let server = setup.start();
     server.holder("operator").until_ready("model", 2);
     server
@@ -29,7 +33,8 @@ fn fail(caller: Tenant<'_>) {
 #[test]
 fn a_caller_whose_requests_do_nothing_but_fail_is_refused_alone() {
     let server = with_keys(&[("one", "['infer']"), ("other", "['infer']"), OPERATOR]);
-    let (one, other, operator) = (server.holder("one"), server.holder("other"), server.holder("operator"));
+    let (one, other, operator) =
+        (server.holder("one"), server.holder("other"), server.holder("operator"));
     fail(one);
     let refused = one.behave("model", "ok");
     refused.refused(503, "model_suspended");

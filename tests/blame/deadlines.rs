@@ -12,16 +12,26 @@ fn a_deadline_that_the_caller_chose_is_told_by_its_name_and_unit_and_does_not_co
             let body = json!({ "inputs": [], "parameters": { "behave": word, "timeout": 5000 } });
             let late = server.infer("model", &body);
             late.refused(504, "deadline_exceeded");
-            assert!(late.text().contains("the parameter 'timeout' ran out: it was 5000 microseconds"), "{late}");
+            assert!(
+                late.text().contains("the parameter 'timeout' ran out: it was 5000 microseconds"),
+                "{late}"
+            );
 
-            let call = server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", "5");
+            let call =
+                server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", "5");
             let late = call.json(&json!({ "inputs": [], "parameters": { "behave": word } })).send();
             late.refused(504, "deadline_exceeded");
-            assert!(late.text().contains("the header Wardian-Deadline-Ms ran out: it was 5 ms"), "{late}");
+            assert!(
+                late.text().contains("the header Wardian-Deadline-Ms ran out: it was 5 ms"),
+                "{late}"
+            );
         }
         let late = server.generate("model", &json!({ "behave": word, "timeout": 5 }));
         late.refused(504, "deadline_exceeded");
-        assert!(late.text().contains("the parameter 'timeout' ran out: it was 5 microseconds"), "{late}");
+        assert!(
+            late.text().contains("the parameter 'timeout' ran out: it was 5 microseconds"),
+            "{late}"
+        );
     }
     has_never_tripped(&server);
 }
@@ -29,12 +39,19 @@ fn a_deadline_that_the_caller_chose_is_told_by_its_name_and_unit_and_does_not_co
 #[test]
 fn the_shorter_of_two_is_told() {
     let server = one("puppet", "[limits]\ndeadline = '50ms'\ncpu_time = '10m'\n");
-    let body = json!({ "inputs": [], "parameters": { "behave": "sleep:600000", "timeout": 60_000_000 } });
+    let body =
+        json!({ "inputs": [], "parameters": { "behave": "sleep:600000", "timeout": 60_000_000 } });
     let late = server.infer("model", &body);
-    assert!(late.refused(504, "deadline_exceeded").text().contains("the deadline of 50 ms"), "{late}");
+    assert!(
+        late.refused(504, "deadline_exceeded").text().contains("the deadline of 50 ms"),
+        "{late}"
+    );
     let call = server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", "40");
     let late = call.json(&body).send();
-    assert!(late.refused(504, "deadline_exceeded").text().contains("Wardian-Deadline-Ms"), "{late}");
+    assert!(
+        late.refused(504, "deadline_exceeded").text().contains("Wardian-Deadline-Ms"),
+        "{late}"
+    );
 }
 
 #[test]
@@ -48,7 +65,10 @@ fn so_it_is_for_answers_in_parts() {
             let last = events.next_event().unwrap();
             assert_eq!(last["code"], "deadline_exceeded");
             let text = last["error"].as_str().unwrap();
-            assert!(text.contains("the parameter 'timeout' ran out: it was 50000 microseconds"), "{text}");
+            assert!(
+                text.contains("the parameter 'timeout' ran out: it was 50000 microseconds"),
+                "{text}"
+            );
         }
     }
     has_never_tripped(&server);

@@ -55,12 +55,16 @@ fn a_request_that_comes_wrong_is_not_the_fault_of_the_interceptor_that_hands_it_
 #[test]
 fn one_caller_cannot_shut_the_gate_for_others() {
     let key = |text: &str, scope: &str| {
-        format!("{{ id = '{text}', sha256 = '{}', scopes = ['{scope}'] }}", Digest::of(text.as_bytes()))
+        format!(
+            "{{ id = '{text}', sha256 = '{}', scopes = ['{scope}'] }}",
+            Digest::of(text.as_bytes())
+        )
     };
     let keys = [key("one", "infer"), key("other", "infer"), key("operator", "manage")].join(", ");
     let server = behind_a_gate(&format!("[tenants.default]\nkeys = [{keys}]\n"));
     server.holder("operator").until_ready("model", 1);
-    let ask = |key: &str, word: &str| -> Response { server.holder(key).infer("model", &body(word)) };
+    let ask =
+        |key: &str, word: &str| -> Response { server.holder(key).infer("model", &body(word)) };
     for _ in 0..FAULTS {
         ask("one", "trap").refused(500, "interceptor_failed");
     }

@@ -1,7 +1,7 @@
 //! Faults and blame: no caller can take a good model from the others, whatever it asks for.
 //!
-//! Each file is about one way to the circuit breaker. That the breaker still works for a model that does nothing but
-//! fail is in `hostile/breaker.rs`.
+//! Each file is about one way to the circuit breaker. That the breaker still works for a model that
+//! does nothing but fail is in `hostile/breaker.rs`.
 
 mod amounts;
 mod callers;
@@ -28,7 +28,9 @@ fn two_puppets(settings: &str) -> Setup {
 
 fn add_puppets(models: &Models, settings: &str) {
     models.settings("model", &format!("{BREAKER}{settings}"));
-    (1..=2).for_each(|version| models.version("model", version, puppet(&format!("version={version}"))));
+    (1..=2).for_each(|version| {
+        models.version("model", version, puppet(&format!("version={version}")))
+    });
 }
 
 /// A server with one version of a guest.

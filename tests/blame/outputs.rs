@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use super::{MANY, has_never_tripped, one, two_puppets};
 
 fn names(answer: &Value) -> Vec<&str> {
-    answer["outputs"].as_array().unwrap().iter().map(|output| output["name"].as_str().unwrap()).collect()
+    answer["outputs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|output| output["name"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -13,11 +18,14 @@ fn an_optional_output_that_the_model_leaves_out_is_left_out_of_the_answer() {
     let server = two_puppets("").start();
     server.until_ready("model", 2);
     for _ in 0..MANY {
-        for (wanted, given) in
-            [(&["sum"][..], &[][..]), (&["version", "sum"], &["version"]), (&["flag", "text", "calls"], &["calls"])]
-        {
+        for (wanted, given) in [
+            (&["sum"][..], &[][..]),
+            (&["version", "sum"], &["version"]),
+            (&["flag", "text", "calls"], &["calls"]),
+        ] {
             let outputs: Vec<_> = wanted.iter().map(|name| json!({ "name": name })).collect();
-            let answer = server.infer("model", &json!({ "inputs": [], "outputs": outputs })).ok().json();
+            let answer =
+                server.infer("model", &json!({ "inputs": [], "outputs": outputs })).ok().json();
             assert_eq!(names(&answer), given, "{wanted:?}");
         }
     }
@@ -57,7 +65,10 @@ fn an_answer_that_json_cannot_hold_is_the_choice_of_json() {
         for word in ["nan", "not-utf8"] {
             server.behave("model", word).refused(500, "model_bad_output");
             server.generate("model", &json!({ "behave": word })).refused(500, "model_bad_output");
-            server.begin_stream("model", &json!({ "behave": word })).answer().refused(500, "model_bad_output");
+            server
+                .begin_stream("model", &json!({ "behave": word }))
+                .answer()
+                .refused(500, "model_bad_output");
         }
     }
     has_never_tripped(&server);

@@ -9,7 +9,8 @@ use crate::harness::{Response, Server};
 fn repeats_of_one_request_count_once() {
     let server = one("puppet", "");
     for _ in 0..MANY {
-        let call = server.call("POST", "/v2/models/model/infer").header("x-request-id", "again-and-again");
+        let call =
+            server.call("POST", "/v2/models/model/infer").header("x-request-id", "again-and-again");
         let body = json!({ "inputs": [], "parameters": { "behave": "trap" } });
         call.json(&body).send().refused(500, "model_trapped");
     }

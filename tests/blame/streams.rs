@@ -10,7 +10,8 @@ fn a_reader_that_goes_away_leaves_no_blame() {
     let server = one("streamer", "[streaming]\ndeadline = '10m'\ncpu_time = '10m'\n");
     for then in ["spin", "sleep", ""] {
         for _ in 0..MANY {
-            let mut events = server.stream("model", &json!({ "parts": 1000, "size": 10_000, "then": then }));
+            let mut events =
+                server.stream("model", &json!({ "parts": 1000, "size": 10_000, "then": then }));
             events.next_text();
             drop(events);
         }
@@ -23,7 +24,9 @@ fn a_reader_that_goes_away_leaves_no_blame() {
 fn a_reader_that_reads_nothing_leaves_no_blame() {
     let server = one("streamer", "[streaming]\ndeadline = '500ms'\ntotal = '2GiB'\n");
     let endless = json!({ "parts": i64::MAX, "size": 1 << 20 });
-    let open = |count: f64| until("open answers", || server.metric("wardian_streams_open{") == Some(count));
+    let open = |count: f64| {
+        until("open answers", || server.metric("wardian_streams_open{") == Some(count))
+    };
     let slow: Vec<_> = (0..FAULTS).map(|_| server.begin_stream("model", &endless)).collect();
     open(slow.len() as f64);
     // Their connections are cut some seconds after the deadline.

@@ -1,4 +1,5 @@
-//! Stock clients and suites, unmodified, against the real server. A script beside this file drives each of them.
+//! Stock clients and suites, unmodified, against the real server. A script beside this file drives
+//! each of them.
 
 mod schemathesis;
 
@@ -10,8 +11,17 @@ use wardian::model::Digest;
 
 use crate::harness::{LIBB64, PYTHON, Server, Setup, guest, guest_folder};
 
-const EXAMPLES: [&str; 9] =
-    ["chat", "digits", "digits-wide", "house-price", "iris", "language-id", "learner", "notes", "upper"];
+const EXAMPLES: [&str; 9] = [
+    "chat",
+    "digits",
+    "digits-wide",
+    "house-price",
+    "iris",
+    "language-id",
+    "learner",
+    "notes",
+    "upper",
+];
 
 /// NVIDIA's `tritonclient.http`, and `sseclient-py` for answers in parts.
 #[test]
@@ -82,7 +92,9 @@ const KEY: &str = "the-key";
 /// The configuration of a server with that key, which may do everything.
 fn with_key() -> String {
     let digest = Digest::of(KEY.as_bytes());
-    format!("[tenants.default]\nkeys = [{{ id = 'all', sha256 = '{digest}', scopes = ['admin'] }}]\n")
+    format!(
+        "[tenants.default]\nkeys = [{{ id = 'all', sha256 = '{digest}', scopes = ['admin'] }}]\n"
+    )
 }
 
 /// The interpreter of a client's environment. Skips the test where there is none.
@@ -136,7 +148,8 @@ fn address(server: &Server) -> String {
 #[track_caller]
 fn run(script: &mut Command, checks: usize) {
     let output = script.output().expect("the script starts");
-    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{}\n{out}\n{err}", output.status);
     assert_eq!(out.matches(": ok").count(), checks, "{out}");
 }

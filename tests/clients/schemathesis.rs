@@ -4,9 +4,9 @@ use std::process::Command;
 
 use super::{KEY, folder, python, serving, start, with_key};
 
-/// Finds server errors, answers that are not as described, bad requests that are accepted, and routes that let a
-/// request in without its key. A request that fits its schema may still be wrong for the model, so that a refusal of
-/// it is no fault.
+/// Finds server errors, answers that are not as described, bad requests that are accepted, and
+/// routes that let a request in without its key. A request that fits its schema may still be wrong
+/// for the model, so that a refusal of it is no fault.
 #[test]
 fn schemathesis() {
     let Some(python) = python("WARDIAN_PYTHON_OPENAPI") else { return };

@@ -1,4 +1,5 @@
-//! `wardian bench`. How many requests are due is told by the options, so that how many are answered can be told.
+//! `wardian bench`. How many requests are due is told by the options, so that how many are answered
+//! can be told.
 
 use serde_json::json;
 
@@ -6,7 +7,8 @@ use super::{NOWHERE, ask, wardian};
 use crate::harness::{Server, guest};
 
 /// Ten requests, none before measuring.
-const TEN: [&str; 8] = ["--connections", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "0ms"];
+const TEN: [&str; 8] =
+    ["--connections", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "0ms"];
 
 fn server() -> Server {
     let server = Server::with_models(|models| models.bare("minimal", guest("minimal"))).start();
@@ -22,10 +24,20 @@ fn what_is_due_is_sent_and_told() {
         "model      minimal at http://127.0.0.1:",
         "/, 2 connections\nanswered   10 in 0.5 s: 20.0 requests/s\n",
     ])
-    .prints(&["\nlatency    mean ", "p99.9 ", "\nof which   queue ", " ms, by the server's account\n"]);
-    let said = ask(&server, "bench", &[&["minimal", "--input", "x=[1, 2]", "--json"], &TEN[..]].concat()).exits(0);
+    .prints(&[
+        "\nlatency    mean ",
+        "p99.9 ",
+        "\nof which   queue ",
+        " ms, by the server's account\n",
+    ]);
+    let said =
+        ask(&server, "bench", &[&["minimal", "--input", "x=[1, 2]", "--json"], &TEN[..]].concat())
+            .exits(0);
     let json = said.json();
-    assert_eq!((&json["answered"], &json["failed"], &json["rate"]), (&json!(10), &json!({}), &json!(20)));
+    assert_eq!(
+        (&json["answered"], &json["failed"], &json["rate"]),
+        (&json!(10), &json!({}), &json!(20))
+    );
     assert!(json["latency_ms"]["quantiles"]["p99"].as_f64().unwrap() > 0.0, "{json}");
     assert!(json["server_ms"]["compute"].as_f64().unwrap() > 0.0, "{json}");
 }
@@ -33,7 +45,8 @@ fn what_is_due_is_sent_and_told() {
 #[test]
 fn without_a_rate_each_connection_asks_again_when_it_is_answered() {
     let server = server();
-    let often = ["minimal", "--connections", "2", "--duration", "300ms", "--warm-up", "0ms", "--json"];
+    let often =
+        ["minimal", "--connections", "2", "--duration", "300ms", "--warm-up", "0ms", "--json"];
     let json = ask(&server, "bench", &often).exits(0).json();
     assert!(json["answered"].as_u64().unwrap() >= 2 && json["rate"].is_null(), "{json}");
 }
@@ -44,7 +57,9 @@ fn an_error_of_the_servers_is_a_no() {
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
     let said = ask(&server, "bench", &[&wrong, &TEN[..]].concat()).exits(3);
     said.prints(&["answered   0 in 0.5 s", "\nfailed     10: 400 invalid_input\n"]);
-    ask(&server, "bench", &["absent"]).exits(3).complains(&["error: model 'absent': ", "(model_not_found, HTTP 404)"]);
+    ask(&server, "bench", &["absent"])
+        .exits(3)
+        .complains(&["error: model 'absent': ", "(model_not_found, HTTP 404)"]);
     let json = ask(&server, "bench", &["absent", "--json"]).exits(3).json();
     assert_eq!(json["code"], "model_not_found");
 }
@@ -52,7 +67,9 @@ fn an_error_of_the_servers_is_a_no() {
 #[test]
 fn what_cannot_be_asked_is_an_error() {
     let server = server();
-    wardian(server.directory(), &["bench", "minimal", "--url", NOWHERE]).exits(1).complains(&["cannot connect"]);
+    wardian(server.directory(), &["bench", "minimal", "--url", NOWHERE])
+        .exits(1)
+        .complains(&["cannot connect"]);
     ask(&server, "bench", &["minimal", "--connections", "0"]).exits(2);
     ask(&server, "bench", &["minimal", "--duration", "soon"]).exits(2);
     ask(&server, "bench", &[]).exits(2).complains(&["Usage: wardian bench"]);

@@ -18,14 +18,21 @@ fn what_would_serve_is_told_with_what_it_says_of_itself() {
         models.copy_folder(&guest_folder("upper"), "upper/1");
     });
     let said = wardian(folder.directory(), &["check", "models"]).exits(0);
-    let said = said.prints(&["iris version 1: OK in ", "\n  outputs   label BYTES [-1], ", "no golden.json"]);
+    let said = said.prints(&[
+        "iris version 1: OK in ",
+        "\n  outputs   label BYTES [-1], ",
+        "no golden.json",
+    ]);
     said.prints(&["upper version 1: OK in ", " requests answered as written\n", "\n2 of 2 OK\n"])
         .complains(&["reading files", "iris version 1: compile"]);
     let said = wardian(folder.directory(), &["check", "models/upper", "--json"]).exits(0);
     assert_eq!(said.err, "", "progress is left out of JSON");
     let json = said.json();
     let version = &json["versions"][0];
-    assert_eq!((&json["ok"], &version["ok"], &version["model"]), (&true.into(), &true.into(), &"upper".into()));
+    assert_eq!(
+        (&json["ok"], &version["ok"], &version["model"]),
+        (&true.into(), &true.into(), &"upper".into())
+    );
     assert_eq!((&version["version"], &version["proved"]), (&1.into(), &true.into()));
     assert_eq!(version["metadata"]["inputs"][0]["datatype"], "BYTES");
     assert_eq!(version["snapshot"]["taken"], true);
@@ -47,12 +54,18 @@ fn what_would_not_serve_is_a_no_and_says_where_it_failed() {
         );
     });
     let said = wardian(folder.directory(), &["check", "models/mod"]).exits(3);
-    said.prints(&["mod version 1: FAILED (golden)\n  request 1: output 'version'", "mod version 2: FAILED (load)\n"])
-        .prints(&["mod version 3: FAILED (read)\n  model.wasm: truncated: ", "\n0 of 3 OK\n"]);
+    said.prints(&[
+        "mod version 1: FAILED (golden)\n  request 1: output 'version'",
+        "mod version 2: FAILED (load)\n",
+    ])
+    .prints(&["mod version 3: FAILED (read)\n  model.wasm: truncated: ", "\n0 of 3 OK\n"]);
     let said = wardian(folder.directory(), &["check", "models/mod/2", "--json"]).exits(3);
     let version = &said.json()["versions"][0];
     assert_eq!((&version["ok"], &version["stage"]), (&false.into(), &"load".into()));
-    assert!(version["reason"].as_str().is_some_and(|reason| reason.contains("unreachable")), "{version}");
+    assert!(
+        version["reason"].as_str().is_some_and(|reason| reason.contains("unreachable")),
+        "{version}"
+    );
 }
 
 #[test]
@@ -72,11 +85,15 @@ fn a_model_may_have_what_its_tenant_may() {
         models.settings("large", LARGE);
         models.version("large", 1, puppet(""));
     });
-    let check = |tenant: &[&str]| wardian(folder.directory(), &[&["check", "models/large"], tenant].concat());
+    let check = |tenant: &[&str]| {
+        wardian(folder.directory(), &[&["check", "models/large"], tenant].concat())
+    };
     let refusal = "limits.memory is 128MiB, and this tenant's models may have 64MiB";
     check(&["--tenant", "acme"]).exits(3).prints(&["large version 1: FAILED (quota)", refusal]);
     check(&["--tenant", "beta"]).exits(0);
-    check(&["--tenant", "gamma"]).exits(1).complains(&["there is no tenant 'gamma'", "which has 'acme', 'beta'"]);
+    check(&["--tenant", "gamma"])
+        .exits(1)
+        .complains(&["there is no tenant 'gamma'", "which has 'acme', 'beta'"]);
     check(&[]).exits(1).complains(&["'acme', 'beta'; say with --tenant"]);
     let inspected = ["inspect", "models/large/1/model.wasm", "--tenant", "acme"];
     wardian(folder.directory(), &inspected).exits(3).prints(&["NOT LOADED (quota)", refusal]);
@@ -122,10 +139,18 @@ fn migrations_are_tried_in_an_empty_database_and_not_in_the_tenants_own() {
         models.version("ledger", 2, ledger("migrate 001-a create table a (x integer); selec"));
         models.bare("iris", guest("iris"));
     });
-    let check = |tenant: &str| wardian(folder.directory(), &["check", "models", "--tenant", tenant]);
-    let said = check("beta").exits(3).prints(&["ledger version 1: OK in ", "ledger version 2: FAILED (migrate)\n"]);
+    let check =
+        |tenant: &str| wardian(folder.directory(), &["check", "models", "--tenant", tenant]);
+    let said = check("beta")
+        .exits(3)
+        .prints(&["ledger version 1: OK in ", "ledger version 2: FAILED (migrate)\n"]);
     assert!(!said.out.contains("not proved"), "{said:?}");
-    let said = check("acme").exits(0).prints(&["1: OK in ", ", but not proved\n", "PostgreSQL", "\n3 of 3 OK\n"]);
+    let said = check("acme").exits(0).prints(&[
+        "1: OK in ",
+        ", but not proved\n",
+        "PostgreSQL",
+        "\n3 of 3 OK\n",
+    ]);
     assert_eq!(said.out.matches(", but not proved\n").count(), 2, "{said:?}");
     let asked = postgres.accept().map(|(_, peer)| peer).map_err(|error| error.kind());
     assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "nobody has asked PostgreSQL anything");
@@ -139,9 +164,14 @@ fn a_version_that_is_missing_and_a_name_that_is_reserved_are_told() {
         models.bare("stats", puppet("version=1"));
     });
     let said = wardian(folder.directory(), &["check", "models"]).exits(3);
-    said.prints(&["mod version 1: OK in ", "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it"])
-        .prints(&["stats: FAILED (read)\n  stats.wasm: no model can have this name"]);
-    wardian(folder.directory(), &["check", "models/stats.wasm"]).exits(3).prints(&["no model can have this name"]);
+    said.prints(&[
+        "mod version 1: OK in ",
+        "mod version 7: FAILED (read)\n  `versions` in mod/model.toml names it",
+    ])
+    .prints(&["stats: FAILED (read)\n  stats.wasm: no model can have this name"]);
+    wardian(folder.directory(), &["check", "models/stats.wasm"])
+        .exits(3)
+        .prints(&["no model can have this name"]);
     // One version by itself is judged by itself.
     wardian(folder.directory(), &["check", "models/mod/1"]).exits(0);
 }

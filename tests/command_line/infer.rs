@@ -17,8 +17,7 @@ fn server() -> Server {
 
 /// A request as the protocol has it.
 fn request(more: Value) -> Value {
-    let mut request =
-        json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [2], "data": [1.5, -2.0] }], "id": "seven" });
+    let mut request = json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [2], "data": [1.5, -2.0] }], "id": "seven" });
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     request
 }
@@ -27,23 +26,37 @@ fn request(more: Value) -> Value {
 fn an_answer_is_a_table_for_people_and_json_for_programs() {
     let server = server();
     let said = ask(&server, "infer", &["minimal", "--input", "x=[1.5, -2]"]).exits(0);
-    assert_eq!((said.out.as_str(), said.err.as_str()), ("minimal version 1\n  y FP32 [2]: [3.0, -4.0]\n", ""));
-    let said = ask(&server, "infer", &["minimal", "--input", "x=1", "--json", "--version", "1"]).exits(0);
+    assert_eq!(
+        (said.out.as_str(), said.err.as_str()),
+        ("minimal version 1\n  y FP32 [2]: [3.0, -4.0]\n", "")
+    );
+    let said =
+        ask(&server, "infer", &["minimal", "--input", "x=1", "--json", "--version", "1"]).exits(0);
     let json = said.json();
-    assert_eq!((&json["model_name"], &json["outputs"][0]["data"]), (&json!("minimal"), &json!([2.0])));
+    assert_eq!(
+        (&json["model_name"], &json["outputs"][0]["data"]),
+        (&json!("minimal"), &json!([2.0]))
+    );
 }
 
 #[test]
 fn inputs_and_whole_requests_come_from_files_and_from_standard_input() {
     let server = server();
-    let file = |name: &str, content: &str| fs::write(server.directory().join(name), content).unwrap();
+    let file =
+        |name: &str, content: &str| fs::write(server.directory().join(name), content).unwrap();
     file("x.json", "[1, 2, 3]");
-    ask(&server, "infer", &["minimal", "--input", "x=@x.json"]).exits(0).prints(&["y FP32 [3]: [2.0, 4.0, 6.0]"]);
+    ask(&server, "infer", &["minimal", "--input", "x=@x.json"])
+        .exits(0)
+        .prints(&["y FP32 [3]: [2.0, 4.0, 6.0]"]);
     file("request.json", &request(json!({})).to_string());
     let said = ask(&server, "infer", &["minimal", "--request", "request.json", "--json"]).exits(0);
-    assert_eq!((&said.json()["id"], &said.json()["outputs"][0]["data"]), (&json!("seven"), &json!([3.0, -4.0])));
+    assert_eq!(
+        (&said.json()["id"], &said.json()["outputs"][0]["data"]),
+        (&json!("seven"), &json!([3.0, -4.0]))
+    );
     let url = format!("http://{}", server.address());
-    let mut command = program(server.directory(), &["infer", "minimal", "--url", &url, "--request", "-"]);
+    let mut command =
+        program(server.directory(), &["infer", "minimal", "--url", &url, "--request", "-"]);
     command.stdin(File::open(server.directory().join("request.json")).unwrap());
     run(command).exits(0).prints(&["y FP32 [2]: [3.0, -4.0]"]);
 }
@@ -51,17 +64,29 @@ fn inputs_and_whole_requests_come_from_files_and_from_standard_input() {
 #[test]
 fn tensors_in_binary_go_in_and_come_out_as_they_are() {
     let server = server();
-    let (numbers, doubled) = ([1.5f32, -200.25].map(f32::to_le_bytes), [3.0f32, -400.5].map(f32::to_le_bytes));
+    let (numbers, doubled) =
+        ([1.5f32, -200.25].map(f32::to_le_bytes), [3.0f32, -400.5].map(f32::to_le_bytes));
     let tensor = json!({ "name": "x", "datatype": "FP32", "shape": [2], "parameters": { "binary_data_size": 8 } });
-    let head = json!({ "inputs": [tensor], "parameters": { "binary_data_output": true } }).to_string();
-    fs::write(server.directory().join("request"), [head.as_bytes(), &numbers.concat()].concat()).unwrap();
-    let (url, length) =
-        (format!("http://{}", server.address()), format!("Inference-Header-Content-Length: {}", head.len()));
-    let arguments = ["infer", "minimal", "--url", &url, "--request", "request", "--header", &length];
-    let output = program(server.directory(), &[&arguments[..], &["--json"]].concat()).output().unwrap();
+    let head =
+        json!({ "inputs": [tensor], "parameters": { "binary_data_output": true } }).to_string();
+    fs::write(server.directory().join("request"), [head.as_bytes(), &numbers.concat()].concat())
+        .unwrap();
+    let (url, length) = (
+        format!("http://{}", server.address()),
+        format!("Inference-Header-Content-Length: {}", head.len()),
+    );
+    let arguments =
+        ["infer", "minimal", "--url", &url, "--request", "request", "--header", &length];
+    let output =
+        program(server.directory(), &[&arguments[..], &["--json"]].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert!(output.stdout.starts_with(b"{") && output.stdout.ends_with(&doubled.concat()), "{output:?}");
-    wardian(server.directory(), &arguments).exits(1).complains(&["is not JSON; --json prints it as it came"]);
+    assert!(
+        output.stdout.starts_with(b"{") && output.stdout.ends_with(&doubled.concat()),
+        "{output:?}"
+    );
+    wardian(server.directory(), &arguments)
+        .exits(1)
+        .complains(&["is not JSON; --json prints it as it came"]);
 }
 
 #[test]
@@ -71,12 +96,14 @@ fn a_header_goes_in_the_place_of_the_programs_own() {
     let asked = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let lines = BufReader::new(&stream).lines().map(Result::unwrap);
-        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
+        let head: Vec<_> =
+            lines.take_while(|line| !line.is_empty()).map(|line| line.to_lowercase()).collect();
         stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").unwrap();
         head
     });
     let folder = folder("", |_| {});
-    let arguments = ["infer", "any", "--url", &url, "--header", "Host: elsewhere", "--header", "X-Api-Key: k"];
+    let arguments =
+        ["infer", "any", "--url", &url, "--header", "Host: elsewhere", "--header", "X-Api-Key: k"];
     wardian(folder.directory(), &arguments).exits(3).complains(&["HTTP 404"]);
     let head = asked.join().unwrap();
     let hosts: Vec<_> = head.iter().filter(|line| line.starts_with("host:")).collect();
@@ -89,12 +116,20 @@ fn an_error_of_the_servers_is_a_no() {
     let server = server();
     let shape = "[1, 2], expected [-1]";
     let wrong = ["minimal", "--input", "x=[[1, 2]]"];
-    let said = ask(&server, "infer", &wrong).exits(3).complains(&["error: model 'minimal': input 'x'", shape]);
-    assert_eq!((said.out.as_str(), said.err.ends_with(" (invalid_input, HTTP 400)\n")), ("", true), "{said:?}");
+    let said = ask(&server, "infer", &wrong)
+        .exits(3)
+        .complains(&["error: model 'minimal': input 'x'", shape]);
+    assert_eq!(
+        (said.out.as_str(), said.err.ends_with(" (invalid_input, HTTP 400)\n")),
+        ("", true),
+        "{said:?}"
+    );
     let said = ask(&server, "infer", &[&wrong[..], &["--json"]].concat()).exits(3);
     assert_eq!((&said.json()["code"], said.err.as_str()), (&json!("invalid_input"), ""));
     ask(&server, "infer", &["absent"]).exits(3).complains(&["(model_not_found, HTTP 404)"]);
-    ask(&server, "infer", &["minmal"]).exits(3).complains(&["there is no such model; did you mean 'minimal'?"]);
+    ask(&server, "infer", &["minmal"])
+        .exits(3)
+        .complains(&["there is no such model; did you mean 'minimal'?"]);
     let said = ask(&server, "infer", &["minimal", "--version", "2"]).exits(3);
     said.complains(&["no such version serves; version 1 does", "HTTP 404)"]);
 }
@@ -104,9 +139,16 @@ fn what_cannot_be_asked_is_an_error() {
     let server = server();
     let infer = |arguments: &[&str]| ask(&server, "infer", &[&["minimal"], arguments].concat());
     let said = wardian(server.directory(), &["infer", "minimal", "--url", NOWHERE]).exits(1);
-    said.complains(&["error: cannot connect to 127.0.0.1:1; start a server with `wardian serve`", "refused"]);
-    infer(&["--input", "y=1"]).exits(1).complains(&["the model has no input 'y'; it takes 'x' (FP32 [-1])"]);
-    infer(&["--input", "x=@absent"]).exits(1).complains(&["cannot read absent for input 'x': No such file"]);
+    said.complains(&[
+        "error: cannot connect to 127.0.0.1:1; start a server with `wardian serve`",
+        "refused",
+    ]);
+    infer(&["--input", "y=1"])
+        .exits(1)
+        .complains(&["the model has no input 'y'; it takes 'x' (FP32 [-1])"]);
+    infer(&["--input", "x=@absent"])
+        .exits(1)
+        .complains(&["cannot read absent for input 'x': No such file"]);
     infer(&["--request", "absent"]).exits(1).complains(&["cannot read absent: No such file"]);
     infer(&["--input", "x=[1"]).exits(2).complains(&["input 'x' is not JSON"]);
     infer(&["--input", "x"]).exits(2).complains(&["not NAME=JSON"]);
@@ -130,7 +172,8 @@ fn numbers_are_shown_with_the_servers_own_digits() {
     for _ in 0..20 {
         let numbers: Vec<_> = (0..10).map(|_| random.float().to_string()).collect();
         same_digits(&server, "minimal", &format!("x=[{}]", numbers.join(",")));
-        let measured: Vec<_> = (0..4).map(|_| format!("{}.{:017}", random.next() % 8, random.next())).collect();
+        let measured: Vec<_> =
+            (0..4).map(|_| format!("{}.{:017}", random.next() % 8, random.next())).collect();
         same_digits(&server, "iris", &format!("measurements=[{}]", measured.join(",")));
     }
 }

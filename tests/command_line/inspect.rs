@@ -12,16 +12,27 @@ fn a_component_is_taken_apart_and_loaded() {
         models.copy_folder(&guest_folder("digits"), "digits/1");
     });
     let said = wardian(folder.directory(), &["inspect", "models/iris.wasm"]).exits(0);
-    let said =
-        said.prints(&["size        ", "imports\n", "\n  granted   wasi:io/poll@", "\nloaded\n  says      The species"]);
-    said.prints(&["exports\n  wardian:model/inference@0.1.0\n", "\n  inputs    measurements FP64 [-1, 4]\n"])
-        .prints(&["\n  batch     up to 1024 items", "\n  snapshot  taken", "\n  lifecycle none\n"])
-        .complains(&["iris version 1: load"]);
+    let said = said.prints(&[
+        "size        ",
+        "imports\n",
+        "\n  granted   wasi:io/poll@",
+        "\nloaded\n  says      The species",
+    ]);
+    said.prints(&[
+        "exports\n  wardian:model/inference@0.1.0\n",
+        "\n  inputs    measurements FP64 [-1, 4]\n",
+    ])
+    .prints(&["\n  batch     up to 1024 items", "\n  snapshot  taken", "\n  lifecycle none\n"])
+    .complains(&["iris version 1: load"]);
     // Its load reads the weights beside it.
-    let said = wardian(folder.directory(), &["inspect", "models/digits/1/model.wasm", "--json"]).exits(0);
+    let said =
+        wardian(folder.directory(), &["inspect", "models/digits/1/model.wasm", "--json"]).exits(0);
     assert_eq!(said.err, "", "progress is left out of JSON");
     let json = said.json();
-    assert_eq!((&json["loaded"]["ok"], &json["loaded"]["snapshot"]["taken"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&json["loaded"]["ok"], &json["loaded"]["snapshot"]["taken"]),
+        (&json!(true), &json!(true))
+    );
     for number in ["bytes", "code_bytes", "data_bytes", "custom_bytes"] {
         assert!(json[number].as_u64().is_some_and(|number| number > 0), "{number}: {json}");
     }
@@ -36,15 +47,25 @@ fn what_cannot_be_loaded_is_shown_all_the_same() {
         models.bare("caller", guest("caller"));
         models.bare("trap", puppet("load=trap"));
     });
-    let inspect = |file: &str, more: &[&str]| wardian(folder.directory(), &[&["inspect", file], more].concat());
+    let inspect = |file: &str, more: &[&str]| {
+        wardian(folder.directory(), &[&["inspect", file], more].concat())
+    };
     let said = inspect("models/caller.wasm", &[]).exits(3);
     said.prints(&["\n  by [capabilities] http   wasi:http/", "\nNOT LOADED (validate)\n"]);
     inspect("models/caller.wasm", &["--no-load"]).exits(0);
     let json = inspect("models/caller.wasm", &["--no-load", "--json"]).exits(0).json();
     let imports = json["imports"].as_array().unwrap();
-    let http = imports.iter().find(|import| import["name"].as_str().unwrap().starts_with("wasi:http/outgoing"));
-    assert_eq!(http.map(|import| (&import["granted"], &import["needs"])), Some((&json!(false), &json!("http"))));
-    assert!(imports.iter().any(|import| import["granted"] == true && import["needs"] == Value::Null), "{json}");
+    let http = imports
+        .iter()
+        .find(|import| import["name"].as_str().unwrap().starts_with("wasi:http/outgoing"));
+    assert_eq!(
+        http.map(|import| (&import["granted"], &import["needs"])),
+        Some((&json!(false), &json!("http")))
+    );
+    assert!(
+        imports.iter().any(|import| import["granted"] == true && import["needs"] == Value::Null),
+        "{json}"
+    );
     assert!(json.get("loaded").is_none(), "{json}");
     let json = inspect("models/trap.wasm", &["--json"]).exits(3).json();
     assert_eq!((&json["loaded"]["ok"], &json["loaded"]["stage"]), (&json!(false), &json!("load")));
@@ -53,7 +74,8 @@ fn what_cannot_be_loaded_is_shown_all_the_same() {
 #[test]
 fn what_is_no_component_is_an_error() {
     let folder = folder("", |models| models.put("core.wasm", b"\0asm\x01\0\0\0"));
-    let inspect = |arguments: &[&str]| wardian(folder.directory(), &[&["inspect"], arguments].concat());
+    let inspect =
+        |arguments: &[&str]| wardian(folder.directory(), &[&["inspect"], arguments].concat());
     let said = inspect(&["models/core.wasm"]).exits(1);
     assert_eq!(
         said.err,

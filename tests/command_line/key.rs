@@ -8,8 +8,10 @@ use crate::harness::{Server, guest};
 #[test]
 fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
     let made = folder("", |_| {});
-    let arguments =
-        ["key", "new", "--id", "ci", "--scope", "manage", "--scope", "infer", "--tenant", "default", "--json"];
+    let arguments = [
+        "key", "new", "--id", "ci", "--scope", "manage", "--scope", "infer", "--tenant", "default",
+        "--json",
+    ];
     let json = wardian(made.directory(), &arguments).exits(0).json();
     assert_eq!(
         (&json["id"], &json["scopes"], &json["tenant"]),
@@ -26,7 +28,10 @@ fn a_key_lets_its_owner_in_once_its_entry_is_in_the_configuration() {
         .complains(&["(unauthenticated, HTTP 401)", "--header"]);
     let wrong = ["minimal", "--input", "x=1", "--header", "Authorization: Bearer wdn_wrong"];
     let said = ask(&server, "infer", &wrong).exits(3);
-    said.complains(&["the key in this request is not known to this server", "(unknown_key, HTTP 401)"]);
+    said.complains(&[
+        "the key in this request is not known to this server",
+        "(unknown_key, HTTP 401)",
+    ]);
 }
 
 #[test]
@@ -47,7 +52,9 @@ fn it_is_shown_in_three_lines_and_no_two_are_the_same() {
 #[test]
 fn what_the_configuration_would_refuse_is_wrong_usage() {
     let folder = folder("", |_| {});
-    for arguments in [&["--scope", "root"][..], &["--id", "a\"b"], &["--tenant", "a/b"], &["--colour"]] {
+    for arguments in
+        [&["--scope", "root"][..], &["--id", "a\"b"], &["--tenant", "a/b"], &["--colour"]]
+    {
         wardian(folder.directory(), &[&["key", "new"], arguments].concat()).exits(2);
     }
     wardian(folder.directory(), &["key"]).exits(2).complains(&["Usage: wardian key"]);

@@ -67,16 +67,18 @@ impl Said {
     /// Asserts that all of this is on standard output.
     #[track_caller]
     fn prints(self, words: &[&str]) -> Said {
-        words
-            .iter()
-            .for_each(|word| assert!(self.out.contains(word), "'{word}' is not on standard output of {self:?}"));
+        words.iter().for_each(|word| {
+            assert!(self.out.contains(word), "'{word}' is not on standard output of {self:?}")
+        });
         self
     }
 
     /// Asserts that all of this is on standard error.
     #[track_caller]
     fn complains(self, words: &[&str]) -> Said {
-        words.iter().for_each(|word| assert!(self.err.contains(word), "'{word}' is not on standard error of {self:?}"));
+        words.iter().for_each(|word| {
+            assert!(self.err.contains(word), "'{word}' is not on standard error of {self:?}")
+        });
         self
     }
 

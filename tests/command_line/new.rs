@@ -6,11 +6,14 @@ use std::process::Command;
 
 use super::{Said, folder, run, wardian};
 
-/// Cargo, in the folder where guests are built: what the SDK depends on is there already, if it is asked for by the
-/// same profile.
+/// Cargo, in the folder where guests are built: what the SDK depends on is there already, if it is
+/// asked for by the same profile.
 fn cargo(folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(folder).args(arguments).env("CARGO_TARGET_DIR", workspace().join("target/guests"));
+    command
+        .current_dir(folder)
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", workspace().join("target/guests"));
     command.args(["--profile", "guest", "--config", "profile.guest.inherits='release'"]);
     command.args(["--config", "profile.guest.debug='line-tables-only'"]);
     run(command)
@@ -20,7 +23,8 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What Cargo calls this machine. Only a build that names its target shares with builds for another one.
+/// What Cargo calls this machine. Only a build that names its target shares with builds for another
+/// one.
 fn this_machine() -> String {
     let said = run({
         let mut command = Command::new("rustc");
@@ -50,7 +54,9 @@ fn a_new_crate_builds_passes_its_own_test_and_would_serve() {
     cargo(&demo, &["test", "--target", &this_machine()]).exits(0).prints(&["1 passed; 0 failed"]);
     cargo(&demo, &["build", "--target", "wasm32-wasip2"]).exits(0);
     let built = workspace().join("target/guests/wasm32-wasip2/guest/demo.wasm");
-    wardian(&place, &["check", built.to_str().unwrap()]).exits(0).prints(&["demo version 1: OK in ", "1 of 1 OK"]);
+    wardian(&place, &["check", built.to_str().unwrap()])
+        .exits(0)
+        .prints(&["demo version 1: OK in ", "1 of 1 OK"]);
 }
 
 #[test]
@@ -61,7 +67,9 @@ fn it_is_made_where_nothing_is_yet() {
         .exits(0)
         .prints(&["made house-price in some/where; ", "/house_price.wasm\n"]);
     assert!(folder.directory().join("some/where/vendor/wardian/sdk/src/lib.rs").exists());
-    new(&["house-price", "--path", "some/where"]).exits(1).complains(&["some/where exists already; choose another"]);
+    new(&["house-price", "--path", "some/where"])
+        .exits(1)
+        .complains(&["some/where exists already; choose another"]);
     new(&["House"]).exits(2).complains(&["lower-case letters"]);
     new(&["test"]).exits(2).complains(&["'test' is taken"]);
     new(&[]).exits(2).complains(&["Usage: wardian new"]);

@@ -23,14 +23,22 @@ fn a_sound_configuration_is_told_in_short_and_nothing_is_served() {
 fn a_faulty_one_is_told_with_its_place() {
     let folder = folder("[http]\nmax_connections = 10\nmax_conections = 10\n", |_| {});
     let said = wardian(folder.directory(), &["serve", "--check-config"]).exits(1);
-    said.complains(&["error: the configuration is not usable: wardian.toml line 3: ", "max_conections"]);
+    said.complains(&[
+        "error: the configuration is not usable: wardian.toml line 3: ",
+        "max_conections",
+    ]);
     wardian(folder.directory(), &["serve"]).exits(1).complains(&["wardian.toml line 3: "]);
     folder.models().put("none.toml", "");
-    let exposed = ["serve", "--check-config", "--config", "models/none.toml", "--listen", "0.0.0.0:9"];
-    wardian(folder.directory(), &exposed).exits(1).complains(&["other machines could reach 0.0.0.0:9", "--insecure"]);
+    let exposed =
+        ["serve", "--check-config", "--config", "models/none.toml", "--listen", "0.0.0.0:9"];
+    wardian(folder.directory(), &exposed)
+        .exits(1)
+        .complains(&["other machines could reach 0.0.0.0:9", "--insecure"]);
     wardian(folder.directory(), &[&exposed[..], &["--insecure"]].concat()).exits(0);
     wardian(folder.directory(), &["serve", "--listen", "anywhere"]).exits(2);
-    wardian(folder.directory(), &["serve", "--log-level", "chatty"]).exits(2).complains(&["error, warn, info"]);
+    wardian(folder.directory(), &["serve", "--log-level", "chatty"])
+        .exits(2)
+        .complains(&["error, warn, info"]);
 }
 
 #[test]
@@ -39,7 +47,8 @@ fn too_few_file_descriptors_for_the_connections_are_told() {
     let mut command = Command::new("sh");
     let script = "ulimit -n 256 && exec \"$0\" serve --check-config";
     command.current_dir(folder.directory()).args(["-c", script, env!("CARGO_BIN_EXE_wardian")]);
-    let words = ["http.max_connections is 4096", "it may have 256", "only 120 connections", "LimitNOFILE="];
+    let words =
+        ["http.max_connections is 4096", "it may have 256", "only 120 connections", "LimitNOFILE="];
     run(command).exits(0).complains(&words);
 }
 
@@ -49,16 +58,23 @@ fn an_address_that_is_taken_is_told_once() {
     let address = taken.local_addr().unwrap().to_string();
     let folder = folder("", |_| {});
     let said = wardian(folder.directory(), &["serve", "--listen", &address]).exits(1);
-    let said = said.complains(&[&format!("error: cannot listen on {address}: Address already in use"), "--listen"]);
+    let said = said.complains(&[
+        &format!("error: cannot listen on {address}: Address already in use"),
+        "--listen",
+    ]);
     assert_eq!(said.err.matches("already in use").count(), 1, "{said:?}");
 }
 
 #[test]
 fn an_address_may_be_a_host_name() {
     let folder = folder("", |_| {});
-    let check = |listen: &str| wardian(folder.directory(), &["serve", "--check-config", "--listen", listen]);
+    let check = |listen: &str| {
+        wardian(folder.directory(), &["serve", "--check-config", "--listen", listen])
+    };
     check("localhost:9").exits(0).prints(&["listen  127.0.0.1:9,"]);
-    check(":8080").exits(2).complains(&["127.0.0.1:8080 is for this machine alone, and 0.0.0.0:8080 for others too"]);
+    check(":8080")
+        .exits(2)
+        .complains(&["127.0.0.1:8080 is for this machine alone, and 0.0.0.0:8080 for others too"]);
     check("8080").exits(2).complains(&["names no address"]);
     check("localhost").exits(2).complains(&["is not an address like 127.0.0.1:8080"]);
 }
@@ -83,7 +99,11 @@ fn a_limit_on_addresses_is_told_with_what_takes_them() {
     let serve = "ulimit -v 100000000 && exec \"$0\" serve --listen 127.0.0.1:0";
     let mut command = Command::new("sh");
     command.current_dir(folder.directory()).args(["-c", serve, env!("CARGO_BIN_EXE_wardian")]);
-    run(command).exits(1).complains(&["engine.instances = 1000", "ulimit -v unlimited", "wardian.toml"]);
+    run(command).exits(1).complains(&[
+        "engine.instances = 1000",
+        "ulimit -v unlimited",
+        "wardian.toml",
+    ]);
 }
 
 /// Names and contents of files.
@@ -116,7 +136,8 @@ fn checking_says_what_serving_would_refuse_in_the_same_words_and_leaves_nothing_
             std::fs::write(path, content).unwrap();
         }
         let before = listing(folder.directory());
-        let checked = wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[words]);
+        let checked =
+            wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[words]);
         assert_eq!(listing(folder.directory()), before, "{config}");
         // Where it would listen for other machines is not tried out.
         let served = wardian(folder.directory(), &["serve"]).exits(1);
@@ -130,7 +151,8 @@ fn last_line(text: &str) -> &str {
 }
 
 fn listing(folder: &std::path::Path) -> Vec<std::ffi::OsString> {
-    let mut names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     names
 }
@@ -147,7 +169,9 @@ fn what_will_be_missed_is_told_as_a_note() {
     let server = Server::empty();
     let state = server.state();
     let arguments = ["serve", "--check-config", "--state", state.to_str().unwrap()];
-    wardian(server.directory(), &arguments).exits(0).complains(&["note: the state directory is in use"]);
+    wardian(server.directory(), &arguments)
+        .exits(0)
+        .complains(&["note: the state directory is in use"]);
 }
 
 #[test]
@@ -157,6 +181,7 @@ fn repositories_that_links_lead_into_each_other_are_told_as_notes() {
     let at = |name: &str| linked.directory().join(name);
     ["a", ".wardian"].into_iter().for_each(|name| std::fs::create_dir(at(name)).unwrap());
     std::os::unix::fs::symlink("a", at("b")).unwrap();
-    let told = ["overlaps with that of tenant 'a'", "overlaps with the server's own state directory"];
+    let told =
+        ["overlaps with that of tenant 'a'", "overlaps with the server's own state directory"];
     wardian(linked.directory(), &["serve", "--check-config"]).exits(0).complains(&told);
 }

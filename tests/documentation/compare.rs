@@ -1,11 +1,14 @@
 //! True if a command printed what a page says.
 //!
-//! The two must be equal, apart from white space at the ends of lines and of the text, and from these:
+//! The two must be equal, apart from white space at the ends of lines and of the text, and from
+//! these:
 //!
-//! - `…` on a page stands for any text within a line, and a line that is nothing but `…` for any lines.
-//! - A number before a unit of time or size (`0.46 s`, `420.2 KiB`), before `functions`, or after `byte`, stands for any
-//!   number. After the directive `numbers vary`, every number does.
-//! - Lines that tell the progress of a command are not on a page: a terminal shows a spinner in their place.
+//! - `…` on a page stands for any text within a line, and a line that is nothing but `…` for any
+//!   lines.
+//! - A number before a unit of time or size (`0.46 s`, `420.2 KiB`), before `functions`, or after
+//!   `byte`, stands for any number. After the directive `numbers vary`, every number does.
+//! - Lines that tell the progress of a command are not on a page: a terminal shows a spinner in
+//!   their place.
 //! - `127.0.0.1:8080` on a page is the address of the server under test.
 
 /// True if `printed` is what the page shows.
@@ -27,8 +30,12 @@ fn is_progress(line: &str) -> bool {
 fn lines_agree(shown: &[String], printed: &[String]) -> bool {
     match (shown.split_first(), printed.split_first()) {
         (None, None) => true,
-        (Some((line, rest)), _) if line == "…" => (0..=printed.len()).any(|skip| lines_agree(rest, &printed[skip..])),
-        (Some((line, rest)), Some((other, others))) => line_agrees(line, other) && lines_agree(rest, others),
+        (Some((line, rest)), _) if line == "…" => {
+            (0..=printed.len()).any(|skip| lines_agree(rest, &printed[skip..]))
+        }
+        (Some((line, rest)), Some((other, others))) => {
+            line_agrees(line, other) && lines_agree(rest, others)
+        }
         _ => false,
     }
 }

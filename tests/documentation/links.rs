@@ -5,14 +5,19 @@ use std::path::Path;
 
 use super::page::{self, Page};
 
-/// Fails for a link that leads to a file or a heading which is not there. Links to other hosts are not followed.
+/// Fails for a link that leads to a file or a heading which is not there. Links to other hosts are
+/// not followed.
 pub(super) fn check(page: &Page) {
     for target in targets(&page.text).filter(|target| !target.contains(':')) {
         let (path, heading) = target.split_once('#').unwrap_or((target, ""));
         let file = page::root().join(&page.name);
         let file = if path.is_empty() { file } else { file.parent().unwrap().join(path) };
         assert!(file.exists(), "{}: nothing is at {target}", page.name);
-        assert!(heading.is_empty() || has_heading(&file, heading), "{}: {target} is no heading", page.name);
+        assert!(
+            heading.is_empty() || has_heading(&file, heading),
+            "{}: {target} is no heading",
+            page.name
+        );
     }
 }
 
@@ -28,6 +33,7 @@ fn has_heading(file: &Path, anchor: &str) -> bool {
 
 /// The anchor that renderers of Markdown make of a heading.
 fn anchor_of(heading: &str) -> String {
-    let kept = heading.chars().filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char));
+    let kept =
+        heading.chars().filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char));
     kept.map(|char| if char == ' ' { '-' } else { char.to_ascii_lowercase() }).collect()
 }

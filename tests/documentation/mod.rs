@@ -10,9 +10,9 @@
 //! | `toml` | the program reads it as the file that `<!-- test: is NAME -->` names |
 //! | `rust` | it compiles against the SDK, within what surrounds it in [`rust`] |
 //!
-//! A block of any other kind fails the test, unless `<!-- test: not run: REASON -->` stands before it. Other directives
-//! are `start the server`, `stop the server` and `restart the server`, which stand for what a reader does in another
-//! terminal, and `numbers vary`.
+//! A block of any other kind fails the test, unless `<!-- test: not run: REASON -->` stands before
+//! it. Other directives are `start the server`, `stop the server` and `restart the server`, which
+//! stand for what a reader does in another terminal, and `numbers vary`.
 
 mod compare;
 mod links;
@@ -108,7 +108,11 @@ fn command_line(scratch: &mut Scratch) {
     scratch.put("models/iris.wasm", guest("iris"));
     scratch.put("core.wasm", b"\0asm\x01\0\0\0");
     for version in 1..=4 {
-        let script = if version == 3 { "version=3;load=fail".to_owned() } else { format!("version={version}") };
+        let script = if version == 3 {
+            "version=3;load=fail".to_owned()
+        } else {
+            format!("version={version}")
+        };
         let component = puppet(&script);
         let length = if version == 4 { 5000 } else { component.len() };
         scratch.put(&format!("models/mod/{version}/model.wasm"), &component[..length]);
@@ -122,7 +126,8 @@ fn command_line(scratch: &mut Scratch) {
 
 /// A server that asks for keys, and a component to upload.
 fn operated(scratch: &mut Scratch) {
-    let keys = format!("keys = [{{ id = 'ci', sha256 = '{KEY_SHA256}', scopes = ['infer', 'manage'] }}]");
+    let keys =
+        format!("keys = [{{ id = 'ci', sha256 = '{KEY_SHA256}', scopes = ['infer', 'manage'] }}]");
     scratch.put("wardian.toml", format!("[tenants.default]\n{keys}\n"));
     scratch.put("model.wasm", guest("upper"));
     scratch.put("weights.bin", [0; 256]);
@@ -131,7 +136,8 @@ fn operated(scratch: &mut Scratch) {
 /// A new crate, in whose folder the reader is.
 fn new_crate(scratch: &mut Scratch) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    let status = command.args(["new", "demo"]).current_dir(scratch.path("")).stdout(Stdio::null()).status();
+    let status =
+        command.args(["new", "demo"]).current_dir(scratch.path("")).stdout(Stdio::null()).status();
     assert!(status.unwrap().success());
     scratch.put("profile", "cd demo\n");
 }
@@ -156,7 +162,10 @@ fn every_page_with_commands_is_run() {
     for name in page::all() {
         let page = Page::read(&name);
         let commands = page.blocks(&Kind::Shell).chain(page.blocks(&Kind::Transcript)).count();
-        assert!(commands == 0 || RUN.contains(&name.as_str()), "no test runs the commands of {name}");
+        assert!(
+            commands == 0 || RUN.contains(&name.as_str()),
+            "no test runs the commands of {name}"
+        );
     }
 }
 
@@ -175,7 +184,8 @@ fn json_is_json() {
 #[test]
 fn the_blocks_that_are_not_run_are_counted() {
     let pages = page::all();
-    let counts = pages.iter().map(|name| (name.as_str(), Page::read(name).blocks(&Kind::NotRun).count()));
+    let counts =
+        pages.iter().map(|name| (name.as_str(), Page::read(name).blocks(&Kind::NotRun).count()));
     let counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
     let expected = [
         ("docs/benchmarks.md", 1),

@@ -66,7 +66,8 @@ struct Notes {
 impl Page {
     /// Reads a page. Panics if it holds a block that nobody would try.
     pub(super) fn read(name: &str) -> Page {
-        let text = fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text =
+            fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         // As `wardian new demo` fills its template in.
         Page::parse(name, &text.replace("{{name}}", "demo").replace("{{file}}", "demo"))
     }
@@ -77,15 +78,30 @@ impl Page {
         let mut lines = text.lines().zip(1..);
         while let Some((line, number)) = lines.next() {
             if let Some(directive) = line.strip_prefix("<!-- test: ") {
-                let directive = directive.strip_suffix(" -->").expect("a directive ends on its line");
+                let directive =
+                    directive.strip_suffix(" -->").expect("a directive ends on its line");
                 page.note(directive, number, &mut notes);
             } else if let Some(info) = line.strip_prefix("```") {
-                let inside: Vec<_> = lines.by_ref().map(|(line, _)| line).take_while(|line| *line != "```").collect();
+                let inside: Vec<_> = lines
+                    .by_ref()
+                    .map(|(line, _)| line)
+                    .take_while(|line| *line != "```")
+                    .collect();
                 let notes = std::mem::take(&mut notes);
-                let kind = if notes.not_run { Kind::NotRun } else { page.kind(info, after_commands, number) };
+                let kind = if notes.not_run {
+                    Kind::NotRun
+                } else {
+                    page.kind(info, after_commands, number)
+                };
                 after_commands = kind == Kind::Shell;
                 let Notes { file, numbers_vary, .. } = notes;
-                page.steps.push(Step::Block(Block { line: number, kind, text: inside.join("\n"), file, numbers_vary }));
+                page.steps.push(Step::Block(Block {
+                    line: number,
+                    kind,
+                    text: inside.join("\n"),
+                    file,
+                    numbers_vary,
+                }));
             } else if line.starts_with('#') {
                 after_commands = false;
             }

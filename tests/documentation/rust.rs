@@ -83,7 +83,8 @@ const CONTEXTS: &[Context] = &[
     },
 ];
 
-/// Compiles the code of all pages. An error names the page by its module, and the line from the block's beginning.
+/// Compiles the code of all pages. An error names the page by its module, and the line from the
+/// block's beginning.
 pub(super) fn compile(pages: &[Page]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documented-code");
     let mut modules = String::new();
@@ -98,15 +99,25 @@ pub(super) fn compile(pages: &[Page]) {
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     fs::write(folder.join("src/lib.rs"), format!("#![allow(unused)]\n{modules}")).unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(&folder).args(["check", "--offline", "--target", "wasm32-wasip2", "--profile", "guest"]);
+    cargo.current_dir(&folder).args([
+        "check",
+        "--offline",
+        "--target",
+        "wasm32-wasip2",
+        "--profile",
+        "guest",
+    ]);
     // Where guests are built, so that what the SDK depends on is there already.
     let output = cargo.env("CARGO_TARGET_DIR", root().join("target/guests")).output().unwrap();
     assert!(output.status.success(), "{modules}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn module(page: &Page, line: usize, text: &str) -> String {
-    let name: String =
-        page.name.chars().map(|character| if character.is_alphanumeric() { character } else { '_' }).collect();
+    let name: String = page
+        .name
+        .chars()
+        .map(|character| if character.is_alphanumeric() { character } else { '_' })
+        .collect();
     let context = CONTEXTS.iter().find(|context| text.contains(context.within));
     let (before, after) = context.map_or(("", ""), |context| (context.before, context.after));
     format!("mod {}_{line} {{\n{before}\n{text}\n{after}\n}}\n", name.to_lowercase())

@@ -1,4 +1,5 @@
-//! A folder that looks like the root of the repository after `cargo xtask serve` has built everything.
+//! A folder that looks like the root of the repository after `cargo xtask serve` has built
+//! everything.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,8 +14,8 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    /// Links to everything in the repository, and copies of what is built and may be changed. Of the example models
-    /// those that the page names: a server compiles what it finds.
+    /// Links to everything in the repository, and copies of what is built and may be changed. Of
+    /// the example models those that the page names: a server compiles what it finds.
     pub(super) fn new(page: &Page) -> Scratch {
         let folder = tempfile::Builder::new().prefix("wardian-documentation-").tempdir().unwrap();
         let scratch = Scratch { folder, replaced: Vec::new() };
@@ -51,7 +52,8 @@ impl Scratch {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Has the page's commands say `with` for `text`: for what two tests at once, or a test and a person, cannot share.
+    /// Has the page's commands say `with` for `text`: for what two tests at once, or a test and a
+    /// person, cannot share.
     pub(super) fn replace(&mut self, text: &'static str, with: &str) {
         self.replaced.push((text, with.to_owned()));
     }

@@ -14,7 +14,8 @@ const SECONDS: &str = "480";
 /// How `cargo xtask serve` starts the server.
 const XTASK_SERVE: &str = "--models target/models";
 
-/// Runs the commands of a page in that folder, and holds what they print against what the page says.
+/// Runs the commands of a page in that folder, and holds what they print against what the page
+/// says.
 pub(super) fn run(page: &Page, scratch: &Scratch) {
     for folder in ["out", "curl"] {
         fs::create_dir_all(scratch.path(folder)).unwrap();
@@ -40,14 +41,18 @@ pub(super) fn run(page: &Page, scratch: &Scratch) {
 fn shell(scratch: &Scratch) -> Command {
     // With a deadline, after which the whole group of processes is ended.
     let mut command = Command::new("timeout");
-    command.args([SECONDS, "bash", "out/script"]).current_dir(scratch.path("")).stdin(Stdio::null());
+    command
+        .args([SECONDS, "bash", "out/script"])
+        .current_dir(scratch.path(""))
+        .stdin(Stdio::null());
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", scratch.path("bin").display()));
     command.env("CURL_HOME", scratch.path("curl")).env("__OUT", scratch.path("out"));
     for name in ["RUST_LOG", "RUST_BACKTRACE", "CARGO_TARGET_DIR", "WARDIAN_URL"] {
         command.env_remove(name);
     }
-    // A page that builds a crate does so with the dependencies that are there already, and keeps what is built of them.
+    // A page that builds a crate does so with the dependencies that are there already, and keeps
+    // what is built of them.
     command.env("CARGO_NET_OFFLINE", "true");
     command.env("CARGO_BUILD_BUILD_DIR", format!("{}/documentation", env!("CARGO_TARGET_TMPDIR")));
     // The key of the pages whose server asks for one.
@@ -84,10 +89,12 @@ fn commands(block: &Block) -> String {
     }
 }
 
-/// A command that serves would not end, so the server is started beside the shell. `cargo xtask test` is how this
-/// very test was started.
+/// A command that serves would not end, so the server is started beside the shell.
+/// `cargo xtask test` is how this very test was started.
 fn shell_block(block: &Block) -> String {
-    let bare = |line: &str| line.split(" #").next().unwrap_or_default().trim_end_matches([' ', '&']).to_owned();
+    let bare = |line: &str| {
+        line.split(" #").next().unwrap_or_default().trim_end_matches([' ', '&']).to_owned()
+    };
     let mut left = Vec::new();
     let mut script = String::new();
     for line in block.text.lines() {
@@ -102,15 +109,18 @@ fn shell_block(block: &Block) -> String {
     if left.is_empty() {
         return script;
     }
-    format!("{script}{{\n{}\n}} >\"$__OUT/{line}.out\" 2>\"$__OUT/{line}.err\"\n", left.join("\n"), line = block.line)
+    format!(
+        "{script}{{\n{}\n}} >\"$__OUT/{line}.out\" 2>\"$__OUT/{line}.err\"\n",
+        left.join("\n"),
+        line = block.line
+    )
 }
 
 /// A transcript goes on after a command that fails, and its reader sees both streams.
 fn transcript(block: &Block) -> String {
-    let lines = asked(block)
-        .into_iter()
-        .zip(1..)
-        .map(|((command, _), number)| format!("{{\n{command}\n}} >\"$__OUT/{}.{number}.out\" 2>&1\n", block.line));
+    let lines = asked(block).into_iter().zip(1..).map(|((command, _), number)| {
+        format!("{{\n{command}\n}} >\"$__OUT/{}.{number}.out\" 2>&1\n", block.line)
+    });
     format!("set +e\n{}set -e\n", lines.collect::<String>())
 }
 
@@ -144,7 +154,9 @@ fn compare(page: &Page, told: &Told) {
             }
             _ => {}
         }
-        if let Some(unseen) = before.filter(|before| before.kind == Kind::Shell && block.kind != Kind::Output) {
+        if let Some(unseen) =
+            before.filter(|before| before.kind == Kind::Shell && block.kind != Kind::Output)
+        {
             no_error(page, unseen, told);
         }
         before = Some(block);
@@ -165,7 +177,11 @@ fn expect(page: &Page, block: &Block, what: &str, shown: &str, printed: &str) {
 /// curl calls an error of the server's a success, so a page that means one shows it.
 fn no_error(page: &Page, block: &Block, told: &Told) {
     let printed = told.read(&format!("{}.out", block.line));
-    assert!(!printed.contains("\"error\":\""), "{}: it ended in an error:\n{printed}", page.place(block));
+    assert!(
+        !printed.contains("\"error\":\""),
+        "{}: it ended in an error:\n{printed}",
+        page.place(block)
+    );
 }
 
 /// What the commands have printed.
@@ -185,7 +201,8 @@ impl Told {
     }
 
     fn everything(&self) -> String {
-        let mut names: Vec<_> = fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(&self.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         let names = names.iter().filter_map(|name| name.to_str()).filter(|name| *name != "script");
         names.map(|name| format!("--- {name}\n{}\n", self.read(name))).collect()

@@ -11,7 +11,10 @@ use crate::harness::guest;
 pub(super) fn try_all(page: &Page) {
     for block in page.blocks(&Kind::Toml) {
         let place = page.place(block);
-        let file = block.file.as_deref().unwrap_or_else(|| panic!("{place}: no directive says which file this is"));
+        let file = block
+            .file
+            .as_deref()
+            .unwrap_or_else(|| panic!("{place}: no directive says which file this is"));
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str, content: &[u8]| {
             let path = folder.path().join(name);
@@ -41,7 +44,8 @@ fn authority() -> String {
 
 fn wardian(folder: &Path, arguments: &[&str], block: &Block, place: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    let output = command.current_dir(folder).args(arguments).env_remove("RUST_LOG").output().unwrap();
+    let output =
+        command.current_dir(folder).args(arguments).env_remove("RUST_LOG").output().unwrap();
     assert!(
         output.status.success(),
         "{place}: the program does not take it\n{}\n{}{}",

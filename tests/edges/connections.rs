@@ -49,7 +49,10 @@ fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
 #[test]
 fn proxies_close_idle_connections_before_the_server_does() {
     let HttpConfig { header_read_timeout, keep_alive, .. } = HttpConfig::default();
-    assert_eq!((header_read_timeout, keep_alive), (Duration::from_secs(10), Duration::from_secs(75)));
+    assert_eq!(
+        (header_read_timeout, keep_alive),
+        (Duration::from_secs(10), Duration::from_secs(75))
+    );
 }
 
 #[test]

@@ -14,7 +14,11 @@ const PAGES: [(&[(&str, &str)], &str); 8] = [
     (&[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")], "forbidden_origin"),
     (&[("host", "evil.example")], "forbidden_host"),
     (
-        &[("host", "evil.example"), ("origin", "http://evil.example"), ("sec-fetch-site", "same-origin")],
+        &[
+            ("host", "evil.example"),
+            ("origin", "http://evil.example"),
+            ("sec-fetch-site", "same-origin"),
+        ],
         "forbidden_host",
     ),
 ];
@@ -70,7 +74,9 @@ fn without_keys_programs_and_the_servers_own_pages_are_answered() {
         &[("host", "models.example.com")],
         &[("host", "models.example.com"), ("origin", "https://models.example.com")],
     ] {
-        ask_all(&server, headers, |response, context| assert_ne!(response.status, 403, "{context}: {response}"));
+        ask_all(&server, headers, |response, context| {
+            assert_ne!(response.status, 403, "{context}: {response}")
+        });
     }
     let link = server.call("GET", "/docs").header("sec-fetch-site", "cross-site");
     link.header("sec-fetch-mode", "navigate").header("sec-fetch-dest", "document").send().ok();
@@ -98,7 +104,8 @@ fn an_ambiguous_head_is_refused_on_every_route() {
         for route in routes() {
             let mut wire = super::wire::Wire::to(&server);
             let (method, path) = (route.method, path(&route));
-            wire.send(format!("{method} {path} HTTP/1.1\r\n{head}connection: close\r\n\r\n{body}")).unwrap();
+            wire.send(format!("{method} {path} HTTP/1.1\r\n{head}connection: close\r\n\r\n{body}"))
+                .unwrap();
             let answer = wire.answer().unwrap();
             assert_eq!(answer.status, status, "{route:?} {head:?} {answer:?}");
         }
@@ -123,7 +130,10 @@ fn a_header_that_the_server_acts_on_is_given_once() {
             let mut wire = super::wire::Wire::to(&server);
             let length = if name == "content-length" { "" } else { "content-length: 2\r\n" };
             let twice = format!("{name}: {value}\r\n").repeat(2);
-            wire.send(format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{length}{twice}\r\n{{}}")).unwrap();
+            wire.send(format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\n{length}{twice}\r\n{{}}"
+            ))
+            .unwrap();
             assert_eq!(wire.answer().unwrap().status, 400, "{name} {path}");
         }
     }

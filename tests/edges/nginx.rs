@@ -1,4 +1,5 @@
-//! The same refusals through nginx, which takes a connection that breaks under it for a failure of the server.
+//! The same refusals through nginx, which takes a connection that breaks under it for a failure of
+//! the server.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -18,7 +19,9 @@ struct Nginx {
 impl Nginx {
     /// Starts one before a server; `None`, with a reason printed, where it is not installed.
     fn before(server: &Server) -> Option<Nginx> {
-        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"].into_iter().find(|path| Path::new(path).exists());
+        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
         let Some(program) = program else {
             NGINX.skip("nginx is not installed");
             return None;
@@ -26,7 +29,8 @@ impl Nginx {
         let directory = tempfile::Builder::new().prefix("wardian-nginx-").tempdir().unwrap();
         // A port that was free a moment ago; nginx takes none by itself.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        std::fs::write(directory.path().join("nginx.conf"), configuration(server, address)).unwrap();
+        std::fs::write(directory.path().join("nginx.conf"), configuration(server, address))
+            .unwrap();
         let mut command = Command::new(program);
         command.arg("-p").arg(directory.path()).args(["-c", "nginx.conf", "-e", "error.log"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -48,7 +52,8 @@ impl Drop for Nginx {
     }
 }
 
-/// Connections to the server stay open and are shared, and bodies are passed on as a proxy does by default.
+/// Connections to the server stay open and are shared, and bodies are passed on as a proxy does by
+/// default.
 fn configuration(server: &Server, address: SocketAddr) -> String {
     let server = server.address();
     let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -74,7 +79,9 @@ fn a_refused_body_is_refused_by_the_server_and_not_by_the_proxy() {
     let server = server();
     let Some(nginx) = Nginx::before(&server) else { return };
     for refusal in &REFUSALS {
-        let sizes = [1 << 10, 1 << 20, 30 << 20, 100 << 20].into_iter().filter(|size| *size >= refusal.least);
+        let sizes = [1 << 10, 1 << 20, 30 << 20, 100 << 20]
+            .into_iter()
+            .filter(|size| *size >= refusal.least);
         for size in sizes {
             for prefix in ["", "/streamed"] {
                 let mut wire = Wire::connect(nginx.address);
@@ -86,7 +93,11 @@ fn a_refused_body_is_refused_by_the_server_and_not_by_the_proxy() {
             }
         }
     }
-    let complaints: Vec<_> =
-        nginx.complaints().lines().filter(|line| line.contains("[error]")).map(str::to_owned).collect();
+    let complaints: Vec<_> = nginx
+        .complaints()
+        .lines()
+        .filter(|line| line.contains("[error]"))
+        .map(str::to_owned)
+        .collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::wire::Wire;
 use crate::harness::{Server, puppet, until};
 
-/// How long a request may take whatever others do with their connections. A connection is taken for stalled after a
-/// second; the rest is for a busy machine.
+/// How long a request may take whatever others do with their connections. A connection is taken for
+/// stalled after a second; the rest is for a busy machine.
 const LATEST: Duration = Duration::from_secs(10);
 
 const READY: &str = "GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n";
@@ -19,7 +19,8 @@ fn server(most: usize) -> Server {
         models.settings("puppet", "[limits]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=1"));
     });
-    let server = server.config(&format!("[log]\nlevel = 'debug'\n[http]\nmax_connections = {most}")).start();
+    let server =
+        server.config(&format!("[log]\nlevel = 'debug'\n[http]\nmax_connections = {most}")).start();
     server.until_ready("puppet", 1);
     server
 }
@@ -71,7 +72,8 @@ fn refused_requests_whose_bodies_do_not_come_make_room() {
     let server = server(8);
     let mut refused: Vec<_> = (0..8).map(|_| Wire::to(&server)).collect();
     for wire in &mut refused {
-        wire.send("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nbegun").unwrap();
+        wire.send("POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nbegun")
+            .unwrap();
     }
     is_answered(&server, 20);
     assert!(closed_for_room(&server) > 0.0);
@@ -82,7 +84,8 @@ fn while_all_connections_have_a_request_others_wait() {
     let server = server(2);
     let mut open = [Wire::to(&server), Wire::to(&server)];
     for wire in &mut open {
-        let head = "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n";
+        let head =
+            "POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\n";
         wire.send(format!("{head}content-length: 13\r\n\r\n")).unwrap();
         assert_eq!(wire.answer().unwrap().status, 100, "its body is wanted");
     }
@@ -105,8 +108,7 @@ fn several_tenants_leave_connections_to_each_other() {
         models.settings("puppet", "[limits]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=1"));
     }
-    let tenants =
-        "[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[http]\nmax_connections = 8";
+    let tenants = "[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.b]\nrepository = 'b'\n[http]\nmax_connections = 8";
     let server = setup.config(tenants).start();
     let (a, b) = (server.tenant("a"), server.tenant("b"));
     a.until_ready("puppet", 1);
@@ -116,7 +118,10 @@ fn several_tenants_leave_connections_to_each_other() {
     a.until_holds("concurrency", 6);
     a.behave("puppet", "ok").refused(429, "quota_exceeded");
     b.behave("puppet", "ok").ok();
-    assert_eq!(a.get("/v2/usage").ok().json()["quota"]["concurrency"], json!({ "used": 6, "limit": 6 }));
+    assert_eq!(
+        a.get("/v2/usage").ok().json()["quota"]["concurrency"],
+        json!({ "used": 6, "limit": 6 })
+    );
     assert!(of_a.iter().all(|pending| !pending.has_begun()));
 }
 

@@ -1,5 +1,5 @@
-//! Refusals of requests whose body nobody has read: every sender gets the answer, also one that sends everything
-//! before it reads.
+//! Refusals of requests whose body nobody has read: every sender gets the answer, also one that
+//! sends everything before it reads.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,12 @@ pub(super) struct Refusal {
 
 const ADMIN: &str = "x-api-key: host-key\r\n";
 
-const fn refusal(status: u16, method: &'static str, path: &'static str, headers: &'static str) -> Refusal {
+const fn refusal(
+    status: u16,
+    method: &'static str,
+    path: &'static str,
+    headers: &'static str,
+) -> Refusal {
     Refusal { status, method, path, headers, least: 0 }
 }
 
@@ -31,7 +36,12 @@ pub(super) const REFUSALS: [Refusal; 14] = [
         "/v2/repository/models/new/versions/1",
         "x-api-key: host-key\r\nrepr-digest: sha-256=:a:\r\ncontent-digest: sha-256=:b:\r\n",
     ),
-    refusal(400, "POST", "/v2/models/puppet/infer", "x-api-key: host-key\r\ncontent-encoding: br\r\n"),
+    refusal(
+        400,
+        "POST",
+        "/v2/models/puppet/infer",
+        "x-api-key: host-key\r\ncontent-encoding: br\r\n",
+    ),
     refusal(401, "POST", "/v2/models/puppet/infer", ""),
     refusal(401, "PUT", "/v2/repository/models/new/versions/1", "x-api-key: wrong\r\n"),
     refusal(403, "POST", "/v2/repository/index", "x-api-key: a-key\r\nwardian-tenant: default\r\n"),
@@ -90,8 +100,9 @@ impl Refusal {
             Framing::Length => ("1.1", format!("content-length: {size}")),
             Framing::Chunked => ("1.1", "transfer-encoding: chunked".to_owned()),
         };
-        let head =
-            format!("{method} {prefix}{path} HTTP/{version}\r\nhost: localhost\r\n{headers}{tenant}{length}\r\n\r\n");
+        let head = format!(
+            "{method} {prefix}{path} HTTP/{version}\r\nhost: localhost\r\n{headers}{tenant}{length}\r\n\r\n"
+        );
         let mut bytes = head.into_bytes();
         let body = vec![b' '; size];
         if framing != Framing::Chunked {
@@ -116,12 +127,15 @@ fn every_refusal_reaches_its_sender_whatever_body_comes_with_it() {
             for size in SIZES.into_iter().filter(|size| *size >= refusal.least) {
                 let context = format!("{} {} {framing:?} {size}", refusal.status, refusal.path);
                 let mut wire = Wire::to(&server);
-                wire.send(refusal.bytes("", framing, size)).unwrap_or_else(|error| panic!("{context}: {error}"));
+                wire.send(refusal.bytes("", framing, size))
+                    .unwrap_or_else(|error| panic!("{context}: {error}"));
                 let answer = wire.answer().unwrap_or_else(|error| panic!("{context}: {error}"));
                 assert_eq!(answer.status, refusal.status, "{context}: {answer:?}");
                 match framing {
                     Framing::Http10 => wire.ends(),
-                    _ if answer.closes() => panic!("{context}: a body within the bound costs no connection"),
+                    _ if answer.closes() => {
+                        panic!("{context}: a body within the bound costs no connection")
+                    }
                     _ => wire.goes_on(),
                 }
             }
@@ -131,7 +145,8 @@ fn every_refusal_reaches_its_sender_whatever_body_comes_with_it() {
 
 /// Sends a request to a model that is not there.
 fn refused(wire: &mut Wire, more: &str, body: &[u8]) {
-    let head = format!("POST /v2/models/nobody/infer HTTP/1.1\r\nhost: localhost\r\n{more}\r\n\r\n");
+    let head =
+        format!("POST /v2/models/nobody/infer HTTP/1.1\r\nhost: localhost\r\n{more}\r\n\r\n");
     wire.send(head).unwrap();
     wire.send(body).unwrap();
 }
@@ -167,7 +182,8 @@ fn a_body_that_is_announced_and_does_not_come_holds_nobody_up() {
 
 #[test]
 fn a_body_that_waits_for_100_is_not_asked_for_to_be_discarded() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
+    let server =
+        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
     server.until_ready("puppet", 1);
     let expecting = "content-length: 13\r\nexpect: 100-continue";
     let mut wire = Wire::to(&server);
@@ -175,7 +191,8 @@ fn a_body_that_waits_for_100_is_not_asked_for_to_be_discarded() {
     refused_for_good(&wire.answer().unwrap());
     wire.ends();
     let mut wire = Wire::to(&server);
-    let head = format!("POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\n{expecting}\r\n\r\n");
+    let head =
+        format!("POST /v2/models/puppet/infer HTTP/1.1\r\nhost: localhost\r\n{expecting}\r\n\r\n");
     wire.send(head).unwrap();
     assert_eq!(wire.answer().unwrap().status, 100);
     wire.send(r#"{"inputs":[]}"#).unwrap();

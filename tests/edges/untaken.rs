@@ -20,7 +20,9 @@ fn streamer(models: &Models) {
 fn server(config: &str, quota: &str) -> Server {
     let setup = Server::with_models(|_| {});
     streamer(&setup.repository("a"));
-    let tenants = format!("{config}[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.a.quota]\n{quota}");
+    let tenants = format!(
+        "{config}[tenants.default]\n[tenants.a]\nrepository = 'a'\n[tenants.a.quota]\n{quota}"
+    );
     let server = setup.config(&tenants).start();
     server.tenant("a").until_ready("streamer", 1);
     server
@@ -29,7 +31,8 @@ fn server(config: &str, quota: &str) -> Server {
 /// Asks for an answer of so many bytes, and waits until it has begun. Tells its status.
 fn ask(tenant: &Tenant<'_>, verb: &str, bytes: usize) -> (Pending, u16) {
     let body = json!({ "parts": 1, "size": bytes });
-    let mut pending = tenant.call("POST", &format!("/v2/models/streamer/{verb}")).json(&body).begin();
+    let mut pending =
+        tenant.call("POST", &format!("/v2/models/streamer/{verb}")).json(&body).begin();
     let status = pending.status();
     (pending, status)
 }
@@ -68,8 +71,10 @@ fn answers_that_nobody_reads_count_as_memory() {
     }
     assert!((1..=6).contains(&answered), "{answered} answers of 24 MiB in 160 MiB");
     assert!(server.resident() < before + (400 << 20), "{} of {before}", server.resident());
-    let refused =
-        tenant.call("POST", "/v2/models/streamer/generate").json(&json!({ "parts": 1, "size": LARGE })).send();
+    let refused = tenant
+        .call("POST", "/v2/models/streamer/generate")
+        .json(&json!({ "parts": 1, "size": LARGE }))
+        .send();
     assert_eq!(refused.json()["quota"], "memory", "{refused}");
     drop(unread);
     tenant.until_holds("memory", 0);
@@ -82,11 +87,16 @@ fn bodies_count_as_memory_while_they_come() {
     let unfinished: Vec<_> = (0..40)
         .map(|_| {
             let call = tenant.call("POST", "/v2/models/streamer/generate");
-            call.header("content-type", "application/json").body(vec![b' '; 4 << 20]).announce(8 << 20).begin()
+            call.header("content-type", "application/json")
+                .body(vec![b' '; 4 << 20])
+                .announce(8 << 20)
+                .begin()
         })
         .collect();
     let refused = || tenant.get("/v2/usage").ok().json()["refused"].as_u64().unwrap();
-    until("that those beyond the quota are refused", || refused() >= 24 && tenant.holds("memory") > 48 << 20);
+    until("that those beyond the quota are refused", || {
+        refused() >= 24 && tenant.holds("memory") > 48 << 20
+    });
     assert!(tenant.holds("memory") <= 64 << 20);
     let waiting = || unfinished.iter().filter(|pending| !pending.has_begun()).count();
     until("that these get their answers", || waiting() <= 17);
@@ -105,12 +115,17 @@ fn a_model_that_pauses_is_not_taken_for_a_client_that_reads_nothing() {
 fn whatever_is_not_taken_its_connection_is_cut() {
     let server = server("[http]\nwrite_timeout = '200ms'\nkeep_alive = '1h'\n", "");
     let tenant = server.tenant("a");
-    let unread: Vec<_> = ["generate", "generate_stream"].map(|verb| ask(&tenant, verb, LARGE).0).into();
-    let heads = |method: &str, path: &str, count| format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(count);
+    let unread: Vec<_> =
+        ["generate", "generate_stream"].map(|verb| ask(&tenant, verb, LARGE).0).into();
+    let heads = |method: &str, path: &str, count| {
+        format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(count)
+    };
     let mut wires = Vec::new();
-    for requests in
-        [heads("GET", "/openapi.json", 2000), heads("GET", "/metrics", 4000), heads("HEAD", "/docs", 60_000)]
-    {
+    for requests in [
+        heads("GET", "/openapi.json", 2000),
+        heads("GET", "/metrics", 4000),
+        heads("HEAD", "/docs", 60_000),
+    ] {
         let mut wire = Wire::to(&server);
         // It is cut while it still sends, as a rule.
         let _ = wire.send(requests.replace("host: x", "host: localhost"));

@@ -26,7 +26,9 @@ fn a_grant_that_is_given_or_taken_counts_at_once() {
     let (first, second) = (Upstream::start(), Upstream::start());
     let server = caller(&[http(first.address)], "");
     assert_eq!(get(&server, second.address, "/").status, 0);
-    server.models().settings("caller", &format!("[capabilities]\nhttp = ['{}']", http(second.address)));
+    server
+        .models()
+        .settings("caller", &format!("[capabilities]\nhttp = ['{}']", http(second.address)));
     crate::harness::until("the new grant", || get(&server, second.address, "/").status == 200);
     assert_eq!(get(&server, first.address, "/").status, 0);
 }
@@ -37,7 +39,8 @@ fn nothing_is_sent_while_a_model_loads() {
     let server = Server::with_models(|models| {
         let origin = http(upstream.address);
         let ask = format!("GET http {} /", upstream.address);
-        let settings = format!("[capabilities]\nhttp = ['{origin}']\nconfig = {{ ask_in_load = '{ask}' }}");
+        let settings =
+            format!("[capabilities]\nhttp = ['{origin}']\nconfig = {{ ask_in_load = '{ask}' }}");
         models.settings("caller", &settings);
         models.version("caller", 1, guest("caller"));
     });

@@ -17,7 +17,10 @@ fn an_answer_is_cut_at_the_limit() {
     assert_eq!(announced.text, format!("ErrorCode::HttpResponseBodySize(Some({}))", 17 << 20));
     for kibibytes in [65, 1000] {
         let headers = get(&server, upstream.address, &format!("/header/{}", kibibytes << 10));
-        assert!(headers.text.starts_with("ErrorCode::HttpResponseHeaderSectionSize("), "{headers:?}");
+        assert!(
+            headers.text.starts_with("ErrorCode::HttpResponseHeaderSectionSize("),
+            "{headers:?}"
+        );
     }
     assert_eq!(get(&server, upstream.address, "/").status, 200);
 }
@@ -26,21 +29,31 @@ fn an_answer_is_cut_at_the_limit() {
 fn a_guest_is_told_no_backtrace_of_the_host() {
     let upstream = Upstream::start();
     let setup = Server::with_models(|models| {
-        models.settings("caller", &format!("[capabilities]\nhttp = ['http://{}']", upstream.address));
+        models
+            .settings("caller", &format!("[capabilities]\nhttp = ['http://{}']", upstream.address));
         models.version("caller", 1, guest("caller"));
     });
     let server = setup.environment("RUST_BACKTRACE", "1").start();
     server.until_ready("caller", 1);
-    let cut = ask(&server, format!("GET http {} /announce/100", upstream.address), json!({ "patience_ms": 100 }));
+    let cut = ask(
+        &server,
+        format!("GET http {} /announce/100", upstream.address),
+        json!({ "patience_ms": 100 }),
+    );
     assert!(cut.text.contains("read timeout"), "{cut:?}");
-    assert!(!cut.text.to_lowercase().contains("backtrace") && cut.text.lines().count() == 1, "{cut:?}");
+    assert!(
+        !cut.text.to_lowercase().contains("backtrace") && cut.text.lines().count() == 1,
+        "{cut:?}"
+    );
 }
 
 #[test]
 fn a_request_is_cut_at_the_limit() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "[limits]\ndeadline = '60s'\ncpu_time = '60s'");
-    let post = |bytes: usize| ask(&server, format!("POST http {} /", upstream.address), json!({ "body": bytes }));
+    let post = |bytes: usize| {
+        ask(&server, format!("POST http {} /", upstream.address), json!({ "body": bytes }))
+    };
     assert!(post(16 << 20).text.contains("16777216 bytes came"));
     assert_eq!(post(17 << 20).text, "ErrorCode::HttpRequestBodySize(Some(16777216))");
 }
@@ -49,7 +62,11 @@ fn a_request_is_cut_at_the_limit() {
 fn an_answer_that_ends_early_is_no_answer() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
-    let got = ask(&server, format!("GET http {} /announce/100", upstream.address), json!({ "patience_ms": 100 }));
+    let got = ask(
+        &server,
+        format!("GET http {} /announce/100", upstream.address),
+        json!({ "patience_ms": 100 }),
+    );
     assert_eq!((got.status, got.text.contains("read timeout")), (0, true), "{got:?}");
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = caller(&[http(nobody)], "");
@@ -77,7 +94,8 @@ fn a_client_that_goes_away_takes_the_models_request_with_it() {
     let server = caller(&[http(upstream.address)], "[limits]\ndeadline = '10m'");
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [1],
         "data": [format!("GET http {} /silent", upstream.address)] });
-    let pending = server.call("POST", "/v2/models/caller/infer").json(&json!({ "inputs": [asks] })).begin();
+    let pending =
+        server.call("POST", "/v2/models/caller/infer").json(&json!({ "inputs": [asks] })).begin();
     until("the request", || !upstream.heads().is_empty());
     pending.hang_up();
     everything_is_back(&server, &upstream);

@@ -47,7 +47,11 @@ fn send(server: &Server, asks: &[String], parameters: Value) -> Response {
 
 #[track_caller]
 fn outcomes(response: &Response) -> Vec<Outcome> {
-    let columns = response.output("status").into_iter().zip(response.output("text")).zip(response.output("length"));
+    let columns = response
+        .output("status")
+        .into_iter()
+        .zip(response.output("text"))
+        .zip(response.output("length"));
     let outcome = |((status, text), length): ((Value, Value), Value)| Outcome {
         status: status.as_i64().unwrap(),
         text: text.as_str().unwrap().to_owned(),

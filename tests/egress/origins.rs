@@ -21,7 +21,10 @@ fn a_listed_origin_is_called() {
     );
     assert!(posted.text.contains("1000000 bytes came"), "{posted:?}");
     assert!(posted.text.contains("authorization: Bearer word"), "{posted:?}");
-    assert_eq!(server.config_of("caller")["wardian"]["capabilities"]["http"], json!([http(upstream.address)]));
+    assert_eq!(
+        server.config_of("caller")["wardian"]["capabilities"]["http"],
+        json!([http(upstream.address)])
+    );
 }
 
 #[test]
@@ -58,7 +61,8 @@ fn whatever_is_not_listed_is_refused() {
     assert_eq!((listed.made(), other.made()), (0, 0));
     server.until_logged("the model's [capabilities] http does not list this origin");
     let log = server.log();
-    let line = log.lines().find(|line| line.contains("refused GET http://169.254.169.254")).unwrap();
+    let line =
+        log.lines().find(|line| line.contains("refused GET http://169.254.169.254")).unwrap();
     for part in ["WARN", "tenant=default", "model=caller", "version=1"] {
         assert!(line.contains(part), "'{part}' is missing in {line}");
     }
@@ -85,8 +89,14 @@ fn a_redirect_is_the_guests_to_follow_and_checked_like_any_request() {
 fn a_guest_cannot_say_that_it_means_another_host() {
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
-    for header in ["host: evil.example", "Host: evil.example", "connection: keep-alive", "transfer-encoding: chunked"] {
-        let got = ask(&server, format!("GET http {} /", upstream.address), json!({ "header": header }));
+    for header in [
+        "host: evil.example",
+        "Host: evil.example",
+        "connection: keep-alive",
+        "transfer-encoding: chunked",
+    ] {
+        let got =
+            ask(&server, format!("GET http {} /", upstream.address), json!({ "header": header }));
         assert_eq!((got.status, got.text.contains("Forbidden")), (0, true), "{header}: {got:?}");
     }
     for path in ["http://evil.example/", "evil.example", "*", "@evil.example/"] {
@@ -101,7 +111,8 @@ fn a_guest_cannot_say_that_it_means_another_host() {
 #[test]
 fn a_name_that_leads_inside_is_refused_although_it_is_listed() {
     let Some(name) = other_name_of_loopback() else {
-        return LOOPBACK_NAME.skip("the system's hosts file has no name for 127.0.0.1 but localhost");
+        return LOOPBACK_NAME
+            .skip("the system's hosts file has no name for 127.0.0.1 but localhost");
     };
     let upstream = Upstream::start();
     let port = upstream.address.port();
@@ -109,14 +120,23 @@ fn a_name_that_leads_inside_is_refused_although_it_is_listed() {
     let got = ask(&server, format!("GET http {name}:{port} /"), json!({}));
     assert_eq!((got.status, got.text.as_str()), (0, "ErrorCode::DestinationIpProhibited"));
     assert_eq!(upstream.made(), 0);
-    server.until_logged(&format!("refused GET http://{name}:{port}: its name leads to an address that is not public"));
+    server.until_logged(&format!(
+        "refused GET http://{name}:{port}: its name leads to an address that is not public"
+    ));
 }
 
 /// What stands in for a name whose DNS has been turned against us.
 fn other_name_of_loopback() -> Option<String> {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let names = hosts.lines().filter_map(|line| line.strip_prefix("127.0.0.1")).flat_map(str::split_whitespace);
-    let plain =
-        |name: &&str| *name != "localhost" && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
-    names.filter(|name| !name.starts_with('-') && !name.ends_with('-')).find(plain).map(str::to_owned)
+    let names = hosts
+        .lines()
+        .filter_map(|line| line.strip_prefix("127.0.0.1"))
+        .flat_map(str::split_whitespace);
+    let plain = |name: &&str| {
+        *name != "localhost" && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    };
+    names
+        .filter(|name| !name.starts_with('-') && !name.ends_with('-'))
+        .find(plain)
+        .map(str::to_owned)
 }

@@ -11,16 +11,24 @@ use serde_json::json;
 use super::{Upstream, ask};
 use crate::harness::{Server, Setup, guest};
 
-/// What speaks TLS on a connection, with a certificate for `localhost` from an authority of its own; and that
-/// authority in PEM.
-pub(crate) fn localhost() -> (impl Fn(TcpStream) -> StreamOwned<ServerConnection, TcpStream> + Send + Sync, String) {
+/// What speaks TLS on a connection, with a certificate for `localhost` from an authority of its
+/// own; and that authority in PEM.
+pub(crate) fn localhost()
+-> (impl Fn(TcpStream) -> StreamOwned<ServerConnection, TcpStream> + Send + Sync, String) {
     let (certificate, key, authority) = certificate("localhost");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let config = config
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
     let config = Arc::new(config);
-    let wrap = move |stream: TcpStream| StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream);
+    let wrap = move |stream: TcpStream| {
+        StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream)
+    };
     (wrap, authority)
 }
 
@@ -29,11 +37,13 @@ fn certificate(name: &str) -> (Certificate, KeyPair, String) {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let certificate =
+        CertificateParams::new([name.to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
     (certificate, key, authority.pem())
 }
 
-/// A certificate for that name or address, its key, and the authority that has signed it, all in PEM.
+/// A certificate for that name or address, its key, and the authority that has signed it, all in
+/// PEM.
 pub(crate) fn certificate_of(name: &str) -> (String, String, String) {
     let (certificate, key, authority) = certificate(name);
     (certificate.pem(), key.serialize_pem(), authority)

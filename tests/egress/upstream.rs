@@ -26,7 +26,9 @@ impl Upstream {
     }
 
     /// A server that speaks through whatever `wrap` makes of a connection.
-    pub(crate) fn start_with<S: Read + Write>(wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> Upstream {
+    pub(crate) fn start_with<S: Read + Write>(
+        wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+    ) -> Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::<Seen>::default();
@@ -96,16 +98,29 @@ fn read_body(stream: &mut impl BufRead, head: &str) -> std::io::Result<usize> {
     }
 }
 
-fn answer<S: Read + Write>(stream: &mut BufReader<S>, path: &str, echo: &str) -> std::io::Result<()> {
+fn answer<S: Read + Write>(
+    stream: &mut BufReader<S>,
+    path: &str,
+    echo: &str,
+) -> std::io::Result<()> {
     let path = path.trim_start_matches('/');
     let (route, argument) = path.split_once('/').unwrap_or((path, ""));
     let out = stream.get_mut();
     match route {
-        "to" => write!(out, "HTTP/1.1 302 Found\r\nlocation: http://{argument}\r\ncontent-length: 0\r\n\r\n"),
-        "announce" => write!(out, "HTTP/1.1 200 OK\r\ncontent-length: {argument}\r\n\r\nThe first bytes"),
+        "to" => write!(
+            out,
+            "HTTP/1.1 302 Found\r\nlocation: http://{argument}\r\ncontent-length: 0\r\n\r\n"
+        ),
+        "announce" => {
+            write!(out, "HTTP/1.1 200 OK\r\ncontent-length: {argument}\r\n\r\nThe first bytes")
+        }
         "large" => large(out, argument.parse().unwrap()),
         "header" => {
-            write!(out, "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n", "x".repeat(argument.parse().unwrap()))
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
+                "x".repeat(argument.parse().unwrap())
+            )
         }
         // Says no more until the client has gone.
         "silent" => std::io::copy(stream, &mut std::io::sink()).map(drop),

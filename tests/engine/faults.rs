@@ -47,7 +47,8 @@ fn a_rejection_reaches_the_caller_in_the_models_own_words() {
 #[test]
 fn what_a_guest_says_when_it_dies_is_for_its_log_alone() {
     let server = faulty_puppet();
-    let sent = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-deadly-one");
+    let sent =
+        server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-deadly-one");
     let refused = sent.json(&json!({ "inputs": [], "parameters": { "behave": "panic" } })).send();
     refused.refused(500, "model_trapped");
     let shown = format!("{refused:?} {refused}");
@@ -74,7 +75,8 @@ fn nobody_is_told_the_hosts_backtrace() {
     });
     let server = setup.environment("RUST_BACKTRACE", "1").start();
     server.until_ready("puppet", 1);
-    let (trapped, reason) = (server.behave("puppet", "trap").text(), server.until_unavailable("trapping", 1));
+    let (trapped, reason) =
+        (server.behave("puppet", "trap").text(), server.until_unavailable("trapping", 1));
     for told in [trapped, reason] {
         let frames = ["Stack backtrace", "tokio::", "std::backtrace", "wasmtime::"];
         assert!(!frames.iter().any(|frame| told.contains(frame)), "{told}");
@@ -89,7 +91,8 @@ fn what_json_cannot_say_can_be_had_as_bytes() {
         let body = json!({ "inputs": [], "outputs": wanted, "parameters": { "behave": word } });
         let response = server.infer("puppet", &body);
         response.ok();
-        let json_length: usize = response.header("inference-header-content-length").unwrap().parse().unwrap();
+        let json_length: usize =
+            response.header("inference-header-content-length").unwrap().parse().unwrap();
         assert_eq!(response.body.len() - json_length, bytes, "{word}");
     }
 }

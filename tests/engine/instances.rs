@@ -23,7 +23,8 @@ fn every_request_gets_an_instance_of_its_own() {
 
 #[test]
 fn a_pooled_instance_is_used_again_until_it_fails() {
-    let server = puppet_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
+    let server =
+        puppet_with("isolation = 'pooled'\n[instances]\nmax = 1\n[limits]\nmemory = '64MiB'");
     let first = calls(&server);
     assert_eq!((calls(&server), calls(&server)), (first + 1, first + 2));
     for word in ["trap", "panic", "eat", "spin"] {
@@ -48,7 +49,10 @@ fn what_one_request_was_refused_explains_no_other() {
             (i64.extend_i32_s (memory.grow (i32.const 10000))))",
     );
     let server = Server::with_models(|models| {
-        models.settings("model", "isolation = 'pooled'\n[instances]\nmax = 1\n[warmup]\nrequests = 0");
+        models.settings(
+            "model",
+            "isolation = 'pooled'\n[instances]\nmax = 1\n[warmup]\nrequests = 0",
+        );
         models.version("model", 1, asks_for_too_much_then_traps);
     })
     .start();
@@ -75,5 +79,8 @@ fn a_component_that_cannot_be_snapshotted_is_served_and_says_so() {
     assert_eq!((calls(&server), calls(&server)), (1, 1));
     // `load` runs in each instance, and so once for each of these requests at least.
     assert!(server.log().matches("puppet loads version 1").count() >= 3);
-    assert!(server.behave("pooled", "ok").number("calls") < server.behave("pooled", "ok").number("calls"));
+    assert!(
+        server.behave("pooled", "ok").number("calls")
+            < server.behave("pooled", "ok").number("calls")
+    );
 }

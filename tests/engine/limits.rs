@@ -29,7 +29,9 @@ fn a_guest_that_takes_too_long_is_stopped_by_its_deadline() {
 fn a_caller_can_set_a_shorter_deadline_and_no_longer_one() {
     let server = puppet_with("[limits]\ncpu_time = '10m'\ndeadline = '3s'");
     let within = |milliseconds: &str| -> Response {
-        let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", milliseconds);
+        let call = server
+            .call("POST", "/v2/models/puppet/infer")
+            .header("wardian-deadline-ms", milliseconds);
         call.json(&json!({ "inputs": [], "parameters": { "behave": "sleep:600000" } })).send()
     };
     for (asked, said) in [("150", "150 ms"), ("600000", "3000 ms")] {

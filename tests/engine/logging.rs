@@ -17,7 +17,9 @@ fn a_line_is_logged_under_the_models_name() {
 
 #[test]
 fn a_flood_while_loading_is_cut_short_too() {
-    let server = Server::with_models(|models| models.bare("puppet", puppet("version=1;load=log-flood"))).start();
+    let server =
+        Server::with_models(|models| models.bare("puppet", puppet("version=1;load=log-flood")))
+            .start();
     server.until_version_of("puppet", 1);
     let lines = server.log().matches("of the flood").count();
     assert!((1..1000).contains(&lines), "{lines} lines");

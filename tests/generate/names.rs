@@ -29,7 +29,10 @@ fn once(answer: &Response) -> Value {
 fn an_input_and_an_output_called_id_are_the_models() {
     let server = notes();
     let made = once(&server.generate("notes", &json!({ "action": "create", "text": "water" })));
-    assert_eq!((&made["id"], &made["text"], &made["done"]), (&json!(1), &json!("water"), &json!(false)));
+    assert_eq!(
+        (&made["id"], &made["text"], &made["done"]),
+        (&json!(1), &json!("water"), &json!(false))
+    );
     let done = once(&server.generate("notes", &json!({ "id": 1, "action": "complete" })));
     assert_eq!((&done["id"], &done["done"]), (&json!(1), &json!(true)));
     let stands_in_parameters = json!({ "parameters": { "id": 1, "action": "delete" } });

@@ -14,14 +14,21 @@ fn serving(name: &str) -> Server {
 fn an_array_reaches_the_model_as_its_json() {
     // It tells the parameter `tone` back.
     let server = serving("batcher");
-    for (list, text) in
-        [(json!(["a", "b\"c"]), r#"["a","b\"c"]"#), (json!([1, 2.5, -3, true]), "[1,2.5,-3,true]"), (json!([]), "[]")]
-    {
-        for body in [json!({ "word": "good", "tone": list }), json!({ "word": "good", "parameters": { "tone": list } })]
-        {
+    for (list, text) in [
+        (json!(["a", "b\"c"]), r#"["a","b\"c"]"#),
+        (json!([1, 2.5, -3, true]), "[1,2.5,-3,true]"),
+        (json!([]), "[]"),
+    ] {
+        for body in [
+            json!({ "word": "good", "tone": list }),
+            json!({ "word": "good", "parameters": { "tone": list } }),
+        ] {
             assert_eq!(server.generate("model", &body).ok().json()["tone"], text, "{body}");
         }
-        assert_eq!(server.stream("model", &json!({ "word": "good", "tone": list })).all()[0]["tone"], text);
+        assert_eq!(
+            server.stream("model", &json!({ "word": "good", "tone": list })).all()[0]["tone"],
+            text
+        );
     }
     for wrong in [json!([["a"]]), json!([{}]), json!([null])] {
         let refused = server.generate("model", &json!({ "word": "good", "tone": wrong }));
@@ -37,7 +44,9 @@ fn an_array_reaches_the_model_as_its_json() {
 fn ask_with(server: &Server, name: &str, value: &str) -> [crate::harness::Response; 2] {
     let infer = format!(r#"{{"inputs": [], "parameters": {{"{name}": {value}}}}}"#);
     let generate = format!(r#"{{"{name}": {value}}}"#);
-    let send = |verb: &str, body: String| server.call("POST", &format!("/v2/models/model/{verb}")).body(body).send();
+    let send = |verb: &str, body: String| {
+        server.call("POST", &format!("/v2/models/model/{verb}")).body(body).send()
+    };
     [send("infer", infer), send("generate", generate)]
 }
 
@@ -46,7 +55,9 @@ fn numbers_of_the_protocol_are_unsigned_and_of_64_bits() {
     let server = serving("puppet");
     for name in ["timeout", "priority", "sequence_id"] {
         for value in ["0", "9223372036854775808", "18446744073709551615"] {
-            ask_with(&server, name, value).iter().for_each(|answer| assert_eq!(answer.status, 200, "{answer}"));
+            ask_with(&server, name, value)
+                .iter()
+                .for_each(|answer| assert_eq!(answer.status, 200, "{answer}"));
         }
         for wrong in ["-1", "1.5", "1e3", "18446744073709551616", "true", "{}", &"9".repeat(100)] {
             for answer in ask_with(&server, name, wrong) {
@@ -56,7 +67,9 @@ fn numbers_of_the_protocol_are_unsigned_and_of_64_bits() {
         }
     }
     // A text names a sequence, and nothing else.
-    ask_with(&server, "sequence_id", "\"1\"").iter().for_each(|answer| assert_eq!(answer.status, 200, "{answer}"));
+    ask_with(&server, "sequence_id", "\"1\"")
+        .iter()
+        .for_each(|answer| assert_eq!(answer.status, 200, "{answer}"));
     for name in ["timeout", "priority"] {
         for answer in ask_with(&server, name, "\"1\"") {
             answer.refused(400, "invalid_input");

@@ -9,7 +9,8 @@ fn an_answer_without_parts_still_has_its_outputs() {
     let server = Server::with_models(|models| models.bare("model", guest("streamer"))).start();
     server.until_ready("model", 1);
     let body = json!({ "parts": 0, "id": "a" });
-    let nothing = json!({ "model_name": "model", "model_version": "1", "id": "a", "text_output": "" });
+    let nothing =
+        json!({ "model_name": "model", "model_version": "1", "id": "a", "text_output": "" });
     assert_eq!(server.generate("model", &body).ok().json(), nothing);
     assert_eq!(server.stream("model", &body).all(), [nothing]);
     // The model has sent a part, and that is what is passed on; the whole has what was promised.
@@ -35,7 +36,8 @@ fn after_silence_too_there_is_an_event() {
 
 #[test]
 fn a_prompt_that_leads_nowhere_is_answered_with_an_empty_text() {
-    let server = Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
+    let server =
+        Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
     server.until_ready("chat", 1);
     let body = json!({ "text_input": "s all disgrace in me", "parameters": { "max_tokens": 20 } });
     let whole = server.generate("chat", &body).ok().json();

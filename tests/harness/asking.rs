@@ -71,7 +71,12 @@ impl Server {
     }
 
     /// Uploads a version of a model.
-    pub(crate) fn upload(&self, model: &str, version: u64, component: impl Into<Vec<u8>>) -> Response {
+    pub(crate) fn upload(
+        &self,
+        model: &str,
+        version: u64,
+        component: impl Into<Vec<u8>>,
+    ) -> Response {
         self.call("PUT", &version_path(model, version)).body(component).send()
     }
 
@@ -118,7 +123,9 @@ impl Server {
 
     /// Waits until a version cannot serve for a reason with these words in it.
     pub(crate) fn until_refused(&self, model: &str, version: u64, words: &str) {
-        self.until_entry(model, version, words, |entry| entry.state == "UNAVAILABLE" && entry.reason.contains(words));
+        self.until_entry(model, version, words, |entry| {
+            entry.state == "UNAVAILABLE" && entry.reason.contains(words)
+        });
     }
 
     /// Waits until a version is in that state of the index.
@@ -127,14 +134,22 @@ impl Server {
     }
 
     /// Waits until a line of the index is as wanted.
-    pub(crate) fn until_entry(&self, model: &str, version: u64, what: &str, fits: impl Fn(&Entry) -> bool) -> Entry {
+    pub(crate) fn until_entry(
+        &self,
+        model: &str,
+        version: u64,
+        what: &str,
+        fits: impl Fn(&Entry) -> bool,
+    ) -> Entry {
         let found = || self.entry(model, version).filter(|entry| fits(entry));
         until_some(&format!("'{what}' for {model} version {version}"), found)
     }
 
     /// Waits until nothing is known of a model.
     pub(crate) fn until_gone(&self, model: &str) {
-        until(&format!("the end of {model}"), || !self.index().iter().any(|entry| entry.name == model));
+        until(&format!("the end of {model}"), || {
+            !self.index().iter().any(|entry| entry.name == model)
+        });
     }
 
     /// Waits until a puppet says that it is this version.

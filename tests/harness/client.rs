@@ -52,7 +52,9 @@ impl Call {
 
     /// Asks for another host than the server's address.
     pub(crate) fn host(mut self, host: &str) -> Self {
-        self.head = self.head.replace(&format!("\r\nhost: {}\r\n", self.address), &format!("\r\nhost: {host}\r\n"));
+        self.head = self
+            .head
+            .replace(&format!("\r\nhost: {}\r\n", self.address), &format!("\r\nhost: {host}\r\n"));
         self
     }
 
@@ -111,11 +113,15 @@ impl Call {
         match self.framing {
             Framing::Length(announced) => {
                 let length = announced.unwrap_or(self.body.len() as u64);
-                stream.write_all(format!("{}content-length: {length}\r\n\r\n", self.head).as_bytes())?;
+                stream.write_all(
+                    format!("{}content-length: {length}\r\n\r\n", self.head).as_bytes(),
+                )?;
                 stream.write_all(&self.body)?;
             }
             Framing::Chunked => {
-                stream.write_all(format!("{}transfer-encoding: chunked\r\n\r\n", self.head).as_bytes())?;
+                stream.write_all(
+                    format!("{}transfer-encoding: chunked\r\n\r\n", self.head).as_bytes(),
+                )?;
                 // A server that has seen enough answers and closes before everything is sent.
                 let _ = write_chunks(&mut stream, &self.body);
             }
@@ -144,7 +150,8 @@ impl Pending {
         let mut bytes = Vec::new();
         let read = self.stream.read_to_end(&mut bytes);
         // Closing before everything was sent shows as an error, after the answer.
-        Response::parse(&bytes).ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
+        Response::parse(&bytes)
+            .ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
     /// Whether anything of the answer has come.
@@ -186,11 +193,15 @@ impl Response {
         let mut lines = head.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let pairs = lines.filter_map(|line| line.split_once(':'));
-        let headers: Vec<_> = pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
+        let headers: Vec<_> =
+            pairs.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect();
         let body = bytes[end + 4..].to_vec();
         let response = Response { status, headers, body };
         let announced = response.header("content-length").map(|length| length.parse::<usize>());
-        assert!(response.header("transfer-encoding").is_none(), "this client reads no chunks: {response:?}");
+        assert!(
+            response.header("transfer-encoding").is_none(),
+            "this client reads no chunks: {response:?}"
+        );
         // Cut short where the server ended in the middle of its answer.
         (announced == Some(Ok(response.body.len()))).then_some(response)
     }
@@ -207,19 +218,28 @@ impl Response {
 
     /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
     }
 
     /// The status, and the machine code if it is an error.
     pub(crate) fn outcome(&self) -> (u16, String) {
-        let code = if self.status < 400 { String::new() } else { self.json()["code"].as_str().unwrap().to_owned() };
+        let code = if self.status < 400 {
+            String::new()
+        } else {
+            self.json()["code"].as_str().unwrap().to_owned()
+        };
         (self.status, code)
     }
 
     /// Asserts the status and the machine code of an error.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
-        assert_eq!((self.status, self.text().contains(&format!("\"code\":\"{code}\""))), (status, true), "{self}");
+        assert_eq!(
+            (self.status, self.text().contains(&format!("\"code\":\"{code}\""))),
+            (status, true),
+            "{self}"
+        );
         self
     }
 

@@ -1,4 +1,5 @@
-//! Killing a server at random moments while it is asked to keep things, and looking at what it has kept.
+//! Killing a server at random moments while it is asked to keep things, and looking at what it has
+//! kept.
 //!
 //! ```ignore
 //! Crashes::new(setup).each(|server| server.until_ready("keeper", 1), |server, worker| …, |server| …);
@@ -27,12 +28,14 @@ const LONGEST: u64 = 300;
 impl Crashes {
     /// Rounds with what was set up there; the same state throughout.
     pub(crate) fn new(setup: Setup) -> Self {
-        let said = std::env::var("WARDIAN_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+        let said =
+            std::env::var("WARDIAN_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
         Crashes { setup, rounds: said.unwrap_or(ROUNDS) }
     }
 
-    /// In each round starts the server, waits until it is `ready`, has every worker `work` until the server does not
-    /// answer any more, which is soon because it is killed, starts it again and has it looked at.
+    /// In each round starts the server, waits until it is `ready`, has every worker `work` until
+    /// the server does not answer any more, which is soon because it is killed, starts it again and
+    /// has it looked at.
     pub(crate) fn each<W: Send>(
         self,
         workers: &mut [W],
@@ -79,6 +82,7 @@ fn moment(round: u32) -> u64 {
 pub(crate) fn check_store(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();
     connection.busy_timeout(Duration::from_secs(10)).unwrap();
-    let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    let verdict: String =
+        connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok", "{}", file.display());
 }

@@ -61,7 +61,9 @@ impl Pending {
         let mut stream = BufReader::new(self.into_stream());
         let status = line(&mut stream);
         let head = std::iter::repeat_with(|| line(&mut stream)).take_while(|line| !line.is_empty());
-        let pairs = head.filter_map(|line| line.split_once(':').map(|(n, v)| (n.to_lowercase(), v.trim().to_owned())));
+        let pairs = head.filter_map(|line| {
+            line.split_once(':').map(|(n, v)| (n.to_lowercase(), v.trim().to_owned()))
+        });
         let headers: Vec<_> = pairs.collect();
         assert!(status.contains(" 200 "), "{status}, {headers:?}, {:?}", rest(stream));
         Events { stream, headers, text: String::new() }
@@ -91,7 +93,9 @@ impl Events {
         loop {
             let block = self.next_block()?;
             if let Some(data) = block.strip_prefix("data: ") {
-                return Some(serde_json::from_str(data).unwrap_or_else(|_| panic!("no event: {block}")));
+                return Some(
+                    serde_json::from_str(data).unwrap_or_else(|_| panic!("no event: {block}")),
+                );
             }
             assert_eq!(block, ":\n\n");
         }
@@ -126,7 +130,8 @@ impl Events {
     /// A chunk of the body; `None` at its proper end.
     fn chunk(&mut self) -> Option<String> {
         let length = line(&mut self.stream);
-        let length = usize::from_str_radix(&length, 16).unwrap_or_else(|_| panic!("the body was cut: {length:?}"));
+        let length = usize::from_str_radix(&length, 16)
+            .unwrap_or_else(|_| panic!("the body was cut: {length:?}"));
         let mut chunk = vec![0; length + 2];
         self.stream.read_exact(&mut chunk).unwrap();
         chunk.truncate(length);

@@ -34,7 +34,8 @@ impl Models {
         self.put(&format!("{name}/model.toml"), model_toml);
     }
 
-    /// Puts a file there in one step, as a careful program does: written beside its place, renamed into it.
+    /// Puts a file there in one step, as a careful program does: written beside its place, renamed
+    /// into it.
     pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let folder = path.parent().unwrap();
@@ -66,6 +67,10 @@ impl Models {
     /// Removes a file, or a folder with everything in it.
     pub(crate) fn remove(&self, name: &str) {
         let path = self.path(name);
-        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            fs::remove_dir_all(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
     }
 }

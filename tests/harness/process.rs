@@ -20,7 +20,10 @@ impl Process {
     ///
     /// Its log goes to `stderr`, or is collected if there is none.
     pub(super) fn serve(mut command: Command, stderr: Option<Stdio>) -> (Process, SocketAddr) {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr.unwrap_or_else(Stdio::piped));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(stderr.unwrap_or_else(Stdio::piped));
         let mut child = command.spawn().expect("the program starts");
         let log = Arc::new(Mutex::new(String::new()));
         if let Some(stderr) = child.stderr.take() {
@@ -30,7 +33,9 @@ impl Process {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let process = Process { child: Mutex::new(child), log };
         let address = said.trim().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("it does not listen; it said '{said}' and:\n{}", process.log()));
+        let address = address.unwrap_or_else(|| {
+            panic!("it does not listen; it said '{said}' and:\n{}", process.log())
+        });
         (process, address.parse().unwrap())
     }
 
@@ -64,7 +69,8 @@ impl Drop for Process {
         let _ = child.wait();
         if std::thread::panicking() {
             let log = self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let lines: Vec<String> = log.lines().map(|line| line.chars().take(400).collect()).collect();
+            let lines: Vec<String> =
+                log.lines().map(|line| line.chars().take(400).collect()).collect();
             let end = &lines[lines.len().saturating_sub(60)..];
             eprintln!("--- the end of the server's log ---\n{}\n---", end.join("\n"));
         }

@@ -14,8 +14,11 @@ pub(crate) struct Requirement {
 }
 
 /// curl, which the documentation uses.
-pub(crate) const CURL: Requirement =
-    Requirement { name: "curl", command: "apt-get install curl", required_by: "WARDIAN_REQUIRE_CURL" };
+pub(crate) const CURL: Requirement = Requirement {
+    name: "curl",
+    command: "apt-get install curl",
+    required_by: "WARDIAN_REQUIRE_CURL",
+};
 
 /// Python with the packages of `tests/requirements.txt`, or of a client in `tests/clients`.
 pub(crate) const PYTHON: Requirement = Requirement {
@@ -39,12 +42,18 @@ pub(crate) const NODE: Requirement = Requirement {
 };
 
 /// A PostgreSQL server.
-pub(crate) const POSTGRES: Requirement =
-    Requirement { name: "PostgreSQL", command: "apt-get install postgresql", required_by: "WARDIAN_REQUIRE_POSTGRES" };
+pub(crate) const POSTGRES: Requirement = Requirement {
+    name: "PostgreSQL",
+    command: "apt-get install postgresql",
+    required_by: "WARDIAN_REQUIRE_POSTGRES",
+};
 
 /// nginx.
-pub(crate) const NGINX: Requirement =
-    Requirement { name: "nginx", command: "apt-get install nginx", required_by: "WARDIAN_REQUIRE_NGINX" };
+pub(crate) const NGINX: Requirement = Requirement {
+    name: "nginx",
+    command: "apt-get install nginx",
+    required_by: "WARDIAN_REQUIRE_NGINX",
+};
 
 /// A second name of the loopback address.
 pub(crate) const LOOPBACK_NAME: Requirement = Requirement {
@@ -70,9 +79,13 @@ impl Requirement {
 
         eprintln!("skipped for want of {name}: {reason}");
         if let Some(file) = std::env::var_os("WARDIAN_SKIPPED_TESTS") {
-            let mut file = OpenOptions::new().append(true).open(file).expect("the list of skipped tests can be opened");
+            let mut file = OpenOptions::new()
+                .append(true)
+                .open(file)
+                .expect("the list of skipped tests can be opened");
             // One write, so that lines of several tests do not mix.
-            file.write_all(format!("{test}\t{name}\t{command}\n").as_bytes()).expect("it can be written");
+            file.write_all(format!("{test}\t{name}\t{command}\n").as_bytes())
+                .expect("it can be written");
         }
     }
 }

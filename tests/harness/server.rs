@@ -94,7 +94,11 @@ impl Setup {
         let config = directory.join("wardian.toml");
         std::fs::write(&config, &self.config).unwrap();
         let mut command = program(self.descriptors);
-        command.current_dir(directory).env_remove("RUST_LOG").args(["serve", "--listen", "127.0.0.1:0"]);
+        command.current_dir(directory).env_remove("RUST_LOG").args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+        ]);
         let models = self.models_at.as_ref().map_or_else(|| self.models.path(""), PathBuf::from);
         command.arg("--config").arg(config).arg("--models").arg(models);
         command.arg("--state").arg(self.state()).args(&self.arguments);
@@ -181,7 +185,8 @@ impl Server {
     }
 
     fn memory(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }

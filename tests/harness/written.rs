@@ -4,8 +4,8 @@
 pub(crate) mod place {
     /// The result of `infer`: 0 for a response, which follows.
     pub(crate) const RESULT: u32 = 1536;
-    /// The only tensor of the response: the name's address and length, the datatype's number, the address and
-    /// length of the shape, those of the data; each takes four bytes.
+    /// The only tensor of the response: the name's address and length, the datatype's number, the
+    /// address and length of the shape, those of the data; each takes four bytes.
     pub(crate) const TENSOR: u32 = 1600;
     /// Where the host writes what it hands over.
     pub(crate) const HANDED: u32 = 1 << 16;
@@ -18,14 +18,14 @@ const SHAPE: u32 = 1216;
 const NUMBER: u32 = 2048;
 const INT64: u32 = 8;
 
-/// A model without inputs whose one output, `answer` INT64 [1], is what the function `$answer` of this core module
-/// returns. The module may use four pages of memory, but for the places above.
+/// A model without inputs whose one output, `answer` INT64 [1], is what the function `$answer` of
+/// this core module returns. The module may use four pages of memory, but for the places above.
 pub(crate) fn written(module: &str) -> Vec<u8> {
     written_with("", "", module)
 }
 
-/// Like `written`, with imports of the component, and those core functions given to the core module as the
-/// imports of `host`.
+/// Like `written`, with imports of the component, and those core functions given to the core module
+/// as the imports of `host`.
 pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<u8> {
     let (memory, data) = (memory(), data());
     let text = format!(
@@ -85,7 +85,8 @@ fn data() -> String {
 }
 
 fn words(place: u32, words: &[u32]) -> String {
-    let bytes = words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| format!("\\{byte:02x}"));
+    let bytes =
+        words.iter().flat_map(|word| word.to_le_bytes()).map(|byte| format!("\\{byte:02x}"));
     format!("(data (i32.const {place}) \"{}\")", bytes.collect::<String>())
 }
 

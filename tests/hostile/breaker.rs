@@ -1,4 +1,5 @@
-//! A version that does nothing but fail is taken out of service, and comes back when it has stopped.
+//! A version that does nothing but fail is taken out of service, and comes back when it has
+//! stopped.
 
 use crate::harness::{Server, puppet, until};
 
@@ -11,7 +12,9 @@ const LONG: &str = "pause = '1h'";
 fn failing(versions: u64, breaker: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("failing", &format!("[breaker]\nfaults = {FAULTS}\n{breaker}"));
-        (1..=versions).for_each(|version| models.version("failing", version, puppet(&format!("version={version}"))));
+        (1..=versions).for_each(|version| {
+            models.version("failing", version, puppet(&format!("version={version}")))
+        });
         models.bare("other", puppet("version=7"));
     })
     .start();
@@ -30,7 +33,9 @@ fn fail(server: &Server) {
 fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
     let server = failing(1, LONG);
     fail(&server);
-    until("the trip in the metrics", || server.metric("wardian_trips_total{tenant=\"default\"}") == Some(1.0));
+    until("the trip in the metrics", || {
+        server.metric("wardian_trips_total{tenant=\"default\"}") == Some(1.0)
+    });
     let ready = server.get("/v2/models/failing/ready");
     for refused in [server.behave("failing", "ok"), ready] {
         refused.refused(503, "model_suspended");
@@ -67,8 +72,7 @@ fn whoever_asks_cannot_put_a_model_out_of_service() {
     let server = failing(1, LONG);
     for word in ["reject", "fail", "trap", "trap", "ok", "trap", "trap", "ok"] {
         server.behave("failing", word);
-        let malformed =
-            serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
+        let malformed = serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
         server.infer("failing", &malformed).refused(400, "invalid_input");
         // One who goes away has seen no fault.
         server.begin_behave("failing", "sleep:600000").hang_up();

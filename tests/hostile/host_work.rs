@@ -1,5 +1,5 @@
-//! What the host does for one tenant runs where guests run, in turns, and is charged: another tenant's calls and
-//! statements take about as long beside it as alone.
+//! What the host does for one tenant runs where guests run, in turns, and is charged: another
+//! tenant's calls and statements take about as long beside it as alone.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,14 +14,18 @@ use crate::harness::{Server, Tenant, ledger, puppet, until};
 /// Long enough for a median, short enough for a test.
 const WHILE: Duration = Duration::from_secs(2);
 
-const PATIENT: &str = "[limits]\nrequest = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n";
+const PATIENT: &str =
+    "[limits]\nrequest = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n";
 
 /// Those who attack. The first of them has models.
 const ATTACKERS: [&str; 3] = ["bad", "worse", "worst"];
 
 /// A server with attackers and a victim, `good`. Whoever has models has a database.
 fn serve() -> Server {
-    let tenants = ["good"].iter().chain(&ATTACKERS).map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n"));
+    let tenants = ["good"]
+        .iter()
+        .chain(&ATTACKERS)
+        .map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n"));
     let config = format!("{}[tenants.default]\n", tenants.collect::<String>());
     let setup = Server::with_models(|_| {}).config(&config);
     for tenant in ["good", "bad"] {
@@ -40,7 +44,8 @@ fn serve() -> Server {
     server
 }
 
-/// How long the victim's calls take: medians of a short statement and of one that computes for a while.
+/// How long the victim's calls take: medians of a short statement and of one that computes for a
+/// while.
 #[derive(Debug)]
 struct Medians {
     short: Duration,
@@ -48,8 +53,7 @@ struct Medians {
 }
 
 /// Some tens of milliseconds of CPU time.
-const LONG: &str =
-    "with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) select count(*) from n";
+const LONG: &str = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) select count(*) from n";
 
 fn query(tenant: &Tenant<'_>, statement: &str) -> Duration {
     let step = ["query", statement].join("\u{1f}");
@@ -74,17 +78,25 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Lets several callers attack without end, and measures the victim before and meanwhile. At least that part of what
-/// the attack costs is charged to those who attack.
-fn delays_no_other_tenant(server: &Server, callers: usize, part: f64, attack: impl Fn(&Tenant<'_>) + Sync) {
+/// Lets several callers attack without end, and measures the victim before and meanwhile. At least
+/// that part of what the attack costs is charged to those who attack.
+fn delays_no_other_tenant(
+    server: &Server,
+    callers: usize,
+    part: f64,
+    attack: impl Fn(&Tenant<'_>) + Sync,
+) {
     while_attacked(server, callers, attack, |alone| {
         let (cost, beside) = Cost::of(server, alone.uncharged, || victim(server));
         println!("alone {:?}, beside the attack {beside:?}; {cost:?}", alone.medians);
         cost.is_charged(part);
-        // Without turns it is fifty times as long. What takes long runs only where no other program wants to.
-        let is_quick =
-            |beside: Duration, alone: Duration, times: u32| beside < alone * times + Duration::from_millis(20);
-        is_quick(beside.short, alone.medians.short, 4) && is_quick(beside.long, alone.medians.long, 10)
+        // Without turns it is fifty times as long. What takes long runs only where no other program
+        // wants to.
+        let is_quick = |beside: Duration, alone: Duration, times: u32| {
+            beside < alone * times + Duration::from_millis(20)
+        };
+        is_quick(beside.short, alone.medians.short, 4)
+            && is_quick(beside.long, alone.medians.long, 10)
     });
 }
 
@@ -128,7 +140,10 @@ impl Alone {
         victim(server);
         let before = (spent(server), charged(server, "good"));
         let medians = victim(server);
-        Alone { medians, uncharged: spent(server) - before.0 - (charged(server, "good") - before.1) }
+        Alone {
+            medians,
+            uncharged: spent(server) - before.0 - (charged(server, "good") - before.1),
+        }
     }
 }
 
@@ -140,13 +155,16 @@ struct Cost {
 }
 
 impl Cost {
-    /// What an attack costs while something else happens, which costs so much itself beside what is charged for it.
+    /// What an attack costs while something else happens, which costs so much itself beside what is
+    /// charged for it.
     fn of<T>(server: &Server, uncharged: f64, meanwhile: impl FnOnce() -> T) -> (Cost, T) {
         let before = (charged_to_attackers(server), spent(server), charged(server, "good"));
         let outcome = meanwhile();
         let of_victim = charged(server, "good") - before.2 + uncharged;
-        let cost =
-            Cost { spent: spent(server) - before.1 - of_victim, charged: charged_to_attackers(server) - before.0 };
+        let cost = Cost {
+            spent: spent(server) - before.1 - of_victim,
+            charged: charged_to_attackers(server) - before.0,
+        };
         (cost, outcome)
     }
 
@@ -163,7 +181,8 @@ impl Drop for End<'_> {
     }
 }
 
-/// Seconds of CPU time that every attack takes in the time of a measurement. One that takes less shows nothing.
+/// Seconds of CPU time that every attack takes in the time of a measurement. One that takes less
+/// shows nothing.
 const LEAST_CHARGE: f64 = 0.05;
 
 fn charged_to_attackers(server: &Server) -> f64 {
@@ -172,14 +191,17 @@ fn charged_to_attackers(server: &Server) -> f64 {
 
 /// Seconds of CPU time that a tenant was charged.
 fn charged(server: &Server, tenant: &str) -> f64 {
-    server.metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{tenant}\"}}")).unwrap_or(0.0)
+    server
+        .metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{tenant}\"}}"))
+        .unwrap_or(0.0)
 }
 
 /// Seconds of CPU time that the server and its children have used.
 fn spent(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let ticks = fields.split(' ').skip(11).take(4).map(|field| field.parse::<f64>().unwrap()).sum::<f64>();
+    let ticks =
+        fields.split(' ').skip(11).take(4).map(|field| field.parse::<f64>().unwrap()).sum::<f64>();
     ticks / rustix::param::clock_ticks_per_second() as f64
 }
 
@@ -191,7 +213,8 @@ fn gzipped(body: &[u8]) -> Vec<u8> {
 
 /// A request of so many bytes, which turns out to be wrong in its last byte.
 fn wrong_in_the_end(bytes: usize) -> Vec<u8> {
-    let mut body = br#"{"inputs":[{"name":"x","datatype":"FP64","shape":[99999999],"data":[0"#.to_vec();
+    let mut body =
+        br#"{"inputs":[{"name":"x","datatype":"FP64","shape":[99999999],"data":[0"#.to_vec();
     while body.len() < bytes {
         body.extend_from_slice(b",0");
     }
@@ -204,8 +227,10 @@ fn decoding_large_compressed_bodies_delays_no_other_tenant() {
     let server = serve();
     let bomb = gzipped(&wrong_in_the_end(4 << 20));
     delays_no_other_tenant(&server, 24, 0.7, |tenant| {
-        let call = tenant.call("POST", "/v2/models/puppet/infer").header("content-encoding", "gzip");
-        let call = call.header("content-type", "application/json").header("wardian-deadline-ms", "5000");
+        let call =
+            tenant.call("POST", "/v2/models/puppet/infer").header("content-encoding", "gzip");
+        let call =
+            call.header("content-type", "application/json").header("wardian-deadline-ms", "5000");
         let status = call.body(bomb.clone()).send().status;
         assert!(status == 400 || status == 504, "{status}");
     });
@@ -216,7 +241,9 @@ fn decoding_many_short_bodies_delays_no_other_tenant() {
     let server = serve();
     let body = wrong_in_the_end(250 << 10);
     delays_no_other_tenant(&server, 16, 0.7, |tenant| {
-        let call = tenant.call("POST", "/v2/models/puppet/infer").header("content-type", "application/json");
+        let call = tenant
+            .call("POST", "/v2/models/puppet/infer")
+            .header("content-type", "application/json");
         call.body(body.clone()).send().refused(400, "invalid_input");
     });
 }
@@ -245,7 +272,8 @@ fn hashing_large_files_that_change_delays_no_other_tenant() {
     delays_no_other_tenant(&server, 1, 0.6, |_| {
         // Longer than it takes to settle, shorter than to hash all of it.
         std::thread::sleep(Duration::from_millis(800));
-        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(number.fetch_add(1, Ordering::Relaxed));
+        let time =
+            SystemTime::UNIX_EPOCH + Duration::from_secs(number.fetch_add(1, Ordering::Relaxed));
         files.iter().for_each(|file| file.set_modified(time).unwrap());
     });
 }

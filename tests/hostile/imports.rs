@@ -38,8 +38,10 @@ fn counting(interface: &str, function: &str, before: &str, element: &str) -> Vec
         (import "{interface}" (instance $interface (export "{function}" (func (result (list {element}))))))
         (core func $list (canon lower (func $interface "{function}") (memory $memory) (realloc $realloc)))"#
     );
-    let imports =
-        imports.replace("(instance $interface ", "(instance $interface (alias outer 1 $descriptor (type $d)) ");
+    let imports = imports.replace(
+        "(instance $interface ",
+        "(instance $interface (alias outer 1 $descriptor (type $d)) ",
+    );
     let module = r#"(import "host" "list" (func $list (param i32)))
         (func $answer (result i64) (call $list (i32.const 8)) (i64.load32_u (i32.const 12)))"#;
     written_with(&imports, r#"(export "list" (func $list))"#, module)
@@ -79,7 +81,10 @@ fn a_component_that_imports_what_nobody_grants_is_refused_by_name() {
     let server = Server::with_models(|models| {
         for (number, import) in FORBIDDEN.iter().enumerate() {
             let imports = format!(r#"(import "{import}" (instance))"#);
-            models.bare(&model(number), written_with(&imports, "", "(func $answer (result i64) (i64.const 0))"));
+            models.bare(
+                &model(number),
+                written_with(&imports, "", "(func $answer (result i64) (i64.const 0))"),
+            );
         }
         models.bare("good", written("(func $answer (result i64) (i64.const 7))"));
     })
@@ -98,11 +103,22 @@ fn behind_what_every_program_imports_there_is_nothing() {
         (alias export $types2 "descriptor" (type $descriptor))"#;
     let pair = "(tuple string string)";
     let cases = [
-        ("arguments", counting("wasi:cli/environment@0.2.6", "get-arguments", descriptor, "string")),
-        ("environment", counting("wasi:cli/environment@0.2.6", "get-environment", descriptor, pair)),
+        (
+            "arguments",
+            counting("wasi:cli/environment@0.2.6", "get-arguments", descriptor, "string"),
+        ),
+        (
+            "environment",
+            counting("wasi:cli/environment@0.2.6", "get-environment", descriptor, pair),
+        ),
         (
             "directories",
-            counting("wasi:filesystem/preopens@0.2.6", "get-directories", descriptor, "(tuple (own $d) string)"),
+            counting(
+                "wasi:filesystem/preopens@0.2.6",
+                "get-directories",
+                descriptor,
+                "(tuple (own $d) string)",
+            ),
         ),
     ];
     let server = Server::with_models(|models| {

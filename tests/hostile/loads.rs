@@ -66,7 +66,8 @@ fn loading_badly_later(server: &Server) {
 }
 
 fn clear(server: &Server) {
-    let names = (0..REFUSED.len()).map(|number| format!("refused-{number}")).chain(["later".to_owned()]);
+    let names =
+        (0..REFUSED.len()).map(|number| format!("refused-{number}")).chain(["later".to_owned()]);
     names.for_each(|name| {
         server.models().remove(&name);
         server.until_gone(&name);

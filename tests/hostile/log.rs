@@ -29,7 +29,9 @@ fn goes_on_without_a_log(server: Server, fill: impl Fn(&Server)) {
 
     server.models().version("neighbour", 2, puppet("version=2"));
     server.until_version_of("neighbour", 2);
-    until("dropped lines in the metrics", || server.metric(DROPPED).is_some_and(|lines| lines > 0.0));
+    until("dropped lines in the metrics", || {
+        server.metric(DROPPED).is_some_and(|lines| lines > 0.0)
+    });
 
     server.stop();
 }
@@ -56,7 +58,8 @@ fn a_log_on_a_full_disk_holds_nothing_up() {
 #[test]
 fn a_log_whose_reader_stalls_holds_nothing_up() {
     let (reader, writer) = pipe().unwrap();
-    // At this level each request is logged several times, so that the pipe and the queue are soon full.
+    // At this level each request is logged several times, so that the pipe and the queue are soon
+    // full.
     let server = failing().argument("--log-level=trace").log_to(writer).start();
     goes_on_without_a_log(server, |server| {
         until("a full queue", || {

@@ -1,6 +1,6 @@
-//! Guests and callers that mean harm. Each attempt ends in its own error within its limit; a neighbour, who keeps
-//! asking all the while, gets every answer, right and in time; and in the end the server holds what it held
-//! before.
+//! Guests and callers that mean harm. Each attempt ends in its own error within its limit; a
+//! neighbour, who keeps asking all the while, gets every answer, right and in time; and in the end
+//! the server holds what it held before.
 
 mod breaker;
 mod host_work;
@@ -19,8 +19,8 @@ use crate::harness::{Models, Server, Setup, puppet};
 const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '500ms'\n\
     deadline = '10m'\n[breaker]\nfaults = 0\n[warmup]\nrequests = 0";
 
-/// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may disturb. It has
-/// few slots, so that what they keep for later is little.
+/// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may
+/// disturb. It has few slots, so that what they keep for later is little.
 pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
     let setup = Server::with_models(fill).config(
         "[engine]\ninstances = 12\n[compile]\nload_deadline = '2s'\n[tenants.default]\n[tenants.good]\nrepository = 'good'",
@@ -31,7 +31,8 @@ pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
     setup
 }
 
-/// Lets something happen on a server, under the eyes of the neighbour, and looks for what it has left behind.
+/// Lets something happen on a server, under the eyes of the neighbour, and looks for what it has
+/// left behind.
 pub(crate) fn harms_nobody(server: &Server, attack: impl FnOnce()) {
     let before = traces::Traces::of(server);
     neighbour::keeps_being_answered(server, attack);

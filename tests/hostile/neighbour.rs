@@ -7,12 +7,14 @@ use serde_json::json;
 
 use crate::harness::{Server, Tenant};
 
-/// Generous, because the machine may be busy with other tests; without fairness it would be minutes.
+/// Generous, because the machine may be busy with other tests; without fairness it would be
+/// minutes.
 const LATEST: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Does something while the neighbour keeps asking. Every answer must be right, and none may be late.
+/// Does something while the neighbour keeps asking. Every answer must be right, and none may be
+/// late.
 pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
     let over = AtomicBool::new(false);
     let (answers, worst) = std::thread::scope(|scope| {
@@ -40,7 +42,8 @@ fn ask_until(over: &AtomicBool, tenant: Tenant<'_>) -> (u32, Duration) {
     while answers == 0 || !over.load(Ordering::Relaxed) {
         worst = worst.max(ask(tenant, answers));
         answers += 1;
-        // A caller who leaves the cores to others for most of the time, and so has a right to them now and then.
+        // A caller who leaves the cores to others for most of the time, and so has a right to them
+        // now and then.
         std::thread::sleep(PAUSE);
     }
     (answers, worst)

@@ -1,11 +1,13 @@
-//! Tenants that want more than their quotas: each refusal names the quota, and what is given back can be had again.
+//! Tenants that want more than their quotas: each refusal names the quota, and what is given back
+//! can be had again.
 
 use serde_json::json;
 
 use crate::harness::{Models, Response, Server, Tenant, puppet, until};
 
 /// A puppet that takes its time when told, and may fail as often as it likes.
-const PATIENT: &str = "[limits]\nmemory = '48MiB'\nrequest = '1kB'\ndeadline = '10m'\n[breaker]\nfaults = 0\n";
+const PATIENT: &str =
+    "[limits]\nmemory = '48MiB'\nrequest = '1kB'\ndeadline = '10m'\n[breaker]\nfaults = 0\n";
 
 /// A server where each tenant is short of one thing.
 fn server() -> Server {
@@ -19,8 +21,11 @@ fn server() -> Server {
         // Two components and their one artifact.
         ("full", "storage = '800kB'"),
     ];
-    let table = |(name, quota)| format!("[tenants.{name}]\nrepository = '{name}'\n[tenants.{name}.quota]\n{quota}\n");
-    let setup = Server::with_models(|_| {}).config(&format!("{}[tenants.default]", tenants.map(table).concat()));
+    let table = |(name, quota)| {
+        format!("[tenants.{name}]\nrepository = '{name}'\n[tenants.{name}.quota]\n{quota}\n")
+    };
+    let setup = Server::with_models(|_| {})
+        .config(&format!("{}[tenants.default]", tenants.map(table).concat()));
     for (name, _) in tenants {
         add(&setup.repository(name), "puppet", "");
     }
@@ -46,7 +51,9 @@ fn refused(response: &Response, quota: &str) {
 
 #[track_caller]
 fn holds_nothing(tenant: &Tenant<'_>) {
-    ["concurrency", "queue", "memory", "instances"].iter().for_each(|quota| tenant.until_holds(quota, 0));
+    ["concurrency", "queue", "memory", "instances"]
+        .iter()
+        .for_each(|quota| tenant.until_holds(quota, 0));
     tenant.behave("puppet", "ok").ok();
 }
 
@@ -71,7 +78,9 @@ fn more_requests_than_may_be_under_way(tenant: &Tenant<'_>) {
     holds_nothing(tenant);
     let flood: Vec<_> = (0..100).map(|_| tenant.begin_behave("puppet", "slow:1")).collect();
     let answers = flood.into_iter().map(|pending| pending.answer());
-    answers.filter(|answer| answer.status != 200).for_each(|answer| refused(&answer, "concurrency"));
+    answers
+        .filter(|answer| answer.status != 200)
+        .for_each(|answer| refused(&answer, "concurrency"));
     holds_nothing(tenant);
 }
 
@@ -110,7 +119,9 @@ fn more_instances_than_there_are(tenant: &Tenant<'_>) {
     tenant.until_holds("instances", 1);
     // The other model may wait for the one instance, as long as its caller will.
     let ask = |milliseconds| {
-        let call = tenant.call("POST", "/v2/models/another/infer").header("wardian-deadline-ms", milliseconds);
+        let call = tenant
+            .call("POST", "/v2/models/another/infer")
+            .header("wardian-deadline-ms", milliseconds);
         call.json(&json!({ "inputs": [] })).begin()
     };
     ask("50").answer().refused(504, "deadline_exceeded");

@@ -82,7 +82,9 @@ fn hang_up(server: &Server, model: &str, word: &str) {
 /// Begins to send a body of that length.
 fn begin_body(server: &Server, model: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    let head = format!("POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"{\"inputs\": [], \"parameters\": {").unwrap();
     stream
@@ -112,7 +114,8 @@ fn attempts(server: &Server) {
 }
 
 fn sleeping_too_long(server: &Server) {
-    let call = || server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "300");
+    let call =
+        || server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "300");
     let body = json!({ "inputs": [], "parameters": { "behave": "sleep:600000" } });
     let callers = [(); 3].map(|()| call().json(&body).begin());
     call().json(&body).begin().hang_up();

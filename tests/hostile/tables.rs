@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::harness::{Server, written, written_with};
 
-/// Grows the tables of so many core instances until none grows any more, and answers how many elements they have.
+/// Grows the tables of so many core instances until none grows any more, and answers how many
+/// elements they have.
 fn table_eater(tables: usize) -> Vec<u8> {
     let each = |text: &dyn Fn(usize) -> String| (0..tables).map(text).collect::<String>();
     let eaters = each(&|number| {
@@ -16,10 +17,14 @@ fn table_eater(tables: usize) -> Vec<u8> {
         (loop $more (br_if $more (i32.ge_s (table.grow $t (ref.null func) (i32.const 1000)) (i32.const 0))))
         (table.size $t)))"#;
     let functions = each(&|number| format!(r#"(export "eat{number}" (func $f{number}))"#));
-    let imports = each(&|number| format!(r#"(import "host" "eat{number}" (func $eat{number} (result i32)))"#));
-    let sum = each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $eat{number})))"));
-    let module =
-        format!("{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))");
+    let imports = each(&|number| {
+        format!(r#"(import "host" "eat{number}" (func $eat{number} (result i32)))"#)
+    });
+    let sum =
+        each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $eat{number})))"));
+    let module = format!(
+        "{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))"
+    );
     written_with(&format!("{eater} {eaters}"), &functions, &module)
 }
 
@@ -35,7 +40,8 @@ fn leaver() -> Vec<u8> {
     )
 }
 
-/// Answers how many elements of its table are there, and how many bits of its global, where all should be empty.
+/// Answers how many elements of its table are there, and how many bits of its global, where all
+/// should be empty.
 fn looker() -> Vec<u8> {
     written(
         "(table $t 10 funcref) (global $g (mut i64) (i64.const 0))
@@ -60,7 +66,11 @@ fn the_tables_of_an_instance_grow_to_their_limit_together() {
     .start();
     server.until_tried();
     for model in ["one", "four"] {
-        assert_eq!(server.infer(model, &json!({ "inputs": [] })).number("answer"), 100_000, "{model}");
+        assert_eq!(
+            server.infer(model, &json!({ "inputs": [] })).number("answer"),
+            100_000,
+            "{model}"
+        );
     }
 }
 
@@ -73,8 +83,10 @@ fn nothing_is_left_in_a_table_or_a_global() {
             models.bare("looker", looker());
         });
         // Each has what the other had.
-        let server = server.config("[engine]\ninstances = 1").environment("WARDIAN_RESET", reset).start();
-        // Their warm-ups may want the only slot at once; the one that does not get it is tried again.
+        let server =
+            server.config("[engine]\ninstances = 1").environment("WARDIAN_RESET", reset).start();
+        // Their warm-ups may want the only slot at once; the one that does not get it is tried
+        // again.
         server.until_ready("leaver", 1);
         server.until_ready("looker", 1);
         for _ in 0..50 {

@@ -4,12 +4,12 @@ use std::fs;
 
 use crate::harness::{Server, until};
 
-/// What may stay resident of all that has happened: slots keep some pages for their next instance, and allocators
-/// some of everything.
+/// What may stay resident of all that has happened: slots keep some pages for their next instance,
+/// and allocators some of everything.
 const MAY_STAY: u64 = 96 << 20;
 
-/// Threads for reading files come when there is much to read, and stay while there is something now and then. That
-/// is fewer than one for each attempt.
+/// Threads for reading files come when there is much to read, and stay while there is something now
+/// and then. That is fewer than one for each attempt.
 const MORE_THREADS: usize = 8;
 
 /// What a server holds at some moment.

@@ -39,9 +39,17 @@ pub(super) fn check(server: &Server) {
     let binary = json!({ "inputs": super::upper(&["a"])["inputs"], "parameters": { "binary_data_output": true } });
     posted("/v2/models/{model}/infer", "/v2/models/upper/infer", &binary);
     posted("/v2/models/{model}/infer", "/v2/models/nobody/infer", &binary);
-    posted("/v2/models/{model}/generate_stream", "/v2/models/nobody/generate_stream", &json!({ "text": "a" }));
+    posted(
+        "/v2/models/{model}/generate_stream",
+        "/v2/models/nobody/generate_stream",
+        &json!({ "text": "a" }),
+    );
     posted("/v2/repository/index", "/v2/repository/index", &json!({ "ready": true }));
-    posted("/v2/repository/models/{model}/load", "/v2/repository/models/upper/load", &json!({ "parameters": {} }));
+    posted(
+        "/v2/repository/models/{model}/load",
+        "/v2/repository/models/upper/load",
+        &json!({ "parameters": {} }),
+    );
     posted("/v2/repository/{repository}/index", "/v2/repository/mine/index", &json!({}));
     let version = "/v2/repository/models/{model}/versions/{version}";
     let uploads = [201, 200].map(|status| (status, server.upload("uploaded", 1, guest("minimal"))));
@@ -55,7 +63,8 @@ pub(super) fn check(server: &Server) {
 
 #[test]
 fn what_is_wrong_is_told_as_described() {
-    let server = Server::with_models(|models| models.bare("interceptors/torn", b"torn".to_vec())).start();
+    let server =
+        Server::with_models(|models| models.bare("interceptors/torn", b"torn".to_vec())).start();
     let document = server.get("/openapi.json").ok().json();
     let ready = || server.get("/v2/health/ready");
     let told = |what: &str| until(what, || ready().json()[what].is_string());
@@ -66,23 +75,28 @@ fn what_is_wrong_is_told_as_described() {
     held_against(&document, ["GET", "/v2/health/ready"], &ready());
 }
 
-/// Holds an answer against what the document says of its route: its status, whether there is a body, and its shape.
+/// Holds an answer against what the document says of its route: its status, whether there is a
+/// body, and its shape.
 #[track_caller]
 fn held_against(document: &Value, [method, path]: [&str; 2], answer: &Response) {
     let responses = &document["paths"][path][method.to_lowercase()]["responses"];
     let described = responses.get(answer.status.to_string());
-    let described = described.unwrap_or_else(|| panic!("{method} {path}: {} is not described", answer.status));
+    let described =
+        described.unwrap_or_else(|| panic!("{method} {path}: {} is not described", answer.status));
     let described = resolved(document, described);
-    let Some(content) = described["content"].as_object().filter(|content| !content.is_empty()) else {
+    let Some(content) = described["content"].as_object().filter(|content| !content.is_empty())
+    else {
         return assert_eq!(answer.text(), "", "{path} has a body");
     };
 
     let told = answer.header("content-type").unwrap_or_default();
-    let (media, body) = content.iter().find(|(media, _)| told.starts_with(*media)).unwrap_or_else(|| {
-        panic!("{method} {path}: '{told}' is not described: {answer}");
-    });
+    let (media, body) =
+        content.iter().find(|(media, _)| told.starts_with(*media)).unwrap_or_else(|| {
+            panic!("{method} {path}: '{told}' is not described: {answer}");
+        });
     let value = if media == "application/json" { answer.json() } else { json!(answer.text()) };
-    fits(document, &body["schema"], &value).unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {answer}"));
+    fits(document, &body["schema"], &value)
+        .unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {answer}"));
 }
 
 /// Holds a body that the route takes against what the document says of it.
@@ -90,7 +104,8 @@ fn held_against(document: &Value, [method, path]: [&str; 2], answer: &Response) 
 fn body_held_against(document: &Value, [method, path]: [&str; 2], body: &Value) {
     let content = &document["paths"][path][method.to_lowercase()]["requestBody"]["content"]["application/json"];
     let Some(schema) = content.get("schema") else { return };
-    fits(document, schema, body).unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {body}"));
+    fits(document, schema, body)
+        .unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {body}"));
 }
 
 /// The value itself, or what it refers to.
@@ -120,8 +135,11 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     for (name, member) in value.as_object().into_iter().flatten() {
         let more = schema.get("additionalProperties");
         match schema["properties"].get(name).or(more.filter(|schema| schema.is_object())) {
-            Some(schema) => fits(document, schema, member).map_err(|fault| format!("'{name}': {fault}"))?,
-            None if more == Some(&json!(true)) || (more.is_none() && schema.get("properties").is_none()) => {}
+            Some(schema) => {
+                fits(document, schema, member).map_err(|fault| format!("'{name}': {fault}"))?
+            }
+            None if more == Some(&json!(true))
+                || (more.is_none() && schema.get("properties").is_none()) => {}
             None => return Err(format!("'{name}' is not described")),
         }
     }

@@ -20,7 +20,10 @@ pub(super) fn check(server: &Server) {
 fn health(server: &Server) {
     assert_eq!(server.get("/v2/health/live").ok().json(), json!({ "live": true }));
     assert_eq!(server.get("/v2/health/ready").ok().json(), json!({ "ready": true }));
-    assert_eq!(server.get("/v2/models/upper/ready").ok().json(), json!({ "name": "upper", "ready": true }));
+    assert_eq!(
+        server.get("/v2/models/upper/ready").ok().json(),
+        json!({ "name": "upper", "ready": true })
+    );
     assert_eq!(server.get("/v2/models/broken/ready").status, 503);
     assert!(server.get("/ping").ok().body.is_empty());
 }
@@ -28,10 +31,14 @@ fn health(server: &Server) {
 fn metadata(server: &Server) {
     let about = server.get("/v2").ok().json();
     assert_eq!(about["name"], "wardian");
-    for extension in ["binary_tensor_data", "model_repository", "model_configuration", "parameters"] {
+    for extension in ["binary_tensor_data", "model_repository", "model_configuration", "parameters"]
+    {
         assert!(about["extensions"].as_array().unwrap().contains(&json!(extension)), "{extension}");
     }
-    assert_eq!(server.get("/v2/models").ok().json(), json!({ "models": ["broken", "iris", "puppet", "upper"] }));
+    assert_eq!(
+        server.get("/v2/models").ok().json(),
+        json!({ "models": ["broken", "iris", "puppet", "upper"] })
+    );
     let upper = server.get("/v2/models/upper").ok().json();
     assert_eq!(upper["inputs"], json!([{ "name": "text", "datatype": "BYTES", "shape": [-1, 1] }]));
     assert_eq!(server.get("/v2/models/upper/versions/1").ok().json(), upper);
@@ -44,7 +51,9 @@ fn metadata(server: &Server) {
 fn metrics(server: &Server) {
     server.infer("upper", &super::upper(&["a"])).ok();
     let metrics = server.get("/metrics");
-    assert!(metrics.ok().header("content-type").unwrap().starts_with("application/openmetrics-text"));
+    assert!(
+        metrics.ok().header("content-type").unwrap().starts_with("application/openmetrics-text")
+    );
     let text = metrics.text();
     for line in [
         "wardian_requests_total{tenant=\"default\",model=\"upper\",version=\"1\"} 1",
@@ -66,11 +75,23 @@ fn ways_in(server: &Server) {
     assert_eq!(page.ok().body, server.get("/docs").ok().body);
     assert!(page.header("content-type").unwrap().starts_with("text/html"));
     assert!(page.header("content-security-policy").is_some());
-    for path in
-        ["/", "/v2", "/v2/", "/v2/health/live", "/v2/models/upper", "/metrics", "/openapi.json", "/docs", "/ping"]
-    {
+    for path in [
+        "/",
+        "/v2",
+        "/v2/",
+        "/v2/health/live",
+        "/v2/models/upper",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+        "/ping",
+    ] {
         let head = server.call("HEAD", path).send_head();
-        assert_eq!(head, (200, server.get(path).ok().header("content-length").unwrap().to_owned()), "{path}");
+        assert_eq!(
+            head,
+            (200, server.get(path).ok().header("content-length").unwrap().to_owned()),
+            "{path}"
+        );
     }
 }
 
@@ -80,11 +101,19 @@ fn text_metrics(server: &Server) {
     assert_eq!(text.ok().header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     let text = text.text();
     let about = |line: &str| line.split(' ').nth(2).unwrap().to_owned();
-    let helped: Vec<_> = text.lines().filter(|line| line.starts_with("# HELP ")).map(about).collect();
-    let families: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).map(about).collect();
+    let helped: Vec<_> =
+        text.lines().filter(|line| line.starts_with("# HELP ")).map(about).collect();
+    let families: Vec<_> =
+        text.lines().filter(|line| line.starts_with("# TYPE ")).map(about).collect();
     assert!(families.len() > 10 && helped == families, "{helped:?} {families:?}");
-    assert!(families.contains(&"wardian_requests_total".to_owned()) && !text.contains("# EOF"), "{text}");
-    for accept in ["*/*", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"] {
+    assert!(
+        families.contains(&"wardian_requests_total".to_owned()) && !text.contains("# EOF"),
+        "{text}"
+    );
+    for accept in [
+        "*/*",
+        "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    ] {
         assert!(metrics(accept).ok().text().ends_with("# EOF\n"), "{accept}");
     }
 }
@@ -96,7 +125,8 @@ fn large_answers(server: &Server) {
             continue;
         }
         assert!(
-            plain.header("content-encoding").is_none() && plain.header("vary").unwrap().contains("accept"),
+            plain.header("content-encoding").is_none()
+                && plain.header("vary").unwrap().contains("accept"),
             "{path}"
         );
         for coding in ["gzip", "deflate"] {
@@ -125,7 +155,8 @@ fn what_every_response_carries(server: &Server) {
     for path in ["/v2", "/v2/models/upper", "/v2/models/nobody", "/nowhere", "/metrics"] {
         let response = server.get(path);
         assert!(response.header("server-timing").unwrap().starts_with("total;dur="), "{path}");
-        let ids = [&response, &server.get(path)].map(|response| response.header("x-request-id").unwrap().to_owned());
+        let ids = [&response, &server.get(path)]
+            .map(|response| response.header("x-request-id").unwrap().to_owned());
         assert_ne!(ids[0], ids[1], "{path}");
     }
     let named = server.call("GET", "/v2").header("X-Request-Id", "mine-7").send();

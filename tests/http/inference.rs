@@ -22,8 +22,13 @@ fn in_json(server: &Server) {
     body["id"] = json!("7");
     body["outputs"] = json!([{ "name": "text" }]);
     let output = json!({ "name": "text", "datatype": "BYTES", "shape": [2], "data": ["AB", "SS"] });
-    let expected = json!({ "model_name": "upper", "model_version": "1", "id": "7", "outputs": [output] });
-    for path in ["/v2/models/upper/infer", "/v2/models/upper/versions/1/infer", "/v2/models/%75pper/infer?x=y"] {
+    let expected =
+        json!({ "model_name": "upper", "model_version": "1", "id": "7", "outputs": [output] });
+    for path in [
+        "/v2/models/upper/infer",
+        "/v2/models/upper/versions/1/infer",
+        "/v2/models/%75pper/infer?x=y",
+    ] {
         let response = server.post(path, &body);
         assert_eq!(response.ok().json(), expected, "{path}");
         let timing = response.header("server-timing").unwrap();
@@ -47,7 +52,8 @@ fn in_binary(server: &Server) {
     let mut body = head.clone().into_bytes();
     body.extend([5.1f64, 3.5, 1.4, 0.2].iter().flat_map(|number| number.to_le_bytes()));
     let call = server.call("POST", "/v2/models/iris/infer");
-    let response = call.header("Inference-Header-Content-Length", &head.len().to_string()).body(body).send();
+    let response =
+        call.header("Inference-Header-Content-Length", &head.len().to_string()).body(body).send();
     let length = response.ok().header("inference-header-content-length").unwrap().parse().unwrap();
     let (text, rest) = response.body.split_at(length);
     let outputs = serde_json::from_slice::<Value>(text).unwrap()["outputs"].clone();
@@ -59,7 +65,9 @@ fn in_binary(server: &Server) {
 }
 
 fn with_a_raw_body(server: &Server) {
-    let call = server.call("POST", "/v2/models/upper/infer").header("Inference-Header-Content-Length", "0");
+    let call = server
+        .call("POST", "/v2/models/upper/infer")
+        .header("Inference-Header-Content-Length", "0");
     let response = call.body("as it is").send();
     assert!(response.ok().body.ends_with(b"AS IT IS"), "{response}");
 }
@@ -73,7 +81,10 @@ fn compressed(server: &Server) {
     assert_eq!(response.ok().header("content-encoding"), Some("deflate"));
     let mut json = String::new();
     ZlibDecoder::new(response.body.as_slice()).read_to_string(&mut json).unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["outputs"][0]["data"], json!([text.to_uppercase()]));
+    assert_eq!(
+        serde_json::from_str::<Value>(&json).unwrap()["outputs"][0]["data"],
+        json!([text.to_uppercase()])
+    );
 }
 
 fn by_sagemakers_route(server: &Server) {

@@ -37,11 +37,18 @@ fn works(server: &Server, name: &str) {
         assert_eq!(server.get(&path).ok().json()["name"], name);
         server.get(&format!("{path}/ready")).ok();
         assert_eq!(server.get(&format!("{path}/config")).ok().json()["name"], name);
-        assert_eq!(server.get(&format!("{path}/stats")).ok().json()["model_stats"][0]["name"], name);
+        assert_eq!(
+            server.get(&format!("{path}/stats")).ok().json()["model_stats"][0]["name"],
+            name
+        );
         let inferred = server.post(&format!("{path}/infer"), &json!({ "inputs": [] }));
         assert_eq!(inferred.ok().json()["model_name"], name);
-        assert_eq!(server.post(&format!("{path}/generate"), &json!({})).ok().json()["model_name"], name);
-        let stream = server.call("POST", &format!("{path}/generate_stream")).json(&json!({})).begin();
+        assert_eq!(
+            server.post(&format!("{path}/generate"), &json!({})).ok().json()["model_name"],
+            name
+        );
+        let stream =
+            server.call("POST", &format!("{path}/generate_stream")).json(&json!({})).begin();
         assert_eq!(stream.events().all()[0]["model_name"], name);
     }
     assert_eq!(server.version_of(name), 1);
@@ -56,7 +63,10 @@ fn works(server: &Server, name: &str) {
 fn is_refused(server: &Server, name: &str) {
     server.until_refused(name, 0, "no model can have this name");
     let uploaded = server.call("PUT", &version_path(name, 2)).body(puppet("version=2")).send();
-    assert!(uploaded.refused(400, "invalid_input").text().contains("cannot be uploaded to"), "{uploaded}");
+    assert!(
+        uploaded.refused(400, "invalid_input").text().contains("cannot be uploaded to"),
+        "{uploaded}"
+    );
     server.behave(name, "ok").refused(503, "model_not_ready");
 }
 

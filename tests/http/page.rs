@@ -19,9 +19,14 @@ fn the_page_shows_numbers_as_they_came() {
                     \"text\": \"a, {\\\"b\\\"}\"\n}";
     assert_eq!(run(function, whole), expected);
     // Where JavaScript reads every number exactly, it is what JavaScript itself writes.
-    for json in ["{}", "[]", "1", "\"a\"", "[{\"a\":[]},[[]],{\"b\":{}}]", "[null,true,-1.5,[1,2]]"] {
+    for json in ["{}", "[]", "1", "\"a\"", "[{\"a\":[]},[[]],{\"b\":{}}]", "[null,true,-1.5,[1,2]]"]
+    {
         let parsed = "(json => JSON.stringify(JSON.parse(json), null, 2))";
-        assert_eq!(run(function, json), run(&format!("const indented = {parsed};"), json), "{json}");
+        assert_eq!(
+            run(function, json),
+            run(&format!("const indented = {parsed};"), json),
+            "{json}"
+        );
     }
 }
 

@@ -26,7 +26,9 @@ fn says(response: &Response, words: &str) {
 
 fn json_that_is_wrong(server: &Server) {
     let iris = |data: &str| {
-        format!(r#"{{"inputs":[{{"name":"measurements","datatype":"FP64","shape":[1,4],"data":{data}}}]}}"#)
+        format!(
+            r#"{{"inputs":[{{"name":"measurements","datatype":"FP64","shape":[1,4],"data":{data}}}]}}"#
+        )
     };
     let bomb = "[".repeat(100_000);
     for (body, words) in [
@@ -49,7 +51,8 @@ fn json_that_is_wrong(server: &Server) {
         says(response.refused(400, "invalid_input"), words);
     }
     // A number that the datatype cannot hold.
-    let digits = json!({ "inputs": [{ "name": "x", "datatype": "UINT8", "shape": [1], "data": [256] }] });
+    let digits =
+        json!({ "inputs": [{ "name": "x", "datatype": "UINT8", "shape": [1], "data": [256] }] });
     says(server.infer("puppet", &digits).refused(400, "invalid_input"), "256");
 }
 
@@ -61,7 +64,10 @@ fn tensors_that_do_not_fit(server: &Server) {
         (tensor("measurements", "FP32", json!([1, 4]), json!([1, 2, 3, 4])), "expected FP64"),
         (tensor("measurements", "FP64", json!([1, 3]), json!([1, 2, 3])), "shape"),
         (tensor("measurements", "FP64", json!([-1, 4]), json!([])), "dimension"),
-        (tensor("measurements", "FP64", json!([4294967296u64, 4294967296u64]), json!([])), "too large"),
+        (
+            tensor("measurements", "FP64", json!([4294967296u64, 4294967296u64]), json!([])),
+            "too large",
+        ),
         (tensor("measurements", "REAL", json!([1, 4]), json!([])), "no datatype 'REAL'"),
     ] {
         says(server.infer("iris", &body).refused(400, "invalid_input"), words);
@@ -78,7 +84,11 @@ fn bodies_that_are_too_large(server: &Server) {
     bomb.write_all(&vec![b' '; 10 << 20]).unwrap();
     let call = server.call("POST", "/v2/models/upper/infer").header("Content-Encoding", "gzip");
     call.body(bomb.finish().unwrap()).send().refused(413, "request_too_large");
-    server.call("POST", "/v2/repository/index").body(" ".repeat(1 << 20)).send().refused(413, "request_too_large");
+    server
+        .call("POST", "/v2/repository/index")
+        .body(" ".repeat(1 << 20))
+        .send()
+        .refused(413, "request_too_large");
 }
 
 fn models_that_do_not_answer(server: &Server) {
@@ -99,12 +109,24 @@ fn names_that_are_nearly_right(server: &Server) {
         says(server.post(path, &body).refused(404, "model_not_found"), words);
     };
     for verb in ["infer", "generate", "generate_stream"] {
-        unknown(&format!("/v2/models/uper/{verb}"), "there is no such model; did you mean 'upper'?");
-        unknown(&format!("/v2/models/upper/versions/9/{verb}"), "no such version serves; version 1 does");
+        unknown(
+            &format!("/v2/models/uper/{verb}"),
+            "there is no such model; did you mean 'upper'?",
+        );
+        unknown(
+            &format!("/v2/models/upper/versions/9/{verb}"),
+            "no such version serves; version 1 does",
+        );
     }
-    unknown("/v2/models/penguins/infer", "there are the models 'broken', 'iris', 'puppet', 'upper'");
+    unknown(
+        "/v2/models/penguins/infer",
+        "there are the models 'broken', 'iris', 'puppet', 'upper'",
+    );
     says(server.load("irsi").refused(404, "model_not_found"), "did you mean 'iris'?");
-    says(server.get("/v2/models/puppets").refused(404, "model_not_found"), "did you mean 'puppet'?");
+    says(
+        server.get("/v2/models/puppets").refused(404, "model_not_found"),
+        "did you mean 'puppet'?",
+    );
 
     let wrong = |model: &str, body: Value, words: &str| {
         says(server.infer(model, &body).refused(400, "invalid_input"), words);
@@ -112,7 +134,11 @@ fn names_that_are_nearly_right(server: &Server) {
     let mut renamed = body.clone();
     renamed["inputs"][0]["name"] = "texts".into();
     wrong("upper", renamed, "unknown input 'texts'; did you mean 'text'?");
-    wrong("upper", json!({ "inputs": [], "output": [] }), "unknown key 'output'; did you mean 'outputs'?");
+    wrong(
+        "upper",
+        json!({ "inputs": [], "output": [] }),
+        "unknown key 'output'; did you mean 'outputs'?",
+    );
     let page = server.get("/v2/tasks?limit=many");
     says(
         page.refused(400, "invalid_input"),
@@ -122,8 +148,13 @@ fn names_that_are_nearly_right(server: &Server) {
 
 fn deadlines(server: &Server) {
     let slow = |header: &str, timeout: u64| {
-        let body = json!({ "inputs": [], "parameters": { "behave": "sleep:60000", "timeout": timeout } });
-        server.call("POST", "/v2/models/puppet/infer").header("Wardian-Deadline-Ms", header).json(&body).send()
+        let body =
+            json!({ "inputs": [], "parameters": { "behave": "sleep:60000", "timeout": timeout } });
+        server
+            .call("POST", "/v2/models/puppet/infer")
+            .header("Wardian-Deadline-Ms", header)
+            .json(&body)
+            .send()
     };
     says(slow("50", 900_000_000).refused(504, "deadline_exceeded"), "50 ms");
     says(slow("900000", 60_000).refused(504, "deadline_exceeded"), "60 ms");
@@ -142,13 +173,22 @@ fn content_types(server: &Server) {
         "/v2/repository/models/nobody/unload",
     ];
     for path in ROUTES {
-        let send = |media: &str| server.call("POST", path).header("content-type", media).body("x").send();
-        for media in
-            ["text/csv", "text/plain;charset=UTF-8", "application/xml", "multipart/form-data; boundary=x", "nonsense"]
-        {
+        let send =
+            |media: &str| server.call("POST", path).header("content-type", media).body("x").send();
+        for media in [
+            "text/csv",
+            "text/plain;charset=UTF-8",
+            "application/xml",
+            "multipart/form-data; boundary=x",
+            "nonsense",
+        ] {
             says(send(media).refused(415, "unsupported_media_type"), "send application/json");
         }
-        for media in ["application/json", "Application/JSON ; Charset=\"UTF-8\"", "application/x-www-form-urlencoded"] {
+        for media in [
+            "application/json",
+            "Application/JSON ; Charset=\"UTF-8\"",
+            "application/x-www-form-urlencoded",
+        ] {
             // It is read, and not JSON.
             send(media).refused(400, "invalid_input");
         }

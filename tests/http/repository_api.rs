@@ -17,7 +17,8 @@ fn the_index(server: &Server) {
     assert_eq!(broken.state, "UNAVAILABLE");
     assert!(broken.reason.contains("load failed: the weights are corrupt"), "{}", broken.reason);
     let ready = server.post("/v2/repository/index", &json!({ "ready": true })).ok().json();
-    let names: Vec<_> = ready.as_array().unwrap().iter().map(|entry| entry["name"].clone()).collect();
+    let names: Vec<_> =
+        ready.as_array().unwrap().iter().map(|entry| entry["name"].clone()).collect();
     assert_eq!(names, ["iris", "puppet", "upper"]);
     // Stock clients send no body at all.
     server.call("POST", "/v2/repository/index").send().ok();
@@ -48,8 +49,15 @@ fn what_is_refused(server: &Server) {
     server.post("/v2/repository/models/nobody/unload", &body).refused(404, "model_not_found");
     for path in ["index", "refresh", "models/upper/load", "models/upper/unload"] {
         let path = format!("/v2/repository/{path}");
-        for body in ["[]", "[true]", "null", "{\"x\":1}", "{} {}", "{\"parameters\":[]}", "{\"parameters\":{\"x\":1}}"]
-        {
+        for body in [
+            "[]",
+            "[true]",
+            "null",
+            "{\"x\":1}",
+            "{} {}",
+            "{\"parameters\":[]}",
+            "{\"parameters\":{\"x\":1}}",
+        ] {
             let refused = server.call("POST", &path).body(body).send();
             let text = refused.refused(400, "invalid_input").text();
             assert!(!text.contains("struct") && !text.contains('`'), "{path} {body}: {text}");

@@ -57,9 +57,14 @@ fn a_column_is_taken_for_a_list_and_the_answer_keeps_the_models_shape() {
     server.infer("side-by-side", &word(&[], &["a"])).ok();
     let nested = json!({ "inputs": [{ "name": "x", "datatype": "FP64", "shape": [3, 1], "data": [[1], [2], [3]] }] });
     assert_eq!(server.infer("puppet", &nested).output("sum"), [6.0]);
-    for wrong in [word(&[1, 2], &["a", "b"]), word(&[2, 2], &["a", "b", "c", "d"]), word(&[], &["a"])] {
+    for wrong in
+        [word(&[1, 2], &["a", "b"]), word(&[2, 2], &["a", "b", "c", "d"]), word(&[], &["a"])]
+    {
         let refused = server.infer("batcher", &wrong);
-        assert!(refused.refused(400, "invalid_input").text().contains("expected [-1]"), "{refused}");
+        assert!(
+            refused.refused(400, "invalid_input").text().contains("expected [-1]"),
+            "{refused}"
+        );
     }
 }
 

@@ -24,13 +24,27 @@ fn what_a_version_has_done_is_counted_until_it_goes() {
         server.infer("steady", &json!({"inputs": []})).ok();
     }
     assert_eq!(server.behave("steady", "reject").status, 422);
-    for path in ["/v2/models/steady/stats", "/v2/models/steady/versions/1/stats", "/v2/models/stats"] {
+    for path in
+        ["/v2/models/steady/stats", "/v2/models/steady/versions/1/stats", "/v2/models/stats"]
+    {
         let counted = &statistics(&server, path)[0];
-        assert_eq!((&counted["name"], &counted["version"]), (&json!("steady"), &json!("1")), "{path}");
-        assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(3), &json!(3)), "{path}");
+        assert_eq!(
+            (&counted["name"], &counted["version"]),
+            (&json!("steady"), &json!("1")),
+            "{path}"
+        );
+        assert_eq!(
+            (&counted["inference_count"], &counted["execution_count"]),
+            (&json!(3), &json!(3)),
+            "{path}"
+        );
         assert!(counted["last_inference"].as_u64().unwrap() > 1_700_000_000_000, "{path}");
         let stats = &counted["inference_stats"];
-        assert_eq!((&stats["success"]["count"], &stats["fail"]["count"]), (&json!(3), &json!(1)), "{path}");
+        assert_eq!(
+            (&stats["success"]["count"], &stats["fail"]["count"]),
+            (&json!(3), &json!(1)),
+            "{path}"
+        );
         assert!(stats["compute_infer"]["ns"].as_u64() > Some(0), "{path}");
     }
     assert_eq!(server.get("/v2/models/nobody/stats").status, 404);
@@ -56,7 +70,8 @@ fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_the
 
 /// A request of so many rows to the batcher.
 fn rows(count: usize) -> Value {
-    let word = json!({"name": "word", "datatype": "BYTES", "shape": [count], "data": vec!["good"; count]});
+    let word =
+        json!({"name": "word", "datatype": "BYTES", "shape": [count], "data": vec!["good"; count]});
     json!({ "inputs": [word] })
 }
 
@@ -72,8 +87,9 @@ fn rows_are_inferences_and_calls_are_executions() {
     assert_eq!((&counted["inference_count"], &counted["execution_count"]), (&json!(21), &json!(4)));
     assert_eq!(counted["inference_stats"]["success"]["count"], 4);
     let sizes = counted["batch_stats"].as_array().unwrap().iter();
-    let sizes: Vec<_> =
-        sizes.map(|size| (size["batch_size"].as_u64(), size["compute_infer"]["count"].as_u64())).collect();
+    let sizes: Vec<_> = sizes
+        .map(|size| (size["batch_size"].as_u64(), size["compute_infer"]["count"].as_u64()))
+        .collect();
     assert_eq!(sizes, [(Some(2), Some(1)), (Some(3), Some(1)), (Some(8), Some(2))]);
 }
 
@@ -107,7 +123,10 @@ fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
             ("no UTF-8", call(verb).body(b"\xff".to_vec())),
             ("a header that is wrong", call(verb).header("wardian-deadline-ms", "soon").body("{}")),
             ("an unknown coding", call(verb).header("content-encoding", "br").body("{}")),
-            ("a body that is not compressed", call(verb).header("content-encoding", "gzip").body("{}")),
+            (
+                "a body that is not compressed",
+                call(verb).header("content-encoding", "gzip").body("{}"),
+            ),
             ("a large body", call(verb).body(" ".repeat(2000))),
             ("a wrong content type", call(verb).header("content-type", "text/csv").body("x")),
         ] {
@@ -117,8 +136,11 @@ fn what_the_host_refuses_and_what_fails_after_the_call_is_a_failure() {
     }
     let binary = call("infer").header("inference-header-content-length", "x").body("{}");
     assert_eq!(fails("caller", "a wrong length", binary.send()), counted + 1.0);
-    let [nan, flat] = [json!({"inputs": [], "parameters": {"behave": "nan"}}), json!({"behave": "nan"})];
-    for (verb, body, seen) in [("infer", &nan, 1.0), ("generate", &flat, 2.0), ("generate_stream", &flat, 3.0)] {
+    let [nan, flat] =
+        [json!({"inputs": [], "parameters": {"behave": "nan"}}), json!({"behave": "nan"})];
+    for (verb, body, seen) in
+        [("infer", &nan, 1.0), ("generate", &flat, 2.0), ("generate_stream", &flat, 3.0)]
+    {
         assert_eq!(fails("output", verb, call(verb).json(body).send()), seen);
     }
 }

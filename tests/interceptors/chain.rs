@@ -24,7 +24,8 @@ fn a_request_and_an_answer_can_be_changed() {
     // What was asked for is what is given, whatever an interceptor does to it.
     let body = json!({ "inputs": [], "outputs": [{ "name": "version" }], "parameters": { "after": "negate" } });
     let answer = server.infer("puppet", &body).ok().json();
-    let names: Vec<_> = answer["outputs"].as_array().unwrap().iter().map(|output| output["name"].clone()).collect();
+    let names: Vec<_> =
+        answer["outputs"].as_array().unwrap().iter().map(|output| output["name"].clone()).collect();
     assert_eq!(names, ["version"]);
 }
 
@@ -63,10 +64,17 @@ fn they_are_counted_under_names_of_their_own() {
         let text: Value = server.get("/metrics").text().into();
         let named = format!("model=\"{model}\"");
         let of = |line: &&str| line.starts_with(metric) && line.contains(&named);
-        let lines = text.as_str().unwrap().lines().filter(of).map(str::to_owned).collect::<Vec<_>>();
+        let lines =
+            text.as_str().unwrap().lines().filter(of).map(str::to_owned).collect::<Vec<_>>();
         lines.iter().filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum::<u64>()
     };
     assert_eq!(count("wardian_requests_total", "interceptors/a"), 2, "one before and one after");
     assert_eq!(count("wardian_request_failures_total", "interceptors/a"), 1);
-    assert_eq!((count("wardian_requests_total", "puppet"), count("wardian_request_failures_total", "puppet")), (1, 1));
+    assert_eq!(
+        (
+            count("wardian_requests_total", "puppet"),
+            count("wardian_request_failures_total", "puppet")
+        ),
+        (1, 1)
+    );
 }

@@ -37,7 +37,8 @@ fn personal_data_does_not_reach_a_model() {
 #[test]
 fn a_call_is_measured() {
     let server = upper_behind(&["measure", "redact"]);
-    let input = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["a@b.example"] });
+    let input =
+        json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": ["a@b.example"] });
     let answer = server.infer("upper", &json!({ "inputs": [input] }));
     let measured = answer.ok().json()["parameters"]["measured_ms"].as_i64();
     assert!(measured.is_some_and(|took| (0..60_000).contains(&took)), "{answer}");

@@ -5,15 +5,20 @@ use serde_json::{Value, json};
 use super::{add_gate, ask, indexed, parameter, trail};
 use crate::harness::{Server, gate, puppet};
 
-const LIMITS: &str = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '3s'\nresponse = '1MiB'\n";
+const LIMITS: &str =
+    "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '3s'\nresponse = '1MiB'\n";
 
-/// A puppet behind a gate with tight limits that is taken out of service after that many faults; 0 for never.
+/// A puppet behind a gate with tight limits that is taken out of service after that many faults; 0
+/// for never.
 fn narrow(faults: u32) -> Server {
     let server = Server::with_models(|models| {
         // Whatever else this machine is doing, the interceptor's own limits come first.
         models.settings("puppet", "[limits]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=1"));
-        models.settings("interceptors/narrow", &format!("{LIMITS}[breaker]\nfaults = {faults}\npause = '1h'"));
+        models.settings(
+            "interceptors/narrow",
+            &format!("{LIMITS}[breaker]\nfaults = {faults}\npause = '1h'"),
+        );
         models.version("interceptors/narrow", 1, gate("name=narrow"));
         add_gate(models, "other", "");
     })
@@ -26,14 +31,27 @@ fn narrow(faults: u32) -> Server {
 fn whatever_goes_wrong_the_call_has_failed() {
     let server = narrow(0);
     let everywhere = ["trap", "spin", "eat", "sleep:600000"];
-    let before = everywhere.iter().chain(&["unknown-input", "torn-input", "huge"]).map(|word| ("before", *word));
-    let after = everywhere.iter().chain(&["unknown-output", "torn-output", "no-outputs"]).map(|word| ("after", *word));
+    let before = everywhere
+        .iter()
+        .chain(&["unknown-input", "torn-input", "huge"])
+        .map(|word| ("before", *word));
+    let after = everywhere
+        .iter()
+        .chain(&["unknown-output", "torn-output", "no-outputs"])
+        .map(|word| ("after", *word));
     for (when, word) in before.chain(after) {
         let answer = ask(&server, &json!({ when: word }));
         answer.refused(500, "interceptor_failed");
         let text = answer.json()["error"].as_str().unwrap().to_owned();
-        assert!(text.ends_with("the interceptor 'narrow' failed; its log has the details"), "{when} {word}: {text}");
-        assert_eq!(trail(&ask(&server, &json!({}))), "narrow other other narrow", "after {when} {word}");
+        assert!(
+            text.ends_with("the interceptor 'narrow' failed; its log has the details"),
+            "{when} {word}: {text}"
+        );
+        assert_eq!(
+            trail(&ask(&server, &json!({}))),
+            "narrow other other narrow",
+            "after {when} {word}"
+        );
     }
     let logged = server.get("/v2/logs?model=interceptors%2Fnarrow").ok().text();
     for words in ["unreachable", "unknown output 'unknown'", "it took longer than 3s"] {
@@ -45,7 +63,8 @@ fn whatever_goes_wrong_the_call_has_failed() {
 fn the_callers_own_deadline_is_nobodys_fault() {
     let server = narrow(1);
     for (when, word) in [("before", "sleep:600000"), ("after", "sleep:600000")] {
-        let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "100");
+        let call =
+            server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "100");
         let body = json!({ "inputs": [], "parameters": { when: word } });
         call.json(&body).send().refused(504, "deadline_exceeded");
     }

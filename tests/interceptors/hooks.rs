@@ -9,9 +9,13 @@ use crate::harness::{Server, puppet, until};
 fn until_told(server: &Server, expected: &[&str]) {
     let told = || {
         let log = server.log();
-        let lines = log.lines().filter_map(|line| line.split_once("wardian::guest: ")?.1.split_once(" tenant="));
+        let lines = log
+            .lines()
+            .filter_map(|line| line.split_once("wardian::guest: ")?.1.split_once(" tenant="));
         let hooks = lines.map(|(words, _)| words.to_owned());
-        hooks.filter(|words| words.contains("-load ") || words.contains("-unload ")).collect::<Vec<_>>()
+        hooks
+            .filter(|words| words.contains("-load ") || words.contains("-unload "))
+            .collect::<Vec<_>>()
     };
     until(&format!("{expected:?}"), || told() == expected);
 }
@@ -54,7 +58,11 @@ fn an_objection_keeps_a_version_from_being_loaded_until_others_are_asked() {
             add_gate(models, "a", &format!("only=puppet;{hook}=it has no licence"));
         })
         .start();
-        server.until_refused("puppet", 1, "intercept: the interceptor 'a' objects: it has no licence");
+        server.until_refused(
+            "puppet",
+            1,
+            "intercept: the interceptor 'a' objects: it has no licence",
+        );
         server.until_ready("free", 1);
         server.behave("puppet", "ok").refused(503, "model_not_ready");
         server.get("/v2/health/ready").ok();
@@ -84,7 +92,11 @@ fn a_hook_that_goes_wrong_is_an_objection() {
             models.bare("puppet", puppet("version=1"));
             let limits = "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\n";
             models.settings("interceptors/a", limits);
-            models.version("interceptors/a", 1, crate::harness::gate(&format!("before-load={word}")));
+            models.version(
+                "interceptors/a",
+                1,
+                crate::harness::gate(&format!("before-load={word}")),
+            );
         })
         .start();
         server.until_refused("puppet", 1, "the interceptor 'a' failed in before-load");

@@ -32,7 +32,8 @@ fn every_part_passes_them() {
     assert!(whole["text_output"].as_str().is_some_and(|text| !text.is_empty()), "{whole}");
     let trail = whole["trail"].as_str().unwrap_or_default();
     assert!(trail.starts_with("a b b a"), "{whole}");
-    let visits = server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/a\"");
+    let visits =
+        server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/a\"");
     assert!(visits > Some(2.0), "{visits:?} is no more than the request and one answer");
 }
 
@@ -48,7 +49,8 @@ fn streams_that_fill_the_quota_do_not_wait_for_themselves() {
 #[test]
 fn a_refusal_or_a_fault_is_the_answer() {
     let server = chat();
-    generate(&server, &json!({ "before": "reject:402:pay first" })).refused(402, "rejected_by_interceptor");
+    generate(&server, &json!({ "before": "reject:402:pay first" }))
+        .refused(402, "rejected_by_interceptor");
     generate(&server, &json!({ "before": "trap" })).refused(500, "interceptor_failed");
     let late = generate(&server, &json!({ "after": "torn-output" }));
     assert!(late.text().contains("the interceptor 'a' failed"), "{late}");

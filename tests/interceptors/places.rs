@@ -14,10 +14,16 @@ fn nobody_can_ask_one() {
             assert_eq!(server.get(&path(rest)).status, 404, "{name}{rest}");
         }
         for rest in ["/infer", "/versions/1/infer"] {
-            assert_eq!(server.post(&path(rest), &json!({ "inputs": [] })).status, 404, "{name}{rest}");
+            assert_eq!(
+                server.post(&path(rest), &json!({ "inputs": [] })).status,
+                404,
+                "{name}{rest}"
+            );
         }
     }
-    let invocation = server.call("POST", "/invocations").header("x-amzn-sagemaker-target-model", "interceptors/a");
+    let invocation = server
+        .call("POST", "/invocations")
+        .header("x-amzn-sagemaker-target-model", "interceptors/a");
     invocation.json(&json!({ "inputs": [] })).send().refused(404, "model_not_found");
     assert_eq!(server.get("/v2/models").json(), json!({ "models": ["puppet"] }));
 }
@@ -39,7 +45,10 @@ fn the_index_shows_them() {
 fn one_may_have_versions_and_settings_like_a_model() {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=1"));
-        models.settings("interceptors/a", "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '10ms'");
+        models.settings(
+            "interceptors/a",
+            "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '10ms'",
+        );
         models.version("interceptors/a", 1, gate("name=old"));
         models.version("interceptors/a", 2, gate("name=new"));
     })
@@ -57,10 +66,18 @@ fn what_lies_in_the_wrong_place_is_told_where_it_belongs() {
         models.put("interceptors/native.cwasm", "");
     })
     .start();
-    server.until_refused(&indexed("minimal"), 1, "it is a model and not an interceptor; put it beside the folder");
+    server.until_refused(
+        &indexed("minimal"),
+        1,
+        "it is a model and not an interceptor; put it beside the folder",
+    );
     server.until_refused(&indexed("native"), 0, "precompiled artifacts are never accepted");
     let server = Server::with_models(|models| models.bare("gate", gate(""))).start();
-    server.until_refused("gate", 1, "it is an interceptor and not a model; put it into the folder interceptors/");
+    server.until_refused(
+        "gate",
+        1,
+        "it is an interceptor and not a model; put it into the folder interceptors/",
+    );
 }
 
 #[test]
@@ -68,18 +85,36 @@ fn one_that_is_neither_or_reaches_out_is_refused() {
     let component = |text: &str| wat::parse_str(format!("(component {text})")).unwrap();
     let server = Server::with_models(|models| {
         models.bare("interceptors/nothing", component(""));
-        models.bare("interceptors/sockets", component(r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#));
+        models.bare(
+            "interceptors/sockets",
+            component(r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#),
+        );
         models.settings("interceptors/golden", "");
         models.version("interceptors/golden", 1, gate(""));
         models.put("interceptors/golden/1/golden.json", "{}");
         // It keeps its counts and asks others only where it may.
-        models.bare("interceptors/caller", component(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#));
+        models.bare(
+            "interceptors/caller",
+            component(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#),
+        );
     })
     .start();
-    server.until_refused(&indexed("nothing"), 1, "does not export 'wardian:model/interceptor@0.1.0'");
-    server.until_refused(&indexed("sockets"), 1, "it imports 'wasi:sockets/tcp@0.2.0', which is not granted");
+    server.until_refused(
+        &indexed("nothing"),
+        1,
+        "does not export 'wardian:model/interceptor@0.1.0'",
+    );
+    server.until_refused(
+        &indexed("sockets"),
+        1,
+        "it imports 'wasi:sockets/tcp@0.2.0', which is not granted",
+    );
     server.until_refused(&indexed("caller"), 1, "[capabilities] http =");
-    server.until_refused(&indexed("golden"), 1, "an interceptor answers no requests; remove the file");
+    server.until_refused(
+        &indexed("golden"),
+        1,
+        "an interceptor answers no requests; remove the file",
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn a_refusal_can_look_like_nothing_else() {
         answer.refused(403, "rejected_by_interceptor");
     }
     let forged = ask(&server, &json!({ "before": "forge" }));
-    let text = forged.refused(403, "rejected_by_interceptor").json()["error"].as_str().unwrap().to_owned();
+    let text =
+        forged.refused(403, "rejected_by_interceptor").json()["error"].as_str().unwrap().to_owned();
     assert!(text.len() < 4000 && !text.contains(char::is_control), "{} bytes", text.len());
 }
 
@@ -31,7 +32,8 @@ fn a_refusal_can_look_like_nothing_else() {
 fn what_the_first_refuses_no_other_hears_of() {
     let server = with_gates(&["a", "b"]);
     ask(&server, &json!({})).ok();
-    let asked = || server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/b\"");
+    let asked =
+        || server.metric("wardian_requests_total{tenant=\"default\",model=\"interceptors/b\"");
     let before = asked();
     ask(&server, &json!({ "before": "reject:403:x" })).refused(403, "rejected_by_interceptor");
     assert_eq!((before, asked()), (Some(2.0), Some(2.0)));
@@ -40,7 +42,10 @@ fn what_the_first_refuses_no_other_hears_of() {
 #[test]
 fn a_request_that_is_wrong_is_still_the_callers_fault() {
     let server = with_gates(&["a"]);
-    let unknown = json!({ "inputs": [{ "name": "z", "datatype": "FP64", "shape": [1], "data": [1] }] });
+    let unknown =
+        json!({ "inputs": [{ "name": "z", "datatype": "FP64", "shape": [1], "data": [1] }] });
     server.infer("puppet", &unknown).refused(400, "invalid_input");
-    server.infer("puppet", &json!({ "inputs": [], "outputs": [{ "name": "z" }] })).refused(400, "invalid_input");
+    server
+        .infer("puppet", &json!({ "inputs": [], "outputs": [{ "name": "z" }] }))
+        .refused(400, "invalid_input");
 }

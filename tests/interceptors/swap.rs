@@ -30,7 +30,8 @@ fn an_interceptor_is_swapped_under_fire_and_every_call_is_wholly_one_versions() 
         });
     }
     cease.store(true, Ordering::Relaxed);
-    let answers: usize = workers.into_iter().map(|worker| worker.join().expect("every answer is right")).sum();
+    let answers: usize =
+        workers.into_iter().map(|worker| worker.join().expect("every answer is right")).sum();
     assert!(answers > SWAPS as usize, "only {answers} answers");
     assert_eq!(server.metric("wardian_request_failures_total"), Some(0.0));
 }

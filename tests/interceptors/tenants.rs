@@ -9,12 +9,23 @@ use crate::harness::{Server, gate, guest, puppet, until};
 /// Tenants `a` and `b` with a puppet each, and with keys that are called by their own texts.
 fn two() -> Server {
     let key = |text: &str| {
-        format!("{{ id = '{text}', sha256 = '{}', scopes = ['infer', 'manage'] }}", Digest::of(text.as_bytes()))
+        format!(
+            "{{ id = '{text}', sha256 = '{}', scopes = ['infer', 'manage'] }}",
+            Digest::of(text.as_bytes())
+        )
     };
     let tenant = |name: &str| {
-        format!("[tenants.{name}]\nrepository = '{name}'\nkeys = [{}, {}]\n", key(name), key(&format!("{name}-2")))
+        format!(
+            "[tenants.{name}]\nrepository = '{name}'\nkeys = [{}, {}]\n",
+            key(name),
+            key(&format!("{name}-2"))
+        )
     };
-    let setup = Server::with_models(|_| {}).config(&format!("{}{}[tenants.default]\n", tenant("a"), tenant("b")));
+    let setup = Server::with_models(|_| {}).config(&format!(
+        "{}{}[tenants.default]\n",
+        tenant("a"),
+        tenant("b")
+    ));
     for name in ["a", "b"] {
         let models = setup.repository(name);
         models.settings("puppet", "[limits]\ndeadline = '10m'");
@@ -30,15 +41,23 @@ fn what_one_puts_in_front_of_its_models_is_nothing_to_the_other() {
     a.until_ready("puppet", 1);
     b.until_ready("puppet", 1);
     let models = server.repository("a");
-    models.settings("interceptors/gate", "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '10m'\n");
+    models.settings(
+        "interceptors/gate",
+        "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '10m'\n",
+    );
     models.version("interceptors/gate", 1, gate(""));
-    let trail = |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("puppet", "ok"), "trail");
+    let trail =
+        |tenant: &crate::harness::Tenant<'_>| parameter(&tenant.behave("puppet", "ok"), "trail");
     until("a's interceptor", || trail(&a) == "gate gate");
     assert_eq!(trail(&b), "");
     for word in ["spin", "trap", "eat"] {
         let body = json!({ "inputs": [], "parameters": { "before": word } });
         a.infer("puppet", &body).refused(500, "interceptor_failed");
-        assert_eq!(b.infer("puppet", &body).number("version"), 1, "what it asks for means nothing there");
+        assert_eq!(
+            b.infer("puppet", &body).number("version"),
+            1,
+            "what it asks for means nothing there"
+        );
     }
     server.repository("a").put("interceptors/broken.wasm", b"\0asm\x0d\0\x01\0");
     until("that a is shut off", || a.behave("puppet", "ok").status == 503);
@@ -55,7 +74,9 @@ fn they_know_which_key_was_shown_and_not_the_key() {
     for key in ["a", "a-2"] {
         let holder = server.holder(key);
         until("an answer", || holder.behave("puppet", "ok").status == 200);
-        until("a's interceptor", || parameter(&holder.behave("puppet", "ok"), "context").ends_with(&format!(" {key}")));
+        until("a's interceptor", || {
+            parameter(&holder.behave("puppet", "ok"), "context").ends_with(&format!(" {key}"))
+        });
     }
 }
 
@@ -70,11 +91,16 @@ fn the_rules_of_callers_hold() {
     };
     put("'allow.a' = '*', 'allow.a-2' = 'other', 'allow.*' = 'puppet'");
     let (one, two) = (server.holder("a"), server.holder("a-2"));
-    until("the rule", || two.behave("puppet", "ok").status == 403 && two.behave("other", "ok").status == 200);
+    until("the rule", || {
+        two.behave("puppet", "ok").status == 403 && two.behave("other", "ok").status == 200
+    });
     let refused = two.behave("puppet", "ok");
     refused.refused(403, "rejected_by_interceptor");
     assert!(refused.text().contains("this caller may not ask the model 'puppet'"), "{refused}");
-    assert_eq!((one.behave("puppet", "ok").number("version"), one.behave("other", "ok").number("version")), (1, 2));
+    assert_eq!(
+        (one.behave("puppet", "ok").number("version"), one.behave("other", "ok").number("version")),
+        (1, 2)
+    );
     put("'allow.a' = 'puppet @ never'");
     until("a rule that cannot be read", || one.behave("puppet", "ok").status == 503);
     one.behave("puppet", "ok").refused(503, "rejected_by_interceptor");

@@ -21,7 +21,12 @@ fn they_come_and_go_while_models_serve() {
     server.models().remove("interceptors");
     until("the end of all", || trail(&ask(&server, &json!({}))).is_empty());
     server.until_gone(&indexed("a"));
-    assert_eq!(server.metric("wardian_request_failures_total{tenant=\"default\",model=\"puppet\"").unwrap_or(0.0), 0.0);
+    assert_eq!(
+        server
+            .metric("wardian_request_failures_total{tenant=\"default\",model=\"puppet\"")
+            .unwrap_or(0.0),
+        0.0
+    );
 }
 
 #[test]
@@ -31,7 +36,9 @@ fn the_last_good_one_goes_on() {
     server.until_refused(&indexed("a"), 2, "does not export");
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
     server.models().put("interceptors/a.wasm", "no component at all");
-    until("that it is known", || server.index().iter().any(|entry| entry.reason.contains("not WebAssembly")));
+    until("that it is known", || {
+        server.index().iter().any(|entry| entry.reason.contains("not WebAssembly"))
+    });
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
 }
 
@@ -43,10 +50,14 @@ fn at_the_start_no_call_passes_one_that_cannot_serve() {
     })
     .start();
     server.until_tried();
-    let ways = [ask(&server, &json!({})), server.get("/v2/models/puppet/ready"), server.load("puppet")];
+    let ways =
+        [ask(&server, &json!({})), server.get("/v2/models/puppet/ready"), server.load("puppet")];
     for refused in ways {
         assert!([503, 422].contains(&refused.status), "{refused}");
-        assert!(refused.text().contains("the interceptor 'broken' does not serve: it failed to load"), "{refused}");
+        assert!(
+            refused.text().contains("the interceptor 'broken' does not serve: it failed to load"),
+            "{refused}"
+        );
     }
     let ready = server.get("/v2/health/ready").ok().json();
     assert!(ready["shut"].as_str().unwrap().contains("'broken'"), "{ready}");
@@ -83,7 +94,9 @@ fn a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     let models = server.models();
     std::fs::rename(models.path("interceptors"), models.path(".aside")).unwrap();
     std::os::unix::fs::symlink("nowhere", models.path("interceptors")).unwrap();
-    until("that it is noticed", || server.get("/v2/health/ready").text().contains("interceptors: a link"));
+    until("that it is noticed", || {
+        server.get("/v2/health/ready").text().contains("interceptors: a link")
+    });
     assert_eq!(trail(&ask(&server, &json!({}))), "a a");
     models.remove("interceptors");
     std::fs::rename(models.path(".aside"), models.path("interceptors")).unwrap();

@@ -28,7 +28,10 @@ fn an_operator_sees_what_models_keep_and_models_what_an_operator_puts_there() {
 fn buckets_and_keys_come_in_pages() {
     let server = server();
     assert_eq!(ask(&server, &["set-many b p 5 v", "set a k v", "set c k v"]), ["ok", "ok", "ok"]);
-    assert_eq!(server.get("/v2/keyvalue").ok().json(), json!({ "buckets": ["a", "b", "c"], "cursor": null }));
+    assert_eq!(
+        server.get("/v2/keyvalue").ok().json(),
+        json!({ "buckets": ["a", "b", "c"], "cursor": null })
+    );
     let page = server.get("/v2/keyvalue?limit=2").ok().json();
     assert_eq!(page, json!({ "buckets": ["a", "b"], "cursor": "b" }));
     let page = server.get("/v2/keyvalue/b?limit=2&cursor=p00001").ok().json();

@@ -1,5 +1,5 @@
-//! Ends the server in the middle of writing, again and again: what it has said is kept is there, as it was said, and
-//! the file is sound.
+//! Ends the server in the middle of writing, again and again: what it has said is kept is there, as
+//! it was said, and the file is sound.
 
 use super::{ask, ask_one, operations, said, setup, start};
 use crate::harness::{Crashes, Server, check_store};
@@ -30,12 +30,21 @@ impl Writer {
 
     /// What was acknowledged is there; of what was under way, the operations that came first.
     fn look(&mut self, server: &Server) {
-        let keys = ["value", "left", "right", "counted"].map(|key| format!("get {} {key}", self.bucket));
+        let keys =
+            ["value", "left", "right", "counted"].map(|key| format!("get {} {key}", self.bucket));
         let values = ask(server, &keys.each_ref().map(String::as_str));
         let values: Vec<i64> = values.iter().map(|value| value.parse().unwrap_or(0)).collect();
-        assert!(values.is_sorted_by(|first, next| first >= next) && values[1] == values[2], "{values:?}");
-        assert!(values.iter().all(|value| (self.count..=self.count + 1).contains(value)), "{values:?} {}", self.count);
-        // What was under way is carried through or taken for never begun: from here on all agree again.
+        assert!(
+            values.is_sorted_by(|first, next| first >= next) && values[1] == values[2],
+            "{values:?}"
+        );
+        assert!(
+            values.iter().all(|value| (self.count..=self.count + 1).contains(value)),
+            "{values:?} {}",
+            self.count
+        );
+        // What was under way is carried through or taken for never begun: from here on all agree
+        // again.
         self.count = values[0];
         let level = format!("set-two {0} left {1} right {1}", self.bucket, self.count);
         let counted = format!("set {} counted {}", self.bucket, self.count);

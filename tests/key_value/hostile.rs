@@ -1,4 +1,5 @@
-//! Models that keep too much, too often or for too long, beside a neighbour who goes on as if nothing were.
+//! Models that keep too much, too often or for too long, beside a neighbour who goes on as if
+//! nothing were.
 
 use std::thread;
 
@@ -19,8 +20,13 @@ fn endless_writes_and_leaks_of_one_tenant_do_not_disturb_another() {
     server.until_tried();
     // A store that was used stays open.
     assert_eq!(ask_of(&server.tenant("default"), "counter", "set b k 1"), "ok");
-    let attacks =
-        ["set-for-ever b k", "set-many b p 1000 *30000", "hold-cas b k 1000", "set b *900000 v", "get-many b p 1000"];
+    let attacks = [
+        "set-for-ever b k",
+        "set-many b p 1000 *30000",
+        "hold-cas b k 1000",
+        "set b *900000 v",
+        "get-many b p 1000",
+    ];
     harms_nobody(&server, || attack(&server, &attacks));
 }
 
@@ -30,7 +36,8 @@ fn attack(server: &Server, attacks: &[&str]) {
         for attack in attacks {
             for _ in 0..2 {
                 scope.spawn(|| {
-                    let response = server.tenant("default").infer("counter", &operations(&[attack]));
+                    let response =
+                        server.tenant("default").infer("counter", &operations(&[attack]));
                     // Refused, or done within its limits.
                     assert!(response.status != 200 || !said(&response).is_empty(), "{response}");
                 });

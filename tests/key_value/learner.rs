@@ -10,7 +10,9 @@ use crate::harness::{Server, guest, guest_folder};
 fn tumours() -> Vec<(Vec<Value>, Value)> {
     let golden = std::fs::read(guest_folder("learner").join("golden.json")).unwrap();
     let golden: Value = serde_json::from_slice(&golden).unwrap();
-    let data = |input: usize| golden["cases"][0]["request"]["inputs"][input]["data"].as_array().unwrap().clone();
+    let data = |input: usize| {
+        golden["cases"][0]["request"]["inputs"][input]["data"].as_array().unwrap().clone()
+    };
     let (measurements, outcomes) = (data(0), data(1));
     measurements.chunks(30).map(<[Value]>::to_vec).zip(outcomes).collect()
 }
@@ -18,8 +20,9 @@ fn tumours() -> Vec<(Vec<Value>, Value)> {
 fn request(rows: &[(Vec<Value>, Value)], learn: bool) -> Value {
     let measurements: Vec<_> = rows.iter().flat_map(|(row, _)| row.clone()).collect();
     let outcomes: Vec<_> = rows.iter().map(|(_, outcome)| outcome).collect();
-    let mut inputs =
-        vec![json!({ "name": "measurements", "datatype": "FP64", "shape": [rows.len(), 30], "data": measurements })];
+    let mut inputs = vec![
+        json!({ "name": "measurements", "datatype": "FP64", "shape": [rows.len(), 30], "data": measurements }),
+    ];
     if learn {
         inputs.push(json!({ "name": "malignant", "datatype": "BOOL", "shape": [rows.len()], "data": outcomes }));
     }
@@ -30,10 +33,9 @@ fn request(rows: &[(Vec<Value>, Value)], learn: bool) -> Value {
 fn knowledge(server: &Server, rows: &[(Vec<Value>, Value)]) -> (i64, usize) {
     let answer = server.infer("learner", &request(rows, false));
     let probabilities = answer.output("probability");
-    let right = probabilities
-        .iter()
-        .zip(rows)
-        .filter(|(probability, (_, outcome))| (probability.as_f64().unwrap() > 0.5) == outcome.as_bool().unwrap());
+    let right = probabilities.iter().zip(rows).filter(|(probability, (_, outcome))| {
+        (probability.as_f64().unwrap() > 0.5) == outcome.as_bool().unwrap()
+    });
     (answer.number("learned"), right.count())
 }
 

@@ -60,14 +60,18 @@ fn a_quota_of_data_is_kept_and_what_is_deleted_makes_room() {
         assert!(said.contains("this tenant's quota data (2MiB) is used up"), "{operation}: {said}");
     }
     // As a whole or not at all, and what is there stays readable.
-    assert_eq!(ask(&server, &["get-many b p 10", "get b more", "get b k2"]), ["0 0", "none", "600000 bytes"]);
+    assert_eq!(
+        ask(&server, &["get-many b p 10", "get b more", "get b k2"]),
+        ["0 0", "none", "600000 bytes"]
+    );
     let all = ["increment b n 1", "delete b k0", "set b more *600000", "get b more"];
     assert_eq!(ask(&server, &all), ["1", "ok", "ok", "600000 bytes"]);
 }
 
 #[test]
 fn what_handles_hold_counts_as_memory_of_the_tenant() {
-    let server = Server::with_models(|models| add_counter(models, "counter", "[limits]\nmemory = '32MiB'"));
+    let server =
+        Server::with_models(|models| add_counter(models, "counter", "[limits]\nmemory = '32MiB'"));
     let server = start(server.config("[tenants.default.quota]\nmemory = '12MiB'"));
     let said = ask(&server, &["set b k *1048576", "hold-cas b k 50"]);
     assert!(said[1].contains("memory"), "{said:?}");

@@ -38,7 +38,8 @@ fn start(setup: Setup) -> Server {
     server
 }
 
-/// A request that has a counter carry out these operations; a space is what stands between their words.
+/// A request that has a counter carry out these operations; a space is what stands between their
+/// words.
 fn operations(operations: &[&str]) -> Value {
     let data: Vec<_> = operations.iter().map(|text| text.replace(' ', "\t")).collect();
     json!({ "inputs": [{ "name": "do", "datatype": "BYTES", "shape": [data.len()], "data": data }] })

@@ -5,11 +5,23 @@ use super::{ask, ask_one, server};
 #[test]
 fn values_are_set_found_and_deleted() {
     let server = server();
-    let all = ["get b k", "exists b k", "set b k one", "get b k", "exists b k", "delete b k", "get b k", "delete b k"];
+    let all = [
+        "get b k",
+        "exists b k",
+        "set b k one",
+        "get b k",
+        "exists b k",
+        "delete b k",
+        "get b k",
+        "delete b k",
+    ];
     assert_eq!(ask(&server, &all), ["none", "false", "ok", "one", "true", "ok", "none", "ok"]);
     assert_eq!(ask(&server, &["set b k ", "get b k", "exists b k"]), ["ok", "", "true"]);
     let text = "\u{e4}\u{1f600}/%_";
-    assert_eq!(ask(&server, &[&format!("set b {text} {text}"), &format!("get b {text}")]), ["ok", text]);
+    assert_eq!(
+        ask(&server, &[&format!("set b {text} {text}"), &format!("get b {text}")]),
+        ["ok", text]
+    );
     let large = ["set b large *1048576", "get b large"];
     assert_eq!(ask(&server, &large), ["ok", "1048576 bytes"]);
 }
@@ -17,7 +29,8 @@ fn values_are_set_found_and_deleted() {
 #[test]
 fn buckets_are_apart_and_the_nameless_one_is_the_default() {
     let server = server();
-    let all = ["set a k 1", "set b k 2", "get a k", "get b k", "set  k 3", "get default k", "get a k"];
+    let all =
+        ["set a k 1", "set b k 2", "get a k", "get b k", "set  k 3", "get default k", "get a k"];
     assert_eq!(ask(&server, &all), ["ok", "ok", "1", "2", "ok", "3", "1"]);
     assert_eq!(ask(&server, &["list a", "list nothing"]), ["k", ""]);
 }
@@ -31,15 +44,28 @@ fn ten_thousand_keys_are_listed_page_by_page_in_order() {
     assert_eq!(ask_one(&server, "list b"), "10000 true");
     assert_eq!(ask_one(&server, "page b"), "1000 p0-00000 p0-00999 p0-00999");
     // A page starts behind its cursor, whether or not that key is still there.
-    assert_eq!(ask(&server, &["delete b p0-00999", "page b p0-00999"])[1], "1000 p1-00000 p1-00999 p1-00999");
-    assert_eq!(ask(&server, &["page b p9-00998", "page b p9-00999"]), ["1 p9-00999 p9-00999 none", "0 none none none"]);
+    assert_eq!(
+        ask(&server, &["delete b p0-00999", "page b p0-00999"])[1],
+        "1000 p1-00000 p1-00999 p1-00999"
+    );
+    assert_eq!(
+        ask(&server, &["page b p9-00998", "page b p9-00999"]),
+        ["1 p9-00999 p9-00999 none", "0 none none none"]
+    );
     assert_eq!(ask_one(&server, "list b"), "9999 true");
 }
 
 #[test]
 fn numbers_are_counted_and_what_is_none_is_left_alone() {
     let server = server();
-    let all = ["increment b n 5", "increment b n -7", "get b n", "set b n 40", "increment b n 2", "get b n"];
+    let all = [
+        "increment b n 5",
+        "increment b n -7",
+        "get b n",
+        "set b n 40",
+        "increment b n 2",
+        "get b n",
+    ];
     assert_eq!(ask(&server, &all), ["5", "-2", "-2", "ok", "42", "42"]);
     for value in ["many", "1.5", "", "9223372036854775808"] {
         let said = ask(&server, &[&format!("set b x {value}"), "increment b x 1", "get b x"]);
@@ -67,9 +93,14 @@ fn many_keys_are_changed_as_one() {
     let server = server();
     let all = ["set-many b p 100 abc", "get-many b p 100", "get-many b p 200", "list b"];
     assert_eq!(ask(&server, &all)[..3], ["ok", "100 300", "100 300"]);
-    assert_eq!(ask(&server, &["delete-many b p 50", "get-many b p 100", "delete-many b p 200", "list b"])[1], "50 150");
+    assert_eq!(
+        ask(&server, &["delete-many b p 50", "get-many b p 100", "delete-many b p 200", "list b"])
+            [1],
+        "50 150"
+    );
     // The second key is too long, so the first is not set either.
-    let said = ask(&server, &["set-two b good 1 *513 2", "exists b good", "set-two b k 1 k 2", "get b k"]);
+    let said =
+        ask(&server, &["set-two b good 1 *513 2", "exists b good", "set-two b k 1 k 2", "get b k"]);
     assert!(said[0].starts_with("other: a key has 1 to 512 bytes"), "{said:?}");
     assert_eq!(said[1..], ["false", "ok", "2"]);
 }

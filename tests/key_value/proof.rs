@@ -1,4 +1,5 @@
-//! Before a version serves: nothing can be kept in `load`, and what is tried finds nothing and leaves nothing.
+//! Before a version serves: nothing can be kept in `load`, and what is tried finds nothing and
+//! leaves nothing.
 
 use super::{GRANT, ask, ask_one, operations, server};
 use crate::harness::{Server, guest, until};
@@ -33,7 +34,8 @@ fn golden_requests_are_answered_alike_whatever_has_been_kept() {
     ask_one(&server, "increment b n 41");
     // The same twice: neither sees what the other did, nor what was kept.
     let request = operations(&["increment b n 1", "increment b n 1", "list b"]);
-    let outputs = json!([{ "name": "said", "datatype": "BYTES", "shape": [3], "data": ["1", "2", "n"] }]);
+    let outputs =
+        json!([{ "name": "said", "datatype": "BYTES", "shape": [3], "data": ["1", "2", "n"] }]);
     let case = json!({ "request": request, "response": { "outputs": outputs } });
     let golden = json!({ "cases": [case, case] });
     server.models().put("counter/2/golden.json", golden.to_string());
@@ -46,7 +48,8 @@ fn golden_requests_are_answered_alike_whatever_has_been_kept() {
 fn an_instance_that_was_tried_serves_with_what_is_kept() {
     let server = server();
     ask_one(&server, "set b k live");
-    let pooled = format!("isolation = 'pooled'\n{GRANT}config = {{ in_warm_up = \"set\\tb\\tk\\ttried\" }}");
+    let pooled =
+        format!("isolation = 'pooled'\n{GRANT}config = {{ in_warm_up = \"set\\tb\\tk\\ttried\" }}");
     server.models().settings("counter", &pooled);
     until("that it is pooled", || server.config_of("counter")["wardian"]["isolation"] == "pooled");
     assert_eq!(ask_one(&server, "get b k"), "live");

@@ -25,7 +25,8 @@ fn a_tenants_models_share_its_values_and_another_tenant_has_its_own() {
 #[test]
 fn values_outlive_traps_swaps_and_restarts() {
     let server = server();
-    let trapped = server.infer("counter", &operations(&["set b before 1", "trap", "set b after 1"]));
+    let trapped =
+        server.infer("counter", &operations(&["set b before 1", "trap", "set b after 1"]));
     trapped.refused(500, "model_trapped");
     assert_eq!(ask(&server, &["get b before", "get b after"]), ["1", "none"]);
     server.models().version("counter", 2, guest("counter"));
@@ -44,10 +45,13 @@ fn start_again(server: Server) -> Server {
 #[test]
 fn a_pooled_instance_may_keep_its_buckets_open() {
     let server = start(setup("[instances]\nmax = 1\n").argument("--drain-timeout").argument("5s"));
-    server
-        .models()
-        .settings("counter", "isolation = 'pooled'\n[instances]\nmax = 1\n[capabilities]\nkey_value = true\n");
-    crate::harness::until("that it is pooled", || server.config_of("counter")["wardian"]["isolation"] == "pooled");
+    server.models().settings(
+        "counter",
+        "isolation = 'pooled'\n[instances]\nmax = 1\n[capabilities]\nkey_value = true\n",
+    );
+    crate::harness::until("that it is pooled", || {
+        server.config_of("counter")["wardian"]["isolation"] == "pooled"
+    });
     // Every call leaves 40 handles behind in the same instance, until it has no more.
     assert_eq!(ask(&server, &["hold 40", "hold 40", "set b k 1"]), ["ok", "ok", "ok"]);
     let said = ask_one(&server, "hold 40");
@@ -58,8 +62,11 @@ fn a_pooled_instance_may_keep_its_buckets_open() {
 fn a_client_that_goes_away_leaves_whole_changes_only() {
     let server = server();
     for round in 0..20 {
-        let all =
-            [format!("set-many b p{round}- 200 v"), format!("set-many b q{round}- 200 v"), "set-for-ever b k".into()];
+        let all = [
+            format!("set-many b p{round}- 200 v"),
+            format!("set-many b q{round}- 200 v"),
+            "set-for-ever b k".into(),
+        ];
         let all: Vec<_> = all.iter().map(String::as_str).collect();
         let path = "/v2/models/counter/infer";
         server.call("POST", path).json(&operations(&all)).begin().hang_up();

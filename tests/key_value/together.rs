@@ -34,7 +34,10 @@ fn a_change_of_many_keys_is_seen_as_a_whole() {
         let writing = scope.spawn(|| {
             for round in 0..20 {
                 let operation = format!("set-many b p 500 {}", "x".repeat(1 + round % 3));
-                assert_eq!(ask(&server, &[&operation, "delete-many b p 500", &operation]), ["ok", "ok", "ok"]);
+                assert_eq!(
+                    ask(&server, &[&operation, "delete-many b p 500", &operation]),
+                    ["ok", "ok", "ok"]
+                );
             }
             over.store(true, Ordering::Relaxed);
         });

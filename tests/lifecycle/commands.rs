@@ -6,7 +6,8 @@ use crate::harness::{Server, puppet};
 
 #[test]
 fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
+    let server =
+        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
     server.until_version_of("puppet", 1);
     server.unload("puppet").ok();
     let refused = server.behave("puppet", "ok");
@@ -34,7 +35,11 @@ fn loading_answers_when_the_model_serves() {
     // What serves already needs no load.
     server.load("puppet").ok();
     for name in ["loads", "swaps"] {
-        assert_eq!(server.metric(&format!("wardian_{name}_total{{tenant=\"default\"}}")), Some(3.0), "{name}");
+        assert_eq!(
+            server.metric(&format!("wardian_{name}_total{{tenant=\"default\"}}")),
+            Some(3.0),
+            "{name}"
+        );
     }
 }
 
@@ -74,7 +79,10 @@ fn the_index_can_be_asked_for_what_serves() {
     .start();
     server.until_tried();
     let serving = server.post("/v2/repository/index", &json!({ "ready": true })).ok().json();
-    assert_eq!(serving, json!([{ "name": "good", "version": "1", "state": "READY", "reason": "" }]));
+    assert_eq!(
+        serving,
+        json!([{ "name": "good", "version": "1", "state": "READY", "reason": "" }])
+    );
     assert_eq!(server.index().len(), 2);
     assert_eq!(server.get("/v2/models").json(), json!({ "models": ["bad", "good"] }));
 }

@@ -55,7 +55,9 @@ fn a_version_may_be_loaded_again_while_it_still_drains() {
 #[test]
 fn the_unload_hook_runs_once_and_cannot_stand_in_the_way() {
     let server = Server::with_models(|models| {
-        for (name, unload) in [("logs", "log"), ("traps", "trap"), ("spins", "spin"), ("eats", "eat")] {
+        for (name, unload) in
+            [("logs", "log"), ("traps", "trap"), ("spins", "spin"), ("eats", "eat")]
+        {
             models.version(name, 1, puppet(&format!("unload={unload}")));
             models.settings(name, "[limits]\ncpu_time = '1s'\nmemory = '32MiB'");
         }

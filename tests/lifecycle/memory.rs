@@ -7,8 +7,8 @@ use crate::harness::{Pending, Server, guest, puppet, until};
 const MIB: u64 = 1 << 20;
 const ROUNDS: usize = 20;
 
-/// A third of what a single round would leave behind if its weights stayed. The rest is allocator noise:
-/// arenas of threads that first came to work during the rounds.
+/// A third of what a single round would leave behind if its weights stayed. The rest is allocator
+/// noise: arenas of threads that first came to work during the rounds.
 const NOISE: u64 = 20 * MIB;
 
 #[test]
@@ -19,22 +19,30 @@ fn a_large_model_leaves_nothing_behind() {
         let answer = server.behave("puppet", "ok");
         assert_eq!(answer.json()["parameters"]["ballast"], 64 * MIB, "{answer}");
         server.unload("puppet").ok();
-        until("the unloading", || server.log().matches("unloaded model=default/puppet").count() == number);
+        until("the unloading", || {
+            server.log().matches("unloaded model=default/puppet").count() == number
+        });
     };
     (1..=3).for_each(round);
     let early = server.resident();
     (4..=3 + ROUNDS).for_each(round);
     until("an end of all mappings", || mapped_artifacts(&server) == 0);
     let late = server.resident();
-    eprintln!("resident: {} MiB after 3 rounds, {} MiB after {ROUNDS} more", early / MIB, late / MIB);
+    eprintln!(
+        "resident: {} MiB after 3 rounds, {} MiB after {ROUNDS} more",
+        early / MIB,
+        late / MIB
+    );
     assert!(late < early + NOISE, "resident memory went from {early} to {late} bytes");
 }
 
 #[test]
 fn what_answers_took_that_nobody_read_comes_back() {
     let server = Server::with_models(|models| {
-        models
-            .settings("upper", "[limits]\nmemory = '128MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[instances]\nmax = 2");
+        models.settings(
+            "upper",
+            "[limits]\nmemory = '128MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[instances]\nmax = 2",
+        );
         models.version("upper", 1, guest("upper"));
     })
     .start();
@@ -57,7 +65,9 @@ fn begin_large(server: &Server) -> Pending {
     let head = head.to_string();
     let text = vec![b'x'; size - 4];
     let body = [head.as_bytes(), &(text.len() as u32).to_le_bytes(), &text].concat();
-    let call = server.call("POST", "/v2/models/upper/infer").header("content-type", "application/octet-stream");
+    let call = server
+        .call("POST", "/v2/models/upper/infer")
+        .header("content-type", "application/octet-stream");
     call.header("inference-header-content-length", &head.len().to_string()).body(body).begin()
 }
 
@@ -77,7 +87,8 @@ fn replaced_contents_are_unmapped_and_their_metrics_forgotten() {
     });
 }
 
-/// How many mappings of compiled models there are: their code, their data, and the memory of slots kept warm.
+/// How many mappings of compiled models there are: their code, their data, and the memory of slots
+/// kept warm.
 fn mapped_artifacts(server: &Server) -> usize {
     artifact_maps(server).len()
 }

@@ -29,7 +29,9 @@ fn a_version_that_fails_changes_nothing_but_the_report() {
         server.models().version("puppet", version, puppet(script));
         server.until_refused("puppet", version, reason);
         assert_eq!(server.version_of("puppet"), 1, "after {script}");
-        server.until_logged(&format!("cannot serve tenant=default model=puppet version={version} error={reason}"));
+        server.until_logged(&format!(
+            "cannot serve tenant=default model=puppet version={version} error={reason}"
+        ));
     }
     server.models().version("puppet", 9, puppet("version=9"));
     server.until_version_of("puppet", 9);
@@ -40,8 +42,13 @@ fn new_content_that_fails_leaves_the_last_good_content_of_its_version() {
     let server = Server::with_models(good).start();
     server.until_version_of("puppet", 1);
     server.models().version("puppet", 1, puppet("version=2;load=panic"));
-    let entry = server.until_entry("puppet", 1, "a reason", |entry| !entry.reason.is_empty() && entry.state == "READY");
-    assert!(entry.reason.starts_with("serves its last good content; the present one failed: load: "), "{entry:?}");
+    let entry = server.until_entry("puppet", 1, "a reason", |entry| {
+        !entry.reason.is_empty() && entry.state == "READY"
+    });
+    assert!(
+        entry.reason.starts_with("serves its last good content; the present one failed: load: "),
+        "{entry:?}"
+    );
     assert_eq!(server.version_of("puppet"), 1);
 }
 
@@ -51,7 +58,11 @@ fn golden_requests_must_get_their_answers() {
     server.until_version_of("puppet", 1);
     server.models().put("puppet/2/golden.json", golden(3).to_string());
     server.models().version("puppet", 2, puppet("version=2"));
-    server.until_refused("puppet", 2, "golden: request 1: output 'version' differs from what is expected");
+    server.until_refused(
+        "puppet",
+        2,
+        "golden: request 1: output 'version' differs from what is expected",
+    );
     assert_eq!(server.version_of("puppet"), 1);
     server.models().put("puppet/2/golden.json", golden(2).to_string());
     server.until_version_of("puppet", 2);
@@ -115,10 +126,13 @@ fn a_model_that_cannot_serve_says_why() {
     refused.refused(503, "model_not_ready");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
     assert!(refused.text().contains("it failed to load, at stage warm-up"), "{refused}");
-    until("the failure in the metrics", || server.metric("wardian_load_failures_total") == Some(1.0));
+    until("the failure in the metrics", || {
+        server.metric("wardian_load_failures_total") == Some(1.0)
+    });
 }
 
 fn golden(version: i64) -> serde_json::Value {
-    let outputs = json!([{ "name": "version", "datatype": "INT64", "shape": [1], "data": [version] }]);
+    let outputs =
+        json!([{ "name": "version", "datatype": "INT64", "shape": [1], "data": [version] }]);
     json!({ "cases": [{ "request": { "inputs": [] }, "response": { "outputs": outputs } }] })
 }

@@ -97,7 +97,9 @@ fn models_with_the_same_component_share_one_artifact() {
     .start();
     server.until_tried();
     (1..=5).for_each(|number| assert_eq!(server.version_of(&format!("puppet-{number}")), 1));
-    until("two artifacts", || fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 2);
+    until("two artifacts", || {
+        fs::read_dir(server.state().join("artifacts/default")).unwrap().count() == 2
+    });
 }
 
 fn damage(file: &Path) {

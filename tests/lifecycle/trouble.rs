@@ -18,7 +18,8 @@ fn children(server: &Server) -> Vec<i32> {
 
 #[test]
 fn a_compile_child_that_is_killed_is_the_hosts_trouble_and_the_version_is_tried_again() {
-    let server = Server::with_models(|models| models.bare("slow", puppet("load=sleep:600000"))).start();
+    let server =
+        Server::with_models(|models| models.bare("slow", puppet("load=sleep:600000"))).start();
     let child = until_some("a compile child", || children(&server).pop());
     kill_process(Pid::from_raw(child).unwrap(), Signal::KILL).unwrap();
     server.until_refused("slow", 1, "host: the compile process was killed");

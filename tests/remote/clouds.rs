@@ -59,7 +59,11 @@ fn azure_blob_storage_is_asked_in_the_name_of_an_account() {
     let wrong = "d3Jvbmcga2V5";
     let server = container.serve(wrong).config(OFTEN).start();
     until_degraded(&server, "cannot be listed");
-    assert!(!server.log().contains(wrong) && !degraded(&server).contains(wrong), "{}", server.log());
+    assert!(
+        !server.log().contains(wrong) && !degraded(&server).contains(wrong),
+        "{}",
+        server.log()
+    );
 }
 
 /// A container of a running server of Azure Blob Storage.
@@ -83,10 +87,15 @@ impl Container {
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/azure.js");
         let mut command = Command::new("node");
-        command.arg(script).env("NODE_PATH", packages).env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
+        command
+            .arg(script)
+            .env("NODE_PATH", packages)
+            .env("AZURITE_ACCOUNTS", format!("{ACCOUNT}:{KEY}"));
         let (program, said) = Program::start(&mut command, 2);
-        let [address, signature] = said.try_into().expect("the store says where it listens; is azurite installed?");
-        let container = Container { address: address.parse().unwrap(), signature, _program: program };
+        let [address, signature] =
+            said.try_into().expect("the store says where it listens; is azurite installed?");
+        let container =
+            Container { address: address.parse().unwrap(), signature, _program: program };
         container.ask("PUT", "?restype=container&", b"");
         Some(container)
     }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A way to a server. While it is shut, whoever comes is sent away at once, and who is inside is thrown out.
+/// A way to a server. While it is shut, whoever comes is sent away at once, and who is inside is
+/// thrown out.
 pub(crate) struct Door {
     address: SocketAddr,
     open: Arc<AtomicBool>,

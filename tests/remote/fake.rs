@@ -146,8 +146,10 @@ fn answer(stream: TcpStream, listing: &Mutex<(u16, Vec<u8>)>, content: &[u8]) ->
         true => (200, content.to_owned()),
         false => listing.lock().unwrap().clone(),
     };
-    let head =
-        format!("HTTP/1.1 {status} Any\r\nlast-modified: {DATE}\r\netag: \"1\"\r\ncontent-length: {}", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} Any\r\nlast-modified: {DATE}\r\netag: \"1\"\r\ncontent-length: {}",
+        body.len()
+    );
     stream.get_mut().write_all(format!("{head}\r\nconnection: close\r\n\r\n").as_bytes())?;
     stream.get_mut().write_all(&body)?;
     stream.get_mut().flush()

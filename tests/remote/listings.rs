@@ -1,4 +1,5 @@
-//! What a store answers counts only if it is a listing, and one object does not keep the others away.
+//! What a store answers counts only if it is a listing, and one object does not keep the others
+//! away.
 
 use super::fake::{Fake, KINDS, Kind};
 use super::{OFTEN, SELDOM, degraded, until_degraded};
@@ -60,9 +61,16 @@ fn what_is_not_a_listing_unloads_nothing() {
             for _ in 0..2 {
                 let told = server.call("POST", "/v2/repository/refresh").send();
                 let text = told.refused(503, "repository_degraded").text();
-                assert!(text.contains("the store's answer is not a listing: "), "{kind:?} {answer}: {text}");
+                assert!(
+                    text.contains("the store's answer is not a listing: "),
+                    "{kind:?} {answer}: {text}"
+                );
             }
-            assert_eq!((server.version_of("puppet"), server.index().len()), (1, 1), "{kind:?} {answer}");
+            assert_eq!(
+                (server.version_of("puppet"), server.index().len()),
+                (1, 1),
+                "{kind:?} {answer}"
+            );
         }
         fake.list(&["models/puppet.wasm"], size);
         super::refresh(&server);
@@ -75,7 +83,10 @@ fn a_folder_that_a_web_server_does_not_have_unloads_nothing() {
     let (fake, server, _) = serving(Kind::Web, SELDOM);
     fake.answer(404, "<html><body>Not Found</body></html>");
     let told = server.call("POST", "/v2/repository/refresh").send();
-    assert!(told.refused(503, "repository_degraded").text().contains("there is no folder /models"), "{told}");
+    assert!(
+        told.refused(503, "repository_degraded").text().contains("there is no folder /models"),
+        "{told}"
+    );
     assert_eq!(server.version_of("puppet"), 1);
 }
 
@@ -104,7 +115,8 @@ fn one_odd_object_does_not_keep_the_others_away() {
         }
         server.until_version_of("other", 1);
         assert_eq!((degraded(&server).as_str(), server.index().len()), ("", 2), "{kind:?}");
-        let told = || server.log().matches("objects that are no part of a model are not fetched").count();
+        let told =
+            || server.log().matches("objects that are no part of a model are not fetched").count();
         until("that it is told what was left out", || told() == 1);
         assert!(server.log().contains("count=4"), "{kind:?} {}", server.log());
     }

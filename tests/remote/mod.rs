@@ -1,5 +1,5 @@
-//! Repositories behind URLs: models come from a real S3 server, which fails and lies as such servers do, and from
-//! servers of other kinds.
+//! Repositories behind URLs: models come from a real S3 server, which fails and lies as such
+//! servers do, and from servers of other kinds.
 
 mod clouds;
 mod door;
@@ -26,7 +26,8 @@ fn degraded(server: &Server) -> String {
     server.get("/v2/health/ready").json()["degraded"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Waits until the repository is degraded for a reason with these words in it; none mean that it no longer is.
+/// Waits until the repository is degraded for a reason with these words in it; none mean that it no
+/// longer is.
 fn until_degraded(server: &Server, words: &str) {
     until(&format!("that the repository is degraded: '{words}'"), || {
         let told = degraded(server);

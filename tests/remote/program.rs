@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-/// A program that serves until its standard input is closed: when this process ends, or when this is dropped.
+/// A program that serves until its standard input is closed: when this process ends, or when this
+/// is dropped.
 pub(crate) struct Program(Child);
 
 impl Program {
@@ -12,7 +13,11 @@ impl Program {
     pub(crate) fn start(command: &mut Command, lines: usize) -> (Program, Vec<String>) {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let said = BufReader::new(child.stdout.take().unwrap()).lines().take(lines).map_while(Result::ok).collect();
+        let said = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .take(lines)
+            .map_while(Result::ok)
+            .collect();
         (Program(child), said)
     }
 }
@@ -26,11 +31,18 @@ impl Drop for Program {
 
 /// Asks a server for something, which it must grant. Gives the whole answer.
 #[track_caller]
-pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
+pub(crate) fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &[u8],
+) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n"
+    );
     stream.write_all(format!("{head}{headers}\r\n").as_bytes()).unwrap();
     stream.write_all(body).unwrap();
     let mut answer = Vec::new();

@@ -75,7 +75,11 @@ fn a_refresh_can_be_asked_for() {
     server.load("puppet").ok();
     assert_eq!(server.version_of("puppet"), 4);
     assert_eq!(server.load("nothing").status, 404);
-    server.call("POST", "/v2/repository/refresh").body("{\"what\": 1}").send().refused(400, "invalid_input");
+    server
+        .call("POST", "/v2/repository/refresh")
+        .body("{\"what\": 1}")
+        .send()
+        .refused(400, "invalid_input");
 }
 
 #[test]
@@ -85,7 +89,12 @@ fn what_is_put_there_file_by_file_serves_once_it_is_whole() {
     let file = |name: &str| std::fs::read(folder.join(name)).unwrap();
     bucket.put("models/digits/1/weights.bin", file("weights.bin"));
     let told = server.call("POST", "/v2/repository/refresh").send();
-    assert!(told.refused(503, "repository_degraded").text().contains("digits/1: no model.wasm in it yet"), "{told}");
+    assert!(
+        told.refused(503, "repository_degraded")
+            .text()
+            .contains("digits/1: no model.wasm in it yet"),
+        "{told}"
+    );
     bucket.delete("models/digits/1/weights.bin");
     bucket.put("models/digits/1/model.wasm", file("model.wasm"));
     refresh(&server);
@@ -117,7 +126,10 @@ fn uploads_go_to_the_store_and_not_here() {
     let Some((bucket, server)) = serving(SELDOM) else { return };
     for response in [server.upload("puppet", 2, puppet("version=2")), server.remove("puppet", 1)] {
         let told = response.refused(409, "repository_is_remote").text();
-        assert!(told.contains(&bucket.url("models")) && told.contains("/v2/repository/refresh"), "{told}");
+        assert!(
+            told.contains(&bucket.url("models")) && told.contains("/v2/repository/refresh"),
+            "{told}"
+        );
     }
     server.call("PUT", &version_path("no name", 1)).body("x").send();
     until("that it serves still", || server.version_of("puppet") == 1);

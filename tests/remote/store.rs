@@ -34,7 +34,8 @@ impl Store {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/store.py");
         let (program, said) = Program::start(Command::new(python).arg(script), 1);
         let address = said.first().and_then(|said| said.parse().ok());
-        let address = address.expect("the store says where it listens; is moto[s3,server] installed?");
+        let address =
+            address.expect("the store says where it listens; is moto[s3,server] installed?");
         Some(Store { address, _program: program })
     }
 
@@ -104,7 +105,8 @@ impl Bucket {
     /// Lets everybody read and write it.
     pub(crate) fn open_to_all(&self) {
         let resource = format!("arn:aws:s3:::{}/*", self.name);
-        let statement = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": resource });
+        let statement =
+            json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": resource });
         let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
         self.store.ask("PUT", &format!("/{}?policy", self.name), OWNER, policy.as_bytes());
     }

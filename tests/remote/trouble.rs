@@ -25,7 +25,10 @@ fn credentials_that_are_missing_are_named() {
     // Nobody listens where the cloud's metadata service would be.
     let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
     let server = setup.environment("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").start();
-    until_degraded(&server, "there are no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY");
+    until_degraded(
+        &server,
+        "there are no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    );
     until_degraded(&server, "AWS_SKIP_SIGNATURE=true if the bucket is public");
 }
 
@@ -35,7 +38,12 @@ fn a_bucket_that_is_suddenly_empty_is_not_believed_at_once() {
     bucket.delete("models/puppet.wasm");
     for _ in 0..3 {
         let told = server.call("POST", "/v2/repository/refresh").send();
-        assert!(told.refused(503, "repository_degraded").text().contains("1 of 1 versions are not listed"), "{told}");
+        assert!(
+            told.refused(503, "repository_degraded")
+                .text()
+                .contains("1 of 1 versions are not listed"),
+            "{told}"
+        );
         assert_eq!(server.version_of("puppet"), 1);
     }
     bucket.put("models/puppet.wasm", puppet("version=2"));
@@ -49,7 +57,10 @@ fn a_bucket_that_stays_empty_is_believed() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
     bucket.delete("models/puppet.wasm");
     server.until_gone("puppet");
-    assert!(server.log().contains("1 of 1 versions are not listed any more"), "it was held back first");
+    assert!(
+        server.log().contains("1 of 1 versions are not listed any more"),
+        "it was held back first"
+    );
     until_degraded(&server, "");
 }
 
@@ -82,7 +93,10 @@ fn what_is_too_large_for_a_tenant_is_not_fetched() {
     bucket.put("models/large/1/model.wasm", puppet("version=1"));
     bucket.put("models/large/1/weights.bin", vec![0; 17 << 20]);
     let told = server.call("POST", "/v2/repository/refresh").send();
-    assert!(told.refused(503, "repository_degraded").text().contains("`artifact_size` is 16MiB"), "{told}");
+    assert!(
+        told.refused(503, "repository_degraded").text().contains("`artifact_size` is 16MiB"),
+        "{told}"
+    );
     assert_eq!((fetched(&server), server.version_of("puppet")), (before, 1));
 }
 
@@ -97,7 +111,11 @@ fn an_interceptor_stays_until_the_one_that_replaces_it_has_come() {
     bucket.put("models/interceptors/audit/2/weights.bin", "the rest is on its way");
     bucket.delete("models/interceptors/audit/1/model.wasm");
     for _ in 0..2 {
-        let told = server.call("POST", "/v2/repository/refresh").send().refused(503, "repository_degraded").text();
+        let told = server
+            .call("POST", "/v2/repository/refresh")
+            .send()
+            .refused(503, "repository_degraded")
+            .text();
         assert!(told.contains("interceptors/audit/2: no model.wasm in it yet"), "{told}");
         // What is there now is settled, and whatever is to be done about it is done.
         server.load("puppet").ok();
@@ -127,7 +145,11 @@ fn credentials_are_used_and_bad_ones_take_nothing_down() {
     };
     let refused = with(&id, "wrong");
     until_degraded(&refused, "cannot be listed");
-    assert!(!refused.log().contains("wrong") && !degraded(&refused).contains(&secret), "{}", refused.log());
+    assert!(
+        !refused.log().contains("wrong") && !degraded(&refused).contains(&secret),
+        "{}",
+        refused.log()
+    );
     let server = with(&id, &secret);
     server.until_version_of("puppet", 1);
     until("that all is well", || degraded(&server).is_empty());
@@ -137,15 +159,21 @@ fn credentials_are_used_and_bad_ones_take_nothing_down() {
 fn user(store: &Store) -> (String, String) {
     let iam = "content-type: application/x-www-form-urlencoded\r\nauthorization: AWS4-HMAC-SHA256 \
                Credential=any/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=any\r\n";
-    let ask =
-        |action: &str| store.ask("POST", "/", iam, format!("Version=2010-05-08&UserName=u&Action={action}").as_bytes());
-    let policy =
-        "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}";
+    let ask = |action: &str| {
+        store.ask(
+            "POST",
+            "/",
+            iam,
+            format!("Version=2010-05-08&UserName=u&Action={action}").as_bytes(),
+        )
+    };
+    let policy = "{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}";
     ask("CreateUser");
     ask(&format!("PutUserPolicy&PolicyName=p&PolicyDocument={policy}"));
     let key = ask("CreateAccessKey");
     let part = |name: &str| {
-        let start = key.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {key}"));
+        let start =
+            key.split(&format!("<{name}>")).nth(1).unwrap_or_else(|| panic!("no {name} in {key}"));
         start.split('<').next().unwrap().to_owned()
     };
     (part("AccessKeyId"), part("SecretAccessKey"))

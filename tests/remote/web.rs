@@ -22,9 +22,12 @@ fn files() -> Files {
     ])
 }
 
-/// Serves these files through whatever `wrap` makes of a connection; gives the port. Its thread stays for as long
-/// as the process.
-fn serve<S: Read + Write>(files: Files, wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static) -> u16 {
+/// Serves these files through whatever `wrap` makes of a connection; gives the port. Its thread
+/// stays for as long as the process.
+fn serve<S: Read + Write>(
+    files: Files,
+    wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let shared = Arc::new((files, wrap));
@@ -51,7 +54,10 @@ fn answer(files: &Files, stream: impl Read + Write) -> io::Result<()> {
         _ => ("404 Not Found", String::new(), &Vec::new()),
     };
     let modified = "last-modified: Sun, 01 Feb 2026 00:00:00 GMT";
-    let head = format!("HTTP/1.1 {status}\r\n{modified}\r\netag: {etag}\r\ncontent-length: {}\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{modified}\r\netag: {etag}\r\ncontent-length: {}\r\n",
+        body.len()
+    );
     stream.get_mut().write_all(format!("{head}connection: close\r\n\r\n").as_bytes())?;
     stream.get_mut().write_all(body)?;
     stream.get_mut().flush()
@@ -61,13 +67,20 @@ fn list(files: &Files, folder: &str) -> String {
     let mut listing = String::from("<?xml version=\"1.0\"?><D:multistatus xmlns:D=\"DAV:\">");
     let modified = "<D:getlastmodified>Sun, 01 Feb 2026 00:00:00 GMT</D:getlastmodified>";
     let of = format!("{modified}<D:resourcetype><D:collection/></D:resourcetype>");
-    let found = format!("<D:propstat><D:prop>{of}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
+    let found = format!(
+        "<D:propstat><D:prop>{of}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
+    );
     write!(listing, "<D:response><D:href>{folder}/</D:href>{found}</D:response>").unwrap();
     for (path, content) in files.iter().filter(|(path, _)| path.starts_with(folder)) {
         let (length, etag) = (content.len(), etag(content));
-        let modified = "<D:getlastmodified>Sun, 01 Feb 2026 00:00:00 GMT</D:getlastmodified><D:resourcetype/>";
-        let of = format!("{modified}<D:getcontentlength>{length}</D:getcontentlength><D:getetag>{etag}</D:getetag>");
-        let found = format!("<D:propstat><D:prop>{of}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
+        let modified =
+            "<D:getlastmodified>Sun, 01 Feb 2026 00:00:00 GMT</D:getlastmodified><D:resourcetype/>";
+        let of = format!(
+            "{modified}<D:getcontentlength>{length}</D:getcontentlength><D:getetag>{etag}</D:getetag>"
+        );
+        let found = format!(
+            "<D:propstat><D:prop>{of}</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>"
+        );
         write!(listing, "<D:response><D:href>{path}</D:href>{found}</D:response>").unwrap();
     }
     listing + "</D:multistatus>"
@@ -80,8 +93,10 @@ fn etag(content: &[u8]) -> String {
 #[test]
 fn models_come_from_a_web_server() {
     let port = serve(files(), |stream| stream);
-    let server =
-        Server::with_models(|_| {}).models_at(&format!("http://127.0.0.1:{port}/models")).config(SELDOM).start();
+    let server = Server::with_models(|_| {})
+        .models_at(&format!("http://127.0.0.1:{port}/models"))
+        .config(SELDOM)
+        .start();
     server.until_version_of("puppet", 1);
     server.until_version_of("numbered", 2);
     assert_eq!(server.index().len(), 2);
@@ -94,7 +109,9 @@ fn models_come_from_a_web_server() {
 fn a_web_server_is_believed_if_its_authority_is() {
     let (wrap, authority) = localhost();
     let port = serve(files(), wrap);
-    let setup = Server::with_models(|_| {}).models_at(&format!("https://localhost:{port}/models")).config(SELDOM);
+    let setup = Server::with_models(|_| {})
+        .models_at(&format!("https://localhost:{port}/models"))
+        .config(SELDOM);
     let server = setup.start();
     until_degraded(&server, "cannot be listed");
     let setup = server.stop();

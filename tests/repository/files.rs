@@ -54,13 +54,17 @@ fn truncating_it_changes_nothing_but_the_report() {
     however_watched(one, |server| {
         server.until_version_of("puppet", 1);
         let whole = puppet("version=1");
-        for (length, reason) in [(whole.len() / 2, "truncated"), (4, "truncated"), (0, "the file is empty")] {
+        for (length, reason) in
+            [(whole.len() / 2, "truncated"), (4, "truncated"), (0, "the file is empty")]
+        {
             server.models().write_in_place("puppet.wasm", &whole[..length]);
             server.until_refused("puppet", 0, reason);
             assert_eq!(server.version_of("puppet"), 1);
         }
         server.models().write_in_place("puppet.wasm", &whole);
-        server.until_entry("puppet", 1, "a report without a fault", |_| server.entry("puppet", 0).is_none());
+        server.until_entry("puppet", 1, "a report without a fault", |_| {
+            server.entry("puppet", 0).is_none()
+        });
         assert_eq!(server.version_of("puppet"), 1);
     });
 }
@@ -101,7 +105,13 @@ fn unfinished_files_are_nobodys_model() {
     however_watched(
         |_| {},
         |server| {
-            let names = [".puppet.wasm", "puppet.wasm.tmp", "puppet.wasm.part", "puppet.wasm~", "puppet.wasm.swp"];
+            let names = [
+                ".puppet.wasm",
+                "puppet.wasm.tmp",
+                "puppet.wasm.part",
+                "puppet.wasm~",
+                "puppet.wasm.swp",
+            ];
             for name in names {
                 server.models().put(name, puppet(""));
             }

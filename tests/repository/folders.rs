@@ -48,7 +48,8 @@ fn the_content_of_a_version_can_be_replaced_under_its_number() {
 
 #[test]
 fn a_version_without_its_component_is_reported_until_it_comes() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
+    let server =
+        Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).start();
     server.until_version_of("puppet", 1);
     server.models().put("puppet/2/notes.txt", "soon");
     server.until_refused("puppet", 2, "no model.wasm in it yet");

@@ -1,5 +1,5 @@
-//! A disk that is full is told as one, nothing that serves goes down with it, and what was to be written is, once there
-//! is room.
+//! A disk that is full is told as one, nothing that serves goes down with it, and what was to be
+//! written is, once there is room.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -21,10 +21,17 @@ impl Disk {
         fs::create_dir_all(&path).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}m"), "tmpfs"]).arg(&path);
-        if mount.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        if mount
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+        {
             return Some(Disk { path });
         }
-        eprintln!("skipped: a small disk cannot be mounted here; run the tests as root, with the right to mount");
+        eprintln!(
+            "skipped: a small disk cannot be mounted here; run the tests as root, with the right to mount"
+        );
         None
     }
 
@@ -58,13 +65,17 @@ fn a_full_repository_refuses_uploads_and_lets_versions_be_deleted() {
     let ballast = disk.fill();
     let refused = server.upload("puppet", 4, puppet("version=4"));
     let text = refused.refused(507, "repository_unwritable").text();
-    assert!(text.contains("the repository cannot be written to: the disk is full; free space on it"), "{text}");
+    assert!(
+        text.contains("the repository cannot be written to: the disk is full; free space on it"),
+        "{text}"
+    );
     assert_eq!(server.version_of("puppet"), 3);
     server.remove("puppet", 1).ok();
     assert!(!server.models().path("puppet/1").exists());
     server.remove("puppet", 3).ok();
     server.until_version_of("puppet", 2);
-    let hidden = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".wardian-deleted");
+    let hidden =
+        |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(".wardian-deleted");
     let left = || fs::read_dir(server.models().path("")).unwrap().flatten().filter(hidden).count();
     assert_eq!(left(), 0);
     fs::remove_file(ballast).unwrap();
@@ -93,7 +104,11 @@ fn a_full_state_directory_keeps_new_versions_waiting_and_says_so() {
     server.models().version("puppet", 2, puppet("version=2"));
     server.until_refused("puppet", 2, &format!("disk: {says}"));
     server.models().bare("bare", puppet("version=1"));
-    server.until_refused("bare", 0, "its version number cannot be saved in the state directory: the disk is full");
+    server.until_refused(
+        "bare",
+        0,
+        "its version number cannot be saved in the state directory: the disk is full",
+    );
     assert_eq!(server.version_of("puppet"), 1);
     fs::remove_file(ballast).unwrap();
     server.until_version_of("puppet", 2);
@@ -105,8 +120,9 @@ fn a_full_state_directory_keeps_new_versions_waiting_and_says_so() {
 #[test]
 fn values_that_a_full_disk_does_not_take_are_no_matter_of_quota() {
     let Some((server, disk)) = with_small_state(Server::with_models(|_| {})) else { return };
-    let put =
-        |key: &str, size: usize| server.call("PUT", &format!("/v2/keyvalue/puppet/{key}")).body(vec![7; size]).send();
+    let put = |key: &str, size: usize| {
+        server.call("PUT", &format!("/v2/keyvalue/puppet/{key}")).body(vec![7; size]).send()
+    };
     put("first", 1000).ok();
     let ballast = disk.fill();
     let refused = put("second", 500_000);

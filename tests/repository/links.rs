@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use super::however_watched;
 use crate::harness::{Models, Server, puppet};
 
-/// A volume as Kubernetes makes one: the files in a dated folder, `..data` leads there, the names lead through it.
+/// A volume as Kubernetes makes one: the files in a dated folder, `..data` leads there, the names
+/// lead through it.
 fn mount(models: &Models) {
     models.put("..2026_01/puppet.wasm", puppet("version=1"));
     symlink("..2026_01", models.path("..data")).unwrap();

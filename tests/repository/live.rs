@@ -12,7 +12,10 @@ fn caller(fixed: &str, live: Option<&str>) -> impl Fn(&Models) {
     move |models| {
         // It is taken only if it may call somebody.
         let http = "http = ['http://127.0.0.1:1']";
-        models.settings("caller", &format!("[capabilities]\n{http}\nconfig = {{ word = '{fixed}' }}"));
+        models.settings(
+            "caller",
+            &format!("[capabilities]\n{http}\nconfig = {{ word = '{fixed}' }}"),
+        );
         models.version("caller", 1, guest("caller"));
         live.inspect(|live| set(models, live));
     }
@@ -49,7 +52,10 @@ fn it_changes_without_a_reload() {
         for word in ["one", "two"] {
             set(server.models(), word);
             until_word(&server, word);
-            assert_eq!(server.config_of("caller")["wardian"]["capabilities"]["live_config"], json!(["word"]));
+            assert_eq!(
+                server.config_of("caller")["wardian"]["capabilities"]["live_config"],
+                json!(["word"])
+            );
         }
         server.models().write_in_place("caller/config.toml", "word = 'three'\nother = ''");
         until_word(&server, "three");
@@ -83,7 +89,9 @@ fn what_is_wrong_with_it_is_told_and_what_it_said_stays() {
     server.until_ready("caller", 1);
     server.models().put("caller/config.toml", "word = 5");
     let says = "config.toml line 1: word: expected a text in quotes";
-    server.until_entry("caller", 1, says, |entry| entry.state == "READY" && entry.reason.contains(says));
+    server.until_entry("caller", 1, says, |entry| {
+        entry.state == "READY" && entry.reason.contains(says)
+    });
     server.until_logged(says);
     assert_eq!(words(&ask(&server)), ("good".into(), "fixed".into()));
     set(server.models(), "better");
@@ -92,7 +100,11 @@ fn what_is_wrong_with_it_is_told_and_what_it_said_stays() {
     server.models().put("caller/config.toml", "word = ");
     let server = server.stop().start();
     server.until_ready("caller", 1);
-    assert_eq!(words(&ask(&server)).0, "fixed", "a server that has never seen it right has only the others");
+    assert_eq!(
+        words(&ask(&server)).0,
+        "fixed",
+        "a server that has never seen it right has only the others"
+    );
     server.load("caller").ok();
 }
 
@@ -107,7 +119,8 @@ fn a_call_keeps_what_it_began_with() {
     let server = watched_by("events", fill).start();
     server.until_ready("caller", 1);
     let ask = format!("GET http {address} /");
-    let body = json!({ "inputs": [{ "name": "asks", "datatype": "BYTES", "shape": [1], "data": [ask] }] });
+    let body =
+        json!({ "inputs": [{ "name": "asks", "datatype": "BYTES", "shape": [1], "data": [ask] }] });
     let begun = server.call("POST", "/v2/models/caller/infer").json(&body).begin();
     let (held, _) = upstream.accept().unwrap();
     set(server.models(), "after");

@@ -37,7 +37,11 @@ fn each_is_told_where_it_belongs() {
     }
     server.until_refused("e", 1, "no model.wasm in it yet; rename upper.wasm to model.wasm");
     server.until_refused("f", 1, "no model.wasm in it yet; model.onnx is an ONNX model");
-    server.until_refused("g", 1, "model.wasm: a Python pickle of a scikit-learn model, not WebAssembly");
+    server.until_refused(
+        "g",
+        1,
+        "model.wasm: a Python pickle of a scikit-learn model, not WebAssembly",
+    );
     assert!(!server.log().contains("README"), "{}", server.log());
 }
 

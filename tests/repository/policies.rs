@@ -13,7 +13,8 @@ fn three_versions(models: &Models) {
 
 /// Waits until exactly these versions serve, and asks each.
 fn until_serving(server: &Server, versions: &[u64]) {
-    let in_force = || server.get("/v2/models/puppet/config").json()["wardian"]["versions"] == json!(versions);
+    let in_force =
+        || server.get("/v2/models/puppet/config").json()["wardian"]["versions"] == json!(versions);
     until(&format!("that {versions:?} serve"), in_force);
     for version in versions {
         let path = format!("/v2/models/puppet/versions/{version}/infer");
@@ -70,7 +71,9 @@ fn faulty_settings_change_nothing_but_the_report() {
             assert_eq!(server.version_of("puppet"), 1);
             assert_eq!(server.config_of("puppet")["wardian"]["limits"]["deadline_ms"], 9000);
             server.models().settings("puppet", "[limits]\ndeadline = '8s'");
-            until("the new deadline", || server.config_of("puppet")["wardian"]["limits"]["deadline_ms"] == 8000);
+            until("the new deadline", || {
+                server.config_of("puppet")["wardian"]["limits"]["deadline_ms"] == 8000
+            });
             assert_eq!(server.entry("puppet", 0), None);
         },
     );
@@ -108,8 +111,14 @@ fn every_setting_in_force_is_shown() {
                          "request_bytes": 1 << 20, "response_bytes": 2 << 20 });
     assert_eq!(shown["limits"], limits);
     assert_eq!((&shown["isolation"], &shown["snapshot"]), (&json!("pooled"), &json!(true)));
-    assert_eq!((&shown["instances"]["max"], &shown["instances"]["idle_timeout_ms"]), (&json!(3), &json!(7000)));
-    assert_eq!((&shown["batching"]["max_queue"], &shown["warmup"]["requests"]), (&json!(5), &json!(2)));
+    assert_eq!(
+        (&shown["instances"]["max"], &shown["instances"]["idle_timeout_ms"]),
+        (&json!(3), &json!(7000))
+    );
+    assert_eq!(
+        (&shown["batching"]["max_queue"], &shown["warmup"]["requests"]),
+        (&json!(5), &json!(2))
+    );
     assert_eq!(shown["capabilities"]["config"], json!(["threshold"]));
     assert!(!shown.to_string().contains("only-for-the-model"), "{shown}");
 }
@@ -119,7 +128,10 @@ fn misses_version_7(server: &Server) {
     let says = "`versions` in puppet/model.toml names it, and there is no folder puppet/7";
     server.until_refused("puppet", 7, says);
     let loaded = server.load("puppet");
-    assert!(loaded.refused(422, "load_failed").text().contains(&format!("read: version 7: {says}")), "{loaded}");
+    assert!(
+        loaded.refused(422, "load_failed").text().contains(&format!("read: version 7: {says}")),
+        "{loaded}"
+    );
 }
 
 #[test]
@@ -134,7 +146,10 @@ fn a_version_that_is_named_and_not_there_is_told_everywhere() {
             misses_version_7(&server);
             let refused = server.behave("puppet", "ok");
             let text = refused.refused(503, "model_not_ready").text();
-            assert!(text.contains("version 7: ") && text.contains("there is no folder puppet/7"), "{text}");
+            assert!(
+                text.contains("version 7: ") && text.contains("there is no folder puppet/7"),
+                "{text}"
+            );
             server.until_refused("puppet", 1, "not wanted by the version policy");
             server.models().version("puppet", 7, puppet("version=7"));
             server.until_version_of("puppet", 7);
@@ -171,5 +186,8 @@ fn settings_without_any_version_are_told_too() {
     let server = Server::with_models(|models| models.settings("puppet", "versions = [7]")).start();
     misses_version_7(&server);
     let refused = server.behave("puppet", "ok");
-    assert!(refused.refused(503, "model_not_ready").text().contains("no folder puppet/7"), "{refused}");
+    assert!(
+        refused.refused(503, "model_not_ready").text().contains("no folder puppet/7"),
+        "{refused}"
+    );
 }

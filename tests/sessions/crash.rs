@@ -1,9 +1,11 @@
-//! What was acknowledged is there after the process was killed, and nothing runs more often than it may.
+//! What was acknowledged is there after the process was killed, and nothing runs more often than it
+//! may.
 //!
-//! A session's state and the tasks of a request are kept in one transaction before the response, and a task's being
-//! done in one with what it has changed. So although a task may run more than once, what it says is in the state
-//! exactly once: the state of each session must be `w1 t1 w2 t2 …` to the last request that was answered, or to the
-//! one after it, whose answer did not arrive.
+//! A session's state and the tasks of a request are kept in one transaction before the response,
+//! and a task's being done in one with what it has changed. So although a task may run more than
+//! once, what it says is in the state exactly once: the state of each session must be
+//! `w1 t1 w2 t2 …` to the last request that was answered, or to the one after it, whose answer did
+//! not arrive.
 
 use super::{SOON, request, setup, state, tasks, words};
 use crate::harness::{Crashes, Server, check_store, until};
@@ -23,7 +25,10 @@ impl Client {
             self.asked = self.answered + 1;
             let orders = format!("say w{0}; defer say t{0}", self.asked);
             let body = request(&self.session, self.asked == 1, &orders);
-            let Ok(answer) = server.call("POST", "/v2/models/keeper/infer").json(&body).try_send() else { return };
+            let Ok(answer) = server.call("POST", "/v2/models/keeper/infer").json(&body).try_send()
+            else {
+                return;
+            };
             answer.ok();
             self.answered = self.asked;
         }
@@ -36,10 +41,16 @@ impl Client {
             return;
         }
         let state = words(&answer);
-        let expected =
-            |requests: u32| (1..=requests).map(|number| format!("w{number} t{number}")).collect::<Vec<_>>().join(" ");
-        let kept = [self.answered, self.asked].into_iter().find(|&requests| state == expected(requests));
-        self.answered = kept.unwrap_or_else(|| panic!("{} answered, and there is: {state}", self.answered));
+        let expected = |requests: u32| {
+            (1..=requests)
+                .map(|number| format!("w{number} t{number}"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let kept =
+            [self.answered, self.asked].into_iter().find(|&requests| state == expected(requests));
+        self.answered =
+            kept.unwrap_or_else(|| panic!("{} answered, and there is: {state}", self.answered));
     }
 }
 
@@ -53,7 +64,8 @@ fn what_was_acknowledged_is_kept_exactly_once_and_nothing_runs_too_often() {
     );
     let setup = setup(&settings);
     let store = setup.state().join("tenants/default/store.sqlite");
-    let mut clients = Crashes::workers(|number| Client { session: format!("c{number}"), answered: 0, asked: 0 });
+    let mut clients =
+        Crashes::workers(|number| Client { session: format!("c{number}"), answered: 0, asked: 0 });
     let setup = Crashes::new(setup).each(
         &mut clients,
         |server| server.until_ready("keeper", 1),
@@ -61,7 +73,11 @@ fn what_was_acknowledged_is_kept_exactly_once_and_nothing_runs_too_often() {
         |server, clients| {
             clients.iter_mut().for_each(|client| client.look(server));
             check_store(&store);
-            assert!(tasks(server).iter().all(|task| task["state"] != "failed"), "{:?}", tasks(server));
+            assert!(
+                tasks(server).iter().all(|task| task["state"] != "failed"),
+                "{:?}",
+                tasks(server)
+            );
         },
     );
     drop(setup);
@@ -84,7 +100,9 @@ fn a_task_that_the_process_never_survives_is_given_up() {
         } else {
             // What comes after it comes now.
             assert_eq!(state(&server, "s"), "a b");
-            assert!(tasks(&server)[0]["error"].as_str().unwrap().contains("ended during the last try"));
+            assert!(
+                tasks(&server)[0]["error"].as_str().unwrap().contains("ended during the last try")
+            );
         }
         runs += server.log().matches("sleeps for 59999 ms").count();
         setup = server.kill();

@@ -20,7 +20,8 @@ fn the_response_comes_first_and_the_next_request_last() {
     assert_eq!(state(&server, "s"), "now later last");
     assert!(tasks(&server).is_empty());
     until("that they are counted", || {
-        server.metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"done\"}") == Some(3.0)
+        server.metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"done\"}")
+            == Some(3.0)
     });
 }
 
@@ -30,7 +31,8 @@ fn tasks_leave_tasks_behind_and_end_a_session_that_was_to_end() {
     begin(&server, "s", "defer-defer say a, defer-defer say b").ok();
     // A task which defers two, the second of which defers a third, and so on.
     assert_eq!(state(&server, "s"), "a b");
-    let end = json!({ "sequence_id": "s", "sequence_end": true, "do": "say b; defer sleep 100, say c" });
+    let end =
+        json!({ "sequence_id": "s", "sequence_end": true, "do": "say b; defer sleep 100, say c" });
     server.infer("keeper", &json!({ "inputs": [], "parameters": end })).ok();
     ask(&server, "s", "").refused(400, "invalid_input");
     assert!(sessions(&server).is_empty() && tasks(&server).is_empty());
@@ -49,7 +51,8 @@ fn without_a_session_there_are_tasks_too() {
 
 #[test]
 fn many_tasks_run_and_requests_find_room_beside_them() {
-    let server = started("[limits]\ndeadline = \"30s\"\n[instances]\nmax = 4\n[deferred]\nper_call = 100\n");
+    let server =
+        started("[limits]\ndeadline = \"30s\"\n[instances]\nmax = 4\n[deferred]\nper_call = 100\n");
     for number in 0..20 {
         begin(&server, &format!("s{number}"), "defer-many 20").ok();
     }
@@ -67,7 +70,8 @@ fn a_task_is_cancelled_while_it_waits_and_while_it_runs() {
     begin(&server, "s", "say a; defer sleep 50000, say b, say c").ok();
     let running = || tasks(&server).into_iter().find(|task| task["state"] == "running");
     until("that it runs", || running().is_some());
-    let ids: Vec<_> = tasks(&server).iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<_> =
+        tasks(&server).iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect();
     let delete = |id: &str| server.call("DELETE", &format!("/v2/tasks/{id}")).send();
     assert_eq!(delete(&ids[1]).status, 200);
     // The one that runs goes on, and is not begun anew.
@@ -79,6 +83,7 @@ fn a_task_is_cancelled_while_it_waits_and_while_it_runs() {
         delete(id).refused(404, "task_not_found");
         server.get(&format!("/v2/tasks/{id}")).refused(404, "task_not_found");
     }
-    let cancelled = "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"cancelled\"}";
+    let cancelled =
+        "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"cancelled\"}";
     assert_eq!(server.metric(cancelled), Some(2.0));
 }

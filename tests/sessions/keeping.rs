@@ -26,7 +26,10 @@ fn a_session_has_a_start_a_state_and_an_end() {
 fn a_number_is_a_name_and_nothing_is_none() {
     let server = started("");
     let of = |id: serde_json::Value, start| {
-        server.infer("keeper", &json!({ "inputs": [], "parameters": { "sequence_id": id, "sequence_start": start } }))
+        server.infer(
+            "keeper",
+            &json!({ "inputs": [], "parameters": { "sequence_id": id, "sequence_start": start } }),
+        )
     };
     of(json!(7), true).ok();
     of(json!("7"), false).ok();
@@ -39,7 +42,8 @@ fn a_number_is_a_name_and_nothing_is_none() {
 
 #[test]
 fn what_fails_keeps_nothing() {
-    let server = started("[limits]\ndeadline = \"1s\"\ncpu_time = \"100ms\"\n[breaker]\nfaults = 0\n");
+    let server =
+        started("[limits]\ndeadline = \"1s\"\ncpu_time = \"100ms\"\n[breaker]\nfaults = 0\n");
     begin(&server, "s", "say a").ok();
     for (orders, status) in [
         ("say b; trap", 500),
@@ -81,16 +85,22 @@ fn sessions_are_listed_in_pages_and_removed() {
     }
     let page = server.get("/v2/models/keeper/sessions?limit=2").ok().json();
     assert_eq!((&page["sessions"][1]["id"], &page["cursor"]), (&json!("b"), &json!("b")));
-    assert_eq!((&page["sessions"][0]["size"], &page["sessions"][0]["version"]), (&json!(4), &json!("1")));
+    assert_eq!(
+        (&page["sessions"][0]["size"], &page["sessions"][0]["version"]),
+        (&json!(4), &json!("1"))
+    );
     let page = server.get("/v2/models/keeper/sessions?limit=9&cursor=b").ok().json();
     assert_eq!((page["sessions"].as_array().unwrap().len(), &page["cursor"]), (2, &json!(null)));
-    let delete = |id: &str| server.call("DELETE", &format!("/v2/models/keeper/sessions/{id}")).send();
+    let delete =
+        |id: &str| server.call("DELETE", &format!("/v2/models/keeper/sessions/{id}")).send();
     assert_eq!((delete("a").status, delete("d%2Fe%20f").status), (200, 200));
     delete("a").refused(404, "session_not_found");
     ask(&server, "a", "").refused(400, "invalid_input");
     server.get("/v2/models/nobody/sessions").refused(404, "model_not_found");
     assert_eq!(sessions(&server).len(), 2);
-    until("the metric", || server.metric("wardian_sessions{tenant=\"default\",model=\"keeper\"}") == Some(2.0));
+    until("the metric", || {
+        server.metric("wardian_sessions{tenant=\"default\",model=\"keeper\"}") == Some(2.0)
+    });
 }
 
 #[test]
@@ -105,7 +115,10 @@ fn a_path_that_is_no_text_is_not_there() {
 fn a_session_at_work_for_long_is_not_forgotten() {
     let server = started("[limits]\ndeadline = \"10m\"\n");
     begin(&server, "s", "say a").ok();
-    let busy = server.call("POST", "/v2/models/keeper/infer").json(&request("s", false, "sleep 600000")).begin();
+    let busy = server
+        .call("POST", "/v2/models/keeper/infer")
+        .json(&request("s", false, "sleep 600000"))
+        .begin();
     until("that it has it", || super::quota(&server, "concurrency")["used"] == 1);
     let delete = || server.call("DELETE", "/v2/models/keeper/sessions/s").send();
     delete().refused(409, "session_in_use");

@@ -40,8 +40,14 @@ fn a_task_that_goes_on_for_ever_ends() {
     begin(&server, "s", "again").ok();
     let state = state(&server, "s");
     // The request itself, and as many tasks as one request may lead to.
-    assert_eq!(state.split(' ').count(), 1 + 256 - 1, "the last one could leave nothing behind and failed: {state}");
-    until("that it was given up", || super::tasks(&server).iter().any(|task| task["state"] == "failed"));
+    assert_eq!(
+        state.split(' ').count(),
+        1 + 256 - 1,
+        "the last one could leave nothing behind and failed: {state}"
+    );
+    until("that it was given up", || {
+        super::tasks(&server).iter().any(|task| task["state"] == "failed")
+    });
 }
 
 #[test]
@@ -60,7 +66,11 @@ fn a_tenant_has_so_many_sessions_and_tasks() {
     infer("a", false, "defer fail").ok();
     infer("b", false, "say kept; defer fail").ok();
     let body = json!({ "inputs": [], "parameters": { "do": "defer sleep 1" } });
-    let refused = server.call("POST", "/v2/models/keeper/infer").header("x-api-key", "key").json(&body).send();
+    let refused = server
+        .call("POST", "/v2/models/keeper/infer")
+        .header("x-api-key", "key")
+        .json(&body)
+        .send();
     assert_eq!((refused.status, &refused.json()["quota"]), (429, &json!("tasks")), "{refused}");
     let usage = get("/v2/usage").json();
     assert_eq!(
@@ -96,7 +106,11 @@ fn a_store_that_cannot_be_used_is_told() {
     let setup = setup("");
     let folder = setup.state().join("tenants/default");
     std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join("store.sqlite"), "this is no database at all, whatever its name may say").unwrap();
+    std::fs::write(
+        folder.join("store.sqlite"),
+        "this is no database at all, whatever its name may say",
+    )
+    .unwrap();
     let server = setup.start();
     server.until_ready("keeper", 1);
     begin(&server, "s", "say a").refused(503, "store_unavailable");
@@ -118,7 +132,11 @@ fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
     }
     for size in [16384, 4096, 1024, 256, 64] {
         let put = |number: u32| {
-            server.call("PUT", &format!("/v2/keyvalue/b/{size}-{number}")).body(vec![b'x'; size]).send().status
+            server
+                .call("PUT", &format!("/v2/keyvalue/b/{size}-{number}"))
+                .body(vec![b'x'; size])
+                .send()
+                .status
         };
         assert!((0..).map(put).any(|status| status != 200), "it has no end");
     }
@@ -136,11 +154,11 @@ fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
 
 #[test]
 fn an_idle_instance_holds_nothing_of_its_last_session() {
-    let settings =
-        "isolation = \"pooled\"\n[limits]\nmemory = \"256MiB\"\ndeadline = \"60s\"\n[instances]\nmin = 8\nmax = 8\n";
+    let settings = "isolation = \"pooled\"\n[limits]\nmemory = \"256MiB\"\ndeadline = \"60s\"\n[instances]\nmin = 8\nmax = 8\n";
     let server = started(settings);
     let eight_at_once = |body: &dyn Fn(usize) -> serde_json::Value| {
-        let begin = |number| server.call("POST", "/v2/models/keeper/infer").json(&body(number)).begin();
+        let begin =
+            |number| server.call("POST", "/v2/models/keeper/infer").json(&body(number)).begin();
         let begun: Vec<_> = (0..8).map(begin).collect();
         server.until_busy("keeper", 8);
         for pending in begun {
@@ -148,7 +166,8 @@ fn an_idle_instance_holds_nothing_of_its_last_session() {
         }
         server.metric("wardian_tenant_held{tenant=\"default\",resource=\"memory\"}").unwrap()
     };
-    let fill = |number: usize| super::request(&format!("s{number}"), true, "fill 1048576; sleep 2000");
+    let fill =
+        |number: usize| super::request(&format!("s{number}"), true, "fill 1048576; sleep 2000");
     let [filled, alone] = [eight_at_once(&fill), eight_at_once(&|_| alone("sleep 2000"))];
     assert_eq!(filled, alone);
 }

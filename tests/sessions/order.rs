@@ -27,11 +27,15 @@ fn whoever_comes_first_is_served_first() {
     begin(&server, "s", "").ok();
     let path = "/v2/models/keeper/infer";
     let first = server.call("POST", path).json(&request("s", false, "sleep 300")).begin();
-    let waiting = |count: u64| until("so many wait", || super::quota(&server, "queue")["used"] == count);
+    let waiting =
+        |count: u64| until("so many wait", || super::quota(&server, "queue")["used"] == count);
     until("that the first has it", || super::quota(&server, "concurrency")["used"] == 1);
     let pending: Vec<_> = (0..5_u64)
         .map(|number| {
-            let pending = server.call("POST", path).json(&request("s", false, &format!("say {number}"))).begin();
+            let pending = server
+                .call("POST", path)
+                .json(&request("s", false, &format!("say {number}")))
+                .begin();
             waiting(number + 1);
             pending
         })
@@ -48,7 +52,8 @@ fn one_session_does_not_wait_for_another() {
         begin(&server, id, "").ok();
     }
     let path = "/v2/models/keeper/infer";
-    let slow = server.call("POST", path).json(&request("slow", false, "sleep 20000; say late")).begin();
+    let slow =
+        server.call("POST", path).json(&request("slow", false, "sleep 20000; say late")).begin();
     for _ in 0..10 {
         ask(&server, "quick", "say a").ok();
     }
@@ -64,7 +69,10 @@ fn whoever_waits_has_a_deadline_and_may_go_away() {
     let path = "/v2/models/keeper/infer";
     let slow = server.call("POST", path).json(&request("s", false, "sleep 1000; say slow")).begin();
     until("that the first has it", || super::quota(&server, "concurrency")["used"] == 1);
-    let hurried = server.call("POST", path).header("wardian-deadline-ms", "50").json(&request("s", false, "say a"));
+    let hurried = server
+        .call("POST", path)
+        .header("wardian-deadline-ms", "50")
+        .json(&request("s", false, "say a"));
     hurried.send().refused(504, "deadline_exceeded");
     let leaves = server.call("POST", path).json(&request("s", false, "say b")).begin();
     until("that it waits", || super::quota(&server, "queue")["used"] == 1);

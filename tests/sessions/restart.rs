@@ -66,7 +66,9 @@ fn a_task_that_runs_for_longer_keeps_nobody_from_being_told_of_the_end() {
     assert_eq!(server.until_ended().code(), Some(0));
     let log = server.log();
     assert_eq!(log.matches("the script says to log").count(), 2, "{log}");
-    for said in ["gate after-unload other/puppet/1", "unloaded model=default/keeper version 1", "drained"] {
+    for said in
+        ["gate after-unload other/puppet/1", "unloaded model=default/keeper version 1", "drained"]
+    {
         assert!(log.contains(said), "'{said}' is missing in {log}");
     }
     let setup = server.kill();

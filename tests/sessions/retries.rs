@@ -14,14 +14,26 @@ fn later(time: Duration) -> u128 {
 
 #[test]
 fn what_fails_is_tried_again_in_its_place() {
-    let server = started("[limits]\ndeadline = \"30s\"\n[deferred]\npause = \"100ms\"\ntries = 20\n");
-    begin(&server, "s", &format!("say a; defer not-before {}, say b", later(Duration::from_millis(400)))).ok();
-    until("that it has failed", || tasks(&server).first().is_some_and(|task| task["tries"].as_u64() > Some(1)));
+    let server =
+        started("[limits]\ndeadline = \"30s\"\n[deferred]\npause = \"100ms\"\ntries = 20\n");
+    begin(
+        &server,
+        "s",
+        &format!("say a; defer not-before {}, say b", later(Duration::from_millis(400))),
+    )
+    .ok();
+    until("that it has failed", || {
+        tasks(&server).first().is_some_and(|task| task["tries"].as_u64() > Some(1))
+    });
     let listed = tasks(&server);
     assert!(listed[0]["error"].as_str().unwrap().contains("too early"), "{listed:?}");
     assert_eq!((&listed[1]["state"], &listed[1]["tries"]), (&json!("waiting"), &json!(0)));
     assert_eq!(state(&server, "s"), "a late b");
-    assert!(server.metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"retried\"}") >= Some(2.0));
+    assert!(
+        server
+            .metric("wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"retried\"}")
+            >= Some(2.0)
+    );
 }
 
 #[test]
@@ -32,7 +44,10 @@ fn what_fails_too_often_is_given_up_and_the_session_goes_on() {
     let listed = tasks(&server);
     assert_eq!(listed.len(), 2, "{listed:?}");
     for (task, error) in listed.iter().zip(["told to fail", "abort"]) {
-        assert_eq!((&task["state"], &task["tries"], &task["next_try_ms"]), (&json!("failed"), &json!(3), &json!(null)));
+        assert_eq!(
+            (&task["state"], &task["tries"], &task["next_try_ms"]),
+            (&json!("failed"), &json!(3), &json!(null))
+        );
         assert!(task["error"].as_str().unwrap().contains(error) || error == "abort", "{task}");
     }
     let failed = "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"failed\"}";
@@ -53,8 +68,12 @@ fn a_task_has_a_time_of_its_own() {
     let server = started(settings);
     begin(&server, "s", "defer spin, sleep 60000, say a").ok();
     assert_eq!(state(&server, "s"), "a");
-    let errors: Vec<_> = tasks(&server).iter().map(|task| task["error"].as_str().unwrap().to_owned()).collect();
-    assert!(errors.len() == 2 && errors[0].contains("CPU time") && errors[1].contains("deadline"), "{errors:?}");
+    let errors: Vec<_> =
+        tasks(&server).iter().map(|task| task["error"].as_str().unwrap().to_owned()).collect();
+    assert!(
+        errors.len() == 2 && errors[0].contains("CPU time") && errors[1].contains("deadline"),
+        "{errors:?}"
+    );
 }
 
 #[test]

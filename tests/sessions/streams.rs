@@ -1,4 +1,5 @@
-//! Answers in parts: what is kept of a session and done afterwards when they end well, and when they do not.
+//! Answers in parts: what is kept of a session and done afterwards when they end well, and when
+//! they do not.
 
 use std::path::Path;
 use std::pin::pin;
@@ -10,7 +11,9 @@ use serde_json::{Value, json};
 use wardian::config::Config;
 use wardian::engine::Budget;
 use wardian::files::FileIn;
-use wardian::model::{Asker, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName, Version};
+use wardian::model::{
+    Asker, InferRequest, ModelName, ModelSettings, Parameter, ParameterValue, TenantName, Version,
+};
 use wardian::repository::{Candidate, Digest};
 use wardian::servable::{ServableHandle, TaskChains};
 use wardian::server::{build_loader, build_sequences, build_stores, databases};
@@ -27,14 +30,17 @@ fn orders(start: bool, orders: &str) -> Value {
 
 #[test]
 fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
-    let server = Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
+    let server =
+        Server::with_models(|models| models.copy_folder(&guest_folder("chat"), "chat/1")).start();
     server.until_ready("chat", 1);
     let say = |prompt: &str, session: Value| {
         let mut asked = json!({ "text_input": prompt, "max_tokens": 20, "temperature": 0 });
         asked.as_object_mut().unwrap().extend(session.as_object().unwrap().clone());
         server.stream("chat", &asked).all()
     };
-    let text = |events: &[Value]| events.iter().filter_map(|event| event["text_output"].as_str()).collect::<String>();
+    let text = |events: &[Value]| {
+        events.iter().filter_map(|event| event["text_output"].as_str()).collect::<String>()
+    };
     let first = say("The weather", json!({ "sequence_id": "anna", "sequence_start": true }));
     assert_eq!(first.last().unwrap()["summary"], "");
     let done = "wardian_tasks_total{tenant=\"default\",model=\"chat\",outcome=\"done\"}";
@@ -51,7 +57,8 @@ fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
 #[test]
 fn tasks_come_after_the_last_part_and_before_the_next_request() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
-    let events = server.stream("keeper", &orders(true, "say a; emit 5; defer sleep 100, say b")).all();
+    let events =
+        server.stream("keeper", &orders(true, "say a; emit 5; defer sleep 100, say b")).all();
     let states: Vec<_> = events.iter().map(|event| &event["state"]).collect();
     assert_eq!(states, ["xxxxx", "a"]);
     assert_eq!(state(&server, "s"), "a b");
@@ -64,7 +71,8 @@ fn tasks_come_after_the_last_part_and_before_the_next_request() {
 fn of_a_client_who_goes_in_the_middle_nothing_is_kept() {
     let server = started("[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a").ok();
-    let mut events = server.stream("keeper", &orders(false, "say b; defer say c; emit 5; sleep 600000"));
+    let mut events =
+        server.stream("keeper", &orders(false, "say b; defer say c; emit 5; sleep 600000"));
     assert_eq!(events.next_event().unwrap()["state"], "xxxxx");
     drop(events);
     assert_eq!(state(&server, "s"), "a");
@@ -76,7 +84,8 @@ fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
     let streaming = "[streaming]\ntotal = '2GiB'\ndeadline = '2s'\ncpu_time = '10m'\n";
     let server = started(&format!("[limits]\ndeadline = \"30s\"\n{streaming}"));
     begin(&server, "s", "say a").ok();
-    let events = server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
+    let events =
+        server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
     // The session is free with the deadline, whatever is still on its way to the client.
     assert_eq!(state(&server, "s"), "a");
     assert!(tasks(&server).is_empty());
@@ -86,7 +95,8 @@ fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
 #[test]
 fn what_a_stream_leaves_that_is_under_way_is_done_before_the_server_ends() {
     let server = started("");
-    let mut events = server.stream("keeper", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));
+    let mut events =
+        server.stream("keeper", &orders(true, "say a; emit 5; sleep 1500; defer sleep 20, say b"));
     events.next_event().unwrap();
     server.terminate();
     server.until_logged("draining");
@@ -106,8 +116,10 @@ async fn tasks_begin_when_the_last_part_has_left() {
         let folder = tempfile::tempdir().unwrap();
         let (servable, mut chains) = serving(folder.path(), model).await;
         let value = ParameterValue::Text(orders.into());
-        let request =
-            InferRequest { parameters: vec![Parameter { name: "do".into(), value }], ..InferRequest::default() };
+        let request = InferRequest {
+            parameters: vec![Parameter { name: "do".into(), value }],
+            ..InferRequest::default()
+        };
         let budget = Budget::new(Instant::now(), Duration::from_secs(60), Duration::from_secs(60));
         let mut parts = servable.infer_stream(request, budget, Asker::default());
         while let Some(part) = parts.next().await {

@@ -40,7 +40,9 @@ fn a_migration_is_asked_once_before_the_first_call() {
     assert_eq!(state(&server, "empty"), "");
     // An older version, back again, finds what the newer one has left.
     server.models().remove("keeper/2");
-    until("that the first serves again", || server.get("/v2/models/keeper").json()["versions"] == json!(["1"]));
+    until("that the first serves again", || {
+        server.get("/v2/models/keeper").json()["versions"] == json!(["1"])
+    });
     assert_eq!(state(&server, "t"), "strange");
     assert_eq!(state(&server, "v"), "b");
     assert_eq!(state(&server, "s"), "(from 1: a) b c");
@@ -83,7 +85,8 @@ fn two_versions_that_serve_at_once_share_a_session() {
 
 #[test]
 fn a_model_that_comes_back_goes_on_with_its_tasks() {
-    let server = started("[deferred]\npause = \"10ms\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
+    let server =
+        started("[deferred]\npause = \"10ms\"\ntries = 100\n[limits]\ndeadline = \"30s\"\n");
     begin(&server, "s", "say a; defer sleep 200, say b").ok();
     server.models().remove("keeper");
     until("that it is gone", || server.entry("keeper", 1).is_none());

@@ -20,11 +20,19 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
     let server = setup.start();
     let infer = |tenant: &str, model: &str, start: bool, orders: &str| -> Response {
         let path = format!("/v2/models/{model}/infer");
-        server.call("POST", &path).header("x-api-key", tenant).json(&super::request("s", start, orders)).send()
+        server
+            .call("POST", &path)
+            .header("x-api-key", tenant)
+            .json(&super::request("s", start, orders))
+            .send()
     };
-    let get = |tenant: &str, path: &str| server.call("GET", path).header("x-api-key", tenant).send().ok().json();
+    let get = |tenant: &str, path: &str| {
+        server.call("GET", path).header("x-api-key", tenant).send().ok().json()
+    };
     for (tenant, model) in [("a", "one"), ("a", "two"), ("b", "one")] {
-        until("that it serves", || infer(tenant, model, true, &format!("say {tenant}-{model}")).status == 200);
+        until("that it serves", || {
+            infer(tenant, model, true, &format!("say {tenant}-{model}")).status == 200
+        });
     }
     for (tenant, model) in [("a", "one"), ("a", "two"), ("b", "one")] {
         assert_eq!(super::words(&infer(tenant, model, false, "")), format!("{tenant}-{model}"));
@@ -45,7 +53,8 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
 
 #[test]
 fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
-    let setup = Server::with_models(|_| {}).config("poll_interval = '20ms'\nsettle = '20ms'\n[tenants.default]\n");
+    let setup = Server::with_models(|_| {})
+        .config("poll_interval = '20ms'\nsettle = '20ms'\n[tenants.default]\n");
     let tenants = setup.repository("tenants");
     setup.repository("c").settings("keeper", "[limits]\ndeadline = '60s'");
     setup.repository("c").version("keeper", 1, crate::harness::guest("keeper"));
@@ -74,7 +83,10 @@ fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
     until("that the tenant is back", || c.get("/v2/usage").status == 200);
     c.until_ready("keeper", 1);
     // What was under way goes first, with its task, and nothing of either is lost.
-    assert_eq!(super::words(&c.infer("keeper", &super::request("s", false, "say b"))), "first a task b");
+    assert_eq!(
+        super::words(&c.infer("keeper", &super::request("s", false, "say b"))),
+        "first a task b"
+    );
     for (pending, (_, _, state)) in begun.into_iter().zip(orders) {
         assert_eq!(super::words(&pending.answer()), state);
     }

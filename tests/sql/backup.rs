@@ -4,7 +4,8 @@ use std::fs;
 
 use super::{query, serve, setup};
 
-const NOTES: &str = "migrate 001-notes create table notes (text text); insert into notes values ('first')";
+const NOTES: &str =
+    "migrate 001-notes create table notes (text text); insert into notes values ('first')";
 
 #[test]
 fn the_file_of_a_stopped_server_is_a_whole_backup() {

@@ -7,7 +7,8 @@ use super::{ACCOUNTS, add, begins, execute, query, serve, serve_two, setup, step
 use crate::harness::{Server, Tenant, until};
 
 /// Without end, as far as it is concerned.
-const ENDLESS: &str = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+const ENDLESS: &str =
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
 
 /// Looks at the configuration often, so that a test need not wait.
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
@@ -60,14 +61,17 @@ fn a_call_that_is_over_takes_its_statement_with_it() {
     let setup = setup(ACCOUNTS).config("[database]\nstatement_time = '60s'\nbusy_timeout = '60s'");
     let server = setup.start();
     server.until_ready("ledger", 1);
-    let endless = format!("insert into transfers select i from ({ENDLESS})").replace("select i from", "select * from");
+    let endless = format!("insert into transfers select i from ({ENDLESS})")
+        .replace("select i from", "select * from");
     // Past its deadline, ...
     let call = server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "200");
     let late = call.json(&steps(&[step("execute", &[&endless])])).send();
     late.refused(504, "deadline_exceeded");
     assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
     // ... or because the client has gone: either way, the next writer need not wait a minute.
-    let call = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("execute", &[&endless])]));
+    let call = server
+        .call("POST", "/v2/models/ledger/infer")
+        .json(&steps(&[step("execute", &[&endless])]));
     let pending = call.begin();
     server.until_busy("ledger", 1);
     pending.hang_up();
@@ -78,10 +82,16 @@ fn a_call_that_is_over_takes_its_statement_with_it() {
 
 #[test]
 fn told_to_stop_the_server_ends_in_its_time_whatever_statement_runs() {
-    let setup = setup("").config("[database]\nstatement_time = '60s'").argument("--drain-timeout").argument("1s");
+    let setup = setup("")
+        .config("[database]\nstatement_time = '60s'")
+        .argument("--drain-timeout")
+        .argument("1s");
     let server = setup.start();
     server.until_ready("ledger", 1);
-    let endless = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[ENDLESS])])).begin();
+    let endless = server
+        .call("POST", "/v2/models/ledger/infer")
+        .json(&steps(&[step("query", &[ENDLESS])]))
+        .begin();
     server.until_busy("ledger", 1);
     let told = Instant::now();
     server.terminate();
@@ -94,7 +104,10 @@ fn told_to_stop_the_server_ends_in_its_time_whatever_statement_runs() {
 fn the_time_of_statements_is_the_calls_own() {
     let server = Server::with_models(|models| {
         add(models, "ledger", 1, "");
-        models.settings("ledger", "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '500ms'");
+        models.settings(
+            "ledger",
+            "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '500ms'",
+        );
     });
     let server = server.config("[database]\nstatement_time = '1s'").start();
     server.until_ready("ledger", 1);
@@ -110,7 +123,9 @@ fn results_are_bounded() {
     let server = setup("").config("[database]\nrows = 1000\nresult = '1MiB'").start();
     server.until_ready("ledger", 1);
     let rows = |count: u32| {
-        format!("with recursive n(i) as (select 1 union all select i + 1 from n where i < {count}) select i from n")
+        format!(
+            "with recursive n(i) as (select 1 union all select i + 1 from n where i < {count}) select i from n"
+        )
     };
     assert_eq!(take(&server, &[step("size", &[&rows(1000)])]), ["1000"]);
     begins(&query(&server, &rows(1001)), "limit: the query finds more than 1000 rows");
@@ -135,14 +150,20 @@ fn values_and_statements_are_bounded() {
             "select group_concat(randomblob(100000)) from (select 1 union all select 2) a, (values (1),(2),(3),(4),(5),(6)) b",
             "limit: ",
         ),
-        (&format!("select '{}'", "x".repeat(70_000)), "limit: the statement has more than 65536 bytes"),
+        (
+            &format!("select '{}'", "x".repeat(70_000)),
+            "limit: the statement has more than 65536 bytes",
+        ),
         (&format!("select {}1{}", "(".repeat(5000), ")".repeat(5000)), "invalid: "),
         ("select ---1", "invalid: "),
         (&format!("select 1 {}", "union all select 1 ".repeat(500)), "invalid: too many terms"),
         (&format!("select {}", vec!["1"; 501].join(",")), "invalid: too many columns"),
         (&"vacuum;".repeat(9000), "invalid: one statement at a time"),
         (&"vacuum;".repeat(500), "invalid: one statement at a time"),
-        (&format!("select 'a' like '{}'", "%a".repeat(5000)), "invalid: LIKE or GLOB pattern too complex"),
+        (
+            &format!("select 'a' like '{}'", "%a".repeat(5000)),
+            "invalid: LIKE or GLOB pattern too complex",
+        ),
         (&format!("select {}", "abs(".repeat(400) + "1" + &")".repeat(400)), "invalid: "),
         ("select ?1001", "invalid: "),
         ("select ?99999999999", "invalid: "),
@@ -152,9 +173,15 @@ fn values_and_statements_are_bounded() {
         assert!(said.starts_with(says), "{shown}: {said}");
     }
     let big = format!("x:{}", "00".repeat(1_100_000));
-    begins(&take(&server, &[step("query", &["select $1", &big])])[0], "limit: a parameter has more than");
+    begins(
+        &take(&server, &[step("query", &["select $1", &big])])[0],
+        "limit: a parameter has more than",
+    );
     let many: Vec<_> = ["select 1"].into_iter().chain(std::iter::repeat_n("i:1", 1001)).collect();
-    begins(&take(&server, &[step("query", &many)])[0], "limit: the statement has more than 1000 parameters");
+    begins(
+        &take(&server, &[step("query", &many)])[0],
+        "limit: the statement has more than 1000 parameters",
+    );
 }
 
 #[test]
@@ -181,7 +208,8 @@ fn sorting_takes_so_much_memory_and_no_more() {
 
 #[test]
 fn a_full_quota_is_an_error_like_others_and_shows() {
-    let quota = |bytes: &str| format!("{EAGER}[tenants.default]\nquota = {{ database = '{bytes}' }}\n");
+    let quota =
+        |bytes: &str| format!("{EAGER}[tenants.default]\nquota = {{ database = '{bytes}' }}\n");
     let server = setup("").config(&quota("1MiB")).start();
     server.until_ready("ledger", 1);
     assert_eq!(execute(&server, "create table t (x)"), "0");
@@ -198,14 +226,19 @@ fn a_full_quota_is_an_error_like_others_and_shows() {
     assert_eq!(full, "limit: the 1048576 bytes of the tenant's quota for database are used up");
     assert!(fits >= 8, "{fits} fit");
     let tenant = server.tenant("default");
-    assert!((800_000..=1 << 20).contains(&tenant.holds("database")), "{}", tenant.holds("database"));
+    assert!(
+        (800_000..=1 << 20).contains(&tenant.holds("database")),
+        "{}",
+        tenant.holds("database")
+    );
     assert_eq!(tenant.get("/v2/usage").ok().json()["quota"]["database"]["limit"], 1 << 20);
     // What is deleted makes room, and so does a larger quota.
     assert_eq!(execute(&server, "delete from t where rowid <= 2"), "2");
     assert_eq!(execute(&server, fill), "1");
     until("room within a larger quota", || {
         std::fs::write(server.directory().join("wardian.toml"), quota("4MiB")).unwrap();
-        execute(&server, &format!("insert into t values {}", ["(randomblob(100000))"; 9].join(","))) == "9"
+        execute(&server, &format!("insert into t values {}", ["(randomblob(100000))"; 9].join(",")))
+            == "9"
     });
 }
 
@@ -214,7 +247,9 @@ fn one_tenants_slow_statements_keep_no_other_waiting() {
     let server = serve_two("[database]\nstatement_time = '30s'\nbusy_timeout = '30s'");
     let (slow, quick) = (server.tenant("one"), server.tenant("two"));
     let endless = steps(&[step("query", &[ENDLESS])]);
-    let busy: Vec<_> = (0..8).map(|_| slow.call("POST", "/v2/models/ledger/infer").json(&endless).begin()).collect();
+    let busy: Vec<_> = (0..8)
+        .map(|_| slow.call("POST", "/v2/models/ledger/infer").json(&endless).begin())
+        .collect();
     until("that eight are at work", || {
         slow.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
     });
@@ -232,17 +267,24 @@ fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_core
     let (asking, spinning) = (server.tenant("one"), server.tenant("two"));
     let begin = |tenant: Tenant<'_>, taken: String| -> Vec<_> {
         let body = steps(&[taken]);
-        let begun = (0..8).map(|_| tenant.call("POST", "/v2/models/ledger/infer").json(&body).begin()).collect();
+        let begun = (0..8)
+            .map(|_| tenant.call("POST", "/v2/models/ledger/infer").json(&body).begin())
+            .collect();
         until("that eight are at work", || {
             tenant.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 8
         });
         begun
     };
     let busy = [begin(asking, step("query", &[ENDLESS])), begin(spinning, step("spin", &[]))];
-    let used =
-        || ["one", "two"].map(|name| server.metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{name}\"}}")));
+    let used = || {
+        ["one", "two"].map(|name| {
+            server.metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{name}\"}}"))
+        })
+    };
     let since = |before: [Option<f64>; 2]| {
-        let [asked, spun] = std::array::from_fn(|index| used()[index].unwrap_or(0.0) - before[index].unwrap_or(0.0));
+        let [asked, spun] = std::array::from_fn(|index| {
+            used()[index].unwrap_or(0.0) - before[index].unwrap_or(0.0)
+        });
         (asked, spun)
     };
     let begun = used();
@@ -253,13 +295,15 @@ fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_core
     let (asked, spun) = since(before);
     println!("statements took {asked} s, calls {spun} s");
     let part = spun / (asked + spun);
-    // Both are here to stay, and neither may take all. Where other programs want the cores too, each turn of a
-    // statement's waits for its thread to be woken, so the calls may be somewhat ahead.
+    // Both are here to stay, and neither may take all. Where other programs want the cores too,
+    // each turn of a statement's waits for its thread to be woken, so the calls may be somewhat
+    // ahead.
     assert!((0.35..0.85).contains(&part), "statements took {asked} s, calls {spun} s");
     busy.into_iter().flatten().for_each(|pending| pending.hang_up());
 }
 
-/// How many of the server's threads for statements are of which scheduling policy: `(ordinary, behind all others)`.
+/// How many of the server's threads for statements are of which scheduling policy:
+/// `(ordinary, behind all others)`.
 fn threads_for_statements(server: &Server) -> (usize, usize) {
     let mut policies = Vec::new();
     for task in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap().flatten() {
@@ -282,7 +326,10 @@ fn a_long_statement_steps_back_and_short_ones_after_it_do_not() {
     assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
     let (ordinary, _) = threads_for_statements(&server);
     assert!(ordinary > 0);
-    let endless = server.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[ENDLESS])])).begin();
+    let endless = server
+        .call("POST", "/v2/models/ledger/infer")
+        .json(&steps(&[step("query", &[ENDLESS])]))
+        .begin();
     until("that it has stepped back", || threads_for_statements(&server).1 == 1);
     assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
     drop(endless);

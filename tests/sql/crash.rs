@@ -36,7 +36,8 @@ impl Client {
 fn nothing_acknowledged_is_lost_when_it_is_killed() {
     let setup = setup(ACCOUNTS);
     let file = setup.state().join("tenants/default/database.sqlite");
-    let mut clients = Crashes::workers(|number| Client { number, made: 0, acknowledged: BTreeSet::new() });
+    let mut clients =
+        Crashes::workers(|number| Client { number, made: 0, acknowledged: BTreeSet::new() });
     Crashes::new(setup).each(
         &mut clients,
         |server| server.until_ready("ledger", 1),
@@ -49,14 +50,18 @@ fn nothing_acknowledged_is_lost_when_it_is_killed() {
     );
     let acknowledged: Vec<_> = clients.iter().map(|client| client.acknowledged.len()).collect();
     println!("acknowledged: {acknowledged:?}");
-    assert!(acknowledged.iter().all(|&count| count > 0), "hardly anything was acknowledged: {acknowledged:?}");
+    assert!(
+        acknowledged.iter().all(|&count| count > 0),
+        "hardly anything was acknowledged: {acknowledged:?}"
+    );
 }
 
 fn check<'a>(file: &Path, acknowledged: impl Iterator<Item = &'a String>) {
     check_store(file);
     let connection = Connection::open(file).unwrap();
     let mut statement = connection.prepare("select name from transfers").unwrap();
-    let kept: BTreeSet<String> = statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let kept: BTreeSet<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     let lost: Vec<_> = acknowledged.filter(|name| !kept.contains(*name)).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
 }

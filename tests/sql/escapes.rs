@@ -131,7 +131,10 @@ fn the_schema_cannot_be_written_by_hand() {
         "create trigger t after insert on sqlite_master begin select 1; end",
     ] {
         let said = execute(&server, statement);
-        assert!(said.starts_with("invalid: ") || said.starts_with("denied: "), "{statement}: {said}");
+        assert!(
+            said.starts_with("invalid: ") || said.starts_with("denied: "),
+            "{statement}: {said}"
+        );
     }
     assert_eq!(query(&server, "select sum(balance) from accounts"), "i:4000");
 }
@@ -142,7 +145,9 @@ fn tenants_have_databases_of_their_own() {
     let (one, two) = (server.tenant("one"), server.tenant("two"));
     assert_eq!(execute_as(&one, "create table secrets as select 'of one' as text"), "0");
     begins(&query_as(&two, "select * from secrets"), "invalid: no such table");
-    let file = |name: &str| -> PathBuf { server.state().join("tenants").join(name).join("database.sqlite") };
+    let file = |name: &str| -> PathBuf {
+        server.state().join("tenants").join(name).join("database.sqlite")
+    };
     assert!(file("one").exists());
     for place in [file("one").display().to_string(), "../one/database.sqlite".into()] {
         begins(&execute_as(&two, &format!("attach '{place}' as one")), "denied: ");

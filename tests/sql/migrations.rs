@@ -3,7 +3,8 @@
 use super::{ACCOUNTS, add, begins, execute, query, results, serve, setup, step, steps};
 use crate::harness::{Pending, Server, puppet, until};
 
-const NOTE: &str = "migrate 002-note alter table transfers add column note text not null default 'none'";
+const NOTE: &str =
+    "migrate 002-note alter table transfers add column note text not null default 'none'";
 
 fn both() -> String {
     format!("{ACCOUNTS}\n{NOTE}")
@@ -28,9 +29,14 @@ fn they_run_once_and_in_order() {
 #[test]
 fn one_that_fails_leaves_everything_as_it_was() {
     let server = serve(ACCOUNTS);
-    let script = format!("{}\nmigrate 003-wrong create table half (x); create table accounts (x)", both());
+    let script =
+        format!("{}\nmigrate 003-wrong create table half (x); create table accounts (x)", both());
     add(server.models(), "ledger", 2, &script);
-    server.until_refused("ledger", 2, "migrate: migration '003-wrong': table accounts already exists");
+    server.until_refused(
+        "ledger",
+        2,
+        "migrate: migration '003-wrong': table accounts already exists",
+    );
     begins(&query(&server, "select note from transfers"), "invalid: no such column");
     begins(&query(&server, "select * from half"), "invalid: no such table");
     assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
@@ -82,12 +88,19 @@ fn a_model_that_is_unloaded_while_a_version_loads_leaves_everything_as_it_was() 
     begins(&query(&server, "select note from transfers"), "invalid: no such column");
 }
 
-/// A server whose ledger serves, and loads another version once the call is over that holds the database.
+/// A server whose ledger serves, and loads another version once the call is over that holds the
+/// database.
 fn loading() -> (Server, Pending) {
-    // Long enough that it is this call which others wait for, and not a thread that is slow to begin.
-    let server = setup(ACCOUNTS).config("[database]\nbusy_timeout = '3s'\ntransaction_time = '60s'").start();
+    // Long enough that it is this call which others wait for, and not a thread that is slow to
+    // begin.
+    let server =
+        setup(ACCOUNTS).config("[database]\nbusy_timeout = '3s'\ntransaction_time = '60s'").start();
     server.until_ready("ledger", 1);
-    let held = [step("begin", &[]), step("in execute", &["delete from transfers"]), step("sleep", &["60000"])];
+    let held = [
+        step("begin", &[]),
+        step("in execute", &["delete from transfers"]),
+        step("sleep", &["60000"]),
+    ];
     let holding = server.call("POST", "/v2/models/ledger/infer").json(&steps(&held)).begin();
     server.until_busy("ledger", 1);
     until("that it holds the database", || execute(&server, "delete from transfers") == "busy");
@@ -96,8 +109,8 @@ fn loading() -> (Server, Pending) {
     (server, holding)
 }
 
-/// Waits until what was removed counts as gone, as it does once what came after it has settled. What came first may
-/// have been seen in the same look.
+/// Waits until what was removed counts as gone, as it does once what came after it has settled.
+/// What came first may have been seen in the same look.
 fn until_gone(server: &Server) {
     for name in ["first", "second"] {
         server.models().bare(name, puppet("version=1"));
@@ -114,7 +127,12 @@ fn what_the_proof_writes_is_never_kept() {
         "datatype": "BYTES", "shape": [5], "data": ["1", "ok", "1", "ok", "t:golden;t:nested;t:warm"]}]}}]}"#;
     let with_golden = |models: &crate::harness::Models, version: u64, script: &str| {
         models.put(&format!("ledger/{version}/golden.json"), golden);
-        add(models, "ledger", version, &format!("{script}\nwarm insert into transfers (name) values ('warm')"));
+        add(
+            models,
+            "ledger",
+            version,
+            &format!("{script}\nwarm insert into transfers (name) values ('warm')"),
+        );
     };
     let server = Server::with_models(|models| with_golden(models, 1, ACCOUNTS)).start();
     server.until_ready("ledger", 1);
@@ -133,7 +151,11 @@ fn what_the_proof_writes_is_never_kept() {
 fn what_has_run_may_not_change() {
     let server = serve(ACCOUNTS);
     add(server.models(), "ledger", 2, &ACCOUNTS.replace("1000", "2000"));
-    server.until_refused("ledger", 2, "migrate: migration '001-accounts' has run with other statements");
+    server.until_refused(
+        "ledger",
+        2,
+        "migrate: migration '001-accounts' has run with other statements",
+    );
     assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
     add(server.models(), "ledger", 3, &format!("{ACCOUNTS}\n{ACCOUNTS}"));
     server.until_refused("ledger", 3, "migrate: two migrations are called '001-accounts'");
@@ -143,7 +165,8 @@ fn what_has_run_may_not_change() {
 fn they_are_bound_by_the_same_rules() {
     let server = setup("migrate 001 create table t (x); attach 'x' as y").start();
     server.until_refused("ledger", 1, "migrate: migration '001': a model has one database");
-    let statements = ["delete from wardian_migrations", "commit", "pragma journal_mode = off", "vacuum"];
+    let statements =
+        ["delete from wardian_migrations", "commit", "pragma journal_mode = off", "vacuum"];
     for (version, statement) in (2..).zip(statements) {
         add(server.models(), "ledger", version, &format!("migrate 001 {statement}"));
         server.until_refused("ledger", version, "migrate: migration '001': ");
@@ -166,7 +189,8 @@ fn models_of_one_tenant_have_their_own_and_load_side_by_side() {
     .start();
     for name in models {
         server.until_ready(name, 1);
-        let found = server.infer(name, &steps(&[step("query", &[&format!("select count(*) from {name}")])]));
+        let found = server
+            .infer(name, &steps(&[step("query", &[&format!("select count(*) from {name}")])]));
         assert_eq!(results(&found), ["i:0"]);
     }
 }
@@ -174,8 +198,11 @@ fn models_of_one_tenant_have_their_own_and_load_side_by_side() {
 #[test]
 fn an_upload_that_is_only_tried_changes_nothing_before_it_serves() {
     let server = serve(ACCOUNTS);
-    let bad =
-        server.upload("ledger", 2, crate::harness::ledger(&format!("{}\nwarm insert into nowhere values (1)", both())));
+    let bad = server.upload(
+        "ledger",
+        2,
+        crate::harness::ledger(&format!("{}\nwarm insert into nowhere values (1)", both())),
+    );
     assert_eq!(bad.status, 422, "{bad}");
     begins(&query(&server, "select note from transfers"), "invalid: no such column");
     let good = server.upload("ledger", 2, crate::harness::ledger(&both()));

@@ -49,7 +49,8 @@ fn serve(script: &str) -> Server {
 fn serve_two(config: &str) -> Server {
     let tenants = ["one", "two"];
     let entries = tenants.map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n")).concat();
-    let setup = Server::with_models(|_| {}).config(&format!("{config}\n[tenants.default]\n{entries}"));
+    let setup =
+        Server::with_models(|_| {}).config(&format!("{config}\n[tenants.default]\n{entries}"));
     tenants.iter().for_each(|name| add(&setup.repository(name), "ledger", 1, ""));
     let server = setup.start();
     tenants.iter().for_each(|name| server.tenant(name).until_ready("ledger", 1));

@@ -56,6 +56,9 @@ fn callers_are_told_what_is_wrong() {
         (["add", ""], "model 'notes': a note needs a text, of up to 1000 characters"),
     ] {
         let answer = say(&server, &words);
-        assert_eq!((answer["code"].as_str(), answer["error"].as_str()), (Some("model_rejected_input"), Some(says)));
+        assert_eq!(
+            (answer["code"].as_str(), answer["error"].as_str()),
+            (Some("model_rejected_input"), Some(says))
+        );
     }
 }

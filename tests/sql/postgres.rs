@@ -3,12 +3,15 @@
 mod server;
 
 use super::together::transfer;
-use super::{ACCOUNTS, add, begins, execute, execute_as, query, query_as, results, step, steps, take};
+use super::{
+    ACCOUNTS, add, begins, execute, execute_as, query, query_as, results, step, steps, take,
+};
 use crate::harness::{Server, Setup};
 use server::Postgres;
 
 /// The accounts, where every version of PostgreSQL knows how.
-const NOTE: &str = "migrate 002-note alter table transfers add column note text not null default 'none'";
+const NOTE: &str =
+    "migrate 002-note alter table transfers add column note text not null default 'none'";
 
 /// A setup whose tenant `default` has a database of its own there.
 fn setup(postgres: &Postgres, script: &str, config: &str) -> Setup {
@@ -43,7 +46,11 @@ fn values_come_back_and_errors_are_told() {
         ("bytea", "x:", "x:"),
     ] {
         let statement = format!("select $1::{kind}");
-        assert_eq!(take(&server, &[step("query", &[&statement, given])]), [found], "{kind} {given}");
+        assert_eq!(
+            take(&server, &[step("query", &[&statement, given])]),
+            [found],
+            "{kind} {given}"
+        );
     }
     for (statement, says) in [
         ("select * from nowhere", "invalid: relation \"nowhere\" does not exist"),
@@ -63,7 +70,10 @@ fn values_come_back_and_errors_are_told() {
         begins(&query(&server, statement), says);
     }
     assert_eq!(execute(&server, "update accounts set balance = balance where id < 3"), "2");
-    assert_eq!(query(&server, "update accounts set balance = 5 where id = 1 returning id, balance"), "i:1,i:5");
+    assert_eq!(
+        query(&server, "update accounts set balance = 5 where id = 1 returning id, balance"),
+        "i:1,i:5"
+    );
     assert!(!server.log().contains("pass word"));
 }
 
@@ -80,29 +90,51 @@ fn statements_and_transactions_are_bounded() {
         &query(&server, "select i::int from generate_series(1, 2000) i"),
         "limit: the query finds more than 100 rows",
     );
-    let adding = "insert into transfers select i::text from generate_series(1, 200) i returning name";
+    let adding =
+        "insert into transfers select i::text from generate_series(1, 200) i returning name";
     begins(&query(&server, adding), "limit: the query finds more than 100 rows");
     assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
     let add = step("in execute", &["insert into transfers values ('x')"]);
     let count = "select count(*) from transfers";
     for (last, kept) in [("rollback", "i:0"), ("drop", "i:0"), ("commit", "i:1")] {
-        let taken =
-            [step("begin", &[]), add.clone(), step("in query", &[count]), step("query", &[count]), step(last, &[])];
+        let taken = [
+            step("begin", &[]),
+            add.clone(),
+            step("in query", &[count]),
+            step("query", &[count]),
+            step(last, &[]),
+        ];
         let told = take(&server, &taken);
-        assert_eq!((told[2].as_str(), told[3].as_str(), told[4].as_str()), ("i:1", "i:0", "ok"), "{last}");
+        assert_eq!(
+            (told[2].as_str(), told[3].as_str(), told[4].as_str()),
+            ("i:1", "i:0", "ok"),
+            "{last}"
+        );
         assert_eq!(query(&server, count), kept, "{last}");
     }
     // An error takes back its statement and nothing else.
     let other = step("in execute", &["insert into transfers values ('y')"]);
-    let told =
-        take(&server, &[step("begin", &[]), other, add.clone(), step("in execute", &["selec"]), step("commit", &[])]);
+    let told = take(
+        &server,
+        &[
+            step("begin", &[]),
+            other,
+            add.clone(),
+            step("in execute", &["selec"]),
+            step("commit", &[]),
+        ],
+    );
     begins(&told[2], "constraint: ");
     assert_eq!((told[1].as_str(), told[4].as_str()), ("1", "ok"));
     assert_eq!(query(&server, count), "i:2");
     // The end of the call ends it, and so does time.
     let opened = [step("begin", &[]), step("in execute", &["delete from transfers"])];
-    server.infer("ledger", &steps(&[&opened[..], &[step("trap", &[])]].concat())).refused(500, "model_trapped");
-    let slept = [&opened[..], &[step("sleep", &["1500"]), step("in query", &[count]), step("commit", &[])]].concat();
+    server
+        .infer("ledger", &steps(&[&opened[..], &[step("trap", &[])]].concat()))
+        .refused(500, "model_trapped");
+    let slept =
+        [&opened[..], &[step("sleep", &["1500"]), step("in query", &[count]), step("commit", &[])]]
+            .concat();
     let told = take(&server, &slept);
     assert_eq!(told[3], "limit: the transaction was open for too long, and was rolled back");
     assert_ne!(told[4], "ok");
@@ -117,18 +149,40 @@ fn migrations_are_kept_with_their_version_and_nothing_else() {
     assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
     let wrong = format!("{ACCOUNTS}\n{NOTE}\nmigrate 003-wrong create table accounts (x int)");
     add(server.models(), "ledger", 2, &wrong);
-    server.until_refused("ledger", 2, "migrate: migration '003-wrong': relation \"accounts\" already exists");
+    server.until_refused(
+        "ledger",
+        2,
+        "migrate: migration '003-wrong': relation \"accounts\" already exists",
+    );
     begins(&query(&server, "select note from transfers"), "invalid: ");
-    add(server.models(), "ledger", 3, &format!("{ACCOUNTS}\n{NOTE}\nwarm insert into nowhere values (1)"));
+    add(
+        server.models(),
+        "ledger",
+        3,
+        &format!("{ACCOUNTS}\n{NOTE}\nwarm insert into nowhere values (1)"),
+    );
     server.until_refused("ledger", 3, "warm-up: ");
     begins(&query(&server, "select note from transfers"), "invalid: ");
     add(server.models(), "ledger", 4, &format!("{ACCOUNTS}\n{NOTE}\n{warm}"));
     server.until_ready("ledger", 4);
     assert_eq!(query(&server, "select count(note) from transfers"), "i:0");
     add(server.models(), "ledger", 5, &ACCOUNTS.replace("1000", "2000"));
-    server.until_refused("ledger", 5, "migrate: migration '001-accounts' has run with other statements");
-    add(server.models(), "ledger", 6, &format!("{ACCOUNTS}\nmigrate 009 create table x (i int); commit"));
-    server.until_refused("ledger", 6, "migrate: migration '009': a statement that begins with 'commit'");
+    server.until_refused(
+        "ledger",
+        5,
+        "migrate: migration '001-accounts' has run with other statements",
+    );
+    add(
+        server.models(),
+        "ledger",
+        6,
+        &format!("{ACCOUNTS}\nmigrate 009 create table x (i int); commit"),
+    );
+    server.until_refused(
+        "ledger",
+        6,
+        "migrate: migration '009': a statement that begins with 'commit'",
+    );
 }
 
 #[test]
@@ -142,17 +196,23 @@ fn tenants_are_kept_apart_and_it_comes_back() {
             postgres.entry(name).replace("tenants.default", &format!("tenants.{name}"))
         )
     });
-    let setup = Server::with_models(|_| {}).config(&format!("[tenants.default]\n{}", entries.concat()));
+    let setup =
+        Server::with_models(|_| {}).config(&format!("[tenants.default]\n{}", entries.concat()));
     names.iter().for_each(|name| add(&setup.repository(name), "ledger", 1, ""));
     let server = setup.start();
     let [one, two] = names.map(|name| server.tenant(name));
     [one, two].iter().for_each(|tenant| tenant.until_ready("ledger", 1));
     assert_eq!(execute_as(&one, "create table secrets (x text)"), "0");
     begins(&query_as(&two, "select * from secrets"), "invalid: ");
-    begins(&query_as(&two, "select * from one.public.secrets"), "invalid: cross-database references");
+    begins(
+        &query_as(&two, "select * from one.public.secrets"),
+        "invalid: cross-database references",
+    );
     // While it is away statements fail, and once it is back they do not.
     postgres.restart();
-    crate::harness::until("that it is connected again", || query_as(&one, "select count(*) from secrets") == "i:0");
+    crate::harness::until("that it is connected again", || {
+        query_as(&one, "select count(*) from secrets") == "i:0"
+    });
 }
 
 #[test]
@@ -165,7 +225,10 @@ fn no_update_is_lost_there_either() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..10 {
-                    assert_eq!(results(&server.infer("ledger", &steps(&[step("execute", &[statement])]))), ["2"]);
+                    assert_eq!(
+                        results(&server.infer("ledger", &steps(&[step("execute", &[statement])]))),
+                        ["2"]
+                    );
                 }
             });
         }
@@ -179,9 +242,13 @@ fn no_update_is_lost_there_either() {
 fn a_superuser_is_refused() {
     let Some(postgres) = Postgres::start() else { return };
     let server = Server::with_models(|models| add(models, "ledger", 1, ""));
-    let server = server.config(&format!("[tenants.default]\n{}", postgres.entry_of_superuser())).start();
+    let server =
+        server.config(&format!("[tenants.default]\n{}", postgres.entry_of_superuser())).start();
     server.until_ready("ledger", 1);
-    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    assert_eq!(
+        query(&server, "select 1"),
+        "unavailable: it cannot be reached; the host's log has the details"
+    );
     server.until_logged("the role is a superuser, who may read the server's files");
 }
 
@@ -190,11 +257,14 @@ fn a_password_may_come_from_the_environment() {
     let Some(postgres) = Postgres::start() else { return };
     postgres.add("acme", "pass word");
     let entry = postgres.entry_with("acme", "password_env = 'ACME_PASSWORD'");
-    let setup =
-        Server::with_models(|models| add(models, "ledger", 1, "")).config(&format!("[tenants.default]\n{entry}"));
+    let setup = Server::with_models(|models| add(models, "ledger", 1, ""))
+        .config(&format!("[tenants.default]\n{entry}"));
     let server = setup.start();
     server.until_ready("ledger", 1);
-    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    assert_eq!(
+        query(&server, "select 1"),
+        "unavailable: it cannot be reached; the host's log has the details"
+    );
     server.until_logged("ACME_PASSWORD: environment variable not found");
     let server = server.kill().environment("ACME_PASSWORD", "pass word").start();
     server.until_ready("ledger", 1);
@@ -217,13 +287,18 @@ fn connections_that_leave_the_machine_take_tls_and_believe_who_is_to_be_believed
     let (start, end) = (entry.find("host=").unwrap(), entry.find(" user=").unwrap());
     let entry = format!("{}host={address}{}", &entry[..start], &entry[end..]);
     let settings = format!("[tenants.default]\n{entry}");
-    let server = Server::with_models(|models| add(models, "ledger", 1, "")).config(&settings).start();
+    let server =
+        Server::with_models(|models| add(models, "ledger", 1, "")).config(&settings).start();
     server.until_ready("ledger", 1);
-    assert_eq!(query(&server, "select 1"), "unavailable: it cannot be reached; the host's log has the details");
+    assert_eq!(
+        query(&server, "select 1"),
+        "unavailable: it cannot be reached; the host's log has the details"
+    );
     server.until_logged("invalid peer certificate: UnknownIssuer");
     let setup = server.stop();
     setup.models().put("../authority.pem", authority);
-    let server = setup.config(&format!("[egress]\nca_certificates = 'authority.pem'\n{settings}")).start();
+    let server =
+        setup.config(&format!("[egress]\nca_certificates = 'authority.pem'\n{settings}")).start();
     server.until_ready("ledger", 1);
     let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
     assert_eq!(query(&server, encrypted), "b:true");

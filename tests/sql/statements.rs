@@ -32,7 +32,9 @@ fn every_type_comes_back_as_it_went_in() {
 #[test]
 fn parameters_go_by_their_numbers() {
     let server = serve("");
-    let found = |statement: &str| take(&server, &[step("query", &[statement, "i:1", "i:2", "i:3"])]).remove(0);
+    let found = |statement: &str| {
+        take(&server, &[step("query", &[statement, "i:1", "i:2", "i:3"])]).remove(0)
+    };
     assert_eq!(found("select $2, $1, $3"), "i:2,i:1,i:3");
     assert_eq!(found("select ?3, ?1, ?2, ?3"), "i:3,i:1,i:2,i:3");
     assert_eq!(found("select ?, ?, ?"), "i:1,i:2,i:3");
@@ -52,7 +54,10 @@ fn errors_say_what_is_wrong() {
         ("select \"nowhere\"", "invalid: no such column"),
         ("select 1; select 2", "invalid: one statement at a time"),
         ("insert into accounts values (1, 1)", "constraint: UNIQUE constraint failed: accounts.id"),
-        ("insert into accounts values (9, null)", "constraint: NOT NULL constraint failed: accounts.balance"),
+        (
+            "insert into accounts values (9, null)",
+            "constraint: NOT NULL constraint failed: accounts.balance",
+        ),
     ] {
         begins(&execute(&server, statement), says);
     }
@@ -66,7 +71,10 @@ fn changes_are_counted_and_can_be_returned() {
     assert_eq!(execute(&server, "create table other (x)"), "0");
     assert_eq!(execute(&server, "select 1"), "0");
     assert_eq!(query(&server, "insert into other values (7), (8) returning x"), "i:7;i:8");
-    assert_eq!(query(&server, "with one as (select 1) insert into other select * from one returning x"), "i:1");
+    assert_eq!(
+        query(&server, "with one as (select 1) insert into other select * from one returning x"),
+        "i:1"
+    );
     assert_eq!(query(&server, "select count(*) from other"), "i:3");
 }
 
@@ -104,8 +112,14 @@ fn statements_are_counted() {
     query(&server, "select 1");
     query(&server, "select * from nowhere");
     assert!(server.metric("wardian_sql_statement_seconds_count{tenant=\"default\"}") >= Some(2.0));
-    assert_eq!(server.metric("wardian_sql_errors_total{tenant=\"default\",reason=\"invalid\"}"), Some(1.0));
-    assert!(server.metric("wardian_tenant_held{tenant=\"default\",resource=\"database\"}") > Some(8192.0));
+    assert_eq!(
+        server.metric("wardian_sql_errors_total{tenant=\"default\",reason=\"invalid\"}"),
+        Some(1.0)
+    );
+    assert!(
+        server.metric("wardian_tenant_held{tenant=\"default\",resource=\"database\"}")
+            > Some(8192.0)
+    );
 }
 
 #[test]
@@ -119,9 +133,15 @@ fn a_statement_that_outlives_its_tenant_is_not_counted() {
         (of("statement_seconds_count"), of("errors_total"))
     };
     assert_eq!(counted(), (Some(1.0), None));
-    let endless = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
-    let pending = two.call("POST", "/v2/models/ledger/infer").json(&steps(&[step("query", &[endless])])).begin();
-    until("that it is under way", || two.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 1);
+    let endless =
+        "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
+    let pending = two
+        .call("POST", "/v2/models/ledger/infer")
+        .json(&steps(&[step("query", &[endless])]))
+        .begin();
+    until("that it is under way", || {
+        two.get("/v2/models/ledger/config").json()["wardian"]["instances"]["busy"] == 1
+    });
     let rest = format!("{settings}\n[tenants.default]\n[tenants.one]\nrepository = 'one'\n");
     std::fs::write(server.directory().join("wardian.toml"), rest).unwrap();
     until("that the tenant's counts are gone", || counted() == (None, None));

@@ -3,11 +3,13 @@
 use super::{ACCOUNTS, SUM, query, results, serve, step, steps};
 use crate::harness::Server;
 
-/// Transfers, of which so many clients make so many each, at the same time. Gives the names of those acknowledged.
+/// Transfers, of which so many clients make so many each, at the same time. Gives the names of
+/// those acknowledged.
 pub(super) fn transfer(server: &Server, clients: usize, each: usize, round: usize) -> Vec<String> {
     let one = |client: usize| -> Vec<String> {
         let made = (0..each).map(|number| (format!("{round}-{client}-{number}"), number));
-        let kept = made.filter(|(name, number)| try_transfer(server, name, client, *number) == Some(true));
+        let kept =
+            made.filter(|(name, number)| try_transfer(server, name, client, *number) == Some(true));
         kept.map(|(name, _)| name).collect()
     };
     std::thread::scope(|scope| {
@@ -16,11 +18,18 @@ pub(super) fn transfer(server: &Server, clients: usize, each: usize, round: usiz
     })
 }
 
-/// One of a client's transfers. Tells whether it was acknowledged; `None` where the server does not answer any more.
-pub(super) fn try_transfer(server: &Server, name: &str, client: usize, number: usize) -> Option<bool> {
+/// One of a client's transfers. Tells whether it was acknowledged; `None` where the server does not
+/// answer any more.
+pub(super) fn try_transfer(
+    server: &Server,
+    name: &str,
+    client: usize,
+    number: usize,
+) -> Option<bool> {
     let (from, to) = (1 + (client + number) % 4, 1 + (client + number * 3 + 1) % 4);
     let taken = [step("transfer", &[name, &from.to_string(), &to.to_string(), "7"])];
-    let answer = server.call("POST", "/v2/models/ledger/infer").json(&steps(&taken)).try_send().ok()?;
+    let answer =
+        server.call("POST", "/v2/models/ledger/infer").json(&steps(&taken)).try_send().ok()?;
     Some(answer.status == 200 && results(&answer) == ["ok"])
 }
 

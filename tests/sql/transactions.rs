@@ -8,7 +8,12 @@ const ADD: &str = "insert into transfers values ('x')";
 const COUNT: &str = "select count(*) from transfers";
 
 fn within(last: &str) -> Vec<String> {
-    vec![step("begin", &[]), step("in execute", &[ADD]), step("in query", &[COUNT]), step(last, &[])]
+    vec![
+        step("begin", &[]),
+        step("in execute", &[ADD]),
+        step("in query", &[COUNT]),
+        step(last, &[]),
+    ]
 }
 
 #[test]
@@ -69,7 +74,8 @@ fn a_trap_or_the_end_of_the_call_undoes_them() {
         let with = |last: String| steps(&[begun.as_slice(), &[last]].concat());
         server.infer("ledger", &with(step("trap", &[]))).refused(500, "model_trapped");
         assert_eq!(results(&server.infer("ledger", &steps(&begun))), ["ok", "1"]);
-        let call = server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "100");
+        let call =
+            server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "100");
         call.json(&with(step("sleep", &["60000"]))).send().refused(504, "deadline_exceeded");
         assert_eq!(query(&server, COUNT), "i:0");
         assert_eq!(take(&server, &within("commit")), ["ok", "1", "i:1", "ok"]);
@@ -81,7 +87,9 @@ fn one_that_stays_open_for_long_is_ended() {
     let server = setup(ACCOUNTS).config("[database]\ntransaction_time = '300ms'").start();
     server.until_ready("ledger", 1);
     let begun = [step("begin", &[]), step("in execute", &[ADD])];
-    let sleeping = [&begun[..], &[step("sleep", &["1500"]), step("in execute", &[ADD]), step("commit", &[])]].concat();
+    let sleeping =
+        [&begun[..], &[step("sleep", &["1500"]), step("in execute", &[ADD]), step("commit", &[])]]
+            .concat();
     let pending = server.call("POST", "/v2/models/ledger/infer").json(&steps(&sleeping)).begin();
     server.until_busy("ledger", 1);
     // Whoever waits for it waits for so long and no longer, though the call goes on.
@@ -95,9 +103,9 @@ fn one_that_stays_open_for_long_is_ended() {
     }
     assert_eq!(query(&server, COUNT), "i:1");
     // A statement without end does not keep it open either.
-    let endless =
-        "insert into transfers with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
-    let told = take(&server, &[step("begin", &[]), step("in execute", &[endless]), step("commit", &[])]);
+    let endless = "insert into transfers with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
+    let told =
+        take(&server, &[step("begin", &[]), step("in execute", &[endless]), step("commit", &[])]);
     assert_eq!(told[1], "limit: the transaction was open for too long, and was rolled back");
     begins(&told[2], "unavailable: an earlier error has rolled the transaction back");
     assert_eq!(query(&server, COUNT), "i:1");
@@ -105,16 +113,22 @@ fn one_that_stays_open_for_long_is_ended() {
 
 #[test]
 fn whoever_waits_for_too_long_is_told_so() {
-    let server = setup(ACCOUNTS).config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '30s'").start();
+    let server = setup(ACCOUNTS)
+        .config("[database]\nbusy_timeout = '200ms'\ntransaction_time = '30s'")
+        .start();
     server.until_ready("ledger", 1);
     let holding = [step("begin", &[]), step("in execute", &[ADD]), step("sleep", &["60000"])];
     let pending = server.call("POST", "/v2/models/ledger/infer").json(&steps(&holding)).begin();
     server.until_busy("ledger", 1);
-    crate::harness::until("that the other has begun", || execute(&server, "delete from transfers") == "busy");
+    crate::harness::until("that the other has begun", || {
+        execute(&server, "delete from transfers") == "busy"
+    });
     assert_eq!(take(&server, &[step("begin", &[])]), ["busy"]);
     assert_eq!(query(&server, COUNT), "i:0", "readers go on");
     pending.hang_up();
-    crate::harness::until("that the other is over", || execute(&server, "delete from transfers") == "0");
+    crate::harness::until("that the other is over", || {
+        execute(&server, "delete from transfers") == "0"
+    });
 }
 
 #[test]
@@ -122,6 +136,7 @@ fn versions_of_two_models_share_the_tenants_tables() {
     let server = serve(ACCOUNTS);
     add(server.models(), "other", 1, "");
     server.until_ready("other", 1);
-    let found = server.infer("other", &steps(&[step("query", &["select sum(balance) from accounts"])]));
+    let found =
+        server.infer("other", &steps(&[step("query", &["select sum(balance) from accounts"])]));
     assert_eq!(results(&found), [super::SUM]);
 }

@@ -9,7 +9,9 @@ use crate::harness::Server;
 
 fn infer(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    command.args(["infer", "streamer", "--stream", "--url"]).arg(format!("http://{}", server.address()));
+    command
+        .args(["infer", "streamer", "--stream", "--url"])
+        .arg(format!("http://{}", server.address()));
     let output = command.args(arguments).output().unwrap();
     let said = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code(), said(&output.stdout) + &said(&output.stderr))
@@ -39,7 +41,11 @@ fn text_alone_runs_on() {
 fn an_error_is_told_wherever_it_comes() {
     let server = server("");
     let (status, said) = infer(&server, &["--input", "parts=1", "--input", "then=\"fail\""]);
-    assert_eq!((status, said.contains("\nerror: ") && said.contains(" (model_failed)\n")), (Some(3), true), "{said}");
+    assert_eq!(
+        (status, said.contains("\nerror: ") && said.contains(" (model_failed)\n")),
+        (Some(3), true),
+        "{said}"
+    );
     let (status, said) = infer(&server, &["--input", "parts=0", "--input", "then=\"fail\""]);
     assert_eq!((status, said.contains("(model_failed, HTTP 500)")), (Some(3), true), "{said}");
 }
@@ -48,7 +54,8 @@ fn an_error_is_told_wherever_it_comes() {
 fn with_json_an_error_is_json_wherever_it_comes() {
     let server = server("");
     for parts in ["parts=1", "parts=0"] {
-        let (status, said) = infer(&server, &["--json", "--input", parts, "--input", "then=\"fail\""]);
+        let (status, said) =
+            infer(&server, &["--json", "--input", parts, "--input", "then=\"fail\""]);
         let last = said.lines().last().and_then(|line| serde_json::from_str::<Value>(line).ok());
         let code = last.map(|error| error["code"].clone());
         assert_eq!((status, code), (Some(3), Some("model_failed".into())), "{parts}: {said}");

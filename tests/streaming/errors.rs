@@ -6,8 +6,11 @@ use super::{metric, server};
 use crate::harness::until;
 
 /// What a model does, and what comes of it. The log has what the caller may not see.
-const FAULTS: [(&str, u16, &str); 3] =
-    [("trap", 500, "model_trapped"), ("fail", 500, "model_failed"), ("reject", 422, "model_rejected_input")];
+const FAULTS: [(&str, u16, &str); 3] = [
+    ("trap", 500, "model_trapped"),
+    ("fail", 500, "model_failed"),
+    ("reject", 422, "model_rejected_input"),
+];
 
 const BAD_PARTS: [(&str, &str); 7] = [
     ("wrong-name", "unknown output 'text_outptu'"),
@@ -39,7 +42,8 @@ fn before_the_first_part_an_error_is_an_error_like_any_other() {
 fn after_it_an_error_is_the_last_event() {
     let server = server("[breaker]\nfaults = 0");
     for (then, _, code) in FAULTS {
-        let (events, last) = server.stream("streamer", &json!({ "parts": 20, "then": then })).all_until_error();
+        let (events, last) =
+            server.stream("streamer", &json!({ "parts": 20, "then": then })).all_until_error();
         assert_eq!((events.len(), last.as_str()), (20, code));
     }
     assert_eq!(metric(&server, "request_failures_total"), 3.0);

@@ -9,7 +9,8 @@ use super::{endless, metric, server};
 #[test]
 fn silence_is_filled_with_signs_of_life() {
     let server = server("[streaming]\nheartbeat = '20ms'");
-    let mut events = server.stream("streamer", &json!({ "parts": 2, "before_ms": 100, "between_ms": 100 }));
+    let mut events =
+        server.stream("streamer", &json!({ "parts": 2, "before_ms": 100, "between_ms": 100 }));
     // Before the first part, and before the second.
     for text in ["0 ", "1 "] {
         assert_eq!(events.next_block().as_deref(), Some(":\n\n"));
@@ -46,11 +47,13 @@ fn a_part_is_no_larger_than_a_response() {
 
 #[test]
 fn the_deadline_of_streams_is_their_own() {
-    let server = server("[limits]\ndeadline = '50ms'\ncpu_time = '50ms'\n[streaming]\ndeadline = '2s'");
+    let server =
+        server("[limits]\ndeadline = '50ms'\ncpu_time = '50ms'\n[streaming]\ndeadline = '2s'");
     let body = json!({ "parts": 3, "before_ms": 100, "between_ms": 100, "how": "busy" });
     assert_eq!(server.stream("streamer", &body).all().len(), 3);
     let start = Instant::now();
-    let (events, code) = server.stream("streamer", &json!({ "parts": 1, "then": "sleep" })).all_until_error();
+    let (events, code) =
+        server.stream("streamer", &json!({ "parts": 1, "then": "sleep" })).all_until_error();
     assert_eq!((events.len(), code.as_str()), (1, "deadline_exceeded"));
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
@@ -58,8 +61,11 @@ fn the_deadline_of_streams_is_their_own() {
 #[test]
 fn a_caller_may_be_less_patient() {
     let server = server("[streaming]\ndeadline = '10m'");
-    let call = server.call("POST", "/v2/models/streamer/generate_stream").header("wardian-deadline-ms", "300");
-    let (_, code) = call.json(&json!({ "parts": 1, "then": "sleep" })).begin().events().all_until_error();
+    let call = server
+        .call("POST", "/v2/models/streamer/generate_stream")
+        .header("wardian-deadline-ms", "300");
+    let (_, code) =
+        call.json(&json!({ "parts": 1, "then": "sleep" })).begin().events().all_until_error();
     assert_eq!(code, "deadline_exceeded");
     let body = json!({ "parts": 0, "then": "sleep", "parameters": { "timeout": 50_000 } });
     server.begin_stream("streamer", &body).answer().refused(504, "deadline_exceeded");

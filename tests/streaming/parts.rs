@@ -8,12 +8,16 @@ use crate::harness::until;
 #[test]
 fn a_part_is_there_before_the_next_is_thought_of() {
     let server = server("");
-    let mut events = server.stream("streamer", &json!({ "text_input": "é", "parts": 2, "then": "sleep" }));
+    let mut events =
+        server.stream("streamer", &json!({ "text_input": "é", "parts": 2, "then": "sleep" }));
     assert_eq!(events.next_text(), "é0 ");
     assert_eq!(events.next_text(), "é1 ");
     // The guest is still at it, and will be for ten minutes.
     assert_eq!(server.config_of("streamer")["wardian"]["instances"]["busy"], 1);
-    assert_eq!((metric(&server, "streams_open"), metric(&server, "stream_parts_total")), (1.0, 2.0));
+    assert_eq!(
+        (metric(&server, "streams_open"), metric(&server, "stream_parts_total")),
+        (1.0, 2.0)
+    );
     drop(events);
     server.until_busy("streamer", 0);
 }
@@ -34,7 +38,10 @@ fn an_event_is_a_flat_object_and_the_head_says_how_it_comes() {
     }
     assert_eq!(events.header("content-encoding"), None);
     let timing = events.header("server-timing").unwrap();
-    assert!(["queue;dur=", "instance;dur=", "compute;dur="].iter().all(|part| timing.contains(part)), "{timing}");
+    assert!(
+        ["queue;dur=", "instance;dur=", "compute;dur="].iter().all(|part| timing.contains(part)),
+        "{timing}"
+    );
     let event = "data: {\"model_name\":\"streamer\",\"model_version\":\"1\",\"id\":\"a\",\"last\":true,\
                  \"text_output\":\"0 \",\"index\":0}\n\n";
     assert_eq!(events.next_block().as_deref(), Some(event));
@@ -45,7 +52,11 @@ fn an_event_is_a_flat_object_and_the_head_says_how_it_comes() {
 fn many_parts_come_in_order_and_are_counted() {
     let server = server("");
     for body in [json!({ "parts": 1000 }), json!({ "parts": 100, "size": 100_000 })] {
-        let indices = server.stream("streamer", &body).all().into_iter().map(|event| event["index"].as_i64().unwrap());
+        let indices = server
+            .stream("streamer", &body)
+            .all()
+            .into_iter()
+            .map(|event| event["index"].as_i64().unwrap());
         assert!(indices.eq(0..body["parts"].as_i64().unwrap()), "{body}");
     }
     // An answer without parts is told in one event, which is not one of them.
@@ -62,7 +73,10 @@ fn many_parts_come_in_order_and_are_counted() {
 fn a_part_may_hold_some_of_the_outputs_or_none() {
     let server = server("");
     let mut events = server.stream("streamer", &json!({ "parts": 0, "then": "empty" }));
-    assert_eq!(events.next_event(), Some(json!({ "model_name": "streamer", "model_version": "1" })));
+    assert_eq!(
+        events.next_event(),
+        Some(json!({ "model_name": "streamer", "model_version": "1" }))
+    );
     assert_eq!(events.next_event(), None);
 }
 

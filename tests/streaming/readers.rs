@@ -6,7 +6,9 @@ use super::{LARGE, endless, metric, server};
 use crate::harness::{Server, until};
 
 fn until_waiting(server: &Server, guests: f64) {
-    until(&format!("that {guests} guests wait for their reader"), || metric(server, "streams_waiting") == guests);
+    until(&format!("that {guests} guests wait for their reader"), || {
+        metric(server, "streams_waiting") == guests
+    });
 }
 
 #[test]
@@ -16,7 +18,10 @@ fn a_slow_reader_suspends_the_guest_and_then_gets_everything() {
     let mut events = server.stream("streamer", &json!({ "parts": parts, "size": 1 << 20 }));
     until_waiting(&server, 1.0);
     let sent = metric(&server, "stream_parts_total");
-    assert!(sent < f64::from(parts) / 2.0, "{sent} parts of a megabyte lie between guest and client");
+    assert!(
+        sent < f64::from(parts) / 2.0,
+        "{sent} parts of a megabyte lie between guest and client"
+    );
     // Others are served meanwhile, by other instances of the same model.
     for _ in 0..50 {
         assert_eq!(server.stream("streamer", &json!({})).all().len(), 3);

@@ -59,7 +59,11 @@ fn a_body_has_a_limit_and_may_be_compressed() {
     let long = json!({ "text_input": "x".repeat(2000) }).to_string();
     for verb in VERBS {
         ask(&server, "streamer", verb, long.as_bytes()).refused(413, "request_too_large");
-        let call = || server.call("POST", &format!("/v2/models/streamer/{verb}")).header("content-encoding", "gzip");
+        let call = || {
+            server
+                .call("POST", &format!("/v2/models/streamer/{verb}"))
+                .header("content-encoding", "gzip")
+        };
         call().body("{}").send().refused(400, "invalid_input");
     }
 }

@@ -9,7 +9,9 @@ use crate::harness::{Server, Setup, puppet};
 
 /// A server with two tenants, who are told apart by the header alone.
 fn two_tenants(settings: &str, of_a: &str) -> Setup {
-    let config = format!("[tenants.a]\nrepository = 'a'\n{of_a}\n[tenants.b]\nrepository = 'b'\n[tenants.default]");
+    let config = format!(
+        "[tenants.a]\nrepository = 'a'\n{of_a}\n[tenants.b]\nrepository = 'b'\n[tenants.default]"
+    );
     let setup = Server::with_models(|_| {}).config(&config);
     streamer(&setup.repository("a"), "streamer", settings);
     setup.repository("b").bare("puppet", puppet("version=7"));
@@ -44,7 +46,10 @@ fn a_model_gets_no_more_for_its_streams_than_its_tenant_may_have() {
         (&streaming["deadline_ms"], &streaming["cpu_time_ms"], &streaming["total_bytes"]),
         (&json!(1000), &json!(100), &json!(1 << 20))
     );
-    assert_eq!(a.stream("streamer", &json!({ "then": "spin" })).all_until_error().1, "cpu_time_exceeded");
+    assert_eq!(
+        a.stream("streamer", &json!({ "then": "spin" })).all_until_error().1,
+        "cpu_time_exceeded"
+    );
     streamer(&server.repository("a"), "greedy", "[streaming]\ndeadline = '2s'");
     a.until_refused("greedy", 1, "streaming.deadline is 2s, and this tenant's models may have 1s");
 }

@@ -8,7 +8,8 @@ use crate::harness::{Server, guest, puppet};
 #[test]
 fn parts_are_joined() {
     let server = server("");
-    let answer = server.generate("streamer", &json!({ "text_input": ["a", "b"], "id": "x", "parts": 3 }));
+    let answer =
+        server.generate("streamer", &json!({ "text_input": ["a", "b"], "id": "x", "parts": 3 }));
     let whole = json!({
         "model_name": "streamer", "model_version": "1", "id": "x",
         "last": true, "text_output": "a b0 a b1 a b2 ", "index": [0, 1, 2],
@@ -17,7 +18,10 @@ fn parts_are_joined() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert!(answer.header("server-timing").unwrap().contains("queue;dur="), "{answer}");
     let nothing = server.generate("streamer", &json!({ "parts": 0 })).ok().json();
-    assert_eq!(nothing, json!({ "model_name": "streamer", "model_version": "1", "text_output": "" }));
+    assert_eq!(
+        nothing,
+        json!({ "model_name": "streamer", "model_version": "1", "text_output": "" })
+    );
 }
 
 #[test]
@@ -33,9 +37,11 @@ fn parts_that_do_not_fit_together_are_a_bad_answer() {
 #[test]
 fn an_error_anywhere_is_the_error_of_the_whole() {
     let server = server("");
-    for (then, status, code) in
-        [("trap", 500, "model_trapped"), ("reject", 422, "model_rejected_input"), ("fail", 500, "model_failed")]
-    {
+    for (then, status, code) in [
+        ("trap", 500, "model_trapped"),
+        ("reject", 422, "model_rejected_input"),
+        ("fail", 500, "model_failed"),
+    ] {
         server.generate("streamer", &json!({ "then": then })).refused(status, code);
     }
 }
@@ -50,7 +56,10 @@ fn a_model_without_parts_answers_in_one() {
     server.until_tried();
     let body = json!({ "x": [1.5, 2], "text": "hé", "id": "a" });
     let whole = server.generate("puppet", &body).ok().json();
-    assert_eq!((&whole["version"], &whole["sum"], &whole["text"]), (&json!(7), &json!(3.5), &json!("hé")));
+    assert_eq!(
+        (&whole["version"], &whole["sum"], &whole["text"]),
+        (&json!(7), &json!(3.5), &json!("hé"))
+    );
     assert_eq!(whole["copies"].as_array().unwrap().len(), 256);
     assert_eq!(server.stream("puppet", &body).all(), [whole]);
     assert_eq!(server.generate("minimal", &json!({ "x": 4 })).ok().json()["y"], 8.0);
@@ -70,7 +79,9 @@ fn a_model_without_parts_keeps_its_own_deadline() {
     })
     .start();
     server.until_ready("puppet", 1);
-    server.generate("puppet", &json!({ "behave": "sleep:600000" })).refused(504, "deadline_exceeded");
+    server
+        .generate("puppet", &json!({ "behave": "sleep:600000" }))
+        .refused(504, "deadline_exceeded");
 }
 
 #[test]
@@ -80,7 +91,8 @@ fn parts_of_many_small_texts_take_a_few_times_their_size_of_memory() {
         let server = server("[limits]\nresponse = '64MiB'\n[streaming]\ntotal = '80MiB'");
         let before = server.peak();
         // Each element is a letter and its length.
-        let answer = server.generate("streamer", &json!({ "parts": parts, "elements": SIZE / 5 / parts }));
+        let answer =
+            server.generate("streamer", &json!({ "parts": parts, "elements": SIZE / 5 / parts }));
         assert!(answer.ok().text().ends_with("\"]}"), "{parts}");
         let taken = server.peak() - before;
         assert!(taken < 6 * SIZE, "{parts} parts of {SIZE} bytes in all took {taken} bytes");

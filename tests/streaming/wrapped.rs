@@ -23,9 +23,16 @@ fn started() -> Server {
 fn each_part_is_led_back_through_them() {
     let server = started();
     let events = server.stream("streamer", &json!({ "parts": 30 })).all();
-    assert!(events.iter().map(|event| &event["index"]).eq(&(0..30).map(Value::from).collect::<Vec<_>>()));
     assert!(
-        events.iter().all(|event| event["trail"].as_str().is_some_and(|trail| trail.contains("gate"))),
+        events
+            .iter()
+            .map(|event| &event["index"])
+            .eq(&(0..30).map(Value::from).collect::<Vec<_>>())
+    );
+    assert!(
+        events
+            .iter()
+            .all(|event| event["trail"].as_str().is_some_and(|trail| trail.contains("gate"))),
         "{events:?}"
     );
     let whole = server.generate("streamer", &json!({ "parts": 2 })).ok().json();
@@ -53,7 +60,9 @@ fn what_they_take_is_told_apart_from_computing() {
 
 /// Milliseconds by name.
 fn durations(timing: &str) -> HashMap<String, f64> {
-    let part = |part: &str| part.split_once(";dur=").map(|(name, time)| (name.to_owned(), time.parse().unwrap()));
+    let part = |part: &str| {
+        part.split_once(";dur=").map(|(name, time)| (name.to_owned(), time.parse().unwrap()))
+    };
     timing.split(", ").filter_map(part).collect()
 }
 
@@ -68,7 +77,8 @@ fn one_that_refuses_a_request_refuses_it_before_the_first_part() {
 #[test]
 fn one_that_fails_over_a_part_ends_the_answer() {
     let server = started();
-    let failing = server.begin_stream("streamer", &json!({ "after": "trap", "then": "sleep" })).answer();
+    let failing =
+        server.begin_stream("streamer", &json!({ "after": "trap", "then": "sleep" })).answer();
     failing.refused(500, "interceptor_failed");
     server.until_busy("streamer", 0);
 }

@@ -34,7 +34,9 @@ fn what_another_has_is_compiled_and_loaded_as_if_nobody_had_it() {
     setup.repository("a").version("two", 1, puppet("version=1"));
     let server = setup.start();
     ["one", "two"].iter().for_each(|model| server.holder("a").until_ready(model, 1));
-    let loads = |name: &str| server.holder(name).get("/v2/logs").ok().text().matches("puppet loads version 1").count();
+    let loads = |name: &str| {
+        server.holder(name).get("/v2/logs").ok().text().matches("puppet loads version 1").count()
+    };
     assert_eq!(loads("a"), 1, "models of one tenant share an artifact");
     server.repository("b").version("one", 1, puppet("version=1"));
     server.holder("b").until_ready("one", 1);
@@ -56,11 +58,16 @@ fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
     server.holder("b").until_ready("puppet", 1);
     // The artifact of the version that is replaced makes room for those that come.
     for version in 2..5 {
-        server.repository("a").version("puppet", version, puppet(&format!("version={version};ballast=4")));
+        server.repository("a").version(
+            "puppet",
+            version,
+            puppet(&format!("version={version};ballast=4")),
+        );
         a.until_ready("puppet", version);
     }
     let usage = || server.holder(HOST).naming("a").get("/v2/usage").ok().json()["quota"].clone();
-    let [storage, artifacts] = ["storage", "artifacts"].map(|name| usage()[name]["used"].as_u64().unwrap());
+    let [storage, artifacts] =
+        ["storage", "artifacts"].map(|name| usage()[name]["used"].as_u64().unwrap());
     assert_eq!(storage, size_of(&server.repository("a").path("puppet")));
     assert_eq!(artifacts, of_tenant(&server, "a"));
     assert!(artifacts > 4 * MB && storage + artifacts <= 12 * MB, "{}", usage());
@@ -73,7 +80,10 @@ fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
     let before = loads();
     let failures = || {
         let metrics = a.get("/metrics").text();
-        let line = metrics.lines().find(|line| line.starts_with("wardian_load_failures_total")).map(str::to_owned);
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("wardian_load_failures_total"))
+            .map(str::to_owned);
         line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
     };
     let tried = failures();

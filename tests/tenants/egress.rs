@@ -32,7 +32,11 @@ fn a_tenants_grant_is_given_and_taken_while_it_runs() {
     let server: Server = setup.start();
     let a = server.holder("a");
     until_known(&a);
-    a.until_refused("caller", 1, &format!("quota: capabilities.http: this tenant's models may not call {origin}"));
+    a.until_refused(
+        "caller",
+        1,
+        &format!("quota: capabilities.http: this tenant's models may not call {origin}"),
+    );
     a.until_refused("caller", 1, "the operator can list it in the tenant's grants");
     assert_eq!(upstream.made(), 0);
 

@@ -29,9 +29,21 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     let a = server.holder("a-key");
 
     let bad_key = "{ id = 'x y', sha256 = '12', scopes = ['everything'] }";
-    write(&folder, "a", &format!("wieght = 3\nkeys = [{bad_key}]\n[quota]\nmemory = -1\n[grants]\nhttp = ['ftp://x']"));
-    let wrong =
-        ["a.toml line 1: wieght", "keys[0].id", "keys[0].sha256", "keys[0].scopes", "quota.memory", "grants.http"];
+    write(
+        &folder,
+        "a",
+        &format!(
+            "wieght = 3\nkeys = [{bad_key}]\n[quota]\nmemory = -1\n[grants]\nhttp = ['ftp://x']"
+        ),
+    );
+    let wrong = [
+        "a.toml line 1: wieght",
+        "keys[0].id",
+        "keys[0].sha256",
+        "keys[0].scopes",
+        "quota.memory",
+        "grants.http",
+    ];
     until_faults(&server, &wrong);
     server.until_logged("refused, and what it said before stays in force");
     wrong.iter().for_each(|words| server.until_logged(words));
@@ -56,7 +68,11 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     for name in ["c.toml", "d.toml"] {
         folder.remove(name);
     }
-    write(&folder, "a", &format!("weight = 5\nrepository = 'a'\nkeys = [{}]", key("a-key", &["infer"])));
+    write(
+        &folder,
+        "a",
+        &format!("weight = 5\nrepository = 'a'\nkeys = [{}]", key("a-key", &["infer"])),
+    );
     until("the end of all faults", || faults(&server).is_empty());
     until("the other weight", || a.get("/v2/usage").ok().json()["weight"] == 5);
     a.behave("puppet", "ok").ok();

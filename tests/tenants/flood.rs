@@ -17,7 +17,11 @@ fn add_flood(models: &Models, folders: std::ops::Range<usize>) {
         fs::create_dir_all(&folder).unwrap();
         let section = [0, 6, 1, b'x'];
         let number = u32::try_from(number).unwrap().to_le_bytes();
-        fs::write(folder.join("model.wasm"), [b"\0asm\x0d\0\x01\0".as_slice(), &section, &number].concat()).unwrap();
+        fs::write(
+            folder.join("model.wasm"),
+            [b"\0asm\x0d\0\x01\0".as_slice(), &section, &number].concat(),
+        )
+        .unwrap();
     }
 }
 
@@ -45,7 +49,10 @@ fn models_that_are_refused_by_the_thousand_do_not_delay_another_tenants() {
     let index = index.elapsed();
     let beside = [3, 4].map(|version| swap(&server, version));
     let allowed = alone * 2 + Duration::from_secs(3);
-    assert!(beside.iter().all(|took| *took < allowed), "{beside:?} beside the flood, {alone:?} alone");
+    assert!(
+        beside.iter().all(|took| *took < allowed),
+        "{beside:?} beside the flood, {alone:?} alone"
+    );
     assert!(index < Duration::from_secs(2), "the index took {index:?}");
 
     let stopping = Instant::now();
@@ -68,8 +75,12 @@ fn a_repository_with_too_many_versions_is_degraded_and_what_serves_stays() {
     server.holder("a").until_ready("served", 1);
 
     add_flood(&a, 0..40);
-    let degraded = || server.holder("a").get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned);
-    until("that the repository is degraded", || degraded().is_some_and(|why| why.contains("max_versions")));
+    let degraded = || {
+        server.holder("a").get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned)
+    };
+    until("that the repository is degraded", || {
+        degraded().is_some_and(|why| why.contains("max_versions"))
+    });
     assert_eq!(server.holder("a").behave("served", "ok").ok().number("version"), 1);
     a.version("served", 2, puppet("version=2"));
     server.holder("a").until_ready("served", 2);
@@ -78,5 +89,8 @@ fn a_repository_with_too_many_versions_is_degraded_and_what_serves_stays() {
     (0..30).for_each(|number| a.remove(&format!("k{number}")));
     until("that the repository is whole", || degraded().is_none());
     server.holder("a").until_state("k39", 1, "UNAVAILABLE");
-    assert_eq!(server.holder(HOST).naming("b").get("/v2/health/ready").json()["degraded"].as_str(), None);
+    assert_eq!(
+        server.holder(HOST).naming("b").get("/v2/health/ready").json()["degraded"].as_str(),
+        None
+    );
 }

@@ -26,7 +26,11 @@ fn a_configuration_that_loses_its_keys_is_refused_while_the_server_runs() {
         configure(&server, &format!("{EAGER}{text}"));
         server.until_logged("no keys are configured any more");
         until("the fault", || {
-            server.holder(HOST).get("/v2/tenants").text().contains("no keys are configured any more")
+            server
+                .holder(HOST)
+                .get("/v2/tenants")
+                .text()
+                .contains("no keys are configured any more")
         });
         server.get("/v2").refused(401, "unauthenticated");
         configure(&server, &with_key());
@@ -44,8 +48,16 @@ fn a_configuration_that_loses_its_keys_is_refused_while_the_server_runs() {
 /// Runs the program on what a server has worked on, until it says that it listens or ends.
 fn serve(setup: &Setup, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    command.current_dir(setup.directory()).env_remove("RUST_LOG").args(["serve", "--listen", "127.0.0.1:0"]);
-    command.arg("--state").arg(setup.state()).arg("--config").arg(setup.directory().join("wardian.toml"));
+    command.current_dir(setup.directory()).env_remove("RUST_LOG").args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+    ]);
+    command
+        .arg("--state")
+        .arg(setup.state())
+        .arg("--config")
+        .arg(setup.directory().join("wardian.toml"));
     command.args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 

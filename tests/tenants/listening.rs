@@ -10,7 +10,11 @@ use crate::harness::Server;
 /// The program, about to listen where other machines can reach it.
 fn everywhere(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
-    command.current_dir(directory).env_remove("RUST_LOG").args(["serve", "--listen", "0.0.0.0:0"]).args(arguments);
+    command
+        .current_dir(directory)
+        .env_remove("RUST_LOG")
+        .args(["serve", "--listen", "0.0.0.0:0"])
+        .args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -36,6 +40,7 @@ fn beyond_loopback_it_listens_only_with_keys_or_where_it_is_told_to() {
     }
     assert!(refused.stdout.is_empty());
     listens(&directory, &["--insecure"]);
-    std::fs::write(directory.join("wardian.toml"), format!("keys = [{}]", key(HOST, &["admin"]))).unwrap();
+    std::fs::write(directory.join("wardian.toml"), format!("keys = [{}]", key(HOST, &["admin"])))
+        .unwrap();
     listens(&directory, &[]);
 }

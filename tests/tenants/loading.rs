@@ -7,7 +7,8 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use super::{EAGER, setup, tenant, write};
 use crate::harness::{Models, Server, Setup, puppet, until};
 
-/// How long another tenant's new version may take beside loads that are slow. It takes a second or two by itself.
+/// How long another tenant's new version may take beside loads that are slow. It takes a second or
+/// two by itself.
 const SOON: Duration = Duration::from_secs(30);
 
 /// Tenants `a` and `b`; the latter has a version that serves, and is soon to have another.
@@ -39,7 +40,9 @@ fn spinning_loads_take_no_more_than_their_share() {
     let (a, b) = (setup.repository("a"), setup.repository("b"));
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
-    (0..4).for_each(|number| a.version(&format!("spins-{number}"), 1, puppet(&format!("version={number};load=spin"))));
+    (0..4).for_each(|number| {
+        a.version(&format!("spins-{number}"), 1, puppet(&format!("version={number};load=spin")))
+    });
     until_loading(&server, "spins-3");
     (2..4).for_each(|version| swap_soon(&server, &b, version));
 }
@@ -69,19 +72,27 @@ fn a_fifo_in_the_place_of_a_sidecar_is_not_waited_for() {
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
     // These keep the one below in the queue, while its files are swapped.
-    (0..4).for_each(|number| a.version(&format!("a{number}"), 1, puppet(&format!("version={number};load=sleep:4000"))));
+    (0..4).for_each(|number| {
+        a.version(&format!("a{number}"), 1, puppet(&format!("version={number};load=sleep:4000")))
+    });
     for name in ["weights.bin", "golden.json"] {
         let model = format!("z-{name}");
         a.put(&format!("{model}/1/{name}"), b"{}");
         a.version(&model, 1, puppet("version=77"));
         until_loading(&server, &model);
-        let (beside, place) = (a.path(&format!("{model}/1/.beside")), a.path(&format!("{model}/1/{name}")));
+        let (beside, place) =
+            (a.path(&format!("{model}/1/.beside")), a.path(&format!("{model}/1/{name}")));
         mknodat(CWD, &beside, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         std::fs::rename(beside, place).unwrap();
     }
     swap_soon(&server, &b, 2);
     for name in ["weights.bin", "golden.json"] {
-        let ended = || server.holder("a").entry(&format!("z-{name}"), 1).is_none_or(|entry| entry.state != "LOADING");
+        let ended = || {
+            server
+                .holder("a")
+                .entry(&format!("z-{name}"), 1)
+                .is_none_or(|entry| entry.state != "LOADING")
+        };
         until(&format!("the end of the load whose {name} is a FIFO now"), ended);
     }
 }

@@ -40,8 +40,18 @@ const HOLDERS: [Holder; 17] = [
     holder("admin naming nobody", Some("a-admin"), Some(&["admin"]), Some("nobody")),
     holder("the host naming nobody", Some(HOST), Some(&["admin"]), Some("nobody")),
     holder("the host", Some(HOST), Some(&["admin"]), None),
-    holder("infer and manage naming its own", Some("a-both"), Some(&["infer", "manage"]), Some("a")),
-    holder("infer and manage naming nobody", Some("a-both"), Some(&["infer", "manage"]), Some("nobody")),
+    holder(
+        "infer and manage naming its own",
+        Some("a-both"),
+        Some(&["infer", "manage"]),
+        Some("a"),
+    ),
+    holder(
+        "infer and manage naming nobody",
+        Some("a-both"),
+        Some(&["infer", "manage"]),
+        Some("nobody"),
+    ),
 ];
 
 /// What becomes of a request before a handler sees it.
@@ -51,8 +61,8 @@ enum Verdict {
     Refused(u16, &'static str),
 }
 
-/// What is to become of a holder's request. Total over [`Access`], so that whatever route there will ever be is
-/// judged here.
+/// What is to become of a holder's request. Total over [`Access`], so that whatever route there
+/// will ever be is judged here.
 fn expected(access: Access, holder: &Holder) -> Verdict {
     let needed = match access {
         Access::Open => return Verdict::LetIn,
@@ -135,12 +145,16 @@ fn ask(server: &Server, route: &Route, holder: &Holder, header: &str) -> Respons
     call.body("{\"inputs\": []}").send()
 }
 
-/// The route's path with real names in it. What changes a repository does so to a model, or a version, that
-/// nothing else here depends on.
+/// The route's path with real names in it. What changes a repository does so to a model, or a
+/// version, that nothing else here depends on.
 pub(crate) fn path(route: &Route) -> String {
     let changes = route.path.contains("/repository/");
     let (model, version) = if changes { ("spare", "99") } else { ("steady", "1") };
-    let path = route.path.replace("{model}", model).replace("{version}", version).replace("{repository}", "main");
+    let path = route
+        .path
+        .replace("{model}", model)
+        .replace("{version}", version)
+        .replace("{repository}", "main");
     let path = path.replace("{bucket}", "matrix").replace("{key}", "key");
     let path = path.replace("{session}", "s").replace("{task}", "1");
     assert!(!path.contains('{'), "this test has no value for a part of {path}");

@@ -1,9 +1,11 @@
-//! Tenants beside each other: what each may do, what each can see, and how they change while others are served.
+//! Tenants beside each other: what each may do, what each can see, and how they change while others
+//! are served.
 //!
-//! Whether another tenant has a model of some name does not show in how long an answer takes either. That is not
-//! measured here, because it follows from how a model is found: the registry keeps a map of models for each tenant,
-//! and a name is looked up in the caller's own. The lookup is the same one whether the name is unknown or another's,
-//! and what another has is never looked at.
+//! Whether another tenant has a model of some name does not show in how long an answer takes
+//! either. That is not measured here, because it follows from how a model is found: the registry
+//! keeps a map of models for each tenant, and a name is looked up in the caller's own. The lookup
+//! is the same one whether the name is unknown or another's, and what another has is never looked
+//! at.
 
 mod artifacts;
 mod egress;
@@ -34,10 +36,11 @@ pub(crate) const HOST: &str = "host-key";
 /// Looks at the configuration often, so that a test need not wait.
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
 
-/// A server that is going to have the tenant `default`, who has neither models nor keys, and those whom
-/// [`write`] adds.
+/// A server that is going to have the tenant `default`, who has neither models nor keys, and those
+/// whom [`write`] adds.
 fn setup(settings: &str) -> Setup {
-    Server::with_models(|_| {}).config(&format!("{settings}keys = [{}]\n[tenants.default]\n", key(HOST, &["admin"])))
+    Server::with_models(|_| {})
+        .config(&format!("{settings}keys = [{}]\n[tenants.default]\n", key(HOST, &["admin"])))
 }
 
 /// The entry of a key that is called by its own text.

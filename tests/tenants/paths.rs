@@ -1,4 +1,5 @@
-//! Ways around the table of routes. There are none: what bypasses the router asks for a key by itself.
+//! Ways around the table of routes. There are none: what bypasses the router asks for a key by
+//! itself.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +9,8 @@ use wardian::api::{Access, routes};
 use super::{HOST, add_puppet, setup, tenant, write};
 use crate::harness::Server;
 
-const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "post", "BREW"];
+const METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "post", "BREW"];
 
 #[test]
 fn no_spelling_of_a_path_gets_past_the_keys() {
@@ -38,10 +40,21 @@ fn every_spelling_of_inference_takes_a_key(server: &Server) {
         assert_eq!(status(server, "POST", target, ""), 401, "{target}");
         assert_eq!(status(server, "POST", target, "x-api-key: wrong\r\n"), 401, "{target}");
         assert_eq!(status(server, "POST", target, "authorization: a-key\r\n"), 401, "{target}");
-        assert_eq!(status(server, "POST", target, "authorization: Basic a-key\r\n"), 401, "{target}");
+        assert_eq!(
+            status(server, "POST", target, "authorization: Basic a-key\r\n"),
+            401,
+            "{target}"
+        );
         // The first key that is shown counts, and a wrong one is not made good by another.
-        assert_eq!(status(server, "POST", target, "authorization: Bearer wrong\r\nx-api-key: a-key\r\n"), 401);
-        assert_eq!(status(server, "POST", target, "x-api-key: wrong\r\nx-api-key: a-key\r\n"), 401, "{target}");
+        assert_eq!(
+            status(server, "POST", target, "authorization: Bearer wrong\r\nx-api-key: a-key\r\n"),
+            401
+        );
+        assert_eq!(
+            status(server, "POST", target, "x-api-key: wrong\r\nx-api-key: a-key\r\n"),
+            401,
+            "{target}"
+        );
         assert_eq!(status(server, "POST", target, "x-api-key: a-key\r\n"), 200, "{target}");
     }
 }
@@ -56,7 +69,11 @@ fn an_empty_name_is_nobodys(server: &Server) {
 fn no_other_method_gets_in(server: &Server) {
     let routes = routes();
     for route in &routes {
-        let path = route.path.replace("{model}", "only-a").replace("{version}", "1").replace("{repository}", "main");
+        let path = route
+            .path
+            .replace("{model}", "only-a")
+            .replace("{version}", "1")
+            .replace("{repository}", "main");
         for method in METHODS {
             // GET answers HEAD as well.
             let open = route.access == Access::Open && ["GET", "HEAD"].contains(&method);
@@ -92,8 +109,11 @@ fn outside_the_table_there_is_nothing(server: &Server) {
         "/metrics/a",
         "/.well-known/x",
     ] {
-        let keys = ["", "x-api-key: wrong\r\n", "x-api-key: a-key\r\n", &format!("x-api-key: {HOST}\r\n")];
-        for (method, key) in ["GET", "POST", "DELETE"].into_iter().flat_map(|method| keys.map(|key| (method, key))) {
+        let keys =
+            ["", "x-api-key: wrong\r\n", "x-api-key: a-key\r\n", &format!("x-api-key: {HOST}\r\n")];
+        for (method, key) in
+            ["GET", "POST", "DELETE"].into_iter().flat_map(|method| keys.map(|key| (method, key)))
+        {
             assert_eq!(status(server, method, path, key), 404, "{method} {path} with {key:?}");
         }
     }
@@ -103,7 +123,10 @@ fn outside_the_table_there_is_nothing(server: &Server) {
 fn status(server: &Server, method: &str, target: &str, headers: &str) -> u16 {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let body = "{\"inputs\": []}";
-    let head = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", server.address());
+    let head = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+        server.address()
+    );
     write!(stream, "{head}{headers}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();

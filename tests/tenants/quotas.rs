@@ -20,7 +20,10 @@ fn usage_tells_what_is_held_beside_what_may_be() {
     );
     let models = setup.repository("a");
     add_puppet(&models, "puppet", 1);
-    models.settings("puppet", "[instances]\nmax = 1\n[limits]\ndeadline = '10m'\n[breaker]\nfaults = 0");
+    models.settings(
+        "puppet",
+        "[instances]\nmax = 1\n[limits]\ndeadline = '10m'\n[breaker]\nfaults = 0",
+    );
     let server = setup.start();
     server.until_tried();
     let (a, host) = (server.holder("a"), server.holder(HOST).naming("a"));
@@ -30,14 +33,25 @@ fn usage_tells_what_is_held_beside_what_may_be() {
     host.until_holds("instances", 1);
     let usage = host.get("/v2/usage").ok().json();
     let quota = &usage["quota"];
-    for (name, used, limit) in [("concurrency", 3, 5), ("queue", 2, 4), ("instances", 1, 3), ("models", 1, 2)] {
+    for (name, used, limit) in
+        [("concurrency", 3, 5), ("queue", 2, 4), ("instances", 1, 3), ("models", 1, 2)]
+    {
         assert_eq!(quota[name], json!({ "used": used, "limit": limit }), "{name} in {usage}");
     }
-    assert_eq!((&quota["memory"]["limit"], &quota["storage"]["limit"]), (&json!(1 << 30), &json!(10_000_000)));
-    assert!(quota["memory"]["used"].as_u64() > Some(0) && quota["storage"]["used"].as_u64() > Some(0), "{usage}");
+    assert_eq!(
+        (&quota["memory"]["limit"], &quota["storage"]["limit"]),
+        (&json!(1 << 30), &json!(10_000_000))
+    );
+    assert!(
+        quota["memory"]["used"].as_u64() > Some(0) && quota["storage"]["used"].as_u64() > Some(0),
+        "{usage}"
+    );
     assert_eq!(quota["requests_per_second"], json!({ "limit": 500 }));
     assert_eq!(quota["artifact_size"], json!({ "limit": 5_000_000 }));
-    assert_eq!((&usage["tenant"], &usage["weight"], &usage["refused"]), (&json!("a"), &json!(1), &json!(0)));
+    assert_eq!(
+        (&usage["tenant"], &usage["weight"], &usage["refused"]),
+        (&json!("a"), &json!(1), &json!(0))
+    );
     asking.into_iter().for_each(|pending| pending.hang_up());
     for name in ["concurrency", "queue", "instances", "memory"] {
         host.until_holds(name, 0);
@@ -99,7 +113,10 @@ fn pooled_pair() -> Server {
     let setup = with_quota("instances = 1");
     let models = setup.repository("a");
     for name in ["one", "two"] {
-        models.settings(name, "isolation = 'pooled'\n[instances]\nidle_timeout = '24h'\n[limits]\ndeadline = '20s'");
+        models.settings(
+            name,
+            "isolation = 'pooled'\n[instances]\nidle_timeout = '24h'\n[limits]\ndeadline = '20s'",
+        );
         models.version(name, 1, puppet("version=1"));
     }
     let server = setup.start();

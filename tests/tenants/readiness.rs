@@ -11,7 +11,11 @@ fn one_tenants_slow_models_do_not_keep_the_server_from_being_ready() {
     let setup = pair("ready_timeout = '2s'\n");
     let a = setup.repository("a");
     (0..30).for_each(|number| {
-        a.version(&format!("sleeps-{number}"), 1, puppet(&format!("version={number};load=sleep:600000")))
+        a.version(
+            &format!("sleeps-{number}"),
+            1,
+            puppet(&format!("version={number};load=sleep:600000")),
+        )
     });
     let server = setup.start();
     let started = Instant::now();
@@ -66,13 +70,19 @@ fn a_damaged_file_of_one_tenant_stops_that_tenant_alone() {
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
     until("that the server is ready", || server.get("/v2/health/ready").status == 200);
-    let degraded =
-        || server.holder(HOST).naming("a").get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned);
+    let degraded = || {
+        server.holder(HOST).naming("a").get("/v2/health/ready").json()["degraded"]
+            .as_str()
+            .map(str::to_owned)
+    };
     let told = degraded().unwrap();
     assert!(told.contains("version numbers") && !told.contains("versions.json"), "{told}");
     server.until_logged("versions.json");
     let faults = server.holder(HOST).get("/v2/tenants").ok().json()["faults"].to_string();
-    assert!(faults.contains("repository/a/versions.json") && faults.contains("remove it"), "{faults}");
+    assert!(
+        faults.contains("repository/a/versions.json") && faults.contains("remove it"),
+        "{faults}"
+    );
     std::fs::remove_file(&file).unwrap();
     server.holder("a").until_ready("counted", 1);
     assert_eq!(degraded(), None);

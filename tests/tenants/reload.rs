@@ -144,7 +144,11 @@ fn it_goes(server: &Server, folder: &Models) {
 fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
     let (server, folder) = server();
     server.repository("slow").settings("slow", "[capabilities]\nkey_value = true");
-    server.repository("slow").version("slow", 1, crate::harness::puppet("version=6;load=slow:3000"));
+    server.repository("slow").version(
+        "slow",
+        1,
+        crate::harness::puppet("version=6;load=slow:3000"),
+    );
     write(&folder, "slow", &tenant("slow", "before", "[quota]\ndata = '64KiB'"));
     let host: Tenant<'_> = server.holder(HOST).naming("slow");
     until_known(&host);

@@ -1,4 +1,5 @@
-//! The folder above a repository is somebody's who may write there: what its path leads to is looked at each time.
+//! The folder above a repository is somebody's who may write there: what its path leads to is
+//! looked at each time.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,7 +12,11 @@ use crate::harness::{Server, Setup, puppet, until};
 fn homes() -> Setup {
     let setup = setup("poll_interval = '20ms'\nsettle = '20ms'\nrescan_interval = '100ms'\n");
     for name in ["a", "b"] {
-        write(&setup.repository("tenants"), name, &tenant(&format!("homes/{name}/models"), name, ""));
+        write(
+            &setup.repository("tenants"),
+            name,
+            &tenant(&format!("homes/{name}/models"), name, ""),
+        );
     }
     setup.repository("homes/a/models").version("secret", 1, puppet("version=1"));
     setup.repository("homes/b/models").version("good", 1, puppet("version=2"));
@@ -20,7 +25,9 @@ fn homes() -> Setup {
 
 /// Waits until a tenant's repository is degraded with these words.
 fn until_degraded(server: &Server, name: &str, words: &str) -> String {
-    let told = || server.holder(name).get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned);
+    let told = || {
+        server.holder(name).get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned)
+    };
     until(&format!("'{words}' for {name}"), || told().is_some_and(|told| told.contains(words)));
     told().unwrap()
 }
@@ -90,14 +97,20 @@ fn neither_the_state_nor_what_lies_around_it_is_a_repository() {
     for (name, target) in [("within", "state/tenants"), ("around", ".")] {
         symlink(target, setup.directory().join(name)).unwrap();
     }
-    for (name, repository) in [("state", "state"), ("within", "within"), ("files", "tenants"), ("around", "around")] {
+    for (name, repository) in
+        [("state", "state"), ("within", "within"), ("files", "tenants"), ("around", "around")]
+    {
         write(&setup.repository("tenants"), name, &tenant(repository, name, ""));
     }
     fs::create_dir_all(setup.state().join("tenants")).unwrap();
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
     until_known(&server.holder("state"));
-    for (name, what) in [("state", "state directory"), ("within", "state directory"), ("files", "folder of tenants")] {
+    for (name, what) in [
+        ("state", "state directory"),
+        ("within", "state directory"),
+        ("files", "folder of tenants"),
+    ] {
         until_degraded(&server, name, &format!("overlaps with the server's own {what}"));
     }
     until_degraded(&server, "around", "overlaps with");

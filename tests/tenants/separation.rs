@@ -24,7 +24,10 @@ fn each_has_its_own_model_metrics_and_log() {
     let server = setup.start();
     server.until_tried();
     let (a, b) = (server.holder("a"), server.holder("b"));
-    assert_eq!((a.behave("puppet", "ok").number("version"), b.behave("puppet", "ok").number("version")), (1, 2));
+    assert_eq!(
+        (a.behave("puppet", "ok").number("version"), b.behave("puppet", "ok").number("version")),
+        (1, 2)
+    );
     logs_are_their_own(&server);
     metrics_are_their_own(&server);
     assert_eq!(
@@ -47,15 +50,25 @@ fn logs_are_their_own(server: &Server) {
     for (name, other) in [("a", "b"), ("b", "a")] {
         let text = server.holder(name).get("/v2/logs").ok().text();
         assert!(
-            text.contains(&format!("request-of-{name}")) && !text.contains(&format!("request-of-{other}")),
+            text.contains(&format!("request-of-{name}"))
+                && !text.contains(&format!("request-of-{other}")),
             "{text}"
         );
         let named = server.holder(HOST).naming(name).get("/v2/logs").ok().text();
         assert_eq!(named, text);
     }
     let lines = server.holder("a").get("/v2/logs?model=puppet").json()["lines"].clone();
-    let line = lines.as_array().unwrap().iter().find(|line| line["request_id"] == "request-of-a").unwrap().clone();
-    assert_eq!((&line["model"], &line["version"], &line["level"]), (&json!("puppet"), &json!(1), &json!("warn")));
+    let line = lines
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|line| line["request_id"] == "request-of-a")
+        .unwrap()
+        .clone();
+    assert_eq!(
+        (&line["model"], &line["version"], &line["level"]),
+        (&json!("puppet"), &json!(1), &json!("warn"))
+    );
     assert!(line["message"].as_str().unwrap().contains("the script says to log"), "{line}");
     assert_eq!(server.holder("a").get("/v2/logs?model=other").json()["lines"], json!([]));
 }
@@ -63,10 +76,16 @@ fn logs_are_their_own(server: &Server) {
 fn metrics_are_their_own(server: &Server) {
     for (name, other) in [("a", "b"), ("b", "a")] {
         let own = server.holder(name).get("/metrics").ok().text();
-        assert!(own.contains(&format!("tenant=\"{name}\"")) && !own.contains(&format!("tenant=\"{other}\"")), "{own}");
+        assert!(
+            own.contains(&format!("tenant=\"{name}\""))
+                && !own.contains(&format!("tenant=\"{other}\"")),
+            "{own}"
+        );
         let lines = own.lines().filter(|line| !line.starts_with('#'));
         lines.for_each(|line| assert!(line.contains("tenant="), "the host's own: {line}"));
-        for line in ["loads_total", "load_failures_total"].map(|what| format!("wardian_{what}{{tenant=\"{name}\"}} ")) {
+        for line in ["loads_total", "load_failures_total"]
+            .map(|what| format!("wardian_{what}{{tenant=\"{name}\"}} "))
+        {
             assert!(own.contains(&line), "{line} in {own}");
         }
     }
@@ -82,7 +101,9 @@ fn one_component_answers_each_with_its_own_configuration() {
         // Only a component that is granted somebody to call is taken if it imports what calls.
         models.settings(
             "caller",
-            &format!("[capabilities]\nhttp = ['http://127.0.0.1:1']\nconfig = {{ word = 'of {name}' }}"),
+            &format!(
+                "[capabilities]\nhttp = ['http://127.0.0.1:1']\nconfig = {{ word = 'of {name}' }}"
+            ),
         );
         models.version("caller", 1, guest("caller"));
         let grants = "[grants]\nhttp = ['http://127.0.0.1:1']";
@@ -121,7 +142,8 @@ fn what_is_remembered_of_one_is_not_of_the_other() {
 
 #[test]
 fn without_keys_whoever_asks_says_for_whom() {
-    let server = Server::with_models(|_| {}).config("[tenants.default]\n[tenants.a]\nrepository = 'a'");
+    let server =
+        Server::with_models(|_| {}).config("[tenants.default]\n[tenants.a]\nrepository = 'a'");
     add_puppet(&server.repository("a"), "puppet", 1);
     add_puppet(server.models(), "puppet", 2);
     let server = server.start();
@@ -147,7 +169,9 @@ fn however_long_models_of_others_warm_up_one_loads_in_the_meantime() {
     write(&folder, "e", &tenant("e", "e", ""));
     let models = setup.repository("e");
     let server = setup.start();
-    let warm_up = || others.iter().for_each(|name| server.holder(HOST).naming(name).until_holds("instances", 4));
+    let warm_up = || {
+        others.iter().for_each(|name| server.holder(HOST).naming(name).until_holds("instances", 4))
+    };
     warm_up();
     models.bare("puppet", puppet("version=1"));
     server.holder("e").until_ready("puppet", 1);

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{HOST, setup, tenant, write};
 use crate::harness::{Pending, Server, Setup, puppet, until, written_with};
 
-/// A server with twelve slots: the tenants `a`, `b` and `c`, and the tenant `default`, are guaranteed one each.
+/// A server with twelve slots: the tenants `a`, `b` and `c`, and the tenant `default`, are
+/// guaranteed one each.
 fn twelve_slots() -> Setup {
     let setup = setup("engine.instances = 12\n");
     for name in ["a", "b", "c"] {
@@ -19,7 +20,9 @@ fn add(setup: &Setup, name: &str, settings: &str) {
     let models = setup.repository(name);
     models.settings(
         "puppet",
-        &format!("{settings}[instances]\nmax = 100\nidle_timeout = '24h'\n[limits]\ndeadline = '10m'"),
+        &format!(
+            "{settings}[instances]\nmax = 100\nidle_timeout = '24h'\n[limits]\ndeadline = '10m'"
+        ),
     );
     models.version("puppet", 1, puppet("version=1"));
 }
@@ -64,7 +67,8 @@ fn idle_instances_of_others_make_room() {
     add(&setup, "b", "");
     let server = setup.start();
     ["a", "b"].iter().for_each(|name| server.holder(name).until_ready("puppet", 1));
-    let together: Vec<_> = (0..9).map(|_| server.holder("a").begin_behave("puppet", "sleep:500")).collect();
+    let together: Vec<_> =
+        (0..9).map(|_| server.holder("a").begin_behave("puppet", "sleep:500")).collect();
     for pending in together {
         pending.answer().ok();
     }
@@ -77,7 +81,8 @@ fn idle_instances_of_others_make_room() {
     flooding.into_iter().for_each(Pending::hang_up);
 }
 
-/// A model of twelve core instances, six of them with a table, that answers how many elements its tables have.
+/// A model of twelve core instances, six of them with a table, that answers how many elements its
+/// tables have.
 fn many_tables() -> Vec<u8> {
     let each = |text: &dyn Fn(usize) -> String| (0..6).map(text).collect::<String>();
     let modules = r#"(core module $holder (table (export "t") 7 funcref))
@@ -91,10 +96,13 @@ fn many_tables() -> Vec<u8> {
         )
     });
     let functions = each(&|number| format!(r#"(export "s{number}" (func $s{number}))"#));
-    let imports = each(&|number| format!(r#"(import "host" "s{number}" (func $s{number} (result i32)))"#));
-    let sum = each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $s{number})))"));
-    let module =
-        format!("{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))");
+    let imports =
+        each(&|number| format!(r#"(import "host" "s{number}" (func $s{number} (result i32)))"#));
+    let sum =
+        each(&|number| format!("(local.set $sum (i32.add (local.get $sum) (call $s{number})))"));
+    let module = format!(
+        "{imports} (func $answer (result i64) (local $sum i32) {sum} (i64.extend_i32_u (local.get $sum)))"
+    );
     written_with(&format!("{modules} {instances}"), &functions, &module)
 }
 

@@ -1,4 +1,5 @@
-//! Another tenant's models: for those who ask, they are names that nobody has ever given to anything.
+//! Another tenant's models: for those who ask, they are names that nobody has ever given to
+//! anything.
 
 use wardian::api::{Route, routes};
 
@@ -22,14 +23,18 @@ fn another_tenants_model_is_like_one_that_does_not_exist() {
     server.holder("a-both").behave(THEIRS, "ok").ok();
     for route in routes().iter().filter(|route| route.path.contains("{model}")) {
         for version in ["1", "2", "0", "x"] {
-            let [one, other] = [THEIRS, NOBODYS].map(|model| seen(&ask(&server, route, model, version), model));
+            let [one, other] =
+                [THEIRS, NOBODYS].map(|model| seen(&ask(&server, route, model, version), model));
             assert_eq!(one, other, "{route:?} with version {version}");
             assert!(one.0 >= 400, "{route:?}: {one:?}");
         }
     }
     let invoke = |model| {
         let call = server.holder("b-both").call("POST", "/invocations");
-        seen(&call.header("x-amzn-sagemaker-target-model", model).body("{\"inputs\": []}").send(), model)
+        seen(
+            &call.header("x-amzn-sagemaker-target-model", model).body("{\"inputs\": []}").send(),
+            model,
+        )
     };
     assert_eq!(invoke(THEIRS), invoke(NOBODYS));
     assert_eq!(invoke(THEIRS).0, 404);
@@ -37,7 +42,11 @@ fn another_tenants_model_is_like_one_that_does_not_exist() {
 }
 
 fn ask(server: &Server, route: &Route, model: &str, version: &str) -> Response {
-    let path = route.path.replace("{model}", model).replace("{version}", version).replace("{repository}", "main");
+    let path = route
+        .path
+        .replace("{model}", model)
+        .replace("{version}", version)
+        .replace("{repository}", "main");
     server.holder("b-both").call(route.method, &path).body("{\"inputs\": []}").send()
 }
 

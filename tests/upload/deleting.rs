@@ -22,7 +22,10 @@ fn a_deleted_version_serves_until_the_older_one_has_loaded() {
     let server = with_older(puppet("version=1;load=sleep:1500"));
     let removed = server.remove("puppet", 2).ok().json();
     let reason = "deleted; it serves until version 1 has loaded";
-    assert_eq!(removed, json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason }));
+    assert_eq!(
+        removed,
+        json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason })
+    );
     let entry = server.entry("puppet", 2).unwrap();
     assert_eq!((entry.state.as_str(), entry.reason.as_str()), ("READY", reason));
     assert_eq!(server.version_of("puppet"), 2);
@@ -41,7 +44,13 @@ fn a_deleted_version_is_unloaded_if_the_older_one_cannot_load() {
         server.until_refused("puppet", 1, "load: ");
         until("the end of version 2", || server.entry("puppet", 2).is_none());
         let refused = server.behave("puppet", "ok");
-        assert!(refused.refused(503, "model_not_ready").text().contains("failed to load, at stage load"), "{refused}");
+        assert!(
+            refused
+                .refused(503, "model_not_ready")
+                .text()
+                .contains("failed to load, at stage load"),
+            "{refused}"
+        );
         // Nothing else can be asked for either.
         server.get("/v2/models/puppet/versions/2").refused(404, "model_not_found");
         server.models().version("puppet", 1, puppet("version=7"));
@@ -60,7 +69,9 @@ fn a_deleted_version_is_unloaded_if_what_is_left_is_wrong() {
 
 #[test]
 fn the_last_version_that_is_deleted_leaves_nothing() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).config(QUICK).start();
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")))
+        .config(QUICK)
+        .start();
     server.until_version_of("puppet", 1);
     let removed = server.remove("puppet", 1).ok().json();
     let state = removed["state"].as_str().unwrap();
@@ -71,7 +82,9 @@ fn the_last_version_that_is_deleted_leaves_nothing() {
 
 #[test]
 fn what_was_replaced_by_something_wrong_serves_on_and_says_so() {
-    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1"))).config(QUICK).start();
+    let server = Server::with_models(|models| models.version("puppet", 1, puppet("version=1")))
+        .config(QUICK)
+        .start();
     server.until_version_of("puppet", 1);
     server.models().version("puppet", 2, puppet("load=fail"));
     server.until_refused("puppet", 2, "load: ");
@@ -81,7 +94,11 @@ fn what_was_replaced_by_something_wrong_serves_on_and_says_so() {
     assert!(removed["state"] == "READY" && reason.starts_with(says), "{removed}");
     server.until_refused("puppet", 2, "load: ");
     let entry = server.entry("puppet", 1).unwrap();
-    assert!(entry.state == "READY" && entry.reason.starts_with(&format!("{says}: load: ")), "{}", entry.reason);
+    assert!(
+        entry.state == "READY" && entry.reason.starts_with(&format!("{says}: load: ")),
+        "{}",
+        entry.reason
+    );
     assert_eq!(server.version_of("puppet"), 1);
     server.remove("puppet", 2).ok();
     server.until_gone("puppet");

@@ -39,8 +39,12 @@ fn until_clean(server: &Server) {
 fn whole(server: &Server) -> u64 {
     fn size(path: &std::path::Path) -> u64 {
         let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
-        let seen = entries.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
-        seen.map(|path| if path.is_dir() { size(&path) } else { fs::metadata(&path).unwrap().len() }).sum()
+        let seen =
+            entries.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+        seen.map(
+            |path| if path.is_dir() { size(&path) } else { fs::metadata(&path).unwrap().len() },
+        )
+        .sum()
     }
     size(&server.models().path(""))
 }

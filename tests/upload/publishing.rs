@@ -30,7 +30,8 @@ fn other_content_replaces_what_is_there_and_the_same_changes_nothing() {
     assert_ready(&server.upload("puppet", 7, one.clone()), 201, "puppet", 7, &one);
     assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
     assert_eq!(server.version_of("puppet"), 2);
-    let file = || fs::metadata(server.models().path("puppet/7/model.wasm")).unwrap().modified().unwrap();
+    let file =
+        || fs::metadata(server.models().path("puppet/7/model.wasm")).unwrap().modified().unwrap();
     let (changed, loads) = (file(), server.metric("wardian_loads_total"));
     assert_ready(&server.upload("puppet", 7, two.clone()), 200, "puppet", 7, &two);
     assert_eq!((file(), server.metric("wardian_loads_total")), (changed, loads));
@@ -84,7 +85,10 @@ fn what_cannot_serve_is_not_put_there() {
     ] {
         let refused = server.upload("puppet", version, puppet(script));
         refused.refused(422, "load_failed");
-        assert!(refused.text().contains(&format!("model 'puppet' version {version}: {says}")), "{refused}");
+        assert!(
+            refused.text().contains(&format!("model 'puppet' version {version}: {says}")),
+            "{refused}"
+        );
     }
     assert_eq!(server.version_of("puppet"), 1);
     assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), before);
@@ -141,7 +145,8 @@ fn a_removed_version_drains() {
     server.until_busy("puppet", 1);
     let removed = server.remove("puppet", 2);
     let reason = "deleted; it serves until version 1 has loaded";
-    let expected = serde_json::json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason });
+    let expected =
+        serde_json::json!({ "name": "puppet", "version": "2", "state": "READY", "reason": reason });
     assert_eq!(removed.ok().json(), expected);
     assert_eq!(slow.answer().number("version"), 2);
     server.until_version_of("puppet", 1);

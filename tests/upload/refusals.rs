@@ -10,15 +10,26 @@ use crate::harness::{Server, guest, puppet, until, version_path};
 fn no_name_leaves_the_repository() {
     let server = Server::empty();
     fs::create_dir(server.directory().join("outside")).unwrap();
-    let names = ["..%2foutside", "%2e%2e", "..", "%2fetc", ".hidden", "a%5cb", "a%00b", "a%20b", "%c3%a9"];
-    let ignored = ["interceptors", "lost+found", "lost%2bfound", "a.tmp", "a.part", "iris.cwasm", "iris.wasm"];
+    let names =
+        ["..%2foutside", "%2e%2e", "..", "%2fetc", ".hidden", "a%5cb", "a%00b", "a%20b", "%c3%a9"];
+    let ignored = [
+        "interceptors",
+        "lost+found",
+        "lost%2bfound",
+        "a.tmp",
+        "a.part",
+        "iris.cwasm",
+        "iris.wasm",
+    ];
     for model in names.into_iter().chain(ignored) {
         for method in ["PUT", "DELETE"] {
             let refused = server.call(method, &version_path(model, 1)).body(puppet("")).send();
             assert!([400, 404].contains(&refused.status), "{method} {model}: {refused}");
         }
     }
-    for version in ["0", "01", "-1", "x", "..", "%2e%2e", "1%2f..", "1.wasm", "99999999999999999999"] {
+    for version in
+        ["0", "01", "-1", "x", "..", "%2e%2e", "1%2f..", "1.wasm", "99999999999999999999"]
+    {
         let path = format!("/v2/repository/models/puppet/versions/{version}");
         server.call("PUT", &path).body(puppet("")).send().refused(400, "invalid_input");
     }
@@ -45,7 +56,10 @@ fn only_components_are_taken() {
     ] {
         let refused = server.upload("puppet", 1, content);
         refused.refused(422, "load_failed");
-        assert!(refused.text().contains("validate: ") && refused.text().contains(says), "{refused}");
+        assert!(
+            refused.text().contains("validate: ") && refused.text().contains(says),
+            "{refused}"
+        );
     }
     assert!(!server.models().path("puppet").exists());
     until_clean(&server);
@@ -66,13 +80,17 @@ fn what_was_not_uploaded_into_is_left_alone() {
         ("linked", 1, "linked is a symbolic link"),
         ("puppet", 2, "puppet/2 is a symbolic link"),
     ] {
-        for refused in [server.upload(model, version, puppet("version=9")), server.remove(model, version)] {
+        for refused in
+            [server.upload(model, version, puppet("version=9")), server.remove(model, version)]
+        {
             refused.refused(409, "conflict");
             assert!(refused.text().contains(says), "{refused}");
         }
     }
     assert_eq!(server.version_of("puppet"), 1);
-    until("that nothing is staged", || fs::read_dir(server.models().path(".wardian-upload")).is_err());
+    until("that nothing is staged", || {
+        fs::read_dir(server.models().path(".wardian-upload")).is_err()
+    });
 }
 
 #[test]
@@ -85,7 +103,10 @@ fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
     let late = put().body(vec![0; 40 * 1024]).chunked().send();
     for refused in [early, late] {
         refused.refused(413, "artifact_too_large");
-        assert!(refused.text().contains("20480 bytes that the tenant's quota artifact_size allows"), "{refused}");
+        assert!(
+            refused.text().contains("20480 bytes that the tenant's quota artifact_size allows"),
+            "{refused}"
+        );
     }
     until_clean(&server);
 }
@@ -121,7 +142,9 @@ fn a_client_that_hangs_up_leaves_nothing() {
     let server = Server::empty();
     let half = &puppet("")[..50_000];
     let uploads: Vec<_> = (1..=4)
-        .map(|version| server.call("PUT", &version_path("puppet", version)).announce(90_000).body(half).begin())
+        .map(|version| {
+            server.call("PUT", &version_path("puppet", version)).announce(90_000).body(half).begin()
+        })
         .collect();
     until("that all of them are under way", || used(&server, "storage") == 4 * 50_000);
     let fifth = server.upload("puppet", 5, puppet(""));
@@ -136,7 +159,11 @@ fn a_client_that_hangs_up_leaves_nothing() {
 fn a_body_must_be_what_its_digest_says() {
     let server = Server::empty();
     let put = |digest: &str| {
-        server.call("PUT", &version_path("puppet", 1)).header("repr-digest", digest).body(puppet("")).send()
+        server
+            .call("PUT", &version_path("puppet", 1))
+            .header("repr-digest", digest)
+            .body(puppet(""))
+            .send()
     };
     let refused = put("sha-256=:AAAA:");
     refused.refused(400, "invalid_input");
@@ -151,11 +178,21 @@ fn uploading_takes_a_key_that_may_manage() {
     let key = |id: &str, scope: &str| {
         format!("{{ id = '{id}', sha256 = '{}', scopes = ['{scope}'] }}", digest(id.as_bytes()))
     };
-    let config = format!("[tenants.default]\nkeys = [{}, {}]\n", key("asks", "infer"), key("manages", "manage"));
+    let config = format!(
+        "[tenants.default]\nkeys = [{}, {}]\n",
+        key("asks", "infer"),
+        key("manages", "manage")
+    );
     let server = Server::with_models(|_| {}).config(&config).start();
-    let with = |method, key| server.call(method, &version_path("puppet", 1)).header("x-api-key", key).body(puppet(""));
+    let with = |method, key| {
+        server.call(method, &version_path("puppet", 1)).header("x-api-key", key).body(puppet(""))
+    };
     for method in ["PUT", "DELETE"] {
-        server.call(method, &version_path("puppet", 1)).body(puppet("")).send().refused(401, "unauthenticated");
+        server
+            .call(method, &version_path("puppet", 1))
+            .body(puppet(""))
+            .send()
+            .refused(401, "unauthenticated");
         with(method, "asks").send().refused(403, "forbidden");
     }
     assert_eq!(with("PUT", "manages").send().status, 201);

@@ -31,15 +31,18 @@ fn an_upload_and_a_removal_do_not_mix() {
         server.upload("puppet", 1, puppet("version=1"));
         server.models().put("puppet/1/notes.txt", "of the version before");
         let (upload, removal) = std::thread::scope(|scope| {
-            let upload = scope.spawn(|| server.upload("puppet", 1, puppet(&format!("version={}", round + 2))));
+            let upload = scope
+                .spawn(|| server.upload("puppet", 1, puppet(&format!("version={}", round + 2))));
             let removal = scope.spawn(|| server.remove("puppet", 1));
             (upload.join().unwrap(), removal.join().unwrap())
         });
         assert_eq!(removal.status, 200, "{removal}");
         // Either it took the place of what was removed, or it came after and found that gone.
         assert!([200, 201, 409].contains(&upload.status), "{upload}");
-        let (component, beside) =
-            (server.models().path("puppet/1/model.wasm"), server.models().path("puppet/1/notes.txt"));
+        let (component, beside) = (
+            server.models().path("puppet/1/model.wasm"),
+            server.models().path("puppet/1/notes.txt"),
+        );
         assert!(!(component.exists() && beside.exists()), "{upload}");
         server.remove("puppet", 1);
         server.until_gone("puppet");

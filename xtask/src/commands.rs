@@ -11,14 +11,19 @@ use crate::{fuzz, guests, node, python, server, skipped};
 
 pub(crate) fn serve(arguments: &[String]) -> Result<()> {
     prerequisites::ensure(DISK_TO_SERVE)?;
-    step("1 of 3: building the example models for WebAssembly; the first time takes about a minute");
+    step(
+        "1 of 3: building the example models for WebAssembly; the first time takes about a minute",
+    );
     guests::build_examples()?;
 
     step("2 of 3: building the server; the first time takes about nine minutes on two cores");
     let program = server::build()?;
 
     step("3 of 3: serving the models in target/models");
-    run(Command::new(program).args(["serve", "--models"]).arg(target().join("models")).args(arguments))
+    run(Command::new(program)
+        .args(["serve", "--models"])
+        .arg(target().join("models"))
+        .args(arguments))
 }
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
@@ -27,11 +32,17 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     guests::build()?;
 
     step("testing the guests and the tools; the first time takes about two minutes on two cores");
-    // Not in one go: together with the guests, the engine would be built with other features, and again for
-    // a build of the host alone.
-    run(cargo().args(["test", "--workspace"]).args(WITHOUT_FUZZ).args(["--exclude", "wardian"]).args(arguments))?;
+    // Not in one go: together with the guests, the engine would be built with other features, and
+    // again for a build of the host alone.
+    run(cargo()
+        .args(["test", "--workspace"])
+        .args(WITHOUT_FUZZ)
+        .args(["--exclude", "wardian"])
+        .args(arguments))?;
 
-    step("building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten");
+    step(
+        "building and testing the server; the first time takes about twelve minutes on two cores, and the tests ten",
+    );
     test_host(arguments)
 }
 
@@ -47,13 +58,17 @@ fn test_host(arguments: &[String]) -> Result<()> {
             Ok(python) => drop(command.env(variable, python)),
             Err(error) => {
                 command.env_remove(variable);
-                eprintln!("warning: the Python packages for {variable} cannot be installed: {error:#}");
+                eprintln!(
+                    "warning: the Python packages for {variable} cannot be installed: {error:#}"
+                );
             }
         }
     }
     match node::packages() {
         Ok(packages) => drop(command.env("WARDIAN_NODE_PACKAGES", packages)),
-        Err(error) => eprintln!("warning: the Node.js packages of the tests cannot be installed: {error:#}"),
+        Err(error) => {
+            eprintln!("warning: the Node.js packages of the tests cannot be installed: {error:#}")
+        }
     }
 
     let outcome = run(&mut command);
@@ -65,7 +80,12 @@ pub(crate) fn lint() -> Result<()> {
     prerequisites::ensure_component("rustfmt", "fmt")?;
     prerequisites::ensure_component("clippy", "clippy")?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
-    run(cargo().args(["clippy", "--workspace"]).args(WITHOUT_FUZZ).args(["--all-targets", "--", "-D", "warnings"]))
+    run(cargo().args(["clippy", "--workspace"]).args(WITHOUT_FUZZ).args([
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 /// What the fuzz targets call exists only in the build that [`fuzz`] makes.

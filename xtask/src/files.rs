@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// Makes `path` hold `content`, whole at every moment. Nothing happens if it does already, so that a
-/// server which watches it does not load it again.
+/// Makes `path` hold `content`, whole at every moment. Nothing happens if it does already, so that
+/// a server which watches it does not load it again.
 pub(crate) fn put(path: &Path, content: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(());

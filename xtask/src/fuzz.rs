@@ -1,8 +1,8 @@
 //! Builds the fuzz targets and feeds each of them for a while.
 //!
-//! `cargo fuzz` would build every dependency anew with coverage, which for the engine takes ten minutes. What
-//! is fuzzed is the host's own code, so `fuzz/rustc.sh` adds coverage to the workspace's crates alone, and the
-//! dependencies are those of every other debug build.
+//! `cargo fuzz` would build every dependency anew with coverage, which for the engine takes ten
+//! minutes. What is fuzzed is the host's own code, so `fuzz/rustc.sh` adds coverage to the
+//! workspace's crates alone, and the dependencies are those of every other debug build.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -19,11 +19,15 @@ const SECONDS: u32 = 15;
 pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
     let seconds: Option<u32> = arguments.first().and_then(|first| first.parse().ok());
     let named = if seconds.is_some() { &arguments[1..] } else { arguments };
-    feed(if named.is_empty() { targets()? } else { named.to_vec() }, seconds.unwrap_or(SECONDS), None)
+    feed(
+        if named.is_empty() { targets()? } else { named.to_vec() },
+        seconds.unwrap_or(SECONDS),
+        None,
+    )
 }
 
-/// Runs all targets as `cargo xtask ci` does: from one seed, so that what is found is what the change broke and
-/// not what chance turned up.
+/// Runs all targets as `cargo xtask ci` does: from one seed, so that what is found is what the
+/// change broke and not what chance turned up.
 pub(crate) fn short() -> Result<()> {
     feed(targets()?, SECONDS, Some("-seed=1"))
 }
@@ -35,7 +39,8 @@ fn feed(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result<()> {
         let started = group.iter().map(|target| start(target, seconds, seed));
         let running = started.collect::<Result<Vec<_>>>()?;
         // All are waited for before the first fault is told, so that none is left running.
-        let ends: Vec<_> = group.iter().zip(running).map(|(target, running)| finish(target, running)).collect();
+        let ends: Vec<_> =
+            group.iter().zip(running).map(|(target, running)| finish(target, running)).collect();
         ends.into_iter().collect::<Result<()>>()?;
     }
     Ok(())
@@ -43,7 +48,8 @@ fn feed(targets: Vec<String>, seconds: u32, seed: Option<&str>) -> Result<()> {
 
 fn targets() -> Result<Vec<String>> {
     let folder = root().join("fuzz/fuzz_targets");
-    let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let mut names: Vec<_> = entries.flatten().filter_map(|entry| stem(&entry.path())).collect();
     names.sort();
@@ -58,7 +64,8 @@ fn instrumented(verb: &str) -> Command {
 }
 
 fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
-    let [corpus, found] = ["corpus", "artifacts"].map(|kind| root().join("fuzz").join(kind).join(target));
+    let [corpus, found] =
+        ["corpus", "artifacts"].map(|kind| root().join("fuzz").join(kind).join(target));
     for folder in [&corpus, &found, &logs()] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -69,7 +76,9 @@ fn start(target: &str, seconds: u32, seed: Option<&str>) -> Result<Child> {
         command.arg(format!("-dict={}", dictionary.display()));
     }
     // An input is a few kilobytes: whatever takes seconds or a gigabyte is a finding.
-    command.args(["-timeout=5", "-rss_limit_mb=1024", &format!("-max_total_time={seconds}")]).args(seed);
+    command
+        .args(["-timeout=5", "-rss_limit_mb=1024", &format!("-max_total_time={seconds}")])
+        .args(seed);
     command.arg(format!("-artifact_prefix={}/", found.display()));
     command.stderr(File::create(log(target))?);
     command.spawn().with_context(|| format!("cannot start {target}"))
@@ -88,6 +97,10 @@ fn finish(target: &str, mut running: Child) -> Result<()> {
     let told = String::from_utf8_lossy(&fs::read(log(target))?).into_owned();
     let (progress, rest): (Vec<_>, Vec<_>) = told.lines().partition(|line| line.contains(" cov: "));
     println!("fuzz {target}: {}", progress.last().unwrap_or(&"tried nothing"));
-    ensure!(status.success(), "{}\nfuzz/README.md says how to try this input again", rest.join("\n"));
+    ensure!(
+        status.success(),
+        "{}\nfuzz/README.md says how to try this input again",
+        rest.join("\n")
+    );
     Ok(())
 }

@@ -41,8 +41,9 @@ const EXAMPLES: &[Example] = &[
 /// An example that is served without a folder of its own.
 const BARE_EXAMPLE: &str = "iris";
 
-/// Crates in `guest-models/interceptors/`. They do not lie in the repository of the examples: whoever serves that wants
-/// to see models first, and put an interceptor in front of them while they serve.
+/// Crates in `guest-models/interceptors/`. They do not lie in the repository of the examples:
+/// whoever serves that wants to see models first, and put an interceptor in front of them while
+/// they serve.
 const INTERCEPTORS: &[&str] = &["caller-rule", "measure", "redact"];
 
 /// Crates in `tests/guests/`.
@@ -72,7 +73,8 @@ pub(crate) fn build() -> Result<()> {
     NO_SNAPSHOT.iter().try_for_each(|name| lay_out_no_snapshot(name))
 }
 
-/// Builds the example models alone, and the interceptors that the documentation puts in front of them.
+/// Builds the example models alone, and the interceptors that the documentation puts in front of
+/// them.
 pub(crate) fn build_examples() -> Result<()> {
     compile(INTERCEPTORS.iter().chain(&example_names()))?;
     lay_out_examples()
@@ -110,13 +112,17 @@ fn lay_out(example: &Example) -> Result<()> {
         copy(&settings, &target().join("models").join(example.name).join("model.toml"))?;
     }
     // The component comes last: when it is there, what it reads is there too.
-    example.sidecars.iter().try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
+    example
+        .sidecars
+        .iter()
+        .try_for_each(|file| copy(&crate_folder.join(file), &version.join(file)))?;
     copy(&component(example.name), &version.join("model.wasm"))
 }
 
 /// A test guest again, as a component that cannot be snapshotted.
 fn lay_out_no_snapshot(name: &str) -> Result<()> {
-    let built = std::fs::read(component(name)).with_context(|| format!("cannot read the {name}"))?;
+    let built =
+        std::fs::read(component(name)).with_context(|| format!("cannot read the {name}"))?;
     put(&test_guest(&format!("{name}-no-snapshot")), &forbid_snapshot(built)?)
 }
 

@@ -33,7 +33,9 @@ fn main() -> Result<()> {
     let command = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     match command.as_str() {
-        "guests" => prerequisites::ensure(prerequisites::DISK_TO_SERVE).and_then(|()| guests::build()),
+        "guests" => {
+            prerequisites::ensure(prerequisites::DISK_TO_SERVE).and_then(|()| guests::build())
+        }
         "serve" => commands::serve(&rest),
         "server" => server::build().map(drop),
         "test" => commands::test(&rest),

@@ -1,22 +1,28 @@
 //! Makes a component that no snapshot can be taken of.
 //!
 //! Compilers emit none of the instructions that a snapshot cannot hold, so one is patched in. The
-//! guest's code holds, once, a number that occurs nowhere else. The instruction that pushes it is 11
-//! bytes long: room for an `elem.drop` and for pushing zero instead. Whether it is ever executed does not
-//! matter: its mere presence forbids the snapshot.
+//! guest's code holds, once, a number that occurs nowhere else. The instruction that pushes it is
+//! 11 bytes long: room for an `elem.drop` and for pushing zero instead. Whether it is ever executed
+//! does not matter: its mere presence forbids the snapshot.
 
 use anyhow::{Result, ensure};
 
 /// `i64.const 0x5EED_CAFE_0DD5_EA75`, as `tests/guests/puppet/src/behaviour.rs` has it.
-const PUSH_THE_NUMBER: [u8; 11] = [0x42, 0xf5, 0xd4, 0xd7, 0xee, 0xe0, 0xdf, 0xf2, 0xf6, 0xde, 0x00];
+const PUSH_THE_NUMBER: [u8; 11] =
+    [0x42, 0xf5, 0xd4, 0xd7, 0xee, 0xe0, 0xdf, 0xf2, 0xf6, 0xde, 0x00];
 
 /// `elem.drop 0`, six times `nop`, `i64.const 0`.
 const DROP_AND_PUSH_ZERO: [u8; 11] = [0xfc, 0x0d, 0x00, 1, 1, 1, 1, 1, 1, 0x42, 0x00];
 
 pub(crate) fn forbid_snapshot(mut component: Vec<u8>) -> Result<Vec<u8>> {
     let windows = component.windows(PUSH_THE_NUMBER.len()).enumerate();
-    let places: Vec<usize> = windows.filter(|(_, window)| *window == PUSH_THE_NUMBER).map(|(at, _)| at).collect();
-    ensure!(places.len() == 1, "the number to be replaced occurs {} times in the guest, not once", places.len());
+    let places: Vec<usize> =
+        windows.filter(|(_, window)| *window == PUSH_THE_NUMBER).map(|(at, _)| at).collect();
+    ensure!(
+        places.len() == 1,
+        "the number to be replaced occurs {} times in the guest, not once",
+        places.len()
+    );
     component[places[0]..][..DROP_AND_PUSH_ZERO.len()].copy_from_slice(&DROP_AND_PUSH_ZERO);
     Ok(component)
 }

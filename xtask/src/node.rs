@@ -9,7 +9,8 @@ use anyhow::Result;
 use crate::files::{copy, put};
 use crate::workspace::{root, run, target};
 
-/// The folder with what `tests/package.json` asks for; it is filled anew when that file has changed.
+/// The folder with what `tests/package.json` asks for; it is filled anew when that file has
+/// changed.
 pub(crate) fn packages() -> Result<PathBuf> {
     let wanted = root().join("tests/package.json");
     let folder = target().join("node");

@@ -44,8 +44,8 @@ pub(crate) fn ensure_component(name: &str, program: &str) -> Result<()> {
     bail!("the toolchain component {name} is missing; install it: rustup component add {name}");
 }
 
-/// A toolchain that was installed before this project named its target lacks it, and rustup then does not add it by
-/// itself.
+/// A toolchain that was installed before this project named its target lacks it, and rustup then
+/// does not add it by itself.
 fn guest_target() -> Result<(), String> {
     if has_guest_target() {
         return Ok(());
@@ -103,7 +103,8 @@ fn disk_space(needed: u64) -> Result<(), String> {
     ))
 }
 
-/// Bytes that an unprivileged process may still write to the file system of a folder; `None` where `df` cannot tell.
+/// Bytes that an unprivileged process may still write to the file system of a folder; `None` where
+/// `df` cannot tell.
 fn free_bytes(folder: &Path) -> Option<u64> {
     let output = Command::new("df").arg("-Pk").arg(folder).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
@@ -117,11 +118,19 @@ fn available_kib(text: &str) -> Option<u64> {
 }
 
 fn rustup(arguments: &[&str]) -> bool {
-    Command::new("rustup").current_dir(root()).args(arguments).status().is_ok_and(|status| status.success())
+    Command::new("rustup")
+        .current_dir(root())
+        .args(arguments)
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    let quiet = command.current_dir(root()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let quiet = command
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     quiet.status().is_ok_and(|status| status.success())
 }
 

@@ -26,15 +26,23 @@ const ENVIRONMENTS: [Environment; 6] = [
     environment("pytriton", "tests/clients/pytriton.requirements.txt", "WARDIAN_PYTHON_PYTRITON"),
     environment("mlserver", "tests/clients/mlserver.requirements.txt", "WARDIAN_PYTHON_MLSERVER"),
     environment("kserve", "tests/clients/kserve.requirements.txt", "WARDIAN_PYTHON_KSERVE"),
-    environment("perf_analyzer", "tests/clients/perf_analyzer.requirements.txt", "WARDIAN_PYTHON_PERF_ANALYZER"),
+    environment(
+        "perf_analyzer",
+        "tests/clients/perf_analyzer.requirements.txt",
+        "WARDIAN_PYTHON_PERF_ANALYZER",
+    ),
 ];
 
-const fn environment(name: &'static str, requirements: &'static str, variable: &'static str) -> Environment {
+const fn environment(
+    name: &'static str,
+    requirements: &'static str,
+    variable: &'static str,
+) -> Environment {
     Environment { name, requirements, variable }
 }
 
-/// Makes every environment whose list of packages has changed, all at once. Gives the interpreter of each, and the
-/// variable that names it to the tests.
+/// Makes every environment whose list of packages has changed, all at once. Gives the interpreter
+/// of each, and the variable that names it to the tests.
 pub(crate) fn environments() -> Vec<(&'static str, Result<PathBuf>)> {
     let installer = installer().map_err(|error| format!("{error:#}"));
     thread::scope(|scope| {
@@ -52,7 +60,8 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| Err(anyhow!("the installation panicked")))
 }
 
-/// An interpreter with pip, which installs for the others: making pip anew in each takes longer than most packages.
+/// An interpreter with pip, which installs for the others: making pip anew in each takes longer
+/// than most packages.
 fn installer() -> Result<PathBuf> {
     let folder = target().join("python/installer");
     let python = folder.join("bin/python");
@@ -66,7 +75,8 @@ fn installer() -> Result<PathBuf> {
 impl Environment {
     fn make(&self, installer: Result<PathBuf, String>) -> Result<PathBuf> {
         let requirements = root().join(self.requirements);
-        let wanted = fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let wanted = fs::read(&requirements)
+            .with_context(|| format!("cannot read {}", requirements.display()))?;
         let folder = target().join("python").join(self.name);
         let python = folder.join("bin/python");
 
@@ -84,6 +94,7 @@ fn install(installer: &Path, folder: &Path, python: &Path, requirements: &Path) 
     run(Command::new("python3").args(["-m", "venv", "--clear", "--without-pip"]).arg(folder))?;
     let mut pip = Command::new(installer);
     pip.args(["-m", "pip", "--python"]).arg(python);
-    pip.args(["install", "--quiet", "--no-deps", "--no-compile", "--requirement"]).arg(requirements);
+    pip.args(["install", "--quiet", "--no-deps", "--no-compile", "--requirement"])
+        .arg(requirements);
     run(&mut pip)
 }

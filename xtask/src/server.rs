@@ -1,4 +1,5 @@
-//! Builds the server as it ships: optimised, without debug information, which goes into a file beside it.
+//! Builds the server as it ships: optimised, without debug information, which goes into a file
+//! beside it.
 //!
 //! ```text
 //! target/release/wardian         the program, with the names of its functions
@@ -22,23 +23,30 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Takes the debug information out of a copy of the program that was built for the tests, and fails if any is left or
-/// the copy does not run. Building the program as it ships would take ten minutes more.
+/// Takes the debug information out of a copy of the program that was built for the tests, and fails
+/// if any is left or the copy does not run. Building the program as it ships would take ten minutes
+/// more.
 pub(crate) fn check_split() -> Result<()> {
     let folder = target().join("split");
     let program = folder.join("wardian");
     fs::create_dir_all(&folder)?;
     fs::copy(build_folder().join("debug/wardian"), &program)?;
 
-    ensure!(has_debug_information(&program)?, "the program that was built for the tests has no line tables");
+    ensure!(
+        has_debug_information(&program)?,
+        "the program that was built for the tests has no line tables"
+    );
     split_debug_information(&program)?;
     ensure!(!has_debug_information(&program)?, "{} has line tables", program.display());
-    ensure!(has_debug_information(&program.with_added_extension("debug"))?, "the line tables are lost");
+    ensure!(
+        has_debug_information(&program.with_added_extension("debug"))?,
+        "the line tables are lost"
+    );
     run(Command::new(program).arg("--version"))
 }
 
-/// Moves the debug information of a program into a file beside it, where debuggers and the standard library's
-/// backtraces look for it. Does nothing if it has none.
+/// Moves the debug information of a program into a file beside it, where debuggers and the standard
+/// library's backtraces look for it. Does nothing if it has none.
 fn split_debug_information(program: &Path) -> Result<()> {
     let debug = program.with_added_extension("debug");
     let lean = program.with_added_extension("lean");
@@ -51,14 +59,17 @@ fn split_debug_information(program: &Path) -> Result<()> {
     strip.arg("--strip-debug").arg(format!("--add-gnu-debuglink={}", debug.display()));
     run(strip.arg(program).arg(&lean))?;
 
-    // Renamed and not overwritten: the program may be running, and cargo keeps a link to what it built.
+    // Renamed and not overwritten: the program may be running, and cargo keeps a link to what it
+    // built.
     fs::rename(&lean, program).with_context(|| format!("cannot replace {}", program.display()))
 }
 
 /// True if a program holds a section of line tables.
 fn has_debug_information(program: &Path) -> Result<bool> {
-    let content = fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
-    let names = section_names(&content).with_context(|| format!("{} is no 64-bit ELF file", program.display()))?;
+    let content =
+        fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    let names = section_names(&content)
+        .with_context(|| format!("{} is no 64-bit ELF file", program.display()))?;
 
     Ok(names.split(|byte| *byte == 0).any(|name| name == b".debug_line"))
 }
@@ -67,8 +78,10 @@ fn has_debug_information(program: &Path) -> Result<bool> {
 ///
 /// Follows the System V ABI's layout of a 64-bit little-endian file.
 fn section_names(elf: &[u8]) -> Option<&[u8]> {
-    let word = |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
-    let address = |at: usize| usize::try_from(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?)).ok();
+    let word =
+        |at: usize| Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)));
+    let address =
+        |at: usize| usize::try_from(u64::from_le_bytes(elf.get(at..at + 8)?.try_into().ok()?)).ok();
     let (headers, header_size, names_index) = (address(0x28)?, word(0x3a)?, word(0x3e)?);
 
     let names = headers.checked_add(header_size * names_index)?;
@@ -78,10 +91,16 @@ fn section_names(elf: &[u8]) -> Option<&[u8]> {
 
 /// The toolchain's own `objcopy`, so that none has to be installed.
 fn objcopy() -> Result<Command> {
-    let sysroot = PathBuf::from(output(Command::new("rustc").current_dir(root()).args(["--print", "sysroot"]))?);
+    let sysroot = PathBuf::from(output(
+        Command::new("rustc").current_dir(root()).args(["--print", "sysroot"]),
+    )?);
     let host = output(Command::new("rustc").current_dir(root()).args(["--print", "host-tuple"]))?;
     let program = sysroot.join("lib/rustlib").join(host).join("bin/rust-objcopy");
-    ensure!(program.exists(), "the toolchain has no {}; install it anew with rustup", program.display());
+    ensure!(
+        program.exists(),
+        "the toolchain has no {}; install it anew with rustup",
+        program.display()
+    );
 
     let mut command = Command::new(program);
     // It is linked with the compiler's own LLVM.

@@ -1,7 +1,8 @@
 //! Tells at the end which tests were skipped, for want of what, and the command that brings it.
 //!
-//! A test that lacks something passes and appends a line to the file that the environment variable [`VARIABLE`] names:
-//! the test's name, what it lacks and the command, with tabs between them (`tests/harness/requirement.rs` writes it).
+//! A test that lacks something passes and appends a line to the file that the environment variable
+//! [`VARIABLE`] names: the test's name, what it lacks and the command, with tabs between them
+//! (`tests/harness/requirement.rs` writes it).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -32,7 +33,9 @@ fn summary(lines: &str) -> String {
     let mut groups: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
     for line in lines.lines() {
         let mut fields = line.splitn(3, '\t');
-        if let (Some(test), Some(lacking), Some(command)) = (fields.next(), fields.next(), fields.next()) {
+        if let (Some(test), Some(lacking), Some(command)) =
+            (fields.next(), fields.next(), fields.next())
+        {
             groups.entry((lacking, command)).or_default().insert(test);
         }
     }

@@ -20,8 +20,9 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
-    // What cargo tells this program of itself. Build scripts that look at these variables, such as ring's, would run
-    // again, and all that depends on them, whenever cargo is called by hand in between.
+    // What cargo tells this program of itself. Build scripts that look at these variables, such as
+    // ring's, would run again, and all that depends on them, whenever cargo is called by hand in
+    // between.
     for (name, _) in std::env::vars_os() {
         if is_of_this_crate(&name.to_string_lossy()) {
             command.env_remove(name);

@@ -59,7 +59,9 @@ impl Conversation {
             *counts.entry(word.to_lowercase()).or_default() += 1;
         }
         let mut words: Vec<_> = counts.into_iter().collect();
-        words.sort_by(|(one, often), (other, oftener)| oftener.cmp(often).then_with(|| one.cmp(other)));
+        words.sort_by(|(one, often), (other, oftener)| {
+            oftener.cmp(often).then_with(|| one.cmp(other))
+        });
         let words: Vec<_> = words.into_iter().take(WORDS).map(|(word, _)| word).collect();
         self.summary = words.join(", ");
     }
@@ -88,7 +90,8 @@ mod tests {
     #[test]
     fn a_summary_is_what_was_said_most() {
         let mut conversation = Conversation::default();
-        conversation.add("The weather is fine. Weather like this, and no storm; storms are weather too.");
+        conversation
+            .add("The weather is fine. Weather like this, and no storm; storms are weather too.");
         conversation.summarise();
         assert_eq!(conversation.summary, "weather, storm, storms");
     }

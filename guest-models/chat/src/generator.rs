@@ -13,8 +13,8 @@ pub(crate) struct Language {
     network: Network,
 }
 
-/// Gives the characters that follow a prompt, until the network ends the text. That may never be: take
-/// only so many.
+/// Gives the characters that follow a prompt, until the network ends the text. That may never be:
+/// take only so many.
 pub(crate) struct Generator<'a> {
     language: &'a Language,
     windows: Windows,
@@ -53,7 +53,12 @@ impl Language {
 
 impl<'a> Generator<'a> {
     pub(crate) fn new(language: &'a Language, prompt: &str, sampling: Sampling) -> Self {
-        Self { language, windows: language.read(prompt), sampler: Sampler::new(sampling), last: None }
+        Self {
+            language,
+            windows: language.read(prompt),
+            sampler: Sampler::new(sampling),
+            last: None,
+        }
     }
 }
 
@@ -89,10 +94,14 @@ mod tests {
         let original: Value = serde_json::from_slice(&file).or_failed("original.json")?;
         for (prompt, wanted) in original.as_object().or_failed("original.json holds no object")? {
             let probabilities = language.network.probabilities(&language.read(prompt));
-            let wanted: Vec<f64> = wanted.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+            let wanted: Vec<f64> =
+                wanted.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
             assert_eq!(probabilities.len(), wanted.len());
             for (code, (got, wanted)) in probabilities.into_iter().zip(wanted).enumerate() {
-                assert!((f64::from(got) - wanted).abs() < 1e-5, "{prompt:?}, code {code}: {got}, not {wanted}");
+                assert!(
+                    (f64::from(got) - wanted).abs() < 1e-5,
+                    "{prompt:?}, code {code}: {got}, not {wanted}"
+                );
             }
         }
         Ok(())

@@ -21,7 +21,8 @@ pub(crate) fn exp(numbers: Lanes) -> Lanes {
     numbers.map(|number| {
         let number = if number > -87.0 { number } else { -87.0 };
         let number = if number < 87.0 { number } else { 87.0 };
-        // The nearest power of two, in the last bits of the sum; what is left is half a power at most.
+        // The nearest power of two, in the last bits of the sum; what is left is half a power at
+        // most.
         let shifted = number * LOG2_E + LAST_BIT_IS_ONE;
         let rest = number - (shifted - LAST_BIT_IS_ONE) * LN_2;
         series(rest) * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
@@ -45,7 +46,9 @@ pub(crate) fn tanh(numbers: Lanes) -> Lanes {
 fn series(x: f32) -> f32 {
     let [second, third, fourth, fifth, sixth, seventh] =
         [1.0 / 2.0, 1.0 / 6.0, 1.0 / 24.0, 1.0 / 120.0, 1.0 / 720.0, 1.0 / 5040.0];
-    1.0 + x * (1.0 + x * (second + x * (third + x * (fourth + x * (fifth + x * (sixth + x * seventh))))))
+    1.0 + x
+        * (1.0
+            + x * (second + x * (third + x * (fourth + x * (fifth + x * (sixth + x * seventh))))))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A small language model that writes on, character by character, and remembers what was said in a session.
+//! A small language model that writes on, character by character, and remembers what was said in a
+//! session.
 
 mod conversation;
 mod generator;
@@ -13,13 +14,15 @@ use conversation::Conversation;
 use generator::{Generator, Language};
 use sampling::Sampling;
 use wardian_sdk::{
-    Deferred, Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts, stream, tasks,
+    Deferred, Error, Metadata, Model, OrError, Request, Response, Streaming, Tensor, artifacts,
+    stream, tasks,
 };
 
 const MAX_TOKENS: i64 = 100;
 const MOST_TOKENS: i64 = 1000;
 
-/// Characters of a part: about a word, which takes some ten milliseconds to write and no time to send.
+/// Characters of a part: about a word, which takes some ten milliseconds to write and no time to
+/// send.
 const PART: usize = 8;
 
 /// The name of what is done after the response.
@@ -31,7 +34,8 @@ struct Chat {
 
 impl Model for Chat {
     fn load() -> Result<Self, Error> {
-        let language = Language::parse(&artifacts::read("weights.bin")?).or_failed("weights.bin is not whole")?;
+        let language = Language::parse(&artifacts::read("weights.bin")?)
+            .or_failed("weights.bin is not whole")?;
         Ok(Self { language })
     }
 
@@ -41,9 +45,18 @@ impl Model for Chat {
             .input::<String>("text_input", [1])
             .output::<String>("text_output", [1])
             .optional_output::<String>("summary", [1])
-            .property("max_tokens", "parameter: the most characters to write, 1 to 1000; 100 if not given")
-            .property("temperature", "parameter: 0, always the likeliest, to 2, nearly anything; 0.5 if not given")
-            .property("seed", "parameter: an integer; the same seed gives the same text; 0 if not given")
+            .property(
+                "max_tokens",
+                "parameter: the most characters to write, 1 to 1000; 100 if not given",
+            )
+            .property(
+                "temperature",
+                "parameter: 0, always the likeliest, to 2, nearly anything; 0.5 if not given",
+            )
+            .property(
+                "seed",
+                "parameter: an integer; the same seed gives the same text; 0 if not given",
+            )
             .property("framework", "textgenrnn 2.0.0")
     }
 
@@ -85,7 +98,11 @@ impl Deferred for Chat {
 
 impl Chat {
     /// The characters that follow what was said, as they are written.
-    fn write<'a>(&'a self, said: &str, request: &Request) -> Result<impl Iterator<Item = char> + use<'a>, Error> {
+    fn write<'a>(
+        &'a self,
+        said: &str,
+        request: &Request,
+    ) -> Result<impl Iterator<Item = char> + use<'a>, Error> {
         let most = max_tokens(request)?;
         // Where the network ends the text, it might as well begin another.
         Ok(Generator::new(&self.language, said, sampling(request)?).fuse().take(most))
@@ -103,8 +120,13 @@ struct Turn {
 impl Turn {
     fn begin(request: &Request) -> Result<Self, Error> {
         let prompts = request.input("text_input")?.strings()?;
-        let prompt = prompts.first().or_rejected("\"text_input\" is empty, and should be one text")?;
-        Ok(Self { conversation: Conversation::recall()?, prompt: (*prompt).to_owned(), answer: String::new() })
+        let prompt =
+            prompts.first().or_rejected("\"text_input\" is empty, and should be one text")?;
+        Ok(Self {
+            conversation: Conversation::recall()?,
+            prompt: (*prompt).to_owned(),
+            answer: String::new(),
+        })
     }
 
     /// All that was said until now.
@@ -113,7 +135,8 @@ impl Turn {
         format!("{before}{}", self.prompt)
     }
 
-    /// Has the session remember the turn, and gives the summary of those before it; `None` without a session.
+    /// Has the session remember the turn, and gives the summary of those before it; `None` without
+    /// a session.
     fn end(self) -> Result<Option<Tensor>, Error> {
         let Some(mut conversation) = self.conversation else { return Ok(None) };
         conversation.add(&self.prompt);
@@ -129,10 +152,12 @@ fn output(text: String) -> Response {
 }
 
 fn max_tokens(request: &Request) -> Result<usize, Error> {
-    let asked = request.parameter("max_tokens").map_or(Some(MAX_TOKENS), |value| value.as_integer());
+    let asked =
+        request.parameter("max_tokens").map_or(Some(MAX_TOKENS), |value| value.as_integer());
     let most = asked.filter(|most| (1..=MOST_TOKENS).contains(most));
-    let most =
-        most.or_rejected(format_args!("parameter \"max_tokens\" is to be an integer from 1 to {MOST_TOKENS}"))?;
+    let most = most.or_rejected(format_args!(
+        "parameter \"max_tokens\" is to be an integer from 1 to {MOST_TOKENS}"
+    ))?;
     Ok(most as usize)
 }
 
@@ -141,7 +166,8 @@ fn sampling(request: &Request) -> Result<Sampling, Error> {
     let temperature = temperature.filter(|temperature| (0.0..=2.0).contains(temperature));
     let seed = request.parameter("seed").map_or(Some(0), |value| value.as_integer());
     Ok(Sampling {
-        temperature: temperature.or_rejected("parameter \"temperature\" is to be a number from 0 to 2")?,
+        temperature: temperature
+            .or_rejected("parameter \"temperature\" is to be a number from 0 to 2")?,
         seed: seed.or_rejected("parameter \"seed\" is to be an integer")? as u64,
     })
 }
@@ -192,7 +218,10 @@ mod tests {
         outcome?;
         let texts = parts.iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
         assert_eq!(texts.concat(), ask("max_tokens", 20)?);
-        assert!(texts.len() >= 3 && texts.iter().all(|text| text.chars().count() <= PART), "{texts:?}");
+        assert!(
+            texts.len() >= 3 && texts.iter().all(|text| text.chars().count() <= PART),
+            "{texts:?}"
+        );
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use crate::lanes::{Lanes, sigmoid, tanh};
 
 /// Brings the states of one layer, unit by unit, to the next character.
 ///
-/// Of `sums` and `offsets`, which are to be added to each vector's sums, the first quarter belongs to
-/// the units' input gates, then come forget gates, candidates and output gates.
+/// Of `sums` and `offsets`, which are to be added to each vector's sums, the first quarter belongs
+/// to the units' input gates, then come forget gates, candidates and output gates.
 pub(crate) fn step(sums: &Panel, offsets: &[f32], cells: &mut [Lanes], hidden: &mut [Lanes]) {
     let units = cells.len();
     let gate = |quarter: usize, unit: usize| {

@@ -1,5 +1,5 @@
-//! The network: characters as vectors, two layers of LSTM, an average over the window that attention
-//! weights, and a dense layer with softmax.
+//! The network: characters as vectors, two layers of LSTM, an average over the window that
+//! attention weights, and a dense layer with softmax.
 
 use wardian_sdk::kernels::panels::multiply;
 use wardian_sdk::kernels::{dot, softmax};
@@ -32,7 +32,12 @@ pub(crate) struct Network {
 
 impl Network {
     /// Reads all but the vocabulary.
-    pub(crate) fn parse(reader: &mut Reader<'_>, codes: usize, width: usize, units: usize) -> Option<Self> {
+    pub(crate) fn parse(
+        reader: &mut Reader<'_>,
+        codes: usize,
+        width: usize,
+        units: usize,
+    ) -> Option<Self> {
         let (gates, seen) = (units.checked_mul(4)?, units.checked_mul(2)?.checked_add(width)?);
         let embeddings = reader.floats(codes, width)?;
         let first = reader.floats(gates, width)?;
@@ -55,7 +60,8 @@ impl Network {
         Some(network)
     }
 
-    /// The windows before a text: what is before it counts as [`NOTHING`], as often as a window is long.
+    /// The windows before a text: what is before it counts as [`NOTHING`], as often as a window is
+    /// long.
     pub(crate) fn start(&self) -> Windows {
         self.start.clone()
     }
@@ -78,18 +84,28 @@ impl Network {
     }
 
     fn step_first_layer(&self, windows: &mut Windows, code: usize) {
-        let hidden: Vec<&[Lanes]> = windows.hidden.iter().map(|hidden| &hidden[..self.units]).collect();
+        let hidden: Vec<&[Lanes]> =
+            windows.hidden.iter().map(|hidden| &hidden[..self.units]).collect();
         let sums = multiply(&self.first_recurrent, self.units, &hidden);
         let offsets = row(&self.first_gates, code, 4 * self.units);
-        for (sums, (cells, hidden)) in sums.iter().zip(windows.cells.iter_mut().zip(&mut windows.hidden)) {
+        for (sums, (cells, hidden)) in
+            sums.iter().zip(windows.cells.iter_mut().zip(&mut windows.hidden))
+        {
             lstm::step(sums, offsets, &mut cells[..self.units], &mut hidden[..self.units]);
         }
     }
 
     fn step_second_layer(&self, windows: &mut Windows) {
         let sums = multiply(&self.second, 2 * self.units, &windows.hidden);
-        for (sums, (cells, hidden)) in sums.iter().zip(windows.cells.iter_mut().zip(&mut windows.hidden)) {
-            lstm::step(sums, &self.second_biases, &mut cells[self.units..], &mut hidden[self.units..]);
+        for (sums, (cells, hidden)) in
+            sums.iter().zip(windows.cells.iter_mut().zip(&mut windows.hidden))
+        {
+            lstm::step(
+                sums,
+                &self.second_biases,
+                &mut cells[self.units..],
+                &mut hidden[self.units..],
+            );
         }
     }
 
@@ -114,9 +130,16 @@ impl Network {
     }
 }
 
-fn gates_of_characters(embeddings: &[f32], kernel: &[f32], biases: &[f32], width: usize) -> Vec<f32> {
+fn gates_of_characters(
+    embeddings: &[f32],
+    kernel: &[f32],
+    biases: &[f32],
+    width: usize,
+) -> Vec<f32> {
     let characters = embeddings.chunks_exact(width);
-    let gates = |character| kernel.chunks_exact(width).zip(biases).map(move |(row, bias)| dot(row, character) + bias);
+    let gates = |character| {
+        kernel.chunks_exact(width).zip(biases).map(move |(row, bias)| dot(row, character) + bias)
+    };
     characters.flat_map(gates).collect()
 }
 

@@ -33,7 +33,8 @@ impl Sampler {
     /// The next code, by how likely each is. It is never 0, which is no character.
     pub(crate) fn choose(&mut self, probabilities: &[f32]) -> usize {
         let candidates = probabilities.get(1..).unwrap_or_default();
-        let index = if self.temperature == 0.0 { likeliest(candidates) } else { self.draw(candidates) };
+        let index =
+            if self.temperature == 0.0 { likeliest(candidates) } else { self.draw(candidates) };
         index + 1
     }
 
@@ -89,7 +90,9 @@ mod tests {
     fn draws_keep_to_the_probabilities_at_1() {
         let [none, half, sixth, third] = shares(1.0);
         assert_eq!(none, 0, "no character is never drawn");
-        assert!(half.abs_diff(5000) < 200 && sixth.abs_diff(1667) < 200 && third.abs_diff(3333) < 200);
+        assert!(
+            half.abs_diff(5000) < 200 && sixth.abs_diff(1667) < 200 && third.abs_diff(3333) < 200
+        );
     }
 
     #[test]

@@ -25,7 +25,10 @@ impl Vocabulary {
             .into_iter()
             .map(|character| Some(character).filter(is_character).and_then(char::from_u32))
             .collect();
-        let codes = characters.iter().enumerate().filter_map(|(code, character)| Some(((*character)?, code)));
+        let codes = characters
+            .iter()
+            .enumerate()
+            .filter_map(|(code, character)| Some(((*character)?, code)));
         Some(Self { codes: codes.collect(), characters, end })
     }
 

@@ -1,12 +1,12 @@
 //! The states of the network in every window that is under way.
 //!
 //! The network was trained on windows of [`WINDOW`] characters, each of which starts from nothing,
-//! and it counts on that: if its states are carried on beyond, it soon stutters. To write a character
-//! as the original does takes a run over a whole window. But a window that ends with the next
-//! character has this one in it too, and so have the windows that end with the forty next. All of them
-//! are under way at the same time, side by side in panels: a character is one step for each of them,
-//! and each weight is read once for all. At any time one of them has seen just as many characters as
-//! it takes, and tells what comes next; it then starts anew with that character.
+//! and it counts on that: if its states are carried on beyond, it soon stutters. To write a
+//! character as the original does takes a run over a whole window. But a window that ends with the
+//! next character has this one in it too, and so have the windows that end with the forty next. All
+//! of them are under way at the same time, side by side in panels: a character is one step for each
+//! of them, and each weight is read once for all. At any time one of them has seen just as many
+//! characters as it takes, and tells what comes next; it then starts anew with that character.
 
 use wardian_sdk::kernels::panels::{PANEL, Panel};
 
@@ -73,10 +73,12 @@ impl Windows {
 // === impl Attention ===
 
 impl Attention {
-    /// Adds what has been seen: the same character in each window, and the states it has led to there.
+    /// Adds what has been seen: the same character in each window, and the states it has led to
+    /// there.
     pub(crate) fn add(&mut self, scores: Lanes, character: &[f32], hidden: &[Lanes]) {
         let greatest = larger(self.greatest, scores);
-        let (so_far, weight) = (exp(difference(self.greatest, greatest)), exp(difference(scores, greatest)));
+        let (so_far, weight) =
+            (exp(difference(self.greatest, greatest)), exp(difference(scores, greatest)));
         self.greatest = greatest;
         add_weighted(&mut self.weights, so_far, weight, [1.0; PANEL]);
         let (characters, states) = self.weighted.split_at_mut(character.len());

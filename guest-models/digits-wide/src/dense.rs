@@ -41,7 +41,10 @@ impl Dense {
     pub(crate) fn apply_to_panels(&self, inputs: &[Panel]) -> Vec<Panel> {
         let mut outputs = multiply(&self.weights, self.inputs, inputs);
         for panel in &mut outputs {
-            panel.iter_mut().zip(&self.biases).for_each(|(sums, bias)| *sums = sums.map(|sum| sum + bias));
+            panel
+                .iter_mut()
+                .zip(&self.biases)
+                .for_each(|(sums, bias)| *sums = sums.map(|sum| sum + bias));
         }
         outputs
     }

@@ -16,7 +16,8 @@ struct DigitsWide {
 
 impl Model for DigitsWide {
     fn load() -> Result<Self, Error> {
-        let network = Network::parse(&artifacts::read("weights.bin")?).or_failed("weights.bin is cut short")?;
+        let network = Network::parse(&artifacts::read("weights.bin")?)
+            .or_failed("weights.bin is cut short")?;
         if (network.inputs(), network.outputs()) != (PIXELS, DIGITS) {
             return Err(Error::failed("weights.bin holds a network for something else"));
         }

@@ -54,7 +54,8 @@ impl Network {
 
     fn scores_in_panels(&self, items: &[&[f32]]) -> Vec<f32> {
         let mut layers = self.layers.iter();
-        let panels: Vec<Panel> = items.chunks(PANEL).map(|items| panel(items, self.inputs())).collect();
+        let panels: Vec<Panel> =
+            items.chunks(PANEL).map(|items| panel(items, self.inputs())).collect();
         let first = layers.next().map_or_else(Vec::new, |layer| layer.apply_to_panels(&panels));
         let last = layers.fold(first, |mut panels, layer| {
             panels.iter_mut().for_each(|panel| relu(panel.as_flattened_mut()));

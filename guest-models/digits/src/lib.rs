@@ -14,7 +14,8 @@ struct Digits {
 
 impl Model for Digits {
     fn load() -> Result<Self, Error> {
-        let network = Network::parse(&artifacts::read("weights.bin")?).or_failed("weights.bin is cut short")?;
+        let network = Network::parse(&artifacts::read("weights.bin")?)
+            .or_failed("weights.bin is cut short")?;
         if (network.inputs(), network.outputs()) != (PIXELS, DIGITS) {
             return Err(Error::failed("weights.bin holds a network for something else"));
         }
@@ -36,7 +37,8 @@ impl Model for Digits {
         let images = request.input("image")?.view::<f32>()?.to_vec();
         let images = images.chunks_exact(PIXELS);
         let count = images.len();
-        let probabilities: Vec<f32> = images.flat_map(|image| self.network.probabilities(image)).collect();
+        let probabilities: Vec<f32> =
+            images.flat_map(|image| self.network.probabilities(image)).collect();
         let digits = probabilities.chunks_exact(DIGITS).map(likeliest);
         Ok(Response::new().output(Tensor::new("digit", [count], digits)).output(Tensor::new(
             "probabilities",

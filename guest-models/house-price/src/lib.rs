@@ -1,12 +1,12 @@
-//! Sale prices of houses, by gradient-boosted regression trees. The trees are part of the component.
+//! Sale prices of houses, by gradient-boosted regression trees. The trees are part of the
+//! component.
 
 pub mod trees;
 
 use trees::Trees;
 use wardian_sdk::{Error, Metadata, Model, OrError, Request, Response, Tensor};
 
-const COLUMNS: &str =
-    "lotsize, bedrooms, bathrms, stories, driveway, recroom, fullbase, gashw, airco, garagepl, prefarea";
+const COLUMNS: &str = "lotsize, bedrooms, bathrms, stories, driveway, recroom, fullbase, gashw, airco, garagepl, prefarea";
 
 struct HousePrice {
     trees: Trees,
@@ -36,7 +36,11 @@ impl Model for HousePrice {
         }
         let rows = features.chunks_exact(self.trees.features());
         let shape = [rows.len(), 1];
-        Ok(Response::new().output(Tensor::new("price", shape, rows.map(|row| self.trees.predict(row)))))
+        Ok(Response::new().output(Tensor::new(
+            "price",
+            shape,
+            rows.map(|row| self.trees.predict(row)),
+        )))
     }
 }
 

@@ -13,8 +13,8 @@ pub const MAX_FEATURES: usize = 16;
 
 const LEAVES: usize = 1 << DEPTH;
 
-/// Trees per turn of the loop. In the sandbox every turn checks the time, and this many make up for it:
-/// a third less time than one by one.
+/// Trees per turn of the loop. In the sandbox every turn checks the time, and this many make up for
+/// it: a third less time than one by one.
 const GROUP: usize = 8;
 
 /// An ensemble: its prediction is `start` plus one leaf of every tree.
@@ -24,8 +24,8 @@ pub struct Trees {
     trees: Vec<Tree>,
 }
 
-/// Splits are numbered from the root, 1; those below split `n` are `2n` (left) and `2n + 1` (right).
-/// The number after the last step, less [`LEAVES`], is the leaf's.
+/// Splits are numbered from the root, 1; those below split `n` are `2n` (left) and `2n + 1`
+/// (right). The number after the last step, less [`LEAVES`], is the leaf's.
 #[derive(Clone)]
 struct Tree {
     splits: [Split; LEAVES],
@@ -55,13 +55,17 @@ impl Trees {
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut lines = Lines { lines: text.lines(), number: 0 };
         let (features, count, start) = lines.next(|fields| match fields {
-            [features, count, start] => Some((features.parse().ok()?, count.parse().ok()?, start.parse().ok()?)),
+            [features, count, start] => {
+                Some((features.parse().ok()?, count.parse().ok()?, start.parse().ok()?))
+            }
             _ => None,
         })?;
         if features > MAX_FEATURES {
             return Err(format!("{features} features are more than {MAX_FEATURES}"));
         }
-        let trees = (0..count).map(|_: usize| Tree::parse(&mut lines, features)).collect::<Result<_, _>>()?;
+        let trees = (0..count)
+            .map(|_: usize| Tree::parse(&mut lines, features))
+            .collect::<Result<_, _>>()?;
         Ok(Self { features, start, trees })
     }
 
@@ -79,7 +83,8 @@ impl Trees {
         }
         let (groups, rest) = self.trees.as_chunks::<GROUP>();
         let sum = groups.iter().fold(self.start, |sum, group| {
-            // Added in the order of the trees, as the library does: the sum is the same to the last bit.
+            // Added in the order of the trees, as the library does: the sum is the same to the last
+            // bit.
             let leaves = group.each_ref().map(|tree| tree.leaf(&features));
             leaves.iter().fold(sum, |sum, leaf| sum + leaf)
         });
@@ -103,8 +108,9 @@ impl Tree {
 
     fn parse(lines: &mut Lines, features: usize) -> Result<Self, String> {
         let count = lines.next(|fields| fields.first()?.parse().ok())?;
-        let nodes: Vec<Node> =
-            (0..count).map(|_: usize| lines.next(|fields| Node::parse(fields, features))).collect::<Result<_, _>>()?;
+        let nodes: Vec<Node> = (0..count)
+            .map(|_: usize| lines.next(|fields| Node::parse(fields, features)))
+            .collect::<Result<_, _>>()?;
         let unused = Split { feature: 0, threshold: f32::INFINITY };
         let mut tree = Self { splits: [unused; LEAVES], leaves: [0.0; LEAVES] };
         tree.place(&nodes, 0, 1)?;
@@ -145,7 +151,8 @@ impl Node {
             [feature, threshold, left, right] => {
                 let feature: u32 = feature.parse().ok()?;
                 let threshold = round_down(threshold.parse().ok()?);
-                let split = ((feature as usize) < features).then_some(Split { feature, threshold })?;
+                let split =
+                    ((feature as usize) < features).then_some(Split { feature, threshold })?;
                 Some(Node::Split { split, left: left.parse().ok()?, right: right.parse().ok()? })
             }
             _ => None,
@@ -153,8 +160,8 @@ impl Node {
     }
 }
 
-/// The largest `f32` that is not above the threshold: an `f32` is at most the one exactly if it is at
-/// most the other.
+/// The largest `f32` that is not above the threshold: an `f32` is at most the one exactly if it is
+/// at most the other.
 fn round_down(threshold: f64) -> f32 {
     let nearest = threshold as f32;
     if f64::from(nearest) > threshold { nearest.next_down() } else { nearest }
@@ -197,7 +204,11 @@ mod tests {
         let error = |text: &str| Trees::parse(text).err().unwrap_or_default();
         assert_eq!(error("2 1"), r#"line 1: cannot read "2 1""#);
         assert_eq!(error(TWO_TREES), "a split leads to node 3, of 3");
-        assert_eq!(error("1 1 0\n1\n7 0.5 1 2"), r#"line 3: cannot read "7 0.5 1 2""#, "no such feature");
+        assert_eq!(
+            error("1 1 0\n1\n7 0.5 1 2"),
+            r#"line 3: cannot read "7 0.5 1 2""#,
+            "no such feature"
+        );
         assert_eq!(error("1 1 0\n1\n0 0.5 0 0"), "a tree is deeper than 3 levels", "a cycle");
     }
 

@@ -17,7 +17,8 @@ struct Class {
 impl Model for Iris {
     fn load() -> Result<Self, Error> {
         let lines = include_str!("../weights.txt").lines();
-        let classes = lines.map(|line| Class::parse(line).or_failed(format_args!("cannot read weights {line:?}")));
+        let classes = lines
+            .map(|line| Class::parse(line).or_failed(format_args!("cannot read weights {line:?}")));
         Ok(Self { classes: classes.collect::<Result<_, _>>()? })
     }
 
@@ -38,13 +39,12 @@ impl Model for Iris {
         let measurements = request.input("measurements")?.view::<f64>()?.to_vec();
         let flowers = measurements.chunks_exact(FEATURES);
         let (count, width) = (flowers.len(), self.classes.len());
-        let probabilities: Vec<f64> = flowers.flat_map(|flower| self.probabilities(flower)).collect();
+        let probabilities: Vec<f64> =
+            flowers.flat_map(|flower| self.probabilities(flower)).collect();
         let labels = probabilities.chunks_exact(width).map(|row| self.label(row));
-        Ok(Response::new().output(Tensor::from_strings("label", [count], labels)).output(Tensor::new(
-            "probabilities",
-            [count, width],
-            probabilities.iter().copied(),
-        )))
+        Ok(Response::new()
+            .output(Tensor::from_strings("label", [count], labels))
+            .output(Tensor::new("probabilities", [count, width], probabilities.iter().copied())))
     }
 }
 
@@ -68,14 +68,20 @@ impl Iris {
 impl Class {
     fn parse(line: &str) -> Option<Self> {
         let (name, numbers) = line.split_once(' ')?;
-        let numbers: Vec<f64> = numbers.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        let numbers: Vec<f64> =
+            numbers.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
         let (intercept, coefficients) = numbers.split_first()?;
-        let class = Self { name: name.to_owned(), intercept: *intercept, coefficients: coefficients.to_vec() };
+        let class = Self {
+            name: name.to_owned(),
+            intercept: *intercept,
+            coefficients: coefficients.to_vec(),
+        };
         (coefficients.len() == FEATURES).then_some(class)
     }
 
     fn score(&self, flower: &[f64]) -> f64 {
-        let products = self.coefficients.iter().zip(flower).map(|(coefficient, value)| coefficient * value);
+        let products =
+            self.coefficients.iter().zip(flower).map(|(coefficient, value)| coefficient * value);
         self.intercept + products.sum::<f64>()
     }
 }

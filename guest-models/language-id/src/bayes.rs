@@ -24,7 +24,11 @@ pub(crate) struct Counts {
 // === impl Bayes ===
 
 impl<'a> Bayes<'a> {
-    pub(crate) fn parse(reader: &mut Reader<'a>, languages: usize, features: usize) -> Option<Self> {
+    pub(crate) fn parse(
+        reader: &mut Reader<'a>,
+        languages: usize,
+        features: usize,
+    ) -> Option<Self> {
         let codes: &[[u8; 2]] = reader.table(languages)?;
         Some(Self {
             languages: codes.iter().map(|code| from_utf8(code).ok()).collect::<Option<_>>()?,
@@ -58,7 +62,8 @@ impl<'a> Bayes<'a> {
     }
 
     fn scores(&self, counts: &mut Counts) -> Vec<f32> {
-        let mut scores: Vec<f32> = self.priors.iter().map(|prior| f32::from_le_bytes(*prior)).collect();
+        let mut scores: Vec<f32> =
+            self.priors.iter().map(|prior| f32::from_le_bytes(*prior)).collect();
         let width = scores.len();
         counts.drain(|feature, count| {
             let row = &self.likelihoods[feature * width..][..width];

@@ -47,11 +47,9 @@ impl Model for LanguageId {
             .collect();
         let languages = answers.iter().map(|(language, _)| language);
         let confidences = answers.iter().map(|(_, confidence)| *confidence);
-        Ok(Response::new().output(Tensor::from_strings("language", [texts.len()], languages)).output(Tensor::new(
-            "confidence",
-            [texts.len()],
-            confidences,
-        )))
+        Ok(Response::new()
+            .output(Tensor::from_strings("language", [texts.len()], languages))
+            .output(Tensor::new("confidence", [texts.len()], confidences)))
     }
 }
 
@@ -84,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_text_leaves_nothing_behind_for_the_next() -> Result<(), Error> {
-        let (german, english) = ("Dies ist ein deutscher Satz.".as_bytes(), "This is an English sentence.".as_bytes());
+        let (german, english) =
+            ("Dies ist ein deutscher Satz.".as_bytes(), "This is an English sentence.".as_bytes());
         assert_eq!(languages(&[german, english, b"", german])?, ["de", "en", "en", "de"]);
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Tells malignant tumours from benign ones, and learns from every one whose outcome it is told.
 //!
-//! What it has learned is one value in the tenant's bucket `learner`. Whichever instance learns replaces it only if
-//! it is still what it started from, so nothing that another has learned meanwhile is lost.
+//! What it has learned is one value in the tenant's bucket `learner`. Whichever instance learns
+//! replaces it only if it is still what it started from, so nothing that another has learned
+//! meanwhile is lost.
 
 mod weights;
 
@@ -25,7 +26,9 @@ impl Model for Learner {
 
     fn metadata(&self) -> Metadata {
         Metadata::new()
-            .description("Whether a tumour is malignant; learns from those it is told the outcome of")
+            .description(
+                "Whether a tumour is malignant; learns from those it is told the outcome of",
+            )
             .input::<f64>("measurements", [-1, FEATURES as i64])
             .optional_input::<bool>("malignant", [-1])
             .output::<f64>("probability", [-1])
@@ -54,12 +57,19 @@ impl Learner {
             row.iter().zip(scaling).map(|(value, (mean, scale))| (value - mean) / scale).collect()
         };
         let finite = values.iter().all(|value| value.is_finite());
-        finite.then(|| values.chunks_exact(FEATURES).map(scale).collect()).or_rejected("a measurement is no number")
+        finite
+            .then(|| values.chunks_exact(FEATURES).map(scale).collect())
+            .or_rejected("a measurement is no number")
     }
 }
 
-/// Learns from the rows one by one. Answers with the probability of each just before it was learned from.
-fn learn(bucket: &key_value::Bucket, rows: &[Vec<f64>], outcomes: &[bool]) -> Result<Response, Error> {
+/// Learns from the rows one by one. Answers with the probability of each just before it was learned
+/// from.
+fn learn(
+    bucket: &key_value::Bucket,
+    rows: &[Vec<f64>],
+    outcomes: &[bool],
+) -> Result<Response, Error> {
     if rows.len() != outcomes.len() {
         return Err(Error::rejected("there must be an outcome for each row of measurements"));
     }
@@ -80,7 +90,9 @@ fn learn(bucket: &key_value::Bucket, rows: &[Vec<f64>], outcomes: &[bool]) -> Re
 }
 
 fn known(value: Option<Vec<u8>>) -> Result<Weights, Error> {
-    value.map_or(Ok(Weights::new()), |bytes| Weights::from_bytes(&bytes).or_failed("what was learned is damaged"))
+    value.map_or(Ok(Weights::new()), |bytes| {
+        Weights::from_bytes(&bytes).or_failed("what was learned is damaged")
+    })
 }
 
 fn response(probabilities: impl ExactSizeIterator<Item = f64>, weights: &Weights) -> Response {
@@ -93,7 +105,8 @@ fn response(probabilities: impl ExactSizeIterator<Item = f64>, weights: &Weights
 }
 
 fn numbers(line: &str) -> Option<Vec<f64>> {
-    let numbers: Vec<f64> = line.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let numbers: Vec<f64> =
+        line.split(' ').map(|number| number.parse().ok()).collect::<Option<_>>()?;
     (numbers.len() == FEATURES).then_some(numbers)
 }
 

@@ -33,7 +33,11 @@ impl Weights {
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let numbers = std::iter::once(&self.intercept).chain(&self.coefficients);
-        self.learned.to_le_bytes().into_iter().chain(numbers.flat_map(|number| number.to_le_bytes())).collect()
+        self.learned
+            .to_le_bytes()
+            .into_iter()
+            .chain(numbers.flat_map(|number| number.to_le_bytes()))
+            .collect()
     }
 
     /// The probability that a tumour with these measurements is malignant.
@@ -44,13 +48,22 @@ impl Weights {
     /// Learns from one tumour: one step down the gradient of the logistic loss.
     pub(crate) fn learn(&mut self, row: &[f64], malignant: bool) {
         let step = RATE * (f64::from(u8::from(malignant)) - self.probability(row));
-        self.coefficients.iter_mut().zip(row).for_each(|(coefficient, value)| *coefficient += step * value);
+        self.coefficients
+            .iter_mut()
+            .zip(row)
+            .for_each(|(coefficient, value)| *coefficient += step * value);
         self.intercept += step;
         self.learned += 1;
     }
 
     fn score(&self, row: &[f64]) -> f64 {
-        self.intercept + self.coefficients.iter().zip(row).map(|(coefficient, value)| coefficient * value).sum::<f64>()
+        self.intercept
+            + self
+                .coefficients
+                .iter()
+                .zip(row)
+                .map(|(coefficient, value)| coefficient * value)
+                .sum::<f64>()
     }
 }
 
@@ -64,7 +77,9 @@ mod tests {
         weights.learn(&[0.25; FEATURES], true);
         let bytes = weights.to_bytes();
         assert_eq!(Weights::from_bytes(&bytes), Some(weights));
-        for wrong in [&bytes[..8], &bytes[..bytes.len() - 1], &[bytes.clone(), vec![0; 8]].concat()[..]] {
+        for wrong in
+            [&bytes[..8], &bytes[..bytes.len() - 1], &[bytes.clone(), vec![0; 8]].concat()[..]]
+        {
             assert_eq!(Weights::from_bytes(wrong), None);
         }
     }

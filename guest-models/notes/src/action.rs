@@ -16,8 +16,12 @@ impl Action {
     pub(crate) fn read(request: &Request) -> Result<Action, Error> {
         match text(request, "action")?.as_deref() {
             None | Some("" | "list") => Ok(Action::List),
-            Some("create") => Ok(Action::Create { text: needed(text(request, "text")?, "create", "text")? }),
-            Some("complete") => Ok(Action::Complete { id: needed(id(request)?, "complete", "id")? }),
+            Some("create") => {
+                Ok(Action::Create { text: needed(text(request, "text")?, "create", "text")? })
+            }
+            Some("complete") => {
+                Ok(Action::Complete { id: needed(id(request)?, "complete", "id")? })
+            }
             Some("delete") => Ok(Action::Delete { id: needed(id(request)?, "delete", "id")? }),
             Some(other) => Err(Error::rejected(format_args!(
                 "there is no action {other:?}; there are create, list, complete and delete"
@@ -65,13 +69,20 @@ mod tests {
         assert!(matches!(read(vec![word("action", "list")]), Ok(Action::List)));
         let create = read(vec![word("action", "create"), word("text", "milk")]);
         assert!(matches!(create, Ok(Action::Create { text }) if text == "milk"));
-        assert!(matches!(read(vec![word("action", "complete"), id()]), Ok(Action::Complete { id: 7 })));
+        assert!(matches!(
+            read(vec![word("action", "complete"), id()]),
+            Ok(Action::Complete { id: 7 })
+        ));
         assert!(matches!(read(vec![word("action", "delete"), id()]), Ok(Action::Delete { id: 7 })));
     }
 
     #[test]
     fn what_is_missing_or_unknown_is_the_callers_fault() {
-        for inputs in [vec![word("action", "create")], vec![word("action", "delete")], vec![word("action", "burn")]] {
+        for inputs in [
+            vec![word("action", "create")],
+            vec![word("action", "delete")],
+            vec![word("action", "burn")],
+        ] {
             assert!(matches!(read(inputs), Err(Error::Rejected(_))));
         }
     }

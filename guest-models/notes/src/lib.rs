@@ -70,10 +70,16 @@ mod tests {
 
     #[test]
     fn notes_become_rows_of_the_answer() {
-        let note = |id, done| Note { id, text: format!("note {id}"), done, created: "2024-01-01 00:00:00".into() };
+        let note = |id, done| Note {
+            id,
+            text: format!("note {id}"),
+            done,
+            created: "2024-01-01 00:00:00".into(),
+        };
         let response = answer(&[note(1, true), note(2, false)]);
-        let output =
-            |name: &str| response.outputs.iter().find(|output| output.name == name).map(|output| &output.shape);
+        let output = |name: &str| {
+            response.outputs.iter().find(|output| output.name == name).map(|output| &output.shape)
+        };
         for name in ["id", "text", "done", "created"] {
             assert_eq!(output(name), Some(&vec![2]), "{name}");
         }
@@ -89,7 +95,10 @@ mod tests {
 
     #[test]
     fn without_a_host_there_is_no_database() {
-        let request = Request { id: String::new(), parameters: vec![], inputs: vec![], outputs: vec![] };
-        assert!(matches!(Notes.infer(request), Err(Error::Failed(said)) if said.contains("there is no host")));
+        let request =
+            Request { id: String::new(), parameters: vec![], inputs: vec![], outputs: vec![] };
+        assert!(
+            matches!(Notes.infer(request), Err(Error::Failed(said)) if said.contains("there is no host"))
+        );
     }
 }

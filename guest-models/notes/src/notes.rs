@@ -56,5 +56,10 @@ fn notes(rows: Rows) -> Result<Vec<Note>, Error> {
 }
 
 fn note(row: &Row) -> Result<Note, Error> {
-    Ok(Note { id: row.get("id")?, text: row.get("text")?, done: row.get("done")?, created: row.get("created")? })
+    Ok(Note {
+        id: row.get("id")?,
+        text: row.get("text")?,
+        done: row.get("done")?,
+        created: row.get("created")?,
+    })
 }

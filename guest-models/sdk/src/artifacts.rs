@@ -8,7 +8,9 @@ use crate::Error;
 /// # Errors
 /// Failed if there is no such file (the text lists those there are), or after `load`.
 pub fn read(name: &str) -> Result<Vec<u8>, Error> {
-    imp::read(name).map_err(|reason| Error::failed(format_args!("cannot read sidecar file {name:?}: {reason}")))
+    imp::read(name).map_err(|reason| {
+        Error::failed(format_args!("cannot read sidecar file {name:?}: {reason}"))
+    })
 }
 
 #[cfg(target_family = "wasm")]

@@ -9,7 +9,9 @@ use crate::Error;
 /// # Errors
 /// Failed if the host could not tell.
 pub fn get(key: &str) -> Result<Option<String>, Error> {
-    imp::get(key).map_err(|reason| Error::failed(format_args!("cannot read configuration {key:?}: {reason}")))
+    imp::get(key).map_err(|reason| {
+        Error::failed(format_args!("cannot read configuration {key:?}: {reason}"))
+    })
 }
 
 #[cfg(target_family = "wasm")]

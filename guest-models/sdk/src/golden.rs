@@ -1,5 +1,6 @@
-//! Checks a model against its `golden.json`: requests, with the answers of the library it was trained
-//! in. The host checks the same file before a version goes live; this does so under `cargo test`.
+//! Checks a model against its `golden.json`: requests, with the answers of the library it was
+//! trained in. The host checks the same file before a version goes live; this does so under
+//! `cargo test`.
 //!
 //! ```json
 //! {"tolerance": {"relative": 1e-6, "absolute": 0.0},
@@ -70,7 +71,9 @@ impl Tolerance {
 
     fn allows(&self, got: &Value, wanted: &Value) -> bool {
         match (got.as_f64(), wanted.as_f64()) {
-            (Some(got), Some(wanted)) => (got - wanted).abs() <= self.absolute + self.relative * wanted.abs(),
+            (Some(got), Some(wanted)) => {
+                (got - wanted).abs() <= self.absolute + self.relative * wanted.abs()
+            }
             _ => got == wanted,
         }
     }
@@ -81,7 +84,8 @@ impl Tolerance {
 fn request(json: &Value) -> Result<Request, Error> {
     let inputs = elements(&json["inputs"])?.iter().map(tensor).collect::<Result<_, _>>()?;
     let parameters = json["parameters"].as_object().into_iter().flatten();
-    let parameters = parameters.map(|(name, value)| parameter(name, value)).collect::<Result<_, _>>()?;
+    let parameters =
+        parameters.map(|(name, value)| parameter(name, value)).collect::<Result<_, _>>()?;
     Ok(Request { id: String::new(), parameters, inputs, outputs: Vec::new() })
 }
 
@@ -93,14 +97,19 @@ fn parameter(name: &str, json: &Value) -> Result<Parameter, Error> {
             Some(integer) => integer.into(),
             None => number.as_f64().unwrap_or(f64::NAN).into(),
         },
-        _ => return Err(Error::failed(format_args!("golden.json: parameter {name:?} is a list or an object"))),
+        _ => {
+            return Err(Error::failed(format_args!(
+                "golden.json: parameter {name:?} is a list or an object"
+            )));
+        }
     };
     Ok(Parameter { name: name.to_owned(), value })
 }
 
 fn tensor(json: &Value) -> Result<Tensor, Error> {
     let name = text(&json["name"])?;
-    let shape = elements(&json["shape"])?.iter().map(|extent| extent.as_u64().unwrap_or(0) as usize);
+    let shape =
+        elements(&json["shape"])?.iter().map(|extent| extent.as_u64().unwrap_or(0) as usize);
     let data = elements(&json["data"])?;
     Ok(match text(&json["datatype"])? {
         "FP64" => Tensor::new(name, shape, floats(data)),
@@ -108,7 +117,11 @@ fn tensor(json: &Value) -> Result<Tensor, Error> {
         "INT64" => Tensor::new(name, shape, data.iter().filter_map(Value::as_i64)),
         "BOOL" => Tensor::new(name, shape, data.iter().filter_map(Value::as_bool)),
         "BYTES" => Tensor::from_strings(name, shape, data.iter().filter_map(Value::as_str)),
-        other => return Err(Error::failed(format_args!("golden.json: datatype {other} is unknown here"))),
+        other => {
+            return Err(Error::failed(format_args!(
+                "golden.json: datatype {other} is unknown here"
+            )));
+        }
     })
 }
 

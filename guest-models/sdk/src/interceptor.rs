@@ -1,7 +1,7 @@
 //! The trait an interceptor implements and the macro that exports it.
 //!
-//! An interceptor wraps every call to its tenant's models, and hears of every version that comes or goes. It is a
-//! component like a model, and lies in the folder `interceptors/` of the repository:
+//! An interceptor wraps every call to its tenant's models, and hears of every version that comes or
+//! goes. It is a component like a model, and lies in the folder `interceptors/` of the repository:
 //!
 //! ```
 //! use wardian_sdk::interceptor::{Context, Interceptor, Rejection};
@@ -19,8 +19,9 @@
 //! wardian_sdk::export_interceptor!(NoAnonymous);
 //! ```
 //!
-//! It has no `load`: what it keeps in itself it makes in `Default`, which runs once per instance. Each function may be
-//! called on an instance of its own, so what one is to know of another goes through [`values`](crate::values).
+//! It has no `load`: what it keeps in itself it makes in `Default`, which runs once per instance.
+//! Each function may be called on an instance of its own, so what one is to know of another goes
+//! through [`values`](crate::values).
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -80,8 +81,8 @@ pub trait Interceptor: Default + Send + Sync + 'static {
 // === impl Rejection ===
 
 impl Rejection {
-    /// A refusal with an HTTP status from 400 to 499, or 503; the host makes 403 of any other. The text is for the
-    /// caller.
+    /// A refusal with an HTTP status from 400 to 499, or 503; the host makes 403 of any other. The
+    /// text is for the caller.
     pub fn new(status: u16, message: impl Into<String>) -> Self {
         Rejection { status, message: message.into() }
     }
@@ -101,24 +102,32 @@ impl From<Rejection> for generated::Rejection {
     }
 }
 
-/// Makes an [`Interceptor`] the one that this component exports: `wardian_sdk::export_interceptor!(MyInterceptor);`
+/// Makes an [`Interceptor`] the one that this component exports:
+/// `wardian_sdk::export_interceptor!(MyInterceptor);`
 #[macro_export]
 macro_rules! export_interceptor {
     ($interceptor:ty) => {
         const _: () = {
-            use $crate::bindings::interceptor::exports::wardian::model::interceptor::{Guest, Rejection};
+            use $crate::bindings::interceptor::exports::wardian::model::interceptor::{
+                Guest, Rejection,
+            };
             use $crate::interceptor::{Context, Interceptor, Version};
 
-            static INTERCEPTOR: $crate::interceptor::Exported<$interceptor> = $crate::interceptor::Exported::new();
+            static INTERCEPTOR: $crate::interceptor::Exported<$interceptor> =
+                $crate::interceptor::Exported::new();
 
             struct Component;
 
             impl Guest for Component {
-                fn before_load(version: Version) -> ::core::result::Result<(), ::std::string::String> {
+                fn before_load(
+                    version: Version,
+                ) -> ::core::result::Result<(), ::std::string::String> {
                     INTERCEPTOR.get().before_load(&version)
                 }
 
-                fn after_load(version: Version) -> ::core::result::Result<(), ::std::string::String> {
+                fn after_load(
+                    version: Version,
+                ) -> ::core::result::Result<(), ::std::string::String> {
                     INTERCEPTOR.get().after_load(&version)
                 }
 
@@ -134,7 +143,10 @@ macro_rules! export_interceptor {
                     context: Context,
                     request: $crate::Request,
                 ) -> ::core::result::Result<$crate::Request, Rejection> {
-                    INTERCEPTOR.get().before_call(&context, request).map_err(::core::convert::Into::into)
+                    INTERCEPTOR
+                        .get()
+                        .before_call(&context, request)
+                        .map_err(::core::convert::Into::into)
                 }
 
                 fn after_call(context: Context, response: $crate::Response) -> $crate::Response {

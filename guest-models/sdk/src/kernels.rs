@@ -2,8 +2,9 @@
 //!
 //! The host checks at every turn of a loop whether the call has run out of time. In a scalar loop
 //! that check costs more than half as much as the work. These kernels take [`LANES`] elements per
-//! turn with as many independent sums, which the compiler turns into four 128-bit SIMD instructions.
-//! The order of additions differs from a plain loop's, so the last bits of a sum may too.
+//! turn with as many independent sums, which the compiler turns into four 128-bit SIMD
+//! instructions. The order of additions differs from a plain loop's, so the last bits of a sum may
+//! too.
 
 pub mod panels;
 
@@ -25,8 +26,8 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// Adds `alpha` times each element of `x` to the corresponding one of `y`; the longer slice's excess
-/// is left alone.
+/// Adds `alpha` times each element of `x` to the corresponding one of `y`; the longer slice's
+/// excess is left alone.
 pub fn axpy(alpha: f32, x: &[f32], y: &mut [f32]) {
     let length = x.len().min(y.len());
     let (x, x_rest) = x[..length].as_chunks::<LANES>();

@@ -1,4 +1,5 @@
-//! Values by key that all instances, versions and models of a tenant share, and that survive restarts.
+//! Values by key that all instances, versions and models of a tenant share, and that survive
+//! restarts.
 //!
 //! ```
 //! # use wardian_sdk::{Error, key_value};
@@ -12,8 +13,8 @@
 //! ```
 //!
 //! The component needs `[capabilities] key_value = true` in its `model.toml`. Not in
-//! [`Model::load`](crate::Model::load): its memory is kept for every instance. Warm-up and golden requests find
-//! nothing, and what they write is gone when they end.
+//! [`Model::load`](crate::Model::load): its memory is kept for every instance. Warm-up and golden
+//! requests find nothing, and what they write is gone when they end.
 //!
 //! Natively each thread has values of its own, in memory, so tests do not meet.
 
@@ -26,7 +27,8 @@ mod imp;
 #[path = "key_value/in_memory.rs"]
 mod imp;
 
-/// Opens the bucket of that name: 1 to 64 of `A-Z a-z 0-9 . _ -`. An empty name is that of the bucket `default`.
+/// Opens the bucket of that name: 1 to 64 of `A-Z a-z 0-9 . _ -`. An empty name is that of the
+/// bucket `default`.
 ///
 /// # Errors
 /// Failed if the name is none, in `load`, or without the grant.
@@ -43,8 +45,9 @@ pub(crate) fn forget_all() {
 
 /// The values under one name, for which the host keeps the handle open.
 ///
-/// Every method is failed if the host refuses it, with its reason: a key has 1 to 512 bytes, a value at most 1 MiB,
-/// and all values together what the tenant's quota `data` says. What was written is kept when a method returns.
+/// Every method is failed if the host refuses it, with its reason: a key has 1 to 512 bytes, a
+/// value at most 1 MiB, and all values together what the tenant's quota `data` says. What was
+/// written is kept when a method returns.
 pub struct Bucket {
     bucket: imp::Bucket,
     name: String,
@@ -64,7 +67,8 @@ impl Bucket {
     /// # Errors
     /// See [`Bucket`].
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
-        imp::set(&self.bucket, key, value.as_ref()).map_err(|reason| self.failed("set", key, reason))
+        imp::set(&self.bucket, key, value.as_ref())
+            .map_err(|reason| self.failed("set", key, reason))
     }
 
     /// Takes a key's value away, if it has one.
@@ -83,22 +87,25 @@ impl Bucket {
         imp::exists(&self.bucket, key).map_err(|reason| self.failed("look for", key, reason))
     }
 
-    /// All keys, in the order of their bytes, read page by page. One that comes or goes meanwhile may be among them
-    /// or not; every other is, once.
+    /// All keys, in the order of their bytes, read page by page. One that comes or goes meanwhile
+    /// may be among them or not; every other is, once.
     pub fn keys(&self) -> Keys<'_> {
         Keys { bucket: self, page: Vec::new().into_iter(), next: Next::First }
     }
 
-    /// Adds to the whole number that a key's value says in decimal digits, and gives the sum. Without a value it is 0.
+    /// Adds to the whole number that a key's value says in decimal digits, and gives the sum.
+    /// Without a value it is 0.
     ///
     /// # Errors
     /// See [`Bucket`]. Also if the value is no such number, or the sum does not fit.
     pub fn increment(&self, key: &str, delta: i64) -> Result<i64, Error> {
-        imp::increment(&self.bucket, key, delta).map_err(|reason| self.failed("count up", key, reason))
+        imp::increment(&self.bucket, key, delta)
+            .map_err(|reason| self.failed("count up", key, reason))
     }
 
-    /// Replaces a value by what `change` makes of it. If somebody else was faster, `change` is asked again with what
-    /// is there now, so nothing is overwritten unseen. Gives what is there then.
+    /// Replaces a value by what `change` makes of it. If somebody else was faster, `change` is
+    /// asked again with what is there now, so nothing is overwritten unseen. Gives what is there
+    /// then.
     ///
     /// # Errors
     /// See [`Bucket`]. Also with whatever error `change` ends in, and then nothing is changed.
@@ -118,7 +125,8 @@ impl Bucket {
         imp::get_many(&self.bucket, keys).map_err(|reason| self.failed_many("read", reason))
     }
 
-    /// Gives up to 1000 keys their values, of 4 MiB together: all of them or, where that fails, none.
+    /// Gives up to 1000 keys their values, of 4 MiB together: all of them or, where that fails,
+    /// none.
     ///
     /// # Errors
     /// See [`Bucket`].
@@ -136,7 +144,10 @@ impl Bucket {
 
     fn failed(&self, what: &str, key: &str, reason: String) -> Error {
         let key: String = key.chars().take(100).collect();
-        Error::failed(format_args!("cannot {what} the key {key:?} of the bucket {:?}: {reason}", self.name))
+        Error::failed(format_args!(
+            "cannot {what} the key {key:?} of the bucket {:?}: {reason}",
+            self.name
+        ))
     }
 
     fn failed_many(&self, what: &str, reason: String) -> Error {
@@ -190,7 +201,10 @@ mod tests {
         let bucket = open("").unwrap();
         assert_eq!(bucket.get("a").unwrap(), None);
         bucket.set_many(&[("b", b"2"), ("a", b"1")]).unwrap();
-        assert_eq!(open("default").unwrap().get_many(&["a", "x"]).unwrap(), [Some(b"1".to_vec()), None]);
+        assert_eq!(
+            open("default").unwrap().get_many(&["a", "x"]).unwrap(),
+            [Some(b"1".to_vec()), None]
+        );
         assert_eq!(bucket.keys().collect::<Result<Vec<_>, _>>().unwrap(), ["a", "b"]);
         bucket.delete("a").unwrap();
         assert!(!bucket.exists("a").unwrap() && bucket.exists("b").unwrap());
@@ -201,11 +215,16 @@ mod tests {
     #[test]
     fn numbers_are_counted_up_and_nothing_else_is() {
         let bucket = open("").unwrap();
-        assert_eq!((bucket.increment("n", 2).unwrap(), bucket.increment("n", -5).unwrap()), (2, -3));
+        assert_eq!(
+            (bucket.increment("n", 2).unwrap(), bucket.increment("n", -5).unwrap()),
+            (2, -3)
+        );
         assert_eq!(bucket.get("n").unwrap().unwrap(), b"-3");
         assert!(bucket.increment("n", i64::MIN).is_err());
         bucket.set("n", "many").unwrap();
-        assert!(matches!(bucket.increment("n", 1), Err(Error::Failed(text)) if text.contains("no whole number")));
+        assert!(
+            matches!(bucket.increment("n", 1), Err(Error::Failed(text)) if text.contains("no whole number"))
+        );
     }
 
     #[test]

@@ -35,11 +35,11 @@
 //! instance. A `println!` in `load` leaves such a stream behind; use [`info!`] and its siblings.
 //!
 //! # Natively
-//! The crate also compiles for the machine it is developed on, so that a model's own tests run under
-//! `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and [`config::get`]
-//! finds nothing, [`stream::collect`] takes the parts that a model emits, and [`key_value`], [`session`] and [`tasks`]
-//! keep what they are given in memory. With the feature `testing`, `golden::check` compares a model with its
-//! `golden.json`.
+//! The crate also compiles for the machine it is developed on, so that a model's own tests run
+//! under `cargo test`: logs go to stderr, [`artifacts::read`] reads the crate's folder, and
+//! [`config::get`] finds nothing, [`stream::collect`] takes the parts that a model emits, and
+//! [`key_value`], [`session`] and [`tasks`] keep what they are given in memory. With the feature
+//! `testing`, `golden::check` compares a model with its `golden.json`.
 
 mod model;
 pub use model::{Batching, Deferred, Lifecycle, Migrations, Model, SessionMigration, Streaming};
@@ -76,4 +76,6 @@ pub mod golden;
 
 #[doc(hidden)]
 pub mod bindings;
-pub use bindings::types::{Datatype, Metadata, Parameter, ParameterValue, Request, Response, Tensor, TensorSpec};
+pub use bindings::types::{
+    Datatype, Metadata, Parameter, ParameterValue, Request, Response, Tensor, TensorSpec,
+};

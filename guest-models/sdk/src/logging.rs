@@ -6,7 +6,8 @@
 
 pub use crate::bindings::model::wasi::logging::logging::Level;
 
-/// Writes one line; `context` says what part of the model it comes from. Natively it goes to stderr.
+/// Writes one line; `context` says what part of the model it comes from. Natively it goes to
+/// stderr.
 pub fn log(level: Level, context: &str, message: &str) {
     #[cfg(target_family = "wasm")]
     crate::bindings::model::wasi::logging::logging::log(level, context, message);

@@ -41,7 +41,8 @@ pub trait Lifecycle: Model {
 
 /// What a model adds to answer in parts; export it with `wardian_sdk::export!(MyModel, streaming)`.
 pub trait Streaming: Model {
-    /// Answers one request by calling [`stream::emit`](crate::stream::emit) for each part, in order.
+    /// Answers one request by calling [`stream::emit`](crate::stream::emit) for each part, in
+    /// order.
     ///
     /// # Errors
     /// As [`Model::infer`]. What was emitted before has been sent already.
@@ -52,8 +53,8 @@ pub trait Streaming: Model {
 /// `wardian_sdk::export!(MyModel, batching)`.
 ///
 /// A model whose tensors can be joined along their first dimension does not need it: it says so in
-/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size). This is for requests whose tensors differ in
-/// length, and for models where one item may fail without the others.
+/// [`Metadata::max_batch_size`](crate::Metadata::max_batch_size). This is for requests whose
+/// tensors differ in length, and for models where one item may fail without the others.
 ///
 /// [`Model::infer`] still answers a request that is alone.
 pub trait Batching: Model {
@@ -74,7 +75,8 @@ pub trait Deferred: Model {
 /// What a model adds to go on with sessions that an older version has begun; export it with
 /// `wardian_sdk::export!(MyModel, session_migration)`.
 pub trait SessionMigration: Model {
-    /// Turns the state that version `from_version` has left into what this one understands; `None` to begin anew.
+    /// Turns the state that version `from_version` has left into what this one understands; `None`
+    /// to begin anew.
     ///
     /// # Errors
     /// As [`Model::infer`].
@@ -83,7 +85,8 @@ pub trait SessionMigration: Model {
 
 /// What a model adds to have tables; export it with `wardian_sdk::export!(MyModel, migrations)`.
 pub trait Migrations: Model {
-    /// Names and statements of every step there has ever been, oldest first: `("001-notes", "create table …")`.
+    /// Names and statements of every step there has ever been, oldest first:
+    /// `("001-notes", "create table …")`.
     const MIGRATIONS: &'static [(&'static str, &'static str)];
 }
 
@@ -91,8 +94,9 @@ pub trait Migrations: Model {
 /// `wardian_sdk::export!(MyModel, lifecycle, streaming);` if it implements
 /// [`Lifecycle`](crate::Lifecycle) and [`Streaming`](crate::Streaming) too.
 ///
-/// What is not named is not exported, and the host does not call it. There are `lifecycle`, `streaming`,
-/// `batching`, `deferred`, `session_migration` and `migrations`, each for the trait of that name.
+/// What is not named is not exported, and the host does not call it. There are `lifecycle`,
+/// `streaming`, `batching`, `deferred`, `session_migration` and `migrations`, each for the trait of
+/// that name.
 #[macro_export]
 macro_rules! export {
     ($model:ty $(, $interface:ident)* $(,)?) => {
@@ -120,8 +124,8 @@ macro_rules! export {
             }
         }
 
-        // A native build has nobody to export to, and its linker refuses such names; this mention of
-        // the function keeps the compiler from calling the model unused.
+        // A native build has nobody to export to, and its linker refuses such names; this mention
+        // of the function keeps the compiler from calling the model unused.
         #[cfg(not(target_family = "wasm"))]
         const _: fn() -> ::core::result::Result<$crate::Metadata, $crate::bindings::types::Error> =
             <Component as $crate::bindings::model::exports::wardian::model::inference::Guest>::load;

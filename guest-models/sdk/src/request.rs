@@ -9,8 +9,10 @@ impl Request {
     /// # Errors
     /// Rejected if there is none; the text names those there are.
     pub fn input(&self, name: &str) -> Result<&Tensor, Error> {
-        self.find_input(name)
-            .or_rejected(format_args!("the request has no input {name:?}; it has {}", self.input_names()))
+        self.find_input(name).or_rejected(format_args!(
+            "the request has no input {name:?}; it has {}",
+            self.input_names()
+        ))
     }
 
     /// The input of that name, if the request has it: for optional inputs.
@@ -24,8 +26,8 @@ impl Request {
         parameter.map(|parameter| &parameter.value)
     }
 
-    /// Whether the caller wants an output of that name. A model may compute it in any case: the host
-    /// drops what was not asked for.
+    /// Whether the caller wants an output of that name. A model may compute it in any case: the
+    /// host drops what was not asked for.
     pub fn wants(&self, output: &str) -> bool {
         self.outputs.is_empty() || self.outputs.iter().any(|name| name == output)
     }

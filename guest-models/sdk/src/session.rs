@@ -1,8 +1,8 @@
 //! What a model keeps from one request of a sequence to the next.
 //!
-//! The host loads the state before the call and keeps it when the call has succeeded and its deferred tasks are
-//! done, so it outlives instances, versions and restarts. Natively a request belongs to a session once the test's
-//! thread has called [`enter`].
+//! The host loads the state before the call and keeps it when the call has succeeded and its
+//! deferred tasks are done, so it outlives instances, versions and restarts. Natively a request
+//! belongs to a session once the test's thread has called [`enter`].
 
 use crate::Error;
 
@@ -22,7 +22,8 @@ pub fn get() -> Result<Option<Vec<u8>>, Error> {
 /// Replaces the state. It counts once the call has succeeded.
 ///
 /// # Errors
-/// Rejected if the request belongs to no session; failed if the state is larger than `sessions.max_size`.
+/// Rejected if the request belongs to no session; failed if the state is larger than
+/// `sessions.max_size`.
 pub fn set(state: impl AsRef<[u8]>) -> Result<(), Error> {
     imp::set(state.as_ref())
 }
@@ -64,7 +65,9 @@ mod imp {
             SessionError::NoSession => Error::rejected(
                 "this model keeps something for each caller: name a session with the parameter sequence_id",
             ),
-            SessionError::TooLarge(text) => Error::failed(format_args!("cannot keep the session: {text}")),
+            SessionError::TooLarge(text) => {
+                Error::failed(format_args!("cannot keep the session: {text}"))
+            }
         }
     }
 }
@@ -84,8 +87,8 @@ mod imp {
         static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
     }
 
-    /// Has this thread's requests belong to a session of that name from now on, which begins without a state; for a
-    /// model's own tests.
+    /// Has this thread's requests belong to a session of that name from now on, which begins
+    /// without a state; for a model's own tests.
     pub fn enter(id: &str) {
         SESSION.set(Some(Session { id: id.to_owned(), state: None }));
     }
@@ -107,7 +110,11 @@ mod imp {
     }
 
     fn with<T>(work: impl FnOnce(&mut Session) -> T) -> Result<T, Error> {
-        let none = || Error::rejected("the request belongs to no session; a test begins one with session::enter");
+        let none = || {
+            Error::rejected(
+                "the request belongs to no session; a test begins one with session::enter",
+            )
+        };
         SESSION.with_borrow_mut(|session| session.as_mut().map(work).ok_or_else(none))
     }
 }

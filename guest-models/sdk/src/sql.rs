@@ -9,9 +9,10 @@
 //! }
 //! ```
 //!
-//! Parameters are a tuple of up to eight values, an array, or a `Vec` of [`Value`]. Every function fails with an
-//! [`SqlError`], which `?` turns into an [`Error`](crate::Error) of the model's own; match on it where a caller is
-//! at fault, as in a [constraint](SqlError::Constraint). A model has no database in `load`, and none natively.
+//! Parameters are a tuple of up to eight values, an array, or a `Vec` of [`Value`]. Every function
+//! fails with an [`SqlError`], which `?` turns into an [`Error`](crate::Error) of the model's own;
+//! match on it where a caller is at fault, as in a [constraint](SqlError::Constraint). A model has
+//! no database in `load`, and none natively.
 
 mod parameters;
 mod rows;
@@ -60,11 +61,11 @@ pub fn execute(statement: &str, parameters: impl Parameters) -> Result<u64, SqlE
     imp::execute(statement, &parameters.into_values())
 }
 
-/// Several statements that happen together or not at all. Dropped without [`commit`](Transaction::commit), it is
-/// rolled back.
+/// Several statements that happen together or not at all. Dropped without
+/// [`commit`](Transaction::commit), it is rolled back.
 ///
-/// While it is open, no other call of this tenant's can write: compute before, and keep it short. The host ends it
-/// after a few seconds, and with the call.
+/// While it is open, no other call of this tenant's can write: compute before, and keep it short.
+/// The host ends it after a few seconds, and with the call.
 pub struct Transaction(imp::Transaction);
 
 impl Transaction {
@@ -163,11 +164,19 @@ mod imp {
             Ok(Transaction(sql::Transaction::begin()?))
         }
 
-        pub(super) fn query(&self, statement: &str, parameters: &[Value]) -> Result<Rows, SqlError> {
+        pub(super) fn query(
+            &self,
+            statement: &str,
+            parameters: &[Value],
+        ) -> Result<Rows, SqlError> {
             Ok(Rows::new(self.0.query(statement, parameters)?))
         }
 
-        pub(super) fn execute(&self, statement: &str, parameters: &[Value]) -> Result<u64, SqlError> {
+        pub(super) fn execute(
+            &self,
+            statement: &str,
+            parameters: &[Value],
+        ) -> Result<u64, SqlError> {
             Ok(self.0.execute(statement, parameters)?)
         }
 
@@ -204,11 +213,19 @@ mod imp {
             unavailable()
         }
 
-        pub(super) fn query(&self, _statement: &str, _parameters: &[Value]) -> Result<Rows, SqlError> {
+        pub(super) fn query(
+            &self,
+            _statement: &str,
+            _parameters: &[Value],
+        ) -> Result<Rows, SqlError> {
             match *self {}
         }
 
-        pub(super) fn execute(&self, _statement: &str, _parameters: &[Value]) -> Result<u64, SqlError> {
+        pub(super) fn execute(
+            &self,
+            _statement: &str,
+            _parameters: &[Value],
+        ) -> Result<u64, SqlError> {
             match *self {}
         }
 
@@ -230,7 +247,10 @@ mod tests {
     #[test]
     fn an_error_is_shown_in_plain_words() {
         let error = SqlError::Constraint("UNIQUE constraint failed: plants.id".into());
-        assert_eq!(error.to_string(), "a constraint forbids it: UNIQUE constraint failed: plants.id");
+        assert_eq!(
+            error.to_string(),
+            "a constraint forbids it: UNIQUE constraint failed: plants.id"
+        );
         let busy = Error::from(SqlError::Busy);
         assert_eq!(busy.to_string(), "sql: others kept the database busy for too long");
     }

@@ -15,12 +15,13 @@ pub enum EmitError {
     NotStreaming,
 }
 
-/// Sends one part of the answer: any of the outputs that the metadata names. Waits while whoever reads it is slow.
+/// Sends one part of the answer: any of the outputs that the metadata names. Waits while whoever
+/// reads it is slow.
 ///
 /// # Errors
-/// [`EmitError::Gone`] if nobody reads any more, [`EmitError::Limit`] if the parts have come to their limit: in
-/// both cases there is nothing left to do but to return. [`EmitError::NotStreaming`] if the present call is not
-/// to answer in parts.
+/// [`EmitError::Gone`] if nobody reads any more, [`EmitError::Limit`] if the parts have come to
+/// their limit: in both cases there is nothing left to do but to return.
+/// [`EmitError::NotStreaming`] if the present call is not to answer in parts.
 pub fn emit(part: Response) -> Result<(), EmitError> {
     imp::emit(part)
 }
@@ -75,7 +76,9 @@ mod imp {
     }
 
     pub(super) fn emit(part: Response) -> Result<(), EmitError> {
-        PARTS.with_borrow_mut(|parts| parts.as_mut().map(|parts| parts.push(part)).ok_or(EmitError::NotStreaming))
+        PARTS.with_borrow_mut(|parts| {
+            parts.as_mut().map(|parts| parts.push(part)).ok_or(EmitError::NotStreaming)
+        })
     }
 
     pub(super) fn collect<T>(work: impl FnOnce() -> T) -> (Vec<Response>, T) {
@@ -96,7 +99,8 @@ mod tests {
         assert!(matches!(emit(part("a")), Err(EmitError::NotStreaming)));
         let (parts, outcome) = collect(|| emit(part("b")).and_then(|()| emit(part("c"))));
         assert!(outcome.is_ok());
-        let texts: Vec<_> = parts.iter().flat_map(|part| part.outputs[0].strings().unwrap()).collect();
+        let texts: Vec<_> =
+            parts.iter().flat_map(|part| part.outputs[0].strings().unwrap()).collect();
         assert_eq!(texts, ["b", "c"]);
         let error = emit(part("d")).unwrap_err();
         assert_eq!(error.to_string(), "this call is not to answer in parts");

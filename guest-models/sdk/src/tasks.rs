@@ -2,16 +2,18 @@
 
 use crate::Error;
 
-/// Has the host call [`Deferred::run_deferred`](crate::Deferred::run_deferred) with this name and payload once the
-/// response is sent, in the same session: durably, at least once, and after what was deferred before. Does nothing
-/// if the call fails. Natively it is only noted, see [`take_deferred`].
+/// Has the host call [`Deferred::run_deferred`](crate::Deferred::run_deferred) with this name and
+/// payload once the response is sent, in the same session: durably, at least once, and after what
+/// was deferred before. Does nothing if the call fails. Natively it is only noted, see
+/// [`take_deferred`].
 ///
 /// # Errors
-/// Failed if the model does not export [`Deferred`](crate::Deferred), if there may be no more of it, or if this is
-/// neither a request nor a deferred task.
+/// Failed if the model does not export [`Deferred`](crate::Deferred), if there may be no more of
+/// it, or if this is neither a request nor a deferred task.
 pub fn defer(name: &str, payload: impl AsRef<[u8]>) -> Result<(), Error> {
     let deferred = imp::defer(name, payload.as_ref());
-    deferred.map_err(|reason| Error::failed(format_args!("cannot leave {name:?} for later: {reason}")))
+    deferred
+        .map_err(|reason| Error::failed(format_args!("cannot leave {name:?} for later: {reason}")))
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -25,7 +27,9 @@ mod imp {
         tasks::defer(name, payload).map_err(|error| match error {
             DeferError::Unsupported => "the model does not export `deferred`".to_owned(),
             DeferError::Limit(text) => text,
-            DeferError::NotNow => "only a request or a deferred task can leave work behind".to_owned(),
+            DeferError::NotNow => {
+                "only a request or a deferred task can leave work behind".to_owned()
+            }
         })
     }
 }

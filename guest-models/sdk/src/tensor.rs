@@ -52,7 +52,12 @@ impl Tensor {
         Self::from_data(name, Datatype::Bytes, shape, data)
     }
 
-    fn from_data(name: &str, datatype: Datatype, shape: impl IntoIterator<Item = usize>, data: Vec<u8>) -> Self {
+    fn from_data(
+        name: &str,
+        datatype: Datatype,
+        shape: impl IntoIterator<Item = usize>,
+        data: Vec<u8>,
+    ) -> Self {
         let name = name.to_owned();
         let shape = shape.into_iter().map(|extent| extent as u64).collect();
         Self { name, datatype, shape, data }

@@ -2,8 +2,8 @@
 
 use crate::Error;
 
-/// What has been set under that name during this call, by this interceptor or by one before it. Natively, what
-/// the same thread has set.
+/// What has been set under that name during this call, by this interceptor or by one before it.
+/// Natively, what the same thread has set.
 pub fn get(name: &str) -> Option<String> {
     imp::get(name)
 }
@@ -11,9 +11,11 @@ pub fn get(name: &str) -> Option<String> {
 /// Sets a value for the rest of this call, in place of the one before.
 ///
 /// # Errors
-/// Failed if there may be no more (the text names the limit), or if the present call is not about a request.
+/// Failed if there may be no more (the text names the limit), or if the present call is not about a
+/// request.
 pub fn set(name: &str, value: &str) -> Result<(), Error> {
-    imp::set(name, value).map_err(|reason| Error::failed(format_args!("cannot set the value {name:?}: {reason}")))
+    imp::set(name, value)
+        .map_err(|reason| Error::failed(format_args!("cannot set the value {name:?}: {reason}")))
 }
 
 #[cfg(target_family = "wasm")]
@@ -27,7 +29,9 @@ mod imp {
     pub(super) fn set(name: &str, value: &str) -> Result<(), String> {
         call_values::set(name, value).map_err(|error| match error {
             ValuesError::Limit(text) => text,
-            ValuesError::NoCall => "there are values only while a request is being answered".to_owned(),
+            ValuesError::NoCall => {
+                "there are values only while a request is being answered".to_owned()
+            }
         })
     }
 }

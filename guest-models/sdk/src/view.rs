@@ -51,11 +51,12 @@ impl Tensor {
     /// The elements of a `BYTES` tensor as text.
     ///
     /// # Errors
-    /// Rejected if the tensor has another datatype, its data do not fill its shape, or an element is
-    /// not UTF-8.
+    /// Rejected if the tensor has another datatype, its data do not fill its shape, or an element
+    /// is not UTF-8.
     pub fn strings(&self) -> Result<Vec<&str>, Error> {
         let strings = self.blobs()?.into_iter().enumerate().map(|(index, bytes)| {
-            std::str::from_utf8(bytes).or_rejected(format_args!("element {index} of {:?} is not UTF-8", self.name))
+            std::str::from_utf8(bytes)
+                .or_rejected(format_args!("element {index} of {:?} is not UTF-8", self.name))
         });
         strings.collect()
     }
@@ -89,7 +90,10 @@ impl Tensor {
 
     fn does_not_fill_shape(&self) -> Error {
         let Tensor { name, shape, data, .. } = self;
-        Error::rejected(format_args!("the {} bytes of {name:?} do not fill its shape {shape:?}", data.len()))
+        Error::rejected(format_args!(
+            "the {} bytes of {name:?} do not fill its shape {shape:?}",
+            data.len()
+        ))
     }
 }
 

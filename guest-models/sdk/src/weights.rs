@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn numbers_come_in_their_order_and_no_further_than_the_end() {
-        let bytes = [&2_u32.to_le_bytes()[..], &1.5_f32.to_le_bytes(), &(-2.0_f32).to_le_bytes()].concat();
+        let bytes =
+            [&2_u32.to_le_bytes()[..], &1.5_f32.to_le_bytes(), &(-2.0_f32).to_le_bytes()].concat();
         let mut reader = Reader::new(&bytes);
         assert_eq!(reader.integer(), Some(2));
         assert!(!reader.is_at_end());

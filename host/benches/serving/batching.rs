@@ -1,5 +1,5 @@
-//! What grouping requests gains under load, and what it costs a request that is alone: each model beside itself with
-//! `max_batch_size = 1`.
+//! What grouping requests gains under load, and what it costs a request that is alone: each model
+//! beside itself with `max_batch_size = 1`.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use super::process::Server;
 use super::report::{Aim, Table, digits, median};
 use super::throughput::wait_until_ready;
 
-/// Models whose batches are cheaper by the item: one because its network's weights are read once, one because its
-/// memory is touched once.
+/// Models whose batches are cheaper by the item: one because its network's weights are read once,
+/// one because its memory is touched once.
 const MODELS: [&str; 2] = ["language-id", "digits-wide"];
 
 const ISOLATIONS: [(&str, &str); 2] = [("fresh", "request"), ("pooled", "pooled")];
@@ -66,7 +66,13 @@ fn pairs(options: &Options) -> Vec<Pair> {
     for model in MODELS {
         for (isolation, _) in ISOLATIONS {
             for connections in options.connections_or(&CONNECTIONS) {
-                pairs.push(Pair { model, isolation, connections, alone: Vec::new(), batched: Vec::new() });
+                pairs.push(Pair {
+                    model,
+                    isolation,
+                    connections,
+                    alone: Vec::new(),
+                    batched: Vec::new(),
+                });
             }
         }
     }
@@ -86,7 +92,13 @@ fn measure(options: &Options, server: &Server, pairs: &mut [Pair]) -> Result<()>
 }
 
 impl Pair {
-    fn measure(&self, options: &Options, server: &Server, cases: &[Case], batched: bool) -> Result<Measured> {
+    fn measure(
+        &self,
+        options: &Options,
+        server: &Server,
+        cases: &[Case],
+        batched: bool,
+    ) -> Result<Measured> {
         let model = &name(self.model, self.isolation, batched);
         let load = Load { model, cases, connections: self.connections, tenant: None, rate: None };
         load::run(server, &load, options.window())
@@ -94,27 +106,42 @@ impl Pair {
 
     /// What batches come to by that figure, when being alone is 1.
     fn ratio(&self, field: fn(&Measured) -> f64) -> f64 {
-        median(self.batched.iter().zip(&self.alone).map(|(batched, alone)| field(batched) / field(alone)))
+        median(
+            self.batched
+                .iter()
+                .zip(&self.alone)
+                .map(|(batched, alone)| field(batched) / field(alone)),
+        )
     }
 
     fn aims(&self) {
-        let what = |figure: &str| format!("{} {figure} at {} connections", self.model, self.connections);
+        let what =
+            |figure: &str| format!("{} {figure} at {} connections", self.model, self.connections);
         match self.connections {
             1 => Aim::AtMost(1.05).print(&what("batched/alone p50"), self.ratio(|m| m.p50)),
-            64 => Aim::AtLeast(3.0).print(&what("batched/alone throughput"), self.ratio(|m| m.rate)),
+            64 => {
+                Aim::AtLeast(3.0).print(&what("batched/alone throughput"), self.ratio(|m| m.rate))
+            }
             _ => {}
         }
     }
 }
 
 fn table(pairs: &[Pair]) -> Table {
-    let columns = ["model", "instances", "connections", "", "req/s", "p50 µs", "p99 µs", "CPU µs/req"];
+    let columns =
+        ["model", "instances", "connections", "", "req/s", "p50 µs", "p99 µs", "CPU µs/req"];
     let mut table = Table::new(&[&columns[..], &["req/s ÷ alone", "p50 ÷", "CPU ÷"]].concat());
     for pair in pairs {
         for (kind, rounds) in [("alone", &pair.alone), ("batched", &pair.batched)] {
             let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
-            let ratio = |field| if kind == "alone" { "1".into() } else { digits(pair.ratio(field)) };
-            let named = [pair.model.into(), pair.isolation.into(), pair.connections.to_string(), kind.into()];
+            let ratio =
+                |field| if kind == "alone" { "1".into() } else { digits(pair.ratio(field)) };
+            let named = [
+                pair.model.into(),
+                pair.isolation.into(),
+                pair.connections.to_string(),
+                kind.into(),
+            ];
             let absolute = [of(|m| m.rate), of(|m| m.p50), of(|m| m.p99), of(|m| m.cpu)];
             let relative = [ratio(|m| m.rate), ratio(|m| m.p50), ratio(|m| m.cpu)];
             table.row(named.into_iter().chain(absolute).chain(relative));

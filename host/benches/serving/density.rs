@@ -27,13 +27,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "anonymous MB",
         "PSS kB/model",
     ]);
-    let empty = Series { label: "none".into(), count: 0, distinct: false }.start(&mut table, &case, None)?;
+    let empty = Series { label: "none".into(), count: 0, distinct: false }
+        .start(&mut table, &case, None)?;
     for (kind, distinct) in [("copies", false), ("distinct", true)] {
         let series = Series { label: format!("{count} {kind}"), count, distinct };
         series.start(&mut table, &case, Some(empty))?;
     }
     table.print("house-price many times in one server");
-    println!("\n  Copies share an artifact; distinct ones are the same code under digests of their own.");
+    println!(
+        "\n  Copies share an artifact; distinct ones are the same code under digests of their own."
+    );
     println!("  CPU is the server's own, without its compile children's.");
     Ok(())
 }
@@ -45,7 +48,8 @@ struct Series {
 }
 
 impl Series {
-    /// Starts a server twice with the same state, first without any artifacts. Tells its memory when cold.
+    /// Starts a server twice with the same state, first without any artifacts. Tells its memory
+    /// when cold.
     fn start(&self, table: &mut Table, case: &Case, empty: Option<Memory>) -> Result<Memory> {
         let folder = tempfile::tempdir()?;
         self.install(folder.path())?;
@@ -61,7 +65,12 @@ impl Series {
         let component = models::component()?;
         (0..self.count).try_for_each(|index| {
             let label = if self.distinct { index as u64 } else { 0 };
-            models::install(&folder.join("models"), &name(index), &models::relabelled(&component, label), "")
+            models::install(
+                &folder.join("models"),
+                &name(index),
+                &models::relabelled(&component, label),
+                "",
+            )
         })
     }
 
@@ -78,9 +87,12 @@ impl Series {
         wait_until_ready(&server)?;
         self.ask_all(&server, case)?;
         let elapsed = started.elapsed().as_secs_f64();
-        let (memory, cpu) = (machine::memory(server.pid())?, machine::cpu_time(server.pid())?.as_secs_f64());
+        let (memory, cpu) =
+            (machine::memory(server.pid())?, machine::cpu_time(server.pid())?.as_secs_f64());
         let megabytes = |bytes: f64| digits(bytes / 1e6);
-        let each = empty.map_or(f64::NAN, |empty| (memory.proportional - empty.proportional) / self.count as f64 / 1e3);
+        let each = empty.map_or(f64::NAN, |empty| {
+            (memory.proportional - empty.proportional) / self.count as f64 / 1e3
+        });
         let sizes = [memory.resident, memory.proportional, memory.anonymous].map(megabytes);
         let head = [self.label.clone(), store.into(), digits(elapsed), digits(cpu)];
         table.row(head.into_iter().chain(sizes).chain([digits(each)]));
@@ -92,7 +104,9 @@ impl Series {
         (0..self.count).try_for_each(|index| {
             let body = client.ask(&wire::infer(None, &name(index), &case.request))?;
             let answered = body.is_some_and(|body| case.is_answered_by(&body));
-            answered.then_some(()).with_context(|| format!("{} does not answer rightly", name(index)))
+            answered
+                .then_some(())
+                .with_context(|| format!("{} does not answer rightly", name(index)))
         })
     }
 }

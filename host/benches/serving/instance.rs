@@ -39,17 +39,26 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (telemetry, stores) = (Telemetry::default(), build_stores(&config));
     let databases = databases(&config, &telemetry)?;
     let (sequences, _chains) = build_sequences(&stores, &telemetry);
-    let loader = build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
-    let case = wardian::api::parse_golden(&golden(&models::cases()?)?, &wardian::tenant::Pace::free())
-        .map_err(anyhow::Error::msg)?;
+    let loader =
+        build_loader(&config, process::program().into(), &telemetry, stores, databases, sequences)?;
+    let case =
+        wardian::api::parse_golden(&golden(&models::cases()?)?, &wardian::tenant::Pace::free())
+            .map_err(anyhow::Error::msg)?;
     let request = case.cases.into_iter().next().context("no golden case")?.request;
-    let mut table =
-        Table::new(&["call", "threads", "whole µs", "instance µs", "compute µs", "rest µs (teardown, checks)"]);
+    let mut table = Table::new(&[
+        "call",
+        "threads",
+        "whole µs",
+        "instance µs",
+        "compute µs",
+        "rest µs (teardown, checks)",
+    ]);
     table.row(["native predict".into(), "1".into(), digits(predict(options)?)]);
     let pooled = runtime.block_on(load(&loader, folder.path(), Isolation::Pooled))?;
     let fresh = runtime.block_on(load(&loader, folder.path(), Isolation::Request))?;
     let kinds = [("pooled", &pooled), ("fresh", &fresh)];
-    let mut calls: Vec<_> = kinds.iter().flat_map(|kind| THREADS.map(|threads| (*kind, threads, Vec::new()))).collect();
+    let mut calls: Vec<_> =
+        kinds.iter().flat_map(|kind| THREADS.map(|threads| (*kind, threads, Vec::new()))).collect();
     for _ in 0..options.rounds() {
         for ((_, servable), threads, calls) in &mut calls {
             calls.push(measure(runtime.handle(), servable, &request, *threads, options.calls())?);
@@ -57,8 +66,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     for ((name, _), threads, calls) in &calls {
         // Others can only make it slower, so the quickest round is the truest.
-        let Some(call) = calls.iter().min_by(|one, other| one.whole.total_cmp(&other.whole)) else { continue };
-        let times = [call.whole, call.instance, call.compute, call.whole - call.instance - call.compute];
+        let Some(call) = calls.iter().min_by(|one, other| one.whole.total_cmp(&other.whole)) else {
+            continue;
+        };
+        let times =
+            [call.whole, call.instance, call.compute, call.whole - call.instance - call.compute];
         table.row([name.to_string(), threads.to_string()].into_iter().chain(times.map(digits)));
     }
     table.print("a call of house-price in process, one row, mean of the quickest round");
@@ -81,7 +93,9 @@ fn golden(cases: &[models::Case]) -> Result<Vec<u8>> {
     let case = cases.first().context("no golden case")?;
     let request: serde_json::Value = serde_json::from_slice(&case.request)?;
     let output = serde_json::json!({"name": "price", "shape": [1, 1], "datatype": "FP64", "data": [case.answer]});
-    Ok(serde_json::to_vec(&serde_json::json!({"cases": [{"request": request, "response": {"outputs": [output]}}]}))?)
+    Ok(serde_json::to_vec(
+        &serde_json::json!({"cases": [{"request": request, "response": {"outputs": [output]}}]}),
+    )?)
 }
 
 async fn load(loader: &Loader, folder: &Path, isolation: Isolation) -> Result<ServableHandle> {
@@ -117,11 +131,18 @@ fn measure(
     let results: Vec<Result<Call>> = std::thread::scope(|scope| {
         let start = || scope.spawn(|| handle.block_on(call_often(servable, request, calls)));
         let running: Vec<_> = (0..threads).map(|_| start()).collect();
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a panic")))).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a panic"))))
+            .collect()
     });
     let calls = results.into_iter().collect::<Result<Vec<_>>>()?;
     let mean = |field: fn(&Call) -> f64| calls.iter().map(field).sum::<f64>() / calls.len() as f64;
-    Ok(Call { whole: mean(|c| c.whole), instance: mean(|c| c.instance), compute: mean(|c| c.compute) })
+    Ok(Call {
+        whole: mean(|c| c.whole),
+        instance: mean(|c| c.instance),
+        compute: mean(|c| c.compute),
+    })
 }
 
 async fn call_often(servable: &ServableHandle, request: &InferRequest, calls: u32) -> Result<Call> {

@@ -1,4 +1,5 @@
-//! What interceptors cost: the same model behind none, one and three of them, each of which hands on what it gets.
+//! What interceptors cost: the same model behind none, one and three of them, each of which hands
+//! on what it gets.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +28,8 @@ const NONE: usize = 0;
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let servers: Vec<_> = CHAINS.iter().map(|chain| serve(folder.path(), chain)).collect::<Result<_>>()?;
+    let servers: Vec<_> =
+        CHAINS.iter().map(|chain| serve(folder.path(), chain)).collect::<Result<_>>()?;
     let cases = models::cases()?;
     let mut table = Table::new(&[
         "connections",
@@ -45,7 +47,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // In turns, so that what disturbs one disturbs all.
         for _ in 0..options.rounds() {
             for (server, rounds) in servers.iter().zip(&mut results) {
-                let load = Load { model: "house-price", cases: &cases, connections, tenant: None, rate: None };
+                let load = Load {
+                    model: "house-price",
+                    cases: &cases,
+                    connections,
+                    tenant: None,
+                    rate: None,
+                };
                 rounds.push(load::run(server, &load, options.window())?);
             }
         }
@@ -74,10 +82,18 @@ fn serve(folder: &Path, (name, count, isolation): &(&str, usize, &str)) -> Resul
 
 fn row(connections: usize, name: &str, rounds: &[Measured], none: &[Measured]) -> Vec<String> {
     let of = |field: fn(&Measured) -> f64| median(rounds.iter().map(field));
-    let ratio =
-        |field: fn(&Measured) -> f64| median(rounds.iter().zip(none).map(|(one, other)| field(one) / field(other)));
+    let ratio = |field: fn(&Measured) -> f64| {
+        median(rounds.iter().zip(none).map(|(one, other)| field(one) / field(other)))
+    };
     let more = median(rounds.iter().zip(none).map(|(one, other)| one.cpu - other.cpu));
-    let figures =
-        [of(|m| m.rate), of(|m| m.p50), of(|m| m.p99), of(|m| m.cpu), ratio(|m| m.p50), ratio(|m| m.cpu), more];
+    let figures = [
+        of(|m| m.rate),
+        of(|m| m.p50),
+        of(|m| m.p99),
+        of(|m| m.cpu),
+        ratio(|m| m.p50),
+        ratio(|m| m.cpu),
+        more,
+    ];
     [connections.to_string(), name.into()].into_iter().chain(figures.map(digits)).collect()
 }

@@ -1,4 +1,5 @@
-//! Values by key: what an operation takes that a guest makes, beside the same statement on the same kind of file.
+//! Values by key: what an operation takes that a guest makes, beside the same statement on the same
+//! kind of file.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,8 @@ use super::wire::{self, Client};
 /// Operations of one request, so that HTTP is a small part of what is measured.
 const TOGETHER: usize = 100;
 
-/// Short values, as counters and small states are; in turns, since SQLite writes nothing where nothing changes.
+/// Short values, as counters and small states are; in turns, since SQLite writes nothing where
+/// nothing changes.
 const VALUES: [&str; 2] = ["a value of thirty-two characters", "another one as long as the first"];
 
 const CONNECTIONS: [usize; 2] = [1, 16];
@@ -39,7 +41,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let server = wardian(folder.path())?;
     let native = folder.path().join("native.sqlite");
     open(&native)?.execute_batch(SCHEMA)?;
-    let mut table = Table::new(&["operation", "at once", "guest op/s", "native op/s", "guest ÷ native"]);
+    let mut table =
+        Table::new(&["operation", "at once", "guest op/s", "native op/s", "guest ÷ native"]);
     for operation in OPERATIONS {
         for connections in CONNECTIONS {
             let (mut guest, mut beside) = (Vec::new(), Vec::new());
@@ -49,18 +52,23 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
             let ratio = median(guest.iter().zip(&beside).map(|(guest, native)| guest / native));
             let figures = [digits(median(guest)), digits(median(beside)), digits(ratio)];
-            table.row([operation.name().to_owned(), connections.to_string()].into_iter().chain(figures));
+            table.row(
+                [operation.name().to_owned(), connections.to_string()].into_iter().chain(figures),
+            );
         }
     }
     table.print("key-value, values of 32 bytes, every write on disk before it is acknowledged");
-    println!("\n  Natively each of those at once has a connection of its own, and each write a transaction.");
+    println!(
+        "\n  Natively each of those at once has a connection of its own, and each write a transaction."
+    );
     Ok(())
 }
 
 fn wardian(folder: &Path) -> Result<Server> {
     let version = folder.join("models/counter/1");
     std::fs::create_dir_all(&version)?;
-    let settings = "[instances]\nmax = 16\n[limits]\ndeadline = \"60s\"\n[capabilities]\nkey_value = true\n";
+    let settings =
+        "[instances]\nmax = 16\n[limits]\ndeadline = \"60s\"\n[capabilities]\nkey_value = true\n";
     std::fs::write(folder.join("models/counter/model.toml"), settings)?;
     std::fs::write(version.join("model.wasm"), models::test_guest("counter")?)?;
     let server = Server::wardian(&folder.join("models"), &folder.join("state"))?;
@@ -69,11 +77,22 @@ fn wardian(folder: &Path) -> Result<Server> {
 }
 
 /// Operations per second that guests make, of so many requests at once.
-fn of_guest(server: &Server, operation: Operation, connections: usize, window: Duration) -> Result<f64> {
+fn of_guest(
+    server: &Server,
+    operation: Operation,
+    connections: usize,
+    window: Duration,
+) -> Result<f64> {
     at_once(connections, window, |number| {
-        let data: Vec<_> = VALUES.iter().cycle().take(TOGETHER).map(|value| operation.words(number, value)).collect();
+        let data: Vec<_> = VALUES
+            .iter()
+            .cycle()
+            .take(TOGETHER)
+            .map(|value| operation.words(number, value))
+            .collect();
         let input = json!({ "name": "do", "datatype": "BYTES", "shape": [TOGETHER], "data": data });
-        let request = wire::infer(None, "counter", json!({ "inputs": [input] }).to_string().as_bytes());
+        let request =
+            wire::infer(None, "counter", json!({ "inputs": [input] }).to_string().as_bytes());
         let mut client = Client::connect(server.address())?;
         Ok(move || {
             let answer = client.ask(&request)?.context("a server refuses")?;
@@ -85,7 +104,12 @@ fn of_guest(server: &Server, operation: Operation, connections: usize, window: D
 }
 
 /// The same by so many threads with the file open.
-fn of_native(file: &Path, operation: Operation, connections: usize, window: Duration) -> Result<f64> {
+fn of_native(
+    file: &Path,
+    operation: Operation,
+    connections: usize,
+    window: Duration,
+) -> Result<f64> {
     at_once(connections, window, |number| {
         let (connection, name) = (open(file)?, BucketName::parse("bench")?);
         let key = Key::new(format!("{}-{number}", operation.name()))?;
@@ -94,7 +118,9 @@ fn of_native(file: &Path, operation: Operation, connections: usize, window: Dura
             let bucket = Bucket::new(&connection, &name);
             match operation {
                 Operation::Get => drop(bucket.get(&key)?),
-                Operation::Set => bucket.set(&key, values.next().context("no value")?.as_bytes())?,
+                Operation::Set => {
+                    bucket.set(&key, values.next().context("no value")?.as_bytes())?
+                }
                 Operation::Increment => {
                     connection.execute_batch("BEGIN IMMEDIATE")?;
                     let _sum = bucket.increment(&key, 1)?;
@@ -121,14 +147,17 @@ where
     };
     let work = &work;
     std::thread::scope(|scope| {
-        let working: Vec<_> = workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
+        let working: Vec<_> =
+            workers.into_iter().map(|worker| scope.spawn(move || work(worker))).collect();
         std::thread::sleep(window / 4);
         let before = done.load(Ordering::Relaxed);
         std::thread::sleep(window);
         let counted = done.load(Ordering::Relaxed) - before;
         over.store(true, Ordering::Relaxed);
         let mut outcomes = working.into_iter().map(|worker| worker.join());
-        outcomes.try_for_each(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("a worker panicked"))))?;
+        outcomes.try_for_each(|outcome| {
+            outcome.unwrap_or_else(|_| Err(anyhow!("a worker panicked")))
+        })?;
         Ok(counted as f64 / window.as_secs_f64())
     })
 }

@@ -1,4 +1,5 @@
-//! So many connections, each of which asks again as soon as it has its answer, or when its next request is due.
+//! So many connections, each of which asks again as soon as it has its answer, or when its next
+//! request is due.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,7 +57,10 @@ pub(crate) fn run(server: &Server, load: &Load<'_>, window: Duration) -> Result<
         for (number, case) in (0..).zip(load.cases.iter().cycle().take(load.connections)) {
             let request = wire::infer(load.tenant, load.model, &case.request);
             let first = first_exchange(server.address(), request, case).await?;
-            let pace = pace.map(|each| Pace { offset: each * number, interval: each * load.connections as u32 });
+            let pace = pace.map(|each| Pace {
+                offset: each * number,
+                interval: each * load.connections as u32,
+            });
             clients.spawn(first.repeat(phase.clone(), pace));
         }
         let (elapsed, cpu) = watch(server.pid(), &phase, window).await?;
@@ -92,7 +96,8 @@ struct Connection {
 async fn first_exchange(address: SocketAddr, request: Vec<u8>, case: &Case) -> Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut connection = Connection { stream, request, expected: Vec::new(), buffer: vec![0; 4096] };
+    let mut connection =
+        Connection { stream, request, expected: Vec::new(), buffer: vec![0; 4096] };
     let body = connection.exchange().await?;
     connection.expected = connection.buffer[body].to_vec();
     ensure!(case.is_answered_by(&connection.expected), "a server's answer is wrong");
@@ -107,8 +112,9 @@ impl Connection {
         let mut due = started + pace.as_ref().map_or(Duration::ZERO, |pace| pace.offset);
         loop {
             if let Some(Pace { interval, .. }) = pace {
-                // A request that could not be sent when it was due, because the answer before it was late, has
-                // waited since then; that the client itself wakes late is not the server's doing.
+                // A request that could not be sent when it was due, because the answer before it
+                // was late, has waited since then; that the client itself wakes late is not the
+                // server's doing.
                 started = if Instant::now() < due {
                     tokio::time::sleep_until(due.into()).await;
                     Instant::now()
@@ -151,9 +157,17 @@ impl Measured {
         let count = latencies.len() as f64;
         let percentile = |share: f64| {
             let index = (count * share) as usize;
-            latencies.get(index).context("no answers").map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
+            latencies
+                .get(index)
+                .context("no answers")
+                .map_or(f64::NAN, |&nanos| f64::from(nanos) / 1e3)
         };
         let (p50, p99) = (percentile(0.5), percentile(0.99));
-        Measured { rate: count / elapsed.as_secs_f64(), p50, p99, cpu: cpu.as_secs_f64() * 1e6 / count }
+        Measured {
+            rate: count / elapsed.as_secs_f64(),
+            p50,
+            p99,
+            cpu: cpu.as_secs_f64() * 1e6 / count,
+        }
     }
 }

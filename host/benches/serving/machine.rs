@@ -14,7 +14,9 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("a server is gone")?;
     // The name comes second, in parentheses, and may hold anything.
     let (_, fields) = stat.rsplit_once(')').context("an odd /proc/PID/stat")?;
-    let field = |index: usize| fields.split_whitespace().nth(index).and_then(|field| field.parse::<u32>().ok());
+    let field = |index: usize| {
+        fields.split_whitespace().nth(index).and_then(|field| field.parse::<u32>().ok())
+    };
     let ticks = field(11).zip(field(12)).map(|(user, system)| user + system);
     Ok(TICK * ticks.context("an odd /proc/PID/stat")?)
 }
@@ -32,13 +34,20 @@ pub(crate) struct Memory {
 
 /// The memory that a process has.
 pub(crate) fn memory(pid: u32) -> Result<Memory> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("a server is gone")?;
+    let rollup =
+        fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).context("a server is gone")?;
     let field = |name: &str| {
         let line = rollup.lines().find_map(|line| line.strip_prefix(name));
         let kibibytes = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-        kibibytes.map(|kibibytes| kibibytes * 1024.0).with_context(|| format!("no {name} in smaps_rollup"))
+        kibibytes
+            .map(|kibibytes| kibibytes * 1024.0)
+            .with_context(|| format!("no {name} in smaps_rollup"))
     };
-    Ok(Memory { resident: field("Rss:")?, proportional: field("Pss:")?, anonymous: field("Anonymous:")? })
+    Ok(Memory {
+        resident: field("Rss:")?,
+        proportional: field("Pss:")?,
+        anonymous: field("Anonymous:")?,
+    })
 }
 
 /// The number of threads of a process.

@@ -6,9 +6,10 @@
 //! cargo bench -p wardian -- --only throughput --seconds 5
 //! ```
 //!
-//! Everything is measured side by side in one run, in turns, and told as ratios: absolute times mean
-//! little on a machine that others use too. Client and servers share the cores, so a server's CPU time
-//! per request is the steadiest of the figures. A missed aim is reported and fails nothing.
+//! Everything is measured side by side in one run, in turns, and told as ratios: absolute times
+//! mean little on a machine that others use too. Client and servers share the cores, so a server's
+//! CPU time per request is the steadiest of the figures. A missed aim is reported and fails
+//! nothing.
 
 mod options;
 mod report;

@@ -9,12 +9,15 @@ use wasmparser::{Parser, Payload};
 
 /// The component that `cargo xtask guests` has built.
 pub(crate) fn component() -> Result<Vec<u8>> {
-    fs::read(folder().join("model.wasm")).context("house-price is not built; run `cargo xtask guests` first")
+    fs::read(folder().join("model.wasm"))
+        .context("house-price is not built; run `cargo xtask guests` first")
 }
 
 /// The component of a guest made for tests.
 pub(crate) fn test_guest(name: &str) -> Result<Vec<u8>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/test-guests").join(format!("{name}.wasm"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../target/test-guests")
+        .join(format!("{name}.wasm"));
     fs::read(path).with_context(|| format!("{name} is not built; run `cargo xtask guests` first"))
 }
 
@@ -41,7 +44,8 @@ pub(crate) fn puppet(script: &str) -> Result<Vec<u8>> {
     let mut component = test_guest("puppet")?;
     let found = component.windows(MARKER.len()).position(|window| window == MARKER);
     let start = found.context("the puppet has no place for a script")? + MARKER.len();
-    let place = component.get_mut(start..start + LENGTH).context("the puppet ends within its script")?;
+    let place =
+        component.get_mut(start..start + LENGTH).context("the puppet ends within its script")?;
     ensure!(script.len() <= LENGTH, "the script is longer than {LENGTH} bytes");
     place.fill(b' ');
     place[..script.len()].copy_from_slice(script.as_bytes());
@@ -81,7 +85,12 @@ fn core_modules(component: &[u8]) -> Result<usize> {
 }
 
 /// Puts version 1 of a model into a repository, without golden requests, with these settings.
-pub(crate) fn install_bare(repository: &Path, name: &str, component: &[u8], settings: &str) -> Result<()> {
+pub(crate) fn install_bare(
+    repository: &Path,
+    name: &str,
+    component: &[u8],
+    settings: &str,
+) -> Result<()> {
     let version = repository.join(name).join("1");
     fs::create_dir_all(&version)?;
     fs::write(repository.join(name).join("model.toml"), settings)?;
@@ -89,20 +98,33 @@ pub(crate) fn install_bare(repository: &Path, name: &str, component: &[u8], sett
 }
 
 /// Puts a version of a model into a repository, with its golden requests and these settings.
-pub(crate) fn install(repository: &Path, name: &str, component: &[u8], settings: &str) -> Result<()> {
+pub(crate) fn install(
+    repository: &Path,
+    name: &str,
+    component: &[u8],
+    settings: &str,
+) -> Result<()> {
     let version = repository.join(name).join("1");
     fs::create_dir_all(&version)?;
     fs::write(repository.join(name).join("model.toml"), settings)?;
-    fs::copy(folder().join("golden.json"), version.join("golden.json")).context("house-price has no golden.json")?;
+    fs::copy(folder().join("golden.json"), version.join("golden.json"))
+        .context("house-price has no golden.json")?;
     Ok(fs::write(version.join("model.wasm"), component)?)
 }
 
-/// Puts version 1 of an example model into a repository under another name, as it is built, with these settings.
-pub(crate) fn install_example(repository: &Path, example: &str, name: &str, settings: &str) -> Result<()> {
+/// Puts version 1 of an example model into a repository under another name, as it is built, with
+/// these settings.
+pub(crate) fn install_example(
+    repository: &Path,
+    example: &str,
+    name: &str,
+    settings: &str,
+) -> Result<()> {
     let version = repository.join(name).join("1");
     fs::create_dir_all(&version)?;
     fs::write(repository.join(name).join("model.toml"), settings)?;
-    let files = fs::read_dir(folder_of(example)).with_context(|| format!("{example} is not built"))?;
+    let files =
+        fs::read_dir(folder_of(example)).with_context(|| format!("{example} is not built"))?;
     for file in files {
         let file = file?;
         fs::copy(file.path(), version.join(file.file_name()))?;
@@ -136,12 +158,16 @@ pub(crate) fn cases() -> Result<Vec<Case>> {
 }
 
 fn case_of(case: &Value) -> Option<Case> {
-    Some(Case { request: serde_json::to_vec(&case["request"]).ok()?, answer: first(&case["response"])?.clone() })
+    Some(Case {
+        request: serde_json::to_vec(&case["request"]).ok()?,
+        answer: first(&case["response"])?.clone(),
+    })
 }
 
 /// The golden requests of an example, taken apart into requests of one row.
 pub(crate) fn rows_of(example: &str) -> Result<Vec<Case>> {
-    let text = fs::read(folder_of(example).join("golden.json")).context("run `cargo xtask guests` first")?;
+    let text = fs::read(folder_of(example).join("golden.json"))
+        .context("run `cargo xtask guests` first")?;
     let golden: Value = serde_json::from_slice(&text)?;
     let cases = golden["cases"].as_array().context("golden.json has no cases")?;
     cases
@@ -161,7 +187,8 @@ fn rows_of_case(case: &Value) -> Option<Vec<Case>> {
     let row = |(data, answer): (&[Value], &Value)| {
         let shape: Vec<_> = std::iter::once(&Value::from(1)).chain(inner).cloned().collect();
         let input = json!({ "name": input["name"], "datatype": input["datatype"], "shape": shape, "data": data });
-        // A sum may come out otherwise in its last digits where more is computed at once; what it says is the same.
+        // A sum may come out otherwise in its last digits where more is computed at once; what it
+        // says is the same.
         let outputs = [json!({ "name": output["name"] })];
         let request = serde_json::to_vec(&json!({ "inputs": [input], "outputs": outputs })).ok()?;
         Some(Case { request, answer: answer.clone() })

@@ -62,7 +62,9 @@ pub(crate) fn serve() -> Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let app = Router::new().route("/v2/models/house-price/infer", post(infer)).with_state(Arc::new(trees()?));
+        let app = Router::new()
+            .route("/v2/models/house-price/infer", post(infer))
+            .with_state(Arc::new(trees()?));
         let app = app.merge(native_stream::routes());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("listening on http://{}", listener.local_addr()?);
@@ -79,16 +81,23 @@ pub(crate) fn trees() -> Result<Trees> {
 
 async fn infer(State(trees): State<Arc<Trees>>, body: Bytes) -> Result<impl IntoResponse, Refusal> {
     let request = serde_json::from_slice(&body).map_err(|_| refuse("not an inference request"))?;
-    let response = serde_json::to_vec(&answer(&trees, request)?).map_err(|_| refuse("not a number"))?;
+    let response =
+        serde_json::to_vec(&answer(&trees, request)?).map_err(|_| refuse("not a number"))?;
     Ok(([(CONTENT_TYPE, "application/json")], response))
 }
 
 fn answer(trees: &Trees, request: Request) -> Result<Response, Refusal> {
     let [input] = request.inputs.as_slice() else { return Err(refuse("not one input")) };
     check(trees, input).map_err(refuse)?;
-    let data: Vec<_> = input.data.chunks_exact(trees.features()).map(|row| trees.predict(row)).collect();
+    let data: Vec<_> =
+        input.data.chunks_exact(trees.features()).map(|row| trees.predict(row)).collect();
     let output = Output { name: "price", datatype: "FP64", shape: [data.len(), 1], data };
-    Ok(Response { model_name: "house-price", model_version: "1", id: request.id, outputs: [output] })
+    Ok(Response {
+        model_name: "house-price",
+        model_version: "1",
+        id: request.id,
+        outputs: [output],
+    })
 }
 
 /// What Wardian and the model in it check of an input.

@@ -1,5 +1,5 @@
-//! The baseline of answers in parts: axum's own server-sent events, with the same parts in them, made as they are
-//! written or, as a model that computes has to, on another thread.
+//! The baseline of answers in parts: axum's own server-sent events, with the same parts in them,
+//! made as they are written or, as a model that computes has to, on another thread.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -41,13 +41,16 @@ async fn on_a_thread(body: Bytes) -> Result<Sse<impl Stream<Item = Made>>, Statu
     // As many as lie between a guest and its reader.
     let (sender, receiver) = channel(16);
     tokio::task::spawn_blocking(move || events.try_for_each(|event| sender.blocking_send(event)));
-    Ok(Sse::new(unfold(receiver, async |mut receiver| receiver.recv().await.map(|event| (event, receiver)))))
+    Ok(Sse::new(unfold(receiver, async |mut receiver| {
+        receiver.recv().await.map(|event| (event, receiver))
+    })))
 }
 
 type Made = Result<Event, serde_json::Error>;
 
 fn events(body: &[u8]) -> Result<impl Iterator<Item = Made> + Send + use<>, StatusCode> {
-    let Request { text_input, parts } = serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let Request { text_input, parts } =
+        serde_json::from_slice(body).map_err(|_| StatusCode::BAD_REQUEST)?;
     let part = move |index| Part {
         model_name: "streamer",
         model_version: "1",
@@ -55,5 +58,7 @@ fn events(body: &[u8]) -> Result<impl Iterator<Item = Made> + Send + use<>, Stat
         text_output: format!("{text_input}{index} "),
         index,
     };
-    Ok((0..parts).map(move |index| serde_json::to_string(&part(index)).map(|json| Event::default().data(json))))
+    Ok((0..parts).map(move |index| {
+        serde_json::to_string(&part(index)).map(|json| Event::default().data(json))
+    }))
 }

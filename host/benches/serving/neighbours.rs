@@ -37,7 +37,13 @@ fn beside(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = two_tenants(folder.path(), 1)?;
     let cases = models::cases()?;
-    let closed = Load { model: "house-price", cases: &cases, connections: CONNECTIONS, tenant: Some("a"), rate: None };
+    let closed = Load {
+        model: "house-price",
+        cases: &cases,
+        connections: CONNECTIONS,
+        tenant: Some("a"),
+        rate: None,
+    };
     let capacity = load::run(&server, &closed, options.window())?.rate;
     let paced = Load { rate: Some(capacity / 2.0), ..closed };
     let (mut alone, mut both) = (Vec::new(), Vec::new());
@@ -58,7 +64,8 @@ fn beside(options: &Options) -> Result<()> {
 
 /// The same tenant with as many short requests as it gets answers to.
 fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
-    let flood = Load { model: "house-price", cases, connections: GREEDY, tenant: Some("a"), rate: None };
+    let flood =
+        Load { model: "house-price", cases, connections: GREEDY, tenant: Some("a"), rate: None };
     let _spinning = Spinning::start(server, "b", GREEDY)?;
     let before = cpu_seconds(server)?;
     let measured = load::run(server, &flood, options.window())?;
@@ -73,7 +80,8 @@ fn flood(options: &Options, server: &Server, cases: &[Case]) -> Result<()> {
 }
 
 fn table(alone: &[Measured], both: &[Measured]) -> Table {
-    let mut table = Table::new(&["tenant a", "req/s", "p50 µs", "p99 µs", "req/s ÷ alone", "p50 ÷", "p99 ÷"]);
+    let mut table =
+        Table::new(&["tenant a", "req/s", "p50 µs", "p99 µs", "req/s ÷ alone", "p50 ÷", "p99 ÷"]);
     for (name, rounds) in [("alone", alone), ("beside b", both)] {
         let of = |field: fn(&Measured) -> f64| digits(median(rounds.iter().map(field)));
         let ratio = |field| digits(ratio(rounds, alone, field));
@@ -90,19 +98,25 @@ fn ratio(one: &[Measured], other: &[Measured], field: fn(&Measured) -> f64) -> f
 
 /// Two tenants that both take all they can, by their weights.
 fn shares(options: &Options) -> Result<()> {
-    let mut table = Table::new(&["weights", "CPU s of a", "CPU s of b", "a's share", "by weight", "÷"]);
+    let mut table =
+        Table::new(&["weights", "CPU s of a", "CPU s of b", "a's share", "by weight", "÷"]);
     let mut ratios = Vec::new();
     for (heavy, light) in WEIGHTS {
         let folder = tempfile::tempdir()?;
         let server = two_tenants(folder.path(), heavy)?;
-        let (_a, _b) = (Spinning::start(&server, "a", GREEDY)?, Spinning::start(&server, "b", GREEDY)?);
+        let (_a, _b) =
+            (Spinning::start(&server, "a", GREEDY)?, Spinning::start(&server, "b", GREEDY)?);
         let before = cpu_seconds(&server)?;
         std::thread::sleep(options.window() * 2);
         let after = cpu_seconds(&server)?;
         let (of_a, of_b) = (after.0 - before.0, after.1 - before.1);
         let (share, wanted) = (of_a / (of_a + of_b), f64::from(heavy) / f64::from(heavy + light));
         let cells = [format!("{heavy}:{light}"), digits(of_a), digits(of_b)];
-        table.row(cells.into_iter().chain([share, wanted, share / wanted].map(|value| format!("{value:.3}"))));
+        table.row(
+            cells
+                .into_iter()
+                .chain([share, wanted, share / wanted].map(|value| format!("{value:.3}"))),
+        );
         ratios.push(((heavy, light), share / wanted));
     }
     table.print("both tenants keep as many requests going that never end");
@@ -116,7 +130,8 @@ fn shares(options: &Options) -> Result<()> {
 /// A server with tenants a, which has that weight, and b, which has 1.
 fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
     // Nothing ends a request here but the client.
-    let endless = format!("instances.max = {GREEDY}\nlimits = {{ deadline = \"1h\", cpu_time = \"1h\" }}\n");
+    let endless =
+        format!("instances.max = {GREEDY}\nlimits = {{ deadline = \"1h\", cpu_time = \"1h\" }}\n");
     let puppet = models::test_guest("puppet")?;
     for tenant in ["a", "b"] {
         let version = folder.join("models").join(tenant).join("puppet/1");
@@ -125,7 +140,10 @@ fn two_tenants(folder: &Path, weight: u32) -> Result<Server> {
         fs::write(version.with_file_name("model.toml"), &endless)?;
     }
     models::install(&folder.join("models/a"), "house-price", &models::component()?, "")?;
-    fs::write(folder.join("wardian.toml"), format!("[tenants.a]\nweight = {weight}\n[tenants.b]\nweight = 1\n"))?;
+    fs::write(
+        folder.join("wardian.toml"),
+        format!("[tenants.a]\nweight = {weight}\n[tenants.b]\nweight = 1\n"),
+    )?;
     let server = Server::wardian_in(folder)?;
     wait_until_ready(&server)?;
     Ok(server)
@@ -138,7 +156,8 @@ struct Spinning {
 
 impl Spinning {
     fn start(server: &Server, tenant: &str, requests: usize) -> Result<Self> {
-        let request = wire::infer(Some(tenant), "puppet", br#"{"inputs":[],"parameters":{"behave":"spin"}}"#);
+        let request =
+            wire::infer(Some(tenant), "puppet", br#"{"inputs":[],"parameters":{"behave":"spin"}}"#);
         let start = || {
             let mut stream = TcpStream::connect(server.address())?;
             stream.write_all(&request).map(|()| stream)
@@ -152,7 +171,8 @@ impl Spinning {
 
 /// CPU time that the guests of tenants a and b have used.
 fn cpu_seconds(server: &Server) -> Result<(f64, f64)> {
-    let body = Client::connect(server.address())?.ask(&get("/v2/tenants"))?.context("a server refuses")?;
+    let body =
+        Client::connect(server.address())?.ask(&get("/v2/tenants"))?.context("a server refuses")?;
     let answer: Value = serde_json::from_slice(&body)?;
     let of = |index: usize| answer["tenants"][index]["cpu_seconds"].as_f64().context("no CPU time");
     Ok((of(0)?, of(1)?))

@@ -74,7 +74,13 @@ pub(crate) enum Part {
 impl Options {
     /// What to measure, in order.
     pub(crate) fn parts(&self) -> Vec<Part> {
-        let all = || Part::value_variants().iter().copied().filter(|part| !matches!(part, Part::Soak)).collect();
+        let all = || {
+            Part::value_variants()
+                .iter()
+                .copied()
+                .filter(|part| !matches!(part, Part::Soak))
+                .collect()
+        };
         self.only.map_or_else(all, |part| vec![part])
     }
 
@@ -105,7 +111,11 @@ impl Options {
 
     /// How many connections at a time, or these if nothing is said.
     pub(crate) fn connections_or(&self, usual: &[usize]) -> Vec<usize> {
-        if self.connections.is_empty() { usual.into() } else { self.connections.iter().map(|&n| n.into()).collect() }
+        if self.connections.is_empty() {
+            usual.into()
+        } else {
+            self.connections.iter().map(|&n| n.into()).collect()
+        }
     }
 
     /// How many models share a server.
@@ -121,10 +131,18 @@ impl Options {
 
 fn minutes(text: &str) -> Result<f64, String> {
     let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=10_000.0).contains(&minutes) { Ok(minutes) } else { Err("not between 0.1 and 10000".into()) }
+    if (0.1..=10_000.0).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err("not between 0.1 and 10000".into())
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=3600.0).contains(&seconds) { Ok(seconds) } else { Err("not between 0.1 and 3600".into()) }
+    if (0.1..=3600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("not between 0.1 and 3600".into())
+    }
 }

@@ -41,13 +41,18 @@ impl Server {
     /// The same of any build of Wardian.
     pub(crate) fn wardian_of(program: &Path, models: &Path, state: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--models"]).arg(models).arg("--state").arg(state);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--models"])
+            .arg(models)
+            .arg("--state")
+            .arg(state);
         // In a folder of its own no wardian.toml is lying about.
         command.current_dir(models).env_remove("RUST_LOG");
         Self::start(&mut command)
     }
 
-    /// Wardian with the configuration in that folder, whose models it serves and where it keeps its state.
+    /// Wardian with the configuration in that folder, whose models it serves and where it keeps its
+    /// state.
     pub(crate) fn wardian_in(folder: &Path) -> Result<Self> {
         Self::start(&mut in_folder(folder))
     }
@@ -64,15 +69,22 @@ impl Server {
     }
 
     /// Starts a server and follows what it writes to the log that is taken from it.
-    fn start_with(command: &mut Command, log: impl FnOnce(&mut Child) -> Option<ChildStderr>) -> Result<Self> {
+    fn start_with(
+        command: &mut Command,
+        log: impl FnOnce(&mut Child) -> Option<ChildStderr>,
+    ) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start a server")?;
         let (out, log) = (child.stdout.take().map(follow), log(&mut child).map(follow));
         let log = log.unwrap_or_else(|| channel().1);
         let mut server = Server { child, address: ([127, 0, 0, 1], 0).into(), log, unread: None };
         let line = out.context("no output")?.recv_timeout(START);
-        let line = line.with_context(|| format!("a server does not listen: {}", server.complaint()))?;
-        let address = line.text.strip_prefix("listening on http://").context("a server says something else")?;
+        let line =
+            line.with_context(|| format!("a server does not listen: {}", server.complaint()))?;
+        let address = line
+            .text
+            .strip_prefix("listening on http://")
+            .context("a server says something else")?;
         server.address = address.parse()?;
         Ok(server)
     }

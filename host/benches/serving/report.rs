@@ -21,13 +21,15 @@ impl Table {
         println!("\n{title}\n");
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cells = |column| self.rows.iter().filter_map(move |row| row.get(column));
-        let width = |column| cells(column).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
+        let width =
+            |column| cells(column).map(|cell: &String| cell.chars().count()).max().unwrap_or(0);
         let widths: Vec<_> = (0..columns).map(width).collect();
         for row in &self.rows {
-            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
-                0 => format!("{cell:<width$}"),
-                _ => format!("{cell:>width$}"),
-            });
+            let cells =
+                row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+                    0 => format!("{cell:<width$}"),
+                    _ => format!("{cell:>width$}"),
+                });
             println!("  {}", cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }

@@ -1,4 +1,5 @@
-//! Round trips of sessions: each finds a state on disk and leaves another one there before it is answered.
+//! Round trips of sessions: each finds a state on disk and leaves another one there before it is
+//! answered.
 
 use std::path::Path;
 use std::thread;
@@ -37,9 +38,21 @@ struct Measured {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let kinds = [
-        Kind { name: "no session", server: server(&folder.path().join("none"), "full")?, session: false },
-        Kind { name: "durability full", server: server(&folder.path().join("full"), "full")?, session: true },
-        Kind { name: "durability normal", server: server(&folder.path().join("normal"), "normal")?, session: true },
+        Kind {
+            name: "no session",
+            server: server(&folder.path().join("none"), "full")?,
+            session: false,
+        },
+        Kind {
+            name: "durability full",
+            server: server(&folder.path().join("full"), "full")?,
+            session: true,
+        },
+        Kind {
+            name: "durability normal",
+            server: server(&folder.path().join("normal"), "normal")?,
+            session: true,
+        },
     ];
     let mut table = Table::new(&["connections", "kind", "round trips/s", "p50 µs", "÷ no session"]);
     for connections in CONNECTIONS {
@@ -50,8 +63,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
         for (kind, measured) in kinds.iter().zip(&rounds) {
-            let ratios = measured.iter().zip(&rounds[0]).map(|(one, without)| one.rate / without.rate);
-            let figures = [median(measured.iter().map(|m| m.rate)), median(measured.iter().map(|m| m.p50))];
+            let ratios =
+                measured.iter().zip(&rounds[0]).map(|(one, without)| one.rate / without.rate);
+            let figures =
+                [median(measured.iter().map(|m| m.rate)), median(measured.iter().map(|m| m.p50))];
             let named = [connections.to_string(), kind.name.to_owned()];
             table.row(named.into_iter().chain(figures.map(digits)).chain([digits(median(ratios))]));
         }
@@ -64,7 +79,10 @@ fn server(folder: &Path, durability: &str) -> Result<Server> {
     let models = folder.join("models/keeper/1");
     std::fs::create_dir_all(&models)?;
     std::fs::write(models.join("model.wasm"), models::test_guest("keeper")?)?;
-    std::fs::write(folder.join("wardian.toml"), format!("[data]\ndurability = \"{durability}\"\n"))?;
+    std::fs::write(
+        folder.join("wardian.toml"),
+        format!("[data]\ndurability = \"{durability}\"\n"),
+    )?;
     let server = Server::wardian_in(folder)?;
     wait_until_ready(&server)?;
     Ok(server)
@@ -74,8 +92,10 @@ fn measure(kind: &Kind, connections: usize, window: Duration) -> Result<Measured
     let clients: Result<Vec<_>> = (0..connections).map(|number| begin(kind, number)).collect();
     let (clients, started) = (clients?, Instant::now());
     let end = started + window;
-    let threads: Vec<_> =
-        clients.into_iter().map(|(client, request)| thread::spawn(move || ask_on(client, &request, end))).collect();
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|(client, request)| thread::spawn(move || ask_on(client, &request, end)))
+        .collect();
     let mut latencies = Vec::new();
     for thread in threads {
         latencies.extend(thread.join().map_err(|_| anyhow!("a client panicked"))??);

@@ -18,8 +18,18 @@ use super::wire::{self, Client};
 /// What is measured: its name, how it is repeated, how often in one call, and the statement.
 const KINDS: [(&str, &str, u32, &str); 3] = [
     ("read by key", "query", 2000, "select text from entries where id = $1 % 1000 + 1"),
-    ("insert, each by itself", "execute", 200, "insert into entries (text) values ('entry ' || $1)"),
-    ("insert, 100 in a transaction", "in execute", 100, "insert into entries (text) values ('entry ' || $1)"),
+    (
+        "insert, each by itself",
+        "execute",
+        200,
+        "insert into entries (text) values ('entry ' || $1)",
+    ),
+    (
+        "insert, 100 in a transaction",
+        "in execute",
+        100,
+        "insert into entries (text) values ('entry ' || $1)",
+    ),
 ];
 
 const TABLE: &str = "create table entries (id integer primary key, text text not null)";
@@ -61,7 +71,10 @@ fn serve(folder: &Path, synchronous: &str) -> Result<Server> {
     fs::create_dir_all(&version)?;
     fs::write(folder.join("models/ledger/model.toml"), settings)?;
     fs::write(version.join("model.wasm"), models::test_guest("ledger")?)?;
-    fs::write(folder.join("wardian.toml"), format!("models = 'models'\n[database]\nsynchronous = '{synchronous}'\n"))?;
+    fs::write(
+        folder.join("wardian.toml"),
+        format!("models = 'models'\n[database]\nsynchronous = '{synchronous}'\n"),
+    )?;
     let server = Server::wardian_in(folder)?;
     wait_until_ready(&server)?;
     ask(&server, &["execute", TABLE])?;
@@ -82,7 +95,9 @@ fn ask(server: &Server, step: &[&str]) -> Result<()> {
 
 fn native(path: &Path, synchronous: &str) -> Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.execute_batch(&format!("pragma journal_mode = wal; pragma synchronous = {synchronous}; {TABLE}"))?;
+    connection.execute_batch(&format!(
+        "pragma journal_mode = wal; pragma synchronous = {synchronous}; {TABLE}"
+    ))?;
     repeat(&connection, "in execute", 1000, KINDS[2].3)?;
     Ok(connection)
 }

@@ -50,7 +50,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             rounds.push(contender.measure(options.window())?);
         }
     }
-    table(&contenders, &rounds).print(&format!("streamer, one connection: an answer of one part, then of {PARTS}"));
+    table(&contenders, &rounds)
+        .print(&format!("streamer, one connection: an answer of one part, then of {PARTS}"));
     println!();
     aims(&rounds);
     Ok(())
@@ -61,7 +62,10 @@ fn wardian(name: &'static str, folder: &Path, isolation: &str) -> Result<Contend
     let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
     let version = repository.join("streamer/1");
     std::fs::create_dir_all(&version)?;
-    std::fs::write(repository.join("streamer/model.toml"), format!("isolation = \"{isolation}\"\n"))?;
+    std::fs::write(
+        repository.join("streamer/model.toml"),
+        format!("isolation = \"{isolation}\"\n"),
+    )?;
     std::fs::write(version.join("model.wasm"), models::test_guest("streamer")?)?;
     let server = Server::wardian(&repository, &state)?;
     wait_until_ready(&server)?;
@@ -111,7 +115,8 @@ fn micros(duration: Duration) -> f64 {
 
 fn table(contenders: &[Contender], rounds: &[Vec<Measured>]) -> Table {
     let columns = ["server", "first part µs", "whole µs", "µs/part", "CPU µs/part"];
-    let mut table = Table::new(&[&columns[..], &["first ÷ native", "whole ÷", "part ÷", "CPU ÷"]].concat());
+    let mut table =
+        Table::new(&[&columns[..], &["first ÷ native", "whole ÷", "part ÷", "CPU ÷"]].concat());
     let fields: [fn(&Measured) -> f64; 4] = [|m| m.first, |m| m.single, |m| m.part, |m| m.cpu];
     for (contender, measured) in contenders.iter().zip(rounds) {
         let absolute = fields.map(|field| digits(median(measured.iter().map(field))));
@@ -128,9 +133,17 @@ fn ratio(rounds: &[Measured], native: &[Measured], field: fn(&Measured) -> f64) 
 fn aims(rounds: &[Vec<Measured>]) {
     let [native, threaded, pooled, fresh] = rounds else { return };
     for (name, rounds, first) in [("pooled", pooled, 1.5), ("fresh", fresh, 2.0)] {
-        Aim::AtMost(first).print(&format!("{name}/native time to the first part"), ratio(rounds, native, |m| m.first));
-        // Native's parts are made while they are written, and leave together; a guest's come one by one.
-        Aim::AtMost(3.0).print(&format!("{name}/native CPU per part"), ratio(rounds, native, |m| m.cpu));
-        println!("  {name}/native on a thread, CPU per part: {:.2}", ratio(rounds, threaded, |m| m.cpu));
+        Aim::AtMost(first).print(
+            &format!("{name}/native time to the first part"),
+            ratio(rounds, native, |m| m.first),
+        );
+        // Native's parts are made while they are written, and leave together; a guest's come one by
+        // one.
+        Aim::AtMost(3.0)
+            .print(&format!("{name}/native CPU per part"), ratio(rounds, native, |m| m.cpu));
+        println!(
+            "  {name}/native on a thread, CPU per part: {:.2}",
+            ratio(rounds, threaded, |m| m.cpu)
+        );
     }
 }

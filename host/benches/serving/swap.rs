@@ -38,13 +38,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let cold: Vec<_> = labels.clone().map(|label| swaps.swap(label)).collect::<Result<_>>()?;
     // The same files again: their artifacts are in the store by now.
     let warm: Vec<_> = labels.map(|label| swaps.swap(label)).collect::<Result<_>>()?;
-    let mut table = Table::new(&["artifact store", "ms", "of it: settled and read", "loaded", "answered"]);
+    let mut table =
+        Table::new(&["artifact store", "ms", "of it: settled and read", "loaded", "answered"]);
     for (name, swaps) in [("cold", cold), ("warm", warm)] {
         let of = |field: fn(&Swap) -> f64| digits(median(swaps.iter().map(field)));
-        let steps = [of(|s| s.whole), of(|s| s.noticed), of(|s| s.loaded), of(|s| s.whole - s.noticed - s.loaded)];
+        let steps = [
+            of(|s| s.whole),
+            of(|s| s.noticed),
+            of(|s| s.loaded),
+            of(|s| s.whole - s.noticed - s.loaded),
+        ];
         table.row([name.to_string()].into_iter().chain(steps));
     }
-    table.print("from renaming house-price.wasm into the repository to the first answer of the new version");
+    table.print(
+        "from renaming house-price.wasm into the repository to the first answer of the new version",
+    );
     println!("\n  A file counts once it has been unchanged for 100 ms, which is a setting.");
     Ok(())
 }
@@ -88,7 +96,8 @@ impl<'a> Swapper<'a> {
 
     /// The version that answers now.
     fn version(&mut self) -> Result<String> {
-        let body = self.client.ask(&self.request)?.context("the model stopped answering during a swap")?;
+        let body =
+            self.client.ask(&self.request)?.context("the model stopped answering during a swap")?;
         let answer: Value = serde_json::from_slice(&body)?;
         answer["model_version"].as_str().map(str::to_owned).context("an answer names no version")
     }
@@ -99,7 +108,9 @@ impl<'a> Swapper<'a> {
         std::thread::sleep(Duration::from_millis(20));
         let lines: Vec<_> = self.server.log().collect();
         let when = |word: &str| {
-            let line = lines.iter().find(|line: &&Line| line.text.split_whitespace().any(|part| part == word));
+            let line = lines
+                .iter()
+                .find(|line: &&Line| line.text.split_whitespace().any(|part| part == word));
             line.map_or(f64::NAN, |line| milliseconds(line.at - started))
         };
         let noticed = when("loading");

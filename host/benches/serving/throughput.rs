@@ -55,7 +55,12 @@ fn contenders(folder: &Path, options: &Options) -> Result<Vec<Contender>> {
 }
 
 /// A Wardian with `house-price` in it that has become ready.
-fn wardian(name: &'static str, program: &Path, folder: &Path, isolation: &str) -> Result<Contender> {
+fn wardian(
+    name: &'static str,
+    program: &Path,
+    folder: &Path,
+    isolation: &str,
+) -> Result<Contender> {
     let (repository, state) = (folder.join(isolation), folder.join("state").join(isolation));
     let settings = format!("isolation = \"{isolation}\"\n");
     models::install(&repository, "house-price", &models::component()?, &settings)?;
@@ -76,14 +81,24 @@ pub(crate) fn wait_until_ready(server: &Server) -> Result<()> {
 }
 
 /// In turns, so that what disturbs one disturbs all. By connections, then by contender.
-fn measure(options: &Options, contenders: &[Contender], connections: &[usize]) -> Result<Vec<Vec<Rounds>>> {
+fn measure(
+    options: &Options,
+    contenders: &[Contender],
+    connections: &[usize],
+) -> Result<Vec<Vec<Rounds>>> {
     let cases = models::cases()?;
     let mut results: Vec<Vec<Rounds>> = Vec::new();
     results.resize_with(connections.len(), || contenders.iter().map(|_| Rounds::new()).collect());
     for _ in 0..options.rounds() {
         for (&connections, row) in connections.iter().zip(&mut results) {
             for (contender, rounds) in contenders.iter().zip(row) {
-                let load = Load { model: "house-price", cases: &cases, connections, tenant: None, rate: None };
+                let load = Load {
+                    model: "house-price",
+                    cases: &cases,
+                    connections,
+                    tenant: None,
+                    rate: None,
+                };
                 rounds.push(load::run(&contender.server, &load, options.window())?);
             }
         }
@@ -113,7 +128,9 @@ fn ratio(rounds: &Rounds, native: &Rounds, field: fn(&Measured) -> f64) -> f64 {
 
 fn aims(row: &[Rounds]) {
     let [native, pooled, fresh, ..] = row else { return };
-    for (name, rounds, rate, p99, cpu) in [("pooled", pooled, 0.85, 1.3, 1.3), ("fresh", fresh, 0.5, 2.0, 2.5)] {
+    for (name, rounds, rate, p99, cpu) in
+        [("pooled", pooled, 0.85, 1.3, 1.3), ("fresh", fresh, 0.5, 2.0, 2.5)]
+    {
         let say = |aim: Aim, what: &str, field| {
             aim.print(&format!("{name}/native {what} at {AIMED_AT}"), ratio(rounds, native, field));
         };

@@ -1,4 +1,5 @@
-//! As little HTTP as a benchmark's client needs, so that the client takes little of the shared cores.
+//! As little HTTP as a benchmark's client needs, so that the client takes little of the shared
+//! cores.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,7 +34,8 @@ pub(crate) fn get(path: &str) -> Vec<u8> {
 
 /// The bytes of a request without a body, in the name of a tenant.
 pub(crate) fn get_as(tenant: &str, path: &str) -> Vec<u8> {
-    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\n\r\n").into_bytes()
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nwardian-tenant: {tenant}\r\n\r\n")
+        .into_bytes()
 }
 
 /// The bytes of an upload of a model's version.
@@ -75,14 +77,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 impl Client {
     /// Connects.
     pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect to a server")?;
+        let stream =
+            TcpStream::connect_timeout(&address, PATIENCE).context("cannot connect to a server")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Client(stream))
     }
 
-    /// Sends a request for an answer in parts and reads all of them: how long until the first had come, how long until
-    /// the end had, and how many there were.
+    /// Sends a request for an answer in parts and reads all of them: how long until the first had
+    /// come, how long until the end had, and how many there were.
     pub(crate) fn ask_for_parts(&mut self, request: &[u8]) -> Result<(Duration, Duration, usize)> {
         const EVENT: &[u8] = b"data: ";
         let started = Instant::now();

@@ -1,7 +1,8 @@
 //! Who is asking, and whether they may: the one place where a request's tenant is decided.
 //!
-//! Every route says whom it is for ([`Access`]). [`guard`] stands before each of them, and inference, which
-//! does not go through the router, passes [`admit`] on its own way; no handler can be reached past them.
+//! Every route says whom it is for ([`Access`]). [`guard`] stands before each of them, and
+//! inference, which does not go through the router, passes [`admit`] on its own way; no handler can
+//! be reached past them.
 
 use std::sync::Arc;
 
@@ -56,7 +57,8 @@ impl Access {
 pub(super) struct Caller(Identity);
 
 impl Caller {
-    /// In whose name the request is. Fails for one who may speak for every tenant and has named none.
+    /// In whose name the request is. Fails for one who may speak for every tenant and has named
+    /// none.
     pub(super) fn tenant(&self) -> Result<&Arc<Tenant>, ApiError> {
         let text = "this server has several tenants: name one in the header Wardian-Tenant";
         self.0.tenant.as_ref().ok_or_else(|| InferError::InvalidInput(text.into()).into())
@@ -93,7 +95,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
 }
 
 /// Tells who sent a request with these headers. Fails unless they may use such a route.
-pub(super) fn admit(state: &ApiState, headers: &HeaderMap, access: Access) -> Result<Caller, ApiError> {
+pub(super) fn admit(
+    state: &ApiState,
+    headers: &HeaderMap,
+    access: Access,
+) -> Result<Caller, ApiError> {
     let named = headers.get(TENANT).map(|name| name.to_str().unwrap_or_default());
     let caller = Caller(state.tenants.identify(key(headers)?, named)?);
     match access.scope() {
@@ -102,8 +108,8 @@ pub(super) fn admit(state: &ApiState, headers: &HeaderMap, access: Access) -> Re
     }
 }
 
-/// Stands before a route: lets a request through if its sender may use it and is within the tenant's quota. What it takes
-/// of the quota is given back when the response has left.
+/// Stands before a route: lets a request through if its sender may use it and is within the
+/// tenant's quota. What it takes of the quota is given back when the response has left.
 pub(super) async fn guard(
     State((state, access)): State<(Arc<ApiState>, Access)>,
     mut request: Request<Body>,
@@ -143,8 +149,8 @@ pub(super) async fn guard(
     }
 }
 
-/// Has a response hold its request's permit and its own memory. Short ones are answered whatever their tenant holds: it
-/// must be able to look at that.
+/// Has a response hold its request's permit and its own memory. Short ones are answered whatever
+/// their tenant holds: it must be able to look at that.
 fn keep_with_memory(permit: Held, response: Response) -> Response {
     let length = response.body().size_hint().lower() as usize;
     let mut memory = Memory::of(permit.tenant());
@@ -154,22 +160,26 @@ fn keep_with_memory(permit: Held, response: Response) -> Response {
     }
 }
 
-/// The tenant in whose turns a request is handled, and who pays for it. Inference sees to that by itself.
+/// The tenant in whose turns a request is handled, and who pays for it. Inference sees to that by
+/// itself.
 fn payer(caller: &Caller, access: Access) -> Option<&Arc<Tenant>> {
     caller.named().filter(|_| !matches!(access, Access::Open | Access::Infer))
 }
 
-/// What a request that is no inference takes of its tenant's quota. Whoever looks after the host must be able to
-/// look at a tenant that has used its quota up; inference takes its part by itself.
+/// What a request that is no inference takes of its tenant's quota. Whoever looks after the host
+/// must be able to look at a tenant that has used its quota up; inference takes its part by itself.
 fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
     match payer(caller, access).filter(|_| !caller.is_admin()) {
-        Some(tenant) => tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into()),
+        Some(tenant) => {
+            tenant.admit().map(Some).map_err(|refusal| InferError::from(refusal).into())
+        }
         None => Ok(None),
     }
 }
 
-/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`. Fails if one of the two headers is given
-/// more than once, because programs on the way may have checked another of its values.
+/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`. Fails if one of the
+/// two headers is given more than once, because programs on the way may have checked another of its
+/// values.
 fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
     let authorization = single(headers, &AUTHORIZATION)?;
     let api_key = single(headers, &API_KEY)?;
@@ -181,7 +191,10 @@ fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
     Ok(bearer.or_else(|| api_key.map(HeaderValue::as_bytes)))
 }
 
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, AuthError> {
+fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h HeaderValue>, AuthError> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
@@ -190,15 +203,19 @@ fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h He
 }
 
 fn missing(scope: Scope) -> ApiError {
-    let text =
-        format!("this request needs a key with the scope '{}', and the key in it has other scopes", scope.name());
+    let text = format!(
+        "this request needs a key with the scope '{}', and the key in it has other scopes",
+        scope.name()
+    );
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", text)
 }
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let (status, code) = match error {
-            AuthError::MissingKey | AuthError::SeveralKeys => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            AuthError::MissingKey | AuthError::SeveralKeys => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated")
+            }
             AuthError::UnknownKey => (StatusCode::UNAUTHORIZED, UNKNOWN_KEY),
             AuthError::MayNotName => (StatusCode::FORBIDDEN, "forbidden"),
             AuthError::NoSuchTenant(_) => (StatusCode::NOT_FOUND, "tenant_not_found"),
@@ -210,8 +227,8 @@ impl From<AuthError> for ApiError {
 /// The machine code of an error about a key that is not known.
 const UNKNOWN_KEY: &str = "unknown_key";
 
-/// The header by which a 401 response asks for a key (RFC 6750, section 3): a key that was sent and is not known is
-/// an invalid token.
+/// The header by which a 401 response asks for a key (RFC 6750, section 3): a key that was sent and
+/// is not known is an invalid token.
 pub(super) fn challenge(code: &str) -> (HeaderName, HeaderValue) {
     let challenge = if code == UNKNOWN_KEY { "Bearer error=\"invalid_token\"" } else { "Bearer" };
     (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
@@ -223,7 +240,10 @@ mod tests {
 
     fn of(headers: &[(&str, &str)]) -> Option<String> {
         let pairs = headers.iter().map(|(name, value)| {
-            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+            (
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            )
         });
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
@@ -248,8 +268,14 @@ mod tests {
         assert_eq!(of(&[("authorization", "Bearer abc")]).as_deref(), Some("abc"));
         assert_eq!(of(&[("authorization", "bearer  abc ")]).as_deref(), Some("abc"));
         assert_eq!(of(&[("x-api-key", "abc")]).as_deref(), Some("abc"));
-        assert_eq!(of(&[("authorization", "Basic eDp5"), ("x-api-key", "abc")]).as_deref(), Some("abc"));
-        assert_eq!(of(&[("authorization", "Bearer one"), ("x-api-key", "two")]).as_deref(), Some("one"));
+        assert_eq!(
+            of(&[("authorization", "Basic eDp5"), ("x-api-key", "abc")]).as_deref(),
+            Some("abc")
+        );
+        assert_eq!(
+            of(&[("authorization", "Bearer one"), ("x-api-key", "two")]).as_deref(),
+            Some("one")
+        );
         for none in [&[][..], &[("authorization", "Bearer")], &[("authorization", "Basic eDp5")]] {
             assert_eq!(of(none), None, "{none:?}");
         }

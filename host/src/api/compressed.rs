@@ -11,8 +11,8 @@ use super::infer::offload;
 use crate::model::InferError;
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that come in parts, and
-/// those that are no text stay as they are. The tenant pays.
+/// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that
+/// come in parts, and those that are no text stay as they are. The tenant pays.
 pub(super) async fn compress(
     workers: &Workers,
     tenant: Option<&Tenant>,
@@ -37,8 +37,11 @@ pub(super) async fn compress(
 
 fn is_large_text(response: &Response) -> bool {
     let headers = response.headers();
-    let is_large = response.body().size_hint().exact().is_some_and(|length| length >= MIN_RESPONSE as u64);
-    is_large && !headers.contains_key(CONTENT_ENCODING) && headers.get(CONTENT_TYPE).is_some_and(is_text)
+    let is_large =
+        response.body().size_hint().exact().is_some_and(|length| length >= MIN_RESPONSE as u64);
+    is_large
+        && !headers.contains_key(CONTENT_ENCODING)
+        && headers.get(CONTENT_TYPE).is_some_and(is_text)
 }
 
 fn is_text(media: &HeaderValue) -> bool {
@@ -46,11 +49,19 @@ fn is_text(media: &HeaderValue) -> bool {
     texts.iter().any(|text| media.as_bytes().starts_with(text))
 }
 
-async fn pack(workers: &Workers, tenant: Option<&Tenant>, coding: Coding, body: Body) -> Result<Vec<u8>, InferError> {
+async fn pack(
+    workers: &Workers,
+    tenant: Option<&Tenant>,
+    coding: Coding,
+    body: Body,
+) -> Result<Vec<u8>, InferError> {
     // Its length is known, so it is in memory already.
-    let whole = to_bytes(body, usize::MAX).await.map_err(|fault| InferError::Internal(fault.to_string()))?;
+    let whole = to_bytes(body, usize::MAX)
+        .await
+        .map_err(|fault| InferError::Internal(fault.to_string()))?;
     let length = weight(Some(coding), whole.len());
-    let packed = offload::run(workers, tenant, length, move |pace| compressed(coding, &whole, pace)).await?;
+    let packed =
+        offload::run(workers, tenant, length, move |pace| compressed(coding, &whole, pace)).await?;
     packed.map_err(|fault| InferError::Internal(fault.to_string()))
 }
 
@@ -82,9 +93,12 @@ impl Document {
             None => (self.plain.clone(), None),
         };
         let mut response =
-            ([(CONTENT_TYPE, media), (VARY, HeaderValue::from_static("accept-encoding"))], body).into_response();
+            ([(CONTENT_TYPE, media), (VARY, HeaderValue::from_static("accept-encoding"))], body)
+                .into_response();
         if let Some(coding) = coding {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+            response
+                .headers_mut()
+                .insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
         response
     }

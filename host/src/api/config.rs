@@ -1,5 +1,5 @@
-//! What is in force for a model: the fields of Triton's model configuration that mean something here, and
-//! under `wardian` the rest.
+//! What is in force for a model: the fields of Triton's model configuration that mean something
+//! here, and under `wardian` the rest.
 
 use std::sync::Arc;
 
@@ -51,7 +51,8 @@ struct Tensor<'a> {
     optional: bool,
 }
 
-/// The shape that the model has where Triton's configuration has another: `dims` must not be empty there.
+/// The shape that the model has where Triton's configuration has another: `dims` must not be empty
+/// there.
 #[derive(Serialize)]
 struct Reshape {
     shape: [i64; 0],
@@ -78,8 +79,15 @@ impl<'a> Tensor<'a> {
     fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         let batch = usize::from(metadata.max_batch_size > 0);
         let shape = spec.shape.get(batch..).unwrap_or_default();
-        let (dims, reshape) = if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
-        Tensor { name: &spec.name, data_type: data_type(spec.datatype), dims, reshape, optional: spec.optional }
+        let (dims, reshape) =
+            if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
+        Tensor {
+            name: &spec.name,
+            data_type: data_type(spec.datatype),
+            dims,
+            reshape,
+            optional: spec.optional,
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 
 use crate::model::TenantName;
 
-/// A connection, which ends when somebody asks for it: a response that nobody reads is held by its connection and
-/// cannot end by itself. A clone is the same connection.
+/// A connection, which ends when somebody asks for it: a response that nobody reads is held by its
+/// connection and cannot end by itself. A clone is the same connection.
 #[derive(Clone, Default)]
 pub struct Connection(Arc<State>);
 
@@ -37,7 +37,8 @@ impl Connection {
         self.0.end.notified().await;
     }
 
-    /// True once a response has announced that the connection closes. Its client may still be sending then.
+    /// True once a response has announced that the connection closes. Its client may still be
+    /// sending then.
     pub fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Relaxed)
     }

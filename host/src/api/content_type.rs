@@ -19,15 +19,16 @@ const JSON: &str = "application/json";
 /// The type that curl and others name if they are told none.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The type of binary tensors after JSON. Python's aiohttp names it if it is told none, and so NVIDIA's
-/// `tritonclient.http.aio` sends the JSON of its commands with it.
+/// The type of binary tensors after JSON. Python's aiohttp names it if it is told none, and so
+/// NVIDIA's `tritonclient.http.aio` sends the JSON of its commands with it.
 const BYTES: &str = "application/octet-stream";
 
 /// SageMaker's type of JSON that binary data follows.
 pub(super) const SAGEMAKER: &str = "application/vnd.sagemaker-triton.binary+json";
 
 /// Bodies of JSON.
-pub(super) const ONLY_JSON: Readable = Readable { names: &[JSON, FORM, BYTES], advice: "send application/json" };
+pub(super) const ONLY_JSON: Readable =
+    Readable { names: &[JSON, FORM, BYTES], advice: "send application/json" };
 
 /// Bodies of JSON or binary tensors.
 pub(super) const TENSORS: Readable = Readable {
@@ -44,16 +45,23 @@ impl Readable {
             return Ok(None);
         }
         let text = value.to_str().unwrap_or_default();
-        let media = MediaType::parse(text).filter(|media| self.names.contains(&media.name.as_str()));
-        let media = media.ok_or_else(|| self.unsupported(&format!("content type '{}'", shorten(text))))?;
+        let media =
+            MediaType::parse(text).filter(|media| self.names.contains(&media.name.as_str()));
+        let media =
+            media.ok_or_else(|| self.unsupported(&format!("content type '{}'", shorten(text))))?;
         match media.parameter("charset") {
-            Some(charset) if !is_utf8(charset) => Err(self.unsupported(&format!("charset '{}'", shorten(charset)))),
+            Some(charset) if !is_utf8(charset) => {
+                Err(self.unsupported(&format!("charset '{}'", shorten(charset))))
+            }
             _ => Ok(Some(media)),
         }
     }
 
     fn unsupported(&self, found: &str) -> InferError {
-        InferError::UnsupportedMedia(format!("the {found} is not supported here; {} in UTF-8", self.advice))
+        InferError::UnsupportedMedia(format!(
+            "the {found} is not supported here; {} in UTF-8",
+            self.advice
+        ))
     }
 }
 
@@ -70,7 +78,10 @@ mod tests {
 
     fn check(readable: &Readable, text: &'static str) -> Result<Option<String>, String> {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(text))]);
-        readable.check(&headers).map(|media| media.map(|media| media.name)).map_err(|error| error.to_string())
+        readable
+            .check(&headers)
+            .map(|media| media.map(|media| media.name))
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -93,15 +104,23 @@ mod tests {
 
     #[test]
     fn a_refusal_names_what_is_read() {
-        for text in
-            ["text/csv", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x", "json", "application/xml"]
-        {
+        for text in [
+            "text/csv",
+            "text/plain;charset=UTF-8",
+            "multipart/form-data; boundary=x",
+            "json",
+            "application/xml",
+        ] {
             for readable in [ONLY_JSON, TENSORS] {
                 let told = check(&readable, text).unwrap_err();
                 assert!(told.contains("send application/json"), "{told}");
             }
         }
         assert!(check(&TENSORS, "text/csv").unwrap_err().contains("application/octet-stream"));
-        assert!(check(&ONLY_JSON, "application/json; charset=latin1").unwrap_err().contains("charset 'latin1'"));
+        assert!(
+            check(&ONLY_JSON, "application/json; charset=latin1")
+                .unwrap_err()
+                .contains("charset 'latin1'")
+        );
     }
 }

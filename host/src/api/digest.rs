@@ -1,6 +1,8 @@
-//! The digest that a client says its body has (RFC 9530): `Repr-Digest` or `Content-Digest`, `sha-256=:base64:`.
+//! The digest that a client says its body has (RFC 9530): `Repr-Digest` or `Content-Digest`,
+//! `sha-256=:base64:`.
 //!
-//! A body is its representation here, so both mean the same. Digests in other algorithms are not looked at.
+//! A body is its representation here, so both mean the same. Digests in other algorithms are not
+//! looked at.
 
 use axum::http::HeaderMap;
 
@@ -10,14 +12,19 @@ use crate::repository::Digest;
 
 /// The SHA-256 that the headers promise, in base64, if they do. Fails if they promise two.
 pub(super) fn expected(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let lines = ["repr-digest", "content-digest"].into_iter().flat_map(|name| headers.get_all(name));
+    let lines =
+        ["repr-digest", "content-digest"].into_iter().flat_map(|name| headers.get_all(name));
     let members = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
-    let mut digests: Vec<_> = members.filter_map(|member| member.trim().strip_prefix("sha-256=")).collect();
+    let mut digests: Vec<_> =
+        members.filter_map(|member| member.trim().strip_prefix("sha-256=")).collect();
     digests.dedup();
     match digests[..] {
         [] => Ok(None),
         [digest] => Ok(Some(digest.into())),
-        _ => Err(InferError::InvalidInput("the headers name different SHA-256 digests".into()).into()),
+        _ => {
+            Err(InferError::InvalidInput("the headers name different SHA-256 digests".into())
+                .into())
+        }
     }
 }
 
@@ -37,7 +44,8 @@ fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - group.len()));
+        let bits = group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte))
+            << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = ALPHABET[bits >> (18 - 6 * place) & 63];
             text.push(if place <= group.len() { digit.into() } else { '=' });
@@ -62,7 +70,9 @@ mod tests {
 
     #[test]
     fn base64_is_as_in_rfc_4648() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }
@@ -73,11 +83,17 @@ mod tests {
         let received = Digest::of(b"abc");
         assert!(check(of(&[]).unwrap(), received).is_ok());
         assert!(check(of(&[("repr-digest", ABC)]).unwrap(), received).is_ok());
-        assert!(check(of(&[("content-digest", ABC), ("repr-digest", ABC)]).unwrap(), received).is_ok());
+        assert!(
+            check(of(&[("content-digest", ABC), ("repr-digest", ABC)]).unwrap(), received).is_ok()
+        );
         assert!(check(of(&[("repr-digest", "md5=:AA==:")]).unwrap(), received).is_ok());
         for wrong in ["sha-256=:AA==:", "sha-256=", "sha-512=:AA==:, sha-256=:AA==:"] {
             let refused = check(of(&[("repr-digest", wrong)]).unwrap(), received).unwrap_err();
-            assert_eq!((refused.status.as_u16(), refused.text.contains(ABC)), (400, true), "{wrong}");
+            assert_eq!(
+                (refused.status.as_u16(), refused.text.contains(ABC)),
+                (400, true),
+                "{wrong}"
+            );
         }
         assert!(of(&[("repr-digest", ABC), ("content-digest", "sha-256=:AA==:")]).is_err());
     }

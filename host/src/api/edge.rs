@@ -48,7 +48,8 @@ impl Api {
         Api { router: router::router(state.clone()), state }
     }
 
-    /// Answers one request that came on that connection. Never fails: a panic in a handler becomes that request's
+    /// Answers one request that came on that connection. Never fails: a panic in a handler becomes
+    /// that request's
     /// 500.
     ///
     /// Dropping the future cancels the request.
@@ -76,8 +77,8 @@ impl Api {
         if let Err(refusal) = self.check(&request) {
             return refusal.into_response();
         }
-        // Nearly all requests are inference. Taking them before the router spares each a boxed future, a
-        // copy of the path's parameters and two allocations.
+        // Nearly all requests are inference. Taking them before the router spares each a boxed
+        // future, a copy of the path's parameters and two allocations.
         if request.method() == Method::POST
             && let Some(target) = Target::parse(request.uri().path())
         {
@@ -153,7 +154,8 @@ fn digit(number: u64) -> u8 {
 /// Keeps axum's `Allow` and gives the response the body of every other error.
 fn refuse_method(method: &Method, bare: Response) -> Response {
     let allow = bare.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static(""));
-    let mut response = ApiError::method_not_allowed(method, allow.to_str().unwrap_or_default()).into_response();
+    let mut response =
+        ApiError::method_not_allowed(method, allow.to_str().unwrap_or_default()).into_response();
     response.headers_mut().insert(ALLOW, allow);
     response
 }
@@ -171,7 +173,10 @@ mod tests {
 
     #[test]
     fn timings_are_in_milliseconds() {
-        let parts = [("queue", Duration::from_nanos(12_999)), ("compute", Duration::from_micros(1_234_050))];
+        let parts = [
+            ("queue", Duration::from_nanos(12_999)),
+            ("compute", Duration::from_micros(1_234_050)),
+        ];
         assert_eq!(server_timing(&parts), "queue;dur=0.012, compute;dur=1234.050");
     }
 }

@@ -8,7 +8,8 @@ use super::json::write_string;
 use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
-/// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is one.
+/// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
@@ -28,7 +29,8 @@ const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
-        let waits = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let waits =
+            matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let retry_after_seconds = if waits { RETRY_AFTER_SECONDS } else { 0 };
         ApiError { status, code, text: text.into(), quota: None, retry_after_seconds }
     }
@@ -49,7 +51,9 @@ impl ApiError {
     pub(super) fn about(mut self, model: &str, version: Option<&str>) -> Self {
         let model = super::json::shorten(model);
         self.text = match version {
-            Some(version) => format!("model '{model}' version {}: {}", super::json::shorten(version), self.text),
+            Some(version) => {
+                format!("model '{model}' version {}: {}", super::json::shorten(version), self.text)
+            }
             None => format!("model '{model}': {}", self.text),
         };
         self
@@ -60,7 +64,9 @@ impl ApiError {
 fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
     match error {
         InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
-        InferError::UnsupportedMedia(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+        InferError::UnsupportedMedia(_) => {
+            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+        }
         InferError::ModelNotFound => (StatusCode::NOT_FOUND, "model_not_found"),
         InferError::RequestTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large"),
         InferError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "model_rejected_input"),
@@ -68,16 +74,23 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
             (StatusCode::TOO_MANY_REQUESTS, "quota_exceeded")
         }
         InferError::Trapped { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_trapped"),
-        InferError::OutOfMemory { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "model_out_of_memory"),
+        InferError::OutOfMemory { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "model_out_of_memory")
+        }
         InferError::BadOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::OversizedOutput(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
         InferError::NotJson(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_bad_output"),
-        InferError::ResponseTooLarge { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "response_too_large"),
-        InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
-        InferError::Refused { status, .. } => {
-            (StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN), "rejected_by_interceptor")
+        InferError::ResponseTooLarge { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "response_too_large")
         }
-        InferError::InterceptorFailed { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "interceptor_failed"),
+        InferError::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "model_failed"),
+        InferError::Refused { status, .. } => (
+            StatusCode::from_u16(*status).unwrap_or(StatusCode::FORBIDDEN),
+            "rejected_by_interceptor",
+        ),
+        InferError::InterceptorFailed { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "interceptor_failed")
+        }
         InferError::NotReady(_) => (StatusCode::SERVICE_UNAVAILABLE, "model_not_ready"),
         InferError::Suspended { .. } => (StatusCode::SERVICE_UNAVAILABLE, "model_suspended"),
         InferError::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded"),
@@ -118,7 +131,8 @@ impl From<CommandError> for ApiError {
             CommandError::Failed(LoadError { stage: Stage::Disk, reason }) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", reason)
             }
-            // The request was well formed and the server works: it is the model that cannot be processed.
+            // The request was well formed and the server works: it is the model that cannot be
+            // processed.
             CommandError::Failed(fault) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
             }
@@ -130,8 +144,12 @@ impl From<RefreshError> for ApiError {
     fn from(error: RefreshError) -> Self {
         let text = error.to_string();
         match error {
-            RefreshError::Degraded(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text),
-            RefreshError::TooSlow => ApiError::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", text),
+            RefreshError::Degraded(_) => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text)
+            }
+            RefreshError::TooSlow => {
+                ApiError::new(StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", text)
+            }
             RefreshError::Command(error) => error.into(),
         }
     }
@@ -195,9 +213,21 @@ mod tests {
             (InferError::NotJson("x".into()), 500, "model_bad_output"),
             (InferError::ResponseTooLarge { limit: 1 }, 500, "response_too_large"),
             (InferError::Failed(detail()), 500, "model_failed"),
-            (InferError::Refused { status: 451, message: "x".into() }, 451, "rejected_by_interceptor"),
-            (InferError::Refused { status: 503, message: "x".into() }, 503, "rejected_by_interceptor"),
-            (InferError::InterceptorFailed { name: "a".into(), detail: detail() }, 500, "interceptor_failed"),
+            (
+                InferError::Refused { status: 451, message: "x".into() },
+                451,
+                "rejected_by_interceptor",
+            ),
+            (
+                InferError::Refused { status: 503, message: "x".into() },
+                503,
+                "rejected_by_interceptor",
+            ),
+            (
+                InferError::InterceptorFailed { name: "a".into(), detail: detail() },
+                500,
+                "interceptor_failed",
+            ),
             (InferError::NotReady("x".into()), 503, "model_not_ready"),
             (InferError::Suspended { retry_after_seconds: 3 }, 503, "model_suspended"),
             (InferError::Overloaded, 503, "overloaded"),
@@ -222,7 +252,10 @@ mod tests {
             (422, "load_failed", "link: needs sql")
         );
         let full = ApiError::from(CommandError::Failed(LoadError::new(Stage::Disk, "no room")));
-        assert_eq!((full.status.as_u16(), full.code, full.text.as_str()), (507, "disk_full", "no room"));
+        assert_eq!(
+            (full.status.as_u16(), full.code, full.text.as_str()),
+            (507, "disk_full", "no room")
+        );
         assert_eq!(ApiError::from(CommandError::NotFound).status, StatusCode::NOT_FOUND);
         assert_eq!(ApiError::from(CommandError::Stopping).status, StatusCode::SERVICE_UNAVAILABLE);
     }

@@ -6,7 +6,8 @@ use crate::model::{ModelName, Version};
 impl ApiError {
     /// There is nothing at this path.
     pub(super) fn no_such_path(path: &str) -> Self {
-        let advice = advice(path).unwrap_or_else(|| "GET /docs lists the paths of this server".into());
+        let advice =
+            advice(path).unwrap_or_else(|| "GET /docs lists the paths of this server".into());
         let text = format!("there is nothing at this path; {advice}");
         ApiError::new(axum::http::StatusCode::NOT_FOUND, "not_found", text)
     }
@@ -16,17 +17,24 @@ const HEALTH: &str = "GET /v2/health/live and GET /v2/health/ready tell how the 
 const LIST: &str = "GET /v2/models lists the models";
 const GENERATE: &str = "this server does not offer that protocol; POST /v2/models/{model}/generate answers with text, and \
      /v2/models/{model}/generate_stream in parts";
-const EXTENSION: &str = "this server does not offer Triton's trace, log and shared memory extensions";
+const EXTENSION: &str =
+    "this server does not offer Triton's trace, log and shared memory extensions";
 
 /// What to use in place of a path that another server has; `None` if no known server has it.
 fn advice(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let text = match parts.as_slice() {
-        ["health" | "healthz" | "livez" | "readyz" | "live" | "ready" | "status" | "health-check", ..]
+        [
+            "health" | "healthz" | "livez" | "readyz" | "live" | "ready" | "status"
+            | "health-check",
+            ..,
+        ]
         | ["v1" | "v2", "health", ..]
         | ["v2", "live" | "ready"] => HEALTH.into(),
         ["version"] | ["v1"] => "GET /v2 tells name and version of this server".into(),
-        ["stats" | "statistics"] | ["v2", "stats"] => "GET /v2/models/stats has the statistics".into(),
+        ["stats" | "statistics"] | ["v2", "stats"] => {
+            "GET /v2/models/stats has the statistics".into()
+        }
         ["models"] | ["v1", "models"] | ["api", "tags"] => LIST.into(),
         ["swagger" | "redoc" | "api-docs" | "openapi" | "openapi.yaml", ..] => {
             "GET /openapi.json describes this server, and GET /docs shows it".into()
@@ -36,13 +44,21 @@ fn advice(path: &str) -> Option<String> {
         ["v1", "chat" | "completions" | "responses" | "embeddings", ..]
         | ["api", "generate" | "chat" | "embeddings"]
         | ["generate" | "generate_stream" | "chat"] => GENERATE.into(),
-        ["v1", "models", model] | ["v2", "models", model] if model.contains(':') => infer(model, None),
+        ["v1", "models", model] | ["v2", "models", model] if model.contains(':') => {
+            infer(model, None)
+        }
         ["v1", "models", model] => format!("GET /v2/models/{} tells about the model", shown(model)),
-        ["v1" | "v2", "models", model, "versions", version] if version.contains(':') => infer(model, Some(version)),
-        ["v1" | "v2", "models", model, "versions", version, word] if asks(word) => infer(model, Some(version)),
+        ["v1" | "v2", "models", model, "versions", version] if version.contains(':') => {
+            infer(model, Some(version))
+        }
+        ["v1" | "v2", "models", model, "versions", version, word] if asks(word) => {
+            infer(model, Some(version))
+        }
         ["v1" | "v2", "models", model, word] if asks(word) => infer(model, None),
         ["v2", model, word] if asks(word) => infer(model, None),
-        ["predictions" | "explanations" | "models", model] | ["models", model, "invoke"] => infer(model, None),
+        ["predictions" | "explanations" | "models", model] | ["models", model, "invoke"] => {
+            infer(model, None)
+        }
         ["predictions", model, version] => infer(model, Some(version)),
         ["api", _, "predictions" | "explanations", ..] | ["v1" | "v2", ..] => infer("", None),
         [word] if asks(word) => infer("", None),
@@ -73,7 +89,10 @@ fn asks(word: &str) -> bool {
 fn infer(model: &str, version: Option<&str>) -> String {
     let version = version.and_then(|version| Version::parse(before_colon(version)));
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
-    format!("inference is POST /v2/models/{}{version}/infer with the Open Inference Protocol", shown(model))
+    format!(
+        "inference is POST /v2/models/{}{version}/infer with the Open Inference Protocol",
+        shown(model)
+    )
 }
 
 /// A model's name as a path has it, or a place holder for one that cannot be a name.
@@ -116,7 +135,10 @@ mod tests {
             ("/elsewhere", "GET /docs"),
         ] {
             let text = ApiError::no_such_path(path).text;
-            assert!(text.starts_with("there is nothing at this path; ") && text.contains(says), "{path}: {text}");
+            assert!(
+                text.starts_with("there is nothing at this path; ") && text.contains(says),
+                "{path}: {text}"
+            );
         }
     }
 

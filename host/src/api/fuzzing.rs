@@ -5,8 +5,8 @@ use super::infer::fuzzing::check_tensors;
 pub use super::infer::fuzzing::{infer_binary, infer_json, path};
 use crate::fuzzing::check_text;
 
-/// A file of golden requests. What is accepted has cases to try, sound tensors and a tolerance that can be
-/// kept.
+/// A file of golden requests. What is accepted has cases to try, sound tensors and a tolerance that
+/// can be kept.
 pub fn golden(text: &[u8]) {
     let golden = match parse_golden(text, &crate::tenant::Pace::free()) {
         Ok(golden) => golden,

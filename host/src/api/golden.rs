@@ -2,7 +2,8 @@
 //!
 //! `{"tolerance": {"relative": 1e-6, "absolute": 0}, "cases": [{"request": {…}, "response": {"outputs": […]}}]}`
 //!
-//! A number may differ from the one written down by `absolute`, plus `relative` times it. Both default to 0.
+//! A number may differ from the one written down by `absolute`, plus `relative` times it. Both
+//! default to 0.
 
 use super::infer::{read_request, read_tensor};
 use super::json::{Fault, Reader};

@@ -3,17 +3,21 @@
 //! Programs on the way of a request may read an ambiguous head in different ways. So it is refused.
 
 use axum::body::Body;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING,
+};
 use axum::http::{HeaderMap, HeaderName, Request, Version};
 
 use super::caller::TENANT;
 use super::error::ApiError;
 use crate::model::InferError;
 
-/// Headers that the server acts on and that have one value. Which of several counts is read in different ways.
+/// Headers that the server acts on and that have one value. Which of several counts is read in
+/// different ways.
 ///
-/// Doubled keys are refused where keys are read (`caller`), as a wrong key is. `Transfer-Encoding` has a rule of its
-/// own. Several `X-Request-Id` do no harm: they name the request in the log and in its response only.
+/// Doubled keys are refused where keys are read (`caller`), as a wrong key is. `Transfer-Encoding`
+/// has a rule of its own. Several `X-Request-Id` do no harm: they name the request in the log and
+/// in its response only.
 const SINGLE: [HeaderName; 12] = [
     HOST,
     TENANT,
@@ -39,8 +43,12 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
         return Err(invalid(&format!("the header {name} is given more than once")));
     }
     match headers.get(TRANSFER_ENCODING) {
-        Some(coding) if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Err(unknown_coding()),
-        Some(_) if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() => Err(unknown_coding()),
+        Some(coding) if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {
+            Err(unknown_coding())
+        }
+        Some(_) if headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() => {
+            Err(unknown_coding())
+        }
         _ => Ok(()),
     }
 }
@@ -70,8 +78,11 @@ mod tests {
 
     fn outcome(version: Version, headers: &[(&str, &str)]) -> u16 {
         let request = Request::builder().version(version);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        check(&request.body(Body::empty()).unwrap()).err().map_or(200, |error| error.status.as_u16())
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        check(&request.body(Body::empty()).unwrap())
+            .err()
+            .map_or(200, |error| error.status.as_u16())
     }
 
     #[test]
@@ -83,7 +94,11 @@ mod tests {
             assert_eq!(outcome(version, &[host]), 200);
             for name in SINGLE {
                 let name = name.as_str();
-                assert_eq!(outcome(version, &[("host", "a"), (name, "a"), (name, "a")]), 400, "{name}");
+                assert_eq!(
+                    outcome(version, &[("host", "a"), (name, "a"), (name, "a")]),
+                    400,
+                    "{name}"
+                );
             }
             for name in ["accept", "x-api-key"] {
                 assert_eq!(outcome(version, &[host, (name, "a"), (name, "b")]), 200, "{name}");
@@ -95,10 +110,15 @@ mod tests {
     fn the_only_transfer_encoding_is_chunked() {
         let of = |codings: &[&str]| {
             let codings = codings.iter().map(|coding| ("transfer-encoding", *coding));
-            outcome(Version::HTTP_11, &std::iter::once(("host", "a")).chain(codings).collect::<Vec<_>>())
+            outcome(
+                Version::HTTP_11,
+                &std::iter::once(("host", "a")).chain(codings).collect::<Vec<_>>(),
+            )
         };
         assert_eq!((of(&["chunked"]), of(&["Chunked "])), (200, 200));
-        for codings in [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"]] {
+        for codings in
+            [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"]]
+        {
             assert_eq!(of(codings), 501, "{codings:?}");
         }
     }

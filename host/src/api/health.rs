@@ -18,14 +18,19 @@ pub(super) async fn live() -> Response {
     json_response(&Live { live: true })
 }
 
-/// `GET /v2/health/ready`: every wanted model has been tried, or `ready_timeout` is over, and the server is not
-/// stopping. Tells as well if the caller's repository cannot be read, which takes nothing down, and if its interceptors
-/// let no call pass, which takes nobody else down.
-pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Caller, ApiError>) -> Response {
+/// `GET /v2/health/ready`: every wanted model has been tried, or `ready_timeout` is over, and the
+/// server is not stopping. Tells as well if the caller's repository cannot be read, which takes
+/// nothing down, and if its interceptors let no call pass, which takes nobody else down.
+pub(super) async fn ready(
+    State(state): State<Arc<ApiState>>,
+    caller: Result<Caller, ApiError>,
+) -> Response {
     let ready = state.dataplane.ready();
     let caller = caller.ok();
     let tenant = caller.as_ref().and_then(Caller::named);
-    let degraded = tenant.and_then(|tenant| state.manager.degraded(tenant.name())).map(|degraded| degraded.reason);
+    let degraded = tenant
+        .and_then(|tenant| state.manager.degraded(tenant.name()))
+        .map(|degraded| degraded.reason);
     let shut = tenant.and_then(|tenant| state.manager.shut(tenant.name()));
     let response = json_response(&Ready { ready, degraded, shut });
     if ready { response } else { unavailable(response) }
@@ -33,7 +38,11 @@ pub(super) async fn ready(State(state): State<Arc<ApiState>>, caller: Result<Cal
 
 /// `GET /ping`, SageMaker's word for ready; the body is empty.
 pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
-    if state.dataplane.ready() { StatusCode::OK.into_response() } else { unavailable(().into_response()) }
+    if state.dataplane.ready() {
+        StatusCode::OK.into_response()
+    } else {
+        unavailable(().into_response())
+    }
 }
 
 /// `GET /v2/models/{m}[/versions/{v}]/ready`: 200, or the error that inference would meet.
@@ -43,7 +52,8 @@ pub(super) async fn model_ready(
     path: ModelPath,
 ) -> Result<Response, ApiError> {
     let in_service = path.find(&state, &caller)?.check_in_service();
-    in_service.map_err(|error| ApiError::from(error).about(&path.model, path.version.as_deref()))?;
+    in_service
+        .map_err(|error| ApiError::from(error).about(&path.model, path.version.as_deref()))?;
     Ok(json_response(&ModelReady { name: &path.model, ready: true }))
 }
 

@@ -1,7 +1,8 @@
 //! Responses that hold something until the last of their bytes has been written to the socket.
 //!
-//! hyper drops a body when it has taken its last bytes, which may then wait for the client for as long as it takes to
-//! read them. So the bytes themselves hold it: hyper drops those when the socket has taken them.
+//! hyper drops a body when it has taken its last bytes, which may then wait for the client for as
+//! long as it takes to read them. So the bytes themselves hold it: hyper drops those when the
+//! socket has taken them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
-/// A response that holds `held` until its bytes have been written, or thrown away with their connection.
+/// A response that holds `held` until its bytes have been written, or thrown away with their
+/// connection.
 pub(super) fn keep(held: impl Send + Sync + 'static, response: Response) -> Response {
     let held = Arc::new(held);
     response.map(|body| Body::new(Kept { body, held }))

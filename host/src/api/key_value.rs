@@ -36,7 +36,11 @@ pub(super) async fn buckets(
 ) -> Result<Response, ApiError> {
     let (after, most) = wanted(&page)?;
     let tenant = caller.tenant()?;
-    let names = state.stores.of(tenant).read(move |connection| keys::buckets(connection, &after, most)).await;
+    let names = state
+        .stores
+        .of(tenant)
+        .read(move |connection| keys::buckets(connection, &after, most))
+        .await;
     let names = names.map_err(|error| error.for_request(tenant))?;
     Ok(json_response(&json!({ "cursor": next(&names, most), "buckets": names })))
 }
@@ -52,7 +56,8 @@ pub(super) async fn keys(
     let (name, (after, most)) = (BucketName::parse(&bucket)?, wanted(&page)?);
     let tenant = caller.tenant()?;
     let store = state.stores.of(tenant);
-    let keys = store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
+    let keys =
+        store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
     let keys = keys.map_err(|error| error.for_request(tenant))?;
     Ok(json_response(&json!({ "bucket": bucket, "cursor": next(&keys, most), "keys": keys })))
 }
@@ -65,7 +70,8 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let target = Target::find(&state, &caller, path)?;
     let value = target.read(|bucket, key| bucket.get(key)).await?.ok_or_else(no_such_key)?;
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))], value).into_response())
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))], value)
+        .into_response())
 }
 
 /// `PUT /v2/keyvalue/{bucket}/{key}`: the body becomes the value.
@@ -80,7 +86,9 @@ pub(super) async fn put(
     let value = body::read(body, MAX_VALUE as u64, &mut memory).await?;
     let size = value.len();
     target.write(move |bucket, key| bucket.set(key, &value)).await?;
-    Ok(json_response(&json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size })))
+    Ok(json_response(
+        &json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size }),
+    ))
 }
 
 /// `DELETE /v2/keyvalue/{bucket}/{key}`.
@@ -118,7 +126,8 @@ impl Target {
         work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (name, key) = (self.bucket.clone(), self.key.clone());
-        let done = self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
+        let done =
+            self.store.read(move |connection| work(&Bucket::new(connection, &name), &key)).await;
         done.map_err(|error| error.for_request(&self.tenant).into())
     }
 
@@ -138,7 +147,8 @@ impl Target {
     }
 }
 
-/// The last name of the page before the one that is wanted, and how many names that one has at most.
+/// The last name of the page before the one that is wanted, and how many names that one has at
+/// most.
 fn wanted(page: &QueryParameters) -> Result<(String, usize), ApiError> {
     let (cursor, limit) = (page.text("cursor")?, page.number("limit")?);
     Ok((cursor.unwrap_or_default(), limit.unwrap_or(PAGE).clamp(1, PAGE)))

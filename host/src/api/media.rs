@@ -40,7 +40,8 @@ impl Accepted {
         let values = lines(headers, ACCEPT);
         let entries = values.flat_map(|value| split(value, ',')).filter_map(|entry| {
             let media = MediaType::parse(entry)?;
-            let weight = media.parameter("q").map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
+            let weight =
+                media.parameter("q").map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
             Some((media.name, weight))
         });
         Accepted(entries.collect())
@@ -49,7 +50,9 @@ impl Accepted {
     /// The weight of a media type, by the most specific entry that means it; 0 if there is none.
     pub(super) fn weight(&self, name: &str) -> f32 {
         let range = name.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
-        let weight = |wanted: &str| self.0.iter().find(|(found, _)| found == wanted).map(|(_, weight)| *weight);
+        let weight = |wanted: &str| {
+            self.0.iter().find(|(found, _)| found == wanted).map(|(_, weight)| *weight)
+        };
         weight(name).or_else(|| weight(&range)).or_else(|| weight("*/*")).unwrap_or(0.0)
     }
 
@@ -116,12 +119,17 @@ mod tests {
     #[test]
     fn spaces_quotes_and_case_make_no_difference() {
         let json = |parameters: &[(&str, &str)]| {
-            let owned = parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let owned =
+                parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             Some(("application/json".to_owned(), owned.collect::<Vec<_>>()))
         };
-        for text in
-            ["application/json", "Application/JSON", " application/json ", "application/json;", "application/json ; "]
-        {
+        for text in [
+            "application/json",
+            "Application/JSON",
+            " application/json ",
+            "application/json;",
+            "application/json ; ",
+        ] {
             assert_eq!(read(text), json(&[]), "{text}");
         }
         for text in [
@@ -138,22 +146,36 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_media_types() {
-        for text in
-            ["", "json", "application", "application/", "/json", "a b/c", "a/b/c", "a/b; c", "a/b; c=\"d", "a/b; =d"]
-        {
+        for text in [
+            "",
+            "json",
+            "application",
+            "application/",
+            "/json",
+            "a b/c",
+            "a/b/c",
+            "a/b; c",
+            "a/b; c=\"d",
+            "a/b; =d",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
 
     #[test]
     fn the_most_specific_entry_counts() {
-        let accepted =
-            |value: &'static str| Accepted::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]));
+        let accepted = |value: &'static str| {
+            Accepted::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]))
+        };
         let some = accepted("text/*;q=0.5, text/plain; q=0.8;version=1, */*;q=0.1, nonsense");
         for (name, weight) in [("text/plain", 0.8), ("text/html", 0.5), ("image/png", 0.1)] {
             assert_eq!(some.weight(name), weight, "{name}");
         }
-        assert!(some.names("text/plain") && !some.names("text/html") && !accepted("text/html;q=0").names("text/html"));
+        assert!(
+            some.names("text/plain")
+                && !some.names("text/html")
+                && !accepted("text/html;q=0").names("text/html")
+        );
         assert_eq!(Accepted::of(&HeaderMap::new()).weight("text/plain"), 0.0);
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
 
-/// What every request may hold beside its tenant's quota. Most requests hold less, and so cost the quota nothing.
+/// What every request may hold beside its tenant's quota. Most requests hold less, and so cost the
+/// quota nothing.
 const FREE: u64 = 16 << 10;
 
-/// Bytes of the host's memory that are held for a request: its body, its tensors and its answer, each while it is there.
-/// They count against the tenant's quota `memory`.
+/// Bytes of the host's memory that are held for a request: its body, its tensors and its answer,
+/// each while it is there. They count against the tenant's quota `memory`.
 pub(super) struct Memory(Held);
 
 impl Memory {
@@ -18,8 +19,8 @@ impl Memory {
         Memory(Held::none(tenant, Resource::Memory))
     }
 
-    /// Notes that so many bytes are held from now on, in place of those before. Instances that nobody is using make room.
-    /// Fails, and changes nothing, if the tenant may not hold so many.
+    /// Notes that so many bytes are held from now on, in place of those before. Instances that
+    /// nobody is using make room. Fails, and changes nothing, if the tenant may not hold so many.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QuotaExceeded> {
         let counted = (bytes as u64).saturating_sub(FREE);
         loop {
@@ -40,7 +41,10 @@ mod tests {
     #[test]
     fn what_is_beyond_the_free_bytes_counts_until_it_is_let_go_of() {
         let quota = Quota { memory: 100, ..Quota::unlimited() };
-        let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings { quota, ..TenantSettings::default() });
+        let tenant = Tenant::new(
+            TenantName::default_tenant(),
+            TenantSettings { quota, ..TenantSettings::default() },
+        );
         let held = |bytes| {
             let mut memory = Memory::of(&tenant);
             memory.hold(bytes).map(|()| memory)

@@ -33,14 +33,23 @@ const EXTENSIONS: [&str; 8] = [
 
 /// `GET /v2`.
 pub(super) async fn server() -> Response {
-    json_response(&Server { name: "wardian", version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS })
+    json_response(&Server {
+        name: "wardian",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: EXTENSIONS,
+    })
 }
 
 /// `GET /v2/models`: the names of the caller's models, whether they serve or not.
-pub(super) async fn models(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
+pub(super) async fn models(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     let models = state.dataplane.models(caller.tenant_name()?);
     let bytes = models.iter().map(|name| name.as_str().len()).sum();
-    let write = move |_: &Pace| json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() });
+    let write = move |_: &Pace| {
+        json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
+    };
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
@@ -55,7 +64,12 @@ pub(super) async fn model(
     let metadata = handle.metadata();
     Ok(json_response(&Model {
         name: &path.model,
-        versions: state.dataplane.versions(tenant, &path.model).iter().map(ToString::to_string).collect(),
+        versions: state
+            .dataplane
+            .versions(tenant, &path.model)
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
         platform: PLATFORM,
         inputs: metadata.inputs.iter().map(|spec| Tensor::input(spec, metadata)).collect(),
         outputs: metadata.outputs.iter().map(Tensor::of).collect(),
@@ -95,23 +109,36 @@ struct Tensor<'a> {
 
 impl<'a> Tensor<'a> {
     fn of(spec: &'a TensorSpec) -> Self {
-        Tensor { name: &spec.name, datatype: spec.datatype.name(), shape: Cow::Borrowed(&spec.shape) }
+        Tensor {
+            name: &spec.name,
+            datatype: spec.datatype.name(),
+            shape: Cow::Borrowed(&spec.shape),
+        }
     }
 
-    /// An input with one value for each item of a batch has a dimension of 1 for the item, as in the model's
-    /// configuration: Triton's clients take the shape of an item from here, and cannot send one without dimensions.
+    /// An input with one value for each item of a batch has a dimension of 1 for the item, as in
+    /// the model's configuration: Triton's clients take the shape of an item from here, and cannot
+    /// send one without dimensions.
     fn input(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         match spec.shape[..] {
-            [batch] if metadata.max_batch_size > 0 => Tensor { shape: Cow::Owned(vec![batch, 1]), ..Tensor::of(spec) },
+            [batch] if metadata.max_batch_size > 0 => {
+                Tensor { shape: Cow::Owned(vec![batch, 1]), ..Tensor::of(spec) }
+            }
             _ => Tensor::of(spec),
         }
     }
 }
 
 /// The protocol's `properties` are texts.
-fn properties<'a>(description: &'a str, more: &'a [crate::model::Parameter]) -> BTreeMap<&'a str, String> {
+fn properties<'a>(
+    description: &'a str,
+    more: &'a [crate::model::Parameter],
+) -> BTreeMap<&'a str, String> {
     let described = (!description.is_empty()).then(|| ("description", description.to_string()));
-    described.into_iter().chain(more.iter().map(|property| (property.name.as_str(), text(&property.value)))).collect()
+    described
+        .into_iter()
+        .chain(more.iter().map(|property| (property.name.as_str(), text(&property.value))))
+        .collect()
 }
 
 fn text(value: &ParameterValue) -> String {

@@ -18,7 +18,8 @@ use crate::tenant::Pace;
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
 
-/// `GET /metrics`, in the OpenMetrics format, or in Prometheus' older text format for those who prefer that.
+/// `GET /metrics`, in the OpenMetrics format, or in Prometheus' older text format for those who
+/// prefer that.
 pub(super) async fn metrics(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -26,7 +27,8 @@ pub(super) async fn metrics(
 ) -> Result<Response, ApiError> {
     const OPEN_METRICS_TYPE: HeaderValue =
         HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    const TEXT_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    const TEXT_TYPE: HeaderValue =
+        HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     const VARIES: HeaderValue = HeaderValue::from_static("accept");
     let accepted = Accepted::of(&headers);
     let as_text = accepted.weight(TEXT) > accepted.weight(OPEN_METRICS);
@@ -39,7 +41,9 @@ pub(super) async fn metrics(
         };
         if as_text { to_text_format(&text) } else { text }
     };
-    let text = offload::run(&state.workers, tenant.map(Arc::as_ref), state.telemetry.length(), write).await?;
+    let text =
+        offload::run(&state.workers, tenant.map(Arc::as_ref), state.telemetry.length(), write)
+            .await?;
     let media = if as_text { TEXT_TYPE } else { OPEN_METRICS_TYPE };
     Ok(([(CONTENT_TYPE, media), (VARY, VARIES)], text).into_response())
 }

@@ -1,12 +1,14 @@
-//! HTTP: the Open Inference Protocol, the repository extension, SageMaker's contract and the metrics.
+//! HTTP: the Open Inference Protocol, the repository extension, SageMaker's contract and the
+//! metrics.
 //!
-//! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`]; everything
-//! behind it speaks the vocabulary of [`crate::model`].
+//! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`];
+//! everything behind it speaks the vocabulary of [`crate::model`].
 //!
-//! One request's way: `edge` gives it an id and a clock and catches panics, and sees to a body that nobody reads
-//! (`unread`) → `head` and `foreign` refuse what no route takes → `infer` takes inference at
-//! once, `router` finds the handler of everything else → `caller` tells the tenant and whether it may → the
-//! handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a status, a code and a text.
+//! One request's way: `edge` gives it an id and a clock and catches panics, and sees to a body that
+//! nobody reads (`unread`) → `head` and `foreign` refuse what no route takes → `infer` takes
+//! inference at once, `router` finds the handler of everything else → `caller` tells the tenant and
+//! whether it may → the handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a
+//! status, a code and a text.
 
 mod caller;
 mod compressed;

@@ -6,7 +6,8 @@ use crate::dataplane::{DataPlane, Flight};
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Tenant};
 
-/// A request's place among those of its tenant, and among those that the server waits for when it stops.
+/// A request's place among those of its tenant, and among those that the server waits for when it
+/// stops.
 pub(super) struct Place {
     _permit: Held,
     _in_flight: Flight,

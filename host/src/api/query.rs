@@ -19,7 +19,8 @@ pub(super) struct QueryParameters {
 impl QueryParameters {
     /// The parameter of that name as text, if it is there. Fails if it is there twice.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
-        let mut values = form_urlencoded::parse(self.text.as_bytes()).filter(|(key, _)| key == name);
+        let mut values =
+            form_urlencoded::parse(self.text.as_bytes()).filter(|(key, _)| key == name);
         let value = values.next().map(|(_, value)| value);
         match values.next() {
             None => Ok(value.map(Cow::into_owned)),
@@ -30,7 +31,8 @@ impl QueryParameters {
     /// The parameter of that name as a whole number, if it is there.
     pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ApiError> {
         let Some(value) = self.text(name)? else { return Ok(None) };
-        let not_a_number = || wrong(name, &format!("must be a whole number that fits, not '{}'", shorten(&value)));
+        let not_a_number =
+            || wrong(name, &format!("must be a whole number that fits, not '{}'", shorten(&value)));
         value.parse().map(Some).map_err(|_| not_a_number())
     }
 }
@@ -72,6 +74,12 @@ mod tests {
         for text in ["limit=-1", "limit=", "limit=4294967296", "limit=1.5"] {
             assert!(query(text).number::<u32>("limit").is_err(), "{text}");
         }
-        assert!(query("limit=1&limit=2").number::<u32>("limit").unwrap_err().text.ends_with("is given twice"));
+        assert!(
+            query("limit=1&limit=2")
+                .number::<u32>("limit")
+                .unwrap_err()
+                .text
+                .ends_with("is given twice")
+        );
     }
 }

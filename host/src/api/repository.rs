@@ -1,7 +1,8 @@
 //! The model repository extension: what there is, and loading and unloading it.
 //!
-//! Triton's `protocol/extension_model_repository.md`. Loading takes no files or settings over the network:
-//! a model comes from its repository, or not at all. How one gets there over the network is in `upload`.
+//! Triton's `protocol/extension_model_repository.md`. Loading takes no files or settings over the
+//! network: a model comes from its repository, or not at all. How one gets there over the network
+//! is in `upload`.
 
 use std::sync::Arc;
 
@@ -23,7 +24,8 @@ use crate::tenant::Pace;
 /// About how many bytes an entry of the index has without its reason.
 const ENTRY: usize = 128;
 
-/// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}` what serves.
+/// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}`
+/// what serves.
 pub(super) async fn index(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -34,14 +36,15 @@ pub(super) async fn index(
     let entries = state.manager.index(caller.tenant_name()?).await;
     let bytes = entries.iter().map(|entry| ENTRY + entry.reason.len()).sum();
     let write = move |_: &Pace| {
-        let shown = entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
+        let shown =
+            entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
         json_response(&shown.map(Entry::of).collect::<Vec<_>>())
     };
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
-/// `POST /v2/repository/refresh`: looks at the caller's repository now, and answers once what it holds is known.
-/// Loading what is new may take longer; the index tells.
+/// `POST /v2/repository/refresh`: looks at the caller's repository now, and answers once what it
+/// holds is known. Loading what is new may take longer; the index tells.
 pub(super) async fn refresh(
     State(state): State<Arc<ApiState>>,
     caller: Caller,

@@ -39,7 +39,8 @@ pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiEr
     .await
 }
 
-/// The body of `unload`. Its one parameter is `unload_dependents`; no model here depends on another.
+/// The body of `unload`. Its one parameter is `unload_dependents`; no model here depends on
+/// another.
 pub(super) async fn unloading(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     read(headers, body, |reader| {
         parameters(reader, |reader, name| match name {
@@ -55,7 +56,9 @@ fn parameters(
     reader: &mut Reader<'_>,
     mut parameter: impl FnMut(&mut Reader<'_>, &str) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    reader.members(&["parameters"], |reader, _| reader.object(|reader, name| parameter(reader, &name)))
+    reader.members(&["parameters"], |reader, _| {
+        reader.object(|reader, name| parameter(reader, &name))
+    })
 }
 
 /// Reads a JSON body; an empty one means the defaults.
@@ -93,17 +96,25 @@ mod tests {
     #[tokio::test]
     async fn what_the_protocol_has_is_read() {
         let headers = HeaderMap::new();
-        for (text, ready) in [("", false), (" ", false), ("{}", false), ("{\"ready\":true}", true)] {
+        for (text, ready) in [("", false), (" ", false), ("{}", false), ("{\"ready\":true}", true)]
+        {
             assert_eq!(only_ready(&headers, text.into()).await.unwrap(), ready, "{text}");
         }
         for text in ["", "{}", "{\"parameters\":{}}"] {
             assert_eq!(
-                (refused(nothing(&headers, text.into())).await, refused(unloading(&headers, text.into())).await),
+                (
+                    refused(nothing(&headers, text.into())).await,
+                    refused(unloading(&headers, text.into())).await
+                ),
                 (None, None),
                 "{text}"
             );
         }
-        assert_eq!(refused(unloading(&headers, "{\"parameters\":{\"unload_dependents\":true}}".into())).await, None);
+        assert_eq!(
+            refused(unloading(&headers, "{\"parameters\":{\"unload_dependents\":true}}".into()))
+                .await,
+            None
+        );
     }
 
     #[tokio::test]
@@ -128,12 +139,20 @@ mod tests {
                 refused(nothing(&headers, text.into())).await.unwrap(),
                 refused(unloading(&headers, text.into())).await.unwrap(),
             ] {
-                assert!(!told.contains("struct") && !told.contains("Body") && !told.contains('`'), "{told}");
+                assert!(
+                    !told.contains("struct") && !told.contains("Body") && !told.contains('`'),
+                    "{told}"
+                );
             }
         }
         for name in ["config", "file:1/model.wasm"] {
             let body = format!("{{\"parameters\":{{\"{name}\":\"\"}}}}");
-            assert!(refused(nothing(&headers, body.into())).await.unwrap().contains("from the repository only"));
+            assert!(
+                refused(nothing(&headers, body.into()))
+                    .await
+                    .unwrap()
+                    .contains("from the repository only")
+            );
         }
     }
 }

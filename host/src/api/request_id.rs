@@ -17,7 +17,10 @@ const MAX_LENGTH: usize = 128;
 
 /// The caller's id if it is 1 to 128 printable ASCII bytes, else a new one.
 pub(super) fn of(headers: &HeaderMap) -> RequestId {
-    let given = headers.get(HEADER).map(HeaderValue::as_bytes).filter(|id| (1..=MAX_LENGTH).contains(&id.len()));
+    let given = headers
+        .get(HEADER)
+        .map(HeaderValue::as_bytes)
+        .filter(|id| (1..=MAX_LENGTH).contains(&id.len()));
     given.and_then(|id| RequestId::new(Bytes::copy_from_slice(id))).unwrap_or_else(generate)
 }
 
@@ -26,7 +29,8 @@ pub(super) fn to_header(id: &RequestId) -> HeaderValue {
     HeaderValue::from_maybe_shared(id.bytes()).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// The time the process started, then a count: unique across restarts, without a random number each time.
+/// The time the process started, then a count: unique across restarts, without a random number each
+/// time.
 fn generate() -> RequestId {
     static START: LazyLock<u64> = LazyLock::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

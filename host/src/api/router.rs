@@ -11,7 +11,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete as on_delete, get as on_get, post as on_post, put as on_put};
+use axum::routing::{
+    MethodRouter, delete as on_delete, get as on_get, post as on_post, put as on_put,
+};
 use serde::{Deserialize, Serialize};
 
 use super::caller::{self, Access, Caller};
@@ -121,11 +123,17 @@ pub(super) struct ModelPath {
 
 impl ModelPath {
     /// The version that serves under this path. Fails with the error that inference would meet.
-    pub(super) fn find(&self, state: &ApiState, caller: &Caller) -> Result<ServableHandle, ApiError> {
+    pub(super) fn find(
+        &self,
+        state: &ApiState,
+        caller: &Caller,
+    ) -> Result<ServableHandle, ApiError> {
         let version = self.version.as_deref();
         let tenant = caller.tenant_name()?;
         let found = state.dataplane.find(tenant, &self.model, version);
-        found.map_err(|error| ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version))
+        found.map_err(|error| {
+            ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version)
+        })
     }
 }
 
@@ -134,15 +142,22 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         // Only a path that is not UTF-8 when decoded fails here.
-        Path::from_request_parts(parts, state).await.map(|Path(path)| path).map_err(|_| ApiError::no_such_path(""))
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(path)| path)
+            .map_err(|_| ApiError::no_such_path(""))
     }
 }
 
 /// A JSON response.
 pub(super) fn json_response(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
-        Ok(body) => ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
-        Err(fault) => ApiError::from(crate::model::InferError::Internal(fault.to_string())).into_response(),
+        Ok(body) => {
+            ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+        }
+        Err(fault) => {
+            ApiError::from(crate::model::InferError::Internal(fault.to_string())).into_response()
+        }
     }
 }
 

@@ -20,7 +20,8 @@ use crate::model::{InferError, ModelName};
 use crate::servable::ModelSequences;
 use crate::store::{sessions, since_1970};
 
-/// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels its tasks.
+/// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels
+/// its tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A model and one of its sessions.
@@ -30,7 +31,8 @@ pub(super) struct SessionPath {
     session: String,
 }
 
-/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: what is kept, by name. The model need not serve.
+/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: what is kept, by name. The model need not
+/// serve.
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -42,9 +44,17 @@ pub(super) async fn list(
     let sequences = of(&state, &caller, &path.model)?;
     let model = sequences.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
-    let listed = sequences.store().read(list).await.map_err(|error| error.for_request(sequences.tenant()))?;
-    let cursor = (listed.len() == limit as usize).then(|| listed.last().map(|session| session.id.clone())).flatten();
-    Ok(json_response(&json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor })))
+    let listed = sequences
+        .store()
+        .read(list)
+        .await
+        .map_err(|error| error.for_request(sequences.tenant()))?;
+    let cursor = (listed.len() == limit as usize)
+        .then(|| listed.last().map(|session| session.id.clone()))
+        .flatten();
+    Ok(json_response(
+        &json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
+    ))
 }
 
 /// `DELETE /v2/models/{m}/sessions/{id}`: waits until nobody works with it.
@@ -56,10 +66,15 @@ pub(super) async fn delete(
     let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
     let sequences = of(&state, &caller, &path.model)?;
     let in_use = || {
-        let text = format!("the session was in use for {} s; cancel its tasks, or try again later", PATIENCE.as_secs());
+        let text = format!(
+            "the session was in use for {} s; cancel its tasks, or try again later",
+            PATIENCE.as_secs()
+        );
         ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
     };
-    let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session)).await.map_err(|_| in_use())??;
+    let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session))
+        .await
+        .map_err(|_| in_use())??;
     if removed {
         return Ok(StatusCode::OK.into_response());
     }
@@ -70,9 +85,17 @@ pub(super) async fn delete(
 /// A model that is in the caller's repository.
 fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
     let tenant = caller.tenant()?;
-    let unknown =
-        || ApiError::from(InferError::ModelNotFound).about_model(&state.dataplane, tenant.name(), model, None);
-    let known = ModelName::new(model).ok().filter(|name| state.dataplane.models(tenant.name()).contains(name));
+    let unknown = || {
+        ApiError::from(InferError::ModelNotFound).about_model(
+            &state.dataplane,
+            tenant.name(),
+            model,
+            None,
+        )
+    };
+    let known = ModelName::new(model)
+        .ok()
+        .filter(|name| state.dataplane.models(tenant.name()).contains(name));
     Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
 }
 

@@ -32,10 +32,14 @@ pub(super) async fn model(
 }
 
 /// `GET /v2/models/stats`: of every model that serves.
-pub(super) async fn all(State(state): State<Arc<ApiState>>, caller: Caller) -> Result<Response, ApiError> {
+pub(super) async fn all(
+    State(state): State<Arc<ApiState>>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
     let tenant = caller.tenant_name()?;
     let models = state.dataplane.models(tenant).into_iter();
-    let versions: Vec<_> = models.flat_map(|name| state.dataplane.serving(tenant, name.as_str())).collect();
+    let versions: Vec<_> =
+        models.flat_map(|name| state.dataplane.serving(tenant, name.as_str())).collect();
     let bytes = versions.len() * STATISTICS;
     let write = move |_: &Pace| respond(versions.iter().map(|version| statistics(version)));
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)

@@ -30,8 +30,12 @@ pub(super) async fn list(
     let limit = query.number("limit")?.unwrap_or(PAGE).clamp(1, MAX_PAGE);
     let cursor = query.number("cursor")?.unwrap_or(0);
     let tasks = state.deferred.list(caller.tenant()?, cursor, limit).await?;
-    let cursor = (tasks.len() == limit as usize).then(|| tasks.last().map(|task| task.kept.id.to_string())).flatten();
-    Ok(json_response(&json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor })))
+    let cursor = (tasks.len() == limit as usize)
+        .then(|| tasks.last().map(|task| task.kept.id.to_string()))
+        .flatten();
+    Ok(json_response(
+        &json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
+    ))
 }
 
 /// `GET /v2/tasks/{id}`.

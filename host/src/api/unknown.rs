@@ -8,8 +8,8 @@ use crate::model::{TenantName, hint};
 const MAX_VERSIONS: usize = 10;
 
 impl ApiError {
-    /// Says which of the tenant's models and versions the error is about. If there is none of that name, the text
-    /// lists the nearest names of this tenant, or the versions that serve.
+    /// Says which of the tenant's models and versions the error is about. If there is none of that
+    /// name, the text lists the nearest names of this tenant, or the versions that serve.
     pub(super) fn about_model(
         mut self,
         dataplane: &DataPlane,
@@ -24,7 +24,12 @@ impl ApiError {
     }
 }
 
-fn not_found(dataplane: &DataPlane, tenant: &TenantName, model: &str, version: Option<&str>) -> String {
+fn not_found(
+    dataplane: &DataPlane,
+    tenant: &TenantName,
+    model: &str,
+    version: Option<&str>,
+) -> String {
     let names = dataplane.models(tenant);
     if version.is_none() || !names.iter().any(|name| name.as_str() == model) {
         let names = names.iter().map(|name| name.as_str());

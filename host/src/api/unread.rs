@@ -1,8 +1,9 @@
 //! Request bodies that no handler reads to their end.
 //!
-//! Many senders write the whole body before they read the answer. A connection that closes under them loses the
-//! answer: Python's client reports a broken pipe, and nginx answers 502. So the rest of a body is read and discarded
-//! before the answer is sent, within bounds. Beyond them the answer carries `Connection: close`.
+//! Many senders write the whole body before they read the answer. A connection that closes under
+//! them loses the answer: Python's client reports a broken pipe, and nginx answers 502. So the rest
+//! of a body is read and discarded before the answer is sent, within bounds. Beyond them the answer
+//! carries `Connection: close`.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,8 @@ struct Bounds {
 }
 
 const BOUNDS: Bounds = Bounds {
-    // A longer body is a refused upload, as a rule, and costs more to discard than a new connection.
+    // A longer body is a refused upload, as a rule, and costs more to discard than a new
+    // connection.
     bytes: 64 << 20,
     // It delays the answer.
     time: Duration::from_secs(5),
@@ -60,7 +62,8 @@ pub(super) fn track(request: Request<Body>) -> (Request<Body>, Option<Unread>) {
         return (request, None);
     }
     let rest = Arc::default();
-    let unread = Unread { rest: Arc::clone(&rest), expects_continue: expects_continue(request.headers()) };
+    let unread =
+        Unread { rest: Arc::clone(&rest), expects_continue: expects_continue(request.headers()) };
     (request.map(|body| Body::new(Tracked { body: Some(body), begun: false, rest })), Some(unread))
 }
 
@@ -70,8 +73,8 @@ fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 impl Unread {
-    /// Reads and discards what is left, once the handler is done. Tells whether the body has ended, so that another
-    /// request can follow on the connection.
+    /// Reads and discards what is left, once the handler is done. Tells whether the body has ended,
+    /// so that another request can follow on the connection.
     pub(super) async fn discard(self) -> bool {
         self.discard_within(BOUNDS).await
     }
@@ -96,7 +99,9 @@ impl Unread {
 async fn drain(mut body: Body, bounds: Bounds) -> bool {
     let mut left = bounds.bytes;
     loop {
-        let Ok(frame) = tokio::time::timeout(bounds.pause, body.frame()).await else { return false };
+        let Ok(frame) = tokio::time::timeout(bounds.pause, body.frame()).await else {
+            return false;
+        };
         let length = match frame {
             None => return true,
             Some(Err(_)) => return false,
@@ -113,7 +118,10 @@ impl HttpBody for Tracked {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         this.begun = true;
@@ -215,7 +223,9 @@ mod tests {
             }))
         };
         let (short, long) = (Duration::from_millis(1), Duration::from_secs(3600));
-        for (body, time, pause) in [(silent(), long, short), (silent(), short, long), (endless(), short, long)] {
+        for (body, time, pause) in
+            [(silent(), long, short), (silent(), short, long), (endless(), short, long)]
+        {
             let (request, unread) = request(body);
             drop(request);
             assert!(!unread.unwrap().discard_within(Bounds { time, pause, ..BOUNDS }).await);
@@ -224,7 +234,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_that_waits_for_100_is_not_asked_for_the_body() {
-        let expecting = || Request::builder().header(EXPECT, "100-Continue").body(pieces(1, 1)).unwrap();
+        let expecting =
+            || Request::builder().header(EXPECT, "100-Continue").body(pieces(1, 1)).unwrap();
         let (request, unread) = track(expecting());
         drop(request);
         assert!(!unread.unwrap().discard().await);

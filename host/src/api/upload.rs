@@ -36,7 +36,9 @@ pub(super) async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let published = publish(&state, &caller, &path, &headers, body).await.map_err(|error| about(error, &path))?;
+    let published = publish(&state, &caller, &path, &headers, body)
+        .await
+        .map_err(|error| about(error, &path))?;
     let status = if published.put == Some(Put::New) { StatusCode::CREATED } else { StatusCode::OK };
     let Published { digest, entry, .. } = published;
     let (at, reason) = match &entry {
@@ -53,8 +55,8 @@ pub(super) async fn put(
     Ok((status, json_response(&told)).into_response())
 }
 
-/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the repository is known to be without the version,
-/// and tells whether it serves on for now.
+/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the repository is known to be
+/// without the version, and tells whether it serves on for now.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -67,7 +69,9 @@ pub(super) async fn delete(
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
         None => ("UNAVAILABLE", "deleted"),
     };
-    Ok(json_response(&json!({ "name": path.model, "version": path.version, "state": at, "reason": reason })))
+    Ok(json_response(
+        &json!({ "name": path.model, "version": path.version, "state": at, "reason": reason }),
+    ))
 }
 
 async fn publish(
@@ -97,10 +101,14 @@ async fn receive(
     // Writing may have to wait for the disk, so none of it is done here.
     while let Some(piece) = next_within(&mut body, idle).await? {
         let write = move |pace: &Pace| pace.aside(|| upload.write(&piece).map(|()| upload));
-        upload = offload::run(workers, Some(tenant), usize::MAX, write).await?.map_err(InferError::from)??;
+        upload = offload::run(workers, Some(tenant), usize::MAX, write)
+            .await?
+            .map_err(InferError::from)??;
     }
     let finish = move |pace: &Pace| pace.aside(|| upload.finish());
-    Ok(offload::run(workers, Some(tenant), usize::MAX, finish).await?.map_err(InferError::from)??)
+    Ok(offload::run(workers, Some(tenant), usize::MAX, finish)
+        .await?
+        .map_err(InferError::from)??)
 }
 
 async fn next_within(body: &mut Body, idle: Duration) -> Result<Option<Bytes>, ApiError> {
@@ -137,9 +145,15 @@ impl From<UploadError> for ApiError {
             UploadError::BadName(_) => InferError::InvalidInput(text).into(),
             UploadError::NotThere => InferError::ModelNotFound.into(),
             UploadError::Conflict(_) => ApiError::new(StatusCode::CONFLICT, "conflict", text),
-            UploadError::Remote(_) => ApiError::new(StatusCode::CONFLICT, "repository_is_remote", text),
-            UploadError::Degraded(_) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text),
-            UploadError::TooLarge { .. } => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", text),
+            UploadError::Remote(_) => {
+                ApiError::new(StatusCode::CONFLICT, "repository_is_remote", text)
+            }
+            UploadError::Degraded(_) => {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "repository_degraded", text)
+            }
+            UploadError::TooLarge { .. } => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "artifact_too_large", text)
+            }
             UploadError::QuotaExceeded(refusal) => InferError::from(refusal).into(),
             UploadError::Unfit(fault) => CommandError::Failed(fault).into(),
             UploadError::Unwritable(_) => {
@@ -156,13 +170,16 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_sends_nothing_more_is_not_waited_for() {
         let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        let refused = next_within(&mut Body::from_stream(silent), Duration::from_millis(1)).await.unwrap_err();
+        let refused = next_within(&mut Body::from_stream(silent), Duration::from_millis(1))
+            .await
+            .unwrap_err();
         assert_eq!((refused.status.as_u16(), refused.code), (408, "request_timeout"));
     }
 
     #[test]
     fn every_refusal_has_its_status() {
-        let quota = crate::model::QuotaExceeded { quota: "storage", limit: 1, retry_after_seconds: 1 };
+        let quota =
+            crate::model::QuotaExceeded { quota: "storage", limit: 1, retry_after_seconds: 1 };
         let fault = crate::model::LoadError::new(crate::model::Stage::Golden, "case 1");
         for (error, status, code) in [
             (UploadError::BadName("x".into()), 400, "invalid_input"),
@@ -173,7 +190,11 @@ mod tests {
             (UploadError::TooLarge { limit: 1, allowed_by: "x" }, 413, "artifact_too_large"),
             (quota.into(), 429, "quota_exceeded"),
             (fault.into(), 422, "load_failed"),
-            (std::io::Error::from(std::io::ErrorKind::StorageFull).into(), 507, "repository_unwritable"),
+            (
+                std::io::Error::from(std::io::ErrorKind::StorageFull).into(),
+                507,
+                "repository_unwritable",
+            ),
         ] {
             let seen = ApiError::from(error);
             assert_eq!((seen.status.as_u16(), seen.code), (status, code), "{seen:?}");

@@ -19,8 +19,8 @@ pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
     Ok(json_response(&of(caller.tenant()?)))
 }
 
-/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants, and with their repositories, as
-/// they are now.
+/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants, and with
+/// their repositories, as they are now.
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let all = state.tenants.all();
     let tenants: Vec<_> = all.iter().map(|tenant| of(tenant)).collect();
@@ -36,7 +36,8 @@ pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
 pub(super) async fn logs(caller: Caller, query: QueryParameters) -> Result<Response, ApiError> {
     let model = query.text("model")?;
     let log = caller.tenant()?.log();
-    let wanted = |entry: &&LogEntry| model.as_ref().is_none_or(|model| entry.model.as_str() == model);
+    let wanted =
+        |entry: &&LogEntry| model.as_ref().is_none_or(|model| entry.model.as_str() == model);
     let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();
     Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
 }
@@ -49,7 +50,8 @@ fn of(tenant: &Tenant) -> Value {
         resources.insert(resource.name().into(), beside(tenant.used(resource), quota.of(resource)));
     }
     resources.insert("instances".into(), beside(tenant.instances(), quota.instances));
-    resources.insert("requests_per_second".into(), json!({ "limit": shown(quota.requests_per_second) }));
+    resources
+        .insert("requests_per_second".into(), json!({ "limit": shown(quota.requests_per_second) }));
     resources.insert("artifact_size".into(), json!({ "limit": shown(quota.artifact_size) }));
     json!({
         "tenant": tenant.name().as_str(),

@@ -1,8 +1,9 @@
 //! Requests that a foreign web page makes, on a server without keys.
 //!
-//! Without keys, everybody who reaches the server may use it, and so may every page that is shown by a browser on
-//! such a machine. A browser names the page in `Origin` and `Sec-Fetch-Site`. A page whose name leads to the server's
-//! address (DNS rebinding) is of the same origin for the browser, but shows in `Host`.
+//! Without keys, everybody who reaches the server may use it, and so may every page that is shown
+//! by a browser on such a machine. A browser names the page in `Origin` and `Sec-Fetch-Site`. A
+//! page whose name leads to the server's address (DNS rebinding) is of the same origin for the
+//! browser, but shows in `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,7 +42,10 @@ impl Hosts {
     pub(super) fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
         let headers = request.headers();
         let named = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
-        for host in [named, request.uri().authority().map(|authority| authority.as_str())].into_iter().flatten() {
+        for host in [named, request.uri().authority().map(|authority| authority.as_str())]
+            .into_iter()
+            .flatten()
+        {
             self.check_host(host)?;
         }
         match headers.get(ORIGIN) {
@@ -107,7 +111,9 @@ fn foreign(whose: &str) -> ApiError {
 /// A name may end with the dot of the root.
 fn without_last_dot(authority: &str) -> String {
     match authority.split_once(':') {
-        Some((name, port)) if name.ends_with('.') => format!("{}:{port}", name.trim_end_matches('.')),
+        Some((name, port)) if name.ends_with('.') => {
+            format!("{}:{port}", name.trim_end_matches('.'))
+        }
         _ => authority.strip_suffix('.').unwrap_or(authority).to_owned(),
     }
 }
@@ -126,7 +132,8 @@ mod tests {
 
     fn code(hosts: &Hosts, method: &str, path: &str, headers: &[(&str, &str)]) -> &'static str {
         let request = Request::builder().method(method).uri(path);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         hosts.check(&request.body(Body::empty()).unwrap()).err().map_or("", |error| error.code)
     }
 
@@ -163,16 +170,25 @@ mod tests {
             "x.models.example.com",
             "localhost:port",
         ] {
-            assert_eq!((of(&local, host), of(&open, host)), ("forbidden_host", "forbidden_host"), "{host}");
+            assert_eq!(
+                (of(&local, host), of(&open, host)),
+                ("forbidden_host", "forbidden_host"),
+                "{host}"
+            );
         }
-        assert_eq!(code(&local, "GET", "http://evil.example/v2", &[("host", "localhost")]), "forbidden_host");
+        assert_eq!(
+            code(&local, "GET", "http://evil.example/v2", &[("host", "localhost")]),
+            "forbidden_host"
+        );
         assert_eq!(code(&local, "GET", "/v2", &[]), "", "HTTP/1.0 has no Host");
     }
 
     #[test]
     fn only_pages_of_the_server_itself_are_answered() {
         let hosts = hosts("127.0.0.1:8080");
-        let of = |host: &str, origin: &str| code(&hosts, "POST", "/v2", &[("host", host), ("origin", origin)]);
+        let of = |host: &str, origin: &str| {
+            code(&hosts, "POST", "/v2", &[("host", host), ("origin", origin)])
+        };
         for (host, origin) in [
             ("localhost:8080", "http://localhost:8080"),
             ("localhost", "http://localhost"),
@@ -201,7 +217,8 @@ mod tests {
         let hosts = hosts("127.0.0.1:8080");
         let host = ("host", "localhost");
         let of = |path: &str, site: &str, mode: &str, dest: &str| {
-            let fetch = [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
+            let fetch =
+                [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
             code(&hosts, "GET", path, &[&[host][..], &fetch].concat())
         };
         for site in ["same-origin", "none"] {
@@ -211,7 +228,10 @@ mod tests {
             assert_eq!(of("/v2", site, "navigate", "document"), "forbidden_origin");
             assert_eq!(of("/docs", site, "no-cors", "empty"), "forbidden_origin");
             assert_eq!(of("/docs", site, "navigate", "iframe"), "forbidden_origin");
-            assert_eq!((of("/docs", site, "navigate", "document"), of("/", site, "navigate", "document")), ("", ""));
+            assert_eq!(
+                (of("/docs", site, "navigate", "document"), of("/", site, "navigate", "document")),
+                ("", "")
+            );
         }
     }
 }

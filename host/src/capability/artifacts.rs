@@ -28,7 +28,8 @@ pub enum Sidecar {
 }
 
 impl Sidecars {
-    /// These files, by name. What is read counts against the tenant's memory for as long as the host has it.
+    /// These files, by name. What is read counts against the tenant's memory for as long as the
+    /// host has it.
     pub fn new(files: BTreeMap<String, Sidecar>, tenant: Option<Arc<Tenant>>) -> Self {
         Sidecars { files: Arc::new(files), tenant }
     }

@@ -1,8 +1,8 @@
 //! `wasi:config/store`: the values that the operator sets for a model.
 //!
-//! Those of `model.toml` are fixed: a version is loaded with them. Those of `config.toml` are live: each call sees
-//! them as they are when it begins. While `load` runs there are no live ones, since what a model has made of them
-//! would be in its snapshot for good.
+//! Those of `model.toml` are fixed: a version is loaded with them. Those of `config.toml` are live:
+//! each call sees them as they are when it begins. While `load` runs there are no live ones, since
+//! what a model has made of them would be in its snapshot for good.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,9 @@
 //! From the interfaces' types to the vocabulary, and back.
 
 use super::types;
-use crate::model::{Datatype, InferRequest, InferResponse, Metadata, Parameter, ParameterValue, Tensor, TensorSpec};
+use crate::model::{
+    Datatype, InferRequest, InferResponse, Metadata, Parameter, ParameterValue, Tensor, TensorSpec,
+};
 
 impl From<Datatype> for types::Datatype {
     fn from(datatype: Datatype) -> Self {
@@ -71,19 +73,34 @@ impl From<types::Parameter> for Parameter {
 
 impl From<Tensor> for types::Tensor {
     fn from(tensor: Tensor) -> Self {
-        types::Tensor { name: tensor.name, datatype: tensor.datatype.into(), shape: tensor.shape, data: tensor.data }
+        types::Tensor {
+            name: tensor.name,
+            datatype: tensor.datatype.into(),
+            shape: tensor.shape,
+            data: tensor.data,
+        }
     }
 }
 
 impl From<types::Tensor> for Tensor {
     fn from(tensor: types::Tensor) -> Self {
-        Tensor { name: tensor.name, datatype: tensor.datatype.into(), shape: tensor.shape, data: tensor.data }
+        Tensor {
+            name: tensor.name,
+            datatype: tensor.datatype.into(),
+            shape: tensor.shape,
+            data: tensor.data,
+        }
     }
 }
 
 impl From<types::TensorSpec> for TensorSpec {
     fn from(spec: types::TensorSpec) -> Self {
-        TensorSpec { name: spec.name, datatype: spec.datatype.into(), shape: spec.shape, optional: spec.optional }
+        TensorSpec {
+            name: spec.name,
+            datatype: spec.datatype.into(),
+            shape: spec.shape,
+            optional: spec.optional,
+        }
     }
 }
 
@@ -113,7 +130,10 @@ impl From<types::Request> for InferRequest {
 
 impl From<InferResponse> for types::Response {
     fn from(response: InferResponse) -> Self {
-        types::Response { parameters: into_all(response.parameters), outputs: into_all(response.outputs) }
+        types::Response {
+            parameters: into_all(response.parameters),
+            outputs: into_all(response.outputs),
+        }
     }
 }
 
@@ -130,7 +150,10 @@ impl From<InferRequest> for types::Request {
 
 impl From<types::Response> for InferResponse {
     fn from(response: types::Response) -> Self {
-        InferResponse { parameters: into_all(response.parameters), outputs: into_all(response.outputs) }
+        InferResponse {
+            parameters: into_all(response.parameters),
+            outputs: into_all(response.outputs),
+        }
     }
 }
 

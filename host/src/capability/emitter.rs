@@ -1,8 +1,8 @@
 //! `wardian:model/emitter`: where the parts of an answer go.
 //!
-//! Between the guest and whoever reads its parts there is room for a few of them. When it is full, `emit` suspends
-//! the guest, which then holds its instance but neither a turn nor a thread, until the reader has taken something or
-//! has gone, or the call's deadline ends it.
+//! Between the guest and whoever reads its parts there is room for a few of them. When it is full,
+//! `emit` suspends the guest, which then holds its instance but neither a turn nor a thread, until
+//! the reader has taken something or has gone, or the call's deadline ends it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,11 +33,13 @@ mod generated {
 
 use generated::wardian::model::emitter::{EmitError, Host};
 
-/// Bytes between a guest and its reader: what a socket takes at once, so that a reader who keeps up never waits.
+/// Bytes between a guest and its reader: what a socket takes at once, so that a reader who keeps up
+/// never waits.
 const ROOM: u32 = 64 << 10;
 /// What a part takes of the room at least, so that there are no more than sixteen, however small.
 const SMALLEST: u32 = 4 << 10;
-/// What a part counts against the limit of the whole beside its own bytes: parts of nothing are not sent for nothing.
+/// What a part counts against the limit of the whole beside its own bytes: parts of nothing are not
+/// sent for nothing.
 const FRAME: u64 = 64;
 
 /// How much the parts of an answer may be, in bytes.
@@ -76,7 +78,11 @@ struct Part {
 
 impl Emitter {
     /// Both ends. `waiting` counts the guests that wait for their reader.
-    pub fn new(metadata: Arc<Metadata>, limits: StreamLimits, waiting: Gauge) -> (Emitter, Emitted) {
+    pub fn new(
+        metadata: Arc<Metadata>,
+        limits: StreamLimits,
+        waiting: Gauge,
+    ) -> (Emitter, Emitted) {
         let (sender, receiver) = unbounded_channel();
         let room = Arc::new(Semaphore::new(ROOM as usize));
         let emitted = Emitted { room: room.clone(), parts: receiver };
@@ -87,23 +93,30 @@ impl Emitter {
     /// Fails if more was to be sent than may be.
     pub fn check_total(&self) -> Result<(), InferError> {
         let limit = self.limits.total;
-        if self.exhausted.load(Ordering::Relaxed) { Err(InferError::ResponseTooLarge { limit }) } else { Ok(()) }
+        if self.exhausted.load(Ordering::Relaxed) {
+            Err(InferError::ResponseTooLarge { limit })
+        } else {
+            Ok(())
+        }
     }
 
-    /// Sends a part, once there is room for it. Fails, so as to end the call, if it is no part of what the model
-    /// promised.
+    /// Sends a part, once there is room for it. Fails, so as to end the call, if it is no part of
+    /// what the model promised.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
         step_aside(size).await;
         self.check(&part, size)?;
         if self.count(size).is_err() {
-            return Ok(Err(EmitError::Limit(format!("all parts together may have {} bytes", self.limits.total))));
+            return Ok(Err(EmitError::Limit(format!(
+                "all parts together may have {} bytes",
+                self.limits.total
+            ))));
         }
         Ok(self.send(part, size).await.ok_or(EmitError::Gone))
     }
 
-    /// Sends a part as it is, once there is room for it, or leaves it if nobody reads any more. Fails if all parts
-    /// together are more than they may be.
+    /// Sends a part as it is, once there is room for it, or leaves it if nobody reads any more.
+    /// Fails if all parts together are more than they may be.
     pub async fn pass_on(&self, part: InferResponse) -> Result<(), InferError> {
         let size = part.size();
         self.count(size)?;
@@ -169,9 +182,10 @@ impl Drop for Emitted {
 impl Host for Ctx {
     async fn emit(&mut self, part: types::Response) -> wasmtime::Result<Result<(), EmitError>> {
         match &self.scope.emitter {
-            Some(emitter) if !self.loading => {
-                emitter.emit(part.into()).await.map_err(|reason| wasmtime::Error::new(Interrupted(reason)))
-            }
+            Some(emitter) if !self.loading => emitter
+                .emit(part.into())
+                .await
+                .map_err(|reason| wasmtime::Error::new(Interrupted(reason))),
             _ => Ok(Err(EmitError::NotStreaming)),
         }
     }

@@ -1,8 +1,8 @@
 //! `wasi:logging/logging`, and the one way for a guest's words to leave it.
 //!
-//! Log lines, standard output and standard error all end as [`LogLine`]s. What a guest writes is data
-//! from somebody else: control characters are replaced, long lines are cut, and a call that writes too
-//! much is told so once and then ignored.
+//! Log lines, standard output and standard error all end as [`LogLine`]s. What a guest writes is
+//! data from somebody else: control characters are replaced, long lines are cut, and a call that
+//! writes too much is told so once and then ignored.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -57,8 +57,8 @@ const MAX_LINE: usize = 4096;
 /// What one call may log, in bytes: ample for people, too little to fill a disk with.
 const CALL_BUDGET: usize = 64 << 10;
 
-/// The present call's part of the log: what it may still write, and its name. Shared with the instance's
-/// standard streams.
+/// The present call's part of the log: what it may still write, and its name. Shared with the
+/// instance's standard streams.
 pub(super) struct CallLog {
     left: AtomicUsize,
     request_id: Mutex<RequestId>,
@@ -101,11 +101,13 @@ pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str
     let (context, message) = (clean(context, 128), clean(message, MAX_LINE));
     // A line costs something even when it is empty.
     let allowance = call.take(message.len() + context.len() + 32);
-    let line = |level, message| LogLine { level, context, message, request_id: call.lock().clone() };
+    let line =
+        |level, message| LogLine { level, context, message, request_id: call.lock().clone() };
     match allowance {
         Allowance::Granted => (grants.log)(line(level, message)),
         Allowance::Last => {
-            let cut = format!("this call has logged {} KiB; the rest is dropped", CALL_BUDGET >> 10);
+            let cut =
+                format!("this call has logged {} KiB; the rest is dropped", CALL_BUDGET >> 10);
             (grants.log)(line(Level::Warn, cut));
         }
         Allowance::Spent => {}

@@ -1,8 +1,9 @@
 //! What a model may ask of the host, one file per interface.
 //!
-//! A version is granted a fixed set of capabilities when it loads ([`Grants`]); each instance carries a
-//! [`Ctx`] made from it. A component that imports anything else is refused before it is compiled, see
-//! [`refusal`], so a missing grant shows when a file is dropped and never at the first request.
+//! A version is granted a fixed set of capabilities when it loads ([`Grants`]); each instance
+//! carries a [`Ctx`] made from it. A component that imports anything else is refused before it is
+//! compiled, see [`refusal`], so a missing grant shows when a file is dropped and never at the
+//! first request.
 //!
 //! Each file has a view on which the generated traits are implemented, so that a capability knows
 //! nothing of the engine's own state; [`add_to_linker`] links them all.
@@ -119,7 +120,8 @@ impl Ctx {
         }
     }
 
-    /// Opens what is only open while `load` runs and closes what is closed then, or the other way round.
+    /// Opens what is only open while `load` runs and closes what is closed then, or the other way
+    /// round.
     pub fn set_loading(&mut self, loading: bool) {
         self.loading = loading;
     }
@@ -159,7 +161,9 @@ impl HasData for HasCtx {
 }
 
 /// Links everything that a model can be granted.
-pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(
+    linker: &mut Linker<T>,
+) -> wasmtime::Result<()> {
     bindings::wardian::model::artifacts::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::logging::logging::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
     bindings::wasi::config::store::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())?;
@@ -175,8 +179,8 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(linker: &mut Linker<T
 
 /// The imports any component may have, without their versions.
 ///
-/// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem without a
-/// single directory in it.
+/// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem
+/// without a single directory in it.
 const GRANTED: [&str; 28] = [
     "wardian:model/artifacts",
     "wardian:model/call-values",
@@ -218,8 +222,8 @@ const ON_REQUEST: [(&str, Capability); 6] = [
     ("wasi:keyvalue/store", Capability::KeyValue),
 ];
 
-/// What a component must be granted to import the interface of that name, such as `wasi:io/streams@0.2.6`: `None`
-/// where nothing would help.
+/// What a component must be granted to import the interface of that name, such as
+/// `wasi:io/streams@0.2.6`: `None` where nothing would help.
 pub fn needs(import: &str) -> Option<Capability> {
     let interface = without_version(import);
     ON_REQUEST.iter().find(|(name, _)| *name == interface).map(|&(_, capability)| capability)
@@ -229,7 +233,8 @@ fn without_version(import: &str) -> &str {
     import.split_once('@').map_or(import, |(interface, _version)| interface)
 }
 
-/// Why a component may not import the interface of that name, and what would mend it; `None` if it may.
+/// Why a component may not import the interface of that name, and what would mend it; `None` if it
+/// may.
 pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
     if GRANTED.contains(&without_version(import)) {
         return None;
@@ -240,12 +245,12 @@ pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
             "which is not granted; list the origins it may call in the model.toml of its folder, as in \
              [capabilities] http = [\"https://api.example.com\"]",
         ),
-        Some(Capability::KeyValue) => {
-            Some("which is not granted; say so in the model.toml of its folder, as in [capabilities] key_value = true")
-        }
-        Some(Capability::Sql) => {
-            Some("which is not granted; say so in the model.toml of its folder, as in [capabilities] sql = true")
-        }
+        Some(Capability::KeyValue) => Some(
+            "which is not granted; say so in the model.toml of its folder, as in [capabilities] key_value = true",
+        ),
+        Some(Capability::Sql) => Some(
+            "which is not granted; say so in the model.toml of its folder, as in [capabilities] sql = true",
+        ),
         None => Some("which is not granted"),
     }
 }
@@ -259,8 +264,18 @@ mod tests {
         for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
             assert_eq!(refusal(import, &[]), None, "{import}");
         }
-        for import in ["wasi:http/incoming-handler@0.2.0", "wasi:sockets/tcp@0.2.0", "wasi:sql/query", "x", ""] {
-            assert_eq!(refusal(import, &[Capability::Http]), Some("which is not granted"), "{import}");
+        for import in [
+            "wasi:http/incoming-handler@0.2.0",
+            "wasi:sockets/tcp@0.2.0",
+            "wasi:sql/query",
+            "x",
+            "",
+        ] {
+            assert_eq!(
+                refusal(import, &[Capability::Http]),
+                Some("which is not granted"),
+                "{import}"
+            );
         }
     }
 

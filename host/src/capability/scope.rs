@@ -6,13 +6,14 @@ use super::{Deferrals, Emitter, Session, Values};
 use crate::database::Proof;
 use crate::model::RequestId;
 
-/// What one call has to do with beyond its own request. An instance is given one with each call, and keeps nothing
-/// of it afterwards.
+/// What one call has to do with beyond its own request. An instance is given one with each call,
+/// and keeps nothing of it afterwards.
 #[derive(Default)]
 pub struct Scope {
     /// Names the request in the guest's log lines; empty where no request asked for the call.
     pub request_id: RequestId,
-    /// What the interceptors of the request share; `None` where no request asked for the call, or none wraps it.
+    /// What the interceptors of the request share; `None` where no request asked for the call, or
+    /// none wraps it.
     pub values: Option<Arc<Values>>,
     /// Where the parts of the answer go; `None` where it is to come whole.
     pub emitter: Option<Emitter>,
@@ -37,7 +38,8 @@ impl Scope {
         Scope { proving: true, proof: database.cloned(), ..Scope::default() }
     }
 
-    /// Bytes of the largest thing that the guest may hand to the host by the imports whose limits are its model's.
+    /// Bytes of the largest thing that the guest may hand to the host by the imports whose limits
+    /// are its model's.
     pub fn largest(&self) -> u64 {
         let state = self.session.as_ref().map_or(0, |session| session.max_size());
         state.max(self.tasks.as_ref().map_or(0, |tasks| tasks.largest()))

@@ -1,6 +1,7 @@
 //! `wardian:model/session`: what the model keeps from one request of a sequence to the next.
 //!
-//! Whoever makes the call has loaded it and keeps what is left of it; the guest works on a copy in between.
+//! Whoever makes the call has loaded it and keeps what is left of it; the guest works on a copy in
+//! between.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -42,8 +43,8 @@ struct State {
 }
 
 impl Session {
-    /// A session with that state. `from` is the version that has written it, if the present one is to bring it
-    /// forward. Fails if the tenant has no memory left.
+    /// A session with that state. `from` is the version that has written it, if the present one is
+    /// to bring it forward. Fails if the tenant has no memory left.
     pub fn new(
         tenant: &Arc<Tenant>,
         id: String,
@@ -66,13 +67,15 @@ impl Session {
         self.max_size
     }
 
-    /// What another version has left and the present one has not brought forward: which one it was, and its state.
+    /// What another version has left and the present one has not brought forward: which one it was,
+    /// and its state.
     pub fn to_bring_forward(&self) -> Option<(u64, Vec<u8>)> {
         let state = self.lock();
         state.from.zip(state.bytes.clone())
     }
 
-    /// Notes what a state has become that another version had left. Fails with a text for the model's author.
+    /// Notes what a state has become that another version had left. Fails with a text for the
+    /// model's author.
     pub fn brought_forward(&self, bytes: Option<Vec<u8>>) -> Result<(), String> {
         self.lock().from = None;
         self.set(bytes).map_err(|error| match error {
@@ -119,7 +122,8 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
 }
 
 impl Ctx {
-    /// The session of the present call. What loads a model belongs to none, even where a request waits for it.
+    /// The session of the present call. What loads a model belongs to none, even where a request
+    /// waits for it.
     fn session(&self) -> Result<&Session, SessionError> {
         let session = self.scope.session.as_deref().filter(|_| !self.loading);
         session.ok_or(SessionError::NoSession)

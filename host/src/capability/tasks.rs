@@ -1,6 +1,7 @@
 //! `wardian:model/tasks`: work for after the response.
 //!
-//! A call only collects it. Whoever makes the call keeps it together with the session's state, if the call succeeds.
+//! A call only collects it. Whoever makes the call keeps it together with the session's state, if
+//! the call succeeds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -71,12 +72,16 @@ impl Deferrals {
         let room = self.room.ok_or(DeferError::Unsupported)?;
         let limit = |text: String| Err(DeferError::Limit(text));
         if name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return limit(format!("a task's name has at most {MAX_NAME} bytes and no control characters"));
+            return limit(format!(
+                "a task's name has at most {MAX_NAME} bytes and no control characters"
+            ));
         }
         let size = payload.len() as u64;
         if size > room.payload {
             let allowed = show_size(room.payload);
-            return limit(format!("the payload has {size} bytes; deferred.payload allows {allowed}"));
+            return limit(format!(
+                "the payload has {size} bytes; deferred.payload allows {allowed}"
+            ));
         }
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         if collected.tasks.len() >= room.tasks as usize {

@@ -1,4 +1,5 @@
-//! The vocabulary as the interfaces spell it: one set of generated types for what models export and what they import.
+//! The vocabulary as the interfaces spell it: one set of generated types for what models export and
+//! what they import.
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]

@@ -41,12 +41,16 @@ impl Values {
     fn set(&self, name: String, value: String) -> Result<(), String> {
         let mut kept = self.lock();
         let others = || kept.iter().filter(|(other, _)| **other != name);
-        let size = others().map(|(name, value)| name.len() + value.len()).sum::<usize>() + name.len() + value.len();
+        let size = others().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+            + name.len()
+            + value.len();
         if others().count() >= MAX_VALUES {
             return Err(format!("a call has at most {MAX_VALUES} values"));
         }
         if size > MAX_BYTES {
-            return Err(format!("the values of a call have at most {MAX_BYTES} bytes, with their names"));
+            return Err(format!(
+                "the values of a call have at most {MAX_BYTES} bytes, with their names"
+            ));
         }
         kept.insert(name, value);
         Ok(())
@@ -87,11 +91,17 @@ mod tests {
     #[test]
     fn there_is_an_end_to_them() {
         let values = Values::default();
-        assert!(values.set("large".into(), "x".repeat(MAX_BYTES)).unwrap_err().contains("65536 bytes"));
+        assert!(
+            values.set("large".into(), "x".repeat(MAX_BYTES)).unwrap_err().contains("65536 bytes")
+        );
         (0..MAX_VALUES).for_each(|name| values.set(name.to_string(), "x".repeat(900)).unwrap());
         assert!(values.set("one more".into(), String::new()).unwrap_err().contains("64 values"));
         values.set("0".into(), "x".repeat(1000)).unwrap();
         assert!(values.set("0".into(), "x".repeat(20_000)).is_err());
-        assert_eq!(values.get("0").map(|value| value.len()), Some(1000), "what was refused changes nothing");
+        assert_eq!(
+            values.get("0").map(|value| value.len()),
+            Some(1000),
+            "what was refused changes nothing"
+        );
     }
 }

@@ -94,8 +94,8 @@ pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Re
 /// The longest text of an error that a guest is told, in bytes.
 const MAX_ERROR_TEXT: usize = 4096;
 
-/// Replaces the function that tells a guest what an I/O error says. The engine's own writes the error with `Debug`,
-/// which adds the host's backtrace when `RUST_BACKTRACE` is set.
+/// Replaces the function that tells a guest what an I/O error says. The engine's own writes the
+/// error with `Debug`, which adds the host's backtrace when `RUST_BACKTRACE` is set.
 fn replace_error_text<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
 
@@ -160,7 +160,8 @@ const MAX_PARTIAL: usize = 4096;
 
 impl Output {
     fn new(grants: Grants, call_log: Arc<CallLog>, level: Level, context: &'static str) -> Self {
-        let lines = Lines { grants, call_log, level, context, partial: Vec::new(), recent: String::new() };
+        let lines =
+            Lines { grants, call_log, level, context, partial: Vec::new(), recent: String::new() };
         Output(Arc::new(Mutex::new(lines)))
     }
 

@@ -94,9 +94,13 @@ impl Bench {
         }
     }
 
-    /// What every request sends: what was given, or zeros. What the server answers to a question for metadata comes
-    /// back if it is an error.
-    async fn body(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Result<Bytes, Answer>> {
+    /// What every request sends: what was given, or zeros. What the server answers to a question
+    /// for metadata comes back if it is an error.
+    async fn body(
+        &self,
+        inputs: Vec<Input>,
+        request: Option<Vec<u8>>,
+    ) -> Result<Result<Bytes, Answer>> {
         if let Some(body) = request {
             return Ok(Ok(body.into()));
         }
@@ -104,7 +108,8 @@ impl Bench {
         if !answer.status.is_success() {
             return Ok(Err(answer));
         }
-        let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+        let metadata =
+            serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
         let body = if inputs.is_empty() {
             serde_json::to_vec(&zeros(&metadata))?
         } else {
@@ -127,7 +132,8 @@ fn zeros(metadata: &Value) -> Value {
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let tensor = |spec: &Value| {
         let dimensions = spec["shape"].as_array().into_iter().flatten();
-        let shape: Vec<u64> = dimensions.map(|size| size.as_i64().map_or(1, |size| size.max(1) as u64)).collect();
+        let shape: Vec<u64> =
+            dimensions.map(|size| size.as_i64().map_or(1, |size| size.max(1) as u64)).collect();
         let element = match spec["datatype"].as_str() {
             Some("BYTES") => json!(""),
             Some("BOOL") => json!(false),

@@ -28,8 +28,8 @@ whether or not model.toml wants it. Nothing is served and nothing in PATH is cha
 
 Exit codes: 0 all would serve, 1 it could not be checked, 2 wrong usage, 3 something would not serve.")]
 pub(super) struct Check {
-    /// A component (.wasm), a version's folder (with a model.wasm), a model's folder (with numbered versions), or
-    /// a whole repository
+    /// A component (.wasm), a version's folder (with a model.wasm), a model's folder (with numbered
+    /// versions), or a whole repository
     #[arg(value_name = "PATH")]
     path: PathBuf,
     /// Print what was found as JSON, and no progress
@@ -44,7 +44,9 @@ impl Check {
         let (kind, path) = find(&self.path)?;
         let verdicts = match misnamed(kind, &path) {
             Some(verdict) => vec![verdict],
-            None => block_on(check(kind, &path, Trial::new(self.host, Progress::start(self.json))?))?,
+            None => {
+                block_on(check(kind, &path, Trial::new(self.host, Progress::start(self.json))?))?
+            }
         };
         match self.json {
             true => output::print_json(&verdict::to_json(&verdicts))?,
@@ -62,7 +64,9 @@ fn misnamed(kind: Kind, path: &Path) -> Option<Verdict> {
         (Kind::Version | Kind::Repository, _) => return None,
         (_, Ok(model)) if model.is_reserved() => reserved_name(&name),
         (_, Ok(_)) => return None,
-        (_, Err(error)) => format!("{error}; the host takes the name from the file or folder, so rename it"),
+        (_, Err(error)) => {
+            format!("{error}; the host takes the name from the file or folder, so rename it")
+        }
     };
     Some(Verdict { model: name, version: None, outcome: Err(LoadError::new(Stage::Read, reason)) })
 }
@@ -76,7 +80,10 @@ async fn check(kind: Kind, path: &Path, trial: Trial) -> Result<Vec<Verdict>> {
     lay_out(kind, path, &root)?;
     let aspired = trial.look(&root).await?;
     if aspired.seen.is_empty() {
-        bail!("there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm", path.display());
+        bail!(
+            "there is no model in {}; models lie there as NAME.wasm or as NAME/1/model.wasm",
+            path.display()
+        );
     }
     let mut verdicts = Vec::new();
     // A version by itself is without the others that its settings name.
@@ -94,10 +101,13 @@ async fn check(kind: Kind, path: &Path, trial: Trial) -> Result<Vec<Verdict>> {
 }
 
 async fn judge(seen: &Seen, trial: &Trial) -> Verdict {
-    let (model, version) = (seen.name().to_string(), seen.version().map(|version| version.number()));
+    let (model, version) =
+        (seen.name().to_string(), seen.version().map(|version| version.number()));
     let outcome = match seen {
         Seen::Whole(candidate) => load(candidate, trial).await,
-        Seen::Faulty { reason, .. } | Seen::Missing { reason, .. } => Err(LoadError::new(Stage::Read, reason)),
+        Seen::Faulty { reason, .. } | Seen::Missing { reason, .. } => {
+            Err(LoadError::new(Stage::Read, reason))
+        }
         Seen::Unsettled { .. } => {
             let reason = "its files keep changing; check it once nothing writes to them";
             Err(LoadError::new(Stage::Read, reason))
@@ -110,12 +120,17 @@ async fn load(candidate: &Candidate, trial: &Trial) -> Result<Passed, LoadError>
     let started = Instant::now();
     if !trial.can_prove(candidate) {
         let template = trial
-            .load(candidate, async |loader, tenant, progress| loader.prepare(tenant, candidate, progress).await)
+            .load(candidate, async |loader, tenant, progress| {
+                loader.prepare(tenant, candidate, progress).await
+            })
             .await?;
         return Ok(passed(&template, Proof::LeftOut, started));
     }
-    let proved =
-        trial.load(candidate, async |loader, tenant, progress| loader.load(tenant, candidate, progress).await).await?;
+    let proved = trial
+        .load(candidate, async |loader, tenant, progress| {
+            loader.load(tenant, candidate, progress).await
+        })
+        .await?;
     let proof = golden_requests(candidate).map_or(Proof::WarmUp, Proof::Golden);
     Ok(passed(proved.servable().template(), proof, started))
 }

@@ -35,7 +35,9 @@ pub(super) fn metadata_json(metadata: &Metadata) -> Value {
 pub(super) fn snapshot_text(snapshot: &Snapshot) -> String {
     match snapshot {
         Snapshot::Taken => "taken: every instance starts loaded".into(),
-        Snapshot::Impossible(reason) => format!("impossible, so load() runs in every instance: {}", plain(reason)),
+        Snapshot::Impossible(reason) => {
+            format!("impossible, so load() runs in every instance: {}", plain(reason))
+        }
     }
 }
 
@@ -111,7 +113,10 @@ mod tests {
     #[test]
     fn sizes_are_told_in_the_largest_unit_that_fits() {
         let sizes = [0, 1023, 1024, 1536, 5 << 20, 3 << 30, 4096 << 30].map(size);
-        assert_eq!(sizes, ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "3.0 GiB", "4096.0 GiB"]);
+        assert_eq!(
+            sizes,
+            ["0 bytes", "1023 bytes", "1.0 KiB", "1.5 KiB", "5.0 MiB", "3.0 GiB", "4096.0 GiB"]
+        );
     }
 
     #[test]

@@ -52,12 +52,15 @@ impl Infer {
         }
         let answer = block_on(async {
             let asked = tokio::time::timeout(self.timeout, self.ask(inputs, request)).await;
-            asked.unwrap_or_else(|_| Err(anyhow!("the server did not answer within {:?}", self.timeout)))
+            asked.unwrap_or_else(|_| {
+                Err(anyhow!("the server did not answer within {:?}", self.timeout))
+            })
         })?;
         self.show(&answer)
     }
 
-    /// Sends the request. What the server answers to a question for metadata is the answer if it is an error.
+    /// Sends the request. What the server answers to a question for metadata is the answer if it is
+    /// an error.
     async fn ask(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Answer> {
         let mut client = self.question.connect().await?;
         let path = self.question.path();
@@ -68,7 +71,8 @@ impl Infer {
                 if !answer.status.is_success() {
                     return Ok(answer);
                 }
-                let metadata = serde_json::from_slice(&answer.body).context("the model's metadata is not JSON")?;
+                let metadata = serde_json::from_slice(&answer.body)
+                    .context("the model's metadata is not JSON")?;
                 inputs::request(&inputs, &metadata)?
             }
         };
@@ -78,8 +82,14 @@ impl Infer {
     async fn stream(&self, inputs: Vec<Input>, request: Option<Vec<u8>>) -> Result<Outcome> {
         let mut client = self.question.connect().await?;
         let body = request.map_or_else(|| stream::request(inputs), Ok)?;
-        stream::run(&mut client, &format!("{}/generate_stream", self.question.path()), body, self.json, self.timeout)
-            .await
+        stream::run(
+            &mut client,
+            &format!("{}/generate_stream", self.question.path()),
+            body,
+            self.json,
+            self.timeout,
+        )
+        .await
     }
 
     fn show(&self, answer: &Answer) -> Result<Outcome> {

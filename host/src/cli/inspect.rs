@@ -41,15 +41,20 @@ pub(super) struct Inspect {
 
 impl Inspect {
     pub(super) fn run(self) -> Result<Outcome> {
-        let parts = read(&self.file).with_context(|| format!("cannot inspect {}", self.file.display()))?;
+        let parts =
+            read(&self.file).with_context(|| format!("cannot inspect {}", self.file.display()))?;
         let quiet = self.json;
         let loaded = match self.no_load {
             true => None,
-            false => Some(block_on(load(&self.file, Trial::new(self.host, Progress::start(quiet))?))?),
+            false => {
+                Some(block_on(load(&self.file, Trial::new(self.host, Progress::start(quiet))?))?)
+            }
         };
         match quiet {
             true => output::print_json(&to_json(&parts, loaded.as_ref()))?,
-            false => output::print(&[parts.lines(), loaded.as_ref().map(lines).unwrap_or_default()].concat())?,
+            false => output::print(
+                &[parts.lines(), loaded.as_ref().map(lines).unwrap_or_default()].concat(),
+            )?,
         }
         Ok(if matches!(loaded, Some(Err(_))) { Outcome::No } else { Outcome::Success })
     }
@@ -75,7 +80,9 @@ async fn load(file: &Path, trial: Trial) -> Result<Loaded> {
     let loaded = match aspired.seen.iter().find(|seen| seen.is_there()) {
         Some(Seen::Whole(candidate)) => {
             trial
-                .load(candidate, async |loader, tenant, progress| loader.prepare(tenant, candidate, progress).await)
+                .load(candidate, async |loader, tenant, progress| {
+                    loader.prepare(tenant, candidate, progress).await
+                })
                 .await
         }
         Some(Seen::Faulty { reason, .. }) => Err(LoadError::new(Stage::Read, reason)),
@@ -96,8 +103,14 @@ fn lines(loaded: &Loaded) -> Vec<String> {
             };
             lines.push(("snapshot", describe::snapshot_text(template.snapshot())));
             lines.push(("compiled", describe::size(template.compiled_size())));
-            lines.push(("memory", format!("{} to start with", describe::size(template.initial_memory()))));
-            lines.push(("lifecycle", if template.has_lifecycle() { "warm-up and unload" } else { "none" }.into()));
+            lines.push((
+                "memory",
+                format!("{} to start with", describe::size(template.initial_memory())),
+            ));
+            lines.push((
+                "lifecycle",
+                if template.has_lifecycle() { "warm-up and unload" } else { "none" }.into(),
+            ));
             [vec!["loaded".into()], describe::table(&lines).collect()].concat()
         }
         Err(LoadError { stage, reason }) => {

@@ -52,8 +52,8 @@ struct New {
 enum ScopeArg {
     /// to ask models
     Infer,
-    /// to load, unload, upload and delete models, to refresh their repository, to read their log, and to see and change
-    /// what they keep: values by key, sessions and tasks
+    /// to load, unload, upload and delete models, to refresh their repository, to read their log,
+    /// and to see and change what they keep: values by key, sessions and tasks
     Manage,
     /// everything, for every tenant
     Admin,
@@ -89,12 +89,23 @@ impl Made {
         let digest = Digest::of(key.as_bytes()).to_string();
         let id = asked.id.clone().unwrap_or_else(|| format!("key-{}", &digest[..8]));
         let scopes = Scope::ALL.into_iter().filter(|scope| asked.scopes.contains(&(*scope).into()));
-        Ok(Made { key, digest, id, scopes: scopes.map(Scope::name).collect(), tenant: asked.tenant.clone() })
+        Ok(Made {
+            key,
+            digest,
+            id,
+            scopes: scopes.map(Scope::name).collect(),
+            tenant: asked.tenant.clone(),
+        })
     }
 
     fn entry(&self) -> String {
         let scopes: Vec<_> = self.scopes.iter().map(|scope| format!("\"{scope}\"")).collect();
-        format!("{{ id = \"{}\", sha256 = \"{}\", scopes = [{}] }}", self.id, self.digest, scopes.join(", "))
+        format!(
+            "{{ id = \"{}\", sha256 = \"{}\", scopes = [{}] }}",
+            self.id,
+            self.digest,
+            scopes.join(", ")
+        )
     }
 
     fn lines(&self, explained: bool) -> Vec<String> {
@@ -116,8 +127,12 @@ impl Made {
 
     fn whereto(&self) -> String {
         match &self.tenant {
-            Some(tenant) => format!("of [tenants.{tenant}] in wardian.toml, or of tenants/{tenant}.toml"),
-            None if self.scopes == [Scope::Admin.name()] => "at the top of wardian.toml, or of a tenant".into(),
+            Some(tenant) => {
+                format!("of [tenants.{tenant}] in wardian.toml, or of tenants/{tenant}.toml")
+            }
+            None if self.scopes == [Scope::Admin.name()] => {
+                "at the top of wardian.toml, or of a tenant".into()
+            }
             None => "of a tenant".into(),
         }
     }
@@ -169,7 +184,8 @@ mod tests {
         let key = made(Some("ci"), &[ScopeArg::Manage, ScopeArg::Infer], Some("acme"));
         assert!(key.key.starts_with("wdn_") && key.key.len() == 68, "{}", key.key);
         assert_eq!(key.digest, Digest::of(key.key.as_bytes()).to_string());
-        let entry = format!(r#"{{ id = "ci", sha256 = "{}", scopes = ["infer", "manage"] }}"#, key.digest);
+        let entry =
+            format!(r#"{{ id = "ci", sha256 = "{}", scopes = ["infer", "manage"] }}"#, key.digest);
         assert_eq!(key.entry(), entry);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("wardian.toml");
@@ -191,7 +207,8 @@ mod tests {
 
     #[test]
     fn no_two_keys_are_the_same() {
-        let (one, other) = (made(None, &[ScopeArg::Infer], None), made(None, &[ScopeArg::Infer], None));
+        let (one, other) =
+            (made(None, &[ScopeArg::Infer], None), made(None, &[ScopeArg::Infer], None));
         assert!(one.key != other.key && one.id != other.id);
         assert!(key_id(&one.id).is_ok(), "{}", one.id);
     }
@@ -201,7 +218,10 @@ mod tests {
         let key = made(Some("root"), &[ScopeArg::Admin], None);
         assert_eq!(key.lines(false).len(), 3);
         let told = key.lines(true).join("\n");
-        assert!(told.contains("shown this once") && told.contains("at the top of wardian.toml"), "{told}");
+        assert!(
+            told.contains("shown this once") && told.contains("at the top of wardian.toml"),
+            "{told}"
+        );
         let acme = made(None, &[ScopeArg::Infer], Some("acme")).lines(true).join("\n");
         assert!(acme.contains("[tenants.acme]") && acme.contains("tenants/acme.toml"), "{acme}");
         let json = key.to_json();

@@ -13,16 +13,21 @@ use crate::config::{LogConfig, LogFormat, LogLevel};
 use crate::model::is_unprintable;
 use crate::telemetry;
 
-/// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level. A reader of standard
-/// error that stalls or goes away costs lines, and holds nothing up.
+/// Sends log lines to standard error, as configured; `RUST_LOG` goes before the configured level. A
+/// reader of standard error that stalls or goes away costs lines, and holds nothing up.
 pub(super) fn install(config: &LogConfig) -> io::Result<()> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.name()));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(telemetry::start_log()?);
-    // The subscriber would report its own errors on standard error, and panic where that cannot be written.
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.name()));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(telemetry::start_log()?);
+    // The subscriber would report its own errors on standard error, and panic where that cannot be
+    // written.
     let builder = builder.log_internal_errors(false);
     // Fails only where a subscriber is installed already, which then is the one to use.
     let _ = match config.format {
-        LogFormat::Text => builder.fmt_fields(fields(&[])).with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Text => {
+            builder.fmt_fields(fields(&[])).with_ansi(std::io::stderr().is_terminal()).try_init()
+        }
         LogFormat::Json => builder.json().try_init(),
     };
 
@@ -44,7 +49,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 
 /// Sends warnings to standard error, for somebody who sits before it; `RUST_LOG` asks for more.
 pub(super) fn install_for_people() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LogLevel::Warn.name()));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // There is one tenant, and the repository is where they said, or a temporary copy of it.
     let fields = fields(&["tenant", "root"]);
@@ -57,15 +63,18 @@ pub(super) fn install_for_people() {
         .try_init();
 }
 
-/// Writes the message, then each field as ` name=value`. A message or value that could pass for other fields is quoted,
-/// and none holds a character that could deceive a reader. Messages and values may come from guests.
+/// Writes the message, then each field as ` name=value`. A message or value that could pass for
+/// other fields is quoted, and none holds a character that could deceive a reader. Messages and
+/// values may come from guests.
 fn fields(
     hidden: &'static [&'static str],
 ) -> FieldFn<impl Fn(&mut Writer<'_>, &Field, &dyn Debug) -> fmt::Result + Clone> {
-    format::debug_fn(move |out: &mut Writer<'_>, field: &Field, value: &dyn Debug| match field.name() {
-        "message" => out.write_str(&shown(&format!("{value:?}"))),
-        name if hidden.contains(&name) => Ok(()),
-        name => write!(out, " {name}={}", shown(&format!("{value:?}"))),
+    format::debug_fn(move |out: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
+        match field.name() {
+            "message" => out.write_str(&shown(&format!("{value:?}"))),
+            name if hidden.contains(&name) => Ok(()),
+            name => write!(out, " {name}={}", shown(&format!("{value:?}"))),
+        }
     })
 }
 
@@ -92,7 +101,9 @@ fn is_quoted(value: &str) -> bool {
 }
 
 fn printable(text: &str) -> String {
-    text.chars().map(|char| if is_unprintable(char) { char::REPLACEMENT_CHARACTER } else { char }).collect()
+    text.chars()
+        .map(|char| if is_unprintable(char) { char::REPLACEMENT_CHARACTER } else { char })
+        .collect()
 }
 
 #[cfg(test)]
@@ -106,7 +117,9 @@ mod tests {
         assert_eq!(shown("default/iris version 1"), "default/iris version 1");
         let text = r#"x" tenant=b"#;
         assert_eq!(shown(&format!("{text:?}")), r#""x\" tenant=b""#);
-        for (text, quoted) in [(r#""a""#, true), (r#""a" b="c""#, false), (r#""a\" b="#, false), ("\"", false)] {
+        for (text, quoted) in
+            [(r#""a""#, true), (r#""a" b="c""#, false), (r#""a\" b="#, false), ("\"", false)]
+        {
             assert_eq!(is_quoted(text), quoted, "{text}");
         }
         assert_eq!(shown("a\u{202e}b\nc"), "a\u{fffd}b\u{fffd}c");

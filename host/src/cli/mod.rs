@@ -1,7 +1,7 @@
 //! The command line: one file per subcommand, each of which ends in a library call.
 //!
-//! Exit codes: 0, it worked; 1, it did not, and the reason is on standard error; 2, the command line
-//! itself is wrong; 3, `check`, `infer` or `bench` worked and the answer is no.
+//! Exit codes: 0, it worked; 1, it did not, and the reason is on standard error; 2, the command
+//! line itself is wrong; 3, `check`, `infer` or `bench` worked and the answer is no.
 
 mod bench;
 mod check;
@@ -25,7 +25,11 @@ use clap::{Parser, Subcommand};
 
 /// Serves models as sandboxed WebAssembly components.
 #[derive(Parser)]
-#[command(version, about, after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the answer is no.")]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 success, 1 failure, 2 wrong usage, 3 the answer is no."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -102,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_chain_tells_each_cause_once() {
-        let refused: anyhow::Result<()> = Err(std::io::Error::other("in use")).context("cannot listen");
+        let refused: anyhow::Result<()> =
+            Err(std::io::Error::other("in use")).context("cannot listen");
         let error = refused.context("cannot serve").unwrap_err();
         assert_eq!(chain(&error), "cannot serve: cannot listen: in use");
         let error = error.context("no luck, and in the end cannot serve");

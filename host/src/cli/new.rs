@@ -47,12 +47,16 @@ impl New {
 /// Makes the folder. One that is there already may hold something that somebody wants to keep.
 fn claim(folder: &Path) -> Result<()> {
     if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        fs::create_dir_all(parent)
+            .with_context(|| format!("cannot create {}", parent.display()))?;
     }
     match fs::create_dir(folder) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("{} exists already; choose another name, or another folder with --path", folder.display())
+            bail!(
+                "{} exists already; choose another name, or another folder with --path",
+                folder.display()
+            )
         }
         Err(error) => Err(error).with_context(|| format!("cannot create {}", folder.display())),
     }
@@ -64,7 +68,8 @@ fn fill(text: &str, name: &str) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    let written =
+        path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
@@ -94,8 +99,14 @@ mod tests {
         for (file, _) in TEMPLATE {
             assert!(!fs::read_to_string(path.join(file)).unwrap().contains("{{"), "{file}");
         }
-        assert!(fs::read_to_string(path.join("README.md")).unwrap().contains("release/house_price.wasm"));
-        assert!(fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("name = \"house-price\""));
+        assert!(
+            fs::read_to_string(path.join("README.md"))
+                .unwrap()
+                .contains("release/house_price.wasm")
+        );
+        assert!(
+            fs::read_to_string(path.join("Cargo.toml")).unwrap().contains("name = \"house-price\"")
+        );
     }
 
     #[test]

@@ -29,7 +29,9 @@ impl Progress {
     pub(super) fn step(&self, what: &str) {
         match self {
             Progress::Spinner(bar) => bar.set_message(what.to_owned()),
-            Progress::Lines(started) => eprintln!("{:>7.2} s  {what}", started.elapsed().as_secs_f64()),
+            Progress::Lines(started) => {
+                eprintln!("{:>7.2} s  {what}", started.elapsed().as_secs_f64())
+            }
             Progress::Quiet => {}
         }
     }

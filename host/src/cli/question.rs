@@ -24,8 +24,8 @@ pub(super) struct Question {
     /// The version of the model [default: the newest that serves]
     #[arg(long, value_name = "N", value_parser = version)]
     version: Option<Version>,
-    /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype is the
-    /// model's, the shape is that of the nesting
+    /// An input tensor as nested JSON arrays, or @ and a file with them; repeatable. The datatype
+    /// is the model's, the shape is that of the nesting
     #[arg(long = "input", value_name = "NAME=JSON", value_parser = InputArg::parse, conflicts_with = "request")]
     inputs: Vec<InputArg>,
     /// A whole request body as the protocol has it, from a file or, with -, from standard input
@@ -50,7 +50,8 @@ impl Question {
 
     /// Where the model, or the version, is found on the server.
     pub(super) fn path(&self) -> String {
-        let version = self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+        let version =
+            self.version.map(|version| format!("/versions/{version}")).unwrap_or_default();
         format!("/v2/models/{}{version}", self.model)
     }
 }
@@ -62,7 +63,9 @@ fn version(text: &str) -> Result<Version> {
 fn read(file: &Path) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     match file.to_str() {
-        Some("-") => std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?,
+        Some("-") => {
+            std::io::stdin().read_to_end(&mut body).context("cannot read standard input")?
+        }
         _ => std::fs::File::open(file)
             .and_then(|mut file| file.read_to_end(&mut body))
             .with_context(|| format!("cannot read {}", file.display()))?,

@@ -24,13 +24,15 @@ pub(super) struct Serve {
     /// The configuration file [default: wardian.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen, such as 0.0.0.0:8080 or localhost:8081; port 0 picks a free one [default: 127.0.0.1:8080]
+    /// Where to listen, such as 0.0.0.0:8080 or localhost:8081; port 0 picks a free one [default:
+    /// 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = listen_address)]
     listen: Option<SocketAddr>,
     /// Let other machines in although no keys are configured
     #[arg(long)]
     insecure: bool,
-    /// Where the default tenant's models are: a directory, or a URL like s3://bucket/prefix [default: models]
+    /// Where the default tenant's models are: a directory, or a URL like s3://bucket/prefix
+    /// [default: models]
     #[arg(long, value_name = "DIRECTORY|URL", value_parser = site)]
     models: Option<Site>,
     /// Where to keep compiled models and version numbers [default: .wardian]
@@ -86,8 +88,8 @@ enum LogLevelArg {
 impl Serve {
     pub(super) fn run(self) -> Result<Outcome> {
         let only_check = self.check_config;
-        let (config, watched) =
-            Config::resolve_and_watch(self.overrides()).context("the configuration is not usable")?;
+        let (config, watched) = Config::resolve_and_watch(self.overrides())
+            .context("the configuration is not usable")?;
         if only_check {
             preflight(&config)?;
             output::print(&summary(&config))?;
@@ -147,7 +149,8 @@ fn summary(config: &Config) -> Vec<String> {
         let (weight, repository) = (tenant.weight, &tenant.repository);
         format!("tenant  {name}: weight {weight}, {}, in {repository}", key_ids(&tenant.keys))
     });
-    let host = format!("listen  {}, the host's own: {}", config.listen, key_ids(&config.tenancy.keys));
+    let host =
+        format!("listen  {}, the host's own: {}", config.listen, key_ids(&config.tenancy.keys));
     ["the configuration is sound".into(), host].into_iter().chain(tenants).collect()
 }
 
@@ -158,7 +161,8 @@ fn key_ids(keys: &[Credential]) -> String {
 
 /// Starts the threads that serve HTTP.
 fn start_runtime() -> Result<Runtime> {
-    let build = || tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build();
+    let build =
+        || tokio::runtime::Builder::new_multi_thread().thread_name("http").enable_all().build();
     // It panics where the system has no room for another thread.
     let runtime = std::panic::catch_unwind(build).map_err(|_| {
         anyhow!("cannot start threads: there is no room for more; raise `ulimit -u` or the container's limit")
@@ -171,7 +175,10 @@ fn create_default_models(config: &Config) -> Result<()> {
     let Some(path) = config.default_models() else { return Ok(()) };
     let created = std::fs::create_dir_all(&path);
     created.with_context(|| {
-        format!("cannot create the directory '{}' for models; name another with --models", path.display())
+        format!(
+            "cannot create the directory '{}' for models; name another with --models",
+            path.display()
+        )
     })
 }
 
@@ -184,7 +191,8 @@ fn announce(address: SocketAddr) -> std::io::Result<()> {
 
 /// Resolves at the first signal to stop; the second ends the process at once.
 async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         tracing::error!("cannot listen for signals; kill this process to stop it");
         return std::future::pending().await;

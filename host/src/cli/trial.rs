@@ -1,7 +1,7 @@
 //! Loading models without serving them: what `check` and `inspect` share.
 //!
-//! A trial looks at a directory with the repository's own eyes and loads with the server's own loader, so
-//! that what it finds is what the server would find.
+//! A trial looks at a directory with the repository's own eyes and loads with the server's own
+//! loader, so that what it finds is what the server would find.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ pub(super) struct HostArgs {
     /// Whose limits, grants and quotas apply [default: the only tenant that is configured]
     #[arg(long, value_name = "NAME", value_parser = tenant_name)]
     tenant: Option<TenantName>,
-    /// Where to keep compiled models for the next time; the state of a server that is running is refused
-    /// [default: a temporary directory]
+    /// Where to keep compiled models for the next time; the state of a server that is running is
+    /// refused [default: a temporary directory]
     #[arg(long, value_name = "DIRECTORY")]
     state: Option<PathBuf>,
 }
@@ -46,8 +46,8 @@ pub(super) struct Trial {
     /// Its database is one that is not for trying things out in.
     keeps_database: bool,
     progress: Progress,
-    /// Version numbers go here and nowhere else: a check must not count for the server. Artifacts too,
-    /// unless they are to be kept.
+    /// Version numbers go here and nowhere else: a check must not count for the server. Artifacts
+    /// too, unless they are to be kept.
     scratch: TempDir,
 }
 
@@ -58,10 +58,13 @@ impl Trial {
     /// Gets ready to load.
     pub(super) fn new(args: HostArgs, progress: Progress) -> Result<Self> {
         logging::install_for_people();
-        let scratch =
-            tempfile::Builder::new().prefix("wardian-").tempdir().context("cannot make a temporary directory")?;
+        let scratch = tempfile::Builder::new()
+            .prefix("wardian-")
+            .tempdir()
+            .context("cannot make a temporary directory")?;
         let state = args.state.unwrap_or_else(|| scratch.path().join("state"));
-        let overrides = Overrides { config: args.config, state: Some(state), ..Overrides::default() };
+        let overrides =
+            Overrides { config: args.config, state: Some(state), ..Overrides::default() };
         let config = Config::resolve(overrides).context("the configuration is not usable")?;
         let (name, settings) = whose(&config.tenancy, args.tenant)?;
         let keeps_database = settings.database.is_some();
@@ -78,8 +81,8 @@ impl Trial {
         Ok(Trial { config, loader, tenant, keeps_database, progress, scratch })
     }
 
-    /// Whether this candidate can show that it works. One that would show it in a database which others use cannot:
-    /// what is undone there has held locks and used up numbers all the same.
+    /// Whether this candidate can show that it works. One that would show it in a database which
+    /// others use cannot: what is undone there has held locks and used up numbers all the same.
     pub(super) fn can_prove(&self, candidate: &Candidate) -> bool {
         !(self.keeps_database && candidate.settings.capabilities.sql)
     }
@@ -99,7 +102,9 @@ impl Trial {
         config.watch = Watch::Poll;
         let directory = Directory::spawn(config)?;
         let mut announced = directory.subscribe();
-        let done = |aspired: &Arc<Aspired>| aspired.degraded.is_some() || aspired.first_settled && aspired.is_settled();
+        let done = |aspired: &Arc<Aspired>| {
+            aspired.degraded.is_some() || aspired.first_settled && aspired.is_settled()
+        };
         // In either case the newest announcement is the one to go by.
         let _ = tokio::time::timeout(PATIENCE, announced.wait_for(done)).await;
         let aspired = announced.borrow().clone();
@@ -113,10 +118,16 @@ impl Trial {
     pub(super) async fn load<T>(
         &self,
         candidate: &Candidate,
-        how: impl AsyncFnOnce(&Loader, &Arc<Tenant>, &(dyn Fn(Stage) + Send + Sync)) -> Result<T, LoadError>,
+        how: impl AsyncFnOnce(
+            &Loader,
+            &Arc<Tenant>,
+            &(dyn Fn(Stage) + Send + Sync),
+        ) -> Result<T, LoadError>,
     ) -> Result<T, LoadError> {
-        let progress =
-            |stage: Stage| self.progress.step(&format!("{} version {}: {stage}", candidate.name, candidate.version));
+        let progress = |stage: Stage| {
+            self.progress
+                .step(&format!("{} version {}: {stage}", candidate.name, candidate.version))
+        };
         how(&self.loader, &self.tenant, &progress).await
     }
 
@@ -136,21 +147,29 @@ fn whose(tenancy: &Tenancy, named: Option<TenantName>) -> Result<(TenantName, Te
             let found = tenants.find(|(known, _)| *known == name);
             found.ok_or_else(|| {
                 let near = nearest(name.as_str(), tenancy.tenants.keys().map(TenantName::as_str));
-                let meant = near.first().map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-                anyhow!("there is no tenant '{name}' in the configuration, which has {names}{meant}")
+                let meant = near
+                    .first()
+                    .map(|near| format!("; did you mean '{near}'?"))
+                    .unwrap_or_default();
+                anyhow!(
+                    "there is no tenant '{name}' in the configuration, which has {names}{meant}"
+                )
             })
         }
         (None, 1) => tenants.next().context("there is no tenant"),
-        (None, _) => {
-            Err(anyhow!("the configuration has the tenants {names}; say with --tenant whose models these are"))
-        }
+        (None, _) => Err(anyhow!(
+            "the configuration has the tenants {names}; say with --tenant whose models these are"
+        )),
     };
     found.map(|(name, settings)| (name.clone(), settings.clone()))
 }
 
 /// Runs a command's asynchronous part.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     outcome

@@ -9,7 +9,8 @@ pub(super) fn conflicts(config: &Config) -> Vec<String> {
 
 /// Whether somebody could ask who was never let in.
 pub(super) fn exposed(Config { listen, insecure, tenancy, .. }: &Config) -> Option<String> {
-    let exposed = !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.asks_for_keys();
+    let exposed =
+        !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.asks_for_keys();
     exposed.then(|| {
         format!(
             "listen: other machines could reach {listen}, and no keys are configured; configure one (`wardian key \
@@ -31,5 +32,7 @@ pub(super) fn unlocked(Config { insecure, tenancy, .. }: &Config) -> Option<Stri
 
 fn intervals(Config { repository, .. }: &Config) -> Option<String> {
     let (poll, rescan) = (repository.poll_interval, repository.rescan_interval);
-    (poll > rescan).then(|| format!("poll_interval: {poll:?} is more than rescan_interval, which is {rescan:?}"))
+    (poll > rescan).then(|| {
+        format!("poll_interval: {poll:?} is more than rescan_interval, which is {rescan:?}")
+    })
 }

@@ -25,7 +25,9 @@ fn names(tenants: &[&TenantEntry]) -> Vec<String> {
         if called == name {
             format!("{place}: tenant '{name}' is there already ({there}); keep one of them")
         } else {
-            format!("{place}: tenant '{name}' differs from '{called}' ({there}) only in case; rename one of them")
+            format!(
+                "{place}: tenant '{name}' differs from '{called}' ({there}) only in case; rename one of them"
+            )
         }
     };
     let twins = tenants.iter().filter_map(|tenant| {
@@ -40,10 +42,13 @@ fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
     let mut seen: HashMap<String, &Placed> = HashMap::new();
     let clash = |Placed { place, key }: &Placed, other: &Placed| {
         let (id, twin, there) = (&key.id, &other.key.id, &other.place);
-        format!("{place}: key '{id}' has the sha256 of key '{twin}' ({there}); make another with `wardian key new`")
+        format!(
+            "{place}: key '{id}' has the sha256 of key '{twin}' ({there}); make another with `wardian key new`"
+        )
     };
     let keys = host.keys.iter().chain(tenants.iter().flat_map(|tenant| &tenant.keys));
-    let twins = keys.filter_map(|key| Some(clash(key, seen.insert(key.key.digest.to_string(), key)?)));
+    let twins =
+        keys.filter_map(|key| Some(clash(key, seen.insert(key.key.digest.to_string(), key)?)));
     twins.collect()
 }
 
@@ -51,7 +56,8 @@ fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
 fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
     let directory = |tenant: &&TenantEntry| tenant.repository(host, base).directory().map(plain);
     // Nobody uploads to a URL: what several tenants read there is for whoever can write there.
-    let mut real: Vec<_> = tenants.iter().filter_map(|tenant| Some((directory(tenant)?, *tenant))).collect();
+    let mut real: Vec<_> =
+        tenants.iter().filter_map(|tenant| Some((directory(tenant)?, *tenant))).collect();
     real.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut outer: Option<(PathBuf, &TenantEntry)> = None;
     let mut found = Vec::new();
@@ -59,7 +65,9 @@ fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<Strin
     for (path, tenant) in real {
         match &outer {
             Some((_, other)) if other.name == tenant.name => {}
-            Some((around, other)) if path.starts_with(around) => found.push(shared(tenant, other, &path, around)),
+            Some((around, other)) if path.starts_with(around) => {
+                found.push(shared(tenant, other, &path, around))
+            }
             _ => outer = Some((path, tenant)),
         }
     }
@@ -70,10 +78,14 @@ fn shared(tenant: &TenantEntry, other: &TenantEntry, path: &Path, around: &Path)
     let (place, name, there) = (&tenant.place, &tenant.name, &other.place);
     let how = if path == around { "is also that" } else { "lies within that" };
     let path = path.display();
-    format!("{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({there}); move one of them", other.name)
+    format!(
+        "{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({there}); move one of them",
+        other.name
+    )
 }
 
-/// Somebody who says where the models are, and whose tenants all have theirs elsewhere, means something else.
+/// Somebody who says where the models are, and whose tenants all have theirs elsewhere, means
+/// something else.
 fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
     let models = host.models.as_ref()?;
     let unused = !tenants.is_empty() && !tenants.iter().any(|tenant| tenant.inherits());
@@ -85,8 +97,8 @@ fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
     })
 }
 
-/// The path as it is written, absolute and without dots. Where links lead can change at any time; the sources look at
-/// that.
+/// The path as it is written, absolute and without dots. Where links lead can change at any time;
+/// the sources look at that.
 fn plain(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut plain = PathBuf::new();

@@ -45,7 +45,10 @@ pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) ->
         let scopes = keys.need("scopes", |value| scopes(value, owner));
         let twin = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
         if let Some(Placed { place, key }) = twin {
-            keys.wrong(&format!("the id '{}' is also that of the key on line {}; rename one", key.id, place.line));
+            keys.wrong(&format!(
+                "the id '{}' is also that of the key on line {}; rename one",
+                key.id, place.line
+            ));
         }
         if let (Some(id), Some(digest), Some(scopes)) = (id, digest, scopes) {
             let place = Place { file: file.clone(), line: keys.line() };
@@ -59,7 +62,9 @@ pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) ->
 pub(crate) fn key_id(id: &str) -> Result<String, String> {
     let allowed = |char: char| char.is_ascii_graphic() && !matches!(char, '"' | '\\');
     let right = (1..=MAX_ID).contains(&id.len()) && id.chars().all(allowed);
-    right.then(|| id.to_owned()).ok_or_else(|| format!("use 1 to {MAX_ID} letters, digits and signs, without spaces"))
+    right
+        .then(|| id.to_owned())
+        .ok_or_else(|| format!("use 1 to {MAX_ID} letters, digits and signs, without spaces"))
 }
 
 /// A name, not a description.
@@ -71,7 +76,8 @@ fn digest(value: &DeValue<'_>) -> Result<Digest, String> {
 }
 
 fn scopes(value: &DeValue<'_>, owner: Owner) -> Result<Scopes, String> {
-    let scopes: Scopes = list(one_of(Scope::ALL.map(|scope| (scope.name(), scope))))(value)?.into_iter().collect();
+    let scopes: Scopes =
+        list(one_of(Scope::ALL.map(|scope| (scope.name(), scope))))(value)?.into_iter().collect();
     match owner {
         Owner::Host if scopes != Scopes::ADMIN => {
             Err("a key of the host's own has the scope \"admin\" and no other; keys with other scopes belong to a \

@@ -11,8 +11,8 @@ use super::credentials::{Owner, Placed, credentials};
 use super::listen::listen_address;
 use super::tenants::{self, TenantEntry};
 use super::{
-    CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel, Overrides,
-    RepositoryConfig,
+    CompileConfig, Config, DataConfig, EgressConfig, HttpConfig, LogConfig, LogFormat, LogLevel,
+    Overrides, RepositoryConfig,
 };
 use crate::database::{DatabaseConfig, Synchronous};
 use crate::engine::EngineConfig;
@@ -92,7 +92,8 @@ pub(super) const REFRESHES: RangeInclusive<Duration> = Duration::from_secs(1)..=
 const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// From one page of linear memory to all that 32 bits can address.
 const GUEST_MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
-/// Below, the host's own code does not fit beside the guest's; above, one guest's recursion is a leak.
+/// Below, the host's own code does not fit beside the guest's; above, one guest's recursion is a
+/// leak.
 const STACK: RangeInclusive<u64> = (64 << 10)..=(64 << 20);
 /// Whatever takes longer keeps others waiting, and is no work for a request.
 const STATEMENT_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
@@ -122,7 +123,11 @@ fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
 fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
     use LogLevel::{Debug, Error, Info, Trace, Warn};
     let levels = [Error, Warn, Info, Debug, Trace].map(|level| (level.name(), level));
-    keys.read("format", &mut settings.format, one_of([("text", LogFormat::Text), ("json", LogFormat::Json)]));
+    keys.read(
+        "format",
+        &mut settings.format,
+        one_of([("text", LogFormat::Text), ("json", LogFormat::Json)]),
+    );
     keys.read("level", &mut settings.level, one_of(levels));
 }
 
@@ -137,7 +142,8 @@ fn http(keys: &mut Keys<'_>, settings: &mut HttpConfig) {
 fn hosts(value: &DeValue<'_>) -> Result<Vec<HttpHost>, String> {
     let host = |value: &DeValue<'_>| {
         let written = text(value)?;
-        HttpHost::parse(&written).map_err(|why| format!("'{written}' is not a host like \"models.example.com\": {why}"))
+        HttpHost::parse(&written)
+            .map_err(|why| format!("'{written}' is not a host like \"models.example.com\": {why}"))
     };
     let hosts = list(host)(value)?;
     match hosts.len() {
@@ -147,7 +153,9 @@ fn hosts(value: &DeValue<'_>) -> Result<Vec<HttpHost>, String> {
 }
 
 fn egress(keys: &mut Keys<'_>, base: &Path, settings: &mut EgressConfig) {
-    keys.read("ca_certificates", &mut settings.ca_certificates, |value| path(base)(value).map(Some));
+    keys.read("ca_certificates", &mut settings.ca_certificates, |value| {
+        path(base)(value).map(Some)
+    });
 }
 
 fn engine(keys: &mut Keys<'_>, settings: &mut EngineConfig) {

@@ -10,15 +10,19 @@ use super::{Config, Overrides, check};
 use crate::fuzzing::check_text;
 use crate::tenant::{Scopes, Site};
 
-/// The settings of a host, and the same text as those of a tenant. What is accepted is within what makes
-/// sense, its paths begin where the file lies unless they say otherwise, no key has more scopes than its place
-/// allows, and every conflict in it can be told.
+/// The settings of a host, and the same text as those of a tenant. What is accepted is within what
+/// makes sense, its paths begin where the file lies unless they say otherwise, no key has more
+/// scopes than its place allows, and every conflict in it can be told.
 pub fn wardian_toml(text: &str) {
     match Host::read(Path::new("/etc/wardian/wardian.toml"), text, &Overrides::default()) {
         Ok(host) => check_host(&host),
         Err(faults) => check_text(&faults.to_string(), 8000),
     }
-    match tenants::read(Path::new("/etc/wardian/tenants/acme.toml"), text, Path::new("/etc/wardian")) {
+    match tenants::read(
+        Path::new("/etc/wardian/tenants/acme.toml"),
+        text,
+        Path::new("/etc/wardian"),
+    ) {
         Ok(tenant) => check_tenant(&tenant),
         Err(faults) => check_text(&faults, 8000),
     }
@@ -26,20 +30,22 @@ pub fn wardian_toml(text: &str) {
 
 fn check_host(Host { config, models, tenants, keys }: &Host) {
     check_config(config);
-    assert!(
-        models.as_ref().is_none_or(
-            |models| models.directory().is_none_or(Path::is_absolute) && *models == config.repository.models
-        )
-    );
+    assert!(models.as_ref().is_none_or(|models| models.directory().is_none_or(Path::is_absolute)
+        && *models == config.repository.models));
     assert!(config.state.is_absolute() || config.state == Config::default().state);
-    assert!(keys.iter().all(|placed| placed.key.scopes == Scopes::ADMIN), "a key of the host's own asks for models");
+    assert!(
+        keys.iter().all(|placed| placed.key.scopes == Scopes::ADMIN),
+        "a key of the host's own asks for models"
+    );
     check_ids(keys);
     tenants.iter().for_each(check_tenant);
 }
 
 fn check_config(config: &Config) {
     assert!((64 << 10..=4 << 30).contains(&config.engine.max_memory));
-    assert!(config.engine.instances > 0 && config.http.max_connections > 0 && config.compile.jobs > 0);
+    assert!(
+        config.engine.instances > 0 && config.http.max_connections > 0 && config.compile.jobs > 0
+    );
     let repository = &config.repository;
     for interval in [repository.poll_interval, repository.rescan_interval, repository.settle] {
         assert!(interval >= Duration::from_millis(10), "{interval:?} keeps a core busy");
@@ -47,21 +53,35 @@ fn check_config(config: &Config) {
     // Who may ask is put together later, so nobody is asked for a key yet.
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
     let conflicts = check::conflicts(config);
-    assert!(!exposed || !conflicts.is_empty(), "it listens to everyone and asks nobody who they are");
+    assert!(
+        !exposed || !conflicts.is_empty(),
+        "it listens to everyone and asks nobody who they are"
+    );
     conflicts.iter().for_each(|conflict| check_text(conflict, 800));
 }
 
 fn check_tenant(tenant: &TenantEntry) {
     assert!(tenant.repository.as_ref().and_then(Site::directory).is_none_or(Path::is_absolute));
     assert!((1..=1000).contains(&tenant.settings.weight));
-    assert!(tenant.keys.iter().all(|placed| placed.key.scopes != Scopes::default()), "a key without scopes");
+    assert!(
+        tenant.keys.iter().all(|placed| placed.key.scopes != Scopes::default()),
+        "a key without scopes"
+    );
     check_ids(&tenant.keys);
 }
 
 /// Ids stand in log lines, and each names one key.
 fn check_ids(keys: &[Placed]) {
     for (index, Placed { key, .. }) in keys.iter().enumerate() {
-        assert!(key.id.len() <= 64 && key.id.chars().all(|char| char.is_ascii_graphic()), "{:?}", key.id);
-        assert!(keys[..index].iter().all(|earlier| earlier.key.id != key.id), "two keys are called {}", key.id);
+        assert!(
+            key.id.len() <= 64 && key.id.chars().all(|char| char.is_ascii_graphic()),
+            "{:?}",
+            key.id
+        );
+        assert!(
+            keys[..index].iter().all(|earlier| earlier.key.id != key.id),
+            "two keys are called {}",
+            key.id
+        );
     }
 }

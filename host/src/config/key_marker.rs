@@ -1,7 +1,7 @@
 //! The note in the state directory that the server asks for keys.
 //!
-//! A `wardian.toml` that has lost its keys, or is not found, is as sound as one that never had any. The note tells the
-//! two apart when the server starts.
+//! A `wardian.toml` that has lost its keys, or is not found, is as sound as one that never had any.
+//! The note tells the two apart when the server starts.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::model::sanitize;
 
-/// Reads an address such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`. A host name is looked up; of several
-/// addresses one of this machine's own comes first, and of those the IPv4 address.
+/// Reads an address such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`. A host name is
+/// looked up; of several addresses one of this machine's own comes first, and of those the IPv4
+/// address.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -13,9 +14,9 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
 
     let shown = sanitize(text, 100);
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
-    let number: u16 = port
-        .parse()
-        .map_err(|_| format!("'{shown}' is not an address like 127.0.0.1:8080, [::1]:8080 or localhost:8080"))?;
+    let number: u16 = port.parse().map_err(|_| {
+        format!("'{shown}' is not an address like 127.0.0.1:8080, [::1]:8080 or localhost:8080")
+    })?;
     if host.is_empty() {
         return Err(format!(
             "'{shown}' names no address; 127.0.0.1:{number} is for this machine alone, and 0.0.0.0:{number} for others \
@@ -24,7 +25,8 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     }
 
     let found = (host, number).to_socket_addrs();
-    let found = found.map_err(|error| format!("the host name in '{shown}' cannot be looked up: {error}"))?;
+    let found = found
+        .map_err(|error| format!("the host name in '{shown}' cannot be looked up: {error}"))?;
     let nearest = found.min_by_key(|address| (!address.ip().is_loopback(), !address.is_ipv4()));
     nearest.ok_or_else(|| format!("the host name in '{shown}' has no address"))
 }
@@ -41,7 +43,11 @@ mod tests {
             ("0.0.0.0:0", "0.0.0.0:0"),
             ("localhost:8080", "127.0.0.1:8080"),
         ] {
-            assert_eq!(listen_address(text).map(|address| address.to_string()).as_deref(), Ok(address), "{text}");
+            assert_eq!(
+                listen_address(text).map(|address| address.to_string()).as_deref(),
+                Ok(address),
+                "{text}"
+            );
         }
     }
 

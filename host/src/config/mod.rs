@@ -1,12 +1,12 @@
 //! What is in force for the whole host: the sum of its modules' settings.
 //!
-//! It starts from the defaults, each of which has its reason beside it; `wardian.toml` overwrites some, the
-//! command line overwrites some of those, and one check at the end judges the whole. What comes out is
-//! complete: no module asks again whether something was given. A model's own settings are not here but in its
-//! `model.toml`, which `repository` reads.
+//! It starts from the defaults, each of which has its reason beside it; `wardian.toml` overwrites
+//! some, the command line overwrites some of those, and one check at the end judges the whole. What
+//! comes out is complete: no module asks again whether something was given. A model's own settings
+//! are not here but in its `model.toml`, which `repository` reads.
 //!
-//! Who the tenants are is told by `wardian.toml` and by one file for each in `tenants/`. It is put together
-//! into one [`Tenancy`], at start and again whenever a file changes ([`TenancyWatch`]).
+//! Who the tenants are is told by `wardian.toml` and by one file for each in `tenants/`. It is put
+//! together into one [`Tenancy`], at start and again whenever a file changes ([`TenancyWatch`]).
 
 mod check;
 mod clashes;
@@ -57,7 +57,8 @@ pub struct Config {
     pub state: PathBuf,
     /// How long the server may take to stop, with all that it has to finish for it.
     pub drain_timeout: Duration,
-    /// How long after its start the server waits for tenants whose models are slow to load, before it is ready.
+    /// How long after its start the server waits for tenants whose models are slow to load, before
+    /// it is ready.
     pub ready_timeout: Duration,
     /// The model of requests that name none.
     pub default_model: Option<ModelName>,
@@ -147,8 +148,8 @@ pub struct HttpConfig {
 /// How models call others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressConfig {
-    /// A PEM file of authorities that are believed beside the public ones, for servers with certificates of
-    /// one's own.
+    /// A PEM file of authorities that are believed beside the public ones, for servers with
+    /// certificates of one's own.
     pub ca_certificates: Option<PathBuf>,
 }
 
@@ -178,13 +179,14 @@ pub struct DataConfig {
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Puts together the defaults, the files and the command line. Fails with everything that is wrong.
+    /// Puts together the defaults, the files and the command line. Fails with everything that is
+    /// wrong.
     pub fn resolve(overrides: Overrides) -> Result<Self, ConfigError> {
         Config::read(overrides).map(|(config, _)| config)
     }
 
-    /// The configuration of a server, and what it was read from, for a [`TenancyWatch`]. Fails as [`Config::resolve`]
-    /// does, and if the server had keys and has none now.
+    /// The configuration of a server, and what it was read from, for a [`TenancyWatch`]. Fails as
+    /// [`Config::resolve`] does, and if the server had keys and has none now.
     pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
         let (config, watched) = Config::read(overrides)?;
         match KeyMarker::new(&config.state).conflict(&config) {
@@ -198,7 +200,8 @@ impl Config {
         sources.look(Glance { now: Instant::now(), settle: Duration::ZERO });
         // What is missing from a file that is wrong does not clash with anything.
         let faults = sources.faults();
-        let (config, conflicts) = if faults.is_empty() { sources.merge() } else { (Config::default(), faults) };
+        let (config, conflicts) =
+            if faults.is_empty() { sources.merge() } else { (Config::default(), faults) };
         if !conflicts.is_empty() {
             return Err(ConfigError(conflicts));
         }
@@ -222,10 +225,26 @@ impl Config {
 
     /// The settings of a source that watches a directory of this tenant's.
     pub fn directory(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
-        let RepositoryConfig { models: _, refresh: _, watch, poll_interval, rescan_interval, settle, max_versions } =
-            self.repository;
+        let RepositoryConfig {
+            models: _,
+            refresh: _,
+            watch,
+            poll_interval,
+            rescan_interval,
+            settle,
+            max_versions,
+        } = self.repository;
         let (state, tenant) = (self.state_of(tenant), tenant.name().clone());
-        DirectoryConfig { tenant, root, state, watch, poll_interval, rescan_interval, settle, max_versions }
+        DirectoryConfig {
+            tenant,
+            root,
+            state,
+            watch,
+            poll_interval,
+            rescan_interval,
+            settle,
+            max_versions,
+        }
     }
 
     /// Where compiled models are kept.
@@ -233,8 +252,8 @@ impl Config {
         self.state.join("artifacts")
     }
 
-    /// `./models`, if a tenant has its models there and it is nowhere configured. A directory that was configured may be
-    /// a volume that is not mounted yet.
+    /// `./models`, if a tenant has its models there and it is nowhere configured. A directory that
+    /// was configured may be a volume that is not mounted yet.
     pub fn default_models(&self) -> Option<PathBuf> {
         let default = RepositoryConfig::default().models;
         let used = self.tenancy.tenants.values().any(|tenant| tenant.repository == default);
@@ -256,9 +275,11 @@ impl Default for Config {
             insecure: false,
             // Beside the models, so that trying it out leaves nothing elsewhere.
             state: ".wardian".into(),
-            // Kubernetes kills after 30 s unless told otherwise, and the end of a process takes a moment too.
+            // Kubernetes kills after 30 s unless told otherwise, and the end of a process takes a
+            // moment too.
             drain_timeout: Duration::from_secs(25),
-            // Two loads that take as long as a load may. Beside that, only models that have to be compiled are slow.
+            // Two loads that take as long as a load may. Beside that, only models that have to be
+            // compiled are slow.
             ready_timeout: Duration::from_secs(120),
             default_model: None,
             repository: RepositoryConfig::default(),
@@ -280,14 +301,17 @@ impl Default for RepositoryConfig {
             models: Site::Directory("models".into()),
             refresh: REFRESH,
             watch: Watch::Auto,
-            // Soon enough for someone who waits; a look at a thousand models takes a few milliseconds.
+            // Soon enough for someone who waits; a look at a thousand models takes a few
+            // milliseconds.
             poll_interval: Duration::from_secs(1),
-            // Only for events that were lost, which is rare; sooner than someone asks why nothing happened.
+            // Only for events that were lost, which is rare; sooner than someone asks why nothing
+            // happened.
             rescan_interval: Duration::from_secs(10),
-            // Longer than a busy writer pauses between two writes, and than the file system's clock steps;
-            // short beside the seconds that translating takes.
+            // Longer than a busy writer pauses between two writes, and than the file system's clock
+            // steps; short beside the seconds that translating takes.
             settle: Duration::from_millis(100),
-            // A look at so many takes a second; a tenant with a thousand models and ten versions of each has room.
+            // A look at so many takes a second; a tenant with a thousand models and ten versions of
+            // each has room.
             max_versions: 10_000,
         }
     }
@@ -302,11 +326,13 @@ impl Default for LogConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         HttpConfig {
-            // Each takes a file descriptor and some 50 kB; more clients than this come through a proxy.
+            // Each takes a file descriptor and some 50 kB; more clients than this come through a
+            // proxy.
             max_connections: 4096,
             // Headers fit into a packet or two; only a broken or hostile client needs longer.
             header_read_timeout: Duration::from_secs(10),
-            // Proxies keep idle connections for 60 s; the server must not be the first to close one.
+            // Proxies keep idle connections for 60 s; the server must not be the first to close
+            // one.
             keep_alive: Duration::from_secs(75),
             // Longer than a network pauses, and than a page takes to look at a part.
             write_timeout: Duration::from_secs(30),
@@ -319,12 +345,15 @@ impl Default for CompileConfig {
     fn default() -> Self {
         CompileConfig {
             limits: CompileLimits::default(),
-            // They run at low priority, but guests that take long run at none at all; so while calls take turns, no more
-            // children compute than half the cores. At least two: one tenant's child must not take the only slot.
-            jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, 1024) as u32,
+            // They run at low priority, but guests that take long run at none at all; so while
+            // calls take turns, no more children compute than half the cores. At least two: one
+            // tenant's child must not take the only slot.
+            jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, 1024)
+                as u32,
             // Enough for a dozen tenants whose models sleep in `load`; each may take `memory`.
             children: 16,
-            // Loading computes without waiting for anything; tens of seconds are a very large model.
+            // Loading computes without waiting for anything; tens of seconds are a very large
+            // model.
             load_deadline: Duration::from_secs(60),
         }
     }

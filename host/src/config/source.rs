@@ -60,9 +60,13 @@ impl<T: Clone> Source<T> {
         Source { said: Some(Ok(says)), ..Source::new(path) }
     }
 
-    /// Looks at the file, and reads it if it has settled since it changed. Tells whether what it says may be
-    /// something else now.
-    pub(super) fn look(&mut self, glance: Glance, parse: impl FnOnce(&Path, &str) -> Result<T, String>) -> bool {
+    /// Looks at the file, and reads it if it has settled since it changed. Tells whether what it
+    /// says may be something else now.
+    pub(super) fn look(
+        &mut self,
+        glance: Glance,
+        parse: impl FnOnce(&Path, &str) -> Result<T, String>,
+    ) -> bool {
         let Glance { now, settle } = glance;
         let sight = see(&self.path);
         if self.sight != sight {
@@ -82,7 +86,8 @@ impl<T: Clone> Source<T> {
         changed
     }
 
-    /// Has the next look read the file even if it did not change, and what is wrong with it be told again.
+    /// Has the next look read the file even if it did not change, and what is wrong with it be told
+    /// again.
     pub(super) fn doubt(&mut self) {
         self.counted = false;
         self.untold = true;

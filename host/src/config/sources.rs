@@ -45,7 +45,16 @@ impl Sources {
         let base = path.parent().unwrap_or(Path::new("")).to_owned();
         let folder = base.join(FOLDER);
         let tenants = BTreeMap::new();
-        Sources { overrides, base, host, host_path: path, folder, tenants, device: None, trouble: None }
+        Sources {
+            overrides,
+            base,
+            host,
+            host_path: path,
+            folder,
+            tenants,
+            device: None,
+            trouble: None,
+        }
     }
 
     /// The host's file and the folder of tenants.
@@ -53,11 +62,13 @@ impl Sources {
         [("configuration file", self.host_path.clone()), ("folder of tenants", self.folder.clone())]
     }
 
-    /// Looks at everything, and reads what has settled since it changed. Tells whether anything may be
-    /// something else now.
+    /// Looks at everything, and reads what has settled since it changed. Tells whether anything may
+    /// be something else now.
     pub(super) fn look(&mut self, glance: Glance) -> bool {
         let overrides = &self.overrides;
-        let parse = |path: &Path, text: &str| Host::read(path, text, overrides).map_err(|faults| faults.to_string());
+        let parse = |path: &Path, text: &str| {
+            Host::read(path, text, overrides).map_err(|faults| faults.to_string())
+        };
         let changed = self.host.look(glance, parse);
         match self.list() {
             Ok(names) => {
@@ -87,7 +98,8 @@ impl Sources {
     /// What is wrong with files by themselves.
     pub(super) fn faults(&self) -> Vec<String> {
         let missing = self.host.candidate().is_none() && self.host.fault().is_none();
-        let missing = missing.then(|| format!("cannot read {}: there is no such file", self.host_path.display()));
+        let missing = missing
+            .then(|| format!("cannot read {}: there is no such file", self.host_path.display()));
         let host = self.host.fault().map(str::to_owned).or(missing);
         let tenants = self.tenants.values().filter_map(|tenant| tenant.fault().map(str::to_owned));
         host.into_iter().chain(tenants).chain(self.trouble.clone()).collect()
@@ -97,7 +109,9 @@ impl Sources {
     pub(super) fn take_news(&mut self) -> Vec<String> {
         let news = |fault: Option<&str>| fault.map(str::to_owned);
         let host = news(self.host.take_news());
-        host.into_iter().chain(self.tenants.values_mut().filter_map(|tenant| news(tenant.take_news()))).collect()
+        host.into_iter()
+            .chain(self.tenants.values_mut().filter_map(|tenant| news(tenant.take_news())))
+            .collect()
     }
 
     /// Why the folder of tenants cannot be believed now.
@@ -136,21 +150,27 @@ impl Sources {
         changed
     }
 
-    /// The names of the tenants' files. Fails if that there is none does not mean that there shall be none.
+    /// The names of the tenants' files. Fails if that there is none does not mean that there shall
+    /// be none.
     fn list(&mut self) -> Result<BTreeSet<OsString>, String> {
         let folder = self.folder.display();
         let kept = "; its tenants stay as they are";
         match list(&self.folder) {
             Ok((names, device)) => {
                 // So it looks when a volume has been unmounted.
-                let unmounted = names.is_empty() && !self.tenants.is_empty() && self.device != Some(device);
+                let unmounted =
+                    names.is_empty() && !self.tenants.is_empty() && self.device != Some(device);
                 if unmounted {
-                    return Err(format!("{folder} is empty, and on another device than before{kept}"));
+                    return Err(format!(
+                        "{folder} is empty, and on another device than before{kept}"
+                    ));
                 }
                 self.device = Some(device);
                 Ok(names)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.tenants.is_empty() => Ok(BTreeSet::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.tenants.is_empty() => {
+                Ok(BTreeSet::new())
+            }
             Err(error) => Err(format!("cannot list {folder}: {}{kept}", unreadable_error(&error))),
         }
     }

@@ -29,23 +29,29 @@ impl Tenancy {
         !self.keys.is_empty() || self.tenants.values().any(|tenant| !tenant.keys.is_empty())
     }
 
-    /// Keeps connections for others: where there are several tenants, none may have requests under way on more than three
-    /// quarters of so many connections.
+    /// Keeps connections for others: where there are several tenants, none may have requests under
+    /// way on more than three quarters of so many connections.
     pub fn sharing(mut self, connections: u32) -> Self {
         let share = u64::from(connections - connections / 4);
         if self.tenants.len() > 1 {
-            self.tenants.values_mut().for_each(|tenant| tenant.quota.concurrency = tenant.quota.concurrency.min(share));
+            self.tenants
+                .values_mut()
+                .for_each(|tenant| tenant.quota.concurrency = tenant.quota.concurrency.min(share));
         }
         self
     }
 
-    /// Puts together what was said. Relative defaults are relative to `base`. Of a tenant that is there twice
-    /// the last counts; that it is there twice is for `clashes` to find.
+    /// Puts together what was said. Relative defaults are relative to `base`. Of a tenant that is
+    /// there twice the last counts; that it is there twice is for `clashes` to find.
     pub(super) fn of(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Self {
         let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
         if tenants.is_empty() {
-            let mut single = Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
-            single.tenants.values_mut().for_each(|tenant| tenant.refresh = host.config.repository.refresh);
+            let mut single =
+                Tenancy { keys, ..Tenancy::single(host.config.repository.models.clone()) };
+            single
+                .tenants
+                .values_mut()
+                .for_each(|tenant| tenant.refresh = host.config.repository.refresh);
             return single;
         }
         let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.settle(host, base));

@@ -1,4 +1,5 @@
-//! Reads what is said of one tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file `tenants/NAME.toml`.
+//! Reads what is said of one tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file
+//! `tenants/NAME.toml`.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -11,9 +12,13 @@ use super::credentials::{Owner, Place, Placed, credentials};
 use super::file::{REFRESHES, path, site};
 use crate::database::postgres;
 use crate::model::{TenantName, parse_size};
-use crate::repository::keys::{self, Keys, duration, expected, number, origins, text, whole_number};
+use crate::repository::keys::{
+    self, Keys, duration, expected, number, origins, text, whole_number,
+};
 use crate::repository::{parse_limits, parse_streaming_ceilings};
-use crate::tenant::{Callable, PasswordFrom, PostgresSettings, Quota, Site, TenantGrants, TenantSettings, UNLIMITED};
+use crate::tenant::{
+    Callable, PasswordFrom, PostgresSettings, Quota, Site, TenantGrants, TenantSettings, UNLIMITED,
+};
 
 /// What is said of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +34,8 @@ pub(super) struct TenantEntry {
     pub(super) settings: TenantSettings,
 }
 
-/// Reads a file of `tenants/`, which is called by its tenant's name. Paths in it are relative to `base`.
+/// Reads a file of `tenants/`, which is called by its tenant's name. Paths in it are relative to
+/// `base`.
 pub(super) fn read(file: &Path, content: &str, base: &Path) -> Result<TenantEntry, String> {
     let shown: Arc<str> = file.display().to_string().into();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -40,7 +46,12 @@ pub(super) fn read(file: &Path, content: &str, base: &Path) -> Result<TenantEntr
 }
 
 /// Reads the keys of one tenant; `None` if it cannot have that name.
-pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Path) -> Option<TenantEntry> {
+pub(super) fn tenant(
+    keys: &mut Keys<'_>,
+    name: &str,
+    file: &Arc<str>,
+    base: &Path,
+) -> Option<TenantEntry> {
     let place = Place { file: file.clone(), line: keys.line() };
     let (mut repository, mut refresh, mut settings) = (None, None, TenantSettings::default());
     keys.read("repository", &mut repository, |value| site(base)(value).map(Some));
@@ -50,11 +61,15 @@ pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Pa
     let credentials = credentials(keys, file, Owner::Tenant);
     keys.table("quota", |keys| quota(keys, &mut settings.quota));
     keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.limits));
-    keys.table("streaming", |keys| parse_streaming_ceilings(keys, &mut settings.ceilings.streaming));
+    keys.table("streaming", |keys| {
+        parse_streaming_ceilings(keys, &mut settings.ceilings.streaming)
+    });
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
     keys.table("database", |keys| settings.database = database(keys, base));
     match TenantName::new(name) {
-        Ok(name) => Some(TenantEntry { name, place, repository, refresh, keys: credentials, settings }),
+        Ok(name) => {
+            Some(TenantEntry { name, place, repository, refresh, keys: credentials, settings })
+        }
         Err(error) => {
             keys.wrong(&error.to_string());
             None
@@ -62,7 +77,8 @@ pub(super) fn tenant(keys: &mut Keys<'_>, name: &str, file: &Arc<str>, base: &Pa
     }
 }
 
-const REFRESHED: &str = "refresh: only a repository behind a URL is refreshed; a directory is watched";
+const REFRESHED: &str =
+    "refresh: only a repository behind a URL is refreshed; a directory is watched";
 
 fn is_directory(repository: &Option<Site>) -> bool {
     repository.as_ref().is_some_and(|site| site.directory().is_some())
@@ -96,9 +112,16 @@ fn database(keys: &mut Keys<'_>, base: &Path) -> Option<PostgresSettings> {
         postgres::check(&url).map(|()| url)
     });
     let (mut file, mut variable) = (None, None);
-    keys.read("password_file", &mut file, |value| path(base)(value).map(|path| Some(PasswordFrom::File(path))));
-    keys.read("password_env", &mut variable, |value| text(value).map(|name| Some(PasswordFrom::Variable(name))));
-    keys.require(file.is_none() || variable.is_none(), "a password is in one place: password_file or password_env");
+    keys.read("password_file", &mut file, |value| {
+        path(base)(value).map(|path| Some(PasswordFrom::File(path)))
+    });
+    keys.read("password_env", &mut variable, |value| {
+        text(value).map(|name| Some(PasswordFrom::Variable(name)))
+    });
+    keys.require(
+        file.is_none() || variable.is_none(),
+        "a password is in one place: password_file or password_env",
+    );
     Some(PostgresSettings { url: url?, password: file.or(variable) })
 }
 

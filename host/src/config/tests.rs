@@ -125,7 +125,10 @@ fn every_key_lands_in_its_setting() {
         data: DataConfig { durability: Durability::Normal },
         tenancy: {
             let mut tenancy = Tenancy::single("/srv/models".into());
-            tenancy.tenants.values_mut().for_each(|tenant| tenant.refresh = Duration::from_secs(300));
+            tenancy
+                .tenants
+                .values_mut()
+                .for_each(|tenant| tenant.refresh = Duration::from_secs(300));
             tenancy
         },
     };
@@ -152,7 +155,9 @@ fn the_command_line_goes_before_the_file() {
 
 #[test]
 fn all_faults_are_told_together() {
-    let told = fault("listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n");
+    let told = fault(
+        "listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n",
+    );
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen, insecure",
         "wardian.toml line 2: watch: expected \"auto\" or \"events\" or \"poll\", found \"often\"",
@@ -173,7 +178,10 @@ fn an_address_that_others_can_reach_needs_someone_to_say_so() {
         assert!(resolve(&format!("{text}\ninsecure = true"), Overrides::default()).is_ok());
     }
     for address in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
-        assert!(resolve(&format!("listen = '{address}'"), Overrides::default()).is_ok(), "{address}");
+        assert!(
+            resolve(&format!("listen = '{address}'"), Overrides::default()).is_ok(),
+            "{address}"
+        );
     }
     assert!(fault("listen = 'localhost'").contains("not an address like"));
 }
@@ -188,13 +196,20 @@ fn what_does_not_go_together_is_told_together() {
 
 #[test]
 fn a_named_file_must_exist() {
-    let overrides = Overrides { config: Some("/nowhere/wardian.toml".into()), ..Overrides::default() };
-    assert!(Config::resolve(overrides).unwrap_err().to_string().starts_with("cannot read /nowhere/wardian.toml"));
+    let overrides =
+        Overrides { config: Some("/nowhere/wardian.toml".into()), ..Overrides::default() };
+    assert!(
+        Config::resolve(overrides)
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot read /nowhere/wardian.toml")
+    );
 }
 
 #[test]
 fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
-    let directory = Config::default().source(&Tenant::unlimited(TenantName::default_tenant())).directory;
+    let directory =
+        Config::default().source(&Tenant::unlimited(TenantName::default_tenant())).directory;
     assert_eq!(directory.state, Path::new(".wardian/repository/default"));
     assert_eq!(directory.root, Path::new("models"));
 }
@@ -212,9 +227,11 @@ fn paths_in_the_file_are_relative_to_it() {
 #[test]
 fn the_documentation_shows_the_defaults() {
     let text = include_str!("../../../docs/configuration.md");
-    let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let samples: Vec<_> =
+        text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [host, model, _] = samples[..] else { panic!("{} samples", samples.len()) };
-    let mut shown = Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
+    let mut shown =
+        Host::read(Path::new("wardian.toml"), host, &Overrides::default()).unwrap().config;
     shown.compile.jobs = Config::default().compile.jobs;
     shown.default_model = None;
     shown.egress.ca_certificates = None;

@@ -1,8 +1,8 @@
 //! Keeps who may ask, and how much, as the files say: while the server runs, without a restart.
 //!
-//! One task looks at the files every `poll_interval`, and at once when SIGHUP comes. A file counts when it has
-//! settled. One that is wrong is refused whole, and what it said before stays in force; if files that are right
-//! by themselves do not go together, nothing changes at all.
+//! One task looks at the files every `poll_interval`, and at once when SIGHUP comes. A file counts
+//! when it has settled. One that is wrong is refused whole, and what it said before stays in force;
+//! if files that are right by themselves do not go together, nothing changes at all.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,19 +37,20 @@ pub struct TenancyWatch {
 }
 
 impl TenancyWatch {
-    /// Starts watching. From here on SIGHUP reads the files at once, and ends the process no more. Must be
-    /// called within a tokio runtime.
+    /// Starts watching. From here on SIGHUP reads the files at once, and ends the process no more.
+    /// Must be called within a tokio runtime.
     pub fn start(watched: Watched) -> Self {
         let hangup = signal(SignalKind::hangup());
-        let hangup = hangup.inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP")).ok();
+        let hangup =
+            hangup.inspect_err(|error| tracing::error!(%error, "cannot listen for SIGHUP")).ok();
         let (announce, news) = watch::channel(watched.start.tenancy.clone());
         let faults = TenancyFaults::default();
         let watching = Watching::new(watched, announce, faults.clone());
         TenancyWatch { news, faults, task: tokio::spawn(run(watching, hangup)) }
     }
 
-    /// Resolves with the tenants and keys that are in force from now on, whenever they change. Nothing is lost
-    /// when it is dropped before.
+    /// Resolves with the tenants and keys that are in force from now on, whenever they change.
+    /// Nothing is lost when it is dropped before.
     pub async fn next(&mut self) -> Tenancy {
         if self.news.changed().await.is_err() {
             return std::future::pending().await;
@@ -79,7 +80,9 @@ async fn run(mut watching: Watching, mut hangup: Option<Signal>) {
         // Files may be slow, on a network.
         let looked = spawn_blocking(move || (watching.step(at_once), watching)).await;
         let Ok((next, back)) = looked else {
-            return tracing::error!("the configuration is watched no more; restart to apply changes");
+            return tracing::error!(
+                "the configuration is watched no more; restart to apply changes"
+            );
         };
         (again, watching) = (next, back);
     }
@@ -111,7 +114,15 @@ impl Watching {
         announce: watch::Sender<Tenancy>,
         faults: TenancyFaults,
     ) -> Self {
-        Watching { sources, start, announce, faults, conflicts: Vec::new(), trouble: None, waiting: Vec::new() }
+        Watching {
+            sources,
+            start,
+            announce,
+            faults,
+            conflicts: Vec::new(),
+            trouble: None,
+            waiting: Vec::new(),
+        }
     }
 
     /// Looks, and applies what has changed. Tells when to look again.
@@ -121,7 +132,9 @@ impl Watching {
         if at_once {
             self.sources.doubt();
         }
-        let changed = self.sources.look(Glance { now, settle: if at_once { Duration::ZERO } else { settle } });
+        let changed = self
+            .sources
+            .look(Glance { now, settle: if at_once { Duration::ZERO } else { settle } });
         self.tell();
         if changed || at_once {
             self.apply();

@@ -26,7 +26,8 @@ pub struct DatabaseConfig {
 pub enum Synchronous {
     /// At once, before it is answered.
     Full,
-    /// With the next checkpoint: a power cut may take the last commits away, and never damages the file.
+    /// With the next checkpoint: a power cut may take the last commits away, and never damages the
+    /// file.
     Normal,
 }
 
@@ -46,14 +47,15 @@ impl Default for DatabaseConfig {
     }
 }
 
-/// Bytes of one statement's text: far more than anybody writes by hand, or a generator for a thousand parameters.
+/// Bytes of one statement's text: far more than anybody writes by hand, or a generator for a
+/// thousand parameters.
 pub(super) const STATEMENT: usize = 64 << 10;
 
 /// Parameters of one statement.
 pub(super) const PARAMETERS: usize = 1000;
 
-/// Bytes of one value and of one row. Functions that search a text within another take time in the product of
-/// their lengths and cannot be interrupted.
+/// Bytes of one value and of one row. Functions that search a text within another take time in the
+/// product of their lengths and cannot be interrupted.
 pub(super) const VALUE: usize = 1 << 20;
 
 /// How long migrations and the proof of their version may keep other writers waiting, all together.
@@ -66,7 +68,9 @@ impl Statement {
             return Err(SqlError::Limit(format!("the statement has more than {STATEMENT} bytes")));
         }
         if self.parameters.len() > PARAMETERS {
-            return Err(SqlError::Limit(format!("the statement has more than {PARAMETERS} parameters")));
+            return Err(SqlError::Limit(format!(
+                "the statement has more than {PARAMETERS} parameters"
+            )));
         }
         match self.parameters.iter().find(|value| value.size() > VALUE as u64) {
             Some(_) => Err(SqlError::Limit(format!("a parameter has more than {VALUE} bytes"))),
@@ -92,12 +96,16 @@ impl<'a> Collected<'a> {
     pub(super) fn push(&mut self, row: Vec<Value>) -> Result<(), SqlError> {
         if self.outcome.rows.len() >= self.config.rows as usize {
             let rows = self.config.rows;
-            return Err(SqlError::Limit(format!("the query finds more than {rows} rows; ask for fewer with LIMIT")));
+            return Err(SqlError::Limit(format!(
+                "the query finds more than {rows} rows; ask for fewer with LIMIT"
+            )));
         }
         self.size += row.iter().map(Value::size).sum::<u64>();
         if self.size > self.config.result {
             let bytes = self.config.result;
-            return Err(SqlError::Limit(format!("the query finds more than {bytes} bytes; ask for less")));
+            return Err(SqlError::Limit(format!(
+                "the query finds more than {bytes} bytes; ask for less"
+            )));
         }
         self.outcome.rows.push(row);
         Ok(())

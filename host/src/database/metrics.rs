@@ -64,7 +64,8 @@ impl DatabaseMetrics {
 /// From 20 µs, a look-up by key, to 5 s, the longest that a statement may take.
 fn histogram() -> Histogram {
     Histogram::new([
-        0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
+        0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
+        1.0, 5.0,
     ])
 }
 
@@ -76,7 +77,10 @@ pub(super) struct TenantCounts {
 
 impl TenantCounts {
     /// Counts a statement, and how it ends.
-    pub(super) async fn count<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    pub(super) async fn count<T>(
+        &self,
+        work: impl Future<Output = Result<T, SqlError>>,
+    ) -> Result<T, SqlError> {
         let started = Instant::now();
         let outcome = work.await;
         // The series of one that is gone are forgotten, and may be another's by now.

@@ -1,6 +1,7 @@
 //! The steps that bring a database to where a version of a model needs it.
 //!
-//! What has run is written down in a table of the host's own, by model and name, with a digest of its statements.
+//! What has run is written down in a table of the host's own, by model and name, with a digest of
+//! its statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +25,13 @@ const MOST: usize = 1000;
 /// Bytes of all statements together.
 const MOST_BYTES: usize = 4 << 20;
 
-/// How many of a model's migrations have not run yet. Fails if the text of one that has run has changed.
-pub(super) async fn pending(database: &Database, model: &str, migrations: &[Migration]) -> Result<usize, SqlError> {
+/// How many of a model's migrations have not run yet. Fails if the text of one that has run has
+/// changed.
+pub(super) async fn pending(
+    database: &Database,
+    model: &str,
+    migrations: &[Migration],
+) -> Result<usize, SqlError> {
     check(migrations)?;
     if migrations.is_empty() {
         return Ok(0);
@@ -35,31 +41,46 @@ pub(super) async fn pending(database: &Database, model: &str, migrations: &[Migr
 }
 
 /// Runs those that have not run yet, in order.
-pub(super) async fn run(transaction: &Transaction, model: &str, migrations: &[Migration]) -> Result<(), SqlError> {
+pub(super) async fn run(
+    transaction: &Transaction,
+    model: &str,
+    migrations: &[Migration],
+) -> Result<(), SqlError> {
     transaction.lock_migrations().await?;
     transaction.on_own_tables(Statement { text: table(), parameters: Vec::new() }).await?;
     let applied = applied(transaction.on_own_tables(list(model)).await?.rows);
     for migration in left(&applied, migrations)? {
-        transaction.run_all(&migration.statements).await.map_err(|error| in_migration(&migration.name, error))?;
+        transaction
+            .run_all(&migration.statements)
+            .await
+            .map_err(|error| in_migration(&migration.name, error))?;
         transaction.on_own_tables(note(model, migration)).await?;
     }
     Ok(())
 }
 
 fn check(migrations: &[Migration]) -> Result<(), SqlError> {
-    let bytes: usize = migrations.iter().map(|migration| migration.statements.len() + migration.name.len()).sum();
+    let bytes: usize =
+        migrations.iter().map(|migration| migration.statements.len() + migration.name.len()).sum();
     if migrations.len() > MOST || bytes > MOST_BYTES {
-        return Err(SqlError::Limit(format!("more than {MOST} migrations or {MOST_BYTES} bytes of them")));
+        return Err(SqlError::Limit(format!(
+            "more than {MOST} migrations or {MOST_BYTES} bytes of them"
+        )));
     }
     let mut names = BTreeSet::new();
     match migrations.iter().find(|migration| !names.insert(&migration.name)) {
-        Some(twice) => Err(SqlError::Invalid(format!("two migrations are called '{}'", twice.name))),
+        Some(twice) => {
+            Err(SqlError::Invalid(format!("two migrations are called '{}'", twice.name)))
+        }
         None => Ok(()),
     }
 }
 
 /// Those that have not run, in order.
-fn left<'m>(applied: &BTreeMap<String, String>, migrations: &'m [Migration]) -> Result<Vec<&'m Migration>, SqlError> {
+fn left<'m>(
+    applied: &BTreeMap<String, String>,
+    migrations: &'m [Migration],
+) -> Result<Vec<&'m Migration>, SqlError> {
     let changed = |migration: &&Migration| {
         applied.get(&migration.name).is_some_and(|before| *before != digest(&migration.statements))
     };

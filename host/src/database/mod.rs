@@ -1,12 +1,13 @@
 //! The tenants' databases.
 //!
-//! Each tenant has one: a SQLite file of its own, or a PostgreSQL database of its own where the operator says so.
-//! [`Databases`] finds it, [`Database`] carries out statements, a [`Transaction`] several that belong together. What
-//! a statement may take is bounded here ([`limits`]) and in each backend ([`sqlite`], [`postgres`]); nobody above has
-//! to know which one it is. Statements come from guests, so everything in them is hostile until the contrary is shown.
+//! Each tenant has one: a SQLite file of its own, or a PostgreSQL database of its own where the
+//! operator says so. [`Databases`] finds it, [`Database`] carries out statements, a [`Transaction`]
+//! several that belong together. What a statement may take is bounded here ([`limits`]) and in each
+//! backend ([`sqlite`], [`postgres`]); nobody above has to know which one it is. Statements come
+//! from guests, so everything in them is hostile until the contrary is shown.
 //!
-//! Before a version goes live, its [`migrations`] and whatever it does to show that it works run in one transaction,
-//! a [`Proof`]: the migrations are kept if it goes live, the rest never is.
+//! Before a version goes live, its [`migrations`] and whatever it does to show that it works run in
+//! one transaction, a [`Proof`]: the migrations are kept if it goes live, the rest never is.
 
 mod limits;
 mod metrics;
@@ -90,7 +91,9 @@ impl Databases {
         metrics: DatabaseMetrics,
     ) -> Self {
         let (runtime, open) = (Handle::try_current().ok(), Mutex::default());
-        Databases { inner: Arc::new(DatabasesInner { root, config, tls, turns, runtime, metrics, open }) }
+        Databases {
+            inner: Arc::new(DatabasesInner { root, config, tls, turns, runtime, metrics, open }),
+        }
     }
 
     /// The turns that its statements take.
@@ -106,7 +109,8 @@ impl Databases {
             // There is none yet, or the operator keeps it elsewhere now.
             _ => {
                 let database = Arc::new(self.make(tenant));
-                // What is still under way for a tenant that is no more must not stand in the way of its successor.
+                // What is still under way for a tenant that is no more must not stand in the way of
+                // its successor.
                 if !tenant.is_dismissed() {
                     open.insert(tenant.name().clone(), database.clone());
                 }
@@ -119,10 +123,21 @@ impl Databases {
         let DatabasesInner { root, config, tls, turns, runtime, metrics, .. } = &*self.inner;
         let (settings, owner) = (tenant.settings().database.clone(), Arc::downgrade(tenant));
         let backend = match settings.clone() {
-            Some(settings) => Backend::Postgres(Postgres::new(settings, config.clone(), tls.clone(), tenant.clone())),
+            Some(settings) => Backend::Postgres(Postgres::new(
+                settings,
+                config.clone(),
+                tls.clone(),
+                tenant.clone(),
+            )),
             None => {
                 let path = root.join(tenant.name().as_str()).join(FILE);
-                Backend::Sqlite(Sqlite::new(path, config.clone(), tenant.clone(), turns.clone(), runtime.clone()))
+                Backend::Sqlite(Sqlite::new(
+                    path,
+                    config.clone(),
+                    tenant.clone(),
+                    turns.clone(),
+                    runtime.clone(),
+                ))
             }
         };
         Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }
@@ -134,8 +149,8 @@ impl Databases {
         self.inner.metrics.forget(tenant);
     }
 
-    /// Closes every database once what is under way is done. Blocks until then at the latest: one that is not closed
-    /// by then loses nothing, and takes a little longer to open.
+    /// Closes every database once what is under way is done. Blocks until then at the latest: one
+    /// that is not closed by then loses nothing, and takes a little longer to open.
     pub fn close(&self, until: Instant) {
         let open: Vec<_> = self.lock().drain().map(|(_, database)| database).collect();
         open.iter().for_each(|database| database.close());
@@ -149,8 +164,14 @@ impl Databases {
 }
 
 impl Database {
-    /// Carries out one statement by itself. Dropping the future stops it; it is carried out whole or not at all.
-    pub async fn run(&self, statement: Statement, wanted: Wanted, bill: &Bill) -> Result<Outcome, SqlError> {
+    /// Carries out one statement by itself. Dropping the future stops it; it is carried out whole
+    /// or not at all.
+    pub async fn run(
+        &self,
+        statement: Statement,
+        wanted: Wanted,
+        bill: &Bill,
+    ) -> Result<Outcome, SqlError> {
         let work = async {
             statement.check()?;
             match &self.backend {
@@ -161,7 +182,8 @@ impl Database {
         self.counts.count(work).await
     }
 
-    /// Begins a transaction that stays open for a bounded time. Waits for others to end theirs, for a bounded time.
+    /// Begins a transaction that stays open for a bounded time. Waits for others to end theirs, for
+    /// a bounded time.
     pub async fn begin(self: &Arc<Self>, bill: &Bill) -> Result<Transaction, SqlError> {
         let (lifetime, patience) = (self.config.transaction_time, self.config.busy_timeout);
         self.counts.count(self.open(lifetime, patience, bill)).await
@@ -169,7 +191,8 @@ impl Database {
 
     /// Whether it belongs to this very tenant, and is where the operator keeps it now.
     fn is_as_in(&self, tenant: &Arc<Tenant>) -> bool {
-        std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(tenant)) && self.settings == tenant.settings().database
+        std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(tenant))
+            && self.settings == tenant.settings().database
     }
 
     async fn open(
@@ -179,12 +202,14 @@ impl Database {
         bill: &Bill,
     ) -> Result<Transaction, SqlError> {
         match &self.backend {
-            Backend::Sqlite(sqlite) => {
-                Ok(Transaction::of_sqlite(self.clone(), sqlite.begin(lifetime, patience, bill).await?))
-            }
-            Backend::Postgres(postgres) => {
-                Ok(Transaction::of_postgres(self.clone(), postgres.begin(lifetime, patience).await?))
-            }
+            Backend::Sqlite(sqlite) => Ok(Transaction::of_sqlite(
+                self.clone(),
+                sqlite.begin(lifetime, patience, bill).await?,
+            )),
+            Backend::Postgres(postgres) => Ok(Transaction::of_postgres(
+                self.clone(),
+                postgres.begin(lifetime, patience).await?,
+            )),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The transaction in which a version shows that it works, before it goes live.
 //!
-//! It begins with the version's migrations, or with the first statement of the proof if there are none to run, so
-//! that a version which asks nothing of its database keeps nobody waiting. What the proof itself writes is undone.
+//! It begins with the version's migrations, or with the first statement of the proof if there are
+//! none to run, so that a version which asks nothing of its database keeps nobody waiting. What the
+//! proof itself writes is undone.
 
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use tokio::sync::Mutex;
 
 use super::limits::PROOF_TIME;
 use super::transaction::Point;
-use super::{Bill, Database, Migration, Outcome, SqlError, Statement, Transaction, Wanted, migrations};
+use super::{
+    Bill, Database, Migration, Outcome, SqlError, Statement, Transaction, Wanted, migrations,
+};
 
 /// The transaction in which a version shows that it works. Dropped, it is rolled back.
 pub struct Proof {
@@ -44,8 +47,8 @@ impl Proof {
         Arc::new(Proof { database, model, state: Mutex::default() })
     }
 
-    /// Runs those of a model's migrations that have not run before. Fails, with nothing done, if one of them does, or
-    /// if the text of one that has run before has changed.
+    /// Runs those of a model's migrations that have not run before. Fails, with nothing done, if
+    /// one of them does, or if the text of one that has run before has changed.
     pub async fn migrate(&self, migrations: &[Migration]) -> Result<(), SqlError> {
         let pending = migrations::pending(&self.database, &self.model, migrations).await?;
         if pending == 0 {
@@ -88,8 +91,8 @@ impl Proof {
         }
     }
 
-    /// Notes that the proof is over, and how it went. Where there is nothing to be kept later, everything is undone
-    /// now, so that nobody has to wait any more.
+    /// Notes that the proof is over, and how it went. Where there is nothing to be kept later,
+    /// everything is undone now, so that nobody has to wait any more.
     pub async fn leave(&self, went_well: bool) {
         let mut state = self.state.lock().await;
         state.over = true;

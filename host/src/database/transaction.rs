@@ -33,8 +33,8 @@ impl Transaction {
         Transaction { database, backend: Backend::Postgres(Box::new(transaction)) }
     }
 
-    /// Carries out one statement. After an error that has rolled back the whole transaction, or once its time is
-    /// over, every further one fails.
+    /// Carries out one statement. After an error that has rolled back the whole transaction, or
+    /// once its time is over, every further one fails.
     pub async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
         let work = async {
             statement.check()?;
@@ -66,7 +66,9 @@ impl Transaction {
     pub(super) async fn on_own_tables(&self, statement: Statement) -> Result<Outcome, SqlError> {
         match &self.backend {
             Backend::Sqlite(transaction) => transaction.on_own_tables(statement).await,
-            Backend::Postgres(transaction) => transaction.on_own_tables(statement, Wanted::Rows).await,
+            Backend::Postgres(transaction) => {
+                transaction.on_own_tables(statement, Wanted::Rows).await
+            }
         }
     }
 
@@ -88,7 +90,9 @@ impl Transaction {
         match &self.backend {
             Backend::Sqlite(_) => Ok(()),
             Backend::Postgres(transaction) => {
-                transaction.own("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))").await
+                transaction
+                    .own("SELECT pg_advisory_xact_lock(hashtext('wardian_migrations'))")
+                    .await
             }
         }
     }

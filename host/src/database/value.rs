@@ -41,8 +41,8 @@ pub struct Outcome {
     pub changed: u64,
 }
 
-/// Why a statement was not carried out. The texts are for whoever has written the statement, and tell nothing of
-/// the host.
+/// Why a statement was not carried out. The texts are for whoever has written the statement, and
+/// tell nothing of the host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
     /// The statement is wrong.

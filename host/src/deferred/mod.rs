@@ -1,13 +1,13 @@
 //! Does what requests have left for later.
 //!
-//! A [`TaskChain`] is the tasks of one request. It comes from the call that has left them behind, or from the disk after
-//! a restart, and is worked off by a task of its own ([`run`]): one try after another, each in the version that
-//! serves then, while the chain owns its session. So that requests find room beside them, only some of a model's
-//! chains are at work at once ([`places`]).
+//! A [`TaskChain`] is the tasks of one request. It comes from the call that has left them behind,
+//! or from the disk after a restart, and is worked off by a task of its own ([`run`]): one try
+//! after another, each in the version that serves then, while the chain owns its session. So that
+//! requests find room beside them, only some of a model's chains are at work at once ([`places`]).
 //!
-//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves again. A server
-//! that stops has what can run now done first ([`Deferred::drain`]), and after some time leaves the rest where it is
-//! ([`Deferred::stop`]).
+//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves
+//! again. A server that stops has what can run now done first ([`Deferred::drain`]), and after some
+//! time leaves the rest where it is ([`Deferred::stop`]).
 
 mod places;
 mod run;
@@ -88,15 +88,24 @@ impl Deferred {
     /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left, phase) = Default::default();
-        let deferred = Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
+        let deferred =
+            Deferred { inner: Arc::new(Inner { registry, sequences, places, live, left, phase }) };
         essential::spawn("deferred tasks", deferred.clone().take_in(chains));
-        essential::spawn("deferred tasks of an earlier run", deferred.clone().look_for_left_behind());
+        essential::spawn(
+            "deferred tasks of an earlier run",
+            deferred.clone().look_for_left_behind(),
+        );
         essential::spawn("expiry of sessions", deferred.clone().sweep());
         deferred
     }
 
     /// What is kept of a tenant's tasks after that number, in order, at most `limit`.
-    pub async fn list(&self, tenant: &Arc<Tenant>, after: i64, limit: u32) -> Result<Vec<Task>, InferError> {
+    pub async fn list(
+        &self,
+        tenant: &Arc<Tenant>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Task>, InferError> {
         let store = self.inner.sequences.store(tenant);
         let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
         let listed = listed.map_err(|error| error.for_request(tenant))?;
@@ -105,7 +114,12 @@ impl Deferred {
 
     /// One task of a tenant; `None` if there is none of that number.
     pub async fn get(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Option<Task>, InferError> {
-        let found = self.inner.sequences.store(tenant).read(move |connection| tasks::get(connection, id)).await;
+        let found = self
+            .inner
+            .sequences
+            .store(tenant)
+            .read(move |connection| tasks::get(connection, id))
+            .await;
         let found = found.map_err(|error| error.for_request(tenant))?;
         Ok(found.map(|kept| self.seen(tenant, kept)))
     }
@@ -124,7 +138,9 @@ impl Deferred {
             totals::note(connection, &noted).map(|()| removed)
         };
         let removed = self.inner.sequences.store(tenant).write(remove).await;
-        let Some(task) = removed.map_err(|error| error.for_request(tenant))? else { return Ok(false) };
+        let Some(task) = removed.map_err(|error| error.for_request(tenant))? else {
+            return Ok(false);
+        };
         if let Some(live) = self.live().get(&(tenant.name().clone(), task.chain)) {
             live.touched.notify_one();
         }
@@ -144,22 +160,29 @@ impl Deferred {
     /// Lets go of a tenant that is no more. What is kept for it stays.
     pub fn dismiss(&self, tenant: &TenantName) {
         let live = self.live();
-        live.iter().filter(|(key, _)| key.0 == *tenant).for_each(|(_, live)| live.dismissed.notify_one());
+        live.iter()
+            .filter(|(key, _)| key.0 == *tenant)
+            .for_each(|(_, live)| live.dismissed.notify_one());
         drop(live);
         self.inner.sequences.forget(tenant);
     }
 
-    /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is on disk.
+    /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is
+    /// on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
         self.inner.sequences.idle().await;
     }
 
-    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so counts.
+    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so
+    /// counts.
     pub fn stop(&self) {
         let left = self.live().len();
         if left > 0 {
-            tracing::warn!(left, "requests whose tasks are not done; they are done after the next start");
+            tracing::warn!(
+                left,
+                "requests whose tasks are not done; they are done after the next start"
+            );
         }
         self.inner.phase.send_replace(Phase::Stopped);
     }
@@ -170,7 +193,8 @@ impl Deferred {
         let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
 
-    /// Leaves a chain for the next start. A request that still waits for its session must not overtake it.
+    /// Leaves a chain for the next start. A request that still waits for its session must not
+    /// overtake it.
     fn leave(&self, mut chain: TaskChain) {
         chain.leave();
         self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
@@ -223,8 +247,13 @@ impl Deferred {
             }
             // A version must not be kept from draining by this.
             drop(serving);
-            let look_again =
-                async { if complete { std::future::pending().await } else { tokio::time::sleep(LOOK_AGAIN).await } };
+            let look_again = async {
+                if complete {
+                    std::future::pending().await
+                } else {
+                    tokio::time::sleep(LOOK_AGAIN).await
+                }
+            };
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 () = look_again => {}

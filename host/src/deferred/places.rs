@@ -7,7 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{ModelName, TenantName};
 
-/// The places of all models. There are as many of one as when the first of its tasks that are there now came.
+/// The places of all models. There are as many of one as when the first of its tasks that are there
+/// now came.
 #[derive(Default)]
 pub(super) struct Places {
     models: Mutex<HashMap<(TenantName, ModelName), Weak<Semaphore>>>,
@@ -20,9 +21,14 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Waits for a place of a model that may have so many instances. Half of them are for requests. Whoever waits
-    /// first is served first.
-    pub(super) async fn take(&self, tenant: &TenantName, model: &ModelName, instances: u32) -> Place {
+    /// Waits for a place of a model that may have so many instances. Half of them are for requests.
+    /// Whoever waits first is served first.
+    pub(super) async fn take(
+        &self,
+        tenant: &TenantName,
+        model: &ModelName,
+        instances: u32,
+    ) -> Place {
         let places = self.of(tenant, model, instances);
         // The semaphore is never closed.
         Place { _permit: places.clone().acquire_owned().await.ok(), _places: places }

@@ -96,13 +96,20 @@ impl Deferred {
         self.conclude(chain, next.id, tried).await
     }
 
-    async fn conclude(&self, chain: &TaskChain, task: i64, tried: Result<Tried, InferError>) -> Step {
+    async fn conclude(
+        &self,
+        chain: &TaskChain,
+        task: i64,
+        tried: Result<Tried, InferError>,
+    ) -> Step {
         let (tenant, model, request) = (chain.tenant().name(), chain.model(), chain.id());
         match tried {
             Ok(Tried::GivenUp) => {
                 tracing::warn!(%tenant, %model, task, chain = request, "a deferred task was given up")
             }
-            Ok(outcome) => tracing::debug!(%tenant, %model, task, chain = request, ?outcome, "a deferred task"),
+            Ok(outcome) => {
+                tracing::debug!(%tenant, %model, task, chain = request, ?outcome, "a deferred task")
+            }
             Err(error) => {
                 tracing::debug!(%tenant, %model, task, %error, detail = error.private(), "a deferred task has to wait");
                 tokio::time::sleep(PAUSE).await;
@@ -111,7 +118,8 @@ impl Deferred {
         Step::Next
     }
 
-    /// Waits until that time by the host's clock. Tells whether it has come; not if the server stops before.
+    /// Waits until that time by the host's clock. Tells whether it has come; not if the server
+    /// stops before.
     async fn until(&self, due: i64) -> bool {
         let left = due.saturating_sub(since_1970());
         let Ok(left @ 1..) = u64::try_from(left) else { return true };
@@ -121,14 +129,17 @@ impl Deferred {
         }
     }
 
-    /// The version of the chain's model that serves, once one does; `None` if the server stops before.
+    /// The version of the chain's model that serves, once one does; `None` if the server stops
+    /// before.
     async fn serving(&self, chain: &TaskChain) -> Option<ServableHandle> {
         let mut changes = self.inner.registry.changes();
         loop {
             changes.borrow_and_update();
-            if let Ok(servable) = self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None) {
-                // One of the same name that came later finds on disk what this one has left, and this one is about to be
-                // told that it is no more.
+            if let Ok(servable) =
+                self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None)
+            {
+                // One of the same name that came later finds on disk what this one has left, and
+                // this one is about to be told that it is no more.
                 if Arc::ptr_eq(servable.maker().tenant(), chain.tenant()) {
                     return Some(servable);
                 }

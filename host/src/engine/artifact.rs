@@ -4,8 +4,8 @@
 //! model, and its sidecar files where `load` runs per instance. It is made under another name and
 //! renamed into place, so that it is there whole or not at all, and it is never written again.
 //!
-//! Every artifact belongs to one tenant, in whose folder it is and whose name is part of its key. Code that is the host's
-//! own and the same for all could have an owner of its own.
+//! Every artifact belongs to one tenant, in whose folder it is and whose name is part of its key.
+//! Code that is the host's own and the same for all could have an owner of its own.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -32,7 +32,8 @@ use tenant::artifacts_in;
 pub(super) use tenant::no_room;
 pub use tenant::{Lease, TenantArtifacts};
 
-/// Mixed into the engine's fingerprint: raised whenever the content of an artifact changes its meaning.
+/// Mixed into the engine's fingerprint: raised whenever the content of an artifact changes its
+/// meaning.
 pub(super) const FORMAT: &[u8] = b"wardian artifact 2";
 
 /// The name of an artifact: a digest over everything that its content depends on.
@@ -40,9 +41,9 @@ pub(super) const FORMAT: &[u8] = b"wardian artifact 2";
 pub struct ArtifactKey(String);
 
 impl ArtifactKey {
-    /// The key of a tenant's component's artifact. `component` and the sidecars' digests are SHA-256 over their
-    /// content; `config` counts because `load` may read it, and what is granted because the component was refused
-    /// or not on its account.
+    /// The key of a tenant's component's artifact. `component` and the sidecars' digests are
+    /// SHA-256 over their content; `config` counts because `load` may read it, and what is granted
+    /// because the component was refused or not on its account.
     pub fn new<'a>(
         tenant: &TenantName,
         fingerprint: &str,
@@ -76,7 +77,8 @@ impl ArtifactKey {
 
     /// The key of that text; `None` if it cannot be one.
     fn read(text: &str) -> Option<Self> {
-        let is_key = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let is_key =
+            text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         is_key.then(|| ArtifactKey(text.to_owned()))
     }
 }
@@ -132,8 +134,8 @@ pub struct StoredFile {
     pub size: u64,
 }
 
-/// The directory of artifacts, private to this user and to one process at a time. Each tenant's are in a folder of its
-/// name. A clone is shallow.
+/// The directory of artifacts, private to this user and to one process at a time. Each tenant's are
+/// in a folder of its name. A clone is shallow.
 #[derive(Clone)]
 pub struct ArtifactStore {
     root: PathBuf,
@@ -143,8 +145,8 @@ pub struct ArtifactStore {
 }
 
 impl ArtifactStore {
-    /// Opens a store, which is made if it is not there. Fails if another process has it open, or if it
-    /// belongs to another user. Nobody else may write to it: machine code is run from there, so
+    /// Opens a store, which is made if it is not there. Fails if another process has it open, or if
+    /// it belongs to another user. Nobody else may write to it: machine code is run from there, so
     /// whoever can, owns this process.
     pub fn open(root: &Path) -> io::Result<Self> {
         Self::inspect(root)?;
@@ -153,12 +155,17 @@ impl ArtifactStore {
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
         }
-        let store = ArtifactStore { root: root.to_owned(), tenants: Arc::default(), _lock: Arc::new(lock(root)?) };
+        let store = ArtifactStore {
+            root: root.to_owned(),
+            tenants: Arc::default(),
+            _lock: Arc::new(lock(root)?),
+        };
         store.clear_leftovers()?;
         Ok(store)
     }
 
-    /// Finds out whether the store could be opened if no other process had it open. Makes and changes nothing.
+    /// Finds out whether the store could be opened if no other process had it open. Makes and
+    /// changes nothing.
     pub fn inspect(root: &Path) -> io::Result<()> {
         if let Ok(metadata) = fs::metadata(root)
             && metadata.uid() != rustix::process::geteuid().as_raw()
@@ -166,14 +173,19 @@ impl ArtifactStore {
             return Err(not_private(root, "belongs to another user"));
         }
         // What is not there yet is made in what is.
-        let there = root.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new(""));
+        let there =
+            root.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new(""));
         let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
         if !fs::metadata(there)?.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::NotADirectory, format!("{} is no directory", there.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                format!("{} is no directory", there.display()),
+            ));
         }
         let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-        rustix::fs::access(there, wanted)
-            .map_err(|error| io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display())))
+        rustix::fs::access(there, wanted).map_err(|error| {
+            io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display()))
+        })
     }
 
     /// True if another process has the store open now.
@@ -195,9 +207,14 @@ impl ArtifactStore {
         Ok(artifacts)
     }
 
-    /// Removes every artifact of that tenant but those, the ones in use and the ones used less than `max_age` ago. Of
-    /// tenants that are no more, all that are not in use. Returns how many went.
-    pub fn collect(&self, tenant: &TenantName, keep: &HashSet<ArtifactKey>, max_age: Duration) -> io::Result<usize> {
+    /// Removes every artifact of that tenant but those, the ones in use and the ones used less than
+    /// `max_age` ago. Of tenants that are no more, all that are not in use. Returns how many went.
+    pub fn collect(
+        &self,
+        tenant: &TenantName,
+        keep: &HashSet<ArtifactKey>,
+        max_age: Duration,
+    ) -> io::Result<usize> {
         let mut removed = 0;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         tenants.retain(|name, artifacts| {
@@ -222,7 +239,8 @@ impl ArtifactStore {
         Ok(removed)
     }
 
-    /// Removes what a killed server has left unfinished, and what an earlier release has kept for all tenants together.
+    /// Removes what a killed server has left unfinished, and what an earlier release has kept for
+    /// all tenants together.
     fn clear_leftovers(&self) -> io::Result<()> {
         for folder in self.folders()? {
             if !is_of_tenant(&folder)? {
@@ -264,7 +282,8 @@ fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
     Ok(removed)
 }
 
-/// True if a folder can be a tenant's: everything in it is named as an artifact is, or as an unfinished one.
+/// True if a folder can be a tenant's: everything in it is named as an artifact is, or as an
+/// unfinished one.
 fn is_of_tenant(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -281,7 +300,10 @@ pub(crate) fn unwritten(error: io::Error) -> LoadError {
         let reason = "the disk of the state directory is full; free space on it";
         return LoadError::new(Stage::Disk, reason);
     }
-    LoadError::new(Stage::Host, format!("the artifact store cannot be written: {}", disk::plain(&error)))
+    LoadError::new(
+        Stage::Host,
+        format!("the artifact store cannot be written: {}", disk::plain(&error)),
+    )
 }
 
 const UNFINISHED: &str = "unfinished-";
@@ -295,15 +317,19 @@ fn lock(root: &Path) -> io::Result<fs::File> {
     let file = fs::File::create(lock_of(root))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => {
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is using it; give each its own --state"))
-        }
+        Err(fs::TryLockError::WouldBlock) => Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "another process is using it; give each its own --state",
+        )),
         Err(fs::TryLockError::Error(error)) => Err(error),
     }
 }
 
 fn not_private(root: &Path, why: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::PermissionDenied, format!("the artifact store {} {why}", root.display()))
+    io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("the artifact store {} {why}", root.display()),
+    )
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use crate::model::{Deadline, InferError};
 use crate::tenant;
 
-/// What a call may spend: wall-clock time until a deadline, and CPU time. A clone shares the account.
+/// What a call may spend: wall-clock time until a deadline, and CPU time. A clone shares the
+/// account.
 #[derive(Clone, Debug)]
 pub struct Budget {
     deadline: Instant,
@@ -20,8 +21,9 @@ pub struct Budget {
     meter: Arc<Meter>,
 }
 
-/// CPU time that a call has used, in nanoseconds: what earlier polls took, and what its thread had used when the
-/// present one began. Only what the thread itself has used is the call's: it may have to let others go first.
+/// CPU time that a call has used, in nanoseconds: what earlier polls took, and what its thread had
+/// used when the present one began. Only what the thread itself has used is the call's: it may have
+/// to let others go first.
 #[derive(Debug)]
 struct Meter {
     used: AtomicU64,
@@ -41,7 +43,8 @@ pub(super) enum Where {
     GuestThread,
 }
 
-/// How long a call may run where its request arrived, and at least may on a guest thread once it has its turn.
+/// How long a call may run where its request arrived, and at least may on a guest thread once it
+/// has its turn.
 const SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 impl Budget {
@@ -80,15 +83,17 @@ impl Budget {
         InferError::DeadlineExceeded(self.allowed)
     }
 
-    /// Fails once either is spent, and tells otherwise whether the call's slice is over. Asked at every tick while
-    /// the guest runs, on the thread where it runs. A tick is no measure of a slice where the request arrived: it
-    /// may come at once, or while the thread waits for a core.
+    /// Fails once either is spent, and tells otherwise whether the call's slice is over. Asked at
+    /// every tick while the guest runs, on the thread where it runs. A tick is no measure of a
+    /// slice where the request arrived: it may come at once, or while the thread waits for a core.
     pub(super) fn check(&self) -> Result<bool, InferError> {
         if Instant::now() >= self.deadline {
             return Err(self.deadline_exceeded());
         }
         let running = self.meter.running();
-        if self.meter.used.load(Ordering::Relaxed).saturating_add(running) >= self.cpu_time.as_nanos() as u64 {
+        if self.meter.used.load(Ordering::Relaxed).saturating_add(running)
+            >= self.cpu_time.as_nanos() as u64
+        {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
         Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= SLICE)
@@ -114,8 +119,8 @@ impl Budget {
         Duration::from_nanos(running)
     }
 
-    /// Suspends the guest at the end of its slice. On a guest thread it goes on when whoever runs it has found
-    /// that its next turn has come; elsewhere at once.
+    /// Suspends the guest at the end of its slice. On a guest thread it goes on when whoever runs
+    /// it has found that its next turn has come; elsewhere at once.
     pub(super) fn give_way(&self) -> impl Future<Output = ()> + Send + 'static {
         GiveWay { meter: self.meter.clone(), done: false }
     }
@@ -184,7 +189,11 @@ mod tests {
             budget.resume(place);
             assert_eq!(budget.check(), Ok(place == Where::GuestThread), "{place:?}");
             while budget.check().is_ok() {}
-            assert_eq!(budget.check(), Err(InferError::CpuTimeExceeded(Duration::from_millis(4))), "{place:?}");
+            assert_eq!(
+                budget.check(),
+                Err(InferError::CpuTimeExceeded(Duration::from_millis(4))),
+                "{place:?}"
+            );
         }
     }
 
@@ -200,7 +209,8 @@ mod tests {
 
     #[test]
     fn the_deadline_counts_from_arrival() {
-        let budget = Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
+        let budget =
+            Budget::new(Instant::now() - Duration::from_secs(2), Duration::from_secs(1), LONG);
         let passed = InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)));
         assert_eq!(budget.check(), Err(passed));
         assert!(Budget::new(Instant::now(), Duration::MAX, LONG).check().is_ok());

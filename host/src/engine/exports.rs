@@ -1,11 +1,11 @@
-//! What a component offers beyond answering requests, and what it asks for that concerns the host before a call;
-//! found once when its code is mapped.
+//! What a component offers beyond answering requests, and what it asks for that concerns the host
+//! before a call; found once when its code is mapped.
 
 use wasmtime::component::{Component, InstancePre};
 
 use super::bindings::{
-    INFERENCE, INTERCEPTOR, batching, deferred, inference, interceptor, lifecycle, migrations, session_migration,
-    streaming,
+    INFERENCE, INTERCEPTOR, batching, deferred, inference, interceptor, lifecycle, migrations,
+    session_migration, streaming,
 };
 use super::state::State;
 
@@ -19,8 +19,12 @@ impl Imports {
     /// Finds them.
     pub(super) fn find(component: &Component) -> Self {
         let ty = component.component_type();
-        let imports = |interface: &str| ty.imports(component.engine()).any(|(name, _)| name == interface);
-        Imports { session: imports("wardian:model/session@0.1.0"), tasks: imports("wardian:model/tasks@0.1.0") }
+        let imports =
+            |interface: &str| ty.imports(component.engine()).any(|(name, _)| name == interface);
+        Imports {
+            session: imports("wardian:model/session@0.1.0"),
+            tasks: imports("wardian:model/tasks@0.1.0"),
+        }
     }
 }
 
@@ -34,7 +38,8 @@ pub(super) struct Exports {
     pub(super) session_migration: Option<session_migration::GuestIndices>,
     pub(super) migrations: Option<migrations::GuestIndices>,
     pub(super) interceptor: Option<interceptor::GuestIndices>,
-    /// It reads or writes what the interceptors of a request share, and so has to do with one request at a time.
+    /// It reads or writes what the interceptors of a request share, and so has to do with one
+    /// request at a time.
     pub(super) uses_call_values: bool,
 }
 
@@ -64,5 +69,8 @@ impl Exports {
 }
 
 fn imports(component: &Component, name: &str) -> bool {
-    component.component_type().imports(component.engine()).any(|(import, _)| import.starts_with(name))
+    component
+        .component_type()
+        .imports(component.engine())
+        .any(|(import, _)| import.starts_with(name))
 }

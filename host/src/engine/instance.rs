@@ -23,8 +23,8 @@ use crate::tenant::{InstancePermit, Resource, Tenant};
 /// Component-model handles an instance may hold; a model needs a few for its standard streams.
 const MAX_HANDLES: usize = 1000;
 
-/// A running model: one store with one instance in it. It answers one call at a time, and none after
-/// a call has failed inside the guest.
+/// A running model: one store with one instance in it. It answers one call at a time, and none
+/// after a call has failed inside the guest.
 pub struct Instance {
     template: Template,
     store: Store<State>,
@@ -38,20 +38,30 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes an instance for a first call, and runs `load` in it where its code does not start already loaded.
-    /// It gives the permit back when it is dropped.
-    pub async fn new(template: &Template, call: Call, permit: InstancePermit) -> Result<Instance, InferError> {
+    /// Makes an instance for a first call, and runs `load` in it where its code does not start
+    /// already loaded. It gives the permit back when it is dropped.
+    pub async fn new(
+        template: &Template,
+        call: Call,
+        permit: InstancePermit,
+    ) -> Result<Instance, InferError> {
         let engine = template.engine().clone();
         let _ticking = engine.keep_ticking();
         let fuel = hostcall_fuel(template.response_limit().max(call.scope.largest()));
-        let mut store = new_store(&engine, template.grants(), template.memory_limit(), call, permit.tenant())?;
+        let mut store =
+            new_store(&engine, template.grants(), template.memory_limit(), call, permit.tenant())?;
         store.set_hostcall_fuel(fuel);
         let made = template.pre().instantiate_async(&mut store).await;
         let exported = made.map_err(|error| classify(&error, store.data()))?;
-        let inference = template.exports().inference.as_ref().map(|indices| indices.load(&mut store, &exported));
+        let inference = template
+            .exports()
+            .inference
+            .as_ref()
+            .map(|indices| indices.load(&mut store, &exported));
         let inference = inference.transpose().map_err(internal)?;
         let template = template.clone();
-        let mut instance = Instance { template, store, exported, inference, dead: false, _permit: permit };
+        let mut instance =
+            Instance { template, store, exported, inference, dead: false, _permit: permit };
         if let Snapshot::Impossible(_) = instance.template.snapshot() {
             instance.load().await?;
         }
@@ -60,7 +70,9 @@ impl Instance {
 
     /// Starts another call; `new` has started the first.
     pub fn begin_call(&mut self, call: Call) {
-        self.store.set_hostcall_fuel(hostcall_fuel(self.template.response_limit().max(call.scope.largest())));
+        self.store.set_hostcall_fuel(hostcall_fuel(
+            self.template.response_limit().max(call.scope.largest()),
+        ));
         self.store.data_mut().ctx.begin_call(call.scope.clone());
         self.store.data_mut().memory.begin_call();
         self.store.data_mut().call = call;
@@ -79,8 +91,8 @@ impl Instance {
         self.template.engine().keep_ticking()
     }
 
-    /// Whether it can take another call. One that holds on to requests or a transaction of its last call cannot:
-    /// those end with the call.
+    /// Whether it can take another call. One that holds on to requests or a transaction of its last
+    /// call cannot: those end with the call.
     pub fn is_alive(&self) -> bool {
         let ctx = &self.store.data().ctx;
         !self.dead && !ctx.holds_requests() && !ctx.holds_transaction()
@@ -95,9 +107,11 @@ impl Instance {
         outcome.map_err(|error| {
             self.dead = true;
             match classify(&error, self.store.data()) {
-                // It happened in no guest's function: the call has returned, and what it returned is too large
-                // or cannot be read.
-                InferError::Trapped { detail } if error.downcast_ref::<WasmBacktrace>().is_none() => {
+                // It happened in no guest's function: the call has returned, and what it returned
+                // is too large or cannot be read.
+                InferError::Trapped { detail }
+                    if error.downcast_ref::<WasmBacktrace>().is_none() =>
+                {
                     if detail.contains(FUEL_EXHAUSTED) {
                         InferError::OversizedOutput(detail)
                     } else {
@@ -117,7 +131,9 @@ impl Instance {
     fn check_sizes(&self, tensors: &[Tensor], parameters: &[Parameter]) -> Result<(), InferError> {
         let (size, limit) = (size_of(tensors, parameters), self.template.response_limit());
         if size > limit {
-            return Err(InferError::OversizedOutput(format!("the answer has {size} bytes; the limit is {limit}")));
+            return Err(InferError::OversizedOutput(format!(
+                "the answer has {size} bytes; the limit is {limit}"
+            )));
         }
         Ok(())
     }
@@ -139,7 +155,8 @@ fn internal(error: wasmtime::Error) -> InferError {
 /// The longest text of a model's own error that is passed on, in bytes.
 const MAX_ERROR_TEXT: usize = 4096;
 
-/// Wasmtime's words for an answer that is larger than [`hostcall_fuel`]; it has no error type for that.
+/// Wasmtime's words for an answer that is larger than [`hostcall_fuel`]; it has no error type for
+/// that.
 const FUEL_EXHAUSTED: &str = "fuel allocated for hostcalls has been exhausted";
 
 /// Bytes that a guest may make the host copy in one call: its answer, and as much again for names,
@@ -167,7 +184,11 @@ pub(super) fn new_store(
         let State { call: Call { budget, .. }, ctx, .. } = store.data();
         budget.spend(ctx.take_sql_time());
         let over = budget.check().map_err(|spent| wasmtime::Error::new(Interrupted(spent)))?;
-        Ok(if over { UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way())) } else { UpdateDeadline::Continue(1) })
+        Ok(if over {
+            UpdateDeadline::YieldCustom(1, Box::pin(budget.give_way()))
+        } else {
+            UpdateDeadline::Continue(1)
+        })
     });
     Ok(store)
 }

@@ -1,10 +1,11 @@
 //! wasmtime, narrowed to what serving models needs.
 //!
 //! Read in this order: [`Engine`] is the process's one engine; a [`Job`](compile::Job) makes an
-//! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an artifact
-//! mapped into memory; a [`Template`] is code with one version's grants and limits; an [`Instance`] is
-//! made from a template, answers calls within a [`Budget`], and is thrown away. Where a call runs is
-//! for [`GuestThreads`] to say, when is for [`Turns`], and what its end means for [`trap`].
+//! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an
+//! artifact mapped into memory; a [`Template`] is code with one version's grants and limits; an
+//! [`Instance`] is made from a template, answers calls within a [`Budget`], and is thrown away.
+//! Where a call runs is for [`GuestThreads`] to say, when is for [`Turns`], and what its end means
+//! for [`trap`].
 
 mod artifact;
 mod bindings;
@@ -28,7 +29,9 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Linker;
 
 pub(crate) use artifact::unwritten;
-pub use artifact::{About, Artifact, ArtifactKey, ArtifactStore, Lease, Snapshot, StoredFile, TenantArtifacts};
+pub use artifact::{
+    About, Artifact, ArtifactKey, ArtifactStore, Lease, Snapshot, StoredFile, TenantArtifacts,
+};
 pub use budget::Budget;
 pub use call::Call;
 pub use instance::{CallContext, Instance};
@@ -63,12 +66,17 @@ impl Engine {
         Self::with_pools(config, &Pools::of_server(config), turns)
     }
 
-    /// The engine of a compile child: what it compiles can run in the server's, and a component has one instance.
+    /// The engine of a compile child: what it compiles can run in the server's, and a component has
+    /// one instance.
     pub(super) fn of_child(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         Self::with_pools(config, &Pools::of_child(), turns)
     }
 
-    fn with_pools(config: &EngineConfig, pools: &Pools, turns: Arc<Turns>) -> wasmtime::Result<Self> {
+    fn with_pools(
+        config: &EngineConfig,
+        pools: &Pools,
+        turns: Arc<Turns>,
+    ) -> wasmtime::Result<Self> {
         let reset = Reset::detect();
         let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, pools, reset));
         let wasmtime = wasmtime.map_err(|error| config.explain(error))?;
@@ -84,7 +92,9 @@ impl Engine {
         })?;
         let clock = Arc::downgrade(&ticker);
         turns.set_clock(move || Box::new(clock.upgrade().map(|ticker| ticker.keep_ticking())));
-        Ok(Engine { inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns, slots }) })
+        Ok(Engine {
+            inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns, slots }),
+        })
     }
 
     /// What an artifact must have been compiled for to run here: engine version, settings and CPU.

@@ -1,14 +1,17 @@
 //! The engine's settings, each with its reason.
 
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ResourcesRequired};
+use wasmtime::{
+    Config, Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig,
+    ResourcesRequired,
+};
 
 /// What an operator may choose of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
     /// The most bytes of memory any one guest can be allowed.
     pub max_memory: u64,
-    /// The most instances alive at once, over all tenants and models. A large component takes the place of several, see
-    /// [`slots_of`].
+    /// The most instances alive at once, over all tenants and models. A large component takes the
+    /// place of several, see [`slots_of`].
     pub instances: u32,
     /// The most bytes of stack a guest may use.
     pub stack: u64,
@@ -16,7 +19,8 @@ pub struct EngineConfig {
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        // A thousand slots reserve 4 TiB of the 128 TiB a process can address, and cost nothing unused.
+        // A thousand slots reserve 4 TiB of the 128 TiB a process can address, and cost nothing
+        // unused.
         EngineConfig { max_memory: 1 << 30, instances: 1000, stack: 1 << 20 }
     }
 }
@@ -56,10 +60,11 @@ pub enum Reset {
 }
 
 impl Reset {
-    /// Dirty pages where the kernel can list them (Linux 6.7) and none can hide: wasmtime 48 does not
-    /// reset a page that was swapped out, so there must be no swap.
+    /// Dirty pages where the kernel can list them (Linux 6.7) and none can hide: wasmtime 48 does
+    /// not reset a page that was swapped out, so there must be no swap.
     pub fn detect() -> Self {
-        let swapless = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1);
+        let swapless =
+            std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() <= 1);
         let forced_off = std::env::var_os("WARDIAN_RESET").is_some_and(|choice| choice == "unmap");
         if swapless && !forced_off && PoolingAllocationConfig::is_pagemap_scan_available() {
             Reset::DirtyPages
@@ -69,8 +74,9 @@ impl Reset {
     }
 }
 
-/// Dirty bytes that a reset may copy back; what a guest wrote beyond them is unmapped. A slot keeps as
-/// much resident while it waits for its next instance, so this times the warm slots is memory held.
+/// Dirty bytes that a reset may copy back; what a guest wrote beyond them is unmapped. A slot keeps
+/// as much resident while it waits for its next instance, so this times the warm slots is memory
+/// held.
 const KEEP_RESIDENT: usize = 8 << 20;
 
 /// Slots that stay attached to the component that last used them.
@@ -90,8 +96,8 @@ pub(super) fn wasmtime_config(config: &EngineConfig, pools: &Pools, reset: Reset
 /// Tables in a slot. A component as compilers make it has a memory and one or two tables.
 const TABLES_OF_SLOT: u32 = 2;
 
-/// The most that one component may have. Core instances take no slots: wasmtime keeps them on the heap, and what they
-/// take there together is bounded by `max_component_instance_size`.
+/// The most that one component may have. Core instances take no slots: wasmtime keeps them on the
+/// heap, and what they take there together is bounded by `max_component_instance_size`.
 const MAX_MEMORIES: u32 = 16;
 const MAX_TABLES: u32 = MAX_MEMORIES * TABLES_OF_SLOT;
 const MAX_CORE_INSTANCES: u32 = 64;
@@ -115,7 +121,8 @@ impl Pools {
         Pools { memories: slots, tables: slots.saturating_mul(TABLES_OF_SLOT), stacks: slots }
     }
 
-    /// Room for one instance of the largest component. Stacks and tables count against the child's memory limit.
+    /// Room for one instance of the largest component. Stacks and tables count against the child's
+    /// memory limit.
     pub(super) fn of_child() -> Self {
         Pools { memories: MAX_MEMORIES, tables: MAX_TABLES, stacks: 2 }
     }
@@ -123,7 +130,8 @@ impl Pools {
 
 fn pool(config: &EngineConfig, pools: &Pools, reset: Reset) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(pools.stacks).total_core_instances(pools.stacks.saturating_mul(MAX_CORE_INSTANCES));
+    pool.total_component_instances(pools.stacks)
+        .total_core_instances(pools.stacks.saturating_mul(MAX_CORE_INSTANCES));
     pool.total_memories(pools.memories).total_tables(pools.tables).total_stacks(pools.stacks);
     pool.max_core_instances_per_component(MAX_CORE_INSTANCES);
     pool.max_memories_per_component(MAX_MEMORIES).max_tables_per_component(MAX_TABLES);
@@ -131,11 +139,14 @@ fn pool(config: &EngineConfig, pools: &Pools, reset: Reset) -> PoolingAllocation
     pool.max_component_instance_size(10 << 20).max_core_instance_size(10 << 20);
     pool.table_elements(100_000);
     pool.max_memory_size(usize::try_from(config.max_memory).unwrap_or(usize::MAX));
-    // Slots are returned at once, not in batches: when a version goes, the allocator lets go of its mappings
-    // only in slots that have been returned, and one that waits for its batch keeps code and weights alive.
+    // Slots are returned at once, not in batches: when a version goes, the allocator lets go of its
+    // mappings only in slots that have been returned, and one that waits for its batch keeps code
+    // and weights alive.
     pool.max_unused_warm_slots(WARM_SLOTS).decommit_batch_size(1);
     if reset == Reset::DirtyPages {
-        pool.pagemap_scan(Enabled::Yes).linear_memory_keep_resident(KEEP_RESIDENT).table_keep_resident(64 << 10);
+        pool.pagemap_scan(Enabled::Yes)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(64 << 10);
     }
     pool
 }
@@ -163,8 +174,8 @@ fn features(wasmtime: &mut Config) {
 
 fn code(wasmtime: &mut Config) {
     wasmtime.cranelift_opt_level(OptLevel::Speed);
-    // Weights are one dense image of up to a whole memory; the 16 MiB default would copy larger ones
-    // into every instance.
+    // Weights are one dense image of up to a whole memory; the 16 MiB default would copy larger
+    // ones into every instance.
     wasmtime.memory_guaranteed_dense_image_size(1 << 30);
     // Registering unwind tables takes time quadratic in the number of loaded components.
     wasmtime.native_unwind_info(false);

@@ -27,8 +27,8 @@ impl WasiView for State {
     }
 }
 
-/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limiter bounds each by itself. What the store has
-/// counts against its tenant's quota until the store is gone.
+/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limiter bounds each
+/// by itself. What the store has counts against its tenant's quota until the store is gone.
 pub(super) struct MemoryLimit {
     limit: u64,
     held: Held,
@@ -86,7 +86,12 @@ impl MemoryLimit {
 }
 
 impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let grown = self.grow(desired.saturating_sub(current) as u64);
         self.exceeded = grown.err().or(self.exceeded);
         Ok(grown.is_ok())
@@ -98,7 +103,12 @@ impl ResourceLimiter for MemoryLimit {
         Ok(())
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _max: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let added = desired.saturating_sub(current);
         let fits = self.table_elements.saturating_add(added) <= MAX_TABLE_ELEMENTS;
         self.last_elements = if fits { added } else { 0 };

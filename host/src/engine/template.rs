@@ -14,8 +14,8 @@ use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
 use crate::tenant::Room;
 
-/// A compiled component, mapped and linked. Shared by every model of its tenant whose artifact it is; an instance
-/// never is.
+/// A compiled component, mapped and linked. Shared by every model of its tenant whose artifact it
+/// is; an instance never is.
 pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
@@ -35,9 +35,11 @@ pub struct Code {
 }
 
 impl Code {
-    /// Maps an artifact and links it. Fails if the artifact is of another engine, which its key prevents.
+    /// Maps an artifact and links it. Fails if the artifact is of another engine, which its key
+    /// prevents.
     pub fn map(engine: &Engine, artifact: Artifact) -> Result<Code, LoadError> {
-        Self::try_map(engine, artifact).map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
+        Self::try_map(engine, artifact)
+            .map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
     }
 
     /// What an instance takes of the engine.
@@ -47,7 +49,8 @@ impl Code {
 
     fn try_map(engine: &Engine, artifact: Artifact) -> wasmtime::Result<Code> {
         let sidecars = artifact.sidecars.into_iter();
-        let sidecars = sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
+        let sidecars =
+            sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
         let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
         // Now, so that the first request does not pay for it.

@@ -1,10 +1,10 @@
 //! Where guests run.
 //!
 //! A call starts on the thread where its request arrived, because a hop between threads costs more
-//! than a small model. If it is not done within its first slice (a tick of the engine's clock, or an
-//! import that has to wait) it moves to the guest threads, so nothing long ever sits on a thread that
-//! serves HTTP, and the threads that serve HTTP notice at once when a client goes away. On the guest
-//! threads it runs only while it holds one of the process's [`Turns`].
+//! than a small model. If it is not done within its first slice (a tick of the engine's clock, or
+//! an import that has to wait) it moves to the guest threads, so nothing long ever sits on a thread
+//! that serves HTTP, and the threads that serve HTTP notice at once when a client goes away. On the
+//! guest threads it runs only while it holds one of the process's [`Turns`].
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -35,15 +35,23 @@ impl GuestThreads {
 
     fn taking(turns: Arc<Turns>) -> std::io::Result<Self> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(turns.cores()).thread_name("guest").enable_all().on_thread_start(step_back);
+        builder
+            .worker_threads(turns.cores())
+            .thread_name("guest")
+            .enable_all()
+            .on_thread_start(step_back);
         Ok(GuestThreads { turns, runtime: Some(builder.build()?) })
     }
 
-    /// Runs a call, beginning on the present thread if its tenant's turn allows. Dropping the future ends the
-    /// call at its next tick.
-    // Boxed at once and not within the future: a call is large, and every future around it would have
-    // room for it and be moved with it.
-    pub fn run<T, F>(&self, call: &Call, work: F) -> impl Future<Output = Result<T, InferError>> + Send
+    /// Runs a call, beginning on the present thread if its tenant's turn allows. Dropping the
+    /// future ends the call at its next tick.
+    // Boxed at once and not within the future: a call is large, and every future around it would
+    // have room for it and be moved with it.
+    pub fn run<T, F>(
+        &self,
+        call: &Call,
+        work: F,
+    ) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
@@ -54,7 +62,9 @@ impl GuestThreads {
             if !self.turns.may_start(&call.share) {
                 return self.continue_elsewhere(call, work).await;
             }
-            match poll_fn(|context| Poll::Ready(self.first_slice(&call, work.as_mut(), context))).await {
+            match poll_fn(|context| Poll::Ready(self.first_slice(&call, work.as_mut(), context)))
+                .await
+            {
                 Poll::Ready(outcome) => outcome,
                 Poll::Pending => self.continue_elsewhere(call, work).await,
             }
@@ -62,7 +72,11 @@ impl GuestThreads {
     }
 
     /// Runs a call that is known to be long, from its start, on the guest threads.
-    pub fn run_long<T, F>(&self, call: &Call, work: F) -> impl Future<Output = Result<T, InferError>> + Send
+    pub fn run_long<T, F>(
+        &self,
+        call: &Call,
+        work: F,
+    ) -> impl Future<Output = Result<T, InferError>> + Send
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
@@ -75,7 +89,12 @@ impl GuestThreads {
         self.turns.charge(share, time);
     }
 
-    fn first_slice<F: Future>(&self, call: &Call, work: Pin<&mut F>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn first_slice<F: Future>(
+        &self,
+        call: &Call,
+        work: Pin<&mut F>,
+        context: &mut Context<'_>,
+    ) -> Poll<F::Output> {
         call.budget.resume(Where::Arrival);
         let outcome = work.poll(context);
         self.turns.charge(&call.share, call.budget.pause());
@@ -91,7 +110,8 @@ impl GuestThreads {
         let (deadline, late) = (call.budget.deadline(), call.budget.deadline_exceeded());
         let taking_turns = TakingTurns { turns: self.turns.clone(), call, place: None, work };
         let task = runtime.spawn(async move {
-            // Ends a guest that waits, for its turn or inside an import; one that computes is stopped by its ticks.
+            // Ends a guest that waits, for its turn or inside an import; one that computes is
+            // stopped by its ticks.
             tokio::time::timeout_at(deadline.into(), taking_turns).await.unwrap_or(Err(late))
         });
         match AbortOnDrop(task).await {
@@ -172,12 +192,17 @@ mod tests {
         let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
         let (share, long) = (Share::new(tenant.account().clone()), Duration::from_secs(600));
         for (bytes, moves) in [(100, false), (100 << 20, true)] {
-            let (budget, scope) = (Budget::new(Instant::now(), long, long), Arc::new(Scope::default()));
+            let (budget, scope) =
+                (Budget::new(Instant::now(), long, long), Arc::new(Scope::default()));
             let work = async move {
                 step_aside(bytes).await;
                 Ok(std::thread::current().name() == Some("guest"))
             };
-            assert_eq!(threads.run(&Call { budget, share: share.clone(), scope }, work).await, Ok(moves), "{bytes}");
+            assert_eq!(
+                threads.run(&Call { budget, share: share.clone(), scope }, work).await,
+                Ok(moves),
+                "{bytes}"
+            );
         }
     }
 }

@@ -10,14 +10,14 @@ use crate::essential;
 /// How often a running guest comes back to the host to be judged.
 const TICK: Duration = Duration::from_millis(1);
 
-/// So many ticks without a call, and the clock rests: waking a thread a thousand times a second takes
-/// some percent of a core.
+/// So many ticks without a call, and the clock rests: waking a thread a thousand times a second
+/// takes some percent of a core.
 const PATIENCE: u32 = 100;
 
 /// Ticks while calls are under way, until it is dropped.
 ///
-/// A thread of the operating system and not a task: a guest that spins can hold the very worker that
-/// would fire a task's timer.
+/// A thread of the operating system and not a task: a guest that spins can hold the very worker
+/// that would fire a task's timer.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
     thread: Thread,
@@ -32,12 +32,15 @@ struct Shared {
     stop: AtomicBool,
 }
 
-/// Keeps the clock ticking. Whoever lets a guest run must hold one, or nothing would stop the guest.
+/// Keeps the clock ticking. Whoever lets a guest run must hold one, or nothing would stop the
+/// guest.
 pub(super) struct Ticking(Arc<Ticker>);
 
 impl Ticker {
     /// Starts a clock that calls `tick`, until that returns false.
-    pub(super) fn start(tick: impl FnMut() -> bool + Send + 'static) -> std::io::Result<Arc<Ticker>> {
+    pub(super) fn start(
+        tick: impl FnMut() -> bool + Send + 'static,
+    ) -> std::io::Result<Arc<Ticker>> {
         let shared = Arc::<Shared>::default();
         let of_thread = shared.clone();
         let thread = std::thread::Builder::new()
@@ -48,8 +51,8 @@ impl Ticker {
 
     /// Keeps the clock ticking until the result is dropped.
     pub(super) fn keep_ticking(self: &Arc<Self>) -> Ticking {
-        // In one order for all threads, as in `rest`: either the clock sees this call before it goes to
-        // sleep, or this sees that it sleeps.
+        // In one order for all threads, as in `rest`: either the clock sees this call before it
+        // goes to sleep, or this sees that it sleeps.
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
             self.thread.unpark();

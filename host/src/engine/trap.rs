@@ -27,6 +27,10 @@ pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
 
 fn detail(error: &wasmtime::Error, state: &State) -> String {
     let last_words = state.ctx.last_words();
-    let said = if last_words.is_empty() { String::new() } else { format!("; it last wrote: {last_words}") };
+    let said = if last_words.is_empty() {
+        String::new()
+    } else {
+        format!("; it last wrote: {last_words}")
+    };
     clean(&format!("{error:#}{said}").replace('\n', " "), MAX_DETAIL)
 }

@@ -1,6 +1,7 @@
 //! Reading a journal as SQLite does, without SQLite: which of it counts, and what is damaged.
 //!
-//! The format is SQLite's write-ahead log (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
+//! The format is SQLite's write-ahead log
+//! (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -22,7 +23,8 @@ pub(super) struct Frames {
     pub(super) counting: u64,
     /// The application's number as of the last transaction that has written the first page.
     pub(super) application_id: Option<u32>,
-    /// Frames that were written and do not count: after the last whole transaction, or after a damaged one.
+    /// Frames that were written and do not count: after the last whole transaction, or after a
+    /// damaged one.
     pub(super) lost: u64,
     /// True if frames follow that a damaged one has cut off.
     pub(super) is_damaged: bool,
@@ -98,7 +100,10 @@ impl Reader {
     fn new(header: &[u8; HEADER]) -> Option<Self> {
         let magic = word(header, 0);
         let page_size = word(header, 8) as usize;
-        if magic & !1 != MAGIC || !page_size.is_power_of_two() || !(512..=65536).contains(&page_size) {
+        if magic & !1 != MAGIC
+            || !page_size.is_power_of_two()
+            || !(512..=65536).contains(&page_size)
+        {
             return None;
         }
         let mut reader = Reader { page_size, big_endian: magic & 1 == 1, sum: (0, 0) };
@@ -122,7 +127,9 @@ impl Reader {
         let (mut one, mut two) = self.sum;
         let (pairs, _) = bytes.as_chunks::<8>();
         for [a, b, c, d, e, f, g, h] in pairs.iter().copied() {
-            let read = |bytes| if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+            let read = |bytes| {
+                if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+            };
             one = one.wrapping_add(read([a, b, c, d])).wrapping_add(two);
             two = two.wrapping_add(read([e, f, g, h])).wrapping_add(one);
         }

@@ -159,7 +159,10 @@ fn a_damaged_journal_is_told() {
 
     fs::write(&journal, b"this was never a journal, whatever else it may be").unwrap();
     let told = check(&file).unwrap_err().to_string();
-    assert!(told.contains("store.sqlite-wal cannot be read") && told.contains("delete the journal"), "{told}");
+    assert!(
+        told.contains("store.sqlite-wal cannot be read") && told.contains("delete the journal"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -180,7 +183,9 @@ fn a_long_journal_is_folded() {
     let (_folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);
-    open.connection.execute_batch("CREATE TABLE b (x BLOB); INSERT INTO b VALUES (zeroblob(5000000))").unwrap();
+    open.connection
+        .execute_batch("CREATE TABLE b (x BLOB); INSERT INTO b VALUES (zeroblob(5000000))")
+        .unwrap();
     open.write(2);
     assert_eq!(open.journal.length(), 0);
     open.write(3);

@@ -30,7 +30,8 @@ impl Ending {
         Ending { id, maker, deadline, drained, wrapping, wrapped }
     }
 
-    /// Begins: the interceptors that serve now will be told of it, and serve at least until they have been.
+    /// Begins: the interceptors that serve now will be told of it, and serve at least until they
+    /// have been.
     pub(super) fn begin(self) -> Self {
         let wrapped = self.wrapping.as_ref().map(Wrapping::chain).unwrap_or_default();
         Ending { wrapped, ..self }

@@ -1,4 +1,5 @@
-//! What a tenant's interceptors mean for its models: what wraps their calls, and whether they may be loaded.
+//! What a tenant's interceptors mean for its models: what wraps their calls, and whether they may
+//! be loaded.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +11,8 @@ use crate::servable::{Chain, Wrapping};
 #[derive(Default)]
 pub(super) struct Interceptors {
     wrapping: Wrapping,
-    /// Since everything that was there at the start has been decided, calls pass. What is put beside it later changes
-    /// nothing until it serves, or turns out not to.
+    /// Since everything that was there at the start has been decided, calls pass. What is put
+    /// beside it later changes nothing until it serves, or turns out not to.
     opened: bool,
     /// Those that turned out not to serve. They shut calls off until they serve or are gone.
     failed: BTreeSet<ModelName>,
@@ -37,8 +38,8 @@ impl Interceptors {
         self.held.as_ref()
     }
 
-    /// Puts in force what these records, one for each interceptor in the order of their names, say. `settled` tells that
-    /// everything in the repository has been seen at least once.
+    /// Puts in force what these records, one for each interceptor in the order of their names, say.
+    /// `settled` tells that everything in the repository has been seen at least once.
     pub(super) fn update<'a>(
         &mut self,
         records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
@@ -74,7 +75,8 @@ impl Interceptors {
         self.failed.extend(decided.map(|(name, _)| (*name).clone()));
     }
 
-    /// Has that chain wrap calls from now on. Tells whether it consists of other versions than the one before.
+    /// Has that chain wrap calls from now on. Tells whether it consists of other versions than the
+    /// one before.
     fn replace(&self, after: Chain) -> bool {
         let before = self.wrapping.chain();
         let same_links = before.has_same_links(&after);

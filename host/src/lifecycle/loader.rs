@@ -13,8 +13,8 @@ use crate::capability::{ConfigValues, Grants, KeyValue, Level, LogLine, LogSink,
 use crate::database::{Databases, Proof};
 use crate::engine::compile::{CompileLimits, Compiler, Input, Job, LoadLimits, Role, StorageLeft};
 use crate::engine::{
-    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template, TenantArtifacts,
-    unwritten,
+    Artifact, ArtifactKey, ArtifactStore, Code, Engine, EngineConfig, GuestThreads, Template,
+    TenantArtifacts, unwritten,
 };
 use crate::files::FileIn;
 use crate::model::{LoadError, ModelId, ModelSettings, Origin, Stage, TenantName};
@@ -42,11 +42,12 @@ pub struct LoaderConfig {
     pub workers: Workers,
 }
 
-/// The most time that warming up and golden requests may take. Compiling has limits of its own, and waiting for other
-/// loads none.
+/// The most time that warming up and golden requests may take. Compiling has limits of its own, and
+/// waiting for other loads none.
 const PROOF_DEADLINE: Duration = Duration::from_secs(900);
 
-/// Artifacts that may be read or written at once. No other work is done, and nothing is waited for, meanwhile.
+/// Artifacts that may be read or written at once. No other work is done, and nothing is waited for,
+/// meanwhile.
 const MAX_FILE_WORK: usize = 16;
 
 /// How long an artifact that nobody wants is kept, for the day when a model is rolled back.
@@ -72,8 +73,8 @@ pub struct Loader {
     egress: Mutex<HashMap<TenantName, Egress>>,
     /// Code that is in use, so that models with the same artifact share it.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
-    /// Held while an artifact is made, so that it is not made twice. It is one tenant's, so tenants do not wait for each
-    /// other.
+    /// Held while an artifact is made, so that it is not made twice. It is one tenant's, so tenants
+    /// do not wait for each other.
     making: Mutex<HashMap<ArtifactKey, Making>>,
 }
 
@@ -121,13 +122,16 @@ impl Loader {
         let settings = Arc::new(in_force(tenant, candidate)?);
         let template = self.prepare(tenant, candidate, progress).await?;
         let (id, digest) = (id(tenant, candidate), candidate.digest.to_string());
-        let maker = Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
-        let (servable, drained) = Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
+        let maker =
+            Maker::new(template, self.threads.clone(), tenant.clone(), settings.limits.clone());
+        let (servable, drained) =
+            Servable::new(id, digest, settings, maker, &self.sequences, &self.metrics);
         let proof = proof_of(&servable);
         let proving = self.prove(&servable, candidate, proof.as_ref(), progress);
         let proved = tokio::time::timeout(PROOF_DEADLINE, proving).await;
         let proved = proved.unwrap_or_else(|_| {
-            let reason = format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
+            let reason =
+                format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
             Err(LoadError::new(Stage::Golden, reason))
         });
         if let Some(proof) = &proof {
@@ -155,8 +159,8 @@ impl Loader {
         prove(servable, golden, self.parse_golden, self.workers(), database, progress).await
     }
 
-    /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not proved.
-    /// Calls `progress` when a stage begins.
+    /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not
+    /// proved. Calls `progress` when a stage begins.
     pub async fn prepare(
         &self,
         tenant: &Arc<Tenant>,
@@ -167,7 +171,8 @@ impl Loader {
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(tenant, candidate, progress, &log).await?;
         self.check_room(tenant, code.room())?;
-        let config = ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
+        let config =
+            ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
         let http = self.http(tenant, &settings.capabilities.http);
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
@@ -182,7 +187,8 @@ impl Loader {
 
     /// Fails if the tenant can never have so many slots at once.
     fn check_room(&self, tenant: &Tenant, room: &Room) -> Result<(), LoadError> {
-        let (needed, most, all) = (room.count(), self.slots().most_for(tenant.name()), self.config.engine.instances);
+        let (needed, most, all) =
+            (room.count(), self.slots().most_for(tenant.name()), self.config.engine.instances);
         if u64::from(needed) <= most {
             return Ok(());
         }
@@ -199,7 +205,10 @@ impl Loader {
             return None;
         }
         let mut clients = lock(&self.egress);
-        let egress = clients.entry(tenant.name().clone()).or_insert_with(|| Egress::new(&self.config.trust)).clone();
+        let egress = clients
+            .entry(tenant.name().clone())
+            .or_insert_with(|| Egress::new(&self.config.trust))
+            .clone();
         Some(Arc::new(Http::new(egress, origins.to_vec(), tenant.clone())))
     }
 
@@ -235,11 +244,20 @@ impl Loader {
     }
 
     fn key(&self, tenant: &TenantName, candidate: &Candidate) -> ArtifactKey {
-        let sidecars = candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
+        let sidecars =
+            candidate.sidecars.iter().map(|file| (file.name.as_str(), file.digest.as_bytes()));
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
         let role = Role::of(&candidate.name);
-        ArtifactKey::new(tenant, &self.fingerprint, role, component, sidecars, &granted.config, &granted.granted())
+        ArtifactKey::new(
+            tenant,
+            &self.fingerprint,
+            role,
+            component,
+            sidecars,
+            &granted.config,
+            &granted.granted(),
+        )
     }
 
     async fn artifacts(&self, tenant: &Arc<Tenant>) -> Result<Arc<TenantArtifacts>, LoadError> {
@@ -247,13 +265,20 @@ impl Loader {
         self.with_files(move || store.of(&tenant)).await?.map_err(unwritten)
     }
 
-    async fn get(&self, artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
+    async fn get(
+        &self,
+        artifacts: &Arc<TenantArtifacts>,
+        key: &ArtifactKey,
+    ) -> Result<Option<Artifact>, LoadError> {
         let (artifacts, key) = (artifacts.clone(), key.clone());
         self.with_files(move || artifacts.get(&key)).await?
     }
 
     /// Runs work on artifacts where it may block, a bounded number at a time.
-    async fn with_files<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+    async fn with_files<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoadError> {
         let _permit = self.file_work.acquire().await;
         blocking(work).await
     }
@@ -267,7 +292,8 @@ impl Loader {
         log: &LogSink,
     ) -> Result<Artifact, LoadError> {
         let tenant = artifacts.tenant();
-        let storage = StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
+        let storage =
+            StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
         let staged = artifacts.stage().map_err(unwritten)?;
         let job = self.job(candidate, staged.path().to_owned(), storage);
         self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
@@ -276,12 +302,19 @@ impl Loader {
             }
         })?;
         let (artifacts, key) = (artifacts.clone(), key.clone());
-        let made = self.with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key))).await?;
-        made?.ok_or_else(|| LoadError::new(Stage::Host, "the artifact was damaged on its way to disk"))
+        let made = self
+            .with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key)))
+            .await?;
+        made?.ok_or_else(|| {
+            LoadError::new(Stage::Host, "the artifact was damaged on its way to disk")
+        })
     }
 
     fn job(&self, candidate: &Candidate, output: std::path::PathBuf, storage: StorageLeft) -> Job {
-        let input = |file: &FileIn, digest: &Digest| Input { sha256: digest.to_string(), file: Some(file.clone()) };
+        let input = |file: &FileIn, digest: &Digest| Input {
+            sha256: digest.to_string(),
+            file: Some(file.clone()),
+        };
         let sidecars = candidate.sidecars.iter();
         let sidecars: BTreeMap<_, _> =
             sidecars.map(|file| (file.name.clone(), input(&file.file, &file.digest))).collect();
@@ -304,11 +337,13 @@ impl Loader {
         }
     }
 
-    /// Forgets code that is no longer in use, and removes the tenant's artifacts that have not been wanted for long.
-    /// `wanted` is all that the tenant wants.
+    /// Forgets code that is no longer in use, and removes the tenant's artifacts that have not been
+    /// wanted for long. `wanted` is all that the tenant wants.
     pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
         let (loader, name) = (self.clone(), tenant.clone());
-        let keys = move || wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>();
+        let keys = move || {
+            wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>()
+        };
         let Ok(keep) = blocking(keys).await else { return };
         lock(&self.codes).retain(|_, code| code.strong_count() > 0);
         lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -347,7 +382,11 @@ fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, Loa
 }
 
 fn id(tenant: &Tenant, candidate: &Candidate) -> ModelId {
-    ModelId { tenant: tenant.name().clone(), name: candidate.name.clone(), version: candidate.version }
+    ModelId {
+        tenant: tenant.name().clone(),
+        name: candidate.name.clone(),
+        version: candidate.version,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -355,7 +394,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Runs file work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, LoadError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LoadError> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| LoadError::new(Stage::Host, format!("a load ended early: {error}")))
@@ -376,7 +417,9 @@ fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
         };
         match tenant.log().push(&entry) {
             Verdict::Write => tell(&id, line.level, &entry),
-            Verdict::DropAndSay => tracing::warn!(tenant = %id.tenant, "its guests write too much; lines are dropped"),
+            Verdict::DropAndSay => {
+                tracing::warn!(tenant = %id.tenant, "its guests write too much; lines are dropped")
+            }
             Verdict::Drop => {}
         }
     })

@@ -23,7 +23,8 @@ pub(super) struct Loading {
 }
 
 impl Loading {
-    /// Gives nothing if the version is wanted no more once it has been loaded; then it leaves nothing behind.
+    /// Gives nothing if the version is wanted no more once it has been loaded; then it leaves
+    /// nothing behind.
     async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
         self.wrapped.before_load(id).await?;
         let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
@@ -33,7 +34,10 @@ impl Loading {
 
     async fn may_go_live(&self, id: &ModelId) -> bool {
         let (reply, answer) = oneshot::channel();
-        let asked = self.events.send(Event::Proved { name: id.name.clone(), version: id.version, reply }).await;
+        let asked = self
+            .events
+            .send(Event::Proved { name: id.name.clone(), version: id.version, reply })
+            .await;
         asked.is_ok() && answer.await.unwrap_or(false)
     }
 }
@@ -45,9 +49,9 @@ pub(super) async fn load(loading: Loading, candidate: Candidate) {
     let events = loading.events.clone();
     // A task of its own, so that a panic in it is a failed load and not a load that never ends.
     let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
-    let outcome = load
-        .await
-        .unwrap_or_else(|error| Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}"))));
+    let outcome = load.await.unwrap_or_else(|error| {
+        Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
+    });
     let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
 }
 
@@ -57,13 +61,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// The longest time between two tries.
 const RETRY_AT_LAST: Duration = Duration::from_secs(300);
 
-/// When a version is tried again that has failed at that stage so many times in a row; `None` if it is not.
+/// When a version is tried again that has failed at that stage so many times in a row; `None` if it
+/// is not.
 pub(super) fn retry_after(stage: Stage, failures: u32) -> Option<Duration> {
     match stage {
         // A machine without memory or threads is not helped by being asked more often.
-        Stage::Host => {
-            Some((RETRY_AFTER * 2_u32.saturating_pow(failures.saturating_sub(1).min(16))).min(RETRY_AT_LAST))
-        }
+        Stage::Host => Some(
+            (RETRY_AFTER * 2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
+                .min(RETRY_AT_LAST),
+        ),
         stage => stage.is_passing().then_some(RETRY_AFTER),
     }
 }

@@ -51,7 +51,8 @@ pub enum RefreshError {
     Command(#[from] CommandError),
 }
 
-/// How long somebody waits for a refresh. Fetching a large model takes minutes, and goes on without them.
+/// How long somebody waits for a refresh. Fetching a large model takes minutes, and goes on without
+/// them.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a manager works with.
@@ -68,8 +69,8 @@ pub struct ManagerParts {
     pub ready_timeout: Duration,
 }
 
-/// Tells the tenants' tasks what to do, and what they have done. A clone is shallow; the tasks end when
-/// the last is gone or when told to [`stop`](Manager::stop).
+/// Tells the tenants' tasks what to do, and what they have done. A clone is shallow; the tasks end
+/// when the last is gone or when told to [`stop`](Manager::stop).
 #[derive(Clone)]
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
@@ -120,13 +121,28 @@ pub(super) enum Event {
     /// A version has shown that it can serve, and asks whether it is to go live.
     Proved { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
     /// A load has ended; with nothing if the version was not to go live.
-    Loaded { name: ModelName, version: Version, digest: Digest, outcome: Result<Option<Loaded>, LoadError> },
+    Loaded {
+        name: ModelName,
+        version: Version,
+        digest: Digest,
+        outcome: Result<Option<Loaded>, LoadError>,
+    },
     /// A version has answered its last request and is gone.
     Drained { name: ModelName, version: Version },
     /// Somebody wants a model loaded, and has had the repository looked at for it.
-    Load { name: ModelName, aspired: Arc<Aspired>, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// Somebody has put a version into the repository, or removed one, and wants to know what becomes of it.
-    Follow { name: ModelName, version: Version, aspired: Arc<Aspired>, reply: oneshot::Sender<Option<IndexEntry>> },
+    Load {
+        name: ModelName,
+        aspired: Arc<Aspired>,
+        reply: oneshot::Sender<Result<(), CommandError>>,
+    },
+    /// Somebody has put a version into the repository, or removed one, and wants to know what
+    /// becomes of it.
+    Follow {
+        name: ModelName,
+        version: Version,
+        aspired: Arc<Aspired>,
+        reply: oneshot::Sender<Option<IndexEntry>>,
+    },
     /// Somebody wants a model unloaded.
     Unload { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
     /// Somebody wants to know how things are.
@@ -144,7 +160,8 @@ impl Manager {
         let readiness = Arc::new(Readiness::new(ready, names));
         let metrics = Metrics::register(metrics);
         let (tenants, phase) = (ArcSwap::default(), watch::Sender::new(Phase::Open));
-        let shared = Shared { loader, registry, metrics, readiness: readiness.clone(), tenants, phase };
+        let shared =
+            Shared { loader, registry, metrics, readiness: readiness.clone(), tenants, phase };
         let manager = Manager { shared: Arc::new(shared) };
 
         sources.into_iter().for_each(|(tenant, source)| manager.begin(tenant, source));
@@ -196,12 +213,14 @@ impl Manager {
         essential::spawn("manager", task.run(inbox, phase.subscribe()));
 
         let source = Arc::new(source);
-        let managed = Arc::new(Managed { tenant, events, source: source.clone().into(), degraded, wrapping });
+        let managed =
+            Arc::new(Managed { tenant, events, source: source.clone().into(), degraded, wrapping });
         managed.follow(&source);
         self.shared.change_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
     }
 
-    /// What there is to say of each version of a tenant's models, by name. Empty once the server stops.
+    /// What there is to say of each version of a tenant's models, by name. Empty once the server
+    /// stops.
     pub async fn index(&self, tenant: &TenantName) -> Arc<Vec<IndexEntry>> {
         let (reply, answer) = oneshot::channel();
         let asked = self.send(tenant, Event::Index { reply }).await;
@@ -220,7 +239,8 @@ impl Manager {
     pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
         let source = self.source(tenant)?;
         let refreshed = tokio::time::timeout(REFRESH_PATIENCE, source.refresh()).await;
-        let trouble = refreshed.map_err(|_| RefreshError::TooSlow)?.map_err(|_| CommandError::Stopping)?;
+        let trouble =
+            refreshed.map_err(|_| RefreshError::TooSlow)?.map_err(|_| CommandError::Stopping)?;
         source.rescan().await.map_err(|_| CommandError::Stopping)?;
         trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
     }
@@ -238,8 +258,8 @@ impl Manager {
         self.managed(tenant).map(|managed| managed.wrapping.chain()).unwrap_or_default()
     }
 
-    /// Looks at the repository now, tries again what failed, and waits until the model serves or has
-    /// failed. Fails if its newest content does not serve then.
+    /// Looks at the repository now, tries again what failed, and waits until the model serves or
+    /// has failed. Fails if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
         // What is mirrored can be loaded also if the mirror cannot be refreshed.
         let _ = self.refresh(tenant).await;

@@ -23,14 +23,19 @@ impl Metrics {
         registry.register("loads", "Loads that have ended, well or not", metrics.loads.clone());
         registry.register("load_failures", "Loads that failed", metrics.failures.clone());
         registry.register("swaps", "Versions that went live", metrics.swaps.clone());
-        registry.register("trips", "Versions taken out of service because they kept failing", metrics.trips.clone());
+        registry.register(
+            "trips",
+            "Versions taken out of service because they kept failing",
+            metrics.trips.clone(),
+        );
         metrics
     }
 
     pub(super) fn of(&self, tenant: &TenantName) -> TenantMetrics {
         let label = [("tenant", tenant.to_string())];
         let of = |family: &Family<Label, Counter>| family.get_or_create_owned(&label);
-        let [loads, failures, swaps, trips] = [&self.loads, &self.failures, &self.swaps, &self.trips].map(of);
+        let [loads, failures, swaps, trips] =
+            [&self.loads, &self.failures, &self.swaps, &self.trips].map(of);
         TenantMetrics { all: self.clone(), label, loads, failures, swaps, trips }
     }
 }

@@ -1,4 +1,5 @@
-//! What a version's proof does to its tenant's database: migrations are kept if it succeeds, the rest never is.
+//! What a version's proof does to its tenant's database: migrations are kept if it succeeds, the
+//! rest never is.
 
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ pub(super) async fn migrate(
     proof.migrate(&migrations).await.map_err(|error| unkept(&error))
 }
 
-/// A version that has shown that it can serve. Dropped before it goes live, it leaves nothing behind in its tenant's
-/// database.
+/// A version that has shown that it can serve. Dropped before it goes live, it leaves nothing
+/// behind in its tenant's database.
 pub struct Proved {
     servable: ServableHandle,
     drained: Drained,
@@ -35,7 +36,11 @@ pub struct Proved {
 }
 
 impl Proved {
-    pub(super) fn new(servable: ServableHandle, drained: Drained, proof: Option<Arc<Proof>>) -> Self {
+    pub(super) fn new(
+        servable: ServableHandle,
+        drained: Drained,
+        proof: Option<Arc<Proof>>,
+    ) -> Self {
         Proved { servable, drained, proof }
     }
 
@@ -54,7 +59,8 @@ impl Proved {
 }
 
 async fn migrations(maker: &Maker, proof: &Arc<Proof>) -> Result<Vec<Migration>, InferError> {
-    let steps = maker.try_out(Some(proof), async |mut instance| instance.migrations().await).await?;
+    let steps =
+        maker.try_out(Some(proof), async |mut instance| instance.migrations().await).await?;
     Ok(steps.into_iter().map(|(name, statements)| Migration { name, statements }).collect())
 }
 

@@ -1,11 +1,12 @@
 //! Which versions of a model should serve, as a function of what is known.
 //!
-//! Availability comes first: nothing that serves is taken down for something that has not shown that it
-//! can serve. In particular
-//! - a version that failed does not count, so the next older one takes its place, and a restart ends in
-//!   the same state as the history that led here;
+//! Availability comes first: nothing that serves is taken down for something that has not shown
+//! that it can serve. In particular
+//! - a version that failed does not count, so the next older one takes its place, and a restart
+//!   ends in the same state as the history that led here;
 //! - what is not wanted any more goes only once everything that is wanted serves;
-//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing newer is there;
+//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing
+//!   newer is there;
 //! - if nothing is there at all, everything goes;
 //! - what is gone, or would only be taken down again, before it has loaded never goes live.
 
@@ -56,12 +57,21 @@ pub(super) enum Action {
     Unload(Version),
 }
 
-/// Decides the next thing to do for one model; `None` when all is as it should be for now. `elsewhere`
-/// tells that the model is there in a form that has no version yet, such as a bare file being written.
-pub(super) fn next_action(known: &[Known], policy: &VersionPolicy, demand: Demand, elsewhere: bool) -> Option<Action> {
+/// Decides the next thing to do for one model; `None` when all is as it should be for now.
+/// `elsewhere` tells that the model is there in a form that has no version yet, such as a bare file
+/// being written.
+pub(super) fn next_action(
+    known: &[Known],
+    policy: &VersionPolicy,
+    demand: Demand,
+    elsewhere: bool,
+) -> Option<Action> {
     let nothing_there = !elsewhere && known.iter().all(|one| one.present == Present::Absent);
     if demand == Demand::Unwanted || nothing_there {
-        return known.iter().find(|one| one.serving.is_some()).map(|one| Action::Unload(one.version));
+        return known
+            .iter()
+            .find(|one| one.serving.is_some())
+            .map(|one| Action::Unload(one.version));
     }
     let wanted = wanted(known, policy);
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
@@ -71,14 +81,19 @@ pub(super) fn next_action(known: &[Known], policy: &VersionPolicy, demand: Deman
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
 
-/// A version that serves and was deleted, when nothing is left that could take its place. A newer one that is there
-/// and wrong is a replacement that failed, and keeps it.
+/// A version that serves and was deleted, when nothing is left that could take its place. A newer
+/// one that is there and wrong is a replacement that failed, and keeps it.
 fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
-    let left = || known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version));
+    let left = || {
+        known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version))
+    };
     let is_coming = left().any(|one| one.present == Present::Changing || one.loading.is_some());
     let newest = left().map(|one| one.version).max();
-    let mut deleted = known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
-    deleted.find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version)).map(|one| one.version)
+    let mut deleted =
+        known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
+    deleted
+        .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
+        .map(|one| one.version)
 }
 
 /// True if a version may be wanted.
@@ -90,20 +105,29 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
 }
 
 /// Whether a version that has been loaded should serve.
-pub(super) fn goes_live(known: &[Known], policy: &VersionPolicy, demand: Demand, version: Version) -> bool {
+pub(super) fn goes_live(
+    known: &[Known],
+    policy: &VersionPolicy,
+    demand: Demand,
+    version: Version,
+) -> bool {
     let as_if_live = |one: &Known| match one.version == version {
         true => Known { serving: one.loading, loading: None, ..*one },
         false => *one,
     };
     let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
     let known: Vec<_> = known.iter().map(as_if_live).collect();
-    demand == Demand::Wanted && there && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
+    demand == Demand::Wanted
+        && there
+        && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
 }
 
 /// The versions that serve and should not, once all that should do.
 fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
-    let surplus = |one: &&Known| one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version);
+    let surplus = |one: &&Known| {
+        one.serving.is_some() && !wanted.iter().any(|other| other.version == one.version)
+    };
     known.iter().filter(move |one| settled && surplus(one)).map(|one| one.version)
 }
 
@@ -113,7 +137,9 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
     able.sort_by_key(|one| std::cmp::Reverse(one.version));
     match policy {
         VersionPolicy::Latest(count) => able.truncate(*count as usize),
-        VersionPolicy::All | VersionPolicy::Only(_) => able.retain(|one| selects(policy, one.version)),
+        VersionPolicy::All | VersionPolicy::Only(_) => {
+            able.retain(|one| selects(policy, one.version))
+        }
     }
     able
 }
@@ -121,8 +147,11 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
 /// Whether a version that is there serves, or might.
 fn is_able(one: &Known) -> bool {
     match one.present {
-        // Other content may serve under its number; but what serves may be the very content that failed.
-        Present::Whole(digest) => one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest),
+        // Other content may serve under its number; but what serves may be the very content that
+        // failed.
+        Present::Whole(digest) => {
+            one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
+        }
         Present::Changing | Present::Faulty => one.serving.is_some(),
         Present::Absent => false,
     }
@@ -146,12 +175,13 @@ mod tests {
         Digest::of(name.as_bytes())
     }
 
-    /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad` stand for
-    /// what cannot be tried.
+    /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad`
+    /// stand for what cannot be tried.
     fn known(text: &str) -> Known {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
-        let mut one = Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
+        let mut one =
+            Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
         for word in words {
             match word.split_once('=') {
                 Some(("whole", name)) => one.present = Present::Whole(digest(name)),
@@ -245,8 +275,14 @@ mod tests {
         assert_eq!(decide(&["1 bad", deleted], latest()), "unload 2");
         assert_eq!(decide(&["1 bad", deleted, "3 serving=c"], latest()), "unload 2");
         assert_eq!(decide(&["1 bad", "2 whole=b", "3 serving=c"], latest()), "load 2");
-        assert_eq!(decide(&["1 bad", "2 whole=b failed=b", "3 serving=c"], VersionPolicy::Latest(2)), "unload 3");
-        assert_eq!(decide(&["1 bad", "2 whole=b serving=b", "3 serving=c"], VersionPolicy::All), "unload 3");
+        assert_eq!(
+            decide(&["1 bad", "2 whole=b failed=b", "3 serving=c"], VersionPolicy::Latest(2)),
+            "unload 3"
+        );
+        assert_eq!(
+            decide(&["1 bad", "2 whole=b serving=b", "3 serving=c"], VersionPolicy::All),
+            "unload 3"
+        );
     }
 
     #[test]
@@ -267,8 +303,14 @@ mod tests {
     fn several_versions_can_be_wanted() {
         let two = || VersionPolicy::Latest(2);
         assert_eq!(decide(&["1 whole=a", "2 whole=b", "3 whole=c"], two()), "load 3");
-        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c loading=c"], two()), "rest");
-        assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c serving=c"], two()), "unload 1");
+        assert_eq!(
+            decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c loading=c"], two()),
+            "rest"
+        );
+        assert_eq!(
+            decide(&["1 whole=a serving=a", "2 whole=b serving=b", "3 whole=c serving=c"], two()),
+            "unload 1"
+        );
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], VersionPolicy::All), "load 2");
         let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::database::Proof;
-use crate::model::{InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec};
+use crate::model::{
+    InferError, InferRequest, InferResponse, LoadError, ModelSettings, Stage, Tensor, TensorSpec,
+};
 use crate::repository::{Digest, MAX_GOLDEN, Sidecar};
 use crate::servable::{Servable, ServableHandle};
 use crate::tenant::{Pace, Workers};
@@ -50,24 +52,40 @@ pub(super) async fn prove(
     warm_up(servable, database).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
-        check_golden(servable, read_golden(servable, file, parse, workers).await?, database).await?;
+        check_golden(servable, read_golden(servable, file, parse, workers).await?, database)
+            .await?;
     }
-    servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
+    servable
+        .fill()
+        .await
+        .map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 
-/// Of an interceptor nobody knows what it should say to a request made of zeros: that instances can be made must do.
-async fn prove_interceptor(servable: &ServableHandle, golden: Option<&Sidecar>) -> Result<(), LoadError> {
+/// Of an interceptor nobody knows what it should say to a request made of zeros: that instances can
+/// be made must do.
+async fn prove_interceptor(
+    servable: &ServableHandle,
+    golden: Option<&Sidecar>,
+) -> Result<(), LoadError> {
     if let Some(file) = golden {
         let reason = format!("{}: an interceptor answers no requests; remove the file", file.name);
         return Err(LoadError::new(Stage::Golden, reason));
     }
     let made = servable.maker().run(async |_instance| Ok(())).await;
     made.map_err(|error| in_warm_up("making an instance", &error))?;
-    servable.fill().await.map_err(|error| in_warm_up("making the instances to be kept ready", &error))
+    servable
+        .fill()
+        .await
+        .map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 
-async fn warm_up(servable: &ServableHandle, database: Option<&Arc<Proof>>) -> Result<(), LoadError> {
-    run_hook(servable, database).await.map_err(|error| in_warm_up("the model's warm-up", &error))?;
+async fn warm_up(
+    servable: &ServableHandle,
+    database: Option<&Arc<Proof>>,
+) -> Result<(), LoadError> {
+    run_hook(servable, database)
+        .await
+        .map_err(|error| in_warm_up("the model's warm-up", &error))?;
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
     for _ in 0..settings.warmup.requests {
@@ -98,24 +116,34 @@ async fn run_hook(servable: &Servable, database: Option<&Arc<Proof>>) -> Result<
 }
 
 /// A request with a zero, or an empty text, for every element of every input that must be there.
-fn made_up_request(inputs: &[TensorSpec], settings: &ModelSettings) -> Result<InferRequest, LoadError> {
+fn made_up_request(
+    inputs: &[TensorSpec],
+    settings: &ModelSettings,
+) -> Result<InferRequest, LoadError> {
     let required = inputs.iter().filter(|spec| !spec.optional);
     let inputs = required.map(|spec| made_up_tensor(spec, settings)).collect::<Result<_, _>>()?;
     Ok(InferRequest { inputs, ..InferRequest::default() })
 }
 
 fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor, LoadError> {
-    let shape: Vec<u64> = spec.shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(1)).collect();
+    let shape: Vec<u64> =
+        spec.shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(1)).collect();
     // Every element of BYTES begins with a length of four bytes.
     let size = spec.datatype.size().unwrap_or(4);
     let bytes = shape.iter().try_fold(size, |bytes, &dimension| bytes.checked_mul(dimension));
     match bytes {
-        Some(bytes) if bytes <= settings.limits.request => {
-            Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data: vec![0; bytes as usize] })
-        }
+        Some(bytes) if bytes <= settings.limits.request => Ok(Tensor {
+            name: spec.name.clone(),
+            datatype: spec.datatype,
+            shape,
+            data: vec![0; bytes as usize],
+        }),
         _ => Err(LoadError::new(
             Stage::WarmUp,
-            format!("input '{}' is larger than the {} bytes of limits.request", spec.name, settings.limits.request),
+            format!(
+                "input '{}' is larger than the {} bytes of limits.request",
+                spec.name, settings.limits.request
+            ),
         )),
     }
 }
@@ -132,7 +160,8 @@ async fn read_golden(
     let (opened, digest) = (file.file.clone(), file.digest);
     let work = move |pace: &Pace| {
         // More than the limit is not what was looked at, and its digest tells.
-        let content = pace.aside(|| opened.read(MAX_GOLDEN)).map_err(|stopped| stopped.to_string())?;
+        let content =
+            pace.aside(|| opened.read(MAX_GOLDEN)).map_err(|stopped| stopped.to_string())?;
         let content = content.map_err(|error| error.to_string())?;
         if Digest::of(&content) != digest {
             return Err("changed while it was being read".into());
@@ -141,7 +170,8 @@ async fn read_golden(
     };
     let payer = servable.maker().tenant().payer();
     let read = workers.run(payer, payer.share(), Instant::now() + READING, work).await;
-    let read = read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
+    let read =
+        read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
     read.map_err(|reason| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name)))
 }
 
@@ -151,7 +181,8 @@ async fn check_golden(
     database: Option<&Arc<Proof>>,
 ) -> Result<(), LoadError> {
     for (index, case) in golden.cases.into_iter().enumerate() {
-        let fault = |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
+        let fault =
+            |reason| LoadError::new(Stage::Golden, format!("request {}: {reason}", index + 1));
         let answer = servable.answer(case.request, servable.proof_call(database)).await;
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
@@ -159,7 +190,11 @@ async fn check_golden(
     Ok(())
 }
 
-fn check_case(expected: &[Tensor], response: &InferResponse, tolerance: &Tolerance) -> Result<(), String> {
+fn check_case(
+    expected: &[Tensor],
+    response: &InferResponse,
+    tolerance: &Tolerance,
+) -> Result<(), String> {
     for tensor in expected {
         let actual = response.outputs.iter().find(|actual| actual.name == tensor.name);
         let actual = actual.ok_or_else(|| format!("output '{}' is missing", tensor.name))?;

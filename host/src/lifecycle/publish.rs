@@ -1,8 +1,10 @@
-//! Uploads: received, shown to load, put into the repository, and followed until it is known what came of them.
+//! Uploads: received, shown to load, put into the repository, and followed until it is known what
+//! came of them.
 //!
-//! A version is loaded and proved under the name it will have before it is put into its place, and then once more
-//! when the repository is seen to hold it: that load finds the artifact made, and is the same as for any other
-//! file. So nothing serves that the repository does not hold, and what was never good is never in it.
+//! A version is loaded and proved under the name it will have before it is put into its place, and
+//! then once more when the repository is seen to hold it: that load finds the artifact made, and is
+//! the same as for any other file. So nothing serves that the repository does not hold, and what
+//! was never good is never in it.
 
 use std::sync::Arc;
 
@@ -48,20 +50,26 @@ impl Manager {
         blocking(move || uploads.begin(&tenant, target, announced)).await
     }
 
-    /// Loads and proves what was received, puts it into the repository if that went well, and waits until it is
-    /// known whether it serves. That it may not serve, for the model's version policy, is no failure.
+    /// Loads and proves what was received, puts it into the repository if that went well, and waits
+    /// until it is known whether it serves. That it may not serve, for the model's version policy,
+    /// is no failure.
     pub async fn publish(&self, received: Received) -> Result<Published, PublishError> {
         let manager = self.clone();
-        // A task of its own: what was received whole is carried through, also if whoever sent it goes away.
+        // A task of its own: what was received whole is carried through, also if whoever sent it
+        // goes away.
         tokio::spawn(async move { manager.carry_through(received).await })
             .await
             .unwrap_or_else(|error| Err(ended(&error)))
     }
 
-    /// Removes a version from the repository, and waits until the repository has been seen without it. Gives what the
-    /// index tells of the version then, if anything: it may still be answering its last requests, or serve until
-    /// another has taken its place.
-    pub async fn remove(&self, tenant: &TenantName, target: Target) -> Result<Option<IndexEntry>, PublishError> {
+    /// Removes a version from the repository, and waits until the repository has been seen without
+    /// it. Gives what the index tells of the version then, if anything: it may still be answering
+    /// its last requests, or serve until another has taken its place.
+    pub async fn remove(
+        &self,
+        tenant: &TenantName,
+        target: Target,
+    ) -> Result<Option<IndexEntry>, PublishError> {
         let uploads = self.uploads(tenant)?;
         let gone = target.clone();
         blocking(move || uploads.remove(&gone)).await?;
@@ -85,7 +93,11 @@ impl Manager {
     /// Shows that a candidate can serve, and lets it go again.
     async fn verify(&self, tenant: &Arc<Tenant>, candidate: &Candidate) -> Result<(), UploadError> {
         // What would be refused in its place must not come to be there.
-        let id = ModelId { tenant: tenant.name().clone(), name: candidate.name.clone(), version: candidate.version };
+        let id = ModelId {
+            tenant: tenant.name().clone(),
+            name: candidate.name.clone(),
+            version: candidate.version,
+        };
         self.chain(tenant.name()).before_load(&id).await?;
         let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
         // Unmapping it takes a while; no thread that serves HTTP should do it.
@@ -93,16 +105,26 @@ impl Manager {
         Ok(())
     }
 
-    /// Holds what was received, and its storage with it, until the repository has been seen to hold it.
-    async fn published(&self, received: Received, put: Option<Put>) -> Result<Published, PublishError> {
-        let (tenant, target, digest) = (received.tenant().name(), received.target(), received.digest());
+    /// Holds what was received, and its storage with it, until the repository has been seen to hold
+    /// it.
+    async fn published(
+        &self,
+        received: Received,
+        put: Option<Put>,
+    ) -> Result<Published, PublishError> {
+        let (tenant, target, digest) =
+            (received.tenant().name(), received.target(), received.digest());
         tracing::info!(%tenant, model = %target.name, version = %target.version, %digest, ?put, "uploaded");
         let entry = self.follow(tenant, target).await?;
         Ok(Published { put, digest, entry })
     }
 
     /// Has the repository looked at, and waits until it is known what becomes of a version.
-    async fn follow(&self, tenant: &TenantName, target: &Target) -> Result<Option<IndexEntry>, CommandError> {
+    async fn follow(
+        &self,
+        tenant: &TenantName,
+        target: &Target,
+    ) -> Result<Option<IndexEntry>, CommandError> {
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
         let (name, version) = (target.name.clone(), target.version);
@@ -131,5 +153,6 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn ended(error: &tokio::task::JoinError) -> PublishError {
-    CommandError::Failed(LoadError::new(Stage::Host, format!("it ended unexpectedly: {error}"))).into()
+    CommandError::Failed(LoadError::new(Stage::Host, format!("it ended unexpectedly: {error}")))
+        .into()
 }

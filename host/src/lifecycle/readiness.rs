@@ -1,5 +1,5 @@
-//! When the server is ready: once every tenant's models have been tried, or some have for so long that the others are
-//! not waited for any more.
+//! When the server is ready: once every tenant's models have been tried, or some have for so long
+//! that the others are not waited for any more.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::TenantName;
 
-/// How far the tenants have come since the start, until the server is ready. It stays ready from then on.
+/// How far the tenants have come since the start, until the server is ready. It stays ready from
+/// then on.
 pub(super) struct Readiness {
     ready: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -91,7 +92,10 @@ impl State {
         // A volume that is missing keeps nobody out but its own tenant.
         let alone = self.tenants.len() == 1;
         let is_known = move |progress: &Progress| progress.settled || (progress.degraded && !alone);
-        let late = self.tenants.iter().filter(move |(_, progress)| !is_known(progress) || progress.loading);
+        let late = self
+            .tenants
+            .iter()
+            .filter(move |(_, progress)| !is_known(progress) || progress.loading);
         late.map(|(tenant, _)| tenant)
     }
 

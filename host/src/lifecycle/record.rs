@@ -20,13 +20,15 @@ pub(super) type Loaded = (ServableHandle, Drained);
 /// What the manager knows of one model.
 pub(super) struct ModelRecord {
     versions: BTreeMap<Version, VersionRecord>,
-    /// The model is there in a form that has no version yet, with what is wrong with it if anything is.
+    /// The model is there in a form that has no version yet, with what is wrong with it if anything
+    /// is.
     elsewhere: Option<Option<String>>,
     demand: Demand,
     policy: VersionPolicy,
     /// What its live configuration says; a version that is changing or wrong does not change that.
     live: Arc<ConfigTable>,
-    /// Its place among the models that its tenant may have, while any of it serves or is being loaded.
+    /// Its place among the models that its tenant may have, while any of it serves or is being
+    /// loaded.
     place: Option<tenant::Held>,
     /// Why none of it may be loaded for now.
     held: Option<Held>,
@@ -49,8 +51,8 @@ impl Default for ModelRecord {
 }
 
 impl ModelRecord {
-    /// Takes over what one look at the repository saw of the model; it replaces all earlier looks. Tells
-    /// whether that changed anything that matters.
+    /// Takes over what one look at the repository saw of the model; it replaces all earlier looks.
+    /// Tells whether that changed anything that matters.
     pub(super) fn see<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) -> bool {
         let before = self.seen();
         self.replace_seen(seen);
@@ -114,7 +116,8 @@ impl ModelRecord {
 
     /// Why it is not being loaded although it should be, if that is so.
     fn awaits(&self) -> Option<&Held> {
-        let next = || next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
+        let next =
+            || next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
         self.held.as_ref().filter(|_| matches!(next(), Some(Action::Load(_))))
     }
 
@@ -154,19 +157,22 @@ impl ModelRecord {
         Ok(())
     }
 
-    /// Gives back its place: its tenant is gone. Should there be one of the same name, a place is that one's to give.
+    /// Gives back its place: its tenant is gone. Should there be one of the same name, a place is
+    /// that one's to give.
     pub(super) fn leave_place(&mut self) {
         self.place = None;
     }
 
-    /// Notes that what serves under that number keeps failing. Tells whether an older version is to take its
-    /// place.
+    /// Notes that what serves under that number keeps failing. Tells whether an older version is to
+    /// take its place.
     pub(super) fn roll_back(&mut self, version: Version, digest: Digest) -> bool {
         let older = self.versions.range(..version).any(|(_, record)| record.is_usable());
         let latest = matches!(self.policy, VersionPolicy::Latest(_));
         let Some(record) = self.versions.get_mut(&version) else { return false };
         let serves = record.serving.as_ref().is_some_and(|serving| {
-            serving.digest == digest && serving.handle.settings().breaker.rollback && record.present.is(digest)
+            serving.digest == digest
+                && serving.handle.settings().breaker.rollback
+                && record.present.is(digest)
         });
         if !(older && latest && serves) {
             return false;
@@ -206,12 +212,18 @@ impl ModelRecord {
     /// Forgets what interceptors have objected to, so that others are asked.
     pub(super) fn forget_objections(&mut self) {
         for record in self.versions.values_mut() {
-            record.failed = record.failed.take().filter(|(_, error)| error.stage != Stage::Intercept);
+            record.failed =
+                record.failed.take().filter(|(_, error)| error.stage != Stage::Intercept);
         }
     }
 
     /// Lets a loaded version serve. What served under its number before is to be ended.
-    pub(super) fn serve(&mut self, version: Version, digest: Digest, loaded: Loaded) -> Option<Ending> {
+    pub(super) fn serve(
+        &mut self,
+        version: Version,
+        digest: Digest,
+        loaded: Loaded,
+    ) -> Option<Ending> {
         let before = self.stop_serving(version);
         let record = self.versions.entry(version).or_default();
         record.loading = None;
@@ -259,14 +271,19 @@ impl ModelRecord {
     /// Whether it is not yet known what will become of it.
     pub(super) fn is_undecided(&self) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
-        self.is_loading() || self.waits() || self.elsewhere == Some(None) || self.versions.values().any(changing)
+        self.is_loading()
+            || self.waits()
+            || self.elsewhere == Some(None)
+            || self.versions.values().any(changing)
     }
 
     /// Whether it is not yet known what will become of what is there of a version.
     pub(super) fn is_undecided_about(&self, version: Version) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
         let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
-        self.waits() || self.elsewhere == Some(None) || self.versions.get(&version).is_some_and(undecided)
+        self.waits()
+            || self.elsewhere == Some(None)
+            || self.versions.get(&version).is_some_and(undecided)
     }
 
     /// Whether it will be loaded as soon as its tenant's interceptors are.
@@ -276,7 +293,11 @@ impl ModelRecord {
 
     /// The newest version that serves.
     pub(super) fn newest(&self) -> Option<ServableHandle> {
-        self.versions.values().rev().find_map(|record| record.serving.as_ref()).map(|serving| serving.handle.clone())
+        self.versions
+            .values()
+            .rev()
+            .find_map(|record| record.serving.as_ref())
+            .map(|serving| serving.handle.clone())
     }
 
     /// Whether the repository holds any of it, right or wrong.

@@ -55,7 +55,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_due_at_about_the_same_time_is_tried_together() {
         let mut retries = Retries::default();
-        let (iris, first, now) = (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
+        let (iris, first, now) =
+            (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
         let at = |millis| now + Duration::from_millis(millis);
         [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));
         retries.due().await;

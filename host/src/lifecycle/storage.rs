@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use crate::model::{ModelName, Version};
 use crate::repository::{Aspired, Candidate, Seen};
 
-/// Bytes of everything in a repository that can be tried, but for what is beyond the tenant's storage.
+/// Bytes of everything in a repository that can be tried, but for what is beyond the tenant's
+/// storage.
 pub(super) fn size(aspired: &Aspired, beyond: &BTreeSet<(ModelName, Version)>) -> u64 {
-    let fits = |candidate: &&Candidate| !beyond.contains(&(candidate.name.clone(), candidate.version));
+    let fits =
+        |candidate: &&Candidate| !beyond.contains(&(candidate.name.clone(), candidate.version));
     candidates(aspired).filter(fits).map(Candidate::size).sum()
 }
 
-/// What does not fit into so many bytes when the oldest goes first. It depends on nothing but what the
-/// repository holds, so a restart ends in the same state as the history that led here.
+/// What does not fit into so many bytes when the oldest goes first. It depends on nothing but what
+/// the repository holds, so a restart ends in the same state as the history that led here.
 pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Version)> {
     let mut by_age: Vec<_> = candidates(aspired).collect();
     by_age.sort_by_key(|candidate| (candidate.changed, &candidate.name, candidate.version));
@@ -62,8 +64,18 @@ mod tests {
     #[test]
     fn the_oldest_that_fit_stay() {
         let mut aspired = Aspired::nothing_yet(TenantName::default_tenant());
-        aspired.seen = vec![candidate("a", 40, 3), candidate("b", 50, 1), candidate("c", 30, 2), candidate("d", 10, 4)];
-        let names = |limit| beyond(&aspired, limit).into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>();
+        aspired.seen = vec![
+            candidate("a", 40, 3),
+            candidate("b", 50, 1),
+            candidate("c", 30, 2),
+            candidate("d", 10, 4),
+        ];
+        let names = |limit| {
+            beyond(&aspired, limit)
+                .into_iter()
+                .map(|(name, _)| name.to_string())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(size(&aspired, &beyond(&aspired, 130)), 130);
         assert_eq!(size(&aspired, &beyond(&aspired, 60)), 60);
         assert_eq!(names(130), [""; 0]);

@@ -114,7 +114,11 @@ impl Task {
     }
 
     /// Handles events until everything is unloaded or nobody is left to send any.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>, mut phase: watch::Receiver<Phase>) {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Event>,
+        mut phase: watch::Receiver<Phase>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
         let begun_in = *phase.borrow_and_update();
         self.enter(begun_in).await;
@@ -163,8 +167,12 @@ impl Task {
                 let _ = reply.send(());
             }
             Event::Tripped { name, version, digest } => self.tripped(&name, version, digest),
-            Event::Proved { name, version, reply } => drop(reply.send(self.lets_live(&name, version))),
-            Event::Loaded { name, version, digest, outcome } => self.loaded(name, version, digest, outcome),
+            Event::Proved { name, version, reply } => {
+                drop(reply.send(self.lets_live(&name, version)))
+            }
+            Event::Loaded { name, version, digest, outcome } => {
+                self.loaded(name, version, digest, outcome)
+            }
             Event::Drained { name, version } => self.drained(&name, version),
             Event::Load { name, aspired, reply } => {
                 self.merge(aspired).await;
@@ -298,7 +306,8 @@ impl Task {
     fn report(&mut self) {
         self.answer_waiting();
         if let Some(owner) = &self.owner {
-            let (settled, degraded, loading) = (owner.is_settled(), owner.is_degraded(), self.loads > 0);
+            let (settled, degraded, loading) =
+                (owner.is_settled(), owner.is_degraded(), self.loads > 0);
             self.readiness.note(&self.tenant, Progress { settled, degraded, loading });
         }
         self.collect();
@@ -308,7 +317,8 @@ impl Task {
         let mut index = self.index.take();
         for waiter in std::mem::take(&mut self.waiting) {
             let record = waiter.name().and_then(|name| self.models.get(name));
-            let waits_on = waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
+            let waits_on =
+                waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
             self.waiting.extend(waits_on);
         }
         self.index = index;
@@ -322,7 +332,8 @@ impl Task {
             return;
         }
         (self.collected, self.to_collect) = (Some(Instant::now()), false);
-        let candidates: Vec<Candidate> = self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
+        let candidates: Vec<Candidate> =
+            self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
         tokio::spawn(async move { loader.collect(&tenant, candidates).await });
     }

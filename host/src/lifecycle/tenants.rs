@@ -35,12 +35,24 @@ impl TenantRecord {
     /// A tenant whose candidates come from the source of that number.
     pub(super) fn new(tenant: Arc<Tenant>, source: u64, metrics: TenantMetrics) -> Self {
         let (asked, settled, degraded, beyond_storage, interceptors) = Default::default();
-        TenantRecord { tenant, source, asked, settled, degraded, beyond_storage, interceptors, metrics }
+        TenantRecord {
+            tenant,
+            source,
+            asked,
+            settled,
+            degraded,
+            beyond_storage,
+            interceptors,
+            metrics,
+        }
     }
 
     /// The same tenant, whose candidates come from another source from now on.
     pub(super) fn moved(self, source: u64) -> Self {
-        TenantRecord { interceptors: self.interceptors, ..TenantRecord::new(self.tenant, source, self.metrics) }
+        TenantRecord {
+            interceptors: self.interceptors,
+            ..TenantRecord::new(self.tenant, source, self.metrics)
+        }
     }
 
     /// The tenant.
@@ -48,8 +60,9 @@ impl TenantRecord {
         &self.tenant
     }
 
-    /// Takes over what concerns the tenant as a whole. Tells whether the announcement counts: a source that was
-    /// replaced has nothing to say any more, and what was asked for may come before what was announced earlier.
+    /// Takes over what concerns the tenant as a whole. Tells whether the announcement counts: a
+    /// source that was replaced has nothing to say any more, and what was asked for may come before
+    /// what was announced earlier.
     pub(super) fn see(&mut self, aspired: &Aspired) -> bool {
         if self.source != aspired.source || self.asked > aspired.asked {
             return false;
@@ -58,7 +71,12 @@ impl TenantRecord {
         self.degraded = aspired.degraded.is_some();
         if !self.degraded {
             // Compiled artifacts that are in use take their room of the same quota.
-            let limit = self.tenant.settings().quota.storage.saturating_sub(self.tenant.used_by_artifacts());
+            let limit = self
+                .tenant
+                .settings()
+                .quota
+                .storage
+                .saturating_sub(self.tenant.used_by_artifacts());
             self.beyond_storage = storage::beyond(aspired, limit);
             self.tenant.note_stored(storage::size(aspired, &self.beyond_storage));
             self.settled = aspired.first_settled;
@@ -98,7 +116,11 @@ impl TenantRecord {
     ) -> Result<(), QuotaExceeded> {
         if self.beyond_storage.contains(&(name.clone(), version)) {
             let limit = self.tenant.settings().quota.storage;
-            return Err(QuotaExceeded { quota: Resource::Storage.name(), limit, retry_after_seconds: 0 });
+            return Err(QuotaExceeded {
+                quota: Resource::Storage.name(),
+                limit,
+                retry_after_seconds: 0,
+            });
         }
         record.take_place(&self.tenant)
     }

@@ -41,8 +41,9 @@ impl Waiter {
         }
         match self {
             Waiter::Load { reply, .. } => {
-                let outcome =
-                    record.map_or(Err(CommandError::NotFound), |record| record.outcome().map_err(CommandError::Failed));
+                let outcome = record.map_or(Err(CommandError::NotFound), |record| {
+                    record.outcome().map_err(CommandError::Failed)
+                });
                 drop(reply.send(outcome));
             }
             Waiter::Follow { name, version, reply } => {

@@ -9,7 +9,8 @@ pub enum Blame {
     Caller,
     /// The model: it broke its contract.
     Model,
-    /// The model and the caller: a call met a limit, and how much a call takes depends on what was asked.
+    /// The model and the caller: a call met a limit, and how much a call takes depends on what was
+    /// asked.
     Amount,
     /// An interceptor of the tenant.
     Interceptor,
@@ -18,8 +19,8 @@ pub enum Blame {
 }
 
 impl InferError {
-    /// The party that has caused this error. The circuit breaker counts [`Blame::Model`] and [`Blame::Amount`], and
-    /// nothing else.
+    /// The party that has caused this error. The circuit breaker counts [`Blame::Model`] and
+    /// [`Blame::Amount`], and nothing else.
     pub fn blame(&self) -> Blame {
         match self {
             InferError::InvalidInput(_)
@@ -33,11 +34,12 @@ impl InferError {
             // The caller asked for so many parts.
             InferError::ResponseTooLarge { .. } => Blame::Caller,
             InferError::Trapped { .. } | InferError::BadOutput(_) => Blame::Model,
-            InferError::OutOfMemory { .. } | InferError::CpuTimeExceeded(_) | InferError::OversizedOutput(_) => {
-                Blame::Amount
-            }
+            InferError::OutOfMemory { .. }
+            | InferError::CpuTimeExceeded(_)
+            | InferError::OversizedOutput(_) => Blame::Amount,
             InferError::InterceptorFailed { .. } => Blame::Interceptor,
-            // The contract lets a model report a failure, such as an upstream service that does not answer.
+            // The contract lets a model report a failure, such as an upstream service that does not
+            // answer.
             InferError::Failed(_) => Blame::Circumstances,
             // The deadline may be the caller's, and includes the time that the request has waited.
             InferError::DeadlineExceeded(_) => Blame::Circumstances,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The type of a tensor's elements, as the Open Inference Protocol names them (with Triton's `BF16`).
+/// The type of a tensor's elements, as the Open Inference Protocol names them (with Triton's
+/// `BF16`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The names are the protocol's own.
 pub enum Datatype {

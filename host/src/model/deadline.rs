@@ -39,14 +39,24 @@ impl Deadline {
 impl fmt::Display for Deadline {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.set_by {
-            SetBy::Settings => write!(out, "the deadline of {} ms has passed", self.allowed.as_millis()),
+            SetBy::Settings => {
+                write!(out, "the deadline of {} ms has passed", self.allowed.as_millis())
+            }
             SetBy::Parameter => {
-                write!(out, "the parameter 'timeout' ran out: it was {} microseconds", self.allowed.as_micros())?;
+                write!(
+                    out,
+                    "the parameter 'timeout' ran out: it was {} microseconds",
+                    self.allowed.as_micros()
+                )?;
                 let milliseconds = self.allowed.as_millis();
                 if milliseconds > 0 { write!(out, " ({milliseconds} ms)") } else { Ok(()) }
             }
             SetBy::Header => {
-                write!(out, "the header Wardian-Deadline-Ms ran out: it was {} ms", self.allowed.as_millis())
+                write!(
+                    out,
+                    "the header Wardian-Deadline-Ms ran out: it was {} ms",
+                    self.allowed.as_millis()
+                )
             }
         }
     }
@@ -58,13 +68,21 @@ mod tests {
 
     #[test]
     fn the_text_names_what_the_caller_has_set_and_its_unit() {
-        let text = |set_by, micros| Deadline { allowed: Duration::from_micros(micros), set_by }.to_string();
-        assert_eq!(text(SetBy::Parameter, 5), "the parameter 'timeout' ran out: it was 5 microseconds");
+        let text = |set_by, micros| {
+            Deadline { allowed: Duration::from_micros(micros), set_by }.to_string()
+        };
+        assert_eq!(
+            text(SetBy::Parameter, 5),
+            "the parameter 'timeout' ran out: it was 5 microseconds"
+        );
         assert_eq!(
             text(SetBy::Parameter, 60_000),
             "the parameter 'timeout' ran out: it was 60000 microseconds (60 ms)"
         );
-        assert_eq!(text(SetBy::Header, 250_000), "the header Wardian-Deadline-Ms ran out: it was 250 ms");
+        assert_eq!(
+            text(SetBy::Header, 250_000),
+            "the header Wardian-Deadline-Ms ran out: it was 250 ms"
+        );
         assert_eq!(text(SetBy::Settings, 2_000_000), "the deadline of 2000 ms has passed");
     }
 

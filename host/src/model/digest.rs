@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn only_64_hexadecimal_digits_are_a_digest() {
-        for text in ["", "ab", &"g".repeat(64), &"é".repeat(32), &"0".repeat(66), &"+1".repeat(32)] {
+        for text in ["", "ab", &"g".repeat(64), &"é".repeat(32), &"0".repeat(66), &"+1".repeat(32)]
+        {
             assert_eq!(Digest::parse(text), None, "{text}");
         }
     }

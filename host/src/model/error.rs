@@ -1,7 +1,8 @@
 //! What goes wrong, in two enums: one for requests, one for loads.
 //!
-//! The `Display` text of an [`InferError`] is what a caller may read. What a guest said when it died, or
-//! anything else that belongs to the model's owner, is in [`InferError::private`] and goes to the log.
+//! The `Display` text of an [`InferError`] is what a caller may read. What a guest said when it
+//! died, or anything else that belongs to the model's owner, is in [`InferError::private`] and goes
+//! to the log.
 
 use std::time::Duration;
 
@@ -92,7 +93,9 @@ pub enum InferError {
     #[error("the model is not ready: {0}")]
     NotReady(String),
     /// The version has done nothing but fail, and is given a rest.
-    #[error("the model keeps failing and is out of service for {retry_after_seconds} s; its log has the details")]
+    #[error(
+        "the model keeps failing and is out of service for {retry_after_seconds} s; its log has the details"
+    )]
     Suspended {
         /// When it is tried again.
         retry_after_seconds: u32,
@@ -133,7 +136,9 @@ impl InferError {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
             InferError::InterceptorFailed { detail, .. } => Some(detail),
             InferError::OversizedOutput(detail) => Some(detail),
-            InferError::BadOutput(detail) | InferError::Failed(detail) | InferError::Internal(detail) => Some(detail),
+            InferError::BadOutput(detail)
+            | InferError::Failed(detail)
+            | InferError::Internal(detail) => Some(detail),
             InferError::StoreUnavailable(detail) => Some(detail),
             _ => None,
         }

@@ -1,12 +1,13 @@
 //! Shapes that say the same as a model's, with other words.
 //!
-//! Clients differ in how they write a column: `[3]` or `[3, 1]`. Both hold the same elements in the same order.
+//! Clients differ in how they write a column: `[3]` or `[3, 1]`. Both hold the same elements in the
+//! same order.
 
 use super::{InferRequest, Metadata, TensorSpec};
 
 impl Metadata {
-    /// Gives each input the shape that the model takes, where it differs in nothing but dimensions of 1 at its end.
-    /// Other inputs stay as they are.
+    /// Gives each input the shape that the model takes, where it differs in nothing but dimensions
+    /// of 1 at its end. Other inputs stay as they are.
     pub fn fit(&self, request: &mut InferRequest) {
         for tensor in &mut request.inputs {
             let spec = self.inputs.iter().find(|spec| spec.name == tensor.name);
@@ -23,13 +24,15 @@ impl TensorSpec {
         self.shape.len() == shape.len() && begins_with(shape, &self.shape)
     }
 
-    /// The shape to give a tensor so that it fits; `None` if it fits already, or if it is another shape. A dimension
-    /// of any number is never made up: the caller might have meant something else.
+    /// The shape to give a tensor so that it fits; `None` if it fits already, or if it is another
+    /// shape. A dimension of any number is never made up: the caller might have meant something
+    /// else.
     fn refit(&self, shape: &[u64]) -> Option<Vec<u64>> {
         let (known, added) = self.shape.split_at_checked(shape.len()).unwrap_or((&self.shape, &[]));
         let (kept, dropped) = shape.split_at_checked(known.len())?;
         let differs = !added.is_empty() || !dropped.is_empty();
-        let by_ones = added.iter().all(|&dimension| dimension == 1) && dropped.iter().all(|&dimension| dimension == 1);
+        let by_ones = added.iter().all(|&dimension| dimension == 1)
+            && dropped.iter().all(|&dimension| dimension == 1);
         let fits = differs && by_ones && begins_with(kept, known);
         fits.then(|| kept.iter().copied().chain(added.iter().map(|_| 1)).collect())
     }
@@ -48,7 +51,12 @@ mod tests {
     use crate::model::{Datatype, Tensor};
 
     fn spec(shape: &[i64]) -> TensorSpec {
-        TensorSpec { name: "x".into(), datatype: Datatype::Uint8, shape: shape.into(), optional: false }
+        TensorSpec {
+            name: "x".into(),
+            datatype: Datatype::Uint8,
+            shape: shape.into(),
+            optional: false,
+        }
     }
 
     #[test]

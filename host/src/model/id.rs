@@ -7,7 +7,9 @@ use super::sanitize;
 
 /// Why a text cannot be a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit")]
+#[error(
+    "'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
+)]
 pub struct InvalidName {
     what: &'static str,
     name: String,
@@ -18,7 +20,8 @@ const MAX_NAME: usize = 128;
 
 fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-    let rest = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+    let rest =
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if first && rest && name.len() <= MAX_NAME {
         return Ok(());
     }
@@ -77,15 +80,16 @@ name_type!(
     "a model"
 );
 
-/// What precedes an interceptor's name, and is also the folder where it lies. No model's own name has a slash.
+/// What precedes an interceptor's name, and is also the folder where it lies. No model's own name
+/// has a slash.
 const INTERCEPTORS: &str = "interceptors/";
 
 /// Words of the paths of HTTP, or of a repository, that stand where a model's name could.
 const RESERVED: [&str; 2] = ["interceptors", "stats"];
 
 impl ModelName {
-    /// The name under which an interceptor is known among its tenant's models: `interceptors/` and a name that a
-    /// model could have. Fails unless it is one.
+    /// The name under which an interceptor is known among its tenant's models: `interceptors/` and
+    /// a name that a model could have. Fails unless it is one.
     pub fn interceptor(name: &str) -> Result<Self, InvalidName> {
         check_name("an interceptor", name)?;
         Ok(Self(format!("{INTERCEPTORS}{name}").into()))
@@ -96,8 +100,9 @@ impl ModelName {
         name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
     }
 
-    /// True if a model cannot be called that, in any case of its letters, because the name means something else:
-    /// `/v2/models/stats` is a path of its own, and `interceptors` a folder of its own.
+    /// True if a model cannot be called that, in any case of its letters, because the name means
+    /// something else: `/v2/models/stats` is a path of its own, and `interceptors` a folder of its
+    /// own.
     pub fn is_reserved(&self) -> bool {
         RESERVED.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))
     }
@@ -177,17 +182,23 @@ mod tests {
         for name in ["iris", "a", "A.b_c-9", &"x".repeat(128)] {
             assert!(ModelName::new(name).is_ok(), "{name}");
         }
-        for name in ["", ".", "..", ".hidden", "-x", "a/b", "a\\b", "a b", "é", "a\0", &"x".repeat(129)] {
+        for name in
+            ["", ".", "..", ".hidden", "-x", "a/b", "a\\b", "a b", "é", "a\0", &"x".repeat(129)]
+        {
             assert!(ModelName::new(name).is_err(), "{name}");
         }
-        let refusal = ModelName::new(&format!("a\n\u{1b}[2J{}", "x".repeat(1000))).unwrap_err().to_string();
+        let refusal =
+            ModelName::new(&format!("a\n\u{1b}[2J{}", "x".repeat(1000))).unwrap_err().to_string();
         assert!(refusal.len() < 300 && !refusal.contains(char::is_control), "{refusal:?}");
     }
 
     #[test]
     fn an_interceptor_has_a_name_that_no_model_can_have() {
         let audit = ModelName::interceptor("audit").unwrap();
-        assert_eq!((audit.as_str(), audit.own(), audit.is_interceptor()), ("interceptors/audit", "audit", true));
+        assert_eq!(
+            (audit.as_str(), audit.own(), audit.is_interceptor()),
+            ("interceptors/audit", "audit", true)
+        );
         assert_eq!(ModelName::of_any("interceptors/audit"), Ok(audit.clone()));
         assert!(ModelName::new(audit.as_str()).is_err());
         let model = ModelName::of_any("interceptors").unwrap();

@@ -43,7 +43,8 @@ impl Metadata {
     pub fn check(&self) -> Result<(), String> {
         check_specs("input", &self.inputs)?;
         check_specs("output", &self.outputs)?;
-        let size = self.description.len() + self.properties.iter().map(Parameter::size).sum::<usize>();
+        let size =
+            self.description.len() + self.properties.iter().map(Parameter::size).sum::<usize>();
         if size > MAX_PROSE || self.properties.len() > MAX_SPECS {
             return Err(format!(
                 "the metadata has {} properties and {size} bytes of text; at most {MAX_SPECS} and {MAX_PROSE} are allowed",
@@ -54,9 +55,16 @@ impl Metadata {
             return Err("the metadata names no outputs".into());
         }
         if self.max_batch_size > 0 {
-            let unbatched = self.inputs.iter().chain(&self.outputs).find(|spec| spec.shape.first() != Some(&-1));
+            let unbatched = self
+                .inputs
+                .iter()
+                .chain(&self.outputs)
+                .find(|spec| spec.shape.first() != Some(&-1));
             if let Some(spec) = unbatched {
-                return Err(format!("max-batch-size is above 0, so the first dimension of '{}' must be -1", spec.name));
+                return Err(format!(
+                    "max-batch-size is above 0, so the first dimension of '{}' must be -1",
+                    spec.name
+                ));
             }
         }
         Ok(())
@@ -67,7 +75,8 @@ impl Metadata {
         check_tensors("input", &self.inputs, &request.inputs)?;
         for name in &request.outputs {
             if !self.outputs.iter().any(|spec| spec.name == *name) {
-                let hint = hint("outputs", name, self.outputs.iter().map(|spec| spec.name.as_str()));
+                let hint =
+                    hint("outputs", name, self.outputs.iter().map(|spec| spec.name.as_str()));
                 return Err(format!("the model has no output '{}'{hint}", shorten(name)));
             }
         }
@@ -87,34 +96,48 @@ impl Metadata {
         let mut sizes = request.inputs.iter().filter_map(|tensor| tensor.shape.first().copied());
         let Some(size) = sizes.next() else { return Ok(()) };
         if sizes.any(|other| other != size) {
-            return Err("the first dimension is the batch, and must be the same for every input".into());
+            return Err(
+                "the first dimension is the batch, and must be the same for every input".into()
+            );
         }
         if size > u64::from(self.max_batch_size) {
-            return Err(format!("the batch of {size} items is larger than the model's {}", self.max_batch_size));
+            return Err(format!(
+                "the batch of {size} items is larger than the model's {}",
+                self.max_batch_size
+            ));
         }
         Ok(())
     }
 
-    /// Checks that a response's outputs are those the model promised. Fails with a text for the model's author.
+    /// Checks that a response's outputs are those the model promised. Fails with a text for the
+    /// model's author.
     ///
     /// Outputs that are optional, or that the request did not ask for, may be absent.
-    pub fn check_response(&self, wanted: &[String], response: &InferResponse) -> Result<(), String> {
+    pub fn check_response(
+        &self,
+        wanted: &[String],
+        response: &InferResponse,
+    ) -> Result<(), String> {
         self.check_part(response)?;
         let missing = self.outputs.iter().find(|spec| {
             let asked = wanted.is_empty() || wanted.contains(&spec.name);
-            asked && !spec.optional && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
+            asked
+                && !spec.optional
+                && !response.outputs.iter().any(|tensor| tensor.name == spec.name)
         });
         missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
     }
 
-    /// Checks that a part of an answer holds nothing but what the model promised. Fails with a text for the model's
-    /// author.
+    /// Checks that a part of an answer holds nothing but what the model promised. Fails with a text
+    /// for the model's author.
     ///
     /// Any output may be absent: other parts may hold it.
     pub fn check_part(&self, part: &InferResponse) -> Result<(), String> {
         if part.parameters.len() > MAX_PARAMETERS {
             let found = part.parameters.len();
-            return Err(format!("the answer has {found} parameters; at most {MAX_PARAMETERS} are allowed"));
+            return Err(format!(
+                "the answer has {found} parameters; at most {MAX_PARAMETERS} are allowed"
+            ));
         }
         for tensor in &part.outputs {
             tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
@@ -125,10 +148,14 @@ impl Metadata {
 
 fn check_specs(what: &str, specs: &[TensorSpec]) -> Result<(), String> {
     if specs.len() > MAX_SPECS {
-        return Err(format!("the metadata names {} {what}s; at most {MAX_SPECS} are allowed", specs.len()));
+        return Err(format!(
+            "the metadata names {} {what}s; at most {MAX_SPECS} are allowed",
+            specs.len()
+        ));
     }
     for (index, spec) in specs.iter().enumerate() {
-        check_spec(spec).map_err(|fault| format!("the metadata's {what} '{}' {fault}", shorten(&spec.name)))?;
+        check_spec(spec)
+            .map_err(|fault| format!("the metadata's {what} '{}' {fault}", shorten(&spec.name)))?;
         if specs[..index].iter().any(|earlier| earlier.name == spec.name) {
             return Err(format!("the metadata names {what} '{}' twice", spec.name));
         }
@@ -141,13 +168,18 @@ fn check_spec(spec: &TensorSpec) -> Result<(), String> {
         return Err("has no name".into());
     }
     if spec.name.len() > MAX_TENSOR_NAME || spec.name.chars().any(char::is_control) {
-        return Err(format!("has a name with control characters or longer than {MAX_TENSOR_NAME} bytes"));
+        return Err(format!(
+            "has a name with control characters or longer than {MAX_TENSOR_NAME} bytes"
+        ));
     }
     if spec.shape.len() > MAX_DIMENSIONS {
         return Err(format!("has more than {MAX_DIMENSIONS} dimensions"));
     }
     if spec.shape.iter().any(|&dimension| dimension < -1) {
-        return Err(format!("has shape {:?}; a dimension is -1 for any number, or not negative", spec.shape));
+        return Err(format!(
+            "has shape {:?}; a dimension is -1 for any number, or not negative",
+            spec.shape
+        ));
     }
     let known = spec.shape.iter().filter(|&&dimension| dimension >= 0);
     let product = known.copied().try_fold(1i64, i64::checked_mul);
@@ -162,8 +194,12 @@ const MAX_SPEC_ELEMENTS: i64 = 1 << 32;
 
 fn check_tensors(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
     check_known(what, specs, tensors)?;
-    let missing = specs.iter().find(|spec| !spec.optional && !tensors.iter().any(|tensor| tensor.name == spec.name));
-    missing.map_or(Ok(()), |spec| Err(format!("{what} '{}' is missing; the model takes {}", spec.name, names(specs))))
+    let missing = specs
+        .iter()
+        .find(|spec| !spec.optional && !tensors.iter().any(|tensor| tensor.name == spec.name));
+    missing.map_or(Ok(()), |spec| {
+        Err(format!("{what} '{}' is missing; the model takes {}", spec.name, names(specs)))
+    })
 }
 
 fn check_known(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
@@ -208,7 +244,12 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, shape: &[i64]) -> TensorSpec {
-        TensorSpec { name: name.into(), datatype: Datatype::Uint8, shape: shape.into(), optional: false }
+        TensorSpec {
+            name: name.into(),
+            datatype: Datatype::Uint8,
+            shape: shape.into(),
+            optional: false,
+        }
     }
 
     fn model(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Metadata {
@@ -217,7 +258,12 @@ mod tests {
 
     fn tensor(name: &str, shape: &[u64]) -> Tensor {
         let elements = shape.iter().product::<u64>() as usize;
-        Tensor { name: name.into(), datatype: Datatype::Uint8, shape: shape.into(), data: vec![0; elements] }
+        Tensor {
+            name: name.into(),
+            datatype: Datatype::Uint8,
+            shape: shape.into(),
+            data: vec![0; elements],
+        }
     }
 
     #[test]
@@ -226,11 +272,14 @@ mod tests {
         let outputs = std::slice::from_ref(&y);
         assert!(model(&[spec("x", &[-1])], outputs).check().is_ok());
         assert!(model(&[], &[]).check().is_err());
-        for bad in [spec("", &[1]), spec("x", &[-2]), spec("x", &[1 << 40]), spec(&"n".repeat(300), &[1])] {
+        for bad in
+            [spec("", &[1]), spec("x", &[-2]), spec("x", &[1 << 40]), spec(&"n".repeat(300), &[1])]
+        {
             assert!(model(std::slice::from_ref(&bad), outputs).check().is_err(), "{bad:?}");
         }
         assert!(model(&[spec("x", &[1]), spec("x", &[1])], outputs).check().is_err());
-        let batched = Metadata { max_batch_size: 4, ..model(&[spec("x", &[2])], &[spec("y", &[-1])]) };
+        let batched =
+            Metadata { max_batch_size: 4, ..model(&[spec("x", &[2])], &[spec("y", &[-1])]) };
         assert!(batched.check().is_err());
     }
 
@@ -239,7 +288,11 @@ mod tests {
         let metadata = model(&[spec("x", &[-1, 2])], &[spec("y", &[-1])]);
         let check = |inputs: &[Tensor], outputs: &[&str]| {
             let outputs = outputs.iter().map(|name| name.to_string()).collect();
-            metadata.check_request(&InferRequest { inputs: inputs.into(), outputs, ..InferRequest::default() })
+            metadata.check_request(&InferRequest {
+                inputs: inputs.into(),
+                outputs,
+                ..InferRequest::default()
+            })
         };
         assert!(check(&[tensor("x", &[3, 2])], &[]).is_ok());
         assert!(check(&[tensor("x", &[3, 2])], &["y"]).is_ok());
@@ -260,7 +313,10 @@ mod tests {
         let metadata = model(&[], &[spec("y", &[2]), spec("z", &[1])]);
         let check = |wanted: &[&str], outputs: &[Tensor]| {
             let wanted: Vec<_> = wanted.iter().map(|name| name.to_string()).collect();
-            metadata.check_response(&wanted, &InferResponse { outputs: outputs.into(), ..InferResponse::default() })
+            metadata.check_response(
+                &wanted,
+                &InferResponse { outputs: outputs.into(), ..InferResponse::default() },
+            )
         };
         assert!(check(&[], &[tensor("y", &[2]), tensor("z", &[1])]).is_ok());
         assert!(check(&["y"], &[tensor("y", &[2])]).is_ok());
@@ -274,7 +330,8 @@ mod tests {
     fn an_optional_output_may_be_absent_even_if_it_was_asked_for() {
         let optional = TensorSpec { optional: true, ..spec("z", &[1]) };
         let metadata = model(&[], &[spec("y", &[2]), optional]);
-        let response = InferResponse { outputs: vec![tensor("y", &[2])], ..InferResponse::default() };
+        let response =
+            InferResponse { outputs: vec![tensor("y", &[2])], ..InferResponse::default() };
         for wanted in [&[][..], &["y"], &["z"], &["y", "z"]] {
             let wanted: Vec<_> = wanted.iter().map(|name| name.to_string()).collect();
             assert_eq!(metadata.check_response(&wanted, &response), Ok(()), "{wanted:?}");

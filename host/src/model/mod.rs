@@ -1,7 +1,7 @@
 //! The vocabulary: names, tensors, requests, responses, metadata, settings and errors.
 //!
-//! Nothing here does I/O or waits. Nothing here knows a wire format or the engine: `api` and `engine`
-//! each convert at their own rim.
+//! Nothing here does I/O or waits. Nothing here knows a wire format or the engine: `api` and
+//! `engine` each convert at their own rim.
 
 mod asker;
 mod blame;
@@ -33,8 +33,8 @@ pub use request::{InferRequest, InferResponse, Parameter, ParameterValue, Sequen
 pub(crate) use request::{MAX_PARAMETERS, size_of};
 pub use request_id::RequestId;
 pub use settings::{
-    Batching, BreakerSettings, Capabilities, Capability, ConfigTable, Deferral, Instances, Isolation, Limits,
-    ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, Capability, ConfigTable, Deferral, Instances,
+    Isolation, Limits, ModelSettings, Sessions, Streaming, VersionPolicy, Warmup,
 };
 pub(crate) use tensor::MAX_DIMENSIONS;
 pub use tensor::{Tensor, bytes_elements, push_bytes_element};

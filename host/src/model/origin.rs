@@ -1,8 +1,8 @@
 //! Whom a model may call: a scheme, a host and a port, compared as a whole.
 //!
-//! What an operator lists and what a guest asks for go through the same reader, so that the two cannot be
-//! understood differently. It is narrower than what URLs allow: where programs disagree on what a text
-//! names, as with `127.1` or `0x7f000001`, the text is refused.
+//! What an operator lists and what a guest asks for go through the same reader, so that the two
+//! cannot be understood differently. It is narrower than what URLs allow: where programs disagree
+//! on what a text names, as with `127.1` or `0x7f000001`, the text is refused.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,7 +24,8 @@ pub enum Host {
     Address(IpAddr),
 }
 
-/// A scheme, a host and a port. Two origins are equal if they mean the same, however they were written.
+/// A scheme, a host and a port. Two origins are equal if they mean the same, however they were
+/// written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     scheme: Scheme,
@@ -34,7 +35,9 @@ pub struct Origin {
 
 /// Why a text is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'{text}' is not an origin like \"https://api.example.com\" or \"http://127.0.0.1:9000\": {why}")]
+#[error(
+    "'{text}' is not an origin like \"https://api.example.com\" or \"http://127.0.0.1:9000\": {why}"
+)]
 pub struct InvalidOrigin {
     text: String,
     why: &'static str,
@@ -48,12 +51,13 @@ const MAX_LABEL: usize = 63;
 const MAX_SHOWN: usize = 100;
 
 impl Origin {
-    /// Reads `scheme://host` or `scheme://host:port`. Fails if there is anything more or less, or if the
-    /// host is neither a plain DNS name nor a literal address.
+    /// Reads `scheme://host` or `scheme://host:port`. Fails if there is anything more or less, or
+    /// if the host is neither a plain DNS name nor a literal address.
     pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
         let invalid = |why| InvalidOrigin { text: text.chars().take(MAX_SHOWN).collect(), why };
-        let (scheme, authority) =
-            text.split_once("://").ok_or_else(|| invalid("it does not begin with http:// or https://"))?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .ok_or_else(|| invalid("it does not begin with http:// or https://"))?;
         Origin::of(scheme, authority).map_err(invalid)
     }
 
@@ -105,7 +109,9 @@ impl Scheme {
     }
 
     fn parse(text: &str) -> Option<Scheme> {
-        [Scheme::Http, Scheme::Https].into_iter().find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
+        [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|scheme| text.eq_ignore_ascii_case(scheme.name()))
     }
 
     fn default_port(self) -> u16 {
@@ -117,16 +123,19 @@ impl Scheme {
 }
 
 impl Host {
-    /// Reads a DNS name or a literal address; an IPv6 address stands in brackets. Fails with the reason.
+    /// Reads a DNS name or a literal address; an IPv6 address stands in brackets. Fails with the
+    /// reason.
     pub fn parse(text: &str) -> Result<Host, &'static str> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or("a '[' has no ']'")?;
-            let address: Ipv6Addr = inner.parse().map_err(|_| "what stands in brackets is not an IPv6 address")?;
+            let address: Ipv6Addr =
+                inner.parse().map_err(|_| "what stands in brackets is not an IPv6 address")?;
             return Ok(Host::Address(address.into()));
         }
         // What ends in a number is an address to some resolvers, however it is written.
         if text.rsplit('.').next().is_some_and(is_numeric) {
-            let address: Ipv4Addr = text.parse().map_err(|_| "it ends in a number and is not an IPv4 address")?;
+            let address: Ipv4Addr =
+                text.parse().map_err(|_| "it ends in a number and is not an IPv4 address")?;
             return Ok(Host::Address(address.into()));
         }
         check_name(text)?;
@@ -151,10 +160,19 @@ fn check_name(name: &str) -> Result<(), &'static str> {
         return Err("the host is longer than a DNS name can be");
     }
     let sound = |label: &str| {
-        let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        plain && !label.is_empty() && label.len() <= MAX_LABEL && !label.starts_with('-') && !label.ends_with('-')
+        let plain =
+            label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        plain
+            && !label.is_empty()
+            && label.len() <= MAX_LABEL
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
-    if name.split('.').all(sound) { Ok(()) } else { Err("the host is neither a DNS name nor an address") }
+    if name.split('.').all(sound) {
+        Ok(())
+    } else {
+        Err("the host is neither a DNS name nor an address")
+    }
 }
 
 /// Splits off what follows the last colon outside of brackets.

@@ -2,8 +2,8 @@
 
 use super::Tensor;
 
-/// Parameters of a request, of an answer, or of all its parts together: more than any client sends or model tells, and
-/// a bound on comparing each with the others.
+/// Parameters of a request, of an answer, or of all its parts together: more than any client sends
+/// or model tells, and a bound on comparing each with the others.
 pub(crate) const MAX_PARAMETERS: usize = 128;
 
 /// A value beside the tensors.
@@ -60,7 +60,8 @@ pub struct InferRequest {
     pub outputs: Vec<String>,
     /// The sequence it belongs to, if to one.
     pub sequence: Option<Sequence>,
-    /// Whom it goes before where requests wait: 1 is served first; 0 for the default, which comes after all others.
+    /// Whom it goes before where requests wait: 1 is served first; 0 for the default, which comes
+    /// after all others.
     pub priority: u32,
 }
 

@@ -19,8 +19,8 @@ pub enum VersionPolicy {
 /// Whether an instance outlives a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Every request gets a fresh instance. The default: nothing one request leaves behind may reach the
-    /// next unless someone chooses otherwise.
+    /// Every request gets a fresh instance. The default: nothing one request leaves behind may
+    /// reach the next unless someone chooses otherwise.
     #[default]
     Request,
     /// Instances answer one request after another, within one tenant and version.
@@ -41,7 +41,8 @@ pub struct Instances {
 /// How requests are grouped and queued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// The most items that go into one call; `None` for as many as the model takes. 1 for no grouping.
+    /// The most items that go into one call; `None` for as many as the model takes. 1 for no
+    /// grouping.
     pub max_batch_size: Option<u32>,
     /// How long a request may wait for others to go with.
     pub max_queue_delay: Duration,
@@ -52,7 +53,8 @@ pub struct Batching {
 /// How much an answer in parts may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streaming {
-    /// Wall-clock time from the request's arrival to the last part; takes the place of `limits.deadline`.
+    /// Wall-clock time from the request's arrival to the last part; takes the place of
+    /// `limits.deadline`.
     pub deadline: Duration,
     /// CPU time; takes the place of `limits.cpu_time`.
     pub cpu_time: Duration,
@@ -122,7 +124,9 @@ pub struct BreakerSettings {
 }
 
 /// A kind of thing that the host does for a model only where it is granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Calling others over HTTP.
@@ -205,8 +209,8 @@ impl Default for VersionPolicy {
     }
 }
 
-// Instances are cheap to make, so none is kept; a guest computes, so more of them at once than a few
-// times the cores only adds memory.
+// Instances are cheap to make, so none is kept; a guest computes, so more of them at once than a
+// few times the cores only adds memory.
 impl Default for Instances {
     fn default() -> Self {
         Instances { min: 0, max: 8, idle_timeout: Duration::from_secs(60) }
@@ -221,7 +225,8 @@ impl Default for Batching {
     }
 }
 
-// A person reads along, for a minute or two; a text has kilobytes. Proxies close what is silent for half a minute.
+// A person reads along, for a minute or two; a text has kilobytes. Proxies close what is silent for
+// half a minute.
 impl Default for Streaming {
     fn default() -> Self {
         Streaming {
@@ -233,15 +238,16 @@ impl Default for Streaming {
     }
 }
 
-// A conversation that rests for an hour is over; what it holds is read and written at every request.
+// A conversation that rests for an hour is over; what it holds is read and written at every
+// request.
 impl Default for Sessions {
     fn default() -> Self {
         Sessions { idle_timeout: Duration::from_secs(3600), max_size: 1 << 20 }
     }
 }
 
-// What fails three times in a row, with pauses, will not succeed; nobody waits for a task, so it may take longer
-// than a request.
+// What fails three times in a row, with pauses, will not succeed; nobody waits for a task, so it
+// may take longer than a request.
 impl Default for Deferral {
     fn default() -> Self {
         Deferral {
@@ -275,8 +281,8 @@ impl Default for Warmup {
     }
 }
 
-// Ten in a row are no coincidence; five seconds cost a model that recovers little, and one that does not even
-// less.
+// Ten in a row are no coincidence; five seconds cost a model that recovers little, and one that
+// does not even less.
 impl Default for BreakerSettings {
     fn default() -> Self {
         BreakerSettings { faults: 10, pause: Duration::from_secs(5), rollback: true }

@@ -28,9 +28,13 @@ impl Tensor {
     /// Checks that shape, datatype and data agree. Fails with a text that says what is wrong.
     pub fn check(&self) -> Result<(), String> {
         if self.shape.len() > MAX_DIMENSIONS {
-            return Err(format!("it has {} dimensions; at most {MAX_DIMENSIONS} are allowed", self.shape.len()));
+            return Err(format!(
+                "it has {} dimensions; at most {MAX_DIMENSIONS} are allowed",
+                self.shape.len()
+            ));
         }
-        let elements = self.elements().ok_or_else(|| format!("its shape {:?} is too large", self.shape))?;
+        let elements =
+            self.elements().ok_or_else(|| format!("its shape {:?} is too large", self.shape))?;
         match self.datatype.size() {
             Some(size) => self.check_fixed(elements, size),
             None => self.check_bytes(elements),
@@ -67,8 +71,8 @@ impl Tensor {
     }
 }
 
-/// Walks the elements of a `BYTES` tensor's data. A length that runs past the end ends the walk with an
-/// error.
+/// Walks the elements of a `BYTES` tensor's data. A length that runs past the end ends the walk
+/// with an error.
 pub fn bytes_elements(data: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
     let mut rest = data;
     std::iter::from_fn(move || {
@@ -77,7 +81,11 @@ pub fn bytes_elements(data: &[u8]) -> impl Iterator<Item = Result<&[u8], String>
         }
         let element = split_element(rest);
         rest = element.map_or(&[], |(_, after)| after);
-        Some(element.map(|(content, _)| content).ok_or_else(|| "a BYTES element runs past the end of its data".into()))
+        Some(
+            element
+                .map(|(content, _)| content)
+                .ok_or_else(|| "a BYTES element runs past the end of its data".into()),
+        )
     })
 }
 
@@ -86,9 +94,11 @@ fn split_element(data: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
-/// Appends one element to the data of a `BYTES` tensor. Fails if it is longer than a 32-bit length can say.
+/// Appends one element to the data of a `BYTES` tensor. Fails if it is longer than a 32-bit length
+/// can say.
 pub fn push_bytes_element(data: &mut Vec<u8>, element: &[u8]) -> Result<(), String> {
-    let length = u32::try_from(element.len()).map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
+    let length = u32::try_from(element.len())
+        .map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
     data.extend_from_slice(&length.to_le_bytes());
     data.extend_from_slice(element);
     Ok(())

@@ -1,7 +1,7 @@
 //! Texts from outside, made safe to show, and the known names that a wrong one is near to.
 
-/// Replaces every character that could change how the text around it is shown, or that shows nothing at all.
-/// Cuts the text to `max` bytes.
+/// Replaces every character that could change how the text around it is shown, or that shows
+/// nothing at all. Cuts the text to `max` bytes.
 pub fn sanitize(text: &str, max: usize) -> String {
     replace(text, max, &[])
 }
@@ -11,8 +11,8 @@ pub fn sanitize_lines(text: &str, max: usize) -> String {
     replace(text, max, &['\n', '\t'])
 }
 
-/// True if a character must not reach a terminal, a log or an error text: control characters, those that change
-/// the direction of writing, and those that are invisible.
+/// True if a character must not reach a terminal, a log or an error text: control characters, those
+/// that change the direction of writing, and those that are invisible.
 pub fn is_unprintable(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -24,7 +24,13 @@ pub fn is_unprintable(char: char) -> bool {
 
 fn replace(text: &str, max: usize, kept: &[char]) -> String {
     let cut = text.floor_char_boundary(max);
-    let shown = |char| if is_unprintable(char) && !kept.contains(&char) { char::REPLACEMENT_CHARACTER } else { char };
+    let shown = |char| {
+        if is_unprintable(char) && !kept.contains(&char) {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            char
+        }
+    };
     text.get(..cut).unwrap_or_default().chars().map(shown).collect()
 }
 
@@ -39,8 +45,9 @@ const MAX_SUGGESTED: usize = 3;
 /// So few names are all listed where none is near.
 const MAX_LISTED: usize = 6;
 
-/// A hint at what `wrong` may have meant, to be appended to an error text: the nearest of the names that there are,
-/// or, if none is near, the names themselves while they are few. Empty if there is nothing to say.
+/// A hint at what `wrong` may have meant, to be appended to an error text: the nearest of the names
+/// that there are, or, if none is near, the names themselves while they are few. Empty if there is
+/// nothing to say.
 ///
 /// `kind` is what the names are called in the plural, such as `models`.
 pub fn hint<'a>(kind: &str, wrong: &str, names: impl IntoIterator<Item = &'a str>) -> String {
@@ -65,8 +72,10 @@ pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec
         return Vec::new();
     }
     let lower = wrong.to_lowercase();
-    let comparable = names.into_iter().filter(|name| name.len() <= MAX_COMPARED).take(MAX_CANDIDATES);
-    let mut near: Vec<_> = comparable.filter_map(|name| Some((distance(&lower, name)?, name))).collect();
+    let comparable =
+        names.into_iter().filter(|name| name.len() <= MAX_COMPARED).take(MAX_CANDIDATES);
+    let mut near: Vec<_> =
+        comparable.filter_map(|name| Some((distance(&lower, name)?, name))).collect();
     near.sort_unstable();
     near.into_iter().take(MAX_SUGGESTED).map(|(_, name)| name).collect()
 }
@@ -95,10 +104,15 @@ mod tests {
 
     #[test]
     fn what_could_deceive_a_reader_is_replaced() {
-        for char in ['\0', '\n', '\u{1b}', '\u{9b}', '\u{200e}', '\u{200f}', '\u{61c}', '\u{feff}', '\u{2028}'] {
+        for char in [
+            '\0', '\n', '\u{1b}', '\u{9b}', '\u{200e}', '\u{200f}', '\u{61c}', '\u{feff}',
+            '\u{2028}',
+        ] {
             assert_eq!(sanitize(&format!("a{char}b"), 100), "a\u{fffd}b", "{char:?}");
         }
-        for char in ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain('\u{200b}'..='\u{200d}') {
+        for char in
+            ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain('\u{200b}'..='\u{200d}')
+        {
             assert!(is_unprintable(char), "{char:?}");
         }
         for text in ["grün", "日本語", "🌱", "a b", "'\"\\"] {
@@ -123,7 +137,10 @@ mod tests {
     #[test]
     fn a_hint_lists_few_names_and_counts_many() {
         assert_eq!(hint("models", "irsi", ["iris", "upper"]), "; did you mean 'iris'?");
-        assert_eq!(hint("models", "penguins", ["iris", "upper"]), "; there are the models 'iris', 'upper'");
+        assert_eq!(
+            hint("models", "penguins", ["iris", "upper"]),
+            "; there are the models 'iris', 'upper'"
+        );
         assert_eq!(hint("models", "iris", []), "; there are no models");
         let many: Vec<_> = (0..20).map(|number| format!("{number}")).collect();
         let text = hint("models", "penguins", many.iter().map(String::as_str));

@@ -18,15 +18,16 @@ const DURATION_UNITS: [(&str, u64); 5] =
 
 /// Reads a size, in bytes. Fails with a text that says what is expected.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
-    parse(text, &SIZE_UNITS)
-        .ok_or_else(|| format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", clip(text)))
+    parse(text, &SIZE_UNITS).ok_or_else(|| {
+        format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", clip(text))
+    })
 }
 
 /// Reads a duration. Fails with a text that says what is expected.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    parse(text, &DURATION_UNITS)
-        .map(Duration::from_micros)
-        .ok_or_else(|| format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", clip(text)))
+    parse(text, &DURATION_UNITS).map(Duration::from_micros).ok_or_else(|| {
+        format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", clip(text))
+    })
 }
 
 /// Writes a size so that [`parse_size`] reads it back, in the largest unit that divides it.
@@ -85,9 +86,13 @@ mod tests {
 
     #[test]
     fn durations_take_microseconds_to_hours() {
-        for (text, micros) in
-            [("0ms", 0), ("250us", 250), ("60s", 60_000_000), ("5m", 300_000_000), ("1h", 3_600_000_000)]
-        {
+        for (text, micros) in [
+            ("0ms", 0),
+            ("250us", 250),
+            ("60s", 60_000_000),
+            ("5m", 300_000_000),
+            ("1h", 3_600_000_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }
         for text in ["", "60", "s", "1.5s", "1 day", "1s1ms", "99999999999999999h"] {

@@ -6,18 +6,19 @@ use super::Digest;
 use crate::files::FileIn;
 use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
 
-/// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a model or
-/// version that is not in it is not wanted any more.
+/// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a
+/// model or version that is not in it is not wanted any more.
 #[derive(Clone, Debug)]
 pub struct Aspired {
     /// Whose repository it is.
     pub tenant: TenantName,
     /// Which source announces it: a tenant's repository may be replaced by another.
     pub source: u64,
-    /// Models and versions, sorted by name, then version; what concerns a model as a whole comes first. While
-    /// degraded, this is what was seen last.
+    /// Models and versions, sorted by name, then version; what concerns a model as a whole comes
+    /// first. While degraded, this is what was seen last.
     pub seen: Vec<Seen>,
-    /// Why the repository itself cannot be believed now, if so. Keep everything that serves, and report it.
+    /// Why the repository itself cannot be believed now, if so. Keep everything that serves, and
+    /// report it.
     pub degraded: Option<Degraded>,
     /// Why not all of it was looked at, if so. What was not keeps serving.
     pub partial: Option<String>,
@@ -47,7 +48,15 @@ impl From<String> for Degraded {
 impl Aspired {
     /// What is announced before the first look.
     pub fn nothing_yet(tenant: TenantName) -> Self {
-        Aspired { tenant, source: 0, seen: Vec::new(), degraded: None, partial: None, first_settled: false, asked: 0 }
+        Aspired {
+            tenant,
+            source: 0,
+            seen: Vec::new(),
+            degraded: None,
+            partial: None,
+            first_settled: false,
+            asked: 0,
+        }
     }
 
     /// Everything seen under that name.
@@ -109,7 +118,9 @@ impl Seen {
     pub fn name(&self) -> &ModelName {
         match self {
             Seen::Whole(candidate) => &candidate.name,
-            Seen::Unsettled { name, .. } | Seen::Faulty { name, .. } | Seen::Missing { name, .. } => name,
+            Seen::Unsettled { name, .. }
+            | Seen::Faulty { name, .. }
+            | Seen::Missing { name, .. } => name,
         }
     }
 
@@ -130,8 +141,8 @@ impl Seen {
 
 /// A version that can be tried: its files have settled and its component is structurally whole.
 ///
-/// Its digests say what its files held when they were read, and nothing keeps them from changing since. Who
-/// opens a file must compare what it reads with the digest beside it.
+/// Its digests say what its files held when they were read, and nothing keeps them from changing
+/// since. Who opens a file must compare what it reads with the digest beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Which model.
@@ -154,8 +165,9 @@ pub struct Candidate {
     pub settings: Arc<ModelSettings>,
     /// The part of its configuration that changes while it serves.
     pub live: Arc<Live>,
-    /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever they lie.
-    /// Which versions are wanted, and what is live, is not part of it, since no version must load again for that.
+    /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever
+    /// they lie. Which versions are wanted, and what is live, is not part of it, since no version
+    /// must load again for that.
     pub digest: Digest,
 }
 
@@ -198,11 +210,20 @@ pub(super) fn identity(
 ) -> Digest {
     // Taken apart so that a new setting cannot be forgotten here.
     let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
-    let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } = settings;
+    let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
+        settings;
     let files: Vec<_> = sidecars.iter().map(|sidecar| (&sidecar.name, sidecar.digest)).collect();
     let golden = golden.map(|sidecar| sidecar.digest);
-    let in_force =
-        (isolation, instances, batching, limits, (streaming, sessions, deferred), warmup, breaker, capabilities);
+    let in_force = (
+        isolation,
+        instances,
+        batching,
+        limits,
+        (streaming, sessions, deferred),
+        warmup,
+        breaker,
+        capabilities,
+    );
     // `Debug` writes texts quoted and escaped, so that no two of these look alike.
     Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

@@ -1,9 +1,10 @@
 //! What files hold, read once for each time they change.
 //!
-//! A stamp tells only whether a file must be read again; what it holds is known by its digest. Since a file is
-//! read only after its stamp has stood for the settle time, a later change always shows in the stamp, provided
-//! that the settle time is longer than the step of the file system's clock (a few milliseconds on Linux's own
-//! file systems; one or two seconds on some network and FAT volumes).
+//! A stamp tells only whether a file must be read again; what it holds is known by its digest.
+//! Since a file is read only after its stamp has stood for the settle time, a later change always
+//! shows in the stamp, provided that the settle time is longer than the step of the file system's
+//! clock (a few milliseconds on Linux's own file systems; one or two seconds on some network and
+//! FAT volumes).
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek};
@@ -79,9 +80,11 @@ impl Role {
 /// The memory of what files held.
 pub(super) struct Contents {
     settle: Duration,
-    /// By path and by what it is read as; folders are not read. Links may give one file several roles.
+    /// By path and by what it is read as; folders are not read. Links may give one file several
+    /// roles.
     known: HashMap<(PathBuf, Option<Role>), Known>,
-    /// What each model's live configuration was when it was right last, and when it was last asked for.
+    /// What each model's live configuration was when it was right last, and when it was last asked
+    /// for.
     live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
     round: u64,
     effort: Effort,
@@ -108,8 +111,13 @@ impl Contents {
         self.effort.begin_look();
     }
 
-    /// The live configuration of a model: these values, or while there are none those that it had last.
-    pub(super) fn live(&mut self, model: &ModelName, now: Option<Arc<ConfigTable>>) -> Arc<ConfigTable> {
+    /// The live configuration of a model: these values, or while there are none those that it had
+    /// last.
+    pub(super) fn live(
+        &mut self,
+        model: &ModelName,
+        now: Option<Arc<ConfigTable>>,
+    ) -> Arc<ConfigTable> {
         let (values, round) = self.live.entry(model.clone()).or_default();
         (*values, *round) = (now.unwrap_or_else(|| values.clone()), self.round);
         values.clone()
@@ -133,7 +141,9 @@ impl Contents {
             known.judged = match judged {
                 Ok(judged) => judged,
                 // Not remembered: what could not be read may be readable at the next look.
-                Err(error) => return Reading::Faulty(format!("cannot be read: {}", unreadable(&error))),
+                Err(error) => {
+                    return Reading::Faulty(format!("cannot be read: {}", unreadable(&error)));
+                }
             };
         }
         match known.judged.clone() {
@@ -167,7 +177,12 @@ fn pending(due: Instant) -> Option<Instant> {
 type Judged = Result<Content, String>;
 
 /// Reads and judges a file; `None` if it changed before or meanwhile, or has just gone.
-fn read_steady(tree: &Tree, file: &Place, role: Role, effort: &mut Effort) -> io::Result<Option<Judged>> {
+fn read_steady(
+    tree: &Tree,
+    file: &Place,
+    role: Role,
+    effort: &mut Effort,
+) -> io::Result<Option<Judged>> {
     let size = file.stamp.size;
     if size > role.limit() {
         return Ok(Some(Err(format!("{size} bytes are more than the {} allowed", role.limit()))));

@@ -16,8 +16,8 @@ const CHUNK: usize = 256 << 10;
 /// Chunks after which a file is looked at again: it may have changed or gone.
 const LOOK: u64 = 64;
 
-/// The digest of a file that showed this stamp, read from its beginning at that pace. `None` if the file changes or goes
-/// meanwhile, or is not wanted any more. Fails as reading does.
+/// The digest of a file that showed this stamp, read from its beginning at that pace. `None` if the
+/// file changes or goes meanwhile, or is not wanted any more. Fails as reading does.
 pub(super) fn digest_of(file: &File, seen: Stamp, pace: &Pace) -> io::Result<Option<Digest>> {
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK.min(usize::try_from(seen.size).unwrap_or(CHUNK).max(1))];

@@ -90,13 +90,14 @@ pub struct Directory {
 pub struct Rescan(u64);
 
 impl Directory {
-    /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is charged for it.
+    /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is
+    /// charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
         Directory::start(config, Effort::of_nobody(), None)
     }
 
-    /// The same at a tenant's expense. Large files are hashed by those workers. With `grounds` the root must be nobody
-    /// else's.
+    /// The same at a tenant's expense. Large files are hashed by those workers. With `grounds` the
+    /// root must be nobody else's.
     pub fn spawn_for(
         tenant: &Arc<Tenant>,
         config: DirectoryConfig,
@@ -106,7 +107,11 @@ impl Directory {
         Directory::start(config, Effort::of(workers, tenant), grounds)
     }
 
-    fn start(config: DirectoryConfig, effort: Effort, grounds: Option<Arc<Grounds>>) -> Result<Self, DirectoryError> {
+    fn start(
+        config: DirectoryConfig,
+        effort: Effort,
+        grounds: Option<Arc<Grounds>>,
+    ) -> Result<Self, DirectoryError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let (ring, rung) = sync_channel(1);
@@ -114,12 +119,22 @@ impl Directory {
         let folders = Folders::new(config.watch, bell.clone())?;
         let root = Arc::new(Root::new(config.tenant.clone(), &config.root, number, grounds));
         let scanner = Scanner::new(&config, root.clone(), effort.clone());
-        let (announce, announced) = watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
+        let (announce, announced) =
+            watch::channel(Arc::new(Aspired::nothing_yet(config.tenant.clone())));
         let name = format!("repository {}", config.tenant);
         let uploads = Uploads::new(root, effort.clone());
         let bell_of_thread = bell.clone();
-        let watching =
-            Watching { number, config, bell: bell_of_thread, rung, folders, scanner, effort, announce, told: None };
+        let watching = Watching {
+            number,
+            config,
+            bell: bell_of_thread,
+            rung,
+            folders,
+            scanner,
+            effort,
+            announce,
+            told: None,
+        };
         thread::Builder::new()
             .name(name)
             .spawn(|| essential::run("repository watch", || watching.run()))
@@ -137,7 +152,8 @@ impl Directory {
         &self.uploads
     }
 
-    /// What is announced, now and from now on. Only the newest announcement is kept, since it holds everything.
+    /// What is announced, now and from now on. Only the newest announcement is kept, since it holds
+    /// everything.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
         self.announced.clone()
     }
@@ -187,7 +203,8 @@ struct Bell {
 
 impl Bell {
     fn ring(&self) {
-        // If it is full, the thread has yet to hear the last ring, and will look after this one too.
+        // If it is full, the thread has yet to hear the last ring, and will look after this one
+        // too.
         let _ = self.ring.try_send(());
     }
 }
@@ -213,7 +230,8 @@ impl Watching {
             let asked = self.bell.asked.load(Ordering::SeqCst);
             let Look { aspired, folders, due } = self.effort.charged(|| self.scanner.look());
             let degraded = aspired.degraded.is_some();
-            // Something may have happened in a folder between the look at it and the first watch on it.
+            // Something may have happened in a folder between the look at it and the first watch on
+            // it.
             let unwatched = self.folders.follow(&folders);
             self.tell(Aspired { source: self.number, asked, ..aspired });
             let ended = Instant::now();
@@ -228,8 +246,8 @@ impl Watching {
         }
     }
 
-    /// Announces what was seen, if that is news. Now and then it is announced all the same: what it means may change
-    /// with a tenant's settings.
+    /// Announces what was seen, if that is news. Now and then it is announced all the same: what it
+    /// means may change with a tenant's settings.
     fn tell(&mut self, aspired: Aspired) {
         let is_old = self.told.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
         if is_old || !self.announce.borrow().says_the_same(&aspired) {
@@ -240,11 +258,15 @@ impl Watching {
 
     fn interval(&self, degraded: bool) -> Duration {
         let DirectoryConfig { poll_interval, rescan_interval, .. } = self.config;
-        if degraded || !self.folders.working() { poll_interval.min(rescan_interval) } else { rescan_interval }
+        if degraded || !self.folders.working() {
+            poll_interval.min(rescan_interval)
+        } else {
+            rescan_interval
+        }
     }
 
-    /// Sleeps until the next look is due, or until one is allowed if the bell rings: after a pause if something has
-    /// changed, and without one if somebody asks for it. Tells whether to go on.
+    /// Sleeps until the next look is due, or until one is allowed if the bell rings: after a pause
+    /// if something has changed, and without one if somebody asks for it. Tells whether to go on.
     fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
         let changed = allowed.max(Instant::now() + PAUSE);
         loop {
@@ -266,7 +288,8 @@ impl Watching {
 
 // === Events ===
 
-/// Folders of one repository whose events are heard of. What the system allows is shared by all tenants.
+/// Folders of one repository whose events are heard of. What the system allows is shared by all
+/// tenants.
 const MAX_WATCHED: usize = 4096;
 
 /// The folders whose events ring the bell.
@@ -275,8 +298,8 @@ struct Folders {
     auto: bool,
     /// Each folder's device and inode: another folder under the same path must be watched anew.
     watched: BTreeMap<PathBuf, (u64, u64)>,
-    /// Set when a folder went or moved: the system has then dropped watches, and a new folder may have been
-    /// given the old one's inode.
+    /// Set when a folder went or moved: the system has then dropped watches, and a new folder may
+    /// have been given the old one's inode.
     stale: Arc<AtomicBool>,
     /// Why events cannot be relied on, if so.
     trouble: Option<String>,
@@ -286,7 +309,13 @@ impl Folders {
     fn new(mode: Watch, bell: Bell) -> Result<Self, DirectoryError> {
         let stale = Arc::new(AtomicBool::new(false));
         let auto = mode == Watch::Auto;
-        let nothing = Folders { watcher: None, auto, watched: BTreeMap::new(), stale: stale.clone(), trouble: None };
+        let nothing = Folders {
+            watcher: None,
+            auto,
+            watched: BTreeMap::new(),
+            stale: stale.clone(),
+            trouble: None,
+        };
         if mode == Watch::Poll {
             return Ok(nothing);
         }
@@ -305,7 +334,8 @@ impl Folders {
         self.watcher.is_some() && self.trouble.is_none()
     }
 
-    /// Watches these folders, the root first, and no others. Tells whether any was not watched before.
+    /// Watches these folders, the root first, and no others. Tells whether any was not watched
+    /// before.
     fn follow(&mut self, folders: &[Place]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let all = self.stale.swap(false, Ordering::SeqCst);
@@ -318,7 +348,8 @@ impl Folders {
                 .map(|place| (place.path.clone(), (place.stamp.device, place.stamp.inode)))
                 .collect(),
         };
-        let mut trouble = remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
+        let mut trouble =
+            remote.map(|kind| format!("changes made elsewhere on {kind} raise no events"));
         if folders.len() > MAX_WATCHED && remote.is_none() {
             trouble = Some(format!("the repository has more than {MAX_WATCHED} folders"));
         }
@@ -328,7 +359,9 @@ impl Folders {
             let _ = watcher.unwatch(path);
         }
         let (mut new, mut lost) = (Vec::new(), false);
-        for (path, id) in wanted.iter().filter(|(path, id)| all || self.watched.get(*path) != Some(id)) {
+        for (path, id) in
+            wanted.iter().filter(|(path, id)| all || self.watched.get(*path) != Some(id))
+        {
             match watch(watcher, path) {
                 Some(Ok(())) => new.push((path.clone(), *id)),
                 // It has gone meanwhile; the next look will tell.
@@ -354,7 +387,9 @@ impl Folders {
     fn give_up_events(&mut self) -> bool {
         // Telling its thread to end would fail like everything else.
         std::mem::forget(self.watcher.take());
-        self.report(Some("the thread that hears of events has ended, or could not be started".into()));
+        self.report(Some(
+            "the thread that hears of events has ended, or could not be started".into(),
+        ));
         false
     }
 
@@ -366,8 +401,8 @@ impl Folders {
     }
 }
 
-/// Has a folder watched. `None` if that is not possible any more: the watcher panics where its thread is missing, as it
-/// is if the system had no room for another.
+/// Has a folder watched. `None` if that is not possible any more: the watcher panics where its
+/// thread is missing, as it is if the system had no room for another.
 fn watch(watcher: &mut RecommendedWatcher, path: &Path) -> Option<notify::Result<()>> {
     catch_unwind(AssertUnwindSafe(|| watcher.watch(path, RecursiveMode::NonRecursive))).ok()
 }
@@ -386,7 +421,9 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
         EventKind::Access(_) => return,
         EventKind::Remove(RemoveKind::File) => {}
-        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => stale.store(true, Ordering::SeqCst),
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+            stale.store(true, Ordering::SeqCst)
+        }
         _ => {}
     }
     if !of_ignored {
@@ -394,7 +431,8 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     }
 }
 
-/// True if an event is only about files whose names are ignored, such as one that is being written elsewhere.
+/// True if an event is only about files whose names are ignored, such as one that is being written
+/// elsewhere.
 fn is_of_ignored(event: &notify::Event) -> bool {
     let is_ignored = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -412,8 +450,8 @@ fn is_absent(error: &notify::Error) -> bool {
     }
 }
 
-/// What kind of network file system a folder is on, if it is on one: other machines can change it, and the
-/// kernel here does not hear of it.
+/// What kind of network file system a folder is on, if it is on one: other machines can change it,
+/// and the kernel here does not hear of it.
 #[cfg(target_os = "linux")]
 fn remote_kind(place: &Place) -> Option<&'static str> {
     // From linux/magic.h and the file systems' own sources.
@@ -446,8 +484,9 @@ mod tests {
     fn wakes(kind: EventKind, names: &[&str]) -> bool {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
-        let event =
-            names.iter().fold(Event::new(kind), |event, name| event.add_path(PathBuf::from("/models").join(name)));
+        let event = names.iter().fold(Event::new(kind), |event, name| {
+            event.add_path(PathBuf::from("/models").join(name))
+        });
         hear(Ok(event), &AtomicBool::new(false), &bell);
         rung.try_recv().is_ok()
     }
@@ -456,9 +495,18 @@ mod tests {
     fn what_happens_to_ignored_names_wakes_nobody() {
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::Both));
-        for name in [".put-1", ".wardian-upload", "iris.wasm.tmp", "iris.wasm.part", "x.swp", "x~", "a/1/.model.wasm.1"]
-        {
-            for kind in [written, EventKind::Create(CreateKind::File), EventKind::Remove(RemoveKind::File)] {
+        for name in [
+            ".put-1",
+            ".wardian-upload",
+            "iris.wasm.tmp",
+            "iris.wasm.part",
+            "x.swp",
+            "x~",
+            "a/1/.model.wasm.1",
+        ] {
+            for kind in
+                [written, EventKind::Create(CreateKind::File), EventKind::Remove(RemoveKind::File)]
+            {
                 assert!(!wakes(kind, &[name]), "{name} {kind:?}");
             }
             assert!(wakes(renamed, &[name, "iris.wasm"]), "{name} was renamed to one that counts");
@@ -473,7 +521,8 @@ mod tests {
     fn events_that_were_lost_wake_everybody() {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };
-        let event = Event::new(EventKind::Other).add_path("/models/.x".into()).set_flag(Flag::Rescan);
+        let event =
+            Event::new(EventKind::Other).add_path("/models/.x".into()).set_flag(Flag::Rescan);
         hear(Ok(event), &AtomicBool::new(false), &bell);
         assert!(rung.try_recv().is_ok());
         hear(Err(notify::Error::generic("trouble")), &AtomicBool::new(false), &bell);

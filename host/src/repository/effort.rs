@@ -1,7 +1,8 @@
 //! What it costs to look at a repository, and who pays for it.
 //!
-//! A look itself is short and done by the repository's own thread. Hashing is not: beyond a little it is done where the
-//! host works for tenants, behind whoever reads requests and in turns with everybody's guests.
+//! A look itself is short and done by the repository's own thread. Hashing is not: beyond a little
+//! it is done where the host works for tenants, behind whoever reads requests and in turns with
+//! everybody's guests.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +18,8 @@ use crate::tenant::{Pace, Tenant, Workers, thread_time};
 /// Bytes that may be hashed in the course of one look where it is made: a millisecond's work.
 const HERE: u64 = 1 << 20;
 
-/// Who pays for what a repository costs, and where its files are hashed. A clone is for the same tenant.
+/// Who pays for what a repository costs, and where its files are hashed. A clone is for the same
+/// tenant.
 #[derive(Clone)]
 pub(super) struct Effort {
     /// `None` in a program that serves nobody.
@@ -66,9 +68,13 @@ impl Effort {
         self.left = HERE;
     }
 
-    /// The digest of a file that showed this stamp; `None` if the file changes or goes meanwhile. Fails as reading does.
-    /// Gives the file back.
-    pub(super) fn digest(&mut self, file: File, seen: Stamp) -> (Option<File>, io::Result<Option<Digest>>) {
+    /// The digest of a file that showed this stamp; `None` if the file changes or goes meanwhile.
+    /// Fails as reading does. Gives the file back.
+    pub(super) fn digest(
+        &mut self,
+        file: File,
+        seen: Stamp,
+    ) -> (Option<File>, io::Result<Option<Digest>>) {
         match &self.payer {
             Some((workers, tenant)) if seen.size > self.left => {
                 let hash = move |pace: &Pace| {

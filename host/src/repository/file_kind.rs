@@ -101,7 +101,9 @@ fn text(bytes: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         // The last character may be cut.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?
+        }
         Err(_) => return None,
     };
     let printable = |char: char| !char.is_control() || matches!(char, '\n' | '\r' | '\t');
@@ -111,9 +113,13 @@ fn text(bytes: &[u8]) -> Option<&'static str> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
     Some(match () {
-        () if begins(&["version https://git-lfs"]) => "a Git LFS pointer (`git lfs pull` fetches the file)",
+        () if begins(&["version https://git-lfs"]) => {
+            "a Git LFS pointer (`git lfs pull` fetches the file)"
+        }
         () if begins(&["(module", "(component", ";;"]) => "the text format of WebAssembly (.wat)",
-        () if begins(&["<!DOCTYPE", "<!doctype", "<html", "<HTML", "<?xml", "<"]) => "an HTML or XML page",
+        () if begins(&["<!DOCTYPE", "<!doctype", "<html", "<HTML", "<?xml", "<"]) => {
+            "an HTML or XML page"
+        }
         () if begins(&["tree\n", "tree\r"]) => "a LightGBM model",
         () if begins(&["{", "["]) => "JSON",
         () => "text",
@@ -145,12 +151,18 @@ mod tests {
             (&zip("archive/data.pkl"), "a PyTorch model"),
             (&zip("arr_0.npy"), "a NumPy archive (.npz)"),
             (&zip("notes.txt"), "a ZIP archive"),
-            (b"\x80\x04\x95\x14\0\0\0\0\0\0\0\x8c\x1bsklearn.linear_model", "a Python pickle of a scikit-learn model"),
+            (
+                b"\x80\x04\x95\x14\0\0\0\0\0\0\0\x8c\x1bsklearn.linear_model",
+                "a Python pickle of a scikit-learn model",
+            ),
             (b"\x80\x02\x8a\nl\xfc", "a Python pickle"),
             (b"\x40\0\0\0\0\0\0\0{\"w\":{\"dtype\":\"F32\"", "a safetensors file"),
             (b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes (.h5)"),
             (b"{\"learner\": {}}", "JSON"),
-            (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer (`git lfs pull` fetches the file)"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\n",
+                "a Git LFS pointer (`git lfs pull` fetches the file)",
+            ),
             (b"(component)", "the text format of WebAssembly (.wat)"),
             (b"<!DOCTYPE html><html>", "an HTML or XML page"),
             (b"hello, world\n", "text"),

@@ -11,7 +11,8 @@ use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
 
-/// Each sidecar costs a look at every rescan and a line in the identity; real models have one to ten.
+/// Each sidecar costs a look at every rescan and a line in the identity; real models have one to
+/// ten.
 pub(super) const MAX_SIDECARS: usize = 64;
 /// A list of versions may name thousands that are not there; the first few tell enough.
 const MAX_MISSING: usize = 16;
@@ -27,7 +28,9 @@ impl Scan<'_> {
         for Entry { name: entry, kind } in entries {
             match (Version::parse(&entry), kind) {
                 (Some(version), kind) => versions.push((version, kind)),
-                (None, kind) if entry == SETTINGS => self.settings(kind, &mut settings, &mut trouble),
+                (None, kind) if entry == SETTINGS => {
+                    self.settings(kind, &mut settings, &mut trouble)
+                }
                 (None, kind) if entry == LIVE => live = self.live(name, kind),
                 (None, kind) => self.odd_in_model(name, &entry, &kind),
             }
@@ -61,19 +64,24 @@ impl Scan<'_> {
         let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
         let missing = named.iter().filter(|version| !there.contains(version));
         for version in missing.take(MAX_MISSING) {
-            let reason = format!("`versions` in {name}/{SETTINGS} names it, and there is no folder {name}/{version}");
+            let reason = format!(
+                "`versions` in {name}/{SETTINGS} names it, and there is no folder {name}/{version}"
+            );
             self.sight.seen.push(Seen::Missing { name: name.clone(), version: *version, reason });
         }
     }
 
     /// Looks at all that a version is made of but its component. Fails with what is wrong with it.
     pub(super) fn beside(&mut self, name: &ModelName, version: Version) -> Result<Parts, String> {
-        let (mut trouble, mut parts, mut files) = (Trouble::default(), Parts::default(), Vec::new());
+        let (mut trouble, mut parts, mut files) =
+            (Trouble::default(), Parts::default(), Vec::new());
         for Entry { name: entry, kind } in self.entries(&self.folder_of(name))? {
             match kind {
                 kind if entry == SETTINGS => self.settings(kind, &mut parts.settings, &mut trouble),
                 kind if entry == LIVE => parts.live = self.live(name, kind),
-                Kind::Folder(place) if Version::parse(&entry) == Some(version) => files = self.entries(&place.path)?,
+                Kind::Folder(place) if Version::parse(&entry) == Some(version) => {
+                    files = self.entries(&place.path)?
+                }
                 _ => {}
             }
         }
@@ -123,7 +131,9 @@ impl Scan<'_> {
         match component.filter(|_| trouble.is_none()) {
             Some((place, content)) => self.whole(name, version, (&place, content), parts),
             None => {
-                let missing = misplaced::no_component(parts.sidecars.iter().map(|sidecar| sidecar.name.as_str()));
+                let missing = misplaced::no_component(
+                    parts.sidecars.iter().map(|sidecar| sidecar.name.as_str()),
+                );
                 self.report(name, Some(version), trouble.or_fault(&missing));
             }
         }
@@ -145,9 +155,9 @@ impl Scan<'_> {
         };
         if role == Role::Sidecar && entry.contains(char::REPLACEMENT_CHARACTER) {
             let entry = shown(&entry);
-            return trouble
-                .faults
-                .push(format!("{entry}: its name is not UTF-8 text, so no model can ask for it; rename it"));
+            return trouble.faults.push(format!(
+                "{entry}: its name is not UTF-8 text, so no model can ask for it; rename it"
+            ));
         }
         let place = match kind {
             Kind::File(place) if role != Role::Sidecar || is_plain(&entry) => place,
@@ -178,13 +188,20 @@ impl Scan<'_> {
     }
 
     fn sidecar(&self, name: String, place: Place, content: &Content) -> Sidecar {
-        Sidecar { name, file: self.tree.file(place.path), digest: content.digest, size: content.size }
+        Sidecar {
+            name,
+            file: self.tree.file(place.path),
+            digest: content.digest,
+            size: content.size,
+        }
     }
 }
 
 fn limit_sidecars(parts: &Parts, trouble: &mut Trouble) {
     let count = parts.sidecars.len();
     if count > MAX_SIDECARS {
-        trouble.faults.push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
+        trouble
+            .faults
+            .push(format!("{count} sidecar files are more than the {MAX_SIDECARS} allowed"));
     }
 }

@@ -7,11 +7,12 @@ use super::layout::{INTERCEPTORS, InRoot, Shelf, file_on, folder_on, is_temporar
 use super::parse_model_toml;
 use crate::fuzzing::check_text;
 use crate::model::{
-    InvalidName, ModelName, TenantName, Version, VersionPolicy, parse_duration, parse_size, show_duration, show_size,
+    InvalidName, ModelName, TenantName, Version, VersionPolicy, parse_duration, parse_size,
+    show_duration, show_size,
 };
 
-/// A text that may name a model, a tenant, a version, or an entry of a repository. What is accepted stays in
-/// the directory it is joined to, and says the text it was made of.
+/// A text that may name a model, a tenant, a version, or an entry of a repository. What is accepted
+/// stays in the directory it is joined to, and says the text it was made of.
 pub fn names(text: &str) {
     accepted(text, ModelName::new(text));
     accepted(text, TenantName::new(text));
@@ -74,7 +75,8 @@ fn units(text: &str) {
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
 }
 
-/// The settings of a model. What is accepted can be kept by a host: every number within what makes sense.
+/// The settings of a model. What is accepted can be kept by a host: every number within what makes
+/// sense.
 pub fn model_toml(text: &str) {
     let settings = match parse_model_toml(text) {
         Ok(settings) => settings,
@@ -92,9 +94,12 @@ pub fn model_toml(text: &str) {
     }
     match &settings.versions {
         VersionPolicy::Latest(count) => assert!(*count > 0),
-        VersionPolicy::Only(versions) => assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a < b)),
+        VersionPolicy::Only(versions) => {
+            assert!(!versions.is_empty() && versions.is_sorted_by(|a, b| a < b))
+        }
         VersionPolicy::All => {}
     }
-    let told: usize = settings.capabilities.config.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let told: usize =
+        settings.capabilities.config.iter().map(|(key, value)| key.len() + value.len()).sum();
     assert!(told <= 64 << 10);
 }

@@ -1,12 +1,14 @@
 //! Which folders are whose, judged anew at each look.
 //!
-//! What one tenant's repository holds must not be another's, nor the host's own: whoever can write there would decide
-//! what the other serves. Paths that are given are held against each other when the configuration is read; but what
-//! they lead to can change at any time. So each repository says at each look which folders its path leads through,
-//! and is refused if it lies within another's, or around it.
+//! What one tenant's repository holds must not be another's, nor the host's own: whoever can write
+//! there would decide what the other serves. Paths that are given are held against each other when
+//! the configuration is read; but what they lead to can change at any time. So each repository says
+//! at each look which folders its path leads through, and is refused if it lies within another's,
+//! or around it.
 //!
-//! Of two that overlap the one is refused that came there over more links, or whose path leads elsewhere than at first:
-//! a tenant who can change where his own path leads cannot have another's repository refused.
+//! Of two that overlap the one is refused that came there over more links, or whose path leads
+//! elsewhere than at first: a tenant who can change where his own path leads cannot have another's
+//! repository refused.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -52,11 +54,17 @@ impl Grounds {
         Grounds { own, claims: Mutex::default() }
     }
 
-    /// Notes where a tenant's repository is before anybody looks at any. What cannot be found is claimed by nobody.
+    /// Notes where a tenant's repository is before anybody looks at any. What cannot be found is
+    /// claimed by nobody.
     pub fn expect(&self, tenant: &TenantName, path: &std::path::Path) {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         if let Ok(resolved) = resolve(&path) {
-            let claim = Claim { source: 0, links: resolved.links.len(), folders: resolved.folders, moved: false };
+            let claim = Claim {
+                source: 0,
+                links: resolved.links.len(),
+                folders: resolved.folders,
+                moved: false,
+            };
             self.lock().insert(tenant.clone(), claim);
         }
     }
@@ -65,7 +73,8 @@ impl Grounds {
     pub(super) fn claim(&self, tenant: &TenantName, claim: Claim) -> Result<(), Overlap> {
         // What the host's own paths lead to may change as well.
         let own = self.own.iter().filter_map(|(what, path)| Some((*what, resolve(path).ok()?)));
-        let hosts = own.into_iter().find(|(_, Resolved { folders, .. })| overlap(folders, &claim.folders));
+        let hosts =
+            own.into_iter().find(|(_, Resolved { folders, .. })| overlap(folders, &claim.folders));
         let mut claims = self.lock();
         let judged = match hosts {
             Some((what, _)) => Err(Overlap::Host(what)),
@@ -91,9 +100,14 @@ impl Grounds {
     }
 }
 
-fn judge(tenant: &TenantName, claim: &Claim, others: &BTreeMap<TenantName, Claim>) -> Result<(), Overlap> {
+fn judge(
+    tenant: &TenantName,
+    claim: &Claim,
+    others: &BTreeMap<TenantName, Claim>,
+) -> Result<(), Overlap> {
     let others = others.iter().filter(|(name, _)| *name != tenant);
-    let mut stronger = others.filter(|(_, other)| (other.links, other.moved) <= (claim.links, claim.moved));
+    let mut stronger =
+        others.filter(|(_, other)| (other.links, other.moved) <= (claim.links, claim.moved));
     match stronger.find(|(_, other)| overlap(&other.folders, &claim.folders)) {
         Some((name, _)) => Err(Overlap::Tenant(name.clone())),
         None => Ok(()),
@@ -102,7 +116,9 @@ fn judge(tenant: &TenantName, claim: &Claim, others: &BTreeMap<TenantName, Claim
 
 /// Whether one path leads through the folder that the other leads to.
 fn overlap(one: &[FolderId], other: &[FolderId]) -> bool {
-    let within = |inner: &[FolderId], outer: &[FolderId]| outer.last().is_some_and(|folder| inner.contains(folder));
+    let within = |inner: &[FolderId], outer: &[FolderId]| {
+        outer.last().is_some_and(|folder| inner.contains(folder))
+    };
     within(one, other) || within(other, one)
 }
 
@@ -130,7 +146,11 @@ mod tests {
         assert_eq!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)), Ok(()));
         assert_eq!(grounds.claim(&name("a"), claim(&[1, 2, 3], 0, false)), Ok(()), "it is its own");
         grounds.release(&name("b"), 7);
-        assert_eq!(grounds.claim(&name("a"), claim(&[1, 2, 5], 0, true)), Ok(()), "more links lose");
+        assert_eq!(
+            grounds.claim(&name("a"), claim(&[1, 2, 5], 0, true)),
+            Ok(()),
+            "more links lose"
+        );
         assert!(grounds.claim(&name("b"), claim(&[1, 2, 5], 1, false)).is_err());
     }
 

@@ -1,7 +1,8 @@
-//! Reads a TOML file key by key and collects every fault, so that one look at the message mends them all.
+//! Reads a TOML file key by key and collects every fault, so that one look at the message mends
+//! them all.
 //!
-//! The reader names each key it knows; whatever is left over is unknown, and refused. A setting that is
-//! absent keeps the value it had, so the caller starts from the defaults.
+//! The reader names each key it knows; whatever is left over is unknown, and refused. A setting
+//! that is absent keeps the value it had, so the caller starts from the defaults.
 
 mod bare;
 mod values;
@@ -14,7 +15,9 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use crate::model::{nearest, sanitize};
 
-pub(crate) use values::{boolean, duration, expected, list, number, one_of, origins, size, text, texts, whole_number};
+pub(crate) use values::{
+    boolean, duration, expected, list, number, one_of, origins, size, text, texts, whole_number,
+};
 
 /// Everything that is wrong with one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,8 +59,8 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Hands the file's keys to `fill`. Fails with everything that is wrong, in the order of the file. `file`
-/// is how messages call the file.
+/// Hands the file's keys to `fill`. Fails with everything that is wrong, in the order of the file.
+/// `file` is how messages call the file.
 pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> Result<(), Faults> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
@@ -78,13 +81,20 @@ fn read_table<'t>(
     keys.finish()
 }
 
-/// Tells what is wrong with a file that is no TOML. What is left of it after a syntax error may be missing half its
-/// keys, so its keys are only read if nothing but quotes is missing.
-fn read_quoted(file: &str, text: &str, syntax: Vec<(usize, String)>, fill: impl FnOnce(&mut Keys<'_>)) -> Faults {
+/// Tells what is wrong with a file that is no TOML. What is left of it after a syntax error may be
+/// missing half its keys, so its keys are only read if nothing but quotes is missing.
+fn read_quoted(
+    file: &str,
+    text: &str,
+    syntax: Vec<(usize, String)>,
+    fill: impl FnOnce(&mut Keys<'_>),
+) -> Faults {
     // More cannot be told, and finding each line takes a walk.
     let few = syntax.len() <= MAX_TOLD;
     let quoted = few.then(|| bare::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
-    let Some(bare::Quoted { text: quoted, values }) = quoted else { return first(file, text, syntax) };
+    let Some(bare::Quoted { text: quoted, values }) = quoted else {
+        return first(file, text, syntax);
+    };
     let (table, still) = DeTable::parse_recoverable(&quoted);
     if !still.is_empty() {
         return first(file, text, syntax);
@@ -100,11 +110,14 @@ fn read_quoted(file: &str, text: &str, syntax: Vec<(usize, String)>, fill: impl 
     first(file, &quoted, faults)
 }
 
-/// Keeps as many as somebody will read. Finding a line takes a walk through the file, so all must not.
+/// Keeps as many as somebody will read. Finding a line takes a walk through the file, so all must
+/// not.
 fn first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> Faults {
     faults.sort();
     let told = faults.iter().take(MAX_TOLD);
-    let list = told.map(|(offset, fault)| Fault { line: line_of(text, *offset), text: clip(fault) }).collect();
+    let list = told
+        .map(|(offset, fault)| Fault { line: line_of(text, *offset), text: clip(fault) })
+        .collect();
     Faults { file: file.into(), list, count: faults.len() }
 }
 
@@ -229,10 +242,17 @@ impl<'t> Keys<'t> {
         self.faults.push((self.start, text));
     }
 
-    fn inner(&mut self, name: &str, start: usize, value: DeValue<'t>, fill: impl FnOnce(&mut Keys<'_>)) {
+    fn inner(
+        &mut self,
+        name: &str,
+        start: usize,
+        value: DeValue<'t>,
+        fill: impl FnOnce(&mut Keys<'_>),
+    ) {
         match value {
             DeValue::Table(table) => {
-                let mut keys = Keys::new(self.source, format!("{}{name}.", self.prefix), start, table);
+                let mut keys =
+                    Keys::new(self.source, format!("{}{name}.", self.prefix), start, table);
                 fill(&mut keys);
                 self.faults.extend(keys.finish());
             }

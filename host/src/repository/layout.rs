@@ -40,7 +40,8 @@ pub(super) enum InRoot {
     Odd(String),
 }
 
-/// What is in a model's or a version's folder under these names is the host's; all else is a sidecar.
+/// What is in a model's or a version's folder under these names is the host's; all else is a
+/// sidecar.
 pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
@@ -52,8 +53,8 @@ pub(super) const INTERCEPTORS: &str = "interceptors";
 /// What every ext4 volume has at its root.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Whether programs use such names for files they have not finished, or that are none of ours: `.x`, `x~`,
-/// `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
+/// Whether programs use such names for files they have not finished, or that are none of ours:
+/// `.x`, `x~`, `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
 pub(crate) fn is_temporary(name: &str) -> bool {
     let unfinished = ["~", "#", ".tmp", ".part", ".partial", ".swp", ".crdownload"];
     name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
@@ -81,14 +82,17 @@ pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
 
 /// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
-    let file =
-        matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_)) || name.ends_with(".toml");
+    let file = matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_))
+        || name.ends_with(".toml");
     !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
 /// Why a file or folder of a reserved name is no model.
 pub(crate) fn reserved(name: &str) -> String {
-    format!("{}: no model can have this name, which means something else to the server; rename it", shown(name))
+    format!(
+        "{}: no model can have this name, which means something else to the server; rename it",
+        shown(name)
+    )
 }
 
 /// Whether a sidecar may have that name: short, and safe to print.
@@ -119,7 +123,15 @@ mod tests {
 
     #[test]
     fn unfinished_and_hidden_names_are_ignored() {
-        for name in [".iris.wasm", "..data", "iris.wasm.tmp", "iris.wasm.part", "iris.wasm~", "x.swp", "#iris.wasm#"] {
+        for name in [
+            ".iris.wasm",
+            "..data",
+            "iris.wasm.tmp",
+            "iris.wasm.part",
+            "iris.wasm~",
+            "x.swp",
+            "#iris.wasm#",
+        ] {
             assert!(is_temporary(name), "{name}");
         }
         for name in ["iris.wasm", "tmp", "1", "a.temporary", "part.json"] {

@@ -1,7 +1,7 @@
 //! Files and folders that lie where nothing reads them: what an operator is told of each.
 //!
-//! Everything here is told from the name alone. A name of which nothing is known, such as `README.md`, is nobody's
-//! mistake.
+//! Everything here is told from the name alone. A name of which nothing is known, such as
+//! `README.md`, is nobody's mistake.
 
 use super::file_kind::by_name;
 use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, shown};
@@ -12,10 +12,14 @@ use crate::model::{ModelName, Version};
 pub(super) fn file_in_root(name: &str) -> Option<String> {
     let shown = shown(name);
     if name == GOLDEN {
-        return Some(format!("{shown} is ignored: golden requests lie beside their component, in NAME/1/{GOLDEN}"));
+        return Some(format!(
+            "{shown} is ignored: golden requests lie beside their component, in NAME/1/{GOLDEN}"
+        ));
     }
     if name == SETTINGS || name == LIVE {
-        return Some(format!("{shown} is ignored: the settings of a model lie in its folder, in NAME/{name}"));
+        return Some(format!(
+            "{shown} is ignored: the settings of a model lie in its folder, in NAME/{name}"
+        ));
     }
     if let Some(stem) = name.strip_suffix(".toml") {
         let stem = super::layout::shown(stem);
@@ -36,7 +40,8 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     if let Some(kind) = by_name(name) {
         return Some(format!("{model}/{shown} is ignored: it is {kind}; {COMPONENTS}"));
     }
-    let beside = [".bin", ".json", ".dat", ".csv", ".weights"].iter().any(|ending| name.ends_with(ending));
+    let beside =
+        [".bin", ".json", ".dat", ".csv", ".weights"].iter().any(|ending| name.ends_with(ending));
     beside.then(|| {
         format!("{model}/{shown} is ignored: what a version needs lies in its folder; move it to {model}/1/{shown}")
     })
@@ -93,7 +98,10 @@ pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> Strin
 /// The version that somebody means by `v1`, `version-1`, `01` or `1.0`.
 fn meant_version(name: &str) -> Option<Version> {
     let name = name.to_ascii_lowercase();
-    let number = name.trim_start_matches("version").trim_start_matches('v').trim_start_matches(['-', '_', '.', '0']);
+    let number = name
+        .trim_start_matches("version")
+        .trim_start_matches('v')
+        .trim_start_matches(['-', '_', '.', '0']);
     let number = number.strip_suffix(".0").unwrap_or(number);
     Version::parse(number)
 }
@@ -111,7 +119,10 @@ mod tests {
         let a = model("a");
         let version = Version::new(1).unwrap();
         for (told, says) in [
-            (file_in_root("a.onnx"), "it is an ONNX model; this server takes models as WebAssembly components"),
+            (
+                file_in_root("a.onnx"),
+                "it is an ONNX model; this server takes models as WebAssembly components",
+            ),
             (file_in_root("golden.json"), "in NAME/1/golden.json"),
             (file_in_root("model.toml"), "in NAME/model.toml"),
             (file_in_root("a.toml"), "settings go into a/model.toml"),
@@ -125,7 +136,10 @@ mod tests {
             (Some(no_versions(&a)), "put a component at a/1/model.wasm"),
             (Some(no_versions(&model("1"))), "taken for a model called '1'"),
             (Some(no_component(["upper.wasm"].into_iter())), "rename upper.wasm to model.wasm"),
-            (Some(no_component(["x.bin", "model.onnx"].into_iter())), "model.onnx is an ONNX model"),
+            (
+                Some(no_component(["x.bin", "model.onnx"].into_iter())),
+                "model.onnx is an ONNX model",
+            ),
         ] {
             let told = told.unwrap_or_default();
             assert!(told.contains(says), "'{says}' is not in '{told}'");
@@ -135,7 +149,11 @@ mod tests {
     #[test]
     fn what_is_nobodys_mistake_is_not_told() {
         for name in ["README.md", "LICENSE", "notes.txt"] {
-            assert_eq!((file_in_root(name), file_in_model(&model("a"), name)), (None, None), "{name}");
+            assert_eq!(
+                (file_in_root(name), file_in_model(&model("a"), name)),
+                (None, None),
+                "{name}"
+            );
         }
         assert_eq!(no_component(["x.bin"].into_iter()), "no model.wasm in it yet");
     }

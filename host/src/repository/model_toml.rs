@@ -6,11 +6,12 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::keys::{
-    self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts, whole_number,
+    self, Faults, Keys, boolean, duration, expected, number, one_of, origins, size, texts,
+    whole_number,
 };
 use crate::model::{
-    Batching, BreakerSettings, Capabilities, ConfigTable, Deferral, Instances, Isolation, Limits, ModelSettings,
-    Sessions, Streaming, Version, VersionPolicy, Warmup,
+    Batching, BreakerSettings, Capabilities, ConfigTable, Deferral, Instances, Isolation, Limits,
+    ModelSettings, Sessions, Streaming, Version, VersionPolicy, Warmup,
 };
 use crate::tenant::StreamCeilings;
 
@@ -34,7 +35,8 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
     Ok(settings)
 }
 
-/// Reads the live configuration of a model: one table of texts. Fails with everything that is wrong in the file.
+/// Reads the live configuration of a model: one table of texts. Fails with everything that is wrong
+/// in the file.
 pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
     let mut config = ConfigTable::new();
     keys::read("config.toml", text, |keys| {
@@ -46,7 +48,8 @@ pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
     Ok(config)
 }
 
-/// An instance is a thread's worth of work; more than this many of one model on one host is a typing error.
+/// An instance is a thread's worth of work; more than this many of one model on one host is a
+/// typing error.
 const MAX_INSTANCES: u32 = 10_000;
 /// A queued request holds its body in memory; a million of the smallest already take gigabytes.
 const MAX_QUEUE: u32 = 1_000_000;
@@ -57,7 +60,8 @@ const QUEUE_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_se
 /// A session's state is copied into the guest at each request.
 const SESSION: RangeInclusive<u64> = 1..=(64 << 20);
 /// A year is for ever.
-const KEPT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
+const KEPT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
 /// What failed so often will fail again.
 const MAX_TRIES: u32 = 100;
 /// Each is a row on disk; more than this is a queue of another kind.
@@ -89,7 +93,9 @@ fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
 
 fn batching(keys: &mut Keys<'_>, settings: &mut Batching) {
     keys.read("max_queue", &mut settings.max_queue, number(0..=MAX_QUEUE));
-    keys.read("max_batch_size", &mut settings.max_batch_size, |value| number(1..=MAX_BATCH)(value).map(Some));
+    keys.read("max_batch_size", &mut settings.max_batch_size, |value| {
+        number(1..=MAX_BATCH)(value).map(Some)
+    });
     keys.read("max_queue_delay", &mut settings.max_queue_delay, duration(QUEUE_DELAY));
 }
 
@@ -153,7 +159,8 @@ fn capabilities(keys: &mut Keys<'_>, settings: &mut Capabilities) {
 fn check_config(config: &ConfigTable) -> Result<(), String> {
     let bytes: usize = config.iter().map(|(key, value)| key.len() + value.len()).sum();
     let fits = bytes <= MAX_CONFIG_BYTES;
-    fits.then_some(()).ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
+    fits.then_some(())
+        .ok_or_else(|| format!("{bytes} bytes are more than the {MAX_CONFIG_BYTES} allowed"))
 }
 
 fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
@@ -168,7 +175,8 @@ fn versions(value: &DeValue<'_>) -> Result<VersionPolicy, String> {
             _ => Err(expected(what, value)),
         },
         DeValue::Array(list) if !list.is_empty() => {
-            let mut versions = list.iter().map(|item| version(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
+            let mut versions =
+                list.iter().map(|item| version(item.get_ref())).collect::<Result<Vec<_>, _>>()?;
             versions.sort_unstable();
             versions.dedup();
             Ok(VersionPolicy::Only(versions))
@@ -204,10 +212,19 @@ mod tests {
             [("a b".into(), "".into()), ("threshold".into(), "0.5".into())]
         );
         for (text, says) in [
-            ("threshold = 0.5", "config.toml line 1: threshold: expected a text in quotes, found a float"),
-            ("a = 'x'\n[capabilities]", "config.toml line 2: capabilities: expected a text in quotes, found a table"),
+            (
+                "threshold = 0.5",
+                "config.toml line 1: threshold: expected a text in quotes, found a float",
+            ),
+            (
+                "a = 'x'\n[capabilities]",
+                "config.toml line 2: capabilities: expected a text in quotes, found a table",
+            ),
             ("a =", "config.toml line 1: "),
-            (&format!("a = '{}'", "x".repeat(64 << 10)), "65537 bytes are more than the 65536 allowed"),
+            (
+                &format!("a = '{}'", "x".repeat(64 << 10)),
+                "65537 bytes are more than the 65536 allowed",
+            ),
         ] {
             let told = parse_config_toml(text).unwrap_err().to_string();
             assert!(told.contains(says), "{told}");
@@ -239,7 +256,11 @@ mod tests {
             versions: VersionPolicy::All,
             isolation: Isolation::Pooled,
             instances: Instances { min: 1, max: 9, idle_timeout: Duration::from_secs(300) },
-            batching: Batching { max_batch_size: Some(32), max_queue_delay: Duration::from_millis(2), max_queue: 7 },
+            batching: Batching {
+                max_batch_size: Some(32),
+                max_queue_delay: Duration::from_millis(2),
+                max_queue: 7,
+            },
             streaming: Streaming {
                 deadline: Duration::from_secs(60),
                 cpu_time: Duration::from_secs(3),
@@ -266,7 +287,9 @@ mod tests {
             breaker: BreakerSettings { faults: 4, pause: Duration::from_secs(1), rollback: false },
             capabilities: Capabilities {
                 config: [("threshold".into(), "0.5".into())].into(),
-                http: ["http://127.0.0.1:9000", "https://a.example"].map(|text| Origin::parse(text).unwrap()).into(),
+                http: ["http://127.0.0.1:9000", "https://a.example"]
+                    .map(|text| Origin::parse(text).unwrap())
+                    .into(),
                 key_value: true,
                 sql: true,
             },
@@ -282,8 +305,21 @@ mod tests {
         assert_eq!(policy("'all'"), VersionPolicy::All);
         let versions = [1, 3].map(|number| Version::new(number).unwrap()).to_vec();
         assert_eq!(policy("[3, 1, 3]"), VersionPolicy::Only(versions));
-        for text in ["'newest'", "2", "[]", "[0]", "[-1]", "['1']", "{ latest = 0 }", "{ newest = 1 }", "{}"] {
-            assert!(fault(&format!("versions = {text}")).starts_with("model.toml line 1: versions: "), "{text}");
+        for text in [
+            "'newest'",
+            "2",
+            "[]",
+            "[0]",
+            "[-1]",
+            "['1']",
+            "{ latest = 0 }",
+            "{ newest = 1 }",
+            "{}",
+        ] {
+            assert!(
+                fault(&format!("versions = {text}")).starts_with("model.toml line 1: versions: "),
+                "{text}"
+            );
         }
     }
 
@@ -314,7 +350,10 @@ mod tests {
             ("[limits]\ndeadline = '0s'", "is not between 1ms and 1h"),
             ("limits = 1", "expected a table"),
             ("[capabilities]\nconfig = { a = 1 }", "'a': expected a text"),
-            ("[capabilities]\nhttp = true", "capabilities.http: expected a list in square brackets"),
+            (
+                "[capabilities]\nhttp = true",
+                "capabilities.http: expected a list in square brackets",
+            ),
             ("[capabilities]\nhttp = [1]", "expected an origin"),
             ("[capabilities]\nhttp = ['https://a.b/c']", "'https://a.b/c' is not an origin"),
             ("[capabilities]\nhttp = ['https://*.b']", "a wildcard is not possible"),
@@ -332,7 +371,10 @@ mod tests {
         let faults = parse_model_toml(&keys).unwrap_err();
         let told = faults.to_string();
         assert_eq!(faults.count(), 100_000);
-        assert!(told.len() < 4000 && told.contains("line 10:") && told.ends_with("; and 99990 more"), "{told}");
+        assert!(
+            told.len() < 4000 && told.contains("line 10:") && told.ends_with("; and 99990 more"),
+            "{told}"
+        );
         let told = fault(&format!("limits.memory = \"{}1B\"", " ".repeat(100_000)));
         assert!(told.len() < 500, "{told}");
     }

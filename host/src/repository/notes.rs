@@ -27,7 +27,9 @@ impl Notes {
     pub(super) fn since(&self, before: &Notes) -> Vec<String> {
         let mut lines: Vec<String> = self.texts.difference(&before.texts).cloned().collect();
         if self.more > 0 && before.more == 0 {
-            lines.push(format!("more than {MAX_NOTES} files and folders are ignored; those beyond are not listed"));
+            lines.push(format!(
+                "more than {MAX_NOTES} files and folders are ignored; those beyond are not listed"
+            ));
         }
         lines
     }

@@ -1,8 +1,8 @@
 //! The version numbers of bare components, kept across restarts.
 //!
-//! A bare `iris.wasm` says nothing of its version, so the host counts: each digest that differs from the one
-//! before gets the next number. A model that was deleted keeps its record, so that the same file put back keeps
-//! its number and another one goes on counting.
+//! A bare `iris.wasm` says nothing of its version, so the host counts: each digest that differs
+//! from the one before gets the next number. A model that was deleted keeps its record, so that the
+//! same file put back keeps its number and another one goes on counting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -38,8 +38,9 @@ impl Numbers {
         folder.join(FILE)
     }
 
-    /// Reads the numbers in a private folder, which is made if need be. Fails as the file system does, and on
-    /// a file that is not as [`Numbers::save`] wrote it: counting anew would give a number twice.
+    /// Reads the numbers in a private folder, which is made if need be. Fails as the file system
+    /// does, and on a file that is not as [`Numbers::save`] wrote it: counting anew would give a
+    /// number twice.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let counted = match fs::read(Numbers::file(folder)) {
@@ -87,8 +88,12 @@ impl Numbers {
 
 fn parse(bytes: &[u8]) -> io::Result<BTreeMap<String, Counted>> {
     let counted: BTreeMap<String, Counted> = serde_json::from_slice(bytes)?;
-    let sound = counted.values().all(|counted| counted.version > 0 && Digest::parse(&counted.digest).is_some());
-    sound.then_some(counted).ok_or_else(|| io::Error::other("it holds a version or digest that is none"))
+    let sound = counted
+        .values()
+        .all(|counted| counted.version > 0 && Digest::parse(&counted.digest).is_some());
+    sound
+        .then_some(counted)
+        .ok_or_else(|| io::Error::other("it holds a version or digest that is none"))
 }
 
 #[cfg(test)]
@@ -98,7 +103,9 @@ mod tests {
     fn numbers(folder: &Path, name: &str, contents: &[&str]) -> Vec<u64> {
         let name = ModelName::new(name).unwrap();
         let mut numbers = Numbers::open(folder).unwrap();
-        let number = |content: &&str| numbers.number(&name, Digest::of(content.as_bytes())).unwrap().number();
+        let number = |content: &&str| {
+            numbers.number(&name, Digest::of(content.as_bytes())).unwrap().number()
+        };
         let given = contents.iter().map(number).collect();
         numbers.save().unwrap();
         given

@@ -1,15 +1,18 @@
 //! How often a repository is looked at while its files change without end.
 //!
-//! A look goes through the whole repository, so its cost grows with that and not with what has changed. After a quiet
-//! while the next change is looked at straight away; while changes go on, looks take a small share of the time.
+//! A look goes through the whole repository, so its cost grows with that and not with what has
+//! changed. After a quiet while the next change is looked at straight away; while changes go on,
+//! looks take a small share of the time.
 
 use std::time::{Duration, Instant};
 
 /// In the long run looks take one part in so many of the time.
 const SHARE: u32 = 20;
-/// Time for looks that may be spent at once after a quiet while: a file that is dropped takes two or three looks.
+/// Time for looks that may be spent at once after a quiet while: a file that is dropped takes two
+/// or three looks.
 const BURST: Duration = Duration::from_millis(250);
-/// The longest that a change waits to be looked at. A look that has read large files takes long once, and not again.
+/// The longest that a change waits to be looked at. A look that has read large files takes long
+/// once, and not again.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
 /// An allowance of time for looks, which grows with the time that passes.
@@ -42,7 +45,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// How many looks of that length are made within these seconds, if there is always something to look at.
+    /// How many looks of that length are made within these seconds, if there is always something to
+    /// look at.
     fn looks(took: Duration, seconds: u64) -> u32 {
         let start = Instant::now();
         let (mut pace, mut now, mut count) = (Pace::new(start), start, 0);

@@ -1,9 +1,10 @@
 //! A repository's root: the folder that its path leads to, opened anew at each look.
 //!
-//! The path is the operator's, what lies on it may be for others to change. A folder that is made anew at the same path
-//! is believed, such as a volume that is mounted again. A link is followed only if it was there when the repository was
-//! opened first: a folder that has become a link since then is not entered. And whatever the path leads to must be
-//! nobody else's ([`grounds`](super::grounds)).
+//! The path is the operator's, what lies on it may be for others to change. A folder that is made
+//! anew at the same path is believed, such as a volume that is mounted again. A link is followed
+//! only if it was there when the repository was opened first: a folder that has become a link since
+//! then is not entered. And whatever the path leads to must be nobody else's
+//! ([`grounds`](super::grounds)).
 
 use std::collections::BTreeSet;
 use std::io;
@@ -63,9 +64,13 @@ impl From<io::Error> for RootError {
 }
 
 /// Which of these tenants' repositories would be refused as things are, each with why.
-pub fn refused_roots(grounds: &Arc<Grounds>, tenants: &[(TenantName, PathBuf)]) -> Vec<(TenantName, String)> {
+pub fn refused_roots(
+    grounds: &Arc<Grounds>,
+    tenants: &[(TenantName, PathBuf)],
+) -> Vec<(TenantName, String)> {
     tenants.iter().for_each(|(tenant, path)| grounds.expect(tenant, path));
-    let root = |tenant: &TenantName, path| Root::new(tenant.clone(), path, 0, Some(grounds.clone()));
+    let root =
+        |tenant: &TenantName, path| Root::new(tenant.clone(), path, 0, Some(grounds.clone()));
     // Kept until all are judged, since each holds what it has claimed.
     let roots: Vec<_> = tenants.iter().map(|(tenant, path)| (tenant, root(tenant, path))).collect();
     let refused = roots.iter().filter_map(|(tenant, root)| match root.open() {
@@ -77,7 +82,12 @@ pub fn refused_roots(grounds: &Arc<Grounds>, tenants: &[(TenantName, PathBuf)]) 
 
 impl Root {
     /// The root at a path, which nothing is known of yet.
-    pub(super) fn new(tenant: TenantName, path: &Path, source: u64, grounds: Option<Arc<Grounds>>) -> Self {
+    pub(super) fn new(
+        tenant: TenantName,
+        path: &Path,
+        source: u64,
+        grounds: Option<Arc<Grounds>>,
+    ) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Root { tenant, path, source, grounds, opened: Mutex::default() }
     }
@@ -127,7 +137,11 @@ impl Root {
         let why = "has been replaced by a symbolic link since the server started";
         Err(RootError::Refused(Degraded {
             reason: format!("a folder on the way to the repository {why}; {mend}"),
-            detail: format!("{}, on the way to the repository {}, {why}; {mend}", link.display(), self.path.display()),
+            detail: format!(
+                "{}, on the way to the repository {}, {why}; {mend}",
+                link.display(),
+                self.path.display()
+            ),
             fault: true,
         }))
     }
@@ -135,7 +149,8 @@ impl Root {
     fn claim(&self, found: &Resolved, moved: bool) -> Result<(), RootError> {
         let Some(grounds) = &self.grounds else { return Ok(()) };
         let (folders, links) = (found.folders.clone(), found.links.len());
-        let claimed = grounds.claim(&self.tenant, Claim { source: self.source, folders, links, moved });
+        let claimed =
+            grounds.claim(&self.tenant, Claim { source: self.source, folders, links, moved });
         claimed.map_err(|overlap| {
             let (told, whose) = match overlap {
                 Overlap::Tenant(other) => ("that of another tenant".into(), format!("that of tenant '{other}'")),
@@ -228,7 +243,10 @@ mod tests {
         let why = refusal(&b);
         assert!(why.reason.contains("another tenant") && why.detail.contains("'a'"), "{why:?}");
         a.open().unwrap();
-        assert!(matches!(root(&at("link"), Some(&grounds), "b").open(), Err(RootError::Refused(_))));
+        assert!(matches!(
+            root(&at("link"), Some(&grounds), "b").open(),
+            Err(RootError::Refused(_))
+        ));
         a.open().unwrap();
     }
 }

@@ -37,22 +37,32 @@ pub(super) struct Bound<'a> {
     pub(super) known: &'a BTreeSet<ModelName>,
 }
 
-/// Looks at everything in the tree, as far as the bound allows. Fails if the root itself cannot be listed, or if not all
-/// interceptors can be looked at: it must not look as if there were fewer.
-pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers, bound: Bound<'_>) -> io::Result<Sight> {
+/// Looks at everything in the tree, as far as the bound allows. Fails if the root itself cannot be
+/// listed, or if not all interceptors can be looked at: it must not look as if there were fewer.
+pub(super) fn scan(
+    tree: &Tree,
+    contents: &mut Contents,
+    numbers: &mut Numbers,
+    bound: Bound<'_>,
+) -> io::Result<Sight> {
     let entries = tree.list(&tree.root().path)?;
     let (seen, folders, notes) = (Vec::new(), vec![tree.root()], Notes::default());
-    let sight = Sight { seen, folders, notes, due: None, empty: entries.is_empty(), partial: false };
+    let sight =
+        Sight { seen, folders, notes, due: None, empty: entries.is_empty(), partial: false };
     let mut scan = Scan { tree, contents, numbers, sight, left: bound.versions };
 
     let claims = scan.claims(Shelf::Models, entries)?;
-    let (interceptors, models): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(name, _)| name.is_interceptor());
+    let (interceptors, models): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|(name, _)| name.is_interceptor());
     scan.models(interceptors);
     if scan.sight.partial {
         let limit = bound.versions;
-        return Err(io::Error::other(format!("{INTERCEPTORS}: more than {limit} versions (max_versions)")));
+        return Err(io::Error::other(format!(
+            "{INTERCEPTORS}: more than {limit} versions (max_versions)"
+        )));
     }
-    let (known, others): (Vec<_>, Vec<_>) = models.into_iter().partition(|(name, _)| bound.known.contains(name));
+    let (known, others): (Vec<_>, Vec<_>) =
+        models.into_iter().partition(|(name, _)| bound.known.contains(name));
     scan.models(known);
     scan.models(others);
 
@@ -61,8 +71,8 @@ pub(super) fn scan(tree: &Tree, contents: &mut Contents, numbers: &mut Numbers, 
     Ok(scan.sight)
 }
 
-/// Looks at what lies beside a component that is about to take a version's place: the model's settings, and the
-/// version's sidecars and golden requests. Fails with what is wrong with it.
+/// Looks at what lies beside a component that is about to take a version's place: the model's
+/// settings, and the version's sidecars and golden requests. Fails with what is wrong with it.
 pub(super) fn beside(
     tree: &Tree,
     contents: &mut Contents,
@@ -101,7 +111,11 @@ pub(super) struct Trouble {
 impl Scan<'_> {
     // === The root ===
 
-    fn claims(&mut self, shelf: Shelf, entries: Vec<Entry>) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
+    fn claims(
+        &mut self,
+        shelf: Shelf,
+        entries: Vec<Entry>,
+    ) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
         let mut claims: BTreeMap<ModelName, Vec<Claim>> = BTreeMap::new();
         for Entry { name, kind } in entries {
             let meaning = meaning(shelf, &name, &kind);
@@ -114,12 +128,16 @@ impl Scan<'_> {
         Ok(claims)
     }
 
-    /// What claims to be an interceptor. Fails if that cannot be told: it must not look as if there were none.
+    /// What claims to be an interceptor. Fails if that cannot be told: it must not look as if there
+    /// were none.
     fn interceptors(&mut self, kind: Kind) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
-        let Kind::Folder(place) = kind else { return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind))) };
+        let Kind::Folder(place) = kind else {
+            return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind)));
+        };
         self.sight.folders.push(place.clone());
         let entries = self.tree.list(&place.path);
-        let unreadable = |error: io::Error| io::Error::other(format!("{INTERCEPTORS}: {}", unreadable(&error)));
+        let unreadable =
+            |error: io::Error| io::Error::other(format!("{INTERCEPTORS}: {}", unreadable(&error)));
         self.claims(Shelf::Interceptors, entries.map_err(unreadable)?)
     }
 
@@ -134,7 +152,9 @@ impl Scan<'_> {
             (InRoot::Precompiled(model), _) => Some((model, Claim::Refused(precompiled(name)))),
             (InRoot::Bare(model), Kind::File(place)) => Some((model, Claim::Bare(place))),
             (InRoot::Model(model), Kind::Folder(place)) => Some((model, Claim::Folder(place))),
-            (InRoot::Bare(model) | InRoot::Model(model), kind) => Some((model, Claim::Refused(wrong_kind(name, kind)))),
+            (InRoot::Bare(model) | InRoot::Model(model), kind) => {
+                Some((model, Claim::Refused(wrong_kind(name, kind))))
+            }
         }
     }
 
@@ -168,7 +188,11 @@ impl Scan<'_> {
             (None, _) => self.faulty(name, None, refused.join("; ")),
             (Some(Claim::Bare(place)), true) => self.bare(name, &place),
             (Some(Claim::Folder(place)), true) => self.folder(name, place),
-            _ => self.faulty(name, None, format!("both {name}.wasm and {name}/ are there; remove one of them")),
+            _ => self.faulty(
+                name,
+                None,
+                format!("both {name}.wasm and {name}/ are there; remove one of them"),
+            ),
         }
     }
 
@@ -195,11 +219,17 @@ impl Scan<'_> {
     pub(super) fn entries(&self, folder: &Path) -> Result<Vec<Entry>, String> {
         match self.tree.list(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            listed => listed.map_err(|error| format!("its folder cannot be listed: {}", unreadable(&error))),
+            listed => listed
+                .map_err(|error| format!("its folder cannot be listed: {}", unreadable(&error))),
         }
     }
 
-    pub(super) fn list(&mut self, name: &ModelName, version: Option<Version>, folder: &Place) -> Option<Vec<Entry>> {
+    pub(super) fn list(
+        &mut self,
+        name: &ModelName,
+        version: Option<Version>,
+        folder: &Place,
+    ) -> Option<Vec<Entry>> {
         self.sight.folders.push(folder.clone());
         match self.tree.list(&folder.path) {
             Ok(entries) => Some(entries),
@@ -209,7 +239,11 @@ impl Scan<'_> {
                 None
             }
             Err(error) => {
-                self.faulty(name, version, format!("its folder cannot be listed: {}", unreadable(&error)));
+                self.faulty(
+                    name,
+                    version,
+                    format!("its folder cannot be listed: {}", unreadable(&error)),
+                );
                 None
             }
         }
@@ -222,7 +256,13 @@ impl Scan<'_> {
         }
     }
 
-    pub(super) fn read(&mut self, place: &Place, called: &str, role: Role, trouble: &mut Trouble) -> Option<Content> {
+    pub(super) fn read(
+        &mut self,
+        place: &Place,
+        called: &str,
+        role: Role,
+        trouble: &mut Trouble,
+    ) -> Option<Content> {
         match self.contents.read(self.tree, place, role) {
             Reading::Settled(content) => return Some(content),
             Reading::Faulty(reason) if role == Role::Settings && reason.starts_with(SETTINGS) => {
@@ -237,7 +277,8 @@ impl Scan<'_> {
         None
     }
 
-    /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what it was.
+    /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what
+    /// it was.
     pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Arc<Live> {
         let (mut values, mut fault) = (None, None);
         match kind {
@@ -303,7 +344,10 @@ impl Scan<'_> {
         let Err(error) = self.numbers.save() else { return };
         for seen in &mut self.sight.seen {
             if self.numbers.is_unsaved(seen.name()) {
-                let reason = format!("its version number cannot be saved in the state directory: {}", plain(&error));
+                let reason = format!(
+                    "its version number cannot be saved in the state directory: {}",
+                    plain(&error)
+                );
                 *seen = Seen::Faulty { name: seen.name().clone(), version: None, reason };
             }
         }

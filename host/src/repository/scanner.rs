@@ -1,4 +1,5 @@
-//! What carries over from one look to the next: what has settled, what has gone, what was said already.
+//! What carries over from one look to the next: what has settled, what has gone, what was said
+//! already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -17,11 +18,12 @@ use super::scan::{Bound, Sight, scan};
 use super::tree::{Place, Tree, plain};
 use crate::model::{ModelName, Version};
 
-/// At the start, how long one file that never stops changing may keep all others from counting as seen.
+/// At the start, how long one file that never stops changing may keep all others from counting as
+/// seen.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many files and folders may be listed for each version that may be looked at. It has a folder or two, and up to 64
-/// sidecars.
+/// How many files and folders may be listed for each version that may be looked at. It has a folder
+/// or two, and up to 64 sidecars.
 const ENTRIES_EACH: usize = 100;
 
 /// Looks at one repository again and again.
@@ -72,10 +74,16 @@ impl Scanner {
 
     /// Looks at everything once.
     pub(super) fn look(&mut self) -> Look {
-        let tree = match self.root.open().map(|root| Tree::new(root, self.max_versions.saturating_mul(ENTRIES_EACH))) {
+        let tree = match self
+            .root
+            .open()
+            .map(|root| Tree::new(root, self.max_versions.saturating_mul(ENTRIES_EACH)))
+        {
             Ok(Ok(tree)) => tree,
             Err(RootError::Refused(why)) => return self.degraded(why, Vec::new()),
-            Ok(Err(error)) | Err(RootError::Unreadable(error)) => return self.unreadable(&error, Vec::new()),
+            Ok(Err(error)) | Err(RootError::Unreadable(error)) => {
+                return self.unreadable(&error, Vec::new());
+            }
         };
         let numbers = match self.numbers.take().map_or_else(|| Numbers::open(&self.state), Ok) {
             Ok(numbers) => self.numbers.insert(numbers),
@@ -91,7 +99,9 @@ impl Scanner {
         let folders: Vec<_> = folders.into_iter().map(|place| tree.absolute(place)).collect();
         let device = tree.root().stamp.device;
         if is_unmounted(self.device, device, empty) {
-            let error = io::Error::other("it is empty and on another device than before, like an unmounted volume");
+            let error = io::Error::other(
+                "it is empty and on another device than before, like an unmounted volume",
+            );
             return self.unreadable(&error, folders);
         }
         self.device = Some(device);
@@ -118,24 +128,35 @@ impl Scanner {
         self.aspired.partial = reason;
     }
 
-    /// The versions that were there before and are not among those looked at now. They may be there still.
+    /// The versions that were there before and are not among those looked at now. They may be there
+    /// still.
     fn unlooked(&self, seen: &[Seen]) -> Vec<Seen> {
-        let looked_at: BTreeSet<_> = seen.iter().map(|seen| (seen.name(), seen.version())).collect();
-        let is_unlooked =
-            |name, version| !looked_at.contains(&(name, Some(version))) && !looked_at.contains(&(name, None));
+        let looked_at: BTreeSet<_> =
+            seen.iter().map(|seen| (seen.name(), seen.version())).collect();
+        let is_unlooked = |name, version| {
+            !looked_at.contains(&(name, Some(version))) && !looked_at.contains(&(name, None))
+        };
         let unlooked = self.present.keys().filter(|(name, version)| is_unlooked(name, *version));
-        unlooked.map(|(name, version)| Seen::Unsettled { name: name.clone(), version: Some(*version) }).collect()
+        unlooked
+            .map(|(name, version)| Seen::Unsettled { name: name.clone(), version: Some(*version) })
+            .collect()
     }
 
     fn real(&mut self, mut seen: Vec<Seen>, folders: Vec<Place>, mut due: Option<Instant>) -> Look {
         let gone = self.missing(&seen, Instant::now());
-        let is_going =
-            |seen: &Seen| seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)));
+        let is_going = |seen: &Seen| {
+            seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)))
+        };
         // Until it is known to be gone it is not told to be missing.
         seen.retain(|seen| seen.is_there() || !is_going(seen));
         due = due.into_iter().chain(gone.values().copied()).min();
-        seen.extend(gone.into_keys().map(|(name, version)| Seen::Unsettled { name, version: Some(version) }));
-        seen.sort_by(|one, other| (one.name(), one.version()).cmp(&(other.name(), other.version())));
+        seen.extend(
+            gone.into_keys()
+                .map(|(name, version)| Seen::Unsettled { name, version: Some(version) }),
+        );
+        seen.sort_by(|one, other| {
+            (one.name(), one.version()).cmp(&(other.name(), other.version()))
+        });
         if self.aspired.degraded.take().is_some() {
             tracing::info!(tenant = %self.aspired.tenant, "repository is readable again");
         }
@@ -145,10 +166,12 @@ impl Scanner {
         Look { aspired: self.aspired.clone(), folders, due }
     }
 
-    /// The versions that were there and have not been missing for the settle time yet, with the instant at which
-    /// they will have been. Many tools replace a file by deleting it first, and a folder is deleted file by file.
+    /// The versions that were there and have not been missing for the settle time yet, with the
+    /// instant at which they will have been. Many tools replace a file by deleting it first, and a
+    /// folder is deleted file by file.
     fn missing(&mut self, seen: &[Seen], now: Instant) -> BTreeMap<(ModelName, Version), Instant> {
-        let names: BTreeSet<_> = seen.iter().filter(|seen| seen.version().is_none()).map(Seen::name).collect();
+        let names: BTreeSet<_> =
+            seen.iter().filter(|seen| seen.version().is_none()).map(Seen::name).collect();
         let there = seen.iter().filter(|seen| seen.is_there());
         let versions = there.filter_map(|seen| Some((seen.name().clone(), seen.version()?)));
         let versions: BTreeSet<_> = versions.collect();
@@ -178,7 +201,8 @@ impl Scanner {
             "its version numbers cannot be read: {}: {why}; mend the file, or remove it to count from 1 again",
             file.display()
         );
-        let reason = format!("its version numbers cannot be read: {why}; the host's log names the file");
+        let reason =
+            format!("its version numbers cannot be read: {why}; the host's log names the file");
         self.degraded(Degraded { reason, detail, fault: true }, folders)
     }
 
@@ -199,8 +223,8 @@ impl Scanner {
     }
 }
 
-/// Whether an empty root is the bare mount point of a volume that has gone, rather than a repository whose
-/// models were all deleted.
+/// Whether an empty root is the bare mount point of a volume that has gone, rather than a
+/// repository whose models were all deleted.
 fn is_unmounted(before: Option<u64>, device: u64, empty: bool) -> bool {
     empty && before.is_some_and(|before| before != device)
 }

@@ -1,12 +1,14 @@
-//! When a file has stopped changing: a pure function of what was seen before, now, and what is seen.
+//! When a file has stopped changing: a pure function of what was seen before, now, and what is
+//! seen.
 //!
-//! The clock that counts is the host's own monotonic one. A modification time is compared only with itself:
-//! it may lie in the future, come from another machine, or have been restored by `cp -p` or `touch`.
+//! The clock that counts is the host's own monotonic one. A modification time is compared only with
+//! itself: it may lie in the future, come from another machine, or have been restored by `cp -p` or
+//! `touch`.
 
 use std::time::{Duration, Instant};
 
-/// What changes whenever a file changes: which file it is, its size, and its times. The time of its last
-/// status change is included because, unlike the modification time, no program can set it.
+/// What changes whenever a file changes: which file it is, its size, and its times. The time of its
+/// last status change is included because, unlike the modification time, no program can set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     pub(super) device: u64,
@@ -34,7 +36,8 @@ impl Look {
         }
     }
 
-    /// When the path counts, if it does not change before: it has then been seen unchanged for `settle`.
+    /// When the path counts, if it does not change before: it has then been seen unchanged for
+    /// `settle`.
     pub(super) fn due(&self, settle: Duration) -> Instant {
         self.since + settle
     }
@@ -69,7 +72,10 @@ mod tests {
     #[test]
     fn a_file_counts_once_it_was_seen_unchanged_for_long_enough() {
         let same = stamp(1, 0);
-        assert_eq!(settled(&[(0, same), (50, same), (99, same), (100, same), (500, same)]), [100, 500]);
+        assert_eq!(
+            settled(&[(0, same), (50, same), (99, same), (100, same), (500, same)]),
+            [100, 500]
+        );
     }
 
     #[test]
@@ -81,7 +87,8 @@ mod tests {
     fn each_change_begins_the_wait_anew() {
         let looks = [(0, stamp(1, 0)), (90, stamp(2, 0)), (150, stamp(2, 0)), (190, stamp(2, 0))];
         assert_eq!(settled(&looks), [190]);
-        let back_in_time = [(0, stamp(1, 9)), (100, stamp(1, 9)), (110, stamp(1, 3)), (210, stamp(1, 3))];
+        let back_in_time =
+            [(0, stamp(1, 9)), (100, stamp(1, 9)), (110, stamp(1, 3)), (210, stamp(1, 3))];
         assert_eq!(settled(&back_in_time), [100, 210]);
     }
 

@@ -59,8 +59,8 @@ impl Source {
         self.directory.rescan().await
     }
 
-    /// Waits until a mirror has been refreshed after this call; a directory needs none. Gives why that did not go
-    /// well, if so.
+    /// Waits until a mirror has been refreshed after this call; a directory needs none. Gives why
+    /// that did not go well, if so.
     pub async fn refresh(&self) -> Result<Option<String>, Stopped> {
         match &self.mirror {
             Some((mirror, _)) => mirror.refresh().await,

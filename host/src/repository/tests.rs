@@ -62,10 +62,17 @@ impl Bench {
 
     fn until(&mut self, what: &str, mut right: impl FnMut(&Aspired) -> bool) -> Arc<Aspired> {
         let announced = &mut self.announced;
-        let waited = patiently(async { announced.wait_for(|aspired| right(aspired)).await.unwrap().clone() });
+        let waited = patiently(async {
+            announced.wait_for(|aspired| right(aspired)).await.unwrap().clone()
+        });
         waited.unwrap_or_else(|| {
             let last = self.announced.borrow().clone();
-            panic!("{:?}: waited for {what}, last seen {:?}, degraded {:?}", self.watch, shape(&last), last.degraded)
+            panic!(
+                "{:?}: waited for {what}, last seen {:?}, degraded {:?}",
+                self.watch,
+                shape(&last),
+                last.degraded
+            )
         })
     }
 
@@ -74,7 +81,9 @@ impl Bench {
         self.until(&format!("{lines:?}"), |aspired| {
             let shape = shape(aspired);
             let begins = |(have, want): (&String, &&str)| have.starts_with(want);
-            aspired.degraded.is_none() && shape.len() == lines.len() && shape.iter().zip(lines).all(begins)
+            aspired.degraded.is_none()
+                && shape.len() == lines.len()
+                && shape.iter().zip(lines).all(begins)
         })
     }
 }
@@ -105,14 +114,17 @@ fn shape(aspired: &Aspired) -> Vec<String> {
 }
 
 fn line(seen: &Seen) -> String {
-    let id = seen.version().map_or(seen.name().to_string(), |version| format!("{}/{version}", seen.name()));
+    let id = seen
+        .version()
+        .map_or(seen.name().to_string(), |version| format!("{}/{version}", seen.name()));
     match seen {
         Seen::Unsettled { .. } => format!("{id} unsettled"),
         Seen::Faulty { reason, .. } => format!("{id} faulty: {reason}"),
         Seen::Missing { reason, .. } => format!("{id} missing: {reason}"),
         Seen::Whole(candidate) => {
             let held = |label: &char| Digest::of(&component(*label)) == candidate.component_digest;
-            let sidecars: String = candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();
+            let sidecars: String =
+                candidate.sidecars.iter().map(|sidecar| format!(" +{}", sidecar.name)).collect();
             let golden = candidate.golden.as_ref().map_or("", |_| " golden");
             format!("{id} {}{sidecars}{golden}", ('a'..='z').find(held).unwrap_or('?'))
         }
@@ -142,12 +154,21 @@ fn bare_components_and_folders_are_models() {
         bench.write("house/model.toml", "versions = 'all'");
         bench.write("README.md", "read me");
         bench.write("lost+found/1/model.wasm", component('z'));
-        for ignored in
-            [".hidden.wasm", "x.wasm.tmp", "x.wasm.part", "x.wasm~", "y.tmp/1/model.wasm", "house/3.part/model.wasm"]
-        {
+        for ignored in [
+            ".hidden.wasm",
+            "x.wasm.tmp",
+            "x.wasm.part",
+            "x.wasm~",
+            "y.tmp/1/model.wasm",
+            "house/3.part/model.wasm",
+        ] {
             bench.write(ignored, component('z'));
         }
-        let aspired = bench.sees(&["house/1 b", "house/2 c +coefficients.json +weights.bin golden", "iris/1 a"]);
+        let aspired = bench.sees(&[
+            "house/1 b",
+            "house/2 c +coefficients.json +weights.bin golden",
+            "iris/1 a",
+        ]);
         assert!(aspired.first_settled && aspired.is_settled());
         let Seen::Whole(house) = &aspired.seen[1] else { panic!() };
         assert_eq!(house.settings.versions, VersionPolicy::All);
@@ -183,7 +204,14 @@ fn interceptors_that_cannot_be_listed_are_not_taken_for_none() {
         symlink("nowhere", &there).unwrap();
         let degraded = bench.until("degraded", |aspired| aspired.degraded.is_some());
         assert_eq!(shape(&degraded), ["interceptors/audit/1 b", "iris/1 a"]);
-        assert!(degraded.degraded.as_ref().unwrap().reason.contains("interceptors: a link that leads nowhere"));
+        assert!(
+            degraded
+                .degraded
+                .as_ref()
+                .unwrap()
+                .reason
+                .contains("interceptors: a link that leads nowhere")
+        );
         fs::remove_file(&there).unwrap();
         fs::rename(&aside, &there).unwrap();
         bench.sees(&["interceptors/audit/1 b", "iris/1 a"]);
@@ -275,7 +303,9 @@ fn a_slow_copy_is_never_whole_before_its_end() {
         let mut file = File::create(bench.root().join("iris.wasm")).unwrap();
         bench.sees(&["iris faulty: iris.wasm: the file is empty"]);
         for half in content.chunks(content.len() / 2 - 1) {
-            bench.until("the part before it", |aspired| !shape(aspired).iter().any(|line| line == "iris/1 a"));
+            bench.until("the part before it", |aspired| {
+                !shape(aspired).iter().any(|line| line == "iris/1 a")
+            });
             file.write_all(half).unwrap();
         }
         bench.sees(&["iris/1 a"]);
@@ -293,7 +323,12 @@ fn every_way_to_replace_a_file_is_noticed() {
 
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         bench.write("iris.wasm", component('b'));
-        File::options().write(true).open(&path).unwrap().set_times(FileTimes::new().set_modified(modified)).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_times(FileTimes::new().set_modified(modified))
+            .unwrap();
         bench.sees(&["iris/2 b"]);
 
         bench.write(".new", component('c'));
@@ -426,8 +461,11 @@ fn a_hundred_files_at_once_all_arrive() {
 fn a_rescan_is_answered_by_a_look_that_began_after_it() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("models")).unwrap();
-    let patient =
-        DirectoryConfig { poll_interval: NEVER, settle: Duration::ZERO, ..config(folder.path(), Watch::Poll) };
+    let patient = DirectoryConfig {
+        poll_interval: NEVER,
+        settle: Duration::ZERO,
+        ..config(folder.path(), Watch::Poll)
+    };
     let directory = Directory::spawn(patient).unwrap();
     for label in 'a'..='z' {
         fs::write(folder.path().join(format!("models/{label}.wasm")), component(label)).unwrap();
@@ -465,13 +503,17 @@ fn numbers_that_cannot_be_read_degrade_the_repository_until_they_can() {
     fs::write(folder.path().join("state/versions.json"), "{").unwrap();
     let directory = Directory::spawn(config(folder.path(), Watch::Poll)).unwrap();
     let mut announced = directory.subscribe();
-    let degraded = patiently(announced.wait_for(|aspired| aspired.degraded.is_some())).unwrap().unwrap().clone();
+    let degraded = patiently(announced.wait_for(|aspired| aspired.degraded.is_some()))
+        .unwrap()
+        .unwrap()
+        .clone();
     let reason = degraded.degraded.clone().unwrap().reason;
     assert!(reason.contains("its version numbers cannot be read"), "{reason}");
     assert!(!reason.contains(&*folder.path().to_string_lossy()), "{reason}");
     assert_eq!(fs::read(folder.path().join("state/versions.json")).unwrap(), b"{");
     fs::remove_file(folder.path().join("state/versions.json")).unwrap();
-    let whole = |aspired: &Arc<Aspired>| aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"];
+    let whole =
+        |aspired: &Arc<Aspired>| aspired.degraded.is_none() && shape(aspired) == ["iris/1 a"];
     patiently(announced.wait_for(whole)).unwrap().unwrap();
 }
 

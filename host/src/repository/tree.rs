@@ -1,10 +1,11 @@
 //! The file system under one root, and nothing outside it.
 //!
-//! Whoever may write into a repository must not be able to make the host read any other file. So a link is
-//! followed by asking for the real path, that path must lie beneath the root, and it is then opened from the
-//! root down, one component at a time, following no link: swapping a folder for a link in between makes the
-//! opening fail. Nothing but regular files is ever read, and opening never waits, not even for a FIFO. The root is
-//! held open, so all of this goes on in the same folder, whatever its path has come to lead to.
+//! Whoever may write into a repository must not be able to make the host read any other file. So a
+//! link is followed by asking for the real path, that path must lie beneath the root, and it is
+//! then opened from the root down, one component at a time, following no link: swapping a folder
+//! for a link in between makes the opening fail. Nothing but regular files is ever read, and
+//! opening never waits, not even for a FIFO. The root is held open, so all of this goes on in the
+//! same folder, whatever its path has come to lead to.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -90,9 +91,9 @@ impl Tree {
         self.folder.file(path)
     }
 
-    /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A name that is
-    /// not UTF-8 comes with replacement characters, which no valid name has. Fails as the file system does, and if
-    /// there are more entries than may be listed.
+    /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A
+    /// name that is not UTF-8 comes with replacement characters, which no valid name has. Fails as
+    /// the file system does, and if there are more entries than may be listed.
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let folder = self.folder.open_folder(path)?;
         let mut entries = Vec::new();
@@ -102,7 +103,11 @@ impl Tree {
             if name == "." || name == ".." {
                 continue;
             }
-            let left = self.entries.get().checked_sub(1).ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
+            let left = self
+                .entries
+                .get()
+                .checked_sub(1)
+                .ok_or_else(|| io::Error::other(TOO_MANY_ENTRIES))?;
             self.entries.set(left);
             let shown = name.to_string_lossy().into_owned();
             if !is_temporary(&shown) {
@@ -113,8 +118,8 @@ impl Tree {
         Ok(entries)
     }
 
-    /// Opens a regular file of this tree for reading. Fails if the path has come to lead over a link, or to
-    /// anything but a regular file.
+    /// Opens a regular file of this tree for reading. Fails if the path has come to lead over a
+    /// link, or to anything but a regular file.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<(File, Stamp)> {
         let file = self.folder.open_file(path)?;
         let stamp = stamp(&file.metadata()?);
@@ -125,7 +130,9 @@ impl Tree {
     fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> Kind {
         let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => there,
-            Err(error) => return Kind::Broken(format!("cannot be read: {}", unreadable(&error.into()))),
+            Err(error) => {
+                return Kind::Broken(format!("cannot be read: {}", unreadable(&error.into())));
+            }
         };
         let path = path.join(name);
         if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
@@ -143,11 +150,14 @@ impl Tree {
         let root = where_is(self.folder()).map_err(nowhere)?;
         let real = fs::canonicalize(path_in(self.folder(), path)).map_err(nowhere)?;
         let Ok(path) = real.strip_prefix(root) else {
-            return Err("a link that leaves the repository; only links within it are followed".into());
+            return Err(
+                "a link that leaves the repository; only links within it are followed".into()
+            );
         };
         let at = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         let there = statat(self.folder(), at, AtFlags::SYMLINK_NOFOLLOW);
-        let there = there.map_err(|error| format!("cannot be read: {}", unreadable(&error.into())))?;
+        let there =
+            there.map_err(|error| format!("cannot be read: {}", unreadable(&error.into())))?;
         Ok((path.to_owned(), there))
     }
 }
@@ -189,7 +199,9 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
 pub(crate) fn unreadable(error: &io::Error) -> String {
     let text = plain(error);
     match error.kind() {
-        io::ErrorKind::PermissionDenied => format!("{text}; the user that runs wardian must be able to read it"),
+        io::ErrorKind::PermissionDenied => {
+            format!("{text}; the user that runs wardian must be able to read it")
+        }
         _ => text,
     }
 }
@@ -202,11 +214,18 @@ mod tests {
 
     fn tree(root: &Path) -> Tree {
         let real = root.canonicalize().unwrap();
-        Tree::new(OpenRoot { folder: Arc::new(Folder::open(&real).unwrap()), real }, MAX_ENTRIES).unwrap()
+        Tree::new(OpenRoot { folder: Arc::new(Folder::open(&real).unwrap()), real }, MAX_ENTRIES)
+            .unwrap()
     }
 
     fn kind_of(tree: &Tree, name: &str) -> String {
-        match tree.list(Path::new("")).unwrap().into_iter().find(|entry| entry.name == name).map(|entry| entry.kind) {
+        match tree
+            .list(Path::new(""))
+            .unwrap()
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.kind)
+        {
             Some(Kind::File(place)) => format!("file {}", place.path.display()),
             Some(Kind::Folder(_)) => "folder".into(),
             Some(Kind::Special) => "special".into(),

@@ -1,8 +1,9 @@
 //! Whether a `.wasm` file is all there, told without compiling it.
 //!
-//! A component is a header and a row of sections, each of which announces its length. A file that was cut
-//! short ends inside a section, unless it was cut exactly between two; the engine's validation and the
-//! golden requests are there for that case. What the sections hold is not looked at here.
+//! A component is a header and a row of sections, each of which announces its length. A file that
+//! was cut short ends inside a section, unless it was cut exactly between two; the engine's
+//! validation and the golden requests are there for that case. What the sections hold is not looked
+//! at here.
 
 use std::io::{self, BufReader, Read, Seek};
 
@@ -21,13 +22,17 @@ pub enum Unwhole {
     #[error("not WebAssembly: the file does not begin with `\\0asm`; {COMPONENTS}")]
     NotWasm,
     /// It is native code, which could do anything.
-    #[error("native code: precompiled artifacts are never accepted; drop in the WebAssembly component itself")]
+    #[error(
+        "native code: precompiled artifacts are never accepted; drop in the WebAssembly component itself"
+    )]
     Precompiled,
     /// It is a module, not a component.
     #[error("a core module, not a component; build it with `cargo build --target wasm32-wasip2`")]
     CoreModule,
     /// It is a component for tools of another age.
-    #[error("a component of binary version {0:#x}, and only 0xd is supported; build it with newer tools")]
+    #[error(
+        "a component of binary version {0:#x}, and only 0xd is supported; build it with newer tools"
+    )]
     OtherVersion(u16),
     /// It ends too early.
     #[error("truncated: {0}")]
@@ -54,7 +59,8 @@ const MAGIC: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
 const COMPONENT_VERSION: u16 = 0x0d;
 
-/// Checks that a file of `length` bytes holds every section it announces. Reads from the file's start.
+/// Checks that a file of `length` bytes holds every section it announces. Reads from the file's
+/// start.
 pub fn check(file: impl Read + Seek, length: u64) -> Result<(), Unwhole> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
@@ -108,7 +114,11 @@ fn check_kind(version: u16, layer: u8) -> Result<(), Unwhole> {
 }
 
 /// Gives the position after the section that begins at `position`.
-fn skip_section<R: Read + Seek>(reader: &mut BufReader<R>, position: u64, length: u64) -> Result<u64, Unwhole> {
+fn skip_section<R: Read + Seek>(
+    reader: &mut BufReader<R>,
+    position: u64,
+    length: u64,
+) -> Result<u64, Unwhole> {
     let mut left = reader.by_ref().take(length.saturating_sub(position));
     read_byte(&mut left, position)?;
     let (size, size_bytes) = read_size(&mut left, position)?;
@@ -129,7 +139,9 @@ fn read_size(reader: &mut impl Read, position: u64) -> Result<(u32, u64), Unwhol
         let byte = read_byte(reader, position)?;
         size |= u64::from(byte & 0x7f) << (7 * taken);
         if byte & 0x80 == 0 {
-            return u32::try_from(size).map(|size| (size, taken + 1)).map_err(|_| Unwhole::Malformed(position));
+            return u32::try_from(size)
+                .map(|size| (size, taken + 1))
+                .map_err(|_| Unwhole::Malformed(position));
         }
     }
     Err(Unwhole::Malformed(position))
@@ -139,9 +151,9 @@ fn read_byte(reader: &mut impl Read, position: u64) -> Result<u8, Unwhole> {
     let mut byte = [0];
     match reader.read_exact(&mut byte) {
         Ok(()) => Ok(byte[0]),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Unwhole::Truncated(format!("the file ends inside the header of the section at byte {position}")))
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Unwhole::Truncated(
+            format!("the file ends inside the header of the section at byte {position}"),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -157,7 +169,9 @@ mod tests {
     const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
 
     fn checked(bytes: &[u8]) -> String {
-        check(Cursor::new(bytes), bytes.len() as u64).err().map_or("whole".into(), |error| error.to_string())
+        check(Cursor::new(bytes), bytes.len() as u64)
+            .err()
+            .map_or("whole".into(), |error| error.to_string())
     }
 
     fn component(sections: &[&[u8]]) -> Vec<u8> {

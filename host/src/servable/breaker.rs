@@ -1,12 +1,14 @@
 //! The circuit breaker: takes a version out of service that does nothing but fail.
 //!
-//! After so many faults in a row, requests are refused at once for a while, so that they cost nothing. Then one is let
-//! through: if it is answered the version serves again, if not the pause is doubled.
+//! After so many faults in a row, requests are refused at once for a while, so that they cost
+//! nothing. Then one is let through: if it is answered the version serves again, if not the pause
+//! is doubled.
 //!
-//! Callers must not be able to take a version from each other. So only errors count that the model is to blame for
-//! ([`Blame`]), repeats count once ([`RequestSource`]), and each caller has a count of its own: a caller whose requests do
-//! nothing but fail is refused alone. The version goes out of service for everybody only when that has happened to two
-//! callers, with no answer to anybody in between, or to the only one that there is.
+//! Callers must not be able to take a version from each other. So only errors count that the model
+//! is to blame for ([`Blame`]), repeats count once ([`RequestSource`]), and each caller has a count
+//! of its own: a caller whose requests do nothing but fail is refused alone. The version goes out
+//! of service for everybody only when that has happened to two callers, with no answer to anybody
+//! in between, or to the only one that there is.
 
 mod circuit;
 mod source;
@@ -23,7 +25,8 @@ use crate::tenant::Tenant;
 use circuit::Circuit;
 pub(super) use source::RequestSource;
 
-/// Callers that are counted by themselves: more keys than a tenant has, and a bound on what is kept.
+/// Callers that are counted by themselves: more keys than a tenant has, and a bound on what is
+/// kept.
 const MAX_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
@@ -46,8 +49,8 @@ struct Counts {
     callers: HashMap<Option<Arc<str>>, Circuit>,
 }
 
-/// A request that was let through, and whose outcome counts. One that ends without an outcome, because its
-/// caller has gone, leaves everything as it was.
+/// A request that was let through, and whose outcome counts. One that ends without an outcome,
+/// because its caller has gone, leaves everything as it was.
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
     source: RequestSource,
@@ -65,7 +68,15 @@ impl Breaker {
     /// The breaker of that version.
     pub(super) fn new(id: ModelId, settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
         let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
-        Breaker { id, settings, tenant, counts_anything, open, counts: Mutex::default(), trips: watch::Sender::new(0) }
+        Breaker {
+            id,
+            settings,
+            tenant,
+            counts_anything,
+            open,
+            counts: Mutex::default(),
+            trips: watch::Sender::new(0),
+        }
     }
 
     /// Lets a request through. Fails while its caller, or the version, is out of service.
@@ -74,7 +85,11 @@ impl Breaker {
     }
 
     fn admit_at(&self, source: &RequestSource, now: Instant) -> Result<Attempt<'_>, InferError> {
-        let probes = if self.counts_anything() { self.lock().admit(source, now)? } else { Probes::default() };
+        let probes = if self.counts_anything() {
+            self.lock().admit(source, now)?
+        } else {
+            Probes::default()
+        };
         Ok(Attempt { breaker: self, source: source.clone(), probes })
     }
 
@@ -124,7 +139,8 @@ impl Breaker {
         let callers = if self.tenant.has_one_caller() { 1 } else { 2 };
         let mut counts = self.lock();
         let refuses_caller = counts.fail(source, blame, probes, &self.settings, now);
-        let trips = counts.has_failed_for(callers, &self.settings) && counts.version.open(&self.settings, now);
+        let trips = counts.has_failed_for(callers, &self.settings)
+            && counts.version.open(&self.settings, now);
         self.note(&counts);
         drop(counts);
 
@@ -145,7 +161,8 @@ impl Breaker {
     /// Keeps what is read without the lock.
     fn note(&self, counts: &Counts) {
         self.open.store(counts.version.is_open(), Ordering::Relaxed);
-        self.counts_anything.store(!counts.version.is_idle() || !counts.callers.is_empty(), Ordering::Relaxed);
+        self.counts_anything
+            .store(!counts.version.is_idle() || !counts.callers.is_empty(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {

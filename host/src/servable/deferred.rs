@@ -1,8 +1,8 @@
 //! One try of a task that was left for later.
 //!
-//! It is counted on disk once everything is there that it needs, and before it begins: so a task that ends the whole
-//! process is not tried for ever, and one that only waits for an instance is not tried at all. What it leaves behind
-//! is kept in one transaction with its being done.
+//! It is counted on disk once everything is there that it needs, and before it begins: so a task
+//! that ends the whole process is not tried for ever, and one that only waits for an instance is
+//! not tried at all. What it leaves behind is kept in one transaction with its being done.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,27 +44,38 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 const MAX_ERROR: usize = 1000;
 
 impl super::Servable {
-    /// Tries a task of that chain. An error means that it was not tried and nothing has changed. Dropping the future
-    /// ends the try; it counts all the same.
-    pub async fn try_task(self: &ServableHandle, chain: &TaskChain, task: i64) -> Result<Tried, InferError> {
+    /// Tries a task of that chain. An error means that it was not tried and nothing has changed.
+    /// Dropping the future ends the try; it counts all the same.
+    pub async fn try_task(
+        self: &ServableHandle,
+        chain: &TaskChain,
+        task: i64,
+    ) -> Result<Tried, InferError> {
         let settings = &self.settings().deferred;
         let budget = Budget::new(Instant::now(), settings.deadline, settings.cpu_time);
         let checkout = self.pool.check_out(&self.maker, &budget).await?;
         let limit = settings.tries;
         let begin_try = move |connection: &_| tasks::begin_try(connection, task, limit);
-        let due = match chain.store().write(begin_try).await.map_err(|error| chain.in_store(error))? {
-            tasks::Begun::Try(due) => *due,
-            tasks::Begun::Gone => return Ok(Tried::Cancelled),
-            tasks::Begun::GivenUp => return self.after_crash(chain).await,
+        let due =
+            match chain.store().write(begin_try).await.map_err(|error| chain.in_store(error))? {
+                tasks::Begun::Try(due) => *due,
+                tasks::Begun::Gone => return Ok(Tried::Cancelled),
+                tasks::Begun::GivenUp => return self.after_crash(chain).await,
+            };
+        let running = Running {
+            servable: self.clone(),
+            task,
+            tries: due.tries,
+            chain_length: due.chain_length,
         };
-        let running = Running { servable: self.clone(), task, tries: due.tries, chain_length: due.chain_length };
         let (scope, ran) = self.run_task(chain, checkout, budget, due).await;
         Ok(running.conclude(chain, scope, ran).await)
     }
 
     /// The last try has ended the process; what comes after a task that was given up comes now.
     async fn after_crash(&self, chain: &TaskChain) -> Result<Tried, InferError> {
-        let (id, session, tenant) = (chain.id(), chain.session().map(str::to_owned), chain.tenant().clone());
+        let (id, session, tenant) =
+            (chain.id(), chain.session().map(str::to_owned), chain.tenant().clone());
         let model = chain.model().clone();
         let end = move |connection: &_| {
             if let Some(session) = &session {
@@ -102,7 +113,12 @@ impl super::Servable {
         };
         let left = MAX_CHAIN.saturating_sub(due.chain_length);
         let request_id = RequestId::new(due.request.clone().into()).unwrap_or_default();
-        Ok(Scope { request_id, session, tasks: Some(self.deferrals(Some(left))?), ..Scope::default() })
+        Ok(Scope {
+            request_id,
+            session,
+            tasks: Some(self.deferrals(Some(left))?),
+            ..Scope::default()
+        })
     }
 }
 
@@ -176,8 +192,8 @@ enum Ended {
 }
 
 impl Ended {
-    /// Whether it takes no more room than what is there of the task. That much is written even if there is none, or
-    /// the task would be held, with its session, until somebody makes some.
+    /// Whether it takes no more room than what is there of the task. That much is written even if
+    /// there is none, or the task would be held, with its session, until somebody makes some.
     fn is_bounded(&self) -> bool {
         match self {
             Ended::Done { .. } => false,
@@ -213,8 +229,12 @@ impl Running {
     }
 
     fn done(&self, scope: &Scope) -> Ended {
-        let save = scope.session.as_ref().map(|session| self.save(session.id(), session.take_changed()));
-        Ended::Done { save, left: scope.tasks.as_ref().map(|tasks| tasks.take()).unwrap_or_default() }
+        let save =
+            scope.session.as_ref().map(|session| self.save(session.id(), session.take_changed()));
+        Ended::Done {
+            save,
+            left: scope.tasks.as_ref().map(|tasks| tasks.take()).unwrap_or_default(),
+        }
     }
 
     fn save(&self, id: &str, state: Option<Option<Vec<u8>>>) -> sessions::Save {
@@ -266,7 +286,9 @@ impl Running {
             tracing::warn!(%tenant, %model, task, %error, "cannot write what has come of a deferred task");
             let no_room = matches!(error, StoreError::Full | StoreError::Refused(_));
             // Nobody else has it by now, unless the store has lost a job and may still hold it.
-            let Ok(End { outcome: same, .. }) = Arc::try_unwrap(end).map_err(drop) else { return Tried::Again };
+            let Ok(End { outcome: same, .. }) = Arc::try_unwrap(end).map_err(drop) else {
+                return Tried::Again;
+            };
             outcome = match same {
                 // Written at once as something smaller.
                 Ended::Done { .. } if no_room => self.failed(chain, &chain.in_store(error)),

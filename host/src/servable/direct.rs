@@ -10,7 +10,9 @@ use super::pool::{Checkout, Source};
 use super::{Afterwards, Chain, Maker, Servable, ServableHandle};
 use crate::capability::{Scope, step_aside};
 use crate::engine::{Budget, Call, Instance, Snapshot, Template};
-use crate::model::{Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId, size_of};
+use crate::model::{
+    Asker, InferError, InferRequest, InferResponse, Metadata, ModelId, RequestId, size_of,
+};
 
 /// A model's answer, and where the time went.
 #[derive(Debug)]
@@ -47,9 +49,13 @@ impl Servable {
         self.metadata().fit(&mut request);
         let source = self.source(&asker, &request);
         match self.chain() {
-            None => self.attempt(request, budget, Scope::of_request(asker.request_id), source).await,
+            None => {
+                self.attempt(request, budget, Scope::of_request(asker.request_id), source).await
+            }
             // Apart, so that who has no interceptors does not carry the room for them about.
-            Some(chain) => Box::pin(self.infer_wrapped(chain, request, budget, asker, source)).await,
+            Some(chain) => {
+                Box::pin(self.infer_wrapped(chain, request, budget, asker, source)).await
+            }
         }
     }
 
@@ -62,11 +68,18 @@ impl Servable {
         source: RequestSource,
     ) -> Result<Answer, InferError> {
         let request_id = asker.request_id.clone();
-        let (request, mut passed) = chain.before(self, request, &budget, asker, source.clone()).await?;
-        let scope = Scope { values: Some(passed.values().clone()), ..Scope::of_request(request_id) };
-        let Answer { response, timings, afterwards } = self.attempt(request, budget, scope, source).await?;
+        let (request, mut passed) =
+            chain.before(self, request, &budget, asker, source.clone()).await?;
+        let scope =
+            Scope { values: Some(passed.values().clone()), ..Scope::of_request(request_id) };
+        let Answer { response, timings, afterwards } =
+            self.attempt(request, budget, scope, source).await?;
         let response = passed.after(response).await?;
-        Ok(Answer { response, timings: Timings { interceptors: passed.took(), ..timings }, afterwards })
+        Ok(Answer {
+            response,
+            timings: Timings { interceptors: passed.took(), ..timings },
+            afterwards,
+        })
     }
 
     /// What the breaker has to know of a request.
@@ -94,7 +107,11 @@ impl Servable {
     }
 
     /// Answers one request, together with others if the model takes several.
-    async fn schedule(self: &ServableHandle, request: InferRequest, call: Call) -> Result<Answer, InferError> {
+    async fn schedule(
+        self: &ServableHandle,
+        request: InferRequest,
+        call: Call,
+    ) -> Result<Answer, InferError> {
         match &self.batcher {
             Some(batcher) if !self.goes_alone(&request, &call) => {
                 self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
@@ -118,21 +135,29 @@ impl Servable {
         self.note_execution(rows, timings.instance, timings.compute);
     }
 
-    /// Whether a request brings something of its own that a call for several would have nowhere to keep.
+    /// Whether a request brings something of its own that a call for several would have nowhere to
+    /// keep.
     fn goes_alone(&self, request: &InferRequest, call: &Call) -> bool {
         request.sequence.is_some()
             || call.scope.tasks.is_some()
             || call.scope.values.is_some() && self.template().uses_call_values()
     }
 
-    /// Answers one request by itself, without counting it: what is tried before a version goes live is no traffic.
-    pub async fn answer(self: &ServableHandle, request: InferRequest, call: Call) -> Result<Answer, InferError> {
+    /// Answers one request by itself, without counting it: what is tried before a version goes live
+    /// is no traffic.
+    pub async fn answer(
+        self: &ServableHandle,
+        request: InferRequest,
+        call: Call,
+    ) -> Result<Answer, InferError> {
         self.metadata().check_request(&request).map_err(InferError::InvalidInput)?;
         let arrived = Instant::now();
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
-        let (budget, then) = (call.budget.clone(), as_promised(self.template().metadata(), &request));
-        let Called { outcome: response, instance, compute } = self.one(checkout, request, call, then).await?;
+        let (budget, then) =
+            (call.budget.clone(), as_promised(self.template().metadata(), &request));
+        let Called { outcome: response, instance, compute } =
+            self.one(checkout, request, call, then).await?;
         if let Some(batcher) = &self.batcher {
             batcher.note_usual(1, compute, &budget);
         }
@@ -140,9 +165,13 @@ impl Servable {
         Ok(Answer { response, timings, afterwards: None })
     }
 
-    /// Answers a request twice in one call, if the model takes several. Fails as it does, and if its answer is not
-    /// one for each.
-    pub async fn answer_twice(self: &ServableHandle, request: &InferRequest, call: Call) -> Result<(), InferError> {
+    /// Answers a request twice in one call, if the model takes several. Fails as it does, and if
+    /// its answer is not one for each.
+    pub async fn answer_twice(
+        self: &ServableHandle,
+        request: &InferRequest,
+        call: Call,
+    ) -> Result<(), InferError> {
         match &self.batcher {
             Some(batcher) => {
                 let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
@@ -152,7 +181,8 @@ impl Servable {
         }
     }
 
-    /// Asks an instance something, gives it back, and makes something of what it said, where that holds nobody up.
+    /// Asks an instance something, gives it back, and makes something of what it said, where that
+    /// holds nobody up.
     pub(super) async fn ask<T, U, F>(
         self: &ServableHandle,
         checkout: Checkout,
@@ -167,7 +197,8 @@ impl Servable {
     {
         let loaded = self.begins_loaded(&checkout);
         let Maker { template, threads, .. } = &self.maker;
-        let (Checkout { source, place }, template, of_instance) = (checkout, template.clone(), call.clone());
+        let (Checkout { source, place }, template, of_instance) =
+            (checkout, template.clone(), call.clone());
         let work = async move {
             let started = Instant::now();
             let instance = begin(source, &template, of_instance).await?;
@@ -182,9 +213,11 @@ impl Servable {
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
 
-    /// Whether a call can begin at once. One that begins by loading is no work for a thread that serves HTTP.
+    /// Whether a call can begin at once. One that begins by loading is no work for a thread that
+    /// serves HTTP.
     pub(super) fn begins_loaded(&self, checkout: &Checkout) -> bool {
-        matches!(checkout.source, Source::Idle(_)) || *self.maker.template.snapshot() == Snapshot::Taken
+        matches!(checkout.source, Source::Idle(_))
+            || *self.maker.template.snapshot() == Snapshot::Taken
     }
 }
 
@@ -300,7 +333,11 @@ pub(super) fn promised(
 }
 
 /// The instance that a call runs in.
-pub(super) async fn begin(source: Source, template: &Template, call: Call) -> Result<Instance, InferError> {
+pub(super) async fn begin(
+    source: Source,
+    template: &Template,
+    call: Call,
+) -> Result<Instance, InferError> {
     match source {
         Source::Idle(mut instance) => {
             instance.begin_call(call);

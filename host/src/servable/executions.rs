@@ -58,7 +58,10 @@ mod tests {
         let second = Duration::from_secs(1);
         (0..2).for_each(|_| counts.note(8, second, 2 * second));
         let twice = |time| Total { count: 2, time };
-        assert_eq!(counts.read(), [(8, Executions { instance: twice(2 * second), compute: twice(4 * second) })]);
+        assert_eq!(
+            counts.read(),
+            [(8, Executions { instance: twice(2 * second), compute: twice(4 * second) })]
+        );
         (0..1000).for_each(|rows| counts.note(rows, second, second));
         assert_eq!(counts.read().len(), MAX_SIZES);
     }

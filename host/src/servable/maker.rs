@@ -10,7 +10,8 @@ use crate::engine::{Budget, Call, GuestThreads, Instance, Template};
 use crate::model::{InferError, Limits};
 use crate::tenant::{InstancePermit, Share, Tenant};
 
-/// Makes the instances of one version and runs work in them, on its tenant's account. A clone is shallow.
+/// Makes the instances of one version and runs work in them, on its tenant's account. A clone is
+/// shallow.
 #[derive(Clone)]
 pub struct Maker {
     pub(super) template: Template,
@@ -22,7 +23,12 @@ pub struct Maker {
 
 impl Maker {
     /// A maker for the version that this template is of.
-    pub fn new(template: Template, threads: Arc<GuestThreads>, tenant: Arc<Tenant>, limits: Limits) -> Self {
+    pub fn new(
+        template: Template,
+        threads: Arc<GuestThreads>,
+        tenant: Arc<Tenant>,
+        limits: Limits,
+    ) -> Self {
         let share = Share::new(tenant.account().clone());
         Maker { template, threads, tenant, share, limits }
     }
@@ -52,7 +58,8 @@ impl Maker {
         self.tenant.try_instance(self.template.room())
     }
 
-    /// The right to have an instance beside one of another version, see [`Tenant::instance_beside`].
+    /// The right to have an instance beside one of another version, see
+    /// [`Tenant::instance_beside`].
     pub fn instance_beside(&self) -> Option<InstancePermit> {
         self.tenant.instance_beside(self.template.room())
     }
@@ -77,9 +84,12 @@ impl Maker {
         self.call(budget, scope)
     }
 
-    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to be allowed
-    /// one more instance, no longer than a request might take.
-    pub async fn run<T, F>(&self, work: impl FnOnce(Instance) -> F + Send + 'static) -> Result<T, InferError>
+    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to
+    /// be allowed one more instance, no longer than a request might take.
+    pub async fn run<T, F>(
+        &self,
+        work: impl FnOnce(Instance) -> F + Send + 'static,
+    ) -> Result<T, InferError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, InferError>> + Send + 'static,
@@ -112,12 +122,14 @@ impl Maker {
         let permit = self.permit(&call.budget).await?;
         let (template, of_instance) = (self.template.clone(), call.clone());
         self.threads
-            .run_long(&call, async move { work(Instance::new(&template, of_instance, permit).await?).await })
+            .run_long(&call, async move {
+                work(Instance::new(&template, of_instance, permit).await?).await
+            })
             .await
     }
 
-    /// Waits for the right to have one more instance, no longer than the budget allows. That there was none is not the
-    /// version's failure.
+    /// Waits for the right to have one more instance, no longer than the budget allows. That there
+    /// was none is not the version's failure.
     async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
         let permit = tokio::time::timeout_at(budget.deadline().into(), self.instance()).await;
         permit.map_err(|_elapsed| InferError::Overloaded)

@@ -69,7 +69,8 @@ impl ServableMetrics {
         registry.register("request_failures", "Requests not answered, by reason", failed.clone());
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
-        let (streams, batches) = (StreamFamilies::register(registry), BatchFamilies::register(registry));
+        let (streams, batches) =
+            (StreamFamilies::register(registry), BatchFamilies::register(registry));
         ServableMetrics { succeeded, failed, phases, streams, batches }
     }
 
@@ -77,7 +78,8 @@ impl ServableMetrics {
     pub(super) fn version(&self, id: &ModelId) -> VersionMetrics {
         VersionMetrics {
             succeeded: self.succeeded.get_or_create_owned(&version_labels(id)),
-            failed: REASONS.map(|reason| self.failed.get_or_create_owned(&failure_labels(id, reason))),
+            failed: REASONS
+                .map(|reason| self.failed.get_or_create_owned(&failure_labels(id, reason))),
             phases: PHASES.map(|phase| self.phases.get_or_create_owned(&phase_labels(id, phase))),
             streams: OnceLock::new(),
             batches: OnceLock::new(),
@@ -102,8 +104,8 @@ impl ServableMetrics {
 /// From 10 µs, a small model's whole call, to 10 s, in steps of about two.
 fn latency_histogram() -> Histogram {
     Histogram::new([
-        0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0,
-        2.0, 5.0, 10.0,
+        0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
+        0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
     ])
 }
 
@@ -131,8 +133,8 @@ impl VersionMetrics {
         self.batches.get_or_init(|| families.batches.version(&version_labels(id)))
     }
 
-    /// Counts an answer in parts. How long its call took is its reader's doing as much as its own, and is counted
-    /// by itself.
+    /// Counts an answer in parts. How long its call took is its reader's doing as much as its own,
+    /// and is counted by itself.
     pub(super) fn streamed(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
         self.counts.answered(timings, rows);
@@ -145,7 +147,9 @@ impl VersionMetrics {
     pub(super) fn succeeded(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
         self.counts.answered(timings, rows);
-        for (phase, time) in self.phases.iter().zip([timings.queue, timings.instance, timings.compute]) {
+        for (phase, time) in
+            self.phases.iter().zip([timings.queue, timings.instance, timings.compute])
+        {
             phase.observe(time.as_secs_f64());
         }
     }
@@ -179,7 +183,11 @@ impl VersionMetrics {
 }
 
 fn version_labels(id: &ModelId) -> VersionLabels {
-    VersionLabels { tenant: id.tenant.to_string(), model: id.name.to_string(), version: id.version.number() }
+    VersionLabels {
+        tenant: id.tenant.to_string(),
+        model: id.name.to_string(),
+        version: id.version.number(),
+    }
 }
 
 fn phase_labels(id: &ModelId, phase: &'static str) -> PhaseLabels {

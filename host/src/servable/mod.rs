@@ -1,9 +1,9 @@
 //! One version of one model that can answer requests.
 //!
-//! A request resolves a model to a [`ServableHandle`] and owns it until it has its answer: holding the
-//! handle keeps the version alive, and when the last one is dropped the version has drained. What is
-//! left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is freed on a
-//! request's path.
+//! A request resolves a model to a [`ServableHandle`] and owns it until it has its answer: holding
+//! the handle keeps the version alive, and when the last one is dropped the version has drained.
+//! What is left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is
+//! freed on a request's path.
 
 mod batching;
 mod breaker;
@@ -73,7 +73,8 @@ pub struct Servable {
     drained: Option<oneshot::Sender<Leftovers>>,
 }
 
-/// Resolves when the last handle to a version is gone. Fails only if its leftovers were dropped unseen.
+/// Resolves when the last handle to a version is gone. Fails only if its leftovers were dropped
+/// unseen.
 pub type Drained = oneshot::Receiver<Leftovers>;
 
 /// What is left of a version that has answered its last request.
@@ -117,7 +118,8 @@ impl Servable {
         let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
         let batch_limit = BatchLimit::of(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
-        let batcher = batch_limit.map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
+        let batcher = batch_limit
+            .map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
         let (sequences, wrapping) = (sequences.of(maker.tenant(), &id.name), OnceLock::new());
         let servable = Servable {
@@ -195,7 +197,8 @@ impl Servable {
         self.breaker.trips()
     }
 
-    /// Fails as a request would while it is taken out of service, or its tenant's interceptors let no call pass.
+    /// Fails as a request would while it is taken out of service, or its tenant's interceptors let
+    /// no call pass.
     pub fn check_in_service(&self) -> Result<(), InferError> {
         self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
         self.breaker.check_version()
@@ -229,7 +232,14 @@ impl Servable {
         };
         let (idle_instances, busy_instances) = self.pool.count();
         let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
-        Report { snapshot, digest: self.digest.clone(), memory_bytes, idle_instances, busy_instances, suspended }
+        Report {
+            snapshot,
+            digest: self.digest.clone(),
+            memory_bytes,
+            idle_instances,
+            busy_instances,
+            suspended,
+        }
     }
 
     /// What it has done since it went live.

@@ -1,9 +1,9 @@
 //! The instances of one version: how many may work at once, who waits, and which are kept.
 //!
 //! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
-//! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only where
-//! the model's isolation allows it, and only if it is fit for another call. None waits there for work
-//! while another model waits for an instance that it keeps from it.
+//! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only
+//! where the model's isolation allows it, and only if it is fit for another call. None waits there
+//! for work while another model waits for an instance that it keeps from it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,9 +75,13 @@ impl InstancePool {
         })
     }
 
-    /// Waits for the right to have an instance at work, no longer than the budget allows and only if
-    /// there is room in the queue.
-    pub(super) async fn check_out(self: &Arc<Self>, maker: &Maker, budget: &Budget) -> Result<Checkout, InferError> {
+    /// Waits for the right to have an instance at work, no longer than the budget allows and only
+    /// if there is room in the queue.
+    pub(super) async fn check_out(
+        self: &Arc<Self>,
+        maker: &Maker,
+        budget: &Budget,
+    ) -> Result<Checkout, InferError> {
         match self.try_check_out(maker) {
             Some(checkout) => Ok(checkout),
             None => self.wait(maker, budget).await,
@@ -91,7 +95,10 @@ impl InstancePool {
 
     /// The right to have an instance at work, if it can be had at once.
     pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
-        let place = Desk { permit: Some(self.permits.clone().try_acquire_owned().ok()?), pool: self.clone() };
+        let place = Desk {
+            permit: Some(self.permits.clone().try_acquire_owned().ok()?),
+            pool: self.clone(),
+        };
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.try_instance()?),
@@ -99,7 +106,11 @@ impl InstancePool {
         Some(Checkout { source, place })
     }
 
-    async fn wait(self: &Arc<Self>, maker: &Maker, budget: &Budget) -> Result<Checkout, InferError> {
+    async fn wait(
+        self: &Arc<Self>,
+        maker: &Maker,
+        budget: &Budget,
+    ) -> Result<Checkout, InferError> {
         let _in_queue = Waiting::take(self)?;
         let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
         let taken = tokio::time::timeout_at(budget.deadline().into(), self.take(maker)).await;
@@ -108,7 +119,8 @@ impl InstancePool {
 
     /// Waits for the right to have an instance at work, without being counted among those who wait.
     pub(super) async fn take(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
+        let permit =
+            self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
         let place = Desk { pool: self.clone(), permit: Some(permit) };
         let source = match self.take_idle() {
             Some(idle) => idle,
@@ -117,11 +129,15 @@ impl InstancePool {
         Ok(Checkout { source, place })
     }
 
-    /// The right to have an instance at work, for a call that holds one of another version already. It never waits:
-    /// see [`Tenant::instance_beside`].
-    pub(super) fn check_out_beside(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
+    /// The right to have an instance at work, for a call that holds one of another version already.
+    /// It never waits: see [`Tenant::instance_beside`].
+    pub(super) fn check_out_beside(
+        self: &Arc<Self>,
+        maker: &Maker,
+    ) -> Result<Checkout, InferError> {
         let place = || Desk { pool: self.clone(), permit: None };
-        let beside = || Some(Checkout { source: Source::New(maker.instance_beside()?), place: place() });
+        let beside =
+            || Some(Checkout { source: Source::New(maker.instance_beside()?), place: place() });
         self.try_check_out(maker).or_else(beside).ok_or(InferError::Overloaded)
     }
 
@@ -129,7 +145,9 @@ impl InstancePool {
     fn take_idle(&self) -> Option<Source> {
         match self.isolation {
             Isolation::Request => None,
-            Isolation::Pooled => self.lock().pop().map(|idle| Source::Idle(Box::new(idle.instance))),
+            Isolation::Pooled => {
+                self.lock().pop().map(|idle| Source::Idle(Box::new(idle.instance)))
+            }
         }
     }
 
@@ -143,7 +161,10 @@ impl InstancePool {
         let mut idle = self.lock();
         let surplus = idle.len().saturating_sub(self.min);
         // The longest idle are at the front, because checkouts take from the back.
-        let expired = idle.iter().take(surplus).take_while(|idle| now.duration_since(idle.since) > self.idle_timeout);
+        let expired = idle
+            .iter()
+            .take(surplus)
+            .take_while(|idle| now.duration_since(idle.since) > self.idle_timeout);
         let count = expired.count();
         let retired: Vec<_> = idle.drain(..count).collect();
         drop(idle);

@@ -1,4 +1,5 @@
-//! What a version has done since it went live, in numbers that only grow, as the protocol's statistics tell it.
+//! What a version has done since it went live, in numbers that only grow, as the protocol's
+//! statistics tell it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -59,9 +60,11 @@ impl Counts {
     pub(super) fn answered(&self, timings: &Timings, rows: u64) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
-        for (sum, time) in
-            [(&self.queue, timings.queue), (&self.instance, timings.instance), (&self.compute, timings.compute)]
-        {
+        for (sum, time) in [
+            (&self.queue, timings.queue),
+            (&self.instance, timings.instance),
+            (&self.compute, timings.compute),
+        ] {
             sum.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         }
         self.note_time();
@@ -93,15 +96,20 @@ impl Counts {
     pub(super) fn read(&self) -> Statistics {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let answered = number(&self.answered);
-        let total = |sum: &AtomicU64| Total { count: answered, time: Duration::from_nanos(number(sum)) };
-        let (queue, instance, compute) = (total(&self.queue), total(&self.instance), total(&self.compute));
+        let total =
+            |sum: &AtomicU64| Total { count: answered, time: Duration::from_nanos(number(sum)) };
+        let (queue, instance, compute) =
+            (total(&self.queue), total(&self.instance), total(&self.compute));
         let success = Total { count: answered, time: queue.time + instance.time + compute.time };
         Statistics {
             last_request: number(&self.last_request),
             calls: number(&self.calls),
             rows: number(&self.rows),
             success,
-            failure: Total { count: number(&self.failed), time: Duration::from_nanos(number(&self.failing)) },
+            failure: Total {
+                count: number(&self.failed),
+                time: Duration::from_nanos(number(&self.failing)),
+            },
             queue,
             instance,
             compute,

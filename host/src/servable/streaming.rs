@@ -15,8 +15,9 @@ use crate::capability::{Emitted, Emitter, Scope, StreamLimits};
 use crate::engine::{Budget, Call, Template};
 use crate::model::{Asker, InferError, InferRequest, InferResponse};
 
-/// The parts of an answer, as they come. Dropping it ends the call, as does the deadline, whether anybody reads or
-/// not; until then it owns the version, the right to an instance, and the instance.
+/// The parts of an answer, as they come. Dropping it ends the call, as does the deadline, whether
+/// anybody reads or not; until then it owns the version, the right to an instance, and the
+/// instance.
 pub struct Parts {
     /// `None` once it has ended.
     call: Option<RunningCall>,
@@ -67,8 +68,8 @@ impl Spent {
 }
 
 impl Parts {
-    /// Waits for the next part; `None` when the answer is complete. An error is the last thing there is. May be
-    /// dropped and asked again: nothing is lost.
+    /// Waits for the next part; `None` when the answer is complete. An error is the last thing
+    /// there is. May be dropped and asked again: nothing is lost.
     pub async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
         let part = self.wait().await?;
         if let Ok(part) = &part {
@@ -77,13 +78,14 @@ impl Parts {
         Some(part)
     }
 
-    /// Where the time went until the call began, and in interceptors so far. `compute` is known only of an answer that
-    /// came whole.
+    /// Where the time went until the call began, and in interceptors so far. `compute` is known
+    /// only of an answer that came whole.
     pub fn timings(&self) -> Timings {
         self.begun.timings()
     }
 
-    /// What begins once the answer is on its way, to be dropped then; with this, unless it is taken.
+    /// What begins once the answer is on its way, to be dropped then; with this, unless it is
+    /// taken.
     pub fn take_afterwards(&mut self) -> Option<Afterwards> {
         self.afterwards.take()
     }
@@ -116,8 +118,14 @@ impl Parts {
 }
 
 impl Servable {
-    /// Begins to answer one request in parts, within its budget. A model that does not stream answers in one part.
-    pub fn infer_stream(self: &ServableHandle, request: InferRequest, budget: Budget, asker: Asker) -> Parts {
+    /// Begins to answer one request in parts, within its budget. A model that does not stream
+    /// answers in one part.
+    pub fn infer_stream(
+        self: &ServableHandle,
+        request: InferRequest,
+        budget: Budget,
+        asker: Asker,
+    ) -> Parts {
         let open = self.metrics().streaming(&self.families, &self.id).open();
         let (emitter, emitted) = self.emitter();
         let (servable, begun, deadline) = (self.clone(), Begun::default(), budget.deadline());
@@ -131,7 +139,10 @@ impl Servable {
     }
 
     fn emitter(&self) -> (Emitter, Emitted) {
-        let limits = StreamLimits { part: self.settings.limits.response, total: self.settings.streaming.total };
+        let limits = StreamLimits {
+            part: self.settings.limits.response,
+            total: self.settings.streaming.total,
+        };
         let waiting = self.metrics().streaming(&self.families, &self.id).waiting();
         Emitter::new(self.template().metadata().clone(), limits, waiting)
     }
@@ -164,7 +175,9 @@ impl Servable {
                 let scope = Scope { emitter: Some(emitter), ..Scope::of_request(asker.request_id) };
                 self.attempt_stream(request, budget, scope, source, begun).await
             }
-            Some(chain) => self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await,
+            Some(chain) => {
+                self.stream_wrapped(chain, request, budget, asker, &emitter, begun).await
+            }
         };
         if outcome.is_ok() {
             self.note_lone_call(rows, &begun.timings());
@@ -172,8 +185,8 @@ impl Servable {
         outcome.map(|afterwards| End { part: None, afterwards })
     }
 
-    /// Leads the request through the interceptors, and each part back through them before its reader gets it. What
-    /// they make of the parts has the limit that the model's own parts have.
+    /// Leads the request through the interceptors, and each part back through them before its
+    /// reader gets it. What they make of the parts has the limit that the model's own parts have.
     async fn stream_wrapped(
         self: &ServableHandle,
         chain: Arc<Chain>,
@@ -184,7 +197,8 @@ impl Servable {
         begun: &Begun,
     ) -> Result<Option<Afterwards>, InferError> {
         let (request_id, source) = (asker.request_id.clone(), self.source(&asker, &request));
-        let (request, mut passed) = chain.before(self, request, &budget, asker, source.clone()).await?;
+        let (request, mut passed) =
+            chain.before(self, request, &budget, asker, source.clone()).await?;
         begun.intercepted(passed.took());
         let (emitter, mut emitted) = self.emitter();
         let values = Some(passed.values().clone());
@@ -218,10 +232,12 @@ impl Servable {
         self.breaker.check(&source)?;
         let mut undertaking = self.undertake(request.sequence.as_ref(), &budget, scope).await?;
         let attempt = self.breaker.admit(&source)?;
-        let outcome = self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
+        let outcome =
+            self.emit_parts(request, self.maker.call(budget, undertaking.scope()), begun).await;
         attempt.conclude(&outcome);
         outcome?;
-        // All parts have been emitted by now; their reader hears of the end when everything is kept.
+        // All parts have been emitted by now; their reader hears of the end when everything is
+        // kept.
         undertaking.keep(self).await
     }
 
@@ -236,7 +252,8 @@ impl Servable {
         let checkout = self.pool.check_out(&self.maker, &call.budget).await?;
         let queue = arrived.elapsed();
         let (loaded, threads) = (self.begins_loaded(&checkout), &self.maker.threads);
-        let work = work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
+        let work =
+            work(self.template().clone(), checkout, request, call.clone(), queue, begun.clone());
         if loaded { threads.run(&call, work).await } else { threads.run_long(&call, work).await }
     }
 }
@@ -269,11 +286,14 @@ async fn work(
         Err(error) => Err(error),
     };
     place.give_back(instance);
-    // A model that was told to stop may end well, report a failure or panic; its caller is to know why it ended.
+    // A model that was told to stop may end well, report a failure or panic; its caller is to know
+    // why it ended.
     match (&outcome, &scope.emitter) {
-        (Ok(()) | Err(InferError::Failed(_) | InferError::Rejected(_) | InferError::Trapped { .. }), Some(emitter)) => {
-            emitter.check_total().and(outcome)
-        }
+        (
+            Ok(())
+            | Err(InferError::Failed(_) | InferError::Rejected(_) | InferError::Trapped { .. }),
+            Some(emitter),
+        ) => emitter.check_total().and(outcome),
         _ => outcome,
     }
 }

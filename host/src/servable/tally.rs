@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::{ServableHandle, Timings};
 use crate::model::{InferError, InferRequest};
 
-/// The count of one request. It counts how the request has ended, once its answer has been written or its error is
-/// known; dropped before that, because the caller has gone, it counts nothing.
+/// The count of one request. It counts how the request has ended, once its answer has been written
+/// or its error is known; dropped before that, because the caller has gone, it counts nothing.
 pub struct Tally {
     servable: ServableHandle,
     received: Instant,
@@ -29,8 +29,8 @@ impl Tally {
         self.servable.metrics().succeeded(timings, self.rows);
     }
 
-    /// Counts an answer that was asked for in parts. How long the call of a model that streams took is its reader's
-    /// doing as much as its own, and is not counted with the other calls.
+    /// Counts an answer that was asked for in parts. How long the call of a model that streams took
+    /// is its reader's doing as much as its own, and is not counted with the other calls.
     pub fn answered_in_parts(self, timings: &Timings) {
         match self.servable.template().has_streaming() {
             true => self.servable.metrics().streamed(timings, self.rows),

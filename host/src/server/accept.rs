@@ -33,11 +33,12 @@ pub(super) struct Acceptor<'s> {
     pub(super) ending: &'s GracefulShutdown,
 }
 
-/// How long to wait before it is tried again to make room, or to accept a connection after that has failed.
+/// How long to wait before it is tried again to make room, or to accept a connection after that has
+/// failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a connection may hold of requests that have not been looked at, and of answers in parts that have not been sent;
-/// so the longest head as well.
+/// What a connection may hold of requests that have not been looked at, and of answers in parts
+/// that have not been sent; so the longest head as well.
 const MOST_BUFFERED: usize = 64 << 10;
 
 impl Acceptor<'_> {
@@ -46,12 +47,14 @@ impl Acceptor<'_> {
         let mut closing = false;
         loop {
             tokio::select! {
-                // While room is being made for those that wait, nobody has to be turned away for others.
+                // While room is being made for those that wait, nobody has to be turned away for
+                // others.
                 accepted = listener.accept(), if !closing => match accepted {
                     Ok((socket, address)) => self.enter(&mut lobby, socket, address.ip().into()),
                     Err(error) => {
                         tracing::warn!(%error, "cannot accept a connection");
-                        // Out of memory or of file descriptors, as a rule; trying again at once would only spin.
+                        // Out of memory or of file descriptors, as a rule; trying again at once
+                        // would only spin.
                         self.connections.make_room(Full::All, 1);
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -70,7 +73,8 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Serves those that wait, as far as there is room. Tells whether connections are about to end for the others.
+    /// Serves those that wait, as far as there is room. Tells whether connections are about to end
+    /// for the others.
     fn admit(&self, lobby: &mut Lobby<TcpStream>) -> bool {
         while let Some((peer, socket)) = lobby.leave(&self.connections.held(lobby.peers())) {
             let (itself, clock) = (Connection::default(), Clock::start(self.config));
@@ -86,7 +90,8 @@ impl Acceptor<'_> {
         false
     }
 
-    /// Serves one connection in a task of its own, until it ends, its client takes too long or it has to make room.
+    /// Serves one connection in a task of its own, until it ends, its client takes too long or it
+    /// has to make room.
     fn serve(&self, socket: TcpStream, itself: Connection, clock: Clock, seat: Seat) {
         let stream = TokioIo::new(Stream::new(socket, clock.clone(), itself.clone()));
         // hyper has one time limit for heads and for the pause between requests; the clock has two.
@@ -134,7 +139,8 @@ fn service(
         let pipelined = clock.work();
         async move {
             if pipelined {
-                // hyper would answer many of them before others have their turn, and before anything else is read.
+                // hyper would answer many of them before others have their turn, and before
+                // anything else is read.
                 tokio::task::yield_now().await;
             }
             let response: Response = api.serve(request.map(Body::new), connection).await;

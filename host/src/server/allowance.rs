@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-/// The least rate at which a client must take its answers, in bytes per second. A slow mobile connection reaches it.
+/// The least rate at which a client must take its answers, in bytes per second. A slow mobile
+/// connection reaches it.
 const LEAST_RATE: u32 = 16 << 10;
 
-/// The time that a client has left to take bytes. It runs only while the socket is full, so neither a slow model nor a
-/// pause between requests uses it up. Each byte that is taken adds the time that it takes at [`LEAST_RATE`].
+/// The time that a client has left to take bytes. It runs only while the socket is full, so neither
+/// a slow model nor a pause between requests uses it up. Each byte that is taken adds the time that
+/// it takes at [`LEAST_RATE`].
 #[derive(Clone, Debug)]
 pub(super) struct Allowance {
     /// The most time that may pass without a byte, and the most that can be left.
@@ -59,7 +61,8 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const MOST: Duration = Duration::from_secs(30);
 
-    /// The time until a client is cut off that takes so many bytes at each step of a second, up to an hour.
+    /// The time until a client is cut off that takes so many bytes at each step of a second, up to
+    /// an hour.
     fn lasts(bytes: usize) -> Duration {
         let start = Instant::now();
         let mut allowance = Allowance::new(MOST);

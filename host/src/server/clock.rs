@@ -56,8 +56,8 @@ impl Clock {
         let pause = header_read_timeout.min(keep_alive).min(write_timeout).max(PRECISION);
         loop {
             let now = Instant::now();
-            // A deadline that is set later than now is not due before this. What is left of the time to take an answer
-            // may be less, and counts up to this much longer.
+            // A deadline that is set later than now is not due before this. What is left of the
+            // time to take an answer may be less, and counts up to this much longer.
             let next = now + pause;
             match self.due() {
                 Some(due) if due <= now => return,
@@ -114,7 +114,8 @@ impl Clock {
         matches!(self.now().phase, Phase::Head(_))
     }
 
-    /// What the connection does. A request that is refused already, with the rest of its body still to come, is no work.
+    /// What the connection does. A request that is refused already, with the rest of its body still
+    /// to come, is no work.
     pub(super) fn standing(&self, refusing: bool) -> Standing {
         let now = self.now();
         let State { header_read_timeout, keep_alive, .. } = *self.0;
@@ -122,9 +123,13 @@ impl Clock {
         match (now.allowance.full_since(), now.phase) {
             (Some(since), _) if since.elapsed() >= STALL => Standing::Stalled(since),
             (Some(_), _) => Standing::Working,
-            (None, Phase::New(due) | Phase::Head(due)) => Standing::Idle(began(due, header_read_timeout)),
+            (None, Phase::New(due) | Phase::Head(due)) => {
+                Standing::Idle(began(due, header_read_timeout))
+            }
             // The next request is likely to be on its way, and would fail.
-            (None, Phase::Idle(due)) if began(due, keep_alive).elapsed() < STALL => Standing::Working,
+            (None, Phase::Idle(due)) if began(due, keep_alive).elapsed() < STALL => {
+                Standing::Working
+            }
             (None, Phase::Idle(due)) => Standing::Idle(began(due, keep_alive)),
             (None, Phase::Closing(since)) => Standing::Idle(since),
             (None, Phase::Work(since)) if refusing => Standing::Idle(since),
@@ -142,7 +147,9 @@ impl Clock {
         match now.phase {
             // The pause has not begun while bytes are left.
             Phase::Idle(due) => sending.or(Some(due)),
-            Phase::New(due) | Phase::Head(due) => Some(sending.map_or(due, |sending| sending.min(due))),
+            Phase::New(due) | Phase::Head(due) => {
+                Some(sending.map_or(due, |sending| sending.min(due)))
+            }
             Phase::Work(_) | Phase::Closing(_) => sending,
         }
     }
@@ -152,7 +159,8 @@ impl Clock {
     }
 }
 
-/// A client that takes nothing for so long is stalled. One that reads a large answer takes some of it all the time.
+/// A client that takes nothing for so long is stalled. One that reads a large answer takes some of
+/// it all the time.
 const STALL: Duration = Duration::from_secs(1);
 
 /// Looking at the clock more often than this only keeps a core busy.
@@ -165,7 +173,11 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn clock() -> Clock {
-        Clock::start(&HttpConfig { header_read_timeout: 10 * SECOND, keep_alive: 75 * SECOND, ..HttpConfig::default() })
+        Clock::start(&HttpConfig {
+            header_read_timeout: 10 * SECOND,
+            keep_alive: 75 * SECOND,
+            ..HttpConfig::default()
+        })
     }
 
     /// The time that is left, in whole seconds.
@@ -176,7 +188,11 @@ mod tests {
     #[test]
     fn a_head_has_less_time_than_the_pause_before_it() {
         let clock = clock();
-        assert_eq!((left(&clock), clock.is_in_head()), (Some(10), false), "before the first request");
+        assert_eq!(
+            (left(&clock), clock.is_in_head()),
+            (Some(10), false),
+            "before the first request"
+        );
         clock.received();
         assert_eq!((left(&clock), clock.is_in_head()), (Some(10), true));
         clock.work();
@@ -206,7 +222,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_taken_has_a_limit_of_its_own() {
-        let config = HttpConfig { keep_alive: SECOND, write_timeout: 30 * SECOND, ..HttpConfig::default() };
+        let config =
+            HttpConfig { keep_alive: SECOND, write_timeout: 30 * SECOND, ..HttpConfig::default() };
         let clock = Clock::start(&config);
         clock.work();
         clock.blocked();
@@ -234,7 +251,11 @@ mod tests {
         clock.now().phase = Phase::Idle(Instant::now() + clock.0.keep_alive - STALL);
         assert!(matches!(clock.standing(false), Standing::Idle(_)), "between requests");
         clock.blocked();
-        assert_eq!(clock.standing(false), Standing::Working, "its client may be about to take more");
+        assert_eq!(
+            clock.standing(false),
+            Standing::Working,
+            "its client may be about to take more"
+        );
         clock.sent(1);
         clock.close();
         assert!(idle(false));
@@ -243,8 +264,11 @@ mod tests {
     #[tokio::test]
     async fn it_expires_when_the_time_is_up() {
         let short = Duration::from_millis(20);
-        let clock =
-            Clock::start(&HttpConfig { header_read_timeout: short, keep_alive: short, ..HttpConfig::default() });
+        let clock = Clock::start(&HttpConfig {
+            header_read_timeout: short,
+            keep_alive: short,
+            ..HttpConfig::default()
+        });
         let started = Instant::now();
         clock.expired().await;
         assert!(started.elapsed() >= short);

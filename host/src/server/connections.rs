@@ -41,7 +41,8 @@ struct Entry {
     end: Arc<Notify>,
 }
 
-/// Connections that can be closed next, so that not all are looked at whenever there is room to be made for one.
+/// Connections that can be closed next, so that not all are looked at whenever there is room to be
+/// made for one.
 #[derive(Default)]
 struct Plan {
     next: VecDeque<u64>,
@@ -66,22 +67,35 @@ pub(super) struct Seat {
     end: Arc<Notify>,
 }
 
-/// The least time between two looks for connections that can be closed, if the first one found none.
+/// The least time between two looks for connections that can be closed, if the first one found
+/// none.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A look must not take more than this part of the time.
 const LOOK: u32 = 20;
-/// A plan is for this part of all connections: large enough to be made seldom, and small enough to hold until it is used.
+/// A plan is for this part of all connections: large enough to be made seldom, and small enough to
+/// hold until it is used.
 const AHEAD: usize = 32;
 
 impl Connections {
     /// At most so many.
     pub(super) fn new(most: usize, metrics: ConnectionMetrics) -> Self {
-        Connections(Arc::new(Shared { most, metrics, open: Mutex::default(), freed: Notify::new() }))
+        Connections(Arc::new(Shared {
+            most,
+            metrics,
+            open: Mutex::default(),
+            freed: Notify::new(),
+        }))
     }
 
-    /// Opens a connection. Its peer may have no more than three quarters of all if there are others, which are either
-    /// open or, as `others` says, waiting.
-    pub(super) fn open(&self, peer: Peer, others: bool, clock: &Clock, connection: &Connection) -> Result<Seat, Full> {
+    /// Opens a connection. Its peer may have no more than three quarters of all if there are
+    /// others, which are either open or, as `others` says, waiting.
+    pub(super) fn open(
+        &self,
+        peer: Peer,
+        others: bool,
+        clock: &Clock,
+        connection: &Connection,
+    ) -> Result<Seat, Full> {
         let mut open = self.lock();
         let held = open.of_peer.get(&peer).copied().unwrap_or_default();
         let others = others || open.entries.len() > held;
@@ -96,7 +110,8 @@ impl Connections {
         open.next_id += 1;
         *open.of_peer.entry(peer).or_default() += 1;
         let (clock, connection) = (clock.clone(), connection.clone());
-        open.entries.insert(id, Entry { peer, clock, connection, asked: false, end: Arc::clone(&end) });
+        open.entries
+            .insert(id, Entry { peer, clock, connection, asked: false, end: Arc::clone(&end) });
         self.0.metrics.open.inc();
         Ok(Seat { connections: self.clone(), id, end })
     }
@@ -107,8 +122,8 @@ impl Connections {
         peers.map(|peer| open.of_peer.get(&peer).copied().unwrap_or_default()).collect()
     }
 
-    /// Asks connections to end so that so many others can be opened, as far as there are any that do no work. Tells
-    /// whether there are.
+    /// Asks connections to end so that so many others can be opened, as far as there are any that
+    /// do no work. Tells whether there are.
     pub(super) fn make_room(&self, why: Full, wanted: usize) -> bool {
         let of = match why {
             Full::All => None,
@@ -151,7 +166,11 @@ impl Open {
             self.plan.next.clear();
         }
         while let Some(id) = self.plan.next.pop_front() {
-            if self.entries.get(&id).is_some_and(|entry| !entry.asked && entry.standing() != Standing::Working) {
+            if self
+                .entries
+                .get(&id)
+                .is_some_and(|entry| !entry.asked && entry.standing() != Standing::Working)
+            {
                 return Some(id);
             }
         }
@@ -164,7 +183,10 @@ impl Open {
         if self.plan.pause_until.is_some_and(|until| now < until) {
             return false;
         }
-        let entries = self.entries.iter().filter(|(_, entry)| !entry.asked && of.is_none_or(|of| of == entry.peer));
+        let entries = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.asked && of.is_none_or(|of| of == entry.peer));
         let candidates: Vec<_> = entries.map(|(id, entry)| entry.candidate(*id)).collect();
         self.plan.next = to_close(&candidates, (most / AHEAD).max(1)).into();
         self.plan.of = of;
@@ -193,7 +215,12 @@ impl Entry {
     }
 
     fn candidate(&self, id: u64) -> Candidate {
-        Candidate { id, peer: self.peer, tenant: self.connection.tenant(), standing: self.standing() }
+        Candidate {
+            id,
+            peer: self.peer,
+            tenant: self.connection.tenant(),
+            standing: self.standing(),
+        }
     }
 }
 
@@ -260,8 +287,15 @@ mod tests {
     }
 
     /// Opens so many connections.
-    fn open(connections: &Connections, from: Peer, count: usize, others: bool) -> Result<Vec<Seat>, Full> {
-        (0..count).map(|_| connections.open(from, others, &clock(), &Connection::default())).collect()
+    fn open(
+        connections: &Connections,
+        from: Peer,
+        count: usize,
+        others: bool,
+    ) -> Result<Vec<Seat>, Full> {
+        (0..count)
+            .map(|_| connections.open(from, others, &clock(), &Connection::default()))
+            .collect()
     }
 
     #[test]
@@ -272,9 +306,17 @@ mod tests {
         drop(alone);
 
         let beside = open(&all, peer(1), 6, false).unwrap();
-        assert_eq!(open(&all, peer(1), 1, true).err(), Some(Full::Share(peer(1))), "another one waits");
+        assert_eq!(
+            open(&all, peer(1), 1, true).err(),
+            Some(Full::Share(peer(1))),
+            "another one waits"
+        );
         let other = open(&all, peer(2), 1, false).unwrap();
-        assert_eq!(open(&all, peer(1), 1, false).err(), Some(Full::Share(peer(1))), "another one is there");
+        assert_eq!(
+            open(&all, peer(1), 1, false).err(),
+            Some(Full::Share(peer(1))),
+            "another one is there"
+        );
         assert_eq!(all.held([peer(1), peer(2), peer(3)].into_iter()), [6, 1, 0]);
         drop((beside, other));
         assert_eq!(all.held([peer(1)].into_iter()), [0]);
@@ -284,7 +326,9 @@ mod tests {
     async fn only_what_does_no_work_is_asked_to_end() {
         let all = connections(3);
         let clocks = [clock(), clock(), clock()];
-        let seats = clocks.each_ref().map(|clock| all.open(peer(1), false, clock, &Connection::default()).unwrap());
+        let seats = clocks
+            .each_ref()
+            .map(|clock| all.open(peer(1), false, clock, &Connection::default()).unwrap());
         for clock in &clocks {
             clock.work();
         }

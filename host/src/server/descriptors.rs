@@ -45,7 +45,8 @@ impl Shortage {
 
         let left = limit - others.min(limit / 2);
         let most = u32::try_from(left).unwrap_or(u32::MAX).min(configured);
-        let connections = (1..=most).rev().find(|&connections| with_waiting(connections) <= left).unwrap_or(1);
+        let connections =
+            (1..=most).rev().find(|&connections| with_waiting(connections) <= left).unwrap_or(1);
         Some(Shortage { configured, needed, limit, connections })
     }
 }
@@ -57,7 +58,8 @@ fn with_waiting(connections: u32) -> u64 {
 
 /// Descriptors for all but connections.
 fn others(config: &Config) -> u64 {
-    // The log, the listening socket, what is watched, files that are being read, requests of models.
+    // The log, the listening socket, what is watched, files that are being read, requests of
+    // models.
     const HOST: u64 = 64;
     // Pipes, and the files that a child is handed.
     const CHILD: u64 = 8;
@@ -96,8 +98,15 @@ mod tests {
         for limit in [8, 64, 256, 1024, 4096] {
             let shortage = Shortage::of(&config(4096), Some(limit)).unwrap();
             let left = limit - with_waiting(shortage.connections).min(limit);
-            assert!(left >= others(&config(1)).min(limit / 4) || shortage.connections == 1, "{limit}: {shortage}");
-            assert!(shortage.to_string().contains(&format!("only {} connections", shortage.connections)));
+            assert!(
+                left >= others(&config(1)).min(limit / 4) || shortage.connections == 1,
+                "{limit}: {shortage}"
+            );
+            assert!(
+                shortage
+                    .to_string()
+                    .contains(&format!("only {} connections", shortage.connections))
+            );
         }
         assert!(Shortage::of(&config(40), Some(256)).is_none());
         assert_eq!(Shortage::of(&config(4096), Some(256)).unwrap().connections, 120);

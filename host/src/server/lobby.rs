@@ -1,7 +1,7 @@
 //! Connections that have been accepted and wait until another one has ended.
 //!
-//! They are accepted so that it is known whose they are: in the queue of the system, those of one peer could stand before
-//! those of all others.
+//! They are accepted so that it is known whose they are: in the queue of the system, those of one
+//! peer could stand before those of all others.
 
 use std::collections::HashMap;
 
@@ -36,9 +36,15 @@ impl<T> Lobby<T> {
         self.waiting.iter().map(|(peer, _)| *peer)
     }
 
-    /// Lets another one wait. If too many wait, the newest one of the peer with most connections is turned away: `held`
-    /// tells how many each of the waiting has open. Tells whether one was turned away.
-    pub(super) fn enter(&mut self, peer: Peer, arrival: T, held: impl FnOnce(&Self) -> Vec<usize>) -> bool {
+    /// Lets another one wait. If too many wait, the newest one of the peer with most connections is
+    /// turned away: `held` tells how many each of the waiting has open. Tells whether one was
+    /// turned away.
+    pub(super) fn enter(
+        &mut self,
+        peer: Peer,
+        arrival: T,
+        held: impl FnOnce(&Self) -> Vec<usize>,
+    ) -> bool {
         self.waiting.push((peer, arrival));
         if self.waiting.len() <= self.most {
             return false;
@@ -47,7 +53,8 @@ impl<T> Lobby<T> {
         let mut waiting: HashMap<Peer, usize> = HashMap::new();
         self.peers().for_each(|peer| *waiting.entry(peer).or_default() += 1);
         let held = held(self);
-        let holds = |(index, peer): (usize, Peer)| (held.get(index).unwrap_or(&0) + waiting[&peer], index);
+        let holds =
+            |(index, peer): (usize, Peer)| (held.get(index).unwrap_or(&0) + waiting[&peer], index);
         let largest = self.peers().enumerate().map(holds).max();
         if let Some((_, index)) = largest {
             self.waiting.remove(index);
@@ -55,9 +62,11 @@ impl<T> Lobby<T> {
         true
     }
 
-    /// Takes out the one whose peer has the fewest connections open, and of several the one that came first.
+    /// Takes out the one whose peer has the fewest connections open, and of several the one that
+    /// came first.
     pub(super) fn leave(&mut self, held: &[usize]) -> Option<(Peer, T)> {
-        let index = (0..self.waiting.len()).min_by_key(|&index| held.get(index).copied().unwrap_or_default())?;
+        let index = (0..self.waiting.len())
+            .min_by_key(|&index| held.get(index).copied().unwrap_or_default())?;
         Some(self.waiting.remove(index))
     }
 

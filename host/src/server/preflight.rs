@@ -1,6 +1,8 @@
-//! What must be right before a server can start: found out here, for `serve` and for `serve --check-config` alike.
+//! What must be right before a server can start: found out here, for `serve` and for
+//! `serve --check-config` alike.
 //!
-//! Nothing is made, changed or kept. What passes now may fail a moment later; then the step that meets it fails.
+//! Nothing is made, changed or kept. What passes now may fail a moment later; then the step that
+//! meets it fails.
 
 use std::io;
 use std::path::Path;
@@ -20,7 +22,8 @@ pub fn preflight(config: &Config) -> Result<(), ServerError> {
     Trust::new(config.egress.ca_certificates.as_deref())?;
     check_default_models(config)?;
     let artifacts = config.artifacts();
-    ArtifactStore::inspect(&artifacts).map_err(|error| ServerError::State { path: artifacts, error })?;
+    ArtifactStore::inspect(&artifacts)
+        .map_err(|error| ServerError::State { path: artifacts, error })?;
     if config.repository.watch == Watch::Events {
         check_events()?;
     }
@@ -39,7 +42,8 @@ fn check_default_models(config: &Config) -> Result<(), ServerError> {
     }
 }
 
-/// What does not keep a server with this configuration from starting, but will be missed: one sentence each.
+/// What does not keep a server with this configuration from starting, but will be missed: one
+/// sentence each.
 pub fn doubts(config: &Config) -> Vec<String> {
     let artifacts = config.artifacts();
     let busy = ArtifactStore::is_in_use(&artifacts).then(|| {
@@ -49,7 +53,8 @@ pub fn doubts(config: &Config) -> Vec<String> {
             artifacts.display()
         )
     });
-    let shortage = Shortage::of(config, descriptors::attainable()).map(|shortage| shortage.to_string());
+    let shortage =
+        Shortage::of(config, descriptors::attainable()).map(|shortage| shortage.to_string());
     let tenants = config.tenancy.tenants.iter();
     let of_tenants = tenants.flat_map(|(name, settings)| {
         of_tenant(settings).into_iter().map(move |doubt| format!("tenant {name}: {doubt}"))
@@ -60,8 +65,9 @@ pub fn doubts(config: &Config) -> Vec<String> {
 /// Repositories that would be refused for where their paths lead.
 fn overlaps(config: &Config) -> Vec<String> {
     let tenants = config.tenancy.tenants.iter();
-    let places =
-        tenants.filter_map(|(name, settings)| Some((name.clone(), settings.repository.directory()?.to_owned())));
+    let places = tenants.filter_map(|(name, settings)| {
+        Some((name.clone(), settings.repository.directory()?.to_owned()))
+    });
     let places: Vec<_> = places.collect();
     let grounds = Arc::new(Grounds::new(vec![(STATE, config.state.clone())]));
     let refused = refused_roots(&grounds, &places).into_iter();
@@ -72,7 +78,9 @@ fn of_tenant(settings: &TenantSettings) -> Vec<String> {
     let password = settings.database.as_ref().and_then(|database| check_password(database).err());
     let repository = match &settings.repository {
         Site::Directory(path) => directory(path),
-        Site::Remote(url) => remote::check(url).err().map(|why| format!("{url} cannot be opened: {why}")),
+        Site::Remote(url) => {
+            remote::check(url).err().map(|why| format!("{url} cannot be opened: {why}"))
+        }
     };
     password.into_iter().chain(repository).collect()
 }

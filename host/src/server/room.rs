@@ -1,8 +1,9 @@
 //! Which connections are closed to make room for others: the policy alone.
 //!
-//! A connection with a request under way is never closed. Of the others, those go first whose client takes nothing of
-//! its answer, the longest stalled first; then idle ones of the peer that holds most connections, of these those of the
-//! tenant that holds most, and of these the least recently used.
+//! A connection with a request under way is never closed. Of the others, those go first whose
+//! client takes nothing of its answer, the longest stalled first; then idle ones of the peer that
+//! holds most connections, of these those of the tenant that holds most, and of these the least
+//! recently used.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -33,7 +34,8 @@ pub(super) enum Standing {
     Stalled(Instant),
 }
 
-/// The other side of a connection: an IPv4 address, or the part of an IPv6 address that names a network.
+/// The other side of a connection: an IPv4 address, or the part of an IPv6 address that names a
+/// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Peer(IpAddr);
 
@@ -80,7 +82,8 @@ fn idle(candidates: &[Candidate], most: usize) -> Vec<u64> {
     }
     idle.values_mut().for_each(|of_peer| of_peer.sort_unstable());
 
-    let largest_first = idle.keys().map(|peer| (of_peer.get(peer).copied().unwrap_or_default(), *peer));
+    let largest_first =
+        idle.keys().map(|peer| (of_peer.get(peer).copied().unwrap_or_default(), *peer));
     let mut peers: BinaryHeap<_> = largest_first.collect();
     let mut chosen = Vec::new();
     while chosen.len() < most
@@ -94,7 +97,10 @@ fn idle(candidates: &[Candidate], most: usize) -> Vec<u64> {
     chosen
 }
 
-fn count<K: Eq + Hash>(candidates: &[Candidate], key: impl Fn(&Candidate) -> K) -> HashMap<K, usize> {
+fn count<K: Eq + Hash>(
+    candidates: &[Candidate],
+    key: impl Fn(&Candidate) -> K,
+) -> HashMap<K, usize> {
     let mut counts = HashMap::new();
     for candidate in candidates {
         *counts.entry(key(candidate)).or_default() += 1;
@@ -133,7 +139,8 @@ mod tests {
     fn the_stalled_go_first_then_idle_ones_of_those_who_hold_most() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (idle, stalled) = (|seconds| Standing::Idle(at(seconds)), |seconds| Standing::Stalled(at(seconds)));
+        let (idle, stalled) =
+            (|seconds| Standing::Idle(at(seconds)), |seconds| Standing::Stalled(at(seconds)));
         let connections = table(&[
             (1, 1, idle(0)),
             (2, 1, idle(5)),

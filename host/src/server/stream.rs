@@ -12,9 +12,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::clock::Clock;
 use crate::api::Connection;
 
-/// A connection's stream. It tells the clock what comes and goes, and closes in stages: a socket that is closed while
-/// its client still sends is reset, and a reset takes the last answer with it. So the server's side is closed first,
-/// and what still comes is discarded for a while.
+/// A connection's stream. It tells the clock what comes and goes, and closes in stages: a socket
+/// that is closed while its client still sends is reset, and a reset takes the last answer with it.
+/// So the server's side is closed first, and what still comes is discarded for a while.
 pub(super) struct Stream {
     socket: TcpStream,
     clock: Clock,
@@ -42,7 +42,8 @@ struct Bounds {
 }
 
 /// The times are nginx's; the bytes are those of the largest upload.
-const BOUNDS: Bounds = Bounds { bytes: 1 << 30, time: Duration::from_secs(30), pause: Duration::from_secs(5) };
+const BOUNDS: Bounds =
+    Bounds { bytes: 1 << 30, time: Duration::from_secs(30), pause: Duration::from_secs(5) };
 
 impl Stream {
     pub(super) fn new(socket: TcpStream, clock: Clock, connection: Connection) -> Self {
@@ -70,7 +71,12 @@ impl Stream {
 impl Linger {
     fn begin(Bounds { bytes, time, pause }: Bounds) -> Self {
         let now = Instant::now();
-        Linger { left: bytes, end: now + time, pause, timer: Box::pin(sleep_until(now + pause.min(time))) }
+        Linger {
+            left: bytes,
+            end: now + time,
+            pause,
+            timer: Box::pin(sleep_until(now + pause.min(time))),
+        }
     }
 
     /// Resolves once the client has closed its side, or a bound is reached.
@@ -97,7 +103,11 @@ impl Linger {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(context, into))?;
         match into.filled().len() > before {
@@ -109,7 +119,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.tell(outcome)
     }
@@ -140,7 +154,10 @@ impl AsyncWrite for Stream {
             }
             this.clock.close();
         }
-        this.linger.get_or_insert_with(|| Linger::begin(BOUNDS)).poll(&mut this.socket, context).map(Ok)
+        this.linger
+            .get_or_insert_with(|| Linger::begin(BOUNDS))
+            .poll(&mut this.socket, context)
+            .map(Ok)
     }
 }
 
@@ -176,7 +193,8 @@ mod tests {
     async fn it_waits_until_the_client_closes() {
         let (socket, mut client) = pair().await;
         client.write_all(&[0; 100_000]).await.unwrap();
-        let lingering = tokio::spawn(linger(socket, Bounds { bytes: 100_000, time: LONG, pause: LONG }));
+        let lingering =
+            tokio::spawn(linger(socket, Bounds { bytes: 100_000, time: LONG, pause: LONG }));
         client.shutdown().await.unwrap();
         lingering.await.unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "it is not reset");

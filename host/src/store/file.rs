@@ -13,7 +13,8 @@ use crate::disk;
 use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
-/// How much a machine that loses its power may take with it. What is kept survives the end of the process either way.
+/// How much a machine that loses its power may take with it. What is kept survives the end of the
+/// process either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Nothing that was acknowledged.
@@ -78,7 +79,8 @@ impl StoreFile {
         })?;
         journal::check(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         let connection = Connection::open(&self.path)?;
-        // Nobody else writes but what is still under way for a predecessor; an operator's backup may read for a moment.
+        // Nobody else writes but what is still under way for a predecessor; an operator's backup
+        // may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
@@ -92,18 +94,27 @@ impl StoreFile {
     pub(super) fn apply_limit(&self, connection: &Connection) -> Result<u64, StoreError> {
         let limit = self.tenant.settings().quota.data;
         let pages = if limit == UNLIMITED { MAX_PAGES } else { (limit / PAGE).clamp(1, MAX_PAGES) };
-        // SQLite's own limit undoes whole transactions, with everything that others have written in them.
-        connection.pragma_update(None, "max_page_count", pages.saturating_add(SLACK).min(MAX_PAGES) as i64)?;
+        // SQLite's own limit undoes whole transactions, with everything that others have written in
+        // them.
+        connection.pragma_update(
+            None,
+            "max_page_count",
+            pages.saturating_add(SLACK).min(MAX_PAGES) as i64,
+        )?;
         Ok(pages)
     }
 
-    /// Tells a full disk from a job that met SQLite's own limit, which lies beyond the quota: SQLite has one error for
-    /// both.
+    /// Tells a full disk from a job that met SQLite's own limit, which lies beyond the quota:
+    /// SQLite has one error for both.
     pub(super) fn explain(&self, error: StoreError) -> StoreError {
         let quota = self.tenant.settings().quota.data;
         let is_limit = || self.tenant.used(Resource::Data).saturating_add(SLACK * PAGE) >= quota;
         match error {
-            StoreError::DiskFull if quota != UNLIMITED && is_limit() && disk::has_room(&self.path) => StoreError::Full,
+            StoreError::DiskFull
+                if quota != UNLIMITED && is_limit() && disk::has_room(&self.path) =>
+            {
+                StoreError::Full
+            }
             other => other,
         }
     }
@@ -128,16 +139,21 @@ impl Opened {
         let closed = self.connection.close().map_err(|(_, error)| error);
         match folded.and_then(|folded| closed.map(|()| folded)) {
             Ok(true) => {}
-            Ok(false) => tracing::warn!(tenant = %tenant.name(), "somebody reads a store: its journal is not folded"),
-            Err(error) => tracing::warn!(tenant = %tenant.name(), %error, "a store was not closed well"),
+            Ok(false) => {
+                tracing::warn!(tenant = %tenant.name(), "somebody reads a store: its journal is not folded")
+            }
+            Err(error) => {
+                tracing::warn!(tenant = %tenant.name(), %error, "a store was not closed well")
+            }
         }
     }
 }
 
 /// The pages that are in use.
 pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
-    let count =
-        |pragma| -> rusqlite::Result<i64> { connection.prepare_cached(pragma)?.query_row([], |row| row.get(0)) };
+    let count = |pragma| -> rusqlite::Result<i64> {
+        connection.prepare_cached(pragma)?.query_row([], |row| row.get(0))
+    };
     Ok((count("PRAGMA page_count")? - count("PRAGMA freelist_count")?).max(0) as u64)
 }
 
@@ -155,14 +171,17 @@ fn prepare(connection: &Connection, journal: &mut Journal) -> Result<(), StoreEr
             connection.execute_batch("BEGIN IMMEDIATE")?;
             // Somebody else may have made them since.
             if version()? == 0 {
-                connection.execute_batch(&format!("{} PRAGMA user_version = {VERSION}", SCHEMA.concat()))?;
+                connection.execute_batch(&format!(
+                    "{} PRAGMA user_version = {VERSION}",
+                    SCHEMA.concat()
+                ))?;
             }
             Ok(connection.execute_batch("COMMIT")?)
         }
         VERSION => Ok(()),
-        other => {
-            Err(StoreError::Unavailable(format!("it is of version {other}; this program reads version {VERSION}")))
-        }
+        other => Err(StoreError::Unavailable(format!(
+            "it is of version {other}; this program reads version {VERSION}"
+        ))),
     }
 }
 
@@ -176,8 +195,10 @@ mod tests {
         for (durability, level) in [(Durability::Normal, 1), (Durability::Full, 2)] {
             let folder = tempfile::tempdir().unwrap();
             let tenant = Tenant::unlimited(TenantName::default_tenant());
-            let opened = StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
-            let found: i64 = opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+            let opened =
+                StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
+            let found: i64 =
+                opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
             assert_eq!(found, level, "{durability:?}");
         }
     }

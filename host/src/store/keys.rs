@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 pub use names::{BucketName, Key, KeyError, MAX_KEY, MAX_VALUE, check_value};
 
-/// The table: one tree and no second one for the order of keys, since most values are as small as a counter.
-pub const SCHEMA: &str = "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
+/// The table: one tree and no second one for the order of keys, since most values are as small as a
+/// counter.
+pub const SCHEMA: &str =
+    "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (bucket, key)) WITHOUT ROWID;";
 
 /// Why a value cannot be counted up.
@@ -36,13 +38,17 @@ impl<'a> Bucket<'a> {
 
     /// The value of a key.
     pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut get = self.connection.prepare_cached("SELECT value FROM key_values WHERE bucket = ? AND key = ?")?;
+        let mut get = self
+            .connection
+            .prepare_cached("SELECT value FROM key_values WHERE bucket = ? AND key = ?")?;
         Ok(get.query_row(params![self.name, key.as_str()], |row| row.get(0)).optional()?)
     }
 
     /// Whether a key has a value.
     pub fn exists(&self, key: &Key) -> Result<bool, StoreError> {
-        let mut find = self.connection.prepare_cached("SELECT 1 FROM key_values WHERE bucket = ? AND key = ?")?;
+        let mut find = self
+            .connection
+            .prepare_cached("SELECT 1 FROM key_values WHERE bucket = ? AND key = ?")?;
         Ok(find.exists(params![self.name, key.as_str()])?)
     }
 
@@ -54,8 +60,13 @@ impl<'a> Bucket<'a> {
         Ok(keys.collect::<Result<_, _>>()?)
     }
 
-    /// The values of several keys, `None` for all of them if they have more bytes than `most` together.
-    pub fn get_many(&self, keys: &[Key], most: usize) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
+    /// The values of several keys, `None` for all of them if they have more bytes than `most`
+    /// together.
+    pub fn get_many(
+        &self,
+        keys: &[Key],
+        most: usize,
+    ) -> Result<Option<Vec<Option<Vec<u8>>>>, StoreError> {
         let (mut values, mut left) = (Vec::with_capacity(keys.len()), most);
         for key in keys {
             let value = self.get(key)?;
@@ -78,7 +89,9 @@ impl<'a> Bucket<'a> {
 
     /// Takes a key's value away. Tells whether it had one.
     pub fn delete(&self, key: &Key) -> Result<bool, StoreError> {
-        let mut delete = self.connection.prepare_cached("DELETE FROM key_values WHERE bucket = ? AND key = ?")?;
+        let mut delete = self
+            .connection
+            .prepare_cached("DELETE FROM key_values WHERE bucket = ? AND key = ?")?;
         Ok(delete.execute(params![self.name, key.as_str()])? > 0)
     }
 
@@ -109,9 +122,14 @@ impl<'a> Bucket<'a> {
 }
 
 /// At most so many names of buckets, from the first one after `after`.
-pub fn buckets(connection: &Connection, after: &str, most: usize) -> Result<Vec<String>, StoreError> {
+pub fn buckets(
+    connection: &Connection,
+    after: &str,
+    most: usize,
+) -> Result<Vec<String>, StoreError> {
     // One step for each bucket, however many keys it has.
-    let mut next = connection.prepare_cached("SELECT min(bucket) FROM key_values WHERE bucket > ?")?;
+    let mut next =
+        connection.prepare_cached("SELECT min(bucket) FROM key_values WHERE bucket > ?")?;
     let mut names: Vec<String> = Vec::new();
     while names.len() < most {
         let last = names.last().map_or(after, String::as_str);
@@ -126,7 +144,9 @@ pub fn buckets(connection: &Connection, after: &str, most: usize) -> Result<Vec<
 fn number(value: &[u8]) -> Result<i64, CountError> {
     let text = std::str::from_utf8(value).map_err(|_| CountError::NotANumber)?;
     text.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
-        std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => CountError::Overflow,
+        std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+            CountError::Overflow
+        }
         _ => CountError::NotANumber,
     })
 }

@@ -1,12 +1,13 @@
 //! What the host keeps for a tenant: values by key, the state of sessions, tasks for later.
 //!
-//! Each tenant has one file of its own, `<state>/tenants/<tenant>/store.sqlite`, which SQLite keeps whole whatever
-//! happens to the process. [`Stores`] finds a tenant's [`Store`]; whoever has one hands it jobs, which it works
-//! off in order, one at a time, where blocking is allowed ([`pump`]). What waits goes into one transaction, so
-//! that many small writes share the cost of reaching the disk, and nobody hears of success before it has.
+//! Each tenant has one file of its own, `<state>/tenants/<tenant>/store.sqlite`, which SQLite keeps
+//! whole whatever happens to the process. [`Stores`] finds a tenant's [`Store`]; whoever has one
+//! hands it jobs, which it works off in order, one at a time, where blocking is allowed ([`pump`]).
+//! What waits goes into one transaction, so that many small writes share the cost of reaching the
+//! disk, and nobody hears of success before it has.
 //!
-//! The tables are each one's own: every file here that has some names them in its `SCHEMA`, and the functions in it
-//! are the only ones that touch them.
+//! The tables are each one's own: every file here that has some names them in its `SCHEMA`, and the
+//! functions in it are the only ones that touch them.
 
 mod file;
 pub mod keys;
@@ -73,9 +74,13 @@ impl StoreError {
         let is_unlimited = tenant.settings().quota.data == UNLIMITED;
         match self {
             StoreError::Refused(refusal) => InferError::QuotaExceeded(refusal),
-            StoreError::Full if !is_unlimited => InferError::QuotaExceeded(tenant.refuse(Resource::Data)),
+            StoreError::Full if !is_unlimited => {
+                InferError::QuotaExceeded(tenant.refuse(Resource::Data))
+            }
             StoreError::Busy => InferError::Overloaded,
-            StoreError::Full | StoreError::DiskFull => unavailable(tenant, StoreError::DiskFull.to_string()),
+            StoreError::Full | StoreError::DiskFull => {
+                unavailable(tenant, StoreError::DiskFull.to_string())
+            }
             StoreError::Unavailable(reason) => unavailable(tenant, reason),
         }
     }
@@ -102,28 +107,34 @@ fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
 pub struct Stores {
     root: Arc<PathBuf>,
     durability: Durability,
-    /// Where jobs are worked off, whoever hands them in: guests' own threads run only where nothing else wants to.
+    /// Where jobs are worked off, whoever hands them in: guests' own threads run only where nothing
+    /// else wants to.
     runtime: Option<Handle>,
     open: Arc<Mutex<HashMap<TenantName, Store>>>,
 }
 
 impl Stores {
-    /// Stores below that directory, one folder for each tenant. Nothing is made before it is needed.
+    /// Stores below that directory, one folder for each tenant. Nothing is made before it is
+    /// needed.
     pub fn new(root: PathBuf, durability: Durability) -> Self {
         // Without one, nobody hands in a job from elsewhere.
         let runtime = Handle::try_current().ok();
         Stores { root: Arc::new(root), durability, runtime, open: Arc::default() }
     }
 
-    /// The store of a tenant. One that was removed and is there again is another one, with a store of its own; while
-    /// the old one is still in use they share the file, in which SQLite lets one write at a time.
+    /// The store of a tenant. One that was removed and is there again is another one, with a store
+    /// of its own; while the old one is still in use they share the file, in which SQLite lets one
+    /// write at a time.
     pub fn of(&self, tenant: &Arc<Tenant>) -> Store {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = open.get(tenant.name()).filter(|known| Arc::ptr_eq(known.pump.tenant(), tenant)) {
+        if let Some(known) =
+            open.get(tenant.name()).filter(|known| Arc::ptr_eq(known.pump.tenant(), tenant))
+        {
             return known.clone();
         }
         let made = self.make(tenant);
-        // What is still under way for a tenant that is no more must not stand in the way of its successor.
+        // What is still under way for a tenant that is no more must not stand in the way of its
+        // successor.
         if !tenant.is_dismissed() {
             open.insert(tenant.name().clone(), made.clone());
         }
@@ -137,8 +148,8 @@ impl Stores {
         Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
-    /// Closes every store, with everything in its file, until then at the latest. Those that nobody has opened since a
-    /// server was killed are folded too. Blocks.
+    /// Closes every store, with everything in its file, until then at the latest. Those that nobody
+    /// has opened since a server was killed are folded too. Blocks.
     pub fn close(&self, until: Instant) {
         let open: Vec<_> = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,8 +172,8 @@ pub struct Store {
     places: Arc<Semaphore>,
 }
 
-/// Jobs of a tenant's guests that may wait or be carried out at once. Each holds what it is to write, also when its
-/// guest is gone; and each is one more that shares the cost of a commit.
+/// Jobs of a tenant's guests that may wait or be carried out at once. Each holds what it is to
+/// write, also when its guest is gone; and each is one more that shares the cost of a commit.
 const PLACES: usize = 64;
 
 impl Store {
@@ -180,8 +191,8 @@ impl Store {
         self.pump.run(Kind::Reads, job).await
     }
 
-    /// Writes, as a whole or not at all. When it returns, what was written survives the end of the process.
-    /// A job that has been handed in is carried out even if nobody waits for it any more.
+    /// Writes, as a whole or not at all. When it returns, what was written survives the end of the
+    /// process. A job that has been handed in is carried out even if nobody waits for it any more.
     pub async fn write<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -189,7 +200,8 @@ impl Store {
         self.pump.run(Kind::Writes, job).await
     }
 
-    /// Writes what hardly takes room and must not wait for any, whatever the tenant's quota for data says.
+    /// Writes what hardly takes room and must not wait for any, whatever the tenant's quota for
+    /// data says.
     pub async fn write_regardless<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

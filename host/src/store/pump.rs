@@ -1,7 +1,8 @@
 //! Works off a store's jobs, in order, one at a time, on a thread that may block.
 //!
-//! There is such a thread only while there is work, and for a moment after it. Whatever waits when it looks goes into one transaction; each job
-//! in it has a savepoint, so that one that fails takes back its own part and no other's.
+//! There is such a thread only while there is work, and for a moment after it. Whatever waits when
+//! it looks goes into one transaction; each job in it has a savepoint, so that one that fails takes
+//! back its own part and no other's.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,10 +19,12 @@ use crate::tenant::Tenant;
 /// Jobs that may wait. Each is a call or a request that waits with it.
 const MAX_WAITING: usize = 4096;
 
-/// Jobs that go into one transaction: enough to share its cost, few enough that the first need not wait long.
+/// Jobs that go into one transaction: enough to share its cost, few enough that the first need not
+/// wait long.
 const MAX_TOGETHER: usize = 256;
 
-/// How long a thread waits for more: whoever asks for one thing after another need not have a thread found for each.
+/// How long a thread waits for more: whoever asks for one thing after another need not have a
+/// thread found for each.
 const LINGER: Duration = Duration::from_millis(2);
 
 pub(super) struct Pump {
@@ -130,8 +133,8 @@ impl Pump {
         let pump = self.clone();
         let work = move || pump.work_off();
         match &self.runtime {
-            // From within: a thread is made in the image of the one that starts it, and those for guests run only
-            // where no other wants to.
+            // From within: a thread is made in the image of the one that starts it, and those for
+            // guests run only where no other wants to.
             Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
             None => drop(tokio::task::spawn_blocking(work)),
         }
@@ -140,7 +143,8 @@ impl Pump {
     fn work_off(self: &Arc<Self>) {
         let _running = Running(self);
         let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out, so that a job that panics takes the connection with it, and whatever it has begun.
+        // Taken out, so that a job that panics takes the connection with it, and whatever it has
+        // begun.
         let mut connection = kept.take();
         while let Some(jobs) = self.take() {
             self.carry_out(&mut connection, jobs);
@@ -153,7 +157,8 @@ impl Pump {
         let mut queue = self.lock();
         if queue.jobs.is_empty() {
             queue.lingering = true;
-            let waited = self.handed_in.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
+            let waited =
+                self.handed_in.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             queue.lingering = false;
         }
@@ -190,7 +195,8 @@ impl Pump {
         opened
     }
 
-    /// Does no more jobs, and closes the file with everything in it, until then at the latest. Blocks.
+    /// Does no more jobs, and closes the file with everything in it, until then at the latest.
+    /// Blocks.
     pub(super) fn close(&self, until: Instant) {
         self.lock().closed = true;
         loop {
@@ -207,7 +213,8 @@ impl Pump {
         }
     }
 
-    /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not fit for more.
+    /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not
+    /// fit for more.
     fn together(&self, opened: &mut Opened, jobs: Vec<Job>) -> Result<(), StoreError> {
         let (connection, journal) = (&opened.connection, &mut opened.journal);
         if jobs.iter().all(|job| job.kind == Kind::Reads) {
@@ -237,7 +244,11 @@ impl Pump {
         done.into_iter().for_each(|done| (done.tell)(end.clone()));
         journal.shorten(connection);
         // Some errors have rolled back already, and then there is nothing to roll back.
-        if end.is_err() && !connection.is_autocommit() { execute(connection, "ROLLBACK") } else { Ok(()) }
+        if end.is_err() && !connection.is_autocommit() {
+            execute(connection, "ROLLBACK")
+        } else {
+            Ok(())
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -252,7 +263,8 @@ fn one(connection: &Connection, job: Job, limit: u64) -> Done {
         Kind::Writes => limit,
         Kind::WritesRegardless => u64::MAX,
     };
-    let begun = used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
+    let begun =
+        used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
     let before = match begun {
         Ok(before) => before,
         Err(error) => return (job.work)(Err(error)),
@@ -273,7 +285,9 @@ impl Done {
     /// Fails if the job has taken pages that there is no room for.
     fn within(self, connection: &Connection, before: u64, limit: u64) -> Done {
         match used(connection) {
-            Ok(after) if !self.failed && after > limit && after > before => self.fail(StoreError::Full),
+            Ok(after) if !self.failed && after > limit && after > before => {
+                self.fail(StoreError::Full)
+            }
             Err(error) if !self.failed => self.fail(error),
             _ => self,
         }
@@ -284,13 +298,15 @@ impl Done {
     }
 }
 
-/// The last of these jobs has met an error, such as a full disk, with which the whole transaction was undone.
+/// The last of these jobs has met an error, such as a full disk, with which the whole transaction
+/// was undone.
 fn undone(mut done: Vec<Done>, rest: impl Iterator<Item = Job>) {
     if let Some(failed) = done.pop() {
         // It knows why.
         (failed.tell)(Ok(()));
     }
-    let reason = StoreError::Unavailable("a write that could not be carried out has undone this one".into());
+    let reason =
+        StoreError::Unavailable("a write that could not be carried out has undone this one".into());
     done.into_iter().for_each(|done| (done.tell)(Err(reason.clone())));
     rest.for_each(|job| job.refuse(reason.clone()));
 }
@@ -319,7 +335,9 @@ impl Drop for Running<'_> {
 mod tests {
     use std::time::Duration;
 
-    use thread_priority::unix::{NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy};
+    use thread_priority::unix::{
+        NormalThreadSchedulePolicy, ThreadSchedulePolicy, thread_schedule_policy,
+    };
 
     use super::super::{Durability, Stores};
     use super::*;
@@ -332,7 +350,8 @@ mod tests {
     }
 
     fn add(connection: &Connection) -> Result<i64, StoreError> {
-        connection.execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER); INSERT INTO t VALUES (1)")?;
+        connection
+            .execute_batch("CREATE TABLE IF NOT EXISTS t (n INTEGER); INSERT INTO t VALUES (1)")?;
         count(connection)
     }
 
@@ -357,7 +376,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let fail = |connection: &Connection| add(connection).and(Err::<(), _>(StoreError::Busy));
-        let (one, failed, two) = tokio::join!(store.write(add), store.write(fail), store.write(add));
+        let (one, failed, two) =
+            tokio::join!(store.write(add), store.write(fail), store.write(add));
         assert_eq!((one.is_ok(), failed, two.is_ok()), (true, Err(StoreError::Busy), true));
         assert_eq!(store.read(count).await, Ok(2));
     }
@@ -385,10 +405,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
         store.write(add).await.unwrap();
-        let large = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?);
+        let large = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?)
+        };
         for round in 0..20 {
             // Handed in together, and so carried out together.
-            let (one, full, two) = tokio::join!(store.write(add), store.write(large), store.write(add));
+            let (one, full, two) =
+                tokio::join!(store.write(add), store.write(large), store.write(add));
             assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
             assert_eq!(store.read(count).await, Ok(2 * round + 3));
         }
@@ -399,7 +422,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
         store.write(add).await.unwrap();
-        let page = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?);
+        let page = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?)
+        };
         while store.write(page).await.is_ok() {}
         assert_eq!(store.write(page).await, Err(StoreError::Full));
         assert_eq!(store.write_regardless(page).await, Ok(1));
@@ -411,7 +436,9 @@ mod tests {
         let store = limited(&folder, 64 << 10);
         store.write(add).await.unwrap();
         // Beyond the slack, SQLite itself puts an end to it.
-        let huge = |connection: &Connection| Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?);
+        let huge = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?)
+        };
         let (go, wait) = std::sync::mpsc::channel();
         let until_all_are_there = store.write(move |_| Ok(wait.recv()));
         let (_, one, full, two, _) = tokio::join!(
@@ -425,7 +452,8 @@ mod tests {
     #[test]
     fn what_guests_threads_hand_in_is_worked_off_by_threads_of_the_other_kind() {
         let folder = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let store = runtime.block_on(async { store(&folder) });
         let policy = |_: &Connection| Ok(thread_schedule_policy().unwrap());
         let guest = std::thread::spawn(move || {
@@ -448,8 +476,11 @@ mod tests {
     async fn a_file_that_is_none_of_ours_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("default")).unwrap();
-        std::fs::write(folder.path().join("default/store.sqlite"), "not a database, but long enough for a header")
-            .unwrap();
+        std::fs::write(
+            folder.path().join("default/store.sqlite"),
+            "not a database, but long enough for a header",
+        )
+        .unwrap();
         assert!(matches!(store(&folder).read(count).await, Err(StoreError::Unavailable(_))));
     }
 }

@@ -20,7 +20,10 @@ impl Scratch {
     }
 
     /// Carries out a job, as a whole or not at all.
-    pub fn run<T>(&self, job: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub fn run<T>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.0.execute_batch("BEGIN")?;
         let outcome = job(&self.0);
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
@@ -29,6 +32,7 @@ impl Scratch {
             self.0.execute_batch(end)?;
         }
         // It is on no disk.
-        outcome.map_err(|error| if error == StoreError::DiskFull { StoreError::Full } else { error })
+        outcome
+            .map_err(|error| if error == StoreError::DiskFull { StoreError::Full } else { error })
     }
 }

@@ -1,6 +1,8 @@
-//! The sessions that are kept: each has a state, the version that wrote it, and a time after which it is over.
+//! The sessions that are kept: each has a state, the version that wrote it, and a time after which
+//! it is over.
 //!
-//! Times are milliseconds of the host's clock since 1970, so that they mean the same after a restart.
+//! Times are milliseconds of the host's clock since 1970, so that they mean the same after a
+//! restart.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -72,8 +74,14 @@ pub struct Listed {
 }
 
 /// Finds a session. One whose time is over is none, unless tasks of it still wait.
-pub fn load(connection: &Connection, model: &ModelName, id: &str, now: i64) -> Result<Option<Kept>, StoreError> {
-    let select = "SELECT state, version FROM sessions WHERE model = ?1 AND id = ?2 AND expires > ?3";
+pub fn load(
+    connection: &Connection,
+    model: &ModelName,
+    id: &str,
+    now: i64,
+) -> Result<Option<Kept>, StoreError> {
+    let select =
+        "SELECT state, version FROM sessions WHERE model = ?1 AND id = ?2 AND expires > ?3";
     let mut select = connection.prepare_cached(select)?;
     let kept = |row: &rusqlite::Row<'_>| Ok(Kept { state: row.get(0)?, version: count(row, 1)? });
     Ok(select.query_row(params![model.as_str(), id, now], kept).optional()?)
@@ -84,7 +92,8 @@ pub fn save(connection: &Connection, tenant: &Tenant, save: &Save) -> Result<(),
     let now = since_1970();
     let expires = now.saturating_add(save.idle_timeout_ms);
     let Some(state) = &save.state else {
-        let update = "UPDATE sessions SET used = ?3, expires = ?4, ending = ?5 WHERE model = ?1 AND id = ?2";
+        let update =
+            "UPDATE sessions SET used = ?3, expires = ?4, ending = ?5 WHERE model = ?1 AND id = ?2";
         let values = params![save.model.as_str(), save.id, now, expires, save.ending];
         connection.prepare_cached(update)?.execute(values)?;
         return Ok(());
@@ -129,9 +138,13 @@ pub(super) fn end(connection: &Connection, model: &str, id: &str) -> Result<(), 
     Ok(())
 }
 
-/// Sessions of a model whose time was over at `now`, some of them if there are many. One with tasks that wait is not
-/// over.
-pub fn expired(connection: &Connection, model: &ModelName, now: i64) -> Result<Vec<String>, StoreError> {
+/// Sessions of a model whose time was over at `now`, some of them if there are many. One with tasks
+/// that wait is not over.
+pub fn expired(
+    connection: &Connection,
+    model: &ModelName,
+    now: i64,
+) -> Result<Vec<String>, StoreError> {
     let select = "
         SELECT id FROM sessions AS s WHERE model = ?1 AND expires <= ?2 AND NOT EXISTS
             (SELECT 1 FROM tasks WHERE tasks.model = s.model AND tasks.session = s.id AND tasks.failed IS NULL)
@@ -142,9 +155,14 @@ pub fn expired(connection: &Connection, model: &ModelName, now: i64) -> Result<V
 }
 
 /// Forgets these, unless they were used since `now`.
-pub fn expire(connection: &Connection, model: &ModelName, ids: &[String], now: i64) -> Result<(), StoreError> {
-    let mut delete =
-        connection.prepare_cached("DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND expires <= ?3")?;
+pub fn expire(
+    connection: &Connection,
+    model: &ModelName,
+    ids: &[String],
+    now: i64,
+) -> Result<(), StoreError> {
+    let mut delete = connection
+        .prepare_cached("DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND expires <= ?3")?;
     for id in ids {
         delete.execute(params![model.as_str(), id, now])?;
     }
@@ -152,7 +170,12 @@ pub fn expire(connection: &Connection, model: &ModelName, ids: &[String], now: i
 }
 
 /// The sessions of a model after that name, in order, at most `limit`.
-pub fn list(connection: &Connection, model: &str, after: &str, limit: u32) -> Result<Vec<Listed>, StoreError> {
+pub fn list(
+    connection: &Connection,
+    model: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Listed>, StoreError> {
     let select = "
         SELECT id, coalesce(length(state), 0), version, began, used, expires FROM sessions
         WHERE model = ?1 AND id > ?2 AND expires > ?4 ORDER BY id LIMIT ?3";

@@ -1,8 +1,8 @@
 //! The tasks that were left for after a response.
 //!
-//! The tasks of one request are a chain: they run one after another, and what they leave behind in turn goes to its
-//! end. A try is counted before it begins, so that a task which ends the whole process is not tried for ever. A task
-//! that was given up is kept for a while, to be looked at.
+//! The tasks of one request are a chain: they run one after another, and what they leave behind in
+//! turn goes to its end. A try is counted before it begins, so that a task which ends the whole
+//! process is not tried for ever. A task that was given up is kept for a while, to be looked at.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -107,7 +107,8 @@ pub struct Due {
 pub enum Begun {
     /// It is counted, and may begin.
     Try(Box<Due>),
-    /// It has been tried as often as it may; the process ended during the last try. It is given up now.
+    /// It has been tried as often as it may; the process ended during the last try. It is given up
+    /// now.
     GivenUp,
     /// It was cancelled.
     Gone,
@@ -134,8 +135,8 @@ pub struct Listed {
     pub size: u64,
 }
 
-/// Adds tasks to a chain, or begins one with them. Tells the number of the chain. Fails if more would wait than the
-/// tenant may have.
+/// Adds tasks to a chain, or begins one with them. Tells the number of the chain. Fails if more
+/// would wait than the tenant may have.
 pub fn add(
     connection: &Connection,
     tenant: &Tenant,
@@ -158,7 +159,9 @@ pub fn add(
         if number.is_none() {
             // A chain is called by the number of its first task.
             let first = connection.last_insert_rowid();
-            connection.prepare_cached("UPDATE tasks SET chain = id WHERE id = ?1")?.execute([first])?;
+            connection
+                .prepare_cached("UPDATE tasks SET chain = id WHERE id = ?1")?
+                .execute([first])?;
             number = Some(first);
         }
     }
@@ -179,7 +182,8 @@ pub fn pending(connection: &Connection, model: &ModelName) -> Result<Vec<Pending
 
 /// The task of a chain that comes next; `None` at its end.
 pub fn next(connection: &Connection, chain: i64) -> Result<Option<Next>, StoreError> {
-    let select = "SELECT id, due FROM tasks WHERE chain = ?1 AND failed IS NULL ORDER BY ordinal LIMIT 1";
+    let select =
+        "SELECT id, due FROM tasks WHERE chain = ?1 AND failed IS NULL ORDER BY ordinal LIMIT 1";
     let next = |row: &Row<'_>| Ok(Next { id: row.get(0)?, due: row.get(1)? });
     Ok(connection.prepare_cached(select)?.query_row([chain], next).optional()?)
 }
@@ -193,7 +197,10 @@ pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, 
         WHERE t.id = ?1 AND t.failed IS NULL";
     let due = |row: &Row<'_>| {
         let of_session: bool = row.get(6)?;
-        let kept = sessions::Kept { state: row.get(4)?, version: row.get::<_, Option<i64>>(5)?.unwrap_or(0) as u64 };
+        let kept = sessions::Kept {
+            state: row.get(4)?,
+            version: row.get::<_, Option<i64>>(5)?.unwrap_or(0) as u64,
+        };
         let session = of_session.then_some(kept);
         let (name, payload, request, tries) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         Ok(Due { name, payload, request, tries, chain_length: row.get(7)?, session })
@@ -205,7 +212,9 @@ pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, 
         give_up(connection, id, "the server ended during the last try")?;
         return Ok(Begun::GivenUp);
     }
-    connection.prepare_cached("UPDATE tasks SET tries = ?2 WHERE id = ?1")?.execute(params![id, due.tries])?;
+    connection
+        .prepare_cached("UPDATE tasks SET tries = ?2 WHERE id = ?1")?
+        .execute(params![id, due.tries])?;
     Ok(Begun::Try(Box::new(due)))
 }
 
@@ -217,7 +226,12 @@ pub fn take_back_try(connection: &Connection, id: i64, due: i64) -> Result<(), S
 }
 
 /// Notes that a try has failed and when the next one is due.
-pub fn try_again(connection: &Connection, id: i64, due: i64, error: &str) -> Result<(), StoreError> {
+pub fn try_again(
+    connection: &Connection,
+    id: i64,
+    due: i64,
+    error: &str,
+) -> Result<(), StoreError> {
     let update = "UPDATE tasks SET due = ?2, error = ?3 WHERE id = ?1 AND failed IS NULL";
     connection.prepare_cached(update)?.execute(params![id, due, error])?;
     Ok(())
@@ -235,7 +249,12 @@ pub fn give_up(connection: &Connection, id: i64, error: &str) -> Result<(), Stor
 }
 
 /// Ends the session of a chain that is at its end, if it was to end then.
-pub fn end_chain(connection: &Connection, chain: i64, model: &str, session: &str) -> Result<(), StoreError> {
+pub fn end_chain(
+    connection: &Connection,
+    chain: i64,
+    model: &str,
+    session: &str,
+) -> Result<(), StoreError> {
     if next(connection, chain)?.is_none() {
         sessions::end(connection, model, session)?;
     }
@@ -255,12 +274,16 @@ const LISTED: &str = "
 
 /// One task.
 pub fn get(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
-    Ok(connection.prepare_cached(&format!("{LISTED} WHERE id = ?1"))?.query_row([id], listed).optional()?)
+    Ok(connection
+        .prepare_cached(&format!("{LISTED} WHERE id = ?1"))?
+        .query_row([id], listed)
+        .optional()?)
 }
 
 /// The tasks after that number, in order, at most `limit`.
 pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Listed>, StoreError> {
-    let mut select = connection.prepare_cached(&format!("{LISTED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let mut select =
+        connection.prepare_cached(&format!("{LISTED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
     let tasks = select.query_map(params![after, limit], listed)?;
     Ok(tasks.collect::<Result<_, _>>()?)
 }

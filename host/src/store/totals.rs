@@ -1,5 +1,5 @@
-//! How much there is of what is counted: kept beside the tables by the database itself, so that a limit is checked
-//! without counting.
+//! How much there is of what is counted: kept beside the tables by the database itself, so that a
+//! limit is checked without counting.
 
 use rusqlite::Connection;
 
@@ -52,11 +52,17 @@ pub fn all(connection: &Connection, kind: Kind) -> Result<u64, StoreError> {
 /// How many there are of one model.
 pub fn of(connection: &Connection, kind: Kind, model: &ModelName) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1 AND model = ?2";
-    Ok(connection.prepare_cached(sum)?.query_row([kind.name(), model.as_str()], |row| count(row, 0))?)
+    Ok(connection
+        .prepare_cached(sum)?
+        .query_row([kind.name(), model.as_str()], |row| count(row, 0))?)
 }
 
 /// Holds what there is now against the tenant's quota, after something was added.
-pub(super) fn check(connection: &Connection, kind: Kind, tenant: &Tenant) -> Result<(), StoreError> {
+pub(super) fn check(
+    connection: &Connection,
+    kind: Kind,
+    tenant: &Tenant,
+) -> Result<(), StoreError> {
     let (amount, resource) = (all(connection, kind)?, kind.resource());
     if amount > tenant.settings().quota.of(resource) {
         return Err(StoreError::Refused(tenant.refuse(resource)));

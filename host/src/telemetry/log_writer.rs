@@ -1,7 +1,8 @@
-//! Writes log lines on a thread of its own, so that no other thread waits for the reader of the log or fails with it.
+//! Writes log lines on a thread of its own, so that no other thread waits for the reader of the log
+//! or fails with it.
 //!
-//! Lines wait in a bounded queue. A line that finds the queue full, or that cannot be written, is dropped and counted
-//! in `wardian_log_lines_dropped_total`.
+//! Lines wait in a bounded queue. A line that finds the queue full, or that cannot be written, is
+//! dropped and counted in `wardian_log_lines_dropped_total`.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -52,7 +53,9 @@ impl LogWriter {
         let waiting = Arc::new(AtomicUsize::new(0));
         let of_thread = waiting.clone();
 
-        thread::Builder::new().name("log".into()).spawn(move || write_all(&inbox, &of_thread, out))?;
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&inbox, &of_thread, out))?;
         Ok(LogWriter { messages, waiting })
     }
 
@@ -101,7 +104,8 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// Writes what comes until the last sender is gone. A line that fails is counted, and the next one is tried.
+/// Writes what comes until the last sender is gone. A line that fails is counted, and the next one
+/// is tried.
 fn write_all(inbox: &Receiver<Message>, waiting: &AtomicUsize, mut out: impl Write) {
     let mut torn = false;
     while let Ok(message) = inbox.recv() {

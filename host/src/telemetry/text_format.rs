@@ -1,14 +1,16 @@
 //! Prometheus' text format, version 0.0.4.
 
-/// Writes metrics that are in the OpenMetrics text format in Prometheus' older one. There a family has the name of
-/// its samples: that of a counter ends with `_total`, too.
+/// Writes metrics that are in the OpenMetrics text format in Prometheus' older one. There a family
+/// has the name of its samples: that of a counter ends with `_total`, too.
 pub fn to_text_format(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 256);
     let mut help = None;
     for line in open_metrics.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             help = rest.split_once(' ');
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
             let (suffix, kind) = family(kind);
             if let Some((_, help)) = help.take().filter(|(about, _)| *about == name) {
                 text.push_str(&format!("# HELP {name}{suffix} {help}\n"));

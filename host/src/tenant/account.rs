@@ -1,8 +1,8 @@
 //! What a tenant and its models have used of the cores, as fairness counts it.
 //!
-//! Virtual time is CPU time divided by weight: a tenant of weight 2 that has run for 10 ms has come as far as
-//! one of weight 1 that has run for 5 ms, and who has come least far goes first. The engine's turns read and
-//! charge it; nothing is decided here.
+//! Virtual time is CPU time divided by weight: a tenant of weight 2 that has run for 10 ms has come
+//! as far as one of weight 1 that has run for 5 ms, and who has come least far goes first. The
+//! engine's turns read and charge it; nothing is decided here.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -37,7 +37,17 @@ impl Account {
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
         let least_waiting = AtomicU64::new(u64::MAX);
-        Arc::new(Account { weight, used, entitled, reached, models, seen, competing, waiting, least_waiting })
+        Arc::new(Account {
+            weight,
+            used,
+            entitled,
+            reached,
+            models,
+            seen,
+            competing,
+            waiting,
+            least_waiting,
+        })
     }
 
     pub(super) fn set_weight(&self, weight: u32) {
@@ -59,8 +69,8 @@ impl Account {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Entitles it to so many more nanoseconds of CPU time. What it does not spend is kept up to `burst`, and what
-    /// it spends beyond is held against it up to `debt`. Called by one thread.
+    /// Entitles it to so many more nanoseconds of CPU time. What it does not spend is kept up to
+    /// `burst`, and what it spends beyond is held against it up to `debt`. Called by one thread.
     pub fn entitle(&self, more: u64, burst: u64, debt: u64) {
         let spent = self.used.load(Ordering::Relaxed);
         let before = self.entitled.load(Ordering::Relaxed).max(spent.saturating_sub(debt));
@@ -103,7 +113,8 @@ impl Account {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Notes how far the least far of its models that wait for a turn has come; `None` if none waits.
+    /// Notes how far the least far of its models that wait for a turn has come; `None` if none
+    /// waits.
     pub fn set_least_waiting(&self, reached: Option<u64>) {
         self.least_waiting.store(reached.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -137,7 +148,8 @@ impl Share {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Charges so many nanoseconds of CPU time, a guest's or the host's, to the version and its tenant.
+    /// Charges so many nanoseconds of CPU time, a guest's or the host's, to the version and its
+    /// tenant.
     pub fn charge(&self, nanoseconds: u64) {
         let account = &self.account;
         self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -178,7 +190,8 @@ mod tests {
     fn what_is_not_spent_is_kept_and_what_is_overspent_is_held_against_it_both_within_bounds() {
         let account = Account::new(1);
         let share = Share::new(account.clone());
-        let spend_until_told = || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
+        let spend_until_told =
+            || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
         account.entitle(10, 100, 50);
         assert_eq!(spend_until_told(), 10);
         (0..50).for_each(|_| account.entitle(10, 100, 50));

@@ -17,7 +17,11 @@ pub(super) struct Allotment {
 
 impl Default for Allotment {
     fn default() -> Self {
-        Allotment { limit: AtomicU64::new(UNLIMITED), taken: AtomicU64::new(0), base: AtomicU64::new(0) }
+        Allotment {
+            limit: AtomicU64::new(UNLIMITED),
+            taken: AtomicU64::new(0),
+            base: AtomicU64::new(0),
+        }
     }
 }
 
@@ -46,7 +50,10 @@ impl Allotment {
             let taken = taken.checked_add(amount)?;
             (taken.saturating_add(base) <= limit).then_some(taken)
         };
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).map(drop).map_err(|_| limit)
+        self.taken
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .map(drop)
+            .map_err(|_| limit)
     }
 
     fn give_back(&self, amount: u64) {
@@ -62,7 +69,11 @@ pub struct Held {
 }
 
 impl Held {
-    pub(super) fn take(tenant: &Arc<Tenant>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
+    pub(super) fn take(
+        tenant: &Arc<Tenant>,
+        resource: Resource,
+        amount: u64,
+    ) -> Result<Held, QuotaExceeded> {
         let mut held = Held::none(tenant, resource);
         held.grow(amount)?;
         Ok(held)
@@ -73,7 +84,8 @@ impl Held {
         Held { tenant: tenant.clone(), resource, amount: 0 }
     }
 
-    /// Holds so much in place of what it was. Fails, and changes nothing, if that would be more than the tenant may hold.
+    /// Holds so much in place of what it was. Fails, and changes nothing, if that would be more
+    /// than the tenant may hold.
     pub fn resize(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
         match amount.checked_sub(self.amount) {
             Some(0) => {}
@@ -83,11 +95,14 @@ impl Held {
         Ok(())
     }
 
-    /// Takes so much more. Fails if that would be more than the tenant may hold, and takes nothing then.
+    /// Takes so much more. Fails if that would be more than the tenant may hold, and takes nothing
+    /// then.
     pub fn grow(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
         let taken = self.tenant.allotment(self.resource).take(amount);
         let name = self.resource.name();
-        taken.map_err(|limit| self.tenant.note(QuotaExceeded { quota: name, limit, retry_after_seconds: 1 }))?;
+        taken.map_err(|limit| {
+            self.tenant.note(QuotaExceeded { quota: name, limit, retry_after_seconds: 1 })
+        })?;
         self.amount += amount;
         Ok(())
     }
@@ -127,7 +142,10 @@ mod tests {
 
     fn tenant(memory: u64) -> Arc<Tenant> {
         let quota = Quota { memory, ..Quota::unlimited() };
-        Tenant::new(TenantName::default_tenant(), TenantSettings { quota, ..TenantSettings::default() })
+        Tenant::new(
+            TenantName::default_tenant(),
+            TenantSettings { quota, ..TenantSettings::default() },
+        )
     }
 
     #[test]
@@ -147,7 +165,10 @@ mod tests {
     fn a_smaller_limit_takes_nothing_away_and_a_larger_one_counts_at_once() {
         let tenant = tenant(10);
         let held = tenant.take(Resource::Memory, 10).unwrap();
-        let with = |memory| TenantSettings { quota: Quota { memory, ..Quota::unlimited() }, ..Default::default() };
+        let with = |memory| TenantSettings {
+            quota: Quota { memory, ..Quota::unlimited() },
+            ..Default::default()
+        };
         tenant.apply(with(5));
         assert_eq!(tenant.used(Resource::Memory), 10);
         assert!(tenant.take(Resource::Memory, 1).is_err());
@@ -165,7 +186,8 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for amount in 0..10_000 {
-                        let _ = tenant.take(Resource::Memory, amount % 60).map(|mut held| held.grow(7));
+                        let _ =
+                            tenant.take(Resource::Memory, amount % 60).map(|mut held| held.grow(7));
                     }
                 });
             }

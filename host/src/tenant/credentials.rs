@@ -82,12 +82,16 @@ impl<T> KeyRing<T> {
         self.buckets.is_empty()
     }
 
-    /// What was kept under that key. How long it takes tells nothing of the keys there are: what is looked up
-    /// is a digest, which nobody can steer, and the comparison does not stop at the first difference.
+    /// What was kept under that key. How long it takes tells nothing of the keys there are: what is
+    /// looked up is a digest, which nobody can steer, and the comparison does not stop at the first
+    /// difference.
     pub(super) fn find(&self, key: &[u8]) -> Option<&T> {
         let digest = Digest::of(key);
         let bucket = self.buckets.get(&bucket(&digest))?;
-        bucket.iter().find(|(known, _)| bool::from(known.as_bytes().ct_eq(digest.as_bytes()))).map(|(_, value)| value)
+        bucket
+            .iter()
+            .find(|(known, _)| bool::from(known.as_bytes().ct_eq(digest.as_bytes())))
+            .map(|(_, value)| value)
     }
 }
 
@@ -104,14 +108,23 @@ mod tests {
         let mut ring = KeyRing::default();
         ring.insert(Digest::of(b"one"), 1);
         ring.insert(Digest::of(b"two"), 2);
-        assert_eq!((ring.find(b"one"), ring.find(b"two"), ring.find(b"three")), (Some(&1), Some(&2), None));
-        assert_eq!(ring.find(Digest::of(b"one").to_string().as_bytes()), None, "the digest is no key");
+        assert_eq!(
+            (ring.find(b"one"), ring.find(b"two"), ring.find(b"three")),
+            (Some(&1), Some(&2), None)
+        );
+        assert_eq!(
+            ring.find(Digest::of(b"one").to_string().as_bytes()),
+            None,
+            "the digest is no key"
+        );
     }
 
     #[test]
     fn only_admin_implies_the_others() {
         let infer: Scopes = [Scope::Infer].into_iter().collect();
-        assert!(infer.allow(Scope::Infer) && !infer.allow(Scope::Manage) && !infer.allow(Scope::Admin));
+        assert!(
+            infer.allow(Scope::Infer) && !infer.allow(Scope::Manage) && !infer.allow(Scope::Admin)
+        );
         let manage: Scopes = [Scope::Manage].into_iter().collect();
         assert!(!manage.allow(Scope::Infer) && manage.allow(Scope::Manage));
         assert!(Scope::ALL.into_iter().all(|scope| Scopes::ADMIN.allow(scope)));

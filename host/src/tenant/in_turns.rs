@@ -1,4 +1,5 @@
-//! Work that waits now and then, such as a request to manage models, and goes on in its payer's turns.
+//! Work that waits now and then, such as a request to manage models, and goes on in its payer's
+//! turns.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::{Place, Share, Turns, thread_time};
 
-/// Goes on where it is polled, and charges what that takes. While its payer is ahead of the others it goes on only in
-/// its turn, which it gives back when it has to wait.
+/// Goes on where it is polled, and charges what that takes. While its payer is ahead of the others
+/// it goes on only in its turn, which it gives back when it has to wait.
 pub struct InTurns<F> {
     turns: Arc<Turns>,
     share: Arc<Share>,

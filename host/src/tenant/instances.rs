@@ -70,7 +70,9 @@ impl InstanceLimit {
     }
 
     fn take_excess(&self) -> bool {
-        self.excess.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |excess| excess.checked_sub(1)).is_ok()
+        self.excess
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |excess| excess.checked_sub(1))
+            .is_ok()
     }
 }
 
@@ -87,8 +89,8 @@ fn bounded(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
-/// The right to have one instance: the tenant's quota allows it, and the engine has room. Given back on drop, which must
-/// not be before the instance itself is gone.
+/// The right to have one instance: the tenant's quota allows it, and the engine has room. Given
+/// back on drop, which must not be before the instance itself is gone.
 pub struct InstancePermit {
     tenant: Arc<Tenant>,
     _counted: Option<Counted>,
@@ -96,7 +98,8 @@ pub struct InstancePermit {
 }
 
 impl InstancePermit {
-    /// The right to have an instance in these slots. It takes nothing of the tenant's quota if it is not counted.
+    /// The right to have an instance in these slots. It takes nothing of the tenant's quota if it
+    /// is not counted.
     pub(super) fn new(tenant: &Arc<Tenant>, counted: Option<Counted>, slots: HeldSlots) -> Self {
         InstancePermit { tenant: tenant.clone(), _counted: counted, _slots: slots }
     }
@@ -130,7 +133,10 @@ mod tests {
     use crate::tenant::{Quota, Room, Slots, TenantSettings};
 
     fn with(instances: u64) -> TenantSettings {
-        TenantSettings { quota: Quota { instances, ..Quota::unlimited() }, ..TenantSettings::default() }
+        TenantSettings {
+            quota: Quota { instances, ..Quota::unlimited() },
+            ..TenantSettings::default()
+        }
     }
 
     fn room() -> Room {

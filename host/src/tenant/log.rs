@@ -1,5 +1,5 @@
-//! What a tenant's guests have written: the last of it, for the tenant to read, and no more than so much of it
-//! at a time, so that no guest can fill the operator's disk.
+//! What a tenant's guests have written: the last of it, for the tenant to read, and no more than so
+//! much of it at a time, so that no guest can fill the operator's disk.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,8 @@ use crate::model::{ModelName, Version};
 /// Bytes of lines that are kept for reading.
 const KEPT: usize = 256 << 10;
 
-/// Bytes that may be written at once, and in each second from then on: what an operator can still read.
+/// Bytes that may be written at once, and in each second from then on: what an operator can still
+/// read.
 const BURST: u64 = 1 << 20;
 const PER_SECOND: u64 = 64 << 10;
 
@@ -71,7 +72,16 @@ struct Inner {
 impl Default for Log {
     fn default() -> Self {
         let (kept, size, dropping, dropped) = Default::default();
-        Log { inner: Mutex::new(Inner { kept, size, allowance: BURST, refilled: Instant::now(), dropping, dropped }) }
+        Log {
+            inner: Mutex::new(Inner {
+                kept,
+                size,
+                allowance: BURST,
+                refilled: Instant::now(),
+                dropping,
+                dropped,
+            }),
+        }
     }
 }
 
@@ -102,7 +112,11 @@ impl Inner {
         let cost = entry.size() as u64;
         if cost > self.allowance {
             self.dropped += 1;
-            return if std::mem::replace(&mut self.dropping, true) { Verdict::Drop } else { Verdict::DropAndSay };
+            return if std::mem::replace(&mut self.dropping, true) {
+                Verdict::Drop
+            } else {
+                Verdict::DropAndSay
+            };
         }
         self.dropping = false;
         self.allowance -= cost;

@@ -1,8 +1,9 @@
 //! What the host's work for a tenant costs, who pays for it, and when it may go on.
 //!
-//! Such work takes turns as guests do. Short work begins at once if its tenant is not ahead of the others. Work of a
-//! tenant that is ahead, and work that has run for a slice, waits for a turn. So what the host does for a tenant is
-//! charged while it is done, and keeps no other tenant from its share of the cores.
+//! Such work takes turns as guests do. Short work begins at once if its tenant is not ahead of the
+//! others. Work of a tenant that is ahead, and work that has run for a slice, waits for a turn. So
+//! what the host does for a tenant is charged while it is done, and keeps no other tenant from its
+//! share of the cores.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
@@ -43,8 +44,8 @@ struct Reading {
 pub struct Paying(Meter);
 
 impl Meter {
-    /// A meter of work that is paid for from that share. A thread whose work turns out to be long steps back behind
-    /// all others, for good.
+    /// A meter of work that is paid for from that share. A thread whose work turns out to be long
+    /// steps back behind all others, for good.
     pub fn new(turns: Arc<Turns>, share: Arc<Share>) -> Self {
         Meter::of(turns, share, false)
     }
@@ -55,16 +56,28 @@ impl Meter {
     }
 
     fn of(turns: Arc<Turns>, share: Arc<Share>, always_back: bool) -> Self {
-        let (bill, paid, used, slice_ends) = (Bill::default(), Duration::ZERO, Duration::ZERO, Instant::now());
+        let (bill, paid, used, slice_ends) =
+            (Bill::default(), Duration::ZERO, Duration::ZERO, Instant::now());
         let (stepped_back, place) = (always_back, None);
-        let reading = Reading { turns, share, bill, paid, slice_ends, used, always_back, stepped_back, place };
+        let reading = Reading {
+            turns,
+            share,
+            bill,
+            paid,
+            slice_ends,
+            used,
+            always_back,
+            stepped_back,
+            place,
+        };
         Meter(Arc::new(Mutex::new(reading)))
     }
 
     /// Has the present thread's work paid for until the result is dropped, and noted on that bill.
     pub fn paid_by(&self, bill: &Bill) -> Paying {
         let mut reading = self.lock();
-        (reading.bill, reading.paid, reading.stepped_back) = (bill.clone(), thread_time(), reading.always_back);
+        (reading.bill, reading.paid, reading.stepped_back) =
+            (bill.clone(), thread_time(), reading.always_back);
         Paying(self.clone())
     }
 

@@ -29,19 +29,59 @@ impl Collector for TenantMetrics {
         let tenants = self.0.all();
         let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
         let help = "CPU time that a tenant's guests have used, and the host for it";
-        family(&mut encoder, "tenant_cpu", help, Some(&Unit::Seconds), MetricType::Counter, &tenants, seconds)?;
+        family(
+            &mut encoder,
+            "tenant_cpu",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Counter,
+            &tenants,
+            seconds,
+        )?;
         let help = "How often a tenant was refused something for its quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
-        family(&mut encoder, "tenant_refusals", help, None, MetricType::Counter, &tenants, refused)?;
+        family(
+            &mut encoder,
+            "tenant_refusals",
+            help,
+            None,
+            MetricType::Counter,
+            &tenants,
+            refused,
+        )?;
         let help = "Key-value operations that a tenant's models have made";
         let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
-        family(&mut encoder, "tenant_key_value_operations", help, None, MetricType::Counter, &tenants, operations)?;
+        family(
+            &mut encoder,
+            "tenant_key_value_operations",
+            help,
+            None,
+            MetricType::Counter,
+            &tenants,
+            operations,
+        )?;
         let help = "Lines that a tenant's guests wrote and that were dropped";
         let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
-        family(&mut encoder, "tenant_log_lines_dropped", help, None, MetricType::Counter, &tenants, dropped)?;
+        family(
+            &mut encoder,
+            "tenant_log_lines_dropped",
+            help,
+            None,
+            MetricType::Counter,
+            &tenants,
+            dropped,
+        )?;
         let help = "Instances that a tenant has, idle ones included";
         let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
-        family(&mut encoder, "tenant_instances", help, None, MetricType::Gauge, &tenants, instances)?;
+        family(
+            &mut encoder,
+            "tenant_instances",
+            help,
+            None,
+            MetricType::Gauge,
+            &tenants,
+            instances,
+        )?;
         held(&mut encoder, &tenants)
     }
 }
@@ -78,7 +118,9 @@ fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
     let mut family = encoder.encode_descriptor("tenant_limit", help, None, MetricType::Gauge)?;
     for tenant in tenants {
         let settings = tenant.settings();
-        for resource in Resource::ALL.into_iter().filter(|&resource| settings.quota.of(resource) != UNLIMITED) {
+        for resource in
+            Resource::ALL.into_iter().filter(|&resource| settings.quota.of(resource) != UNLIMITED)
+        {
             let labels = [("tenant", tenant.name().as_str()), ("resource", resource.name())];
             ConstGauge::new(settings.quota.of(resource)).encode(family.encode_family(&labels)?)?;
         }

@@ -1,10 +1,10 @@
 //! Tenants: whose models they are, who may ask, and how much each may hold.
 //!
-//! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and finds a
-//! [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is counted in one
-//! place however often its settings change: what is taken comes back through a guard ([`Held`],
-//! [`InstancePermit`]) and never by hand. Its part of the cores is kept in its [`Account`], by
-//! which [`Turns`] are given out.
+//! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and
+//! finds a [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is
+//! counted in one place however often its settings change: what is taken comes back through a guard
+//! ([`Held`], [`InstancePermit`]) and never by hand. Its part of the cores is kept in its
+//! [`Account`], by which [`Turns`] are given out.
 
 mod account;
 mod allotment;
@@ -43,8 +43,8 @@ pub use pace::{Pace, Stopped};
 pub use payer::Payer;
 pub use roster::{AuthError, Caller, Changes, TenancyFaults, Tenants};
 pub use settings::{
-    Callable, Ceilings, HostKey, PasswordFrom, PostgresSettings, Quota, REFRESH, StreamCeilings, TenantGrants,
-    TenantSettings, UNLIMITED,
+    Callable, Ceilings, HostKey, PasswordFrom, PostgresSettings, Quota, REFRESH, StreamCeilings,
+    TenantGrants, TenantSettings, UNLIMITED,
 };
 pub use site::Site;
 pub use slots::{Room, Slots};
@@ -67,7 +67,8 @@ pub enum Resource {
     Memory,
     /// Models that serve or are being loaded.
     Models,
-    /// Bytes in its repository, with what is being uploaded. Compiled artifacts that are in use count against its limit.
+    /// Bytes in its repository, with what is being uploaded. Compiled artifacts that are in use
+    /// count against its limit.
     Storage,
     /// Bytes of its compiled artifacts, in use or not. They have no limit of their own.
     Artifacts,
@@ -164,7 +165,8 @@ impl Tenant {
         Arc::new(tenant)
     }
 
-    /// The tenant of a host that has configured none, with limits that only the host's own resources set.
+    /// The tenant of a host that has configured none, with limits that only the host's own
+    /// resources set.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
         Tenant::new(name, TenantSettings::unlimited(Site::Directory("models".into())))
     }
@@ -213,14 +215,15 @@ impl Tenant {
         self.settings.store(Arc::new(settings));
     }
 
-    /// Lets a request in, until the result is dropped. Fails if it comes too soon after others, or if as many
-    /// are under way as may be.
+    /// Lets a request in, until the result is dropped. Fails if it comes too soon after others, or
+    /// if as many are under way as may be.
     pub fn admit(self: &Arc<Self>) -> Result<Held, QuotaExceeded> {
         self.rate.take().map_err(|refusal| self.note(refusal))?;
         self.take(Resource::Concurrency, 1)
     }
 
-    /// Takes so much of a resource, until the result is dropped. Fails if that would be more than it may hold.
+    /// Takes so much of a resource, until the result is dropped. Fails if that would be more than
+    /// it may hold.
     pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
         Held::take(self, resource, amount)
     }
@@ -235,13 +238,15 @@ impl Tenant {
         self.dismissed.load(Ordering::SeqCst)
     }
 
-    /// Waits for the right to have one more instance, idle ones included: first until its quota allows one, then for
-    /// room in the engine. Requests are served in the order in which they came.
+    /// Waits for the right to have one more instance, idle ones included: first until its quota
+    /// allows one, then for room in the engine. Requests are served in the order in which they
+    /// came.
     pub async fn instance(self: &Arc<Self>, room: &Room) -> InstancePermit {
         let counted = match self.instances.try_take(self) {
             Some(counted) => counted,
             None => {
-                // Before looking for one that is idle: whoever lays one down after that look sees that it is wanted.
+                // Before looking for one that is idle: whoever lays one down after that look sees
+                // that it is wanted.
                 let _waiting = self.instances.wait();
                 self.reclaim();
                 self.instances.take(self).await
@@ -256,9 +261,9 @@ impl Tenant {
         Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
     }
 
-    /// The right to have an instance beside one that the same call holds already; `None` if the engine has no room. It
-    /// is had at once, and takes nothing of the quota: calls that each hold one and wait for another could wait for
-    /// each other for ever.
+    /// The right to have an instance beside one that the same call holds already; `None` if the
+    /// engine has no room. It is had at once, and takes nothing of the quota: calls that each hold
+    /// one and wait for another could wait for each other for ever.
     pub fn instance_beside(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
         Some(InstancePermit::new(self, None, room.try_take(self)?))
     }
@@ -281,7 +286,8 @@ impl Tenant {
         pools.push(pool);
     }
 
-    /// Lets go of an instance that nobody is using, with its permit and its memory. Tells whether there was one.
+    /// Lets go of an instance that nobody is using, with its permit and its memory. Tells whether
+    /// there was one.
     pub fn reclaim(&self) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Dropping an instance frees its permit, which goes to whoever waits.
@@ -317,11 +323,15 @@ impl Tenant {
         }
     }
 
-    /// How much of a resource it holds. Of its storage, what is in its repository or being uploaded: artifacts are told
-    /// apart.
+    /// How much of a resource it holds. Of its storage, what is in its repository or being
+    /// uploaded: artifacts are told apart.
     pub fn used(&self, resource: Resource) -> u64 {
         let used = self.allotment(resource).used();
-        if resource == Resource::Storage { used.saturating_sub(self.used_by_artifacts()) } else { used }
+        if resource == Resource::Storage {
+            used.saturating_sub(self.used_by_artifacts())
+        } else {
+            used
+        }
     }
 
     /// How many instances it has, idle ones included.

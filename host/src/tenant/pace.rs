@@ -18,7 +18,8 @@ pub enum Stopped {
     Late,
 }
 
-/// How a piece of work goes on: at each checkpoint it gives way to others, and learns whether it is still wanted.
+/// How a piece of work goes on: at each checkpoint it gives way to others, and learns whether it is
+/// still wanted.
 ///
 /// A checkpoint reads the clock. Work has one every few hundred microseconds.
 pub struct Pace {
@@ -42,8 +43,8 @@ impl Pace {
         Pace { taking_turns: None, stopped: Cell::new(None) }
     }
 
-    /// The pace of work that takes turns on the present thread, which has stepped back. It stops at `until`, or once
-    /// it is abandoned.
+    /// The pace of work that takes turns on the present thread, which has stepped back. It stops at
+    /// `until`, or once it is abandoned.
     pub(super) fn in_turns(
         turns: Arc<Turns>,
         share: Arc<Share>,
@@ -51,12 +52,16 @@ impl Pace {
         abandoned: Arc<AtomicBool>,
     ) -> Self {
         let meter = Meter::behind(turns, share);
-        Pace { taking_turns: Some(TakingTurns { meter, until, abandoned }), stopped: Cell::new(None) }
+        Pace {
+            taking_turns: Some(TakingTurns { meter, until, abandoned }),
+            stopped: Cell::new(None),
+        }
     }
 
     /// Does a piece of work once its turn has come, and charges what it takes.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Pace) -> T) -> Result<T, Stopped> {
-        let _paying = self.taking_turns.as_ref().map(|taking| taking.meter.paid_by(&Bill::default()));
+        let _paying =
+            self.taking_turns.as_ref().map(|taking| taking.meter.paid_by(&Bill::default()));
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
             None => taking.meter.begin(|| taking.why_stop()),
@@ -65,7 +70,8 @@ impl Pace {
         self.stopped.get().map_or(Ok(outcome), Err)
     }
 
-    /// Has the work give way if others are due. Fails if it is not wanted any more; it is to end then, whatever with.
+    /// Has the work give way if others are due. Fails if it is not wanted any more; it is to end
+    /// then, whatever with.
     pub fn give_way(&self) -> Result<(), Stopped> {
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
@@ -86,7 +92,10 @@ impl Pace {
         Ok(outcome)
     }
 
-    fn check(&self, check: impl FnOnce(&TakingTurns) -> Result<(), Stopped>) -> Result<(), Stopped> {
+    fn check(
+        &self,
+        check: impl FnOnce(&TakingTurns) -> Result<(), Stopped>,
+    ) -> Result<(), Stopped> {
         let Some(taking) = &self.taking_turns else { return Ok(()) };
         let checked = check(taking);
         self.stopped.set(self.stopped.get().or(checked.err()));

@@ -1,7 +1,7 @@
 //! So many requests a second, with as many at once as a second allows.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): one number, the time at which the next request would be due
-//! if all came evenly. A request is let in unless that lies more than a second ahead.
+//! The generic cell rate algorithm (ITU-T I.371): one number, the time at which the next request
+//! would be due if all came evenly. A request is let in unless that lies more than a second ahead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -46,7 +46,11 @@ impl Rate {
             (due <= now + SECOND).then_some(due)
         };
         let taken = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        taken.map(drop).map_err(|_| QuotaExceeded { quota: "requests_per_second", limit, retry_after_seconds: 1 })
+        taken.map(drop).map_err(|_| QuotaExceeded {
+            quota: "requests_per_second",
+            limit,
+            retry_after_seconds: 1,
+        })
     }
 }
 

@@ -51,7 +51,9 @@ pub enum AuthError {
     #[error("the header Authorization or X-Api-Key is given more than once; send one key")]
     SeveralKeys,
     /// The key is none of those configured.
-    #[error("the key in this request is not known to this server; check that it is complete and was not revoked")]
+    #[error(
+        "the key in this request is not known to this server; check that it is complete and was not revoked"
+    )]
     UnknownKey,
     /// The key does not allow its holder to name a tenant.
     #[error("only a key with scope 'admin' may name a tenant; leave out the header Wardian-Tenant")]
@@ -61,7 +63,8 @@ pub enum AuthError {
     NoSuchTenant(String),
 }
 
-/// What is wrong with the configuration of tenants as it is now, and therefore not in force. A clone is shallow.
+/// What is wrong with the configuration of tenants as it is now, and therefore not in force. A
+/// clone is shallow.
 #[derive(Clone, Default)]
 pub struct TenancyFaults(Arc<ArcSwap<Vec<String>>>);
 
@@ -95,7 +98,11 @@ impl Tenants {
     }
 
     /// Puts other settings in force, all at once. Called by one task at a time.
-    pub fn apply(&self, settings: BTreeMap<TenantName, TenantSettings>, keys: Vec<HostKey>) -> Changes {
+    pub fn apply(
+        &self,
+        settings: BTreeMap<TenantName, TenantSettings>,
+        keys: Vec<HostKey>,
+    ) -> Changes {
         let before = self.roster.load_full();
         let mut changes = Changes::default();
         let mut after = Roster::default();
@@ -159,14 +166,18 @@ impl Tenants {
 impl Roster {
     fn add(&mut self, name: TenantName, tenant: Arc<Tenant>) {
         for key in &tenant.settings().keys {
-            let holder = Holder { tenant: Some(tenant.clone()), scopes: key.scopes, id: key.id.as_str().into() };
+            let holder = Holder {
+                tenant: Some(tenant.clone()),
+                scopes: key.scopes,
+                id: key.id.as_str().into(),
+            };
             self.keys.insert(key.digest, holder);
         }
         self.tenants.insert(name, tenant);
     }
 
-    /// Without keys everybody who can reach the server may do everything; they mean the default tenant, or
-    /// the only one.
+    /// Without keys everybody who can reach the server may do everything; they mean the default
+    /// tenant, or the only one.
     fn anybody(&self) -> Caller {
         let default = self.tenants.get(TenantName::DEFAULT);
         let only = self.tenants.values().next().filter(|_| self.tenants.len() == 1);
@@ -193,7 +204,11 @@ mod tests {
     use crate::tenant::{Credential, Scope};
 
     fn key(id: &str, scope: Scope) -> Credential {
-        Credential { id: id.into(), digest: Digest::of(id.as_bytes()), scopes: [scope].into_iter().collect() }
+        Credential {
+            id: id.into(),
+            digest: Digest::of(id.as_bytes()),
+            scopes: [scope].into_iter().collect(),
+        }
     }
 
     fn tenant(keys: &[Credential]) -> TenantSettings {
@@ -201,7 +216,10 @@ mod tests {
     }
 
     fn settings(tenants: &[(&str, TenantSettings)]) -> BTreeMap<TenantName, TenantSettings> {
-        tenants.iter().map(|(name, settings)| (TenantName::new(name).unwrap(), settings.clone())).collect()
+        tenants
+            .iter()
+            .map(|(name, settings)| (TenantName::new(name).unwrap(), settings.clone()))
+            .collect()
     }
 
     fn name(caller: &Caller) -> Option<String> {
@@ -210,7 +228,10 @@ mod tests {
 
     #[test]
     fn the_key_tells_the_tenant_and_only_admin_may_name_one() {
-        let both = settings(&[("a", tenant(&[key("ka", Scope::Infer)])), ("b", tenant(&[key("kb", Scope::Admin)]))]);
+        let both = settings(&[
+            ("a", tenant(&[key("ka", Scope::Infer)])),
+            ("b", tenant(&[key("kb", Scope::Admin)])),
+        ]);
         let tenants = Tenants::new(both, vec![key("host", Scope::Admin)]);
         let who = |key: &str, named: Option<&str>| tenants.identify(Some(key.as_bytes()), named);
         assert_eq!(name(&who("ka", None).unwrap()).as_deref(), Some("a"));
@@ -240,9 +261,15 @@ mod tests {
         let tenants = Tenants::new(settings(&[("a", tenant(&[])), ("b", tenant(&[]))]), Vec::new());
         let a = tenants.find("a").unwrap();
         let held = a.take(crate::tenant::Resource::Memory, 7).unwrap();
-        let moved = TenantSettings { repository: "elsewhere".into(), weight: 3, ..TenantSettings::default() };
+        let moved = TenantSettings {
+            repository: "elsewhere".into(),
+            weight: 3,
+            ..TenantSettings::default()
+        };
         let changes = tenants.apply(settings(&[("a", moved), ("c", tenant(&[]))]), Vec::new());
-        let names = |tenants: &[Arc<Tenant>]| tenants.iter().map(|one| one.name().to_string()).collect::<Vec<_>>();
+        let names = |tenants: &[Arc<Tenant>]| {
+            tenants.iter().map(|one| one.name().to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(
             (names(&changes.adopted), names(&changes.dismissed)),
             (vec!["a".into(), "c".into()], vec!["b".into()])

@@ -86,8 +86,9 @@ pub struct Ceilings {
     pub streaming: StreamCeilings,
 }
 
-/// The most that a model may ask for its answers in parts. Where nothing is said, what holds for whole answers holds
-/// for these: no model gets more by answering in parts than its operator has thought of.
+/// The most that a model may ask for its answers in parts. Where nothing is said, what holds for
+/// whole answers holds for these: no model gets more by answering in parts than its operator has
+/// thought of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCeilings {
     /// Wall-clock time; `None` for that of `limits`.
@@ -124,7 +125,8 @@ impl Callable {
     /// Checks what a model asks for. Fails with the origins that it may not call.
     pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
         let Callable::Listed(listed) = self else { return Ok(()) };
-        let refused: Vec<_> = asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
+        let refused: Vec<_> =
+            asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
         if refused.is_empty() {
             return Ok(());
         }
@@ -138,7 +140,8 @@ impl Callable {
 /// A key that belongs to no tenant: it is allowed everything and must say for whom.
 pub type HostKey = Credential;
 
-/// As often as somebody who does not wait for it notices; listing a thousand objects costs a store little.
+/// As often as somebody who does not wait for it notices; listing a thousand objects costs a store
+/// little.
 pub const REFRESH: Duration = Duration::from_secs(600);
 
 impl Default for TenantSettings {
@@ -157,17 +160,24 @@ impl Default for TenantSettings {
 }
 
 impl TenantSettings {
-    /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as there is.
+    /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as
+    /// there is.
     pub fn unlimited(repository: Site) -> Self {
         let grants = TenantGrants { http: Callable::Anyone };
-        TenantSettings { repository, quota: Quota::unlimited(), grants, ..TenantSettings::default() }
+        TenantSettings {
+            repository,
+            quota: Quota::unlimited(),
+            grants,
+            ..TenantSettings::default()
+        }
     }
 }
 
 impl TenantSettings {
     /// Whether its models come from the same place in the same way.
     pub fn has_same_source(&self, other: &TenantSettings) -> bool {
-        self.repository == other.repository && (self.refresh == other.refresh || self.repository.directory().is_some())
+        self.repository == other.repository
+            && (self.refresh == other.refresh || self.repository.directory().is_some())
     }
 }
 
@@ -207,8 +217,8 @@ impl Quota {
     }
 }
 
-// Bounds for what takes memory of the host's own even when nobody has thought of a quota; no bounds for what
-// an operator may well mean to give whole to one tenant.
+// Bounds for what takes memory of the host's own even when nobody has thought of a quota; no bounds
+// for what an operator may well mean to give whole to one tenant.
 impl Default for Quota {
     fn default() -> Self {
         Quota {
@@ -224,7 +234,8 @@ impl Default for Quota {
             // Its models write it by themselves, whatever the host's disk can take.
             database: 1 << 30,
             sessions: 100_000,
-            // Each takes a little of the host's memory while it waits; more than this is work that nobody keeps up with.
+            // Each takes a little of the host's memory while it waits; more than this is work that
+            // nobody keeps up with.
             tasks: 10_000,
             ..Quota::unlimited()
         }
@@ -234,14 +245,20 @@ impl Default for Quota {
 impl Default for Ceilings {
     fn default() -> Self {
         let (time, bytes) = (Duration::MAX, UNLIMITED);
-        let limits = Limits { memory: bytes, deadline: time, cpu_time: time, request: bytes, response: bytes };
+        let limits = Limits {
+            memory: bytes,
+            deadline: time,
+            cpu_time: time,
+            request: bytes,
+            response: bytes,
+        };
         Ceilings { limits, streaming: StreamCeilings::default() }
     }
 }
 
 impl Ceilings {
-    /// The limits in force for a model that asks for these. What it leaves at the default is lowered to what it
-    /// may have; fails with everything that it asks for and may not have.
+    /// The limits in force for a model that asks for these. What it leaves at the default is
+    /// lowered to what it may have; fails with everything that it asks for and may not have.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
         let (most, default) = (&self.limits, Limits::default());
         let mut fitting = Fitting { table: "limits", faults: Vec::new() };
@@ -271,7 +288,8 @@ impl Ceilings {
         fitting.finish(streaming)
     }
 
-    /// What is in force for the deferred tasks of a model that asks for this: a task may take what a request may.
+    /// What is in force for the deferred tasks of a model that asks for this: a task may take what
+    /// a request may.
     pub fn apply_to_deferred(&self, asked: &Deferral) -> Result<Deferral, String> {
         let (most, default) = (&self.limits, Deferral::default());
         let mut fitting = Fitting { table: "deferred", faults: Vec::new() };
@@ -306,7 +324,10 @@ impl Fitting {
     }
 
     fn refuse(&mut self, key: &str, asked: &str, most: &str) {
-        self.faults.push(format!("{}.{key} is {asked}, and this tenant's models may have {most}", self.table));
+        self.faults.push(format!(
+            "{}.{key} is {asked}, and this tenant's models may have {most}",
+            self.table
+        ));
     }
 
     fn finish<T>(self, fitted: T) -> Result<T, String> {
@@ -332,16 +353,24 @@ mod tests {
 
     #[test]
     fn a_model_gets_what_it_may_have_and_is_told_what_it_may_not() {
-        let limits = Limits { memory: 64 << 20, deadline: Duration::from_secs(1), ..Ceilings::default().limits };
+        let limits = Limits {
+            memory: 64 << 20,
+            deadline: Duration::from_secs(1),
+            ..Ceilings::default().limits
+        };
         let ceilings = Ceilings { limits, ..Ceilings::default() };
         let granted = ceilings.apply(&Limits::default()).unwrap();
         assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
         assert_eq!(granted.request, Limits::default().request);
         let modest = Limits { memory: 1 << 20, ..Limits::default() };
         assert_eq!(ceilings.apply(&modest).unwrap().memory, 1 << 20);
-        let greedy = Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
+        let greedy =
+            Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
         let told = ceilings.apply(&greedy).unwrap_err();
-        for says in ["limits.memory is 1GiB, and this tenant's models may have 64MiB", "limits.deadline is 60s"] {
+        for says in [
+            "limits.memory is 1GiB, and this tenant's models may have 64MiB",
+            "limits.deadline is 60s",
+        ] {
             assert!(told.contains(says), "{told}");
         }
         assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
@@ -360,7 +389,10 @@ mod tests {
         assert_eq!(ceilings.apply_to_streaming(&Streaming::default()).unwrap().deadline, minute);
         let greedy = Streaming { deadline: 2 * minute, ..Streaming::default() };
         let told = ceilings.apply_to_streaming(&greedy).unwrap_err();
-        assert!(told.contains("streaming.deadline is 120s, and this tenant's models may have 60s"), "{told}");
+        assert!(
+            told.contains("streaming.deadline is 120s, and this tenant's models may have 60s"),
+            "{told}"
+        );
         assert_eq!(Ceilings::default().apply_to_streaming(&greedy), Ok(greedy));
     }
 }

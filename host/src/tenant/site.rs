@@ -90,7 +90,12 @@ mod tests {
     fn a_site_is_a_path_or_a_url() {
         assert_eq!(parsed("models"), Ok(PathBuf::from("/etc/wardian/models").into()));
         assert_eq!(parsed("/srv/models"), Ok(PathBuf::from("/srv/models").into()));
-        for url in ["s3://bucket/prefix", "gs://bucket", "az://container@account/x", "http://127.0.0.1:9000/models"] {
+        for url in [
+            "s3://bucket/prefix",
+            "gs://bucket",
+            "az://container@account/x",
+            "http://127.0.0.1:9000/models",
+        ] {
             assert_eq!(parsed(url).unwrap().to_string().trim_end_matches('/'), url);
         }
     }

@@ -1,7 +1,7 @@
 //! The engine's slots: how many instances there may be at once, divided among tenants.
 //!
-//! An instance takes as many slots as its component needs, and gives them back when it is gone. wasmtime's pools have
-//! room for all slots, so whoever holds its slots is never refused by them.
+//! An instance takes as many slots as its component needs, and gives them back when it is gone.
+//! wasmtime's pools have room for all slots, so whoever holds its slots is never refused by them.
 
 mod division;
 
@@ -62,15 +62,23 @@ struct Waiting<'a> {
 impl Slots {
     /// So many slots, of which nothing is guaranteed to anybody yet.
     pub fn new(count: u32) -> Arc<Self> {
-        let shared = Shared { division: Division::new(count), places: HashMap::new(), tenants: HashMap::new() };
+        let shared = Shared {
+            division: Division::new(count),
+            places: HashMap::new(),
+            tenants: HashMap::new(),
+        };
         Arc::new(Slots { shared: Mutex::new(shared), reclaiming: Mutex::default() })
     }
 
     /// Guarantees each of these tenants its part of the slots by weight, and others nothing.
     pub fn divide(&self, tenants: &[Arc<Tenant>]) {
-        let weights = tenants.iter().map(|tenant| (tenant.name().clone(), tenant.settings().weight));
+        let weights =
+            tenants.iter().map(|tenant| (tenant.name().clone(), tenant.settings().weight));
         let each_has_one = self.change(|shared| {
-            shared.tenants = tenants.iter().map(|tenant| (tenant.name().clone(), Arc::downgrade(tenant))).collect();
+            shared.tenants = tenants
+                .iter()
+                .map(|tenant| (tenant.name().clone(), Arc::downgrade(tenant)))
+                .collect();
             shared.division.divide(weights)
         });
         if !each_has_one {
@@ -86,7 +94,8 @@ impl Slots {
         self.lock().division.most_for(tenant)
     }
 
-    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than its guarantee.
+    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than
+    /// its guarantee.
     pub fn wants_back(&self, tenant: &TenantName) -> bool {
         self.lock().division.wants_back(tenant)
     }
@@ -131,8 +140,8 @@ impl Room {
         taken.then(|| self.held(tenant))
     }
 
-    /// Waits until it is to be had, and takes it. Idle instances are let go of for it: first those of the tenant that
-    /// holds the most beyond its guarantee.
+    /// Waits until it is to be had, and takes it. Idle instances are let go of for it: first those
+    /// of the tenant that holds the most beyond its guarantee.
     pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> HeldSlots {
         if let Some(held) = self.try_take(tenant) {
             return held;
@@ -158,13 +167,15 @@ impl Room {
 }
 
 impl Waiting<'_> {
-    /// Lets go of idle instances until the slots are there or no such instance is left: one after the other, of the
-    /// tenant that holds the most beyond its guarantee then, and at last of the tenant itself.
+    /// Lets go of idle instances until the slots are there or no such instance is left: one after
+    /// the other, of the tenant that holds the most beyond its guarantee then, and at last of the
+    /// tenant itself.
     fn make_room(&self) {
         let mut have_none = Vec::new();
         while !self.is_granted() {
             let slots = &self.room.slots;
-            // One request at a time: two that choose at once could together take what is guaranteed.
+            // One request at a time: two that choose at once could together take what is
+            // guaranteed.
             let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
             let holder = slots.lock().tenants.get(&name).and_then(Weak::upgrade);

@@ -1,20 +1,23 @@
 //! Turns: who may use a core next.
 //!
-//! There are as many turns as guest threads, and on those threads a guest runs only while it holds one. At
-//! every tick it gives its turn back and lines up again; the turn goes to the tenant that has come least far in
-//! virtual time (its CPU time divided by its weight), and within the tenant to the model that has come least
-//! far. So a tenant with a thousand endless requests gets its share and no more. This is start-time fair
-//! queueing (Goyal, Vin and Cheng, 1996) on two levels. What the host does for a tenant takes the same turns: the
-//! statements of its database as those of one model more, the decoding of a request as work of its model.
+//! There are as many turns as guest threads, and on those threads a guest runs only while it holds
+//! one. At every tick it gives its turn back and lines up again; the turn goes to the tenant that
+//! has come least far in virtual time (its CPU time divided by its weight), and within the tenant
+//! to the model that has come least far. So a tenant with a thousand endless requests gets its
+//! share and no more. This is start-time fair queueing (Goyal, Vin and Cheng, 1996) on two levels.
+//! What the host does for a tenant takes the same turns: the statements of its database as those of
+//! one model more, the decoding of a request as work of its model.
 //!
-//! A short call does not line up at all: it starts on the thread that has read its request, as long as its
-//! tenant has spent less than its share of the cores, or is not ahead of the others ([`Turns::may_start`]). What
-//! it uses is charged all the same, and what handling its request took, so a tenant whose short calls take more
-//! than its share finds them sent to the line, behind its neighbours.
+//! A short call does not line up at all: it starts on the thread that has read its request, as long
+//! as its tenant has spent less than its share of the cores, or is not ahead of the others
+//! ([`Turns::may_start`]). What it uses is charged all the same, and what handling its request
+//! took, so a tenant whose short calls take more than its share finds them sent to the line, behind
+//! its neighbours.
 //!
-//! How far tenants have come is compared once a tick ([`Turns::tick`]), over those that have run or asked in
-//! the last ticks. Whoever was away comes back level with the one who has come least far, and whoever uses less
-//! than its share is never owed more than [`CREDIT`]: time that nobody wanted is gone.
+//! How far tenants have come is compared once a tick ([`Turns::tick`]), over those that have run or
+//! asked in the last ticks. Whoever was away comes back level with the one who has come least far,
+//! and whoever uses less than its share is never owed more than [`CREDIT`]: time that nobody wanted
+//! is gone.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -25,19 +28,21 @@ use std::time::Duration;
 
 use thread_priority::ThreadPriority;
 use thread_priority::unix::{
-    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+    NormalThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
 };
 
 use super::{Account, Share};
 
-/// How far ahead of the others a tenant may be, for each core, before its calls must line up. Below a tick
-/// nothing is known; a few ticks more keep short bursts from paying for a change of threads.
+/// How far ahead of the others a tenant may be, for each core, before its calls must line up. Below
+/// a tick nothing is known; a few ticks more keep short bursts from paying for a change of threads.
 const SLACK: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 /// The most that a tenant can be owed, for each core.
 const CREDIT: u64 = Duration::from_millis(3).as_nanos() as u64;
 
-/// How much of its share a tenant may save up, and how much overspending is held against it, for each core.
+/// How much of its share a tenant may save up, and how much overspending is held against it, for
+/// each core.
 const BURST: u64 = Duration::from_millis(10).as_nanos() as u64;
 
 /// Ticks after which a tenant that has neither run nor asked does not compete any more.
@@ -120,13 +125,16 @@ impl Turns {
         self.clock.get().map(|clock| clock())
     }
 
-    /// True if calls hold turns or wait for one. Never waits, and takes a line that is being changed for a busy one.
+    /// True if calls hold turns or wait for one. Never waits, and takes a line that is being
+    /// changed for a busy one.
     pub fn are_taken(&self) -> bool {
-        self.line.try_lock().map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
+        self.line
+            .try_lock()
+            .map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
     }
 
-    /// Whether a call may start at once, where it is: its tenant has not had its share or is not ahead of the
-    /// others, and its model is not ahead of the tenant's other models that wait.
+    /// Whether a call may start at once, where it is: its tenant has not had its share or is not
+    /// ahead of the others, and its model is not ahead of the tenant's other models that wait.
     pub fn may_start(&self, share: &Share) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {
@@ -155,7 +163,8 @@ impl Turns {
         Place { turns: self.clone(), share: share.clone(), ticket }
     }
 
-    /// Compares how far everybody has come. Called by the engine's clock, so long after it was called before.
+    /// Compares how far everybody has come. Called by the engine's clock, so long after it was
+    /// called before.
     pub fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
         let mut competing = self.competing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,11 +189,12 @@ impl Turns {
 
     /// Compares how far each tenant's models that wait have come.
     fn compare_models(&self, competing: &[Arc<Account>]) {
-        // Guest threads run when nobody else wants to, so one that has locked the line may keep it for long; the
-        // clock must not wait for it. There is another tick soon.
+        // Guest threads run when nobody else wants to, so one that has locked the line may keep it
+        // for long; the clock must not wait for it. There is another tick soon.
         let Ok(line) = self.line.try_lock() else { return };
         for account in competing {
-            let own = line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
+            let own =
+                line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
             account.set_least_waiting(own.map(|queue| queue.share.reached()).min());
         }
     }
@@ -208,8 +218,8 @@ impl Turns {
         }
     }
 
-    /// Changes the line, and gives out what is free then. Whoever gets a turn is woken once the line is no longer
-    /// locked.
+    /// Changes the line, and gives out what is free then. Whoever gets a turn is woken once the
+    /// line is no longer locked.
     fn change(&self, change: impl FnOnce(&mut Line)) {
         let mut line = self.lock();
         change(&mut line);
@@ -234,8 +244,8 @@ impl Place {
         self.ticket.granted.load(Ordering::Acquire)
     }
 
-    /// Gives the turn back and takes a new place, which may be the next to have its turn. Whoever is woken for
-    /// it is not woken before.
+    /// Gives the turn back and takes a new place, which may be the next to have its turn. Whoever
+    /// is woken for it is not woken before.
     pub fn line_up_again(&mut self, context: &mut Context<'_>) {
         self.turns.show(self.share.account());
         self.turns.change(|line| {
@@ -247,9 +257,10 @@ impl Place {
     }
 }
 
-/// Has the present thread run only where no other wants to. Reading a request and running a short call must not
-/// wait for a long one, and Linux lets an ordinary thread interrupt one of this kind at once, while it lets one
-/// that is merely less important finish its slice: 3 ms, a thousand times a second.
+/// Has the present thread run only where no other wants to. Reading a request and running a short
+/// call must not wait for a long one, and Linux lets an ordinary thread interrupt one of this kind
+/// at once, while it lets one that is merely less important finish its slice: 3 ms, a thousand
+/// times a second.
 pub fn step_back() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     // Where it is refused, tenants' work merely competes on equal terms.
@@ -278,7 +289,10 @@ impl Line {
     }
 
     fn leave(&mut self, share: &Arc<Share>, ticket: &Arc<Ticket>) {
-        let Some(index) = self.queues.iter().position(|queue| Arc::ptr_eq(&queue.share, share)) else { return };
+        let Some(index) = self.queues.iter().position(|queue| Arc::ptr_eq(&queue.share, share))
+        else {
+            return;
+        };
         let calls = &mut self.queues[index].calls;
         if let Some(position) = calls.iter().position(|one| Arc::ptr_eq(one, ticket)) {
             calls.remove(position);
@@ -308,7 +322,8 @@ impl Line {
     /// Who is next: one look at every version that waits, which are as many as matter at a time.
     fn next(&mut self) -> Option<Arc<Ticket>> {
         let order = |queue: &Queue| (queue.share.account().reached(), queue.share.reached());
-        let (index, queue) = self.queues.iter_mut().enumerate().min_by_key(|(_, queue)| order(queue))?;
+        let (index, queue) =
+            self.queues.iter_mut().enumerate().min_by_key(|(_, queue)| order(queue))?;
         let ticket = queue.calls.pop_front();
         queue.share.lead();
         self.left(index);
@@ -331,7 +346,10 @@ mod tests {
     const TICK: Duration = Duration::from_millis(1);
 
     fn tenant(name: &str, weight: u32) -> Arc<Tenant> {
-        Tenant::new(TenantName::new(name).unwrap(), TenantSettings { weight, ..TenantSettings::default() })
+        Tenant::new(
+            TenantName::new(name).unwrap(),
+            TenantSettings { weight, ..TenantSettings::default() },
+        )
     }
 
     fn share(tenant: &Tenant) -> Arc<Share> {
@@ -355,8 +373,9 @@ mod tests {
         fn run(&mut self, ticks: usize) {
             let mut context = Context::from_waker(Waker::noop());
             for _ in 0..ticks {
-                let granted: Vec<_> =
-                    (0..self.calls.len()).filter(|&call| self.calls[call].0.has_come(&mut context)).collect();
+                let granted: Vec<_> = (0..self.calls.len())
+                    .filter(|&call| self.calls[call].0.has_come(&mut context))
+                    .collect();
                 for call in granted {
                     let (place, count) = &mut self.calls[call];
                     *count += 1;
@@ -376,12 +395,17 @@ mod tests {
     fn turns_follow_weights_however_many_calls_a_tenant_has() {
         for (cores, weight) in [(1, 1), (2, 1), (1, 3), (2, 3), (4, 10)] {
             let (one, other) = (share(&tenant("one", weight)), share(&tenant("other", 1)));
-            let calls: Vec<_> = std::iter::repeat_n(&one, 8).chain(std::iter::repeat_n(&other, 64)).collect();
+            let calls: Vec<_> =
+                std::iter::repeat_n(&one, 8).chain(std::iter::repeat_n(&other, 64)).collect();
             let mut race = Race::of(cores, &calls);
             race.run(11_000);
-            let (of_one, of_other) = (race.counts()[..8].iter().sum::<u64>(), race.counts()[8..].iter().sum::<u64>());
+            let (of_one, of_other) =
+                (race.counts()[..8].iter().sum::<u64>(), race.counts()[8..].iter().sum::<u64>());
             let ratio = of_one as f64 / of_other as f64 / f64::from(weight);
-            assert!((0.98..1.02).contains(&ratio), "{cores} cores, weight {weight}: {of_one} to {of_other}");
+            assert!(
+                (0.98..1.02).contains(&ratio),
+                "{cores} cores, weight {weight}: {of_one} to {of_other}"
+            );
             assert_eq!((of_one + of_other) as usize, 11_000 * cores, "no turn is wasted");
         }
     }
@@ -412,7 +436,8 @@ mod tests {
         let turns = Turns::new(1);
         let mut context = Context::from_waker(Waker::noop());
         assert!(!turns.are_taken());
-        let (first, second, third) = (turns.line_up(&one), turns.line_up(&one), turns.line_up(&one));
+        let (first, second, third) =
+            (turns.line_up(&one), turns.line_up(&one), turns.line_up(&one));
         assert!(turns.are_taken());
         assert!(first.has_come(&mut context) && !second.has_come(&mut context));
         drop(second);

@@ -1,7 +1,9 @@
-//! The threads on which the host works for tenants: decoding, encoding, hashing, and whatever else may take long.
+//! The threads on which the host works for tenants: decoding, encoding, hashing, and whatever else
+//! may take long.
 //!
-//! They run where guests run, behind whoever reads requests, and the work takes turns with the guests of all tenants
-//! ([`Meter`]). A few pieces of work of one tenant are under way at once; others wait in order and hold no thread.
+//! They run where guests run, behind whoever reads requests, and the work takes turns with the
+//! guests of all tenants ([`Meter`]). A few pieces of work of one tenant are under way at once;
+//! others wait in order and hold no thread.
 //!
 //! [`Meter`]: super::Meter
 
@@ -47,8 +49,16 @@ impl Workers {
     /// Threads whose work takes these turns. None is started before there is work.
     pub fn new(turns: Arc<Turns>) -> std::io::Result<Self> {
         let mut builder = Builder::new_current_thread();
-        builder.max_blocking_threads(THREADS).thread_keep_alive(IDLE).thread_name("work").on_thread_start(step_back);
-        Ok(Workers(Arc::new(Shared { turns, nobody: Payer::nobody(), runtime: Some(builder.build()?) })))
+        builder
+            .max_blocking_threads(THREADS)
+            .thread_keep_alive(IDLE)
+            .thread_name("work")
+            .on_thread_start(step_back);
+        Ok(Workers(Arc::new(Shared {
+            turns,
+            nobody: Payer::nobody(),
+            runtime: Some(builder.build()?),
+        })))
     }
 
     /// The turns that the work takes.
@@ -66,8 +76,8 @@ impl Workers {
         InTurns::new(self.0.turns.clone(), payer.share().clone(), work)
     }
 
-    /// Does work for a payer, charged to that share of its. Dropping the future ends the work at its next
-    /// checkpoint. Fails if the work has not ended at `until`.
+    /// Does work for a payer, charged to that share of its. Dropping the future ends the work at
+    /// its next checkpoint. Fails if the work has not ended at `until`.
     pub async fn run<T: Send + 'static>(
         &self,
         payer: &Payer,
@@ -91,8 +101,9 @@ impl Workers {
         Ok(outcome.map_err(|fault| Undone::Failed(fault.to_string()))??)
     }
 
-    /// Does work for a payer while the present thread waits for it, which must be one that may block. It takes no place:
-    /// whoever asks so has one piece of work at a time. It ends at its next checkpoint once `abandoned` is true.
+    /// Does work for a payer while the present thread waits for it, which must be one that may
+    /// block. It takes no place: whoever asks so has one piece of work at a time. It ends at its
+    /// next checkpoint once `abandoned` is true.
     pub fn run_and_wait<T: Send + 'static>(
         &self,
         share: &Arc<Share>,
@@ -108,7 +119,9 @@ impl Workers {
         };
         let Some(runtime) = &self.0.runtime else { return Err(ending()) };
         drop(runtime.spawn_blocking(work));
-        Ok(answer.recv().map_err(|_lost| Undone::Failed("the work ended unexpectedly".into()))??)
+        Ok(answer
+            .recv()
+            .map_err(|_lost| Undone::Failed("the work ended unexpectedly".into()))??)
     }
 }
 
@@ -151,7 +164,8 @@ mod tests {
             }
             std::thread::current().name().map(str::to_owned)
         };
-        let thread = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await.unwrap();
+        let thread =
+            workers.run(tenant.payer(), tenant.payer().share(), later(), work).await.unwrap();
         assert_eq!(thread.as_deref(), Some("work"));
         assert!(tenant.account().used() >= 5_000_000, "{}", tenant.account().used());
     }
@@ -194,8 +208,10 @@ mod tests {
         let order = order.lock().unwrap();
         assert_eq!(order.len(), 20);
         assert!(most.load(Ordering::SeqCst) <= 4);
-        // Three others are under way at most. Their threads may not have begun yet, so earlier ones may be missing.
-        let earlier = |index: usize| order[..index].iter().filter(|&&before| before < order[index]).count();
+        // Three others are under way at most. Their threads may not have begun yet, so earlier ones
+        // may be missing.
+        let earlier =
+            |index: usize| order[..index].iter().filter(|&&before| before < order[index]).count();
         assert!((0..20).all(|index| order[index] - earlier(index) < 4), "{order:?}");
     }
 
@@ -207,7 +223,10 @@ mod tests {
             let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
             assert!(matches!(failed, Err(Undone::Failed(_))), "{failed:?}");
         }
-        assert_eq!(workers.run(tenant.payer(), tenant.payer().share(), later(), |_| 7).await, Ok(7));
+        assert_eq!(
+            workers.run(tenant.payer(), tenant.payer().share(), later(), |_| 7).await,
+            Ok(7)
+        );
     }
 
     #[test]

@@ -26,17 +26,37 @@ impl Postgres {
 
     fn try_start() -> Result<Postgres, String> {
         let programs = programs().ok_or("PostgreSQL is not installed")?;
-        let directory = tempfile::Builder::new().prefix("wardian-pg-").tempdir().map_err(|error| error.to_string())?;
+        let directory = tempfile::Builder::new()
+            .prefix("wardian-pg-")
+            .tempdir()
+            .map_err(|error| error.to_string())?;
         let postgres = Postgres { directory, programs };
         if is_root() {
             succeeded(Command::new("chown").arg("postgres").arg(postgres.path("")).output())?;
             succeeded(Command::new("chmod").arg("755").arg(postgres.path("")).output())?;
         }
-        std::fs::write(postgres.path("password"), "of the superuser\n").map_err(|error| error.to_string())?;
+        std::fs::write(postgres.path("password"), "of the superuser\n")
+            .map_err(|error| error.to_string())?;
         let (data, password) = (postgres.path("data"), postgres.path("password"));
-        let initdb = ["--username=postgres", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"];
-        succeeded(postgres.run("initdb").args(initdb).arg("--pwfile").arg(password).arg("-D").arg(data).output())?;
-        let mut settings = std::fs::OpenOptions::new().append(true).open(postgres.path("data/postgresql.conf"));
+        let initdb = [
+            "--username=postgres",
+            "--auth=scram-sha-256",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        ];
+        succeeded(
+            postgres
+                .run("initdb")
+                .args(initdb)
+                .arg("--pwfile")
+                .arg(password)
+                .arg("-D")
+                .arg(data)
+                .output(),
+        )?;
+        let mut settings =
+            std::fs::OpenOptions::new().append(true).open(postgres.path("data/postgresql.conf"));
         let settings = settings.as_mut().map_err(|error| error.to_string())?;
         writeln!(settings, "listen_addresses = ''").map_err(|error| error.to_string())?;
         postgres.control("start")?;
@@ -62,7 +82,10 @@ impl Postgres {
 
     /// The same for the superuser.
     pub(super) fn entry_of_superuser(&self) -> String {
-        self.entry_with("postgres", &format!("password_file = '{}'", self.path("password").display()))
+        self.entry_with(
+            "postgres",
+            &format!("password_file = '{}'", self.path("password").display()),
+        )
     }
 
     /// The same, with the password from somewhere else.
@@ -72,8 +95,8 @@ impl Postgres {
         format!("[tenants.default.database]\nurl = '{url}'\n{password}\n")
     }
 
-    /// Has it listen on an address of the loopback that nobody else uses, where it talks TLS and nothing else, with
-    /// that certificate and key. Tells the address.
+    /// Has it listen on an address of the loopback that nobody else uses, where it talks TLS and
+    /// nothing else, with that certificate and key. Tells the address.
     pub(super) fn listen_with_tls(&self, make: impl FnOnce(&str) -> (String, String)) -> String {
         let [high, low] = [std::process::id() >> 8, std::process::id()].map(|number| number & 0xff);
         let address = format!("127.{high}.{low}.2");
@@ -81,13 +104,15 @@ impl Postgres {
         for (name, content) in [("server.crt", certificate), ("server.key", key)] {
             let (beside, path) = (self.path(name), self.path("data").join(name));
             std::fs::write(&beside, content).unwrap();
-            succeeded(self.run("install").arg("-m").arg("600").arg(beside).arg(path).output()).unwrap();
+            succeeded(self.run("install").arg("-m").arg("600").arg(beside).arg(path).output())
+                .unwrap();
         }
         self.administer(&format!("alter system set listen_addresses = '{address}'"));
         self.administer("alter system set ssl = on");
         let rules = self.path("data").join("pg_hba.conf");
         let before = std::fs::read_to_string(&rules).unwrap();
-        std::fs::write(&rules, format!("{before}\nhostssl all all {address}/32 scram-sha-256\n")).unwrap();
+        std::fs::write(&rules, format!("{before}\nhostssl all all {address}/32 scram-sha-256\n"))
+            .unwrap();
         self.restart();
         address
     }
@@ -100,11 +125,13 @@ impl Postgres {
     fn administer(&self, statement: &str) {
         let mut psql = self.run("psql");
         psql.env("PGPASSWORD", "of the superuser").arg("-h").arg(self.path(""));
-        succeeded(psql.args(["-U", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement]).output()).unwrap();
+        succeeded(psql.args(["-U", "postgres", "-v", "ON_ERROR_STOP=1", "-c", statement]).output())
+            .unwrap();
     }
 
     fn control(&self, what: &str) -> Result<(), String> {
-        let options = format!("-c unix_socket_directories='{}' -c fsync=off", self.path("").display());
+        let options =
+            format!("-c unix_socket_directories='{}' -c fsync=off", self.path("").display());
         let mut command = self.run("pg_ctl");
         command.arg("-D").arg(self.path("data")).arg("-l").arg(self.path("log"));
         succeeded(command.args(["-w", "-m", "immediate", "-o", &options, what]).output())
@@ -144,7 +171,9 @@ fn programs() -> Option<PathBuf> {
 }
 
 fn is_root() -> bool {
-    Path::new("/proc/self").metadata().is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+    Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 
 fn succeeded(output: std::io::Result<Output>) -> Result<(), String> {

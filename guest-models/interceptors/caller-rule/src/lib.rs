@@ -28,7 +28,8 @@ impl Interceptor for CallerRule {
     }
 }
 
-/// What is written for that key, or for all that nothing is written for; else nobody may ask anything.
+/// What is written for that key, or for all that nothing is written for; else nobody may ask
+/// anything.
 fn rule_for(key: &str) -> Result<Rule, Error> {
     let own = if key.is_empty() { None } else { config::get(&format!("allow.{key}"))? };
     let text = match own {

@@ -16,7 +16,12 @@ impl Rule {
             Some((models, window)) => (models, Some(parse_window(window)?)),
             None => (text, None),
         };
-        let models = models.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let models = models
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         Ok(Rule { models, window })
     }
 
@@ -26,13 +31,17 @@ impl Rule {
             return Some(format!("this caller may not ask the model '{model}'"));
         }
         let (from, to) = self.window?;
-        let open = if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to };
+        let open =
+            if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to };
         (!open).then(|| format!("this caller may ask from {} to {} UTC", clock(from), clock(to)))
     }
 }
 
 fn parse_window(text: &str) -> Result<(u32, u32), String> {
-    let window = text.trim().split_once('-').and_then(|(from, to)| Some((parse_clock(from)?, parse_clock(to)?)));
+    let window = text
+        .trim()
+        .split_once('-')
+        .and_then(|(from, to)| Some((parse_clock(from)?, parse_clock(to)?)));
     window.ok_or_else(|| format!("'{}' is no window; write it as 08:00-18:00", text.trim()))
 }
 
@@ -58,7 +67,10 @@ mod tests {
     fn only_what_is_named_may_be_asked() {
         assert_eq!(refusal("*", "iris", "03:00"), None);
         assert_eq!(refusal("upper , iris", "iris", "03:00"), None);
-        assert_eq!(refusal("upper", "iris", "03:00").as_deref(), Some("this caller may not ask the model 'iris'"));
+        assert_eq!(
+            refusal("upper", "iris", "03:00").as_deref(),
+            Some("this caller may not ask the model 'iris'")
+        );
         assert!(refusal("", "iris", "03:00").is_some(), "no rule is no permission");
     }
 
@@ -66,7 +78,10 @@ mod tests {
     fn a_window_may_reach_over_midnight() {
         let day = "* @ 08:00-18:00";
         assert_eq!((refusal(day, "a", "08:00"), refusal(day, "a", "17:59")), (None, None));
-        assert_eq!(refusal(day, "a", "18:00").as_deref(), Some("this caller may ask from 08:00 to 18:00 UTC"));
+        assert_eq!(
+            refusal(day, "a", "18:00").as_deref(),
+            Some("this caller may ask from 08:00 to 18:00 UTC")
+        );
         let night = "*@22:00-06:00";
         assert_eq!((refusal(night, "a", "23:00"), refusal(night, "a", "05:59")), (None, None));
         assert!(refusal(night, "a", "06:00").is_some());
@@ -75,7 +90,10 @@ mod tests {
     #[test]
     fn a_window_that_is_none_is_named() {
         for rule in ["* @", "* @ 8", "* @ 08:00", "* @ 24:00-25:00", "* @ 08:60-09:00", "* @ a-b"] {
-            assert!(Rule::parse(rule).is_err_and(|reason| reason.contains("08:00-18:00")), "{rule}");
+            assert!(
+                Rule::parse(rule).is_err_and(|reason| reason.contains("08:00-18:00")),
+                "{rule}"
+            );
         }
     }
 }

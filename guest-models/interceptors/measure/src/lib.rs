@@ -1,7 +1,8 @@
-//! Measures every call: how long it took from here to the model and back, and how much went in and came out.
+//! Measures every call: how long it took from here to the model and back, and how much went in and
+//! came out.
 //!
-//! The later it comes in the order of names, the less of the other interceptors' time it measures. It measures in
-//! milliseconds, because the host's clock for guests has no finer step.
+//! The later it comes in the order of names, the less of the other interceptors' time it measures.
+//! It measures in milliseconds, because the host's clock for guests has no finer step.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,13 +26,17 @@ impl Interceptor for Measure {
     }
 
     fn after_call(&self, context: &Context, response: Response) -> Response {
-        let Some(Note { began, bytes_in }) = values::get(NOTE).and_then(|note| Note::read(&note)) else {
+        let Some(Note { began, bytes_in }) = values::get(NOTE).and_then(|note| Note::read(&note))
+        else {
             return response;
         };
         // The clock may be set back in the meantime.
         let took = now().saturating_sub(began);
-        let (model, version, bytes_out) = (&context.model, context.version, bytes(&response.outputs));
-        wardian_sdk::info!("{model} version {version} took {took} ms, {bytes_in} bytes in, {bytes_out} bytes out");
+        let (model, version, bytes_out) =
+            (&context.model, context.version, bytes(&response.outputs));
+        wardian_sdk::info!(
+            "{model} version {version} took {took} ms, {bytes_in} bytes in, {bytes_out} bytes out"
+        );
         response.parameter("measured_ms", i64::try_from(took).unwrap_or(i64::MAX))
     }
 }

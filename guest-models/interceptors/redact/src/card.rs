@@ -12,8 +12,9 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
     // Another number may follow, so the longest that is right is taken.
     let lengths = (13..=digits.len().min(19)).rev();
     let ends = lengths.map(|length| &digits[..length]);
-    let right =
-        |places: &&[usize]| places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places);
+    let right = |places: &&[usize]| {
+        places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places)
+    };
     ends.into_iter().find(right).and_then(|places| Some(place..places.last()? + 1))
 }
 

@@ -10,7 +10,8 @@ pub(crate) fn at(text: &[u8], from: usize, place: usize) -> Option<Range<usize>>
     if text[place] != b'@' {
         return None;
     }
-    let local = text[from..place].iter().rev().take(MAX_LOCAL).take_while(|byte| is_local(**byte)).count();
+    let local =
+        text[from..place].iter().rev().take(MAX_LOCAL).take_while(|byte| is_local(**byte)).count();
     let domain = domain(&text[place + 1..])?;
     (local > 0).then(|| place - local..place + 1 + domain)
 }
@@ -20,9 +21,11 @@ fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._%+-'".contains(&byte) || !byte.is_ascii()
 }
 
-/// How long the domain is that a text begins with, if with one: labels with dots between, the last one of letters.
+/// How long the domain is that a text begins with, if with one: labels with dots between, the last
+/// one of letters.
 fn domain(text: &[u8]) -> Option<usize> {
-    let of_domain = |byte: &&u8| byte.is_ascii_alphanumeric() || b".-".contains(byte) || !byte.is_ascii();
+    let of_domain =
+        |byte: &&u8| byte.is_ascii_alphanumeric() || b".-".contains(byte) || !byte.is_ascii();
     let mut length = text.iter().take(MAX_DOMAIN).take_while(of_domain).count();
     // The end of a sentence is none of its address.
     while length > 0 && b".-".contains(&text[length - 1]) {
@@ -30,6 +33,7 @@ fn domain(text: &[u8]) -> Option<usize> {
     }
     let dot = text[..length].iter().rposition(|byte| *byte == b'.')?;
     let last = &text[dot + 1..length];
-    let letters = last.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii() || *byte == b'-');
+    let letters =
+        last.iter().all(|byte| byte.is_ascii_alphabetic() || !byte.is_ascii() || *byte == b'-');
     (dot > 0 && last.len() >= 2 && (letters || last.starts_with(b"xn--"))).then_some(length)
 }

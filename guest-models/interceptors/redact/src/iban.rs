@@ -10,15 +10,17 @@ const LONGEST: usize = 34;
 
 pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>> {
     let head = text.get(place..place + 4)?;
-    let begins = head[..2].iter().all(u8::is_ascii_alphabetic) && head[2..].iter().all(u8::is_ascii_digit);
+    let begins =
+        head[..2].iter().all(u8::is_ascii_alphabetic) && head[2..].iter().all(u8::is_ascii_digit);
     if !begins || within_word(text, place) {
         return None;
     }
     let places = places(text, place);
     // The word after it may look like one more group, so the longest that is right is taken.
     let ends = (SHORTEST..=places.len()).rev().map(|length| &places[..length]);
-    let right =
-        |places: &&[usize]| places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places);
+    let right = |places: &&[usize]| {
+        places.last().is_some_and(|last| !within_word(text, last + 1)) && checks(text, places)
+    };
     ends.into_iter().find(right).and_then(|places| Some(place..places.last()? + 1))
 }
 
@@ -36,7 +38,8 @@ fn places(text: &[u8], mut place: usize) -> Vec<usize> {
     found
 }
 
-/// Whether the first four moved to the end, and letters read as 10 to 35, leave 1 when divided by 97.
+/// Whether the first four moved to the end, and letters read as 10 to 35, leave 1 when divided by
+/// 97.
 fn checks(text: &[u8], places: &[usize]) -> bool {
     let values = places[4..].iter().chain(&places[..4]).map(|place| u32::from(text[*place]));
     let remainder = values.fold(0, |remainder, byte| match byte {

@@ -1,5 +1,5 @@
-//! Takes personal data out of texts before a model sees them: e-mail addresses, telephone numbers, IBANs and the
-//! numbers of payment cards, wherever they stand in a tensor of BYTES.
+//! Takes personal data out of texts before a model sees them: e-mail addresses, telephone numbers,
+//! IBANs and the numbers of payment cards, wherever they stand in a tensor of BYTES.
 
 mod card;
 mod email;
@@ -34,7 +34,8 @@ fn redact_tensor(tensor: &mut Tensor) {
 
 /// A text without what looks like personal data. It need not be UTF-8: what is looked for is ASCII.
 fn redact(text: &[u8]) -> Cow<'_, [u8]> {
-    // Addresses first, which may have digits in them; then what has a checksum, which a telephone number has not.
+    // Addresses first, which may have digits in them; then what has a checksum, which a telephone
+    // number has not.
     let text = scan::replace(Cow::Borrowed(text), b"[e-mail]", email::at);
     let text = scan::replace(text, b"[IBAN]", iban::at);
     let text = scan::replace(text, b"[card]", card::at);

@@ -1,5 +1,5 @@
-//! Telephone numbers: those that begin with `+` or `0`, and those of North America. Others cannot be told from any
-//! other number.
+//! Telephone numbers: those that begin with `+` or `0`, and those of North America. Others cannot
+//! be told from any other number.
 
 use std::ops::Range;
 
@@ -25,18 +25,22 @@ pub(crate) fn at(text: &[u8], _from: usize, place: usize) -> Option<Range<usize>
 /// `0171 2345678`, but not `0.123456789`: a group of one digit is the beginning of a fraction.
 fn is_national(text: &[u8], digits: &[usize]) -> bool {
     let groups = groups(digits);
-    let fraction = groups.first() == Some(&1) && digits.first().is_some_and(|first| text.get(first + 1) == Some(&b'.'));
+    let fraction = groups.first() == Some(&1)
+        && digits.first().is_some_and(|first| text.get(first + 1) == Some(&b'.'));
     (9..=15).contains(&digits.len()) && !fraction
 }
 
 /// `555-123-4567`, `(555) 123-4567`, `1 555 123 4567`: with separators, or it could be any number.
 fn is_north_american(text: &[u8], digits: &[usize]) -> bool {
     let dotted_alike = digits.windows(2).all(|pair| pair[1] - pair[0] <= 3);
-    let begins = |index: usize| digits.get(index).is_some_and(|place| (b'2'..=b'9').contains(&text[*place]));
+    let begins =
+        |index: usize| digits.get(index).is_some_and(|place| (b'2'..=b'9').contains(&text[*place]));
     dotted_alike
         && match groups(digits).as_slice() {
             [3, 3, 4] => begins(0) && begins(3),
-            [1, 3, 3, 4] => digits.first().is_some_and(|place| text[*place] == b'1') && begins(1) && begins(4),
+            [1, 3, 3, 4] => {
+                digits.first().is_some_and(|place| text[*place] == b'1') && begins(1) && begins(4)
+            }
             _ => false,
         }
 }

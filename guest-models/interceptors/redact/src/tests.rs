@@ -39,7 +39,11 @@ fn what_is_nobodys_stays() {
         "+12 and (5) and 0",
         "ünïcödé ☂ 漢字",
     ] {
-        assert!(matches!(redact(text.as_bytes()), Cow::Borrowed(_)), "{text} became {}", redacted(text));
+        assert!(
+            matches!(redact(text.as_bytes()), Cow::Borrowed(_)),
+            "{text} became {}",
+            redacted(text)
+        );
     }
 }
 
@@ -48,11 +52,25 @@ fn other_tensors_and_the_rest_of_a_request_stay_as_they_are() {
     let texts = Tensor::from_strings("text", [2], [b"a@b.example".as_slice(), &[0xff, b'@']]);
     let number = Tensor::new("x", [1], [4_111_111_111_111_111_i64]);
     let parameters = vec![Parameter { name: "top".into(), value: 3.into() }];
-    let request = Request { id: "id".into(), parameters, inputs: vec![texts, number], outputs: vec!["y".into()] };
-    let context = Context { tenant: "t".into(), model: "m".into(), version: 1, request_id: "r".into(), key: "".into() };
+    let request = Request {
+        id: "id".into(),
+        parameters,
+        inputs: vec![texts, number],
+        outputs: vec!["y".into()],
+    };
+    let context = Context {
+        tenant: "t".into(),
+        model: "m".into(),
+        version: 1,
+        request_id: "r".into(),
+        key: "".into(),
+    };
     let Ok(passed) = Redact.before_call(&context, request) else { panic!("it refuses nothing") };
     assert_eq!(passed.inputs[0].blobs().ok(), Some(vec![b"[e-mail]".as_slice(), &[0xff, b'@']]));
-    assert_eq!(passed.inputs[1].view::<i64>().map(|x| x.iter().next()).ok(), Some(Some(4_111_111_111_111_111)));
+    assert_eq!(
+        passed.inputs[1].view::<i64>().map(|x| x.iter().next()).ok(),
+        Some(Some(4_111_111_111_111_111))
+    );
     assert_eq!((passed.id.as_str(), passed.parameters.len(), passed.outputs.len()), ("id", 1, 1));
 }
 
@@ -98,7 +116,10 @@ fn luhn(number: &str) -> bool {
     let digits: Vec<u32> = number.chars().filter_map(|char| char.to_digit(10)).collect();
     let doubled = |digit: u32| [0, 2, 4, 6, 8, 1, 3, 5, 7, 9][digit as usize];
     let odd = digits.len() % 2;
-    let sum: u32 =
-        digits.iter().enumerate().map(|(at, &digit)| if at % 2 == odd { doubled(digit) } else { digit }).sum();
+    let sum: u32 = digits
+        .iter()
+        .enumerate()
+        .map(|(at, &digit)| if at % 2 == odd { doubled(digit) } else { digit })
+        .sum();
     sum.is_multiple_of(10)
 }

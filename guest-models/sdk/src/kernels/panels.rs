@@ -2,16 +2,16 @@
 //!
 //! Multiplying a matrix with one vector reads every number of it to use it once. For many vectors,
 //! these lie side by side in panels of [`PANEL`], so that a number of the matrix serves as many
-//! vectors as fit into two SIMD registers, and [`ROWS`] rows share each reading of a panel. Rows are the
-//! outer loop: however many panels there are, the matrix passes through the cache once.
+//! vectors as fit into two SIMD registers, and [`ROWS`] rows share each reading of a panel. Rows
+//! are the outer loop: however many panels there are, the matrix passes through the cache once.
 
 use std::array;
 
 /// Vectors side by side.
 pub const PANEL: usize = 8;
 
-/// Rows that are multiplied at once. With two registers to a panel that is eight sums of four lanes,
-/// half the SIMD registers there are.
+/// Rows that are multiplied at once. With two registers to a panel that is eight sums of four
+/// lanes, half the SIMD registers there are.
 const ROWS: usize = 4;
 
 /// Columns per turn of the inner loop.
@@ -29,8 +29,8 @@ pub fn panel(vectors: &[&[f32]], width: usize) -> Panel {
     panel
 }
 
-/// The matrix, rows of `width` numbers one after the other, times the vectors in each panel, which are
-/// as long.
+/// The matrix, rows of `width` numbers one after the other, times the vectors in each panel, which
+/// are as long.
 pub fn multiply(matrix: &[f32], width: usize, panels: &[impl AsRef<[[f32; PANEL]]>]) -> Vec<Panel> {
     let rows = matrix.len().checked_div(width).unwrap_or(0);
     let mut products: Vec<Panel> = panels.iter().map(|_| Panel::with_capacity(rows)).collect();
@@ -52,7 +52,8 @@ fn block_rows(block: &[f32], width: usize) -> [&[f32]; ROWS] {
 fn multiply_rows(rows: [&[f32]; ROWS], panel: &[[f32; PANEL]]) -> [[f32; PANEL]; ROWS] {
     let mut sums = [[0.0; PANEL]; ROWS];
     let (steps, rest) = panel.as_chunks::<STEPS>();
-    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] = rows.map(|row| row.as_chunks::<STEPS>());
+    let [(a, a_rest), (b, b_rest), (c, c_rest), (d, d_rest)] =
+        rows.map(|row| row.as_chunks::<STEPS>());
     for ((((numbers, a), b), c), d) in steps.iter().zip(a).zip(b).zip(c).zip(d) {
         for step in 0..STEPS {
             add_products(&mut sums, [a[step], b[step], c[step], d[step]], &numbers[step]);
@@ -92,7 +93,11 @@ mod tests {
             let products = multiply(&matrix, width, &panels);
             for (row, weights) in matrix.chunks(width).enumerate() {
                 let wanted: Vec<f32> = vectors.iter().map(|vector| dot(weights, vector)).collect();
-                assert_eq!(products[0][row][..count], wanted, "{height} by {width}, {count} vectors");
+                assert_eq!(
+                    products[0][row][..count],
+                    wanted,
+                    "{height} by {width}, {count} vectors"
+                );
                 assert_eq!(products[1][row][0], wanted[0]);
             }
             assert_eq!(products[0].len(), height);

@@ -27,7 +27,10 @@ pub(super) fn exists(bucket: &Bucket, key: &str) -> Outcome<bool> {
     bucket.exists(key).map_err(text)
 }
 
-pub(super) fn list(bucket: &Bucket, cursor: Option<String>) -> Outcome<(Vec<String>, Option<String>)> {
+pub(super) fn list(
+    bucket: &Bucket,
+    cursor: Option<String>,
+) -> Outcome<(Vec<String>, Option<String>)> {
     let page = bucket.list_keys(cursor.as_deref()).map_err(text)?;
     Ok((page.keys, page.cursor))
 }
@@ -65,7 +68,8 @@ pub(super) fn get_many(bucket: &Bucket, keys: &[&str]) -> Outcome<Vec<Option<Vec
 }
 
 pub(super) fn set_many(bucket: &Bucket, pairs: &[(&str, &[u8])]) -> Outcome<()> {
-    let pairs: Vec<_> = pairs.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect();
+    let pairs: Vec<_> =
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), value.to_vec())).collect();
     batch::set_many(bucket, &pairs).map_err(text)
 }
 
@@ -80,7 +84,8 @@ fn owned(keys: &[&str]) -> Vec<String> {
 fn text(error: store::Error) -> String {
     match error {
         store::Error::NoSuchStore => {
-            "a bucket is named by 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-'".to_owned()
+            "a bucket is named by 1 to 64 of the characters A-Z, a-z, 0-9, '.', '_' and '-'"
+                .to_owned()
         }
         store::Error::AccessDenied => {
             "it is not granted; the model.toml needs [capabilities] key_value = true".to_owned()

@@ -48,7 +48,10 @@ pub(super) fn exists(bucket: &Bucket, key: &str) -> Outcome<bool> {
     Ok(get(bucket, key)?.is_some())
 }
 
-pub(super) fn list(bucket: &Bucket, _cursor: Option<String>) -> Outcome<(Vec<String>, Option<String>)> {
+pub(super) fn list(
+    bucket: &Bucket,
+    _cursor: Option<String>,
+) -> Outcome<(Vec<String>, Option<String>)> {
     let of = |values: &Values| {
         let mine = values.keys().filter(|(name, _)| name == bucket);
         mine.map(|(_, key)| key.clone()).collect()
@@ -57,7 +60,8 @@ pub(super) fn list(bucket: &Bucket, _cursor: Option<String>) -> Outcome<(Vec<Str
 }
 
 pub(super) fn increment(bucket: &Bucket, key: &str, delta: i64) -> Outcome<i64> {
-    let before = get(bucket, key)?.map_or(Some(0), |value| String::from_utf8(value).ok()?.parse::<i64>().ok());
+    let before = get(bucket, key)?
+        .map_or(Some(0), |value| String::from_utf8(value).ok()?.parse::<i64>().ok());
     let before = before.ok_or("the value is no whole number in decimal digits")?;
     let sum = before.checked_add(delta).ok_or("the sum does not fit into 64 bits")?;
     set(bucket, key, sum.to_string().as_bytes())?;

@@ -2,7 +2,8 @@
 
 use super::Value;
 
-/// Values for a statement's parameters, in their order: a tuple, an array, or a `Vec`; `()` for none.
+/// Values for a statement's parameters, in their order: a tuple, an array, or a `Vec`; `()` for
+/// none.
 pub trait Parameters {
     /// The values.
     fn into_values(self) -> Vec<Value>;
@@ -65,7 +66,10 @@ mod tests {
             Value::Blob(vec![6]),
         ];
         assert_eq!(format!("{of_tuple:?}"), format!("{expected:?}"));
-        assert_eq!(format!("{:?}", [1_i64, 2].into_values()), "[Value::Integer(1), Value::Integer(2)]");
+        assert_eq!(
+            format!("{:?}", [1_i64, 2].into_values()),
+            "[Value::Integer(1), Value::Integer(2)]"
+        );
         assert!(().into_values().is_empty());
     }
 }

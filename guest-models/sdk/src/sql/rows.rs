@@ -24,7 +24,13 @@ impl Rows {
     #[cfg(target_family = "wasm")]
     pub(super) fn new(found: crate::bindings::model::wardian::model::sql::Rows) -> Self {
         let columns: Rc<[String]> = found.columns.into();
-        Rows { rows: found.rows.into_iter().map(|values| Row { columns: columns.clone(), values }).collect() }
+        Rows {
+            rows: found
+                .rows
+                .into_iter()
+                .map(|values| Row { columns: columns.clone(), values })
+                .collect(),
+        }
     }
 
     /// How many there are.
@@ -74,8 +80,9 @@ impl Row {
     pub fn get<T: FromValue>(&self, column: &str) -> Result<T, Error> {
         let index = self.columns.iter().position(|name| name == column);
         let names = || listed(self.columns.iter().map(String::as_str));
-        let index = index
-            .ok_or_else(|| Error::failed(format_args!("the query has no column {column:?}; it has {}", names())))?;
+        let index = index.ok_or_else(|| {
+            Error::failed(format_args!("the query has no column {column:?}; it has {}", names()))
+        })?;
         self.at(index)
     }
 
@@ -84,7 +91,10 @@ impl Row {
     /// # Errors
     /// As [`Row::get`].
     pub fn at<T: FromValue>(&self, index: usize) -> Result<T, Error> {
-        let value = self.values.get(index).or_failed(format_args!("the query has no column number {index}"))?;
+        let value = self
+            .values
+            .get(index)
+            .or_failed(format_args!("the query has no column number {index}"))?;
         let found = || format!("column number {index} holds {}, not {}", describe(value), T::NAME);
         T::from_value(value).ok_or_else(|| Error::failed(found()))
     }
@@ -107,7 +117,8 @@ mod tests {
     #[test]
     fn values_are_read_by_name_and_type() {
         let values = vec![Value::Integer(7), Value::Null, Value::Text("x".into())];
-        let row = Row { columns: Rc::from(["id".to_owned(), "note".into(), "text".into()]), values };
+        let row =
+            Row { columns: Rc::from(["id".to_owned(), "note".into(), "text".into()]), values };
         assert!(matches!(row.get::<i64>("id"), Ok(7)));
         assert!(matches!(row.get::<Option<String>>("note"), Ok(None)));
         assert!(matches!(row.get::<f64>("id"), Ok(seven) if seven == 7.0));
@@ -118,6 +129,9 @@ mod tests {
         };
         assert!(told(row.get("nothing")).contains("no column \"nothing\""));
         assert_eq!(told(row.get("text")), "column number 2 holds a text, not an integer");
-        assert_eq!(told(row.get("nothing")), r#"the query has no column "nothing"; it has "id", "note", "text""#);
+        assert_eq!(
+            told(row.get("nothing")),
+            r#"the query has no column "nothing"; it has "id", "note", "text""#
+        );
     }
 }

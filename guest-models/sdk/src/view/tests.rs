@@ -37,20 +37,27 @@ fn rows_of_edge_shapes() {
     assert_eq!(rows_of(vec![], vec![7]), [vec![7]], "a scalar is one row");
     assert_eq!(rows_of(vec![3], vec![1, 2, 3]), [vec![1], vec![2], vec![3]]);
     assert_eq!(rows_of(vec![0, 4], vec![]), Vec::<Vec<u8>>::new());
-    assert_eq!(rows_of(vec![2, 0], vec![]), [Vec::<u8>::new(), vec![]], "rows without elements are rows");
+    assert_eq!(
+        rows_of(vec![2, 0], vec![]),
+        [Vec::<u8>::new(), vec![]],
+        "rows without elements are rows"
+    );
 }
 
 #[test]
 fn another_datatype_is_rejected_by_name() {
     let tensor = Tensor::new("x", [1], [1_i32]);
     let error = tensor.view::<f64>().err().unwrap();
-    assert!(matches!(error, Error::Rejected(text) if text == r#""x" is of datatype INT32, not FP64"#));
+    assert!(
+        matches!(error, Error::Rejected(text) if text == r#""x" is of datatype INT32, not FP64"#)
+    );
 }
 
 #[test]
 fn data_must_fill_the_shape_exactly() {
     for shape in [vec![3], vec![], vec![2, 2], vec![u64::MAX, 2]] {
-        let tensor = Tensor { name: "x".into(), datatype: Datatype::Uint8, shape, data: vec![1, 2] };
+        let tensor =
+            Tensor { name: "x".into(), datatype: Datatype::Uint8, shape, data: vec![1, 2] };
         assert!(matches!(tensor.view::<u8>(), Err(Error::Rejected(_))), "{:?}", tensor.shape);
     }
 }
@@ -67,7 +74,9 @@ fn bytes_that_are_no_text_are_rejected_as_text_only() {
     let tensor = Tensor::from_strings("x", [2], [&b"a"[..], &[0xff]]);
     assert_eq!(tensor.blobs().unwrap(), [&b"a"[..], &[0xff]]);
     let error = tensor.strings().err().unwrap();
-    assert!(matches!(error, Error::Rejected(text) if text.starts_with(r#"element 1 of "x" is not UTF-8"#)));
+    assert!(
+        matches!(error, Error::Rejected(text) if text.starts_with(r#"element 1 of "x" is not UTF-8"#))
+    );
 }
 
 #[test]

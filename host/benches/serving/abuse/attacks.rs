@@ -64,14 +64,22 @@ pub(super) static ATTACKS: &[Attack] = &[
         tenant: "quota = { models = 3 }",
         ..attack(files::folders)
     },
-    Attack { name: "loads", summary: "twelve versions whose load sleeps for ten minutes", ..attack(files::loads) },
+    Attack {
+        name: "loads",
+        summary: "twelve versions whose load sleeps for ten minutes",
+        ..attack(files::loads)
+    },
     Attack {
         name: "artifacts",
         summary: "uploads of small components whose compiled form has 120 MiB",
         tenant: "quota = { storage = \"10MB\" }",
         ..attack(files::artifacts)
     },
-    Attack { name: "sidecars", summary: "sparse sidecars of 4 GiB, touched every 3 s", ..attack(files::sidecars) },
+    Attack {
+        name: "sidecars",
+        summary: "sparse sidecars of 4 GiB, touched every 3 s",
+        ..attack(files::sidecars)
+    },
     Attack {
         name: "gzip",
         summary: "24 connections of small gzip bodies that become 16 MiB of wrong JSON",
@@ -87,7 +95,11 @@ pub(super) static ATTACKS: &[Attack] = &[
         summary: "components that take long to compile, again and again",
         ..attack(work::compiling)
     },
-    Attack { name: "spinning", summary: "64 calls that compute without end", ..attack(work::spinning) },
+    Attack {
+        name: "spinning",
+        summary: "64 calls that compute without end",
+        ..attack(work::spinning)
+    },
     Attack {
         name: "instances",
         summary: "250 sleeping calls of a component with eight core instances",
@@ -115,7 +127,11 @@ impl Running {
     }
 
     /// Does something again and again on so many threads.
-    pub(super) fn repeat(mut self, threads: usize, act: impl Fn(usize) + Clone + Send + 'static) -> Self {
+    pub(super) fn repeat(
+        mut self,
+        threads: usize,
+        act: impl Fn(usize) + Clone + Send + 'static,
+    ) -> Self {
         for thread in 0..threads {
             let (act, stop) = (act.clone(), self.stop.clone());
             self.threads.push(std::thread::spawn(move || {

@@ -1,4 +1,5 @@
-//! Attacks by connections: answers that nobody reads, bodies that never end, a log that nobody reads.
+//! Attacks by connections: answers that nobody reads, bodies that never end, a log that nobody
+//! reads.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +22,11 @@ const START: Duration = Duration::from_millis(500);
 /// Calls that log, which fill the pipe of a log that nobody reads.
 pub(super) fn log(scene: &Scene) -> Result<Running> {
     let address = scene.server.address();
-    let request = wire::infer(Some(ATTACKER), "puppet", br#"{"inputs":[],"parameters":{"behave":"log-flood"}}"#);
+    let request = wire::infer(
+        Some(ATTACKER),
+        "puppet",
+        br#"{"inputs":[],"parameters":{"behave":"log-flood"}}"#,
+    );
     Ok(Running::default().repeat(4, move |_| ask_once(address, &request)).after(START))
 }
 
@@ -58,7 +63,9 @@ pub(super) fn pipelined(scene: &Scene) -> Result<Running> {
 /// Answers of 8 MiB that are asked for with a few kilobytes and never read.
 pub(super) fn answers(scene: &Scene) -> Result<Running> {
     let text = "x".repeat(8 << 20);
-    let body = format!(r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#);
+    let body = format!(
+        r#"{{"inputs":[{{"name":"text","datatype":"BYTES","shape":[1],"data":["{text}"]}}]}}"#
+    );
     let request = compressed(&body)?;
     scene.wait_for("puppet")?;
     let address = scene.server.address();
@@ -81,10 +88,13 @@ pub(super) fn bodies(scene: &Scene) -> Result<Running> {
         let Ok(mut stream) = TcpStream::connect(address) else { return };
         let _ = stream.set_write_timeout(Some(Duration::from_secs(1)));
         let piece = vec![b' '; 1 << 20];
-        let sent = stream.write_all(head.as_bytes()).and_then(|()| (0..600).try_for_each(|_| stream.write_all(&piece)));
+        let sent = stream
+            .write_all(head.as_bytes())
+            .and_then(|()| (0..600).try_for_each(|_| stream.write_all(&piece)));
         // The server is done with it earlier, or waits for the last byte.
-        let _ =
-            sent.and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3)))).map(|()| stream.read(&mut [0]));
+        let _ = sent
+            .and_then(|()| stream.set_read_timeout(Some(Duration::from_secs(3))))
+            .map(|()| stream.read(&mut [0]));
     };
     Ok(Running::default().repeat(3, send).after(2 * START))
 }

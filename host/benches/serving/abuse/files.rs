@@ -1,4 +1,5 @@
-//! Attacks by what lies in a repository: broken components, loads that sleep, artifacts, sparse sidecars.
+//! Attacks by what lies in a repository: broken components, loads that sleep, artifacts, sparse
+//! sidecars.
 
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
@@ -30,7 +31,12 @@ pub(super) fn folders(scene: &Scene) -> Result<Running> {
 pub(super) fn loads(scene: &Scene) -> Result<Running> {
     for number in 0..12 {
         let component = models::puppet(&format!("version={number};load=sleep:600000"))?;
-        models::install_bare(&scene.repository(ATTACKER), &format!("sleeping{number}"), &component, "")?;
+        models::install_bare(
+            &scene.repository(ATTACKER),
+            &format!("sleeping{number}"),
+            &component,
+            "",
+        )?;
     }
     Ok(Running::default().after(SETTLED))
 }
@@ -41,7 +47,9 @@ pub(super) fn artifacts(scene: &Scene) -> Result<Running> {
     let numbers = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(1));
     let upload = move |_| {
         let number = numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let Ok(component) = models::puppet(&format!("version={number};ballast=120")) else { return };
+        let Ok(component) = models::puppet(&format!("version={number};ballast=120")) else {
+            return;
+        };
         ask_once(address, &wire::upload(ATTACKER, "large", number, &component));
     };
     Ok(Running::default().repeat(2, upload).after(SETTLED))
@@ -51,7 +59,8 @@ pub(super) fn artifacts(scene: &Scene) -> Result<Running> {
 pub(super) fn sidecars(scene: &Scene) -> Result<Running> {
     let repository = scene.repository(ATTACKER);
     models::install_bare(&repository, "sparse", &models::test_guest("puppet")?, "")?;
-    let paths: Vec<_> = (0..8).map(|number| repository.join(format!("sparse/1/weights{number}.bin"))).collect();
+    let paths: Vec<_> =
+        (0..8).map(|number| repository.join(format!("sparse/1/weights{number}.bin"))).collect();
     for path in &paths {
         File::create(path)?.set_len(4 << 30)?;
     }
@@ -60,7 +69,10 @@ pub(super) fn sidecars(scene: &Scene) -> Result<Running> {
     let touch = move |_| {
         for path in &paths {
             // It fails once the folder is gone.
-            let _ = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+            let _ = File::options()
+                .write(true)
+                .open(path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
         }
         std::thread::sleep(Duration::from_secs(3));
     };

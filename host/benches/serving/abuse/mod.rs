@@ -1,8 +1,9 @@
 //! Measures a tenant beside another one that attacks the server.
 //!
-//! Each attack runs on a server of its own with the tenants `attacker` and `victim`. The victim is measured alone and
-//! then beside the attack: short requests at a fixed rate, calls that compute for 20 ms, and swaps of a model. After the
-//! attack has ended, the memory of the server is compared with what it was before.
+//! Each attack runs on a server of its own with the tenants `attacker` and `victim`. The victim is
+//! measured alone and then beside the attack: short requests at a fixed rate, calls that compute
+//! for 20 ms, and swaps of a model. After the attack has ended, the memory of the server is
+//! compared with what it was before.
 
 mod attacks;
 mod connections;
@@ -39,7 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
 
     table(&rows).print("the victim beside each attack, and alone on the same server before it");
-    println!("\n  Latencies are in milliseconds. Memory is resident memory after the attack divided by before.\n");
+    println!(
+        "\n  Latencies are in milliseconds. Memory is resident memory after the attack divided by before.\n"
+    );
     rows.iter().for_each(Row::print_aims);
     Ok(())
 }
@@ -102,7 +105,8 @@ fn table(rows: &[Row]) -> Table {
             (beside.long.p99, alone.long.p99),
             (beside.swap, alone.swap),
         ];
-        let figures = pairs.into_iter().flat_map(|(beside, alone)| [digits(beside), digits(beside / alone)]);
+        let figures =
+            pairs.into_iter().flat_map(|(beside, alone)| [digits(beside), digits(beside / alone)]);
         let cells = [attack.name.to_owned()].into_iter().chain(figures);
         table.row(cells.chain([beside.failed().to_string(), digits(*memory)]));
     }
@@ -113,9 +117,12 @@ impl Row {
     fn print_aims(&self) {
         let Row { attack, alone, beside, memory } = self;
         let named = |what: &str| format!("{}: {what}", attack.name);
-        Aim::AtMost(3.0).print(&named("p99 of short requests ÷ alone"), beside.short.p99 / alone.short.p99);
-        Aim::AtMost(3.0).print(&named("p99 of 20 ms calls ÷ alone"), beside.long.p99 / alone.long.p99);
-        Aim::AtMost(2.0).print(&named("swap less 1 s ÷ alone"), (beside.swap - 1e3).max(0.0) / alone.swap);
+        Aim::AtMost(3.0)
+            .print(&named("p99 of short requests ÷ alone"), beside.short.p99 / alone.short.p99);
+        Aim::AtMost(3.0)
+            .print(&named("p99 of 20 ms calls ÷ alone"), beside.long.p99 / alone.long.p99);
+        Aim::AtMost(2.0)
+            .print(&named("swap less 1 s ÷ alone"), (beside.swap - 1e3).max(0.0) / alone.swap);
         Aim::AtMost(0.0).print(&named("failed requests"), beside.failed() as f64);
         Aim::AtMost(1.0 + TOLERANCE).print(&named("memory after ÷ before"), *memory);
     }

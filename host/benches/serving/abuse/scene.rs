@@ -38,10 +38,12 @@ impl Scene {
         Self::configured(attack.server, attack.tenant, attack.reads_log)
     }
 
-    /// Starts a server with these keys in `wardian.toml` and in the attacker's table. Its log is read, or never read.
+    /// Starts a server with these keys in `wardian.toml` and in the attacker's table. Its log is
+    /// read, or never read.
     pub(super) fn configured(server: &str, attacker: &str, reads_log: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let configuration = format!("{server}\n[tenants.{VICTIM}]\n[tenants.{ATTACKER}]\n{attacker}\n");
+        let configuration =
+            format!("{server}\n[tenants.{VICTIM}]\n[tenants.{ATTACKER}]\n{attacker}\n");
         fs::write(folder.path().join("wardian.toml"), configuration)?;
 
         fs::create_dir(folder.path().join("tenants"))?;
@@ -49,7 +51,12 @@ impl Scene {
         models::install(&models.join(VICTIM), "house-price", &models::component()?, "")?;
         models::install(&models.join(VICTIM), "swapped", &models::component()?, "")?;
         for tenant in [VICTIM, ATTACKER] {
-            models::install_bare(&models.join(tenant), "puppet", &models::test_guest("puppet")?, PATIENT)?;
+            models::install_bare(
+                &models.join(tenant),
+                "puppet",
+                &models::test_guest("puppet")?,
+                PATIENT,
+            )?;
         }
         models::install_bare(
             &models.join(ATTACKER),
@@ -73,7 +80,8 @@ impl Scene {
 
     /// Waits until a model of the attacker's answers.
     pub(super) fn wait_for(&self, model: &str) -> Result<()> {
-        let (request, started) = (wire::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
+        let (request, started) =
+            (wire::infer(Some(ATTACKER), model, br#"{"inputs":[]}"#), Instant::now());
         while Client::connect(self.server.address())?.ask(&request)?.is_none() {
             ensure!(started.elapsed() < PATIENCE, "the attacker's model {model} does not answer");
             thread::sleep(Duration::from_millis(50));
@@ -86,7 +94,8 @@ impl Scene {
         for entry in fs::read_dir(self.repository(ATTACKER))? {
             let path = entry?.path();
             if !KEPT.iter().any(|kept| path.ends_with(kept)) {
-                // An upload that comes in meanwhile keeps its folder from being removed, until the next attack.
+                // An upload that comes in meanwhile keeps its folder from being removed, until the
+                // next attack.
                 let _ = fs::remove_dir_all(path);
             }
         }
@@ -105,4 +114,5 @@ impl Scene {
 }
 
 /// Settings that let the attacker's calls last.
-const PATIENT: &str = "limits = { deadline = \"1h\", cpu_time = \"1h\", request = \"1GiB\", response = \"64MiB\" }";
+const PATIENT: &str =
+    "limits = { deadline = \"1h\", cpu_time = \"1h\", request = \"1GiB\", response = \"64MiB\" }";

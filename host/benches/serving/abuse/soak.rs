@@ -1,7 +1,9 @@
-//! Keeps a server under mixed traffic, swaps, changing tenants and one attack after the other for long.
+//! Keeps a server under mixed traffic, swaps, changing tenants and one attack after the other for
+//! long.
 //!
-//! After each attack the server has time to recover, and its memory, threads and descriptors are noted. They must not
-//! grow from one round of attacks to the next, and every request of the victim must be answered.
+//! After each attack the server has time to recover, and its memory, threads and descriptors are
+//! noted. They must not grow from one round of attacks to the next, and every request of the victim
+//! must be answered.
 
 use std::fs;
 use std::io;
@@ -22,8 +24,7 @@ use super::victim;
 
 /// The configuration under which every attack can be made.
 const SERVER: &str = "[http]\nmax_connections = 300";
-const TENANT: &str =
-    "quota = { concurrency = 300, memory = \"256MiB\", storage = \"200MB\", models = 20, instances = 64 }";
+const TENANT: &str = "quota = { concurrency = 300, memory = \"256MiB\", storage = \"200MB\", models = 20, instances = 64 }";
 
 /// The duration of an attack in a round, and of the pause for recovery after it.
 const ATTACK: Duration = Duration::from_secs(35);
@@ -45,11 +46,16 @@ struct Sample {
 /// Runs for as long as the options say, and prints what the server held.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let scene = Scene::configured(SERVER, TENANT, true)?;
-    let (address, tenants, stop) = (scene.server.address(), scene.tenants(), &AtomicBool::new(false));
+    let (address, tenants, stop) =
+        (scene.server.address(), scene.tenants(), &AtomicBool::new(false));
     let requests = [
         (victim::short_request()?, Duration::from_millis(10)),
         (
-            wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#),
+            wire::infer(
+                Some(VICTIM),
+                "puppet",
+                br#"{"inputs":[],"parameters":{"behave":"slow:5"}}"#,
+            ),
             Duration::from_millis(50),
         ),
         (wire::get_as(VICTIM, "/v2/models"), Duration::from_millis(500)),
@@ -60,14 +66,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     thread::scope(|scope| {
         let traffic: Vec<_> = requests
             .iter()
-            .map(|(request, pace)| scope.spawn(move || victim::ask_until(address, request, *pace, stop)))
+            .map(|(request, pace)| {
+                scope.spawn(move || victim::ask_until(address, request, *pace, stop))
+            })
             .collect();
         let changing = scope.spawn(move || change_tenants(&tenants, stop));
 
         let samples = rounds(&scene, options.soak());
         stop.store(true, Ordering::Relaxed);
-        let failed: usize =
-            traffic.into_iter().filter_map(|one| one.join().ok()).map(|one| one.latencies().failed).sum();
+        let failed: usize = traffic
+            .into_iter()
+            .filter_map(|one| one.join().ok())
+            .map(|one| one.latencies().failed)
+            .sum();
         drop(changing.join());
         report(&samples?, failed);
         Ok(())
@@ -132,7 +143,14 @@ fn write_tenant(folder: &Path, text: Option<&str>) -> io::Result<()> {
 }
 
 fn report(samples: &[Sample], failed: usize) {
-    let mut table = Table::new(&["after", "round", "resident MB", "threads", "descriptors", "swap beside it ms"]);
+    let mut table = Table::new(&[
+        "after",
+        "round",
+        "resident MB",
+        "threads",
+        "descriptors",
+        "swap beside it ms",
+    ]);
     for sample in samples {
         let Sample { round, attack, resident, threads, descriptors, swap } = sample;
         let figures = [resident / 1e6, *threads, *descriptors, *swap].map(digits);
@@ -147,7 +165,9 @@ fn report(samples: &[Sample], failed: usize) {
         median(samples.iter().filter(|sample| sample.round == round).map(field))
     };
     let growth = |field| of(last, field) / of(1, field);
-    Aim::AtMost(TOLERANCE).print("resident memory, last round ÷ first", growth(|sample| sample.resident));
+    Aim::AtMost(TOLERANCE)
+        .print("resident memory, last round ÷ first", growth(|sample| sample.resident));
     Aim::AtMost(TOLERANCE).print("threads, last round ÷ first", growth(|sample| sample.threads));
-    Aim::AtMost(TOLERANCE).print("descriptors, last round ÷ first", growth(|sample| sample.descriptors));
+    Aim::AtMost(TOLERANCE)
+        .print("descriptors, last round ÷ first", growth(|sample| sample.descriptors));
 }

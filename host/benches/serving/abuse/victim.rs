@@ -1,4 +1,5 @@
-//! Measures the victim: latencies of short and of long calls, the time of a swap, and the number of failed requests.
+//! Measures the victim: latencies of short and of long calls, the time of a swap, and the number of
+//! failed requests.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -32,8 +33,8 @@ pub(super) struct Measured {
     pub(super) short: Latencies,
     /// Calls that compute for 20 ms.
     pub(super) long: Latencies,
-    /// From a renamed folder to the first answer of the new version, in milliseconds; the median. Infinite if one swap
-    /// has not ended in time.
+    /// From a renamed folder to the first answer of the new version, in milliseconds; the median.
+    /// Infinite if one swap has not ended in time.
     pub(super) swap: f64,
 }
 
@@ -66,7 +67,10 @@ pub(super) fn measure(scene: &Scene, window: Duration) -> Result<Measured> {
         thread::sleep(window.saturating_sub(started.elapsed()));
         stop.store(true, Ordering::Relaxed);
 
-        let short = shorts.into_iter().filter_map(|thread| thread.join().ok()).fold(Answers::default(), Answers::with);
+        let short = shorts
+            .into_iter()
+            .filter_map(|thread| thread.join().ok())
+            .fold(Answers::default(), Answers::with);
         let long = long.join().unwrap_or_default();
         Ok(Measured { short: short.latencies(), long: long.latencies(), swap: swap? })
     })
@@ -97,9 +101,14 @@ impl Answers {
     }
 }
 
-/// Asks again and again, at the latest so long after the request before, until told to stop. A request that fails is
-/// counted with the time it took, and the next one has a new connection.
-pub(super) fn ask_until(address: SocketAddr, request: &[u8], pace: Duration, stop: &AtomicBool) -> Answers {
+/// Asks again and again, at the latest so long after the request before, until told to stop. A
+/// request that fails is counted with the time it took, and the next one has a new connection.
+pub(super) fn ask_until(
+    address: SocketAddr,
+    request: &[u8],
+    pace: Duration,
+    stop: &AtomicBool,
+) -> Answers {
     let (mut answers, mut client) = (Answers::default(), None);
     while !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
@@ -133,7 +142,8 @@ fn long_request() -> Vec<u8> {
     wire::infer(Some(VICTIM), "puppet", br#"{"inputs":[],"parameters":{"behave":"slow:20"}}"#)
 }
 
-/// Replaces a model of the victim several times: the median time until the new version answers, in milliseconds.
+/// Replaces a model of the victim several times: the median time until the new version answers, in
+/// milliseconds.
 fn swap(scene: &Scene) -> Result<f64> {
     let mut times = Vec::new();
     for _ in 0..SWAPS {
@@ -146,8 +156,8 @@ fn swap(scene: &Scene) -> Result<f64> {
     Ok(median(times))
 }
 
-/// Puts the next version of a model in its place and waits until it answers, in milliseconds; infinite if it does not
-/// in time.
+/// Puts the next version of a model in its place and waits until it answers, in milliseconds;
+/// infinite if it does not in time.
 pub(super) fn swap_once(scene: &Scene) -> Result<f64> {
     let case = models::cases()?.into_iter().next().context("no golden case")?;
     let request = wire::infer(Some(VICTIM), "swapped", &case.request);

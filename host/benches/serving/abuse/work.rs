@@ -1,4 +1,5 @@
-//! Attacks by work that the host or a guest does: decoding, statements, compiling, endless calls, many instances.
+//! Attacks by work that the host or a guest does: decoding, statements, compiling, endless calls,
+//! many instances.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -21,8 +22,10 @@ const START: Duration = Duration::from_millis(500);
 /// Bodies of some kilobytes that become 16 MiB of JSON which is wrong in its last byte.
 pub(super) fn gzip(scene: &Scene) -> Result<Running> {
     let numbers = "1.5,".repeat(4 << 20);
-    let body =
-        format!(r#"{{"inputs":[{{"name":"x","datatype":"FP64","shape":[{}],"data":[{numbers}1.5]}}]]"#, (4 << 20) + 1);
+    let body = format!(
+        r#"{{"inputs":[{{"name":"x","datatype":"FP64","shape":[{}],"data":[{numbers}1.5]}}]]"#,
+        (4 << 20) + 1
+    );
     let (request, address) = (compressed(&body)?, scene.server.address());
     ensure!(Client::connect(address)?.ask(&request)?.is_none(), "the server takes the wrong JSON");
     Ok(Running::default().repeat(24, move |_| ask_once(address, &request)).after(START))
@@ -30,7 +33,8 @@ pub(super) fn gzip(scene: &Scene) -> Result<Running> {
 
 /// Statements in which one function searches a large text for another.
 pub(super) fn statements(scene: &Scene) -> Result<Running> {
-    let searching = "select instr(printf('%.*c', 1000000, 'a'), printf('%.*c', 480000, 'a') || 'b')";
+    let searching =
+        "select instr(printf('%.*c', 1000000, 'a'), printf('%.*c', 480000, 'a') || 'b')";
     let step = format!("query\u{1f}{searching}");
     let body = json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [1], "data": [step] }] });
     let request = wire::infer(Some(ATTACKER), "ledger", body.to_string().as_bytes());
@@ -57,7 +61,8 @@ pub(super) fn spinning(scene: &Scene) -> Result<Running> {
     hold(scene, "puppet", "spin", 64)
 }
 
-/// Sleeping calls, each in an instance that takes as much of the engine's pools as several usual ones.
+/// Sleeping calls, each in an instance that takes as much of the engine's pools as several usual
+/// ones.
 pub(super) fn instances(scene: &Scene) -> Result<Running> {
     let component = models::with_core_instances(&models::test_guest("puppet")?, 6)?;
     let settings = "limits = { deadline = \"1h\" }\ninstances.max = 250";

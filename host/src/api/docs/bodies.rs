@@ -7,7 +7,9 @@ pub(super) fn content(kind: &str) -> Value {
     let mut content = Map::new();
     match kind {
         "" => {}
-        "application/json" => drop(content.insert(kind.into(), json!({ "schema": { "type": "object" } }))),
+        "application/json" => {
+            drop(content.insert(kind.into(), json!({ "schema": { "type": "object" } })))
+        }
         // A browser gets the page.
         "Alive" => content.extend([schema(kind), text_or_bytes("text/html")]),
         "Component" | "Value" => content.extend([text_or_bytes("application/octet-stream")]),
@@ -15,8 +17,11 @@ pub(super) fn content(kind: &str) -> Value {
         "InferRequest" | "InferResponse" => {
             content.extend([schema(kind), text_or_bytes("application/octet-stream")]);
         }
-        // A generated client cannot tell SageMaker's content type from the other binary one, nor set its parameter.
-        "Invocation" => content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")]),
+        // A generated client cannot tell SageMaker's content type from the other binary one, nor
+        // set its parameter.
+        "Invocation" => {
+            content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")])
+        }
         _ => content.extend([schema(kind)]),
     }
     content.into()

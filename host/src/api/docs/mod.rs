@@ -1,4 +1,5 @@
-//! What this interface says of itself: `/openapi.json`, and `/docs`, a page that shows it and lets one try a model.
+//! What this interface says of itself: `/openapi.json`, and `/docs`, a page that shows it and lets
+//! one try a model.
 //!
 //! Both say nothing of any tenant: the page asks for models with the key that its reader types in.
 
@@ -100,7 +101,8 @@ fn describe(route: &Route, operation: &Operation) -> Value {
 
 /// The answers of a route by their status.
 fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
-    let answer = json!({ "description": "as it should be", "content": bodies::content(operation.answer) });
+    let answer =
+        json!({ "description": "as it should be", "content": bodies::content(operation.answer) });
     let answers = operation.statuses.iter().map(|&status| (status.into(), answer.clone()));
 
     let refusals = refusals::of(route, operation).into_iter().filter_map(|status| {
@@ -112,9 +114,9 @@ fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
 
 /// The answers that are errors, by the names under which routes refer to them.
 fn errors() -> Map<String, Value> {
-    let described = refusals::ERRORS
-        .iter()
-        .map(|(_, name, text)| ((*name).into(), json!({ "description": text, "content": bodies::content("Error") })));
+    let described = refusals::ERRORS.iter().map(|(_, name, text)| {
+        ((*name).into(), json!({ "description": text, "content": bodies::content("Error") }))
+    });
     described.collect()
 }
 
@@ -128,7 +130,8 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-/// The parts of the path that vary, the parameters of its query, and the headers that tell how to read a body.
+/// The parts of the path that vary, the parameters of its query, and the headers that tell how to
+/// read a body.
 fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -157,9 +160,14 @@ mod tests {
 
     #[test]
     fn every_route_is_described() {
-        let missing: Vec<_> = routes().into_iter().filter(|route| operation(route).is_none()).collect();
+        let missing: Vec<_> =
+            routes().into_iter().filter(|route| operation(route).is_none()).collect();
         assert!(missing.is_empty(), "say in operations.rs what these do: {missing:#?}");
-        assert_eq!(operations::count(), routes().len(), "operations.rs describes a route that is not there");
+        assert_eq!(
+            operations::count(),
+            routes().len(),
+            "operations.rs describes a route that is not there"
+        );
     }
 
     #[test]
@@ -175,12 +183,15 @@ mod tests {
     #[test]
     fn every_array_has_items_and_every_body_a_schema() {
         fn check(value: &Value) {
-            if value["type"] == "array" || value["type"].as_array().is_some_and(|types| types.contains(&json!("array")))
+            if value["type"] == "array"
+                || value["type"].as_array().is_some_and(|types| types.contains(&json!("array")))
             {
                 assert!(value.get("items").is_some(), "{value}");
             }
             if let Some(content) = value["content"].as_object() {
-                content.iter().for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
+                content
+                    .iter()
+                    .for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
             }
             match value {
                 Value::Object(members) => members.values().for_each(check),
@@ -195,10 +206,12 @@ mod tests {
     fn every_schema_that_is_named_is_there() {
         fn references(value: &Value, found: &mut Vec<String>) {
             match value {
-                Value::Object(members) => members.iter().for_each(|(key, value)| match value.as_str() {
-                    Some(name) if key == "$ref" => found.push(name.to_owned()),
-                    _ => references(value, found),
-                }),
+                Value::Object(members) => {
+                    members.iter().for_each(|(key, value)| match value.as_str() {
+                        Some(name) if key == "$ref" => found.push(name.to_owned()),
+                        _ => references(value, found),
+                    })
+                }
                 Value::Array(items) => items.iter().for_each(|item| references(item, found)),
                 _ => {}
             }

@@ -1,6 +1,8 @@
 //! The description of each route. The routes themselves are in `router`.
 
-use super::refusals::{INFERENCE, LOAD, MODEL, NOTHING, REFRESH, REMOVE, SESSION, STORE, UNLOAD, UPLOAD};
+use super::refusals::{
+    INFERENCE, LOAD, MODEL, NOTHING, REFRESH, REMOVE, SESSION, STORE, UNLOAD, UPLOAD,
+};
 use crate::api::router::Route;
 
 /// The description of a route.
@@ -25,9 +27,11 @@ pub(super) struct Operation {
 pub(super) fn operation(route: &Route) -> Option<Operation> {
     let line = TABLE.iter().find(|line| (line.0, line.1) == (route.method, route.path))?;
     let &(_, _, id, tag, summary, body, answer, refusals) = line;
-    let statuses = STATUSES.iter().find(|(method, path, _)| (*method, *path) == (route.method, route.path));
+    let statuses =
+        STATUSES.iter().find(|(method, path, _)| (*method, *path) == (route.method, route.path));
     let statuses = statuses.map_or(&["200"][..], |(_, _, statuses)| statuses);
-    let query = QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
+    let query =
+        QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
     Some(Operation { id, tag, summary, query, body, answer, statuses, refusals })
 }
 

@@ -11,7 +11,8 @@ pub(super) fn schemas() -> Map<String, Value> {
     // A tensor where it is named by its key: its one element, or all of them.
     let elements = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
     let tensor = tensor();
-    let [named, inputs, outputs] = ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
+    let [named, inputs, outputs] =
+        ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
     let parameters = json!({ "type": "object", "additionalProperties": scalar() });
     // An array reaches the model as its JSON.
     let flexible = json!({ "type": "object", "additionalProperties": elements });
@@ -19,13 +20,22 @@ pub(super) fn schemas() -> Map<String, Value> {
     let id = json!({ "description": "the request's, unless the model has one of that name" });
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
-        ("Server", record(&[("name", &text), ("version", &text), ("extensions", &list(text.clone()))], &[])),
+        (
+            "Server",
+            record(
+                &[("name", &text), ("version", &text), ("extensions", &list(text.clone()))],
+                &[],
+            ),
+        ),
         ("Alive", record(&[("status", &text)], &[])),
         ("Live", record(&[("live", &boolean())], &[])),
         ("Ready", record(&[("ready", &boolean())], &[("degraded", &text), ("shut", &text)])),
         ("Models", record(&[("models", &list(text.clone()))], &[])),
         ("ModelReady", record(&[("name", &text), ("ready", &boolean())], &[])),
-        ("TensorSpec", record(&[("name", &text), ("datatype", &datatype()), ("shape", &list(integer()))], &[])),
+        (
+            "TensorSpec",
+            record(&[("name", &text), ("datatype", &datatype()), ("shape", &list(integer()))], &[]),
+        ),
         (
             "Metadata",
             record(
@@ -42,7 +52,11 @@ pub(super) fn schemas() -> Map<String, Value> {
             "InferRequest",
             closed(record(
                 &[("inputs", &inputs)],
-                &[("id", &text), ("parameters", &parameters), ("outputs", &list(reference("RequestedOutput")))],
+                &[
+                    ("id", &text),
+                    ("parameters", &parameters),
+                    ("outputs", &list(reference("RequestedOutput"))),
+                ],
             )),
         ),
         (
@@ -53,7 +67,10 @@ pub(super) fn schemas() -> Map<String, Value> {
             ),
         ),
         // Beside these, a key for each input or parameter of the model, and for each output.
-        ("GenerateRequest", open(record(&[], &[("text_input", &elements), ("id", &id), ("parameters", &flexible)]))),
+        (
+            "GenerateRequest",
+            open(record(&[], &[("text_input", &elements), ("id", &id), ("parameters", &flexible)])),
+        ),
         (
             "GenerateResponse",
             open(record(
@@ -64,15 +81,33 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("IndexRequest", closed(record(&[], &[("ready", &boolean())]))),
         ("LoadRequest", closed(record(&[], &[("parameters", &closed(record(&[], &[])))]))),
         ("UnloadRequest", closed(record(&[], &[("parameters", &object)]))),
-        ("Index", list(record(&[("name", &text), ("state", &text)], &[("version", &text), ("reason", &text)]))),
+        (
+            "Index",
+            list(record(
+                &[("name", &text), ("state", &text)],
+                &[("version", &text), ("reason", &text)],
+            )),
+        ),
         (
             "Uploaded",
-            record(&[("name", &text), ("version", &text)], &[("digest", &text), ("state", &text), ("reason", &text)]),
+            record(
+                &[("name", &text), ("version", &text)],
+                &[("digest", &text), ("state", &text), ("reason", &text)],
+            ),
         ),
         ("Buckets", record(&[("buckets", &list(text.clone())), ("cursor", &text_or_null)], &[])),
-        ("Keys", record(&[("bucket", &text), ("keys", &list(text.clone())), ("cursor", &text_or_null)], &[])),
+        (
+            "Keys",
+            record(
+                &[("bucket", &text), ("keys", &list(text.clone())), ("cursor", &text_or_null)],
+                &[],
+            ),
+        ),
         ("KeyValue", record(&[("bucket", &text), ("key", &text)], &[("size", &integer())])),
-        ("Sessions", record(&[("sessions", &list(object.clone())), ("cursor", &text_or_null)], &[])),
+        (
+            "Sessions",
+            record(&[("sessions", &list(object.clone())), ("cursor", &text_or_null)], &[]),
+        ),
         ("Tasks", record(&[("tasks", &list(object.clone())), ("cursor", &text_or_null)], &[])),
         ("Task", object.clone()),
         ("Usage", object.clone()),
@@ -107,8 +142,11 @@ fn datatype() -> Value {
 
 fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
     let names: Vec<_> = required.iter().map(|(name, _)| name).collect();
-    let members: Map<String, Value> =
-        required.iter().chain(optional).map(|&(name, schema)| (name.to_owned(), schema.clone())).collect();
+    let members: Map<String, Value> = required
+        .iter()
+        .chain(optional)
+        .map(|&(name, schema)| (name.to_owned(), schema.clone()))
+        .collect();
     json!({ "type": "object", "required": names, "properties": members })
 }
 

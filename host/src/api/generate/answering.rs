@@ -27,7 +27,8 @@ use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// A request whose model has been asked. It holds its version, and whatever its call holds, until it is dropped.
+/// A request whose model has been asked. It holds its version, and whatever its call holds, until
+/// it is dropped.
 pub(super) struct Answering {
     context: Context,
     workers: Workers,
@@ -75,7 +76,19 @@ impl Answering {
         let asked = Instant::now();
         let tally = Some(tally);
         let workers = state.workers.clone();
-        Ok(Answering { context, workers, tenant, target, handle, id, parts, asked, handling, tally, memory })
+        Ok(Answering {
+            context,
+            workers,
+            tenant,
+            target,
+            handle,
+            id,
+            parts,
+            asked,
+            handling,
+            tally,
+            memory,
+        })
     }
 
     /// Which version answers.
@@ -111,7 +124,9 @@ impl Answering {
     /// Joins all parts, and writes that as JSON.
     pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
         let (handle, size) = (self.handle.clone(), whole.size());
-        let join = move |pace: &Pace| Ok(complete(handle.metadata(), whole.join(pace).map_err(InferError::BadOutput)?));
+        let join = move |pace: &Pace| {
+            Ok(complete(handle.metadata(), whole.join(pace).map_err(InferError::BadOutput)?))
+        };
         self.write_as(size, join).await
     }
 
@@ -128,16 +143,23 @@ impl Answering {
         make: impl FnOnce(&Pace) -> Result<InferResponse, InferError> + Send + 'static,
     ) -> Result<Bytes, InferError> {
         let (handle, id) = (self.handle.clone(), self.id.clone());
-        let work = move |pace: &Pace| response::write(handle.id(), &id, &make(pace)?, pace).map(Bytes::from);
+        let work = move |pace: &Pace| {
+            response::write(handle.id(), &id, &make(pace)?, pace).map(Bytes::from)
+        };
         self.handling.write(bytes as usize, work).await
     }
 
     /// Compresses the whole answer, if that is accepted and worth it.
-    pub(super) async fn compress(&mut self, coding: Option<Coding>, response: Response) -> Response {
+    pub(super) async fn compress(
+        &mut self,
+        coding: Option<Coding>,
+        response: Response,
+    ) -> Response {
         compress(&self.workers, Some(&self.tenant), coding, response).await
     }
 
-    /// Notes how many bytes the host holds of the answer so far. Fails if the tenant may not hold so many.
+    /// Notes how many bytes the host holds of the answer so far. Fails if the tenant may not hold
+    /// so many.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), InferError> {
         Ok(self.memory.hold(bytes)?)
     }

@@ -2,18 +2,24 @@
 
 use crate::model::{Datatype, InferResponse, Metadata, Tensor, TensorSpec};
 
-/// Adds each output that the model promises and that no part held: as an empty text, or as no numbers.
+/// Adds each output that the model promises and that no part held: as an empty text, or as no
+/// numbers.
 pub(super) fn complete(metadata: &Metadata, mut answer: InferResponse) -> InferResponse {
     let has = |name: &str| answer.outputs.iter().any(|output| output.name == name);
-    let missing: Vec<_> =
-        metadata.outputs.iter().filter(|spec| !spec.optional && !has(&spec.name)).map(empty).collect();
+    let missing: Vec<_> = metadata
+        .outputs
+        .iter()
+        .filter(|spec| !spec.optional && !has(&spec.name))
+        .map(empty)
+        .collect();
     answer.outputs.extend(missing);
     answer
 }
 
 fn empty(TensorSpec { name, datatype, .. }: &TensorSpec) -> Tensor {
     // An element of BYTES begins with its length.
-    let (shape, data) = if *datatype == Datatype::Bytes { (vec![1], vec![0; 4]) } else { (vec![0], Vec::new()) };
+    let (shape, data) =
+        if *datatype == Datatype::Bytes { (vec![1], vec![0; 4]) } else { (vec![0], Vec::new()) };
     Tensor { name: name.clone(), datatype: *datatype, shape, data }
 }
 
@@ -23,8 +29,12 @@ mod tests {
 
     #[test]
     fn what_was_promised_is_there_and_nothing_else() {
-        let spec =
-            |name: &str, datatype, optional| TensorSpec { name: name.into(), datatype, shape: vec![1], optional };
+        let spec = |name: &str, datatype, optional| TensorSpec {
+            name: name.into(),
+            datatype,
+            shape: vec![1],
+            optional,
+        };
         let outputs = vec![
             spec("text", Datatype::Bytes, false),
             spec("number", Datatype::Fp32, false),

@@ -1,8 +1,8 @@
 //! The body of a streamed answer: server-sent events.
 //!
-//! Each part is one event, `data: {…}` and an empty line; where nothing has come for a while there is a comment
-//! line, which clients pass over. An error after the first part is an event too, `data: {"error": …, "code": …}`,
-//! and the last: Triton's clients look for just that.
+//! Each part is one event, `data: {…}` and an empty line; where nothing has come for a while there
+//! is a comment line, which clients pass over. An error after the first part is an event too,
+//! `data: {"error": …, "code": …}`, and the last: Triton's clients look for just that.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::api::connection::HangUp;
 use crate::api::error::ApiError;
 use crate::model::InferError;
 
-/// After its deadline an answer has so long for its last bytes to leave; then its connection is cut, or a client
-/// that does not read would keep both for ever.
+/// After its deadline an answer has so long for its last bytes to leave; then its connection is
+/// cut, or a client that does not read would keep both for ever.
 const LAST_BYTES: Duration = Duration::from_secs(5);
 
 const COMMENT: Bytes = Bytes::from_static(b":\n\n");
@@ -35,7 +35,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Waits for the first part, or for as long as there may be silence. Fails if the model does before.
+    /// Waits for the first part, or for as long as there may be silence. Fails if the model does
+    /// before.
     pub(super) async fn begin(mut answering: Answering) -> Result<Self, InferError> {
         let hang_up = answering.connection().hang_up_at(answering.deadline() + LAST_BYTES);
         let (first, any) = match first(&mut answering).await {
@@ -88,8 +89,8 @@ impl Events {
     }
 }
 
-/// What is to be sent first: the first part, a comment if there was none for as long as there may be silence, or what
-/// stands for an answer without parts. Tells whether it is more than a comment.
+/// What is to be sent first: the first part, a comment if there was none for as long as there may
+/// be silence, or what stands for an answer without parts. Tells whether it is more than a comment.
 async fn first(answering: &mut Answering) -> Result<(Bytes, bool), InferError> {
     let json = match tokio::time::timeout(answering.heartbeat(), answering.next()).await {
         Err(_silence) => return Ok((COMMENT, false)),

@@ -28,7 +28,9 @@ impl Whole {
             self.parameters.push(parameter);
         }
         if self.parameters.len() > MAX_PARAMETERS {
-            return Err(format!("the parts of the answer have more than {MAX_PARAMETERS} parameters"));
+            return Err(format!(
+                "the parts of the answer have more than {MAX_PARAMETERS} parameters"
+            ));
         }
         part.outputs.into_iter().try_for_each(|tensor| self.add_output(tensor))
     }
@@ -38,20 +40,26 @@ impl Whole {
         self.bytes
     }
 
-    /// All of it: texts of one output put together to one text, element by element, and other tensors along their
-    /// first dimension. Fails as [`Whole::add`]. Takes as long as copying all of it does.
+    /// All of it: texts of one output put together to one text, element by element, and other
+    /// tensors along their first dimension. Fails as [`Whole::add`]. Takes as long as copying all
+    /// of it does.
     pub(super) fn join(self, pace: &Pace) -> Result<InferResponse, String> {
-        let outputs = self.outputs.into_iter().map(|output| output.join(pace)).collect::<Result<_, _>>()?;
+        let outputs =
+            self.outputs.into_iter().map(|output| output.join(pace)).collect::<Result<_, _>>()?;
         Ok(InferResponse { parameters: self.parameters, outputs })
     }
 
     fn add_output(&mut self, tensor: Tensor) -> Result<(), String> {
-        let Some(output) = self.outputs.iter_mut().find(|earlier| earlier.tensor.name == tensor.name) else {
+        let Some(output) =
+            self.outputs.iter_mut().find(|earlier| earlier.tensor.name == tensor.name)
+        else {
             self.outputs.push(Output::begin(tensor));
             return Ok(());
         };
-        let (earlier, name, shape) = (output.tensor.shape.clone(), tensor.name.clone(), tensor.shape.clone());
-        let unfit = || format!("parts of output '{name}' cannot be joined: shapes {earlier:?}, {shape:?}");
+        let (earlier, name, shape) =
+            (output.tensor.shape.clone(), tensor.name.clone(), tensor.shape.clone());
+        let unfit =
+            || format!("parts of output '{name}' cannot be joined: shapes {earlier:?}, {shape:?}");
         output.extend(tensor).ok_or_else(unfit)
     }
 }
@@ -86,12 +94,17 @@ impl Output {
             return Ok(tensor);
         }
         let parts: Vec<_> = std::iter::once(&tensor.data).chain(&more).map(Vec::as_slice).collect();
-        tensor.data = if tensor.datatype == Datatype::Bytes { join_texts(&parts, pace)? } else { parts.concat() };
+        tensor.data = if tensor.datatype == Datatype::Bytes {
+            join_texts(&parts, pace)?
+        } else {
+            parts.concat()
+        };
         Ok(tensor)
     }
 }
 
-/// Puts the elements of several `BYTES` tensors of one shape together: all first ones, all second ones, and so on.
+/// Puts the elements of several `BYTES` tensors of one shape together: all first ones, all second
+/// ones, and so on.
 fn join_texts(parts: &[&[u8]], pace: &Pace) -> Result<Vec<u8>, String> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     let mut elements: Vec<_> = parts.iter().copied().map(bytes_elements).collect();
@@ -108,7 +121,8 @@ fn join_texts(parts: &[&[u8]], pace: &Pace) -> Result<Vec<u8>, String> {
         }
         pace.give_way().map_err(|stopped| stopped.to_string())?;
         let length = joined.len() - start - LENGTH;
-        let length = u32::try_from(length).map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
+        let length = u32::try_from(length)
+            .map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;
         joined.splice(start..start + LENGTH, length.to_le_bytes());
     }
 }
@@ -124,7 +138,12 @@ mod tests {
     fn text(texts: &[&str]) -> Tensor {
         let mut data = Vec::new();
         texts.iter().for_each(|text| push_bytes_element(&mut data, text.as_bytes()).unwrap());
-        Tensor { name: "text".into(), datatype: Datatype::Bytes, shape: vec![texts.len() as u64], data }
+        Tensor {
+            name: "text".into(),
+            datatype: Datatype::Bytes,
+            shape: vec![texts.len() as u64],
+            data,
+        }
     }
 
     fn numbers(shape: &[u64]) -> Tensor {
@@ -143,7 +162,10 @@ mod tests {
         whole.add(part(vec![text(&["a", "b"]), numbers(&[1, 2])], false)).unwrap();
         whole.add(part(vec![numbers(&[2, 2])], false)).unwrap();
         whole.add(part(vec![text(&["c", ""])], true)).unwrap();
-        assert_eq!(whole.join(&Pace::free()).unwrap(), part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true));
+        assert_eq!(
+            whole.join(&Pace::free()).unwrap(),
+            part(vec![text(&["ac", "b"]), numbers(&[3, 2])], true)
+        );
         assert_eq!(Whole::default().join(&Pace::free()).unwrap(), InferResponse::default());
     }
 
@@ -158,7 +180,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_a_fault_of_the_model_s() {
-        for (first, second) in [(text(&["a"]), text(&["b", "c"])), (numbers(&[1, 2]), numbers(&[1, 3]))] {
+        for (first, second) in
+            [(text(&["a"]), text(&["b", "c"])), (numbers(&[1, 2]), numbers(&[1, 3]))]
+        {
             let mut whole = Whole::default();
             whole.add(part(vec![first], true)).unwrap();
             assert!(whole.add(part(vec![second], true)).unwrap_err().contains("cannot be joined"));

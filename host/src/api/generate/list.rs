@@ -20,7 +20,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Fault> {
 fn element(reader: &mut Reader<'_>, list: &mut Vec<u8>) -> Result<(), Fault> {
     match reader.peek() {
         Some(b'"') => write_string(list, &reader.string()?),
-        Some(b't' | b'f') => list.extend_from_slice(if reader.boolean()? { b"true" } else { b"false" }),
+        Some(b't' | b'f') => {
+            list.extend_from_slice(if reader.boolean()? { b"true" } else { b"false" })
+        }
         Some(b'-' | b'0'..=b'9') => list.extend_from_slice(reader.number()?.text.as_bytes()),
         other => return Err(reader.expected("an array of texts, numbers, true and false", other)),
     }
@@ -40,7 +42,10 @@ mod tests {
         for (text, expected) in [
             ("[]", "[]"),
             (r#"[ "a" , "b\u0022\n" ]"#, r#"["a","b\"\n"]"#),
-            ("[1, -2.50, 18446744073709551615, 1e3, true, false]", "[1,-2.50,18446744073709551615,1e3,true,false]"),
+            (
+                "[1, -2.50, 18446744073709551615, 1e3, true, false]",
+                "[1,-2.50,18446744073709551615,1e3,true,false]",
+            ),
         ] {
             let read = list(text).unwrap();
             assert_eq!(read, expected);

@@ -1,22 +1,36 @@
 //! Keys that are nearly the name of an input.
 //!
-//! A key that is no input is a parameter, and the host does not know the parameters of a model. So a slip in the name
-//! of an optional input would go unnoticed.
+//! A key that is no input is a parameter, and the host does not know the parameters of a model. So
+//! a slip in the name of an optional input would go unnoticed.
 
 use crate::api::infer::parameters::{Given, is_reserved};
 use crate::api::json::shorten;
 use crate::model::{Metadata, Tensor};
 
-/// Fails with a text for the caller if a parameter is nearly called like an input that was not given. Parameters that
-/// the model's metadata names are right as they are.
-pub(super) fn check(metadata: &Metadata, inputs: &[Tensor], parameters: &[Given]) -> Result<(), String> {
+/// Fails with a text for the caller if a parameter is nearly called like an input that was not
+/// given. Parameters that the model's metadata names are right as they are.
+pub(super) fn check(
+    metadata: &Metadata,
+    inputs: &[Tensor],
+    parameters: &[Given],
+) -> Result<(), String> {
     let is_known = |name: &str| metadata.properties.iter().any(|property| property.name == name);
-    let unknown = parameters.iter().filter(|parameter| !is_known(&parameter.name) && !is_reserved(&parameter.name));
-    let left_out = || metadata.inputs.iter().filter(move |spec| !inputs.iter().any(|input| input.name == spec.name));
+    let unknown = parameters
+        .iter()
+        .filter(|parameter| !is_known(&parameter.name) && !is_reserved(&parameter.name));
+    let left_out = || {
+        metadata
+            .inputs
+            .iter()
+            .filter(move |spec| !inputs.iter().any(|input| input.name == spec.name))
+    };
     for Given { name, .. } in unknown {
         if let Some(meant) = left_out().find(|spec| is_slip(name, &spec.name)) {
             let (name, inputs) = (shorten(name), names(metadata));
-            return Err(format!("'{name}' is no input; did you mean '{}'? inputs are {inputs}", meant.name));
+            return Err(format!(
+                "'{name}' is no input; did you mean '{}'? inputs are {inputs}",
+                meant.name
+            ));
         }
     }
     Ok(())
@@ -31,7 +45,8 @@ pub(super) fn names(metadata: &Metadata) -> String {
 /// Longer names are not compared: the cost grows with the square of the length.
 const MAX_COMPARED: usize = 64;
 
-/// True if a name differs from another in case, or in so few letters that a slip of the hand explains it.
+/// True if a name differs from another in case, or in so few letters that a slip of the hand
+/// explains it.
 fn is_slip(name: &str, meant: &str) -> bool {
     if name.len() > MAX_COMPARED || meant.len() > MAX_COMPARED {
         return false;
@@ -50,13 +65,22 @@ mod tests {
 
     #[test]
     fn slips_are_near_and_other_words_are_not() {
-        for (name, meant) in
-            [("actoin", "action"), ("Text", "text"), ("text_inptu", "text_input"), ("tex", "text"), ("ID", "id")]
-        {
+        for (name, meant) in [
+            ("actoin", "action"),
+            ("Text", "text"),
+            ("text_inptu", "text_input"),
+            ("tex", "text"),
+            ("ID", "id"),
+        ] {
             assert!(is_slip(name, meant), "{name} {meant}");
         }
-        for (name, meant) in [("ids", "id"), ("y", "x"), ("stop", "text"), ("seed", "text"), ("temperature", "action")]
-        {
+        for (name, meant) in [
+            ("ids", "id"),
+            ("y", "x"),
+            ("stop", "text"),
+            ("seed", "text"),
+            ("temperature", "action"),
+        ] {
             assert!(!is_slip(name, meant), "{name} {meant}");
         }
         assert!(!is_slip(&"x".repeat(10_000), &"x".repeat(256)));

@@ -1,9 +1,9 @@
-//! Triton's generate extension: a flat JSON object in, and the answer whole (`generate`) or in parts as they come
-//! (`generate_stream`, as server-sent events).
+//! Triton's generate extension: a flat JSON object in, and the answer whole (`generate`) or in
+//! parts as they come (`generate_stream`, as server-sent events).
 //!
-//! Both ask the model for its parts, and a model that does not stream answers in one. A request that fails before
-//! its first part is an HTTP error like any other; after that the status has been sent, and an error is the last
-//! event.
+//! Both ask the model for its parts, and a model that does not stream answers in one. A request
+//! that fails before its first part is an HTTP error like any other; after that the status has been
+//! sent, and an error is the last event.
 
 mod answering;
 mod complete;
@@ -75,13 +75,16 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     let begun = match infer::find(state, tenant, &target) {
         Ok((place, handle)) => {
             let (context, tenant, target) = (context.clone(), tenant.clone(), target.clone());
-            let begun = Answering::begin(state, context, caller, tenant, target, handle, request).await;
+            let begun =
+                Answering::begin(state, context, caller, tenant, target, handle, request).await;
             begun.map(|answering| (place, answering))
         }
         Err(error) => Err(error),
     };
     let outcome = match begun {
-        Ok((place, answering)) => respond(answering, coding).await.map(|response| keep(place, response)),
+        Ok((place, answering)) => {
+            respond(answering, coding).await.map(|response| keep(place, response))
+        }
         Err(error) => {
             let outcome = Err(error);
             infer::tell(&context, tenant, &target, None, &outcome);
@@ -90,12 +93,17 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     };
     outcome.unwrap_or_else(|error| {
         let (model, version) = (&target.model, target.version.as_deref());
-        ApiError::from(error).about_model(&state.dataplane, tenant.name(), model, version).into_response()
+        ApiError::from(error)
+            .about_model(&state.dataplane, tenant.name(), model, version)
+            .into_response()
     })
 }
 
 /// Waits for all parts, and answers with them joined.
-async fn gathered(mut answering: Answering, coding: Option<Coding>) -> Result<Response, InferError> {
+async fn gathered(
+    mut answering: Answering,
+    coding: Option<Coding>,
+) -> Result<Response, InferError> {
     let written = gather(&mut answering).await;
     answering.tell(&written);
     let body = written?;
@@ -124,7 +132,11 @@ async fn streamed(answering: Answering, _coding: Option<Coding>) -> Result<Respo
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     let events = Events::begin(answering).await?;
     let timing = events.server_timing();
-    let mut response = respond("text/event-stream; charset=utf-8", timing, Body::from_stream(events.into_stream()));
+    let mut response = respond(
+        "text/event-stream; charset=utf-8",
+        timing,
+        Body::from_stream(events.into_stream()),
+    );
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response.headers_mut().extend([UNBUFFERED]);
     Ok(response)

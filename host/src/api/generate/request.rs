@@ -1,8 +1,9 @@
 //! The flat JSON of a request: each key is an input of the model or a parameter for it.
 //!
-//! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What stands in `parameters`
-//! might as well stand beside it. A key does not tell a tensor's shape, so the model's metadata does. The model's own
-//! names win: an input called `id` or `parameters` takes the place of the key that the protocol has.
+//! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What
+//! stands in `parameters` might as well stand beside it. A key does not tell a tensor's shape, so
+//! the model's metadata does. The model's own names win: an input called `id` or `parameters` takes
+//! the place of the key that the protocol has.
 
 use super::list;
 use super::misspelt;
@@ -15,7 +16,8 @@ use crate::tenant::Pace;
 
 /// Reads a request to the model with that metadata. Fails with a text for the caller.
 pub(super) fn read(metadata: &Metadata, text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
-    let mut flat = Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
+    let mut flat =
+        Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
     let mut read = || {
         let mut reader = Reader::paced(text, pace)?;
         reader.object(|reader, key| flat.member(reader, &key))?;
@@ -49,9 +51,10 @@ impl Flat<'_> {
         }
         match key {
             "id" | "parameters" if reader.null()? => Ok(()),
-            "id" => {
-                reader.string().map(|id| self.json.request.id = id.into_owned()).map_err(|fault| fault.within("id"))
-            }
+            "id" => reader
+                .string()
+                .map(|id| self.json.request.id = id.into_owned())
+                .map_err(|fault| fault.within("id")),
             "parameters" => reader.object(|reader, key| self.field(reader, &key)),
             _ => self.field(reader, key),
         }
@@ -59,7 +62,9 @@ impl Flat<'_> {
 
     fn field(&mut self, reader: &mut Reader<'_>, name: &str) -> Result<(), Fault> {
         match self.metadata.inputs.iter().find(|spec| spec.name == name) {
-            Some(spec) => self.input(reader, spec).map_err(|fault| fault.within(format!("input '{name}'"))),
+            Some(spec) => {
+                self.input(reader, spec).map_err(|fault| fault.within(format!("input '{name}'")))
+            }
             None if matches!(name, "inputs" | "outputs") => Err(self.not_here(reader, name)),
             None => self.parameter(reader, name),
         }
@@ -92,7 +97,8 @@ impl Flat<'_> {
             read_parameter(reader, name)
         };
         let inputs = misspelt::names(self.metadata);
-        let value = read.map_err(|fault| fault.within(format!("parameter (inputs are {inputs})")))?;
+        let value =
+            read.map_err(|fault| fault.within(format!("parameter (inputs are {inputs})")))?;
         self.parameters.extend(value.map(|value| Given { name: name.to_owned(), value }));
         Ok(())
     }
@@ -111,21 +117,28 @@ fn twice(reader: &Reader<'_>, key: &str) -> Fault {
 
 fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Fault> {
     let alone = reader.peek() != Some(b'[');
-    let shape = if alone { fit(spec, 1).map_err(|fault| reader.fault(fault))? } else { shape_of(reader, spec)? };
+    let shape = if alone {
+        fit(spec, 1).map_err(|fault| reader.fault(fault))?
+    } else {
+        shape_of(reader, spec)?
+    };
     let data = read_data(reader, spec.datatype, if alone { &[] } else { &shape })?;
     Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data })
 }
 
-/// The shape of the array that comes next: its own if it is nested as the model has it, else what the model's leaves
-/// for so many elements.
+/// The shape of the array that comes next: its own if it is nested as the model has it, else what
+/// the model's leaves for so many elements.
 fn shape_of(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, Fault> {
     let mut inner = reader.clone();
-    let depth = std::iter::from_fn(|| inner.opens_array().then_some(())).take(spec.shape.len().max(1) + 1).count();
+    let depth = std::iter::from_fn(|| inner.opens_array().then_some(()))
+        .take(spec.shape.len().max(1) + 1)
+        .count();
     if depth == 1 {
         return fit(spec, length(reader)?).map_err(|fault| reader.fault(fault));
     }
     if depth != spec.shape.len() {
-        return Err(reader.fault(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
+        return Err(reader
+            .fault(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
     }
     let (mut inner, mut shape) = (reader.clone(), Vec::with_capacity(depth));
     for _ in 0..depth {
@@ -145,13 +158,18 @@ fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
     Ok(elements)
 }
 
-/// The shape of so many elements: the last dimension that may vary takes what the fixed ones leave, and the others
-/// that may are 1. Fails with a text for the caller.
+/// The shape of so many elements: the last dimension that may vary takes what the fixed ones leave,
+/// and the others that may are 1. Fails with a text for the caller.
 fn fit(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
     let fault = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
-    let fixed = spec.shape.iter().filter(|&&dimension| dimension >= 0).map(|dimension| dimension.unsigned_abs());
+    let fixed = spec
+        .shape
+        .iter()
+        .filter(|&&dimension| dimension >= 0)
+        .map(|dimension| dimension.unsigned_abs());
     let fixed = fixed.fold(1u64, u64::saturating_mul);
-    let mut left = elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(fault)?;
+    let mut left =
+        elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(fault)?;
     let mut shape = Vec::with_capacity(spec.shape.len());
     for &dimension in spec.shape.iter().rev() {
         let varies = dimension < 0;

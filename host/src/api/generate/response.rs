@@ -1,19 +1,28 @@
-//! The flat JSON of an answer: the model's name and version, then a key for each parameter and each output.
+//! The flat JSON of an answer: the model's name and version, then a key for each parameter and each
+//! output.
 //!
-//! A key is written once. The model's own names win: an output before a parameter, and both before the names that the
-//! protocol gives.
+//! A key is written once. The model's own names win: an output before a parameter, and both before
+//! the names that the protocol gives.
 
 use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
 use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
 use crate::tenant::Pace;
 
-/// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a value.
-pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse, pace: &Pace) -> Result<Vec<u8>, InferError> {
+/// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a
+/// value.
+pub(super) fn write(
+    model: &ModelId,
+    id: &str,
+    response: &InferResponse,
+    pace: &Pace,
+) -> Result<Vec<u8>, InferError> {
     let mut body = Vec::with_capacity(estimate(response.outputs.iter()));
     body.push(b'{');
     write_head(&mut body, model, id, response);
-    for parameter in each_once(&response.parameters).filter(|parameter| !has_output(response, &parameter.name)) {
+    for parameter in
+        each_once(&response.parameters).filter(|parameter| !has_output(response, &parameter.name))
+    {
         write_key(&mut body, &parameter.name);
         write_parameter(&mut body, parameter)?;
         body.push(b',');
@@ -31,8 +40,10 @@ pub(super) fn write(model: &ModelId, id: &str, response: &InferResponse, pace: &
 
 /// Writes what the protocol gives, but for names that the answer has itself.
 fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResponse) {
-    let is_free =
-        |name: &str| !has_output(response, name) && !response.parameters.iter().any(|parameter| parameter.name == name);
+    let is_free = |name: &str| {
+        !has_output(response, name)
+            && !response.parameters.iter().any(|parameter| parameter.name == name)
+    };
     if is_free("model_name") {
         write_key(out, "model_name");
         write_string(out, model.name.as_str());
@@ -73,11 +84,17 @@ fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), I
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Datatype, ModelName, Parameter, ParameterValue, TenantName, Version, push_bytes_element};
+    use crate::model::{
+        Datatype, ModelName, Parameter, ParameterValue, TenantName, Version, push_bytes_element,
+    };
 
     fn written(response: &InferResponse) -> String {
         let name = ModelName::new("m").unwrap();
-        let model = ModelId { tenant: TenantName::default_tenant(), name, version: Version::new(7).unwrap() };
+        let model = ModelId {
+            tenant: TenantName::default_tenant(),
+            name,
+            version: Version::new(7).unwrap(),
+        };
         String::from_utf8(write(&model, "a", response, &Pace::free()).unwrap()).unwrap()
     }
 
@@ -85,25 +102,45 @@ mod tests {
     fn one_element_is_a_value_and_more_are_a_list() {
         let mut data = Vec::new();
         push_bytes_element(&mut data, "say \"hé\"\n".as_bytes()).unwrap();
-        let text = Tensor { name: "text_output".into(), datatype: Datatype::Bytes, shape: vec![1], data };
-        let numbers = Tensor { name: "n".into(), datatype: Datatype::Uint8, shape: vec![2, 1], data: vec![1, 2] };
-        let none = Tensor { name: "none".into(), datatype: Datatype::Uint8, shape: vec![0], data: vec![] };
-        let parameter = |name: &str| Parameter { name: name.into(), value: ParameterValue::Boolean(true) };
-        let response =
-            InferResponse { parameters: vec![parameter("n"), parameter("done")], outputs: vec![text, numbers, none] };
+        let text =
+            Tensor { name: "text_output".into(), datatype: Datatype::Bytes, shape: vec![1], data };
+        let numbers = Tensor {
+            name: "n".into(),
+            datatype: Datatype::Uint8,
+            shape: vec![2, 1],
+            data: vec![1, 2],
+        };
+        let none =
+            Tensor { name: "none".into(), datatype: Datatype::Uint8, shape: vec![0], data: vec![] };
+        let parameter =
+            |name: &str| Parameter { name: name.into(), value: ParameterValue::Boolean(true) };
+        let response = InferResponse {
+            parameters: vec![parameter("n"), parameter("done")],
+            outputs: vec![text, numbers, none],
+        };
         assert_eq!(
             written(&response),
             "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\",\"done\":true,\
              \"text_output\":\"say \\\"hé\\\"\\n\",\"n\":[1,2],\"none\":[]}"
         );
-        assert_eq!(written(&InferResponse::default()), "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\"}");
+        assert_eq!(
+            written(&InferResponse::default()),
+            "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\"}"
+        );
     }
 
     #[test]
     fn a_key_is_written_once_and_the_models_own_names_win() {
-        let output =
-            |name: &str| Tensor { name: name.into(), datatype: Datatype::Uint8, shape: vec![1], data: vec![1] };
-        let parameter = |name: &str, value: i64| Parameter { name: name.into(), value: ParameterValue::Integer(value) };
+        let output = |name: &str| Tensor {
+            name: name.into(),
+            datatype: Datatype::Uint8,
+            shape: vec![1],
+            data: vec![1],
+        };
+        let parameter = |name: &str, value: i64| Parameter {
+            name: name.into(),
+            value: ParameterValue::Integer(value),
+        };
         let response = InferResponse {
             parameters: vec![
                 parameter("model_version", 2),
@@ -114,9 +151,14 @@ mod tests {
             ],
             outputs: vec![output("id"), output("model_name"), output("o")],
         };
-        assert_eq!(written(&response), "{\"model_version\":2,\"p\":4,\"id\":1,\"model_name\":1,\"o\":1}");
-        let all =
-            InferResponse { outputs: vec![output("id"), output("model_name"), output("model_version")], ..response };
+        assert_eq!(
+            written(&response),
+            "{\"model_version\":2,\"p\":4,\"id\":1,\"model_name\":1,\"o\":1}"
+        );
+        let all = InferResponse {
+            outputs: vec![output("id"), output("model_name"), output("model_version")],
+            ..response
+        };
         assert_eq!(
             written(&InferResponse { parameters: vec![], ..all }),
             "{\"id\":1,\"model_name\":1,\"model_version\":1}"

@@ -5,7 +5,9 @@ use crate::model::{Datatype, Metadata, TensorSpec};
 use crate::tenant::Pace;
 
 fn refusal(framing: Framing, metadata: &Metadata, body: &[u8]) -> String {
-    framing::decode(framing, metadata, body, &Pace::free()).map(|_| ()).expect_err(&String::from_utf8_lossy(body))
+    framing::decode(framing, metadata, body, &Pace::free())
+        .map(|_| ())
+        .expect_err(&String::from_utf8_lossy(body))
 }
 
 fn json(body: &str) -> String {
@@ -45,20 +47,31 @@ fn the_request() {
         (r#"{"inputs":[],"id":"\ud800"}"#, "invalid escape"),
         (r#"{"inputs":[],"parameters":[]}"#, "parameters: expected an object"),
         (r#"{"inputs":[],"parameters":{"a":1,"a":2}}"#, "parameter 'a' is given twice"),
-        (r#"{"inputs":[],"parameters":{"a":{}}}"#, "'a': expected a text, a number, true or false, found an object"),
-        (r#"{"inputs":[],"parameters":{"a":9223372036854775808}}"#, "'a': the number is out of range"),
+        (
+            r#"{"inputs":[],"parameters":{"a":{}}}"#,
+            "'a': expected a text, a number, true or false, found an object",
+        ),
+        (
+            r#"{"inputs":[],"parameters":{"a":9223372036854775808}}"#,
+            "'a': the number is out of range",
+        ),
         (r#"{"inputs":[],"parameters":{"a":1e999}}"#, "'a': the number is out of range"),
         (r#"{"inputs":[],"parameters":{"a":NaN}}"#, "'a': expected"),
         (r#"{"inputs":[],"parameters":{"timeout":"soon"}}"#, "'timeout' must be a whole number"),
         (r#"{"inputs":[],"parameters":{"timeout":-1}}"#, "'timeout' must be a whole number"),
         (r#"{"inputs":[],"parameters":{"timeout":1.5}}"#, "'timeout' must be a whole number"),
-        (r#"{"inputs":[],"parameters":{"binary_data_output":1}}"#, "'binary_data_output' must be true or false"),
+        (
+            r#"{"inputs":[],"parameters":{"binary_data_output":1}}"#,
+            "'binary_data_output' must be true or false",
+        ),
     ] {
         let text = json(body);
         assert!(text.contains(says), "{body}: {text}");
         assert!(text.contains("at byte"), "{text}");
     }
-    assert!(refusal(Framing::Json, &Metadata::default(), b"{\"id\":\"\xff\"}").contains("not UTF-8"));
+    assert!(
+        refusal(Framing::Json, &Metadata::default(), b"{\"id\":\"\xff\"}").contains("not UTF-8")
+    );
 }
 
 #[test]
@@ -71,7 +84,10 @@ fn the_outputs() {
         (r#"[{"name":"y","shape":[1]}]"#, "unknown key 'shape'"),
         (r#"[{"name":"y","parameters":{"classification":3}}]"#, "classification"),
         (r#"[{"name":"y","parameters":{"shared_memory_region":"r"}}]"#, "shared memory"),
-        (r#"[{"name":"y","parameters":{"binary_data":"yes"}}]"#, "'binary_data' must be true or false"),
+        (
+            r#"[{"name":"y","parameters":{"binary_data":"yes"}}]"#,
+            "'binary_data' must be true or false",
+        ),
     ] {
         let text = json(&format!(r#"{{{X},"outputs":{outputs}}}"#));
         assert!(text.contains(says), "{outputs}: {text}");
@@ -84,7 +100,10 @@ fn the_inputs() {
         (r#""shape":[1],"data":[1]"#, "input 'x': it has no 'datatype'"),
         (r#""datatype":"INT8","data":[1]"#, "input 'x': it has no 'shape'"),
         (r#""datatype":"INT8","shape":[1]"#, "input 'x': it has no 'data'"),
-        (r#""datatype":"int8","shape":[1],"data":[1]"#, "input 'x': datatype: there is no datatype 'int8'"),
+        (
+            r#""datatype":"int8","shape":[1],"data":[1]"#,
+            "input 'x': datatype: there is no datatype 'int8'",
+        ),
         (r#""datatype":1"#, "datatype: expected a string, found a number"),
         (r#""name":"y""#, "key 'name' is given twice"),
         (r#""shape":[1],"shape":[1]"#, "key 'shape' is given twice"),
@@ -102,7 +121,10 @@ fn the_inputs() {
             "only 0 bytes of binary data are left",
         ),
         (r#""data":[1,],"shape":[1],"datatype":"INT8""#, "data: "),
-        (r#""data":[300],"shape":[1],"datatype":"INT8""#, "input 'x': data: 300 is out of the datatype's range"),
+        (
+            r#""data":[300],"shape":[1],"datatype":"INT8""#,
+            "input 'x': data: 300 is out of the datatype's range",
+        ),
     ] {
         let text = json(&input(keys));
         assert!(text.contains(says), "{keys}: {text}");
@@ -135,7 +157,12 @@ fn the_data() {
         ("INT32", "[1]", "[2147483648]", "out of the datatype's range"),
         ("UINT64", "[1]", "[18446744073709551616]", "out of the datatype's range"),
         ("INT64", "[1]", "[9223372036854775808]", "out of the datatype's range"),
-        ("INT64", "[1]", "[99999999999999999999999999999999999999999999]", "out of the datatype's range"),
+        (
+            "INT64",
+            "[1]",
+            "[99999999999999999999999999999999999999999999]",
+            "out of the datatype's range",
+        ),
         ("INT32", "[1]", "[1.5]", "1.5 is written as a fraction"),
         ("INT32", "[1]", "[1e2]", "1e2 is written as a fraction"),
         ("BOOL", "[1]", "[1]", "expected true or false, found a number"),
@@ -170,11 +197,16 @@ fn bombs() {
     assert!(json(&input(&format!("\"data\":{deep}"))).contains("nested more than"));
     assert!(json(&format!("{{\"model_name\":{deep}")).contains("nested more than"));
     let many = |one: &str, count| vec![one; count].join(",");
-    assert!(json(&input(&format!("\"shape\":[{}]", many("1", 33)))).contains("more than 32 dimensions"));
+    assert!(
+        json(&input(&format!("\"shape\":[{}]", many("1", 33)))).contains("more than 32 dimensions")
+    );
     let one = r#"{"name":"x","datatype":"INT8","shape":[1],"data":[1]}"#;
     assert!(json(&format!("{{\"inputs\":[{}]}}", many(one, 257))).contains("more than 256 inputs"));
     let names: Vec<_> = (0..257).map(|index| format!("{{\"name\":\"{index}\"}}")).collect();
-    assert!(json(&format!("{{{X},\"outputs\":[{}]}}", names.join(","))).contains("more than 256 outputs"));
+    assert!(
+        json(&format!("{{{X},\"outputs\":[{}]}}", names.join(",")))
+            .contains("more than 256 outputs")
+    );
     let parameters: Vec<_> = (0..129).map(|index| format!("\"{index}\":1")).collect();
     let parameters = format!("{{{X},\"parameters\":{{{}}}}}", parameters.join(","));
     assert!(json(&parameters).contains("more than 128 parameters"));
@@ -191,7 +223,9 @@ fn an_error_text_stays_short() {
 #[test]
 fn the_binary_part() {
     let request = |datatype: &str, shape: &str, size: u64| {
-        input(&format!(r#""datatype":"{datatype}","shape":{shape},"parameters":{{"binary_data_size":{size}}}"#))
+        input(&format!(
+            r#""datatype":"{datatype}","shape":{shape},"parameters":{{"binary_data_size":{size}}}"#
+        ))
     };
     for (json, rest, says) in [
         (request("FP32", "[2]", 8), 7, "only 7 bytes of binary data are left"),
@@ -209,7 +243,11 @@ fn the_binary_part() {
     let text = refusal(Framing::Mixed(9), &Metadata::default(), b"{}");
     assert!(text.contains("should have 9 bytes, but the body has 2"), "{text}");
     let boolean = request("BOOL", "[1]", 1);
-    let text = refusal(Framing::Mixed(boolean.len()), &Metadata::default(), &[boolean.as_bytes(), &[2]].concat());
+    let text = refusal(
+        Framing::Mixed(boolean.len()),
+        &Metadata::default(),
+        &[boolean.as_bytes(), &[2]].concat(),
+    );
     assert!(text.contains("BOOL is one byte"), "{text}");
 }
 
@@ -220,7 +258,11 @@ fn raw_model(datatype: Datatype, shapes: &[&[i64]], max_batch_size: u32) -> Meta
         shape: shape.to_vec(),
         optional: false,
     };
-    Metadata { inputs: shapes.iter().enumerate().map(spec).collect(), max_batch_size, ..Metadata::default() }
+    Metadata {
+        inputs: shapes.iter().enumerate().map(spec).collect(),
+        max_batch_size,
+        ..Metadata::default()
+    }
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::api::json::shorten;
 use crate::model::{Datatype, InferRequest, Metadata, Tensor, TensorSpec, push_bytes_element};
 use crate::tenant::Pace;
 
-/// Gives each input that announced binary data its bytes. Fails with a text for the caller unless the
-/// announced sizes add up to exactly `rest` and each agrees with its input's shape.
+/// Gives each input that announced binary data its bytes. Fails with a text for the caller unless
+/// the announced sizes add up to exactly `rest` and each agrees with its input's shape.
 pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Result<(), String> {
     for &(index, size) in &json.binary {
         let Some(tensor) = json.request.inputs.get_mut(index) else { continue };
@@ -19,22 +19,35 @@ pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Re
         rest = after;
     }
     if !rest.is_empty() {
-        return Err(format!("{} bytes follow the JSON that no input's binary_data_size announces", rest.len()));
+        return Err(format!(
+            "{} bytes follow the JSON that no input's binary_data_size announces",
+            rest.len()
+        ));
     }
     Ok(())
 }
 
 fn too_short(tensor: &Tensor, size: u64, left: usize) -> String {
     let name = shorten(&tensor.name);
-    format!("input '{name}': its binary_data_size is {size}, but only {left} bytes of binary data are left")
+    format!(
+        "input '{name}': its binary_data_size is {size}, but only {left} bytes of binary data are left"
+    )
 }
 
-/// Makes a request of a body that is nothing but the bytes of the model's only input, with a batch of 1 if
-/// the model batches. The body of a `BYTES` input is its one element, without a length before it. Fails
-/// with a text for the caller unless the model's metadata and the size leave exactly one shape.
-pub(super) fn raw_request(metadata: &Metadata, body: &[u8], pace: &Pace) -> Result<RequestJson, String> {
+/// Makes a request of a body that is nothing but the bytes of the model's only input, with a batch
+/// of 1 if the model batches. The body of a `BYTES` input is its one element, without a length
+/// before it. Fails with a text for the caller unless the model's metadata and the size leave
+/// exactly one shape.
+pub(super) fn raw_request(
+    metadata: &Metadata,
+    body: &[u8],
+    pace: &Pace,
+) -> Result<RequestJson, String> {
     let [spec] = metadata.inputs.as_slice() else {
-        return Err(format!("raw binary requests need a model with one input; it has {}", metadata.inputs.len()));
+        return Err(format!(
+            "raw binary requests need a model with one input; it has {}",
+            metadata.inputs.len()
+        ));
     };
     let (shape, data) = raw_tensor(spec, metadata.max_batch_size > 0, body, pace)
         .map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
@@ -47,19 +60,31 @@ pub(super) fn raw_request(metadata: &Metadata, body: &[u8], pace: &Pace) -> Resu
     })
 }
 
-fn raw_tensor(spec: &TensorSpec, batched: bool, body: &[u8], pace: &Pace) -> Result<(Vec<u64>, Vec<u8>), String> {
+fn raw_tensor(
+    spec: &TensorSpec,
+    batched: bool,
+    body: &[u8],
+    pace: &Pace,
+) -> Result<(Vec<u64>, Vec<u8>), String> {
     let mut shape = spec.shape.clone();
     if let (true, Some(batch)) = (batched, shape.first_mut()) {
         *batch = 1;
     }
     if shape.iter().filter(|&&dimension| dimension < 0).count() > 1 {
-        return Err(format!("raw binary requests need at most one variable dimension; it has {:?}", spec.shape));
+        return Err(format!(
+            "raw binary requests need at most one variable dimension; it has {:?}",
+            spec.shape
+        ));
     }
     let known = shape.iter().filter(|&&dimension| dimension >= 0);
-    let known = known.copied().try_fold(1u64, |product, dimension| product.checked_mul(dimension.unsigned_abs()));
+    let known = known
+        .copied()
+        .try_fold(1u64, |product, dimension| product.checked_mul(dimension.unsigned_abs()));
     let (elements, data) = raw_elements(spec.datatype, body, pace)?;
-    let variable = known.filter(|&known| known > 0).and_then(|known| elements.checked_div(known)).unwrap_or(0);
-    let shape = shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(variable)).collect();
+    let variable =
+        known.filter(|&known| known > 0).and_then(|known| elements.checked_div(known)).unwrap_or(0);
+    let shape =
+        shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(variable)).collect();
     Ok((shape, data))
 }
 

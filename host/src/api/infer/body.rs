@@ -11,9 +11,14 @@ use crate::model::{Deadline, InferError};
 /// A client that takes longer than this to send what it announced is taken for gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads a whole body, as far as `memory` has room for it. Fails with [`InferError::RequestTooLarge`] as soon as it is
-/// known to exceed `limit` bytes: by its announced length before anything is read, else while reading.
-pub(in crate::api) async fn read(body: Body, limit: u64, memory: &mut Memory) -> Result<Bytes, InferError> {
+/// Reads a whole body, as far as `memory` has room for it. Fails with
+/// [`InferError::RequestTooLarge`] as soon as it is known to exceed `limit` bytes: by its announced
+/// length before anything is read, else while reading.
+pub(in crate::api) async fn read(
+    body: Body,
+    limit: u64,
+    memory: &mut Memory,
+) -> Result<Bytes, InferError> {
     if body.size_hint().lower() > limit {
         return Err(InferError::RequestTooLarge { limit });
     }
@@ -29,7 +34,8 @@ async fn collect(mut body: Body, limit: u64, memory: &mut Memory) -> Result<Byte
     let Some(second) = next(&mut body).await? else { return Ok(first) };
 
     // Room that nothing has been written to takes no memory yet.
-    let mut whole = Vec::with_capacity(first.len().saturating_add(body.size_hint().lower() as usize));
+    let mut whole =
+        Vec::with_capacity(first.len().saturating_add(body.size_hint().lower() as usize));
     whole.extend_from_slice(&first);
     let mut piece = Some(second);
     while let Some(bytes) = piece {
@@ -45,7 +51,9 @@ async fn collect(mut body: Body, limit: u64, memory: &mut Memory) -> Result<Byte
 /// The next piece of a body. Fails if the client went away before it had sent all it announced.
 pub(in crate::api) async fn next(body: &mut Body) -> Result<Option<Bytes>, InferError> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| InferError::InvalidInput("the body ended before its announced length".into()))?;
+        let frame = frame.map_err(|_| {
+            InferError::InvalidInput("the body ended before its announced length".into())
+        })?;
         // Trailers say nothing here.
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));

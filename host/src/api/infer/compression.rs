@@ -35,7 +35,9 @@ impl Coding {
     }
 
     fn from_name(name: &str) -> Option<Coding> {
-        [Coding::Gzip, Coding::Deflate].into_iter().find(|coding| name.eq_ignore_ascii_case(coding.name()))
+        [Coding::Gzip, Coding::Deflate]
+            .into_iter()
+            .find(|coding| name.eq_ignore_ascii_case(coding.name()))
     }
 }
 
@@ -46,7 +48,11 @@ pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, 
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
         return Ok(None);
     }
-    let unknown = || InferError::InvalidInput("the body's Content-Encoding must be gzip, deflate or identity".into());
+    let unknown = || {
+        InferError::InvalidInput(
+            "the body's Content-Encoding must be gzip, deflate or identity".into(),
+        )
+    };
     Coding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
@@ -55,7 +61,8 @@ pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
     accepted.split(',').find_map(|entry| {
         let (name, weight) = entry.split_once(';').unwrap_or((entry, ""));
-        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok()) == Some(0.0);
+        let refused = weight.trim().strip_prefix("q=").and_then(|q| q.trim().parse::<f32>().ok())
+            == Some(0.0);
         Coding::from_name(name.trim()).filter(|_| !refused)
     })
 }
@@ -67,13 +74,23 @@ pub(in crate::api) struct Packed {
 }
 
 impl Packed {
-    /// A body that is compressed in that way, if in any. One that has no more than `now` bytes once decompressed is
-    /// decompressed now: its compressed length does not tell how long it is. Fails as [`Packed::unpack`].
-    pub(in crate::api) fn new(coding: Option<Coding>, body: Bytes, limit: u64, now: usize) -> Result<Self, InferError> {
-        let Some(of_body) = coding.filter(|_| body.len() <= now) else { return Ok(Packed { coding, body }) };
+    /// A body that is compressed in that way, if in any. One that has no more than `now` bytes once
+    /// decompressed is decompressed now: its compressed length does not tell how long it is. Fails
+    /// as [`Packed::unpack`].
+    pub(in crate::api) fn new(
+        coding: Option<Coding>,
+        body: Bytes,
+        limit: u64,
+        now: usize,
+    ) -> Result<Self, InferError> {
+        let Some(of_body) = coding.filter(|_| body.len() <= now) else {
+            return Ok(Packed { coding, body });
+        };
         match decompress(of_body, &body, limit.min(now as u64), None, &Pace::free()) {
             Ok(plain) => Ok(Packed { coding: None, body: plain.into() }),
-            Err(InferError::RequestTooLarge { .. }) if limit > now as u64 => Ok(Packed { coding, body }),
+            Err(InferError::RequestTooLarge { .. }) if limit > now as u64 => {
+                Ok(Packed { coding, body })
+            }
             Err(error) => Err(error),
         }
     }
@@ -85,7 +102,12 @@ impl Packed {
 
     /// The body as it was before it was compressed, as far as `memory` has room for it. Fails with
     /// [`InferError::RequestTooLarge`] if it has more than `limit` bytes.
-    pub(in crate::api) fn unpack(self, limit: u64, memory: &mut Memory, pace: &Pace) -> Result<Bytes, InferError> {
+    pub(in crate::api) fn unpack(
+        self,
+        limit: u64,
+        memory: &mut Memory,
+        pace: &Pace,
+    ) -> Result<Bytes, InferError> {
         match self.coding {
             None => Ok(self.body),
             Some(coding) => Ok(decompress(coding, &self.body, limit, Some(memory), pace)?.into()),
@@ -93,8 +115,8 @@ impl Packed {
     }
 }
 
-/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes, having
-/// allocated no more than that.
+/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes,
+/// having allocated no more than that.
 fn decompress(
     coding: Coding,
     body: &[u8],
@@ -148,19 +170,28 @@ fn reserve(whole: &mut Vec<u8>, more: usize, most: usize) {
 }
 
 fn damaged() -> InferError {
-    InferError::InvalidInput("the body is not what its Content-Encoding says: it does not decompress".into())
+    InferError::InvalidInput(
+        "the body is not what its Content-Encoding says: it does not decompress".into(),
+    )
 }
 
 /// Compresses a response where that is accepted and worth it; tells whether it was.
-pub(super) fn compress(coding: Option<Coding>, encoded: Encoded, pace: &Pace) -> (Encoded, Option<Coding>) {
-    let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else { return (encoded, None) };
+pub(super) fn compress(
+    coding: Option<Coding>,
+    encoded: Encoded,
+    pace: &Pace,
+) -> (Encoded, Option<Coding>) {
+    let Some(coding) = coding.filter(|_| encoded.body.len() >= MIN_RESPONSE) else {
+        return (encoded, None);
+    };
     match compressed(coding, &encoded.body, pace) {
         Ok(body) => (Encoded { body, ..encoded }, Some(coding)),
         Err(_) => (encoded, None),
     }
 }
 
-/// How many bytes work on a body takes that is compressed afterwards, in terms of work on one that is not.
+/// How many bytes work on a body takes that is compressed afterwards, in terms of work on one that
+/// is not.
 pub(in crate::api) fn weight(coding: Option<Coding>, bytes: usize) -> usize {
     coding.map_or(bytes, |_| bytes.saturating_mul(8))
 }
@@ -222,7 +253,10 @@ mod tests {
                 let stopped = decompress(coding, &bomb, limit, None, &Pace::free());
                 assert_eq!(stopped, Err(InferError::RequestTooLarge { limit }));
             }
-            assert!(decompress(coding, &bomb, 64 << 20, None, &Pace::free()).unwrap().capacity() <= 64 << 20);
+            assert!(
+                decompress(coding, &bomb, 64 << 20, None, &Pace::free()).unwrap().capacity()
+                    <= 64 << 20
+            );
         }
     }
 

@@ -11,8 +11,13 @@ const HEADER: &str = "wardian-deadline-ms";
 /// Reads the header `Wardian-Deadline-Ms`. Fails unless it is a positive whole number.
 pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline>, InferError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    let milliseconds = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&ms| ms > 0);
-    let wrong = || InferError::InvalidInput("the header Wardian-Deadline-Ms must be a positive whole number".into());
+    let milliseconds =
+        value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&ms| ms > 0);
+    let wrong = || {
+        InferError::InvalidInput(
+            "the header Wardian-Deadline-Ms must be a positive whole number".into(),
+        )
+    };
     let deadline = |ms| Deadline { allowed: Duration::from_millis(ms), set_by: SetBy::Header };
     milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
 }
@@ -39,8 +44,12 @@ mod tests {
 
     #[test]
     fn the_header_is_in_milliseconds() {
-        let read =
-            |text| from_header(&HeaderMap::from_iter([(HEADER.parse().unwrap(), HeaderValue::from_static(text))]));
+        let read = |text| {
+            from_header(&HeaderMap::from_iter([(
+                HEADER.parse().unwrap(),
+                HeaderValue::from_static(text),
+            )]))
+        };
         let deadline = Deadline { allowed: Duration::from_millis(250), set_by: SetBy::Header };
         assert_eq!(read("250"), Ok(Some(deadline)));
         assert_eq!(from_header(&HeaderMap::new()), Ok(None));
@@ -53,7 +62,10 @@ mod tests {
     fn the_parameter_is_in_microseconds() {
         let deadline = Deadline { allowed: Duration::from_micros(250), set_by: SetBy::Parameter };
         assert_eq!(from_parameter(Some(250)), Some(deadline));
-        assert_eq!(from_parameter(Some(u64::MAX)).map(|deadline| deadline.allowed.as_micros()), Some(u64::MAX.into()));
+        assert_eq!(
+            from_parameter(Some(u64::MAX)).map(|deadline| deadline.allowed.as_micros()),
+            Some(u64::MAX.into())
+        );
         assert_eq!((from_parameter(Some(0)), from_parameter(None)), (None, None));
     }
 

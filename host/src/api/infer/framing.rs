@@ -1,4 +1,5 @@
-//! Where in a body the JSON ends and binary data begins, in the two ways the protocol has of saying so.
+//! Where in a body the JSON ends and binary data begins, in the two ways the protocol has of saying
+//! so.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -32,16 +33,22 @@ pub(super) enum Dialect {
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 const SAGEMAKER_LENGTH: &str = "json-header-size";
 
-/// Reads a request's framing from its headers. Fails if the body is of another kind, or the length of the JSON is not a
-/// number.
+/// Reads a request's framing from its headers. Fails if the body is of another kind, or the length
+/// of the JSON is not a number.
 pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
     let media = content_type::TENSORS.check(headers)?;
     if let Some(length) = headers.get(JSON_LENGTH) {
-        return Ok((from_length(length.to_str().ok(), "the header Inference-Header-Content-Length")?, Dialect::Header));
+        return Ok((
+            from_length(length.to_str().ok(), "the header Inference-Header-Content-Length")?,
+            Dialect::Header,
+        ));
     }
     match media.filter(|media| media.name == content_type::SAGEMAKER) {
         Some(media) => {
-            let length = from_length(media.parameter(SAGEMAKER_LENGTH), "the content type's json-header-size")?;
+            let length = from_length(
+                media.parameter(SAGEMAKER_LENGTH),
+                "the content type's json-header-size",
+            )?;
             Ok((length, Dialect::SageMaker))
         }
         None => Ok((Framing::Json, Dialect::Header)),
@@ -49,21 +56,28 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
 }
 
 /// Reads a body. Fails with a text for the caller.
-pub(super) fn decode(framing: Framing, metadata: &Metadata, body: &[u8], pace: &Pace) -> Result<RequestJson, String> {
+pub(super) fn decode(
+    framing: Framing,
+    metadata: &Metadata,
+    body: &[u8],
+    pace: &Pace,
+) -> Result<RequestJson, String> {
     let json_length = match framing {
         Framing::Raw => return binary::raw_request(metadata, body, pace),
         Framing::Json => body.len(),
         Framing::Mixed(length) => length,
     };
     let parts = body.split_at_checked(json_length);
-    let (text, rest) =
-        parts.ok_or_else(|| format!("the JSON should have {json_length} bytes, but the body has {}", body.len()))?;
+    let (text, rest) = parts.ok_or_else(|| {
+        format!("the JSON should have {json_length} bytes, but the body has {}", body.len())
+    })?;
     let mut json = read_request_text(text, pace)?;
     binary::attach(&mut json, rest, pace)?;
     Ok(json)
 }
 
-/// Says on a response what its body consists of: `json_length` is that of the JSON if more can follow.
+/// Says on a response what its body consists of: `json_length` is that of the JSON if more can
+/// follow.
 pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
     let Some(length) = json_length else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -75,7 +89,10 @@ pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Optio
             headers.insert(JSON_LENGTH, HeaderValue::from(length));
         }
         Dialect::SageMaker => {
-            let value = HeaderValue::try_from(format!("{};{SAGEMAKER_LENGTH}={length}", content_type::SAGEMAKER));
+            let value = HeaderValue::try_from(format!(
+                "{};{SAGEMAKER_LENGTH}={length}",
+                content_type::SAGEMAKER
+            ));
             headers.extend(value.ok().map(|value| (CONTENT_TYPE, value)));
         }
     }
@@ -86,6 +103,8 @@ fn from_length(text: Option<&str>, what: &str) -> Result<Framing, InferError> {
     match length {
         Some(0) => Ok(Framing::Raw),
         Some(length) => Ok(Framing::Mixed(length)),
-        None => Err(InferError::InvalidInput(format!("{what} must be a whole number of 0 or above"))),
+        None => {
+            Err(InferError::InvalidInput(format!("{what} must be a whole number of 0 or above")))
+        }
     }
 }

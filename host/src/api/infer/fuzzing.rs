@@ -10,12 +10,13 @@ use super::response_json::{Encoded, encode};
 use crate::api::json::{Reader, shorten};
 use crate::fuzzing::check_text;
 use crate::model::{
-    Datatype, InferResponse, MAX_PARAMETERS, Metadata, ModelId, ModelName, TenantName, Tensor, TensorSpec, Version,
+    Datatype, InferResponse, MAX_PARAMETERS, Metadata, ModelId, ModelName, TenantName, Tensor,
+    TensorSpec, Version,
 };
 use crate::tenant::Pace;
 
-/// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes back from
-/// the encoder as it went in.
+/// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes
+/// back from the encoder as it went in.
 pub fn infer_json(body: &[u8]) {
     agree_about_json(body);
     let Some(read) = decode(Framing::Json, &Metadata::default(), body) else { return };
@@ -25,20 +26,25 @@ pub fn infer_json(body: &[u8]) {
     }
 }
 
-/// A body with binary data: JSON, which holds no zero byte, up to the first one, and tensors after it. The
-/// whole is also read as the raw input of a few models.
+/// A body with binary data: JSON, which holds no zero byte, up to the first one, and tensors after
+/// it. The whole is also read as the raw input of a few models.
 pub fn infer_binary(body: &[u8]) {
     if let Some(length) = body.iter().position(|&byte| byte == 0) {
         let without = [&body[..length], &body[length + 1..]].concat();
         if let Some(read) = decode(Framing::Mixed(length), &Metadata::default(), &without) {
-            let data: usize = read.binary.iter().map(|&(index, _)| read.request.inputs[index].data.len()).sum();
+            let data: usize =
+                read.binary.iter().map(|&(index, _)| read.request.inputs[index].data.len()).sum();
             assert_eq!(data, without.len() - length, "binary data was left over or made up");
             come_back(&read.request.inputs, true);
         }
     }
     for metadata in raw_models() {
         if let Some(read) = decode(Framing::Raw, &metadata, body) {
-            assert_eq!(metadata.check_request(&read.request), Ok(()), "a raw request the model does not take");
+            assert_eq!(
+                metadata.check_request(&read.request),
+                Ok(()),
+                "a raw request the model does not take"
+            );
         }
     }
 }
@@ -74,14 +80,19 @@ pub(in crate::api) fn check_tensors(tensors: &[Tensor], sent: usize) {
     assert!(held <= 4 * (sent + 1), "{held} bytes of data from {sent}");
 }
 
-/// Our reader and `serde_json` call the same texts JSON, except where they mean to differ: ours bounds the
-/// nesting more tightly, and judges a number's range only once the datatype is known.
+/// Our reader and `serde_json` call the same texts JSON, except where they mean to differ: ours
+/// bounds the nesting more tightly, and judges a number's range only once the datatype is known.
 fn agree_about_json(text: &[u8]) {
-    let ours = Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish()));
+    let ours =
+        Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish()));
     let theirs = serde_json::from_slice::<Value>(text);
     match (&ours, &theirs) {
-        (Ok(()), Err(error)) => assert!(error.to_string().contains("out of range"), "only we accept it: {error}"),
-        (Err(fault), Ok(_)) => assert!(fault.to_string().contains("nested"), "only serde_json accepts it: {fault}"),
+        (Ok(()), Err(error)) => {
+            assert!(error.to_string().contains("out of range"), "only we accept it: {error}")
+        }
+        (Err(fault), Ok(_)) => {
+            assert!(fault.to_string().contains("nested"), "only serde_json accepts it: {fault}")
+        }
         _ => {}
     }
 }
@@ -106,13 +117,14 @@ fn leaves(data: &Value) -> u64 {
     data.as_array().map_or(1, |entries| entries.iter().map(leaves).sum())
 }
 
-/// A model that answered with these tensors would have its answer encoded, and whoever sent that answer to
-/// another model would be understood.
+/// A model that answered with these tensors would have its answer encoded, and whoever sent that
+/// answer to another model would be understood.
 fn come_back(tensors: &[Tensor], binary: bool) {
     let response = InferResponse { parameters: vec![], outputs: tensors.into() };
     let form = OutputForm { binary, named: vec![] };
     let encoded = encode(&model(), "", &response, &form, &Pace::free());
-    let Encoded { mut body, json_length } = encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
+    let Encoded { mut body, json_length } =
+        encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
     let head = br#"{"model_name":"m","model_version":"7","outputs":["#;
     assert!(body.starts_with(head));
     // Of the same length, so that the length of the JSON stays true.
@@ -133,7 +145,8 @@ fn raw_models() -> impl Iterator<Item = Metadata> {
     let kinds = [Datatype::Fp32, Datatype::Bool, Datatype::Bytes];
     shapes.into_iter().flat_map(move |shape| {
         kinds.into_iter().map(move |datatype| {
-            let input = TensorSpec { name: "x".into(), datatype, shape: shape.into(), optional: false };
+            let input =
+                TensorSpec { name: "x".into(), datatype, shape: shape.into(), optional: false };
             let max_batch_size = if shape == [-1, 0] { 8 } else { 0 };
             Metadata { inputs: vec![input], max_batch_size, ..Metadata::default() }
         })

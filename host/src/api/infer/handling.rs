@@ -8,8 +8,9 @@ use crate::model::{Deadline, InferError};
 use crate::servable::ServableHandle;
 use crate::tenant::{Pace, Workers, thread_time};
 
-/// What the connection's side of a request takes: two system calls, reading the head, waking a thread. It is not
-/// measured, because that would cost as much again; a bare handler takes 13 µs in all.
+/// What the connection's side of a request takes: two system calls, reading the head, waking a
+/// thread. It is not measured, because that would cost as much again; a bare handler takes 13 µs in
+/// all.
 const EXCHANGE: Duration = Duration::from_micros(10);
 
 /// How long writing an answer may take at least: whoever has computed it has kept the deadline.
@@ -28,8 +29,9 @@ impl Handling {
         Handling { workers: workers.clone(), servable: servable.clone(), time: EXCHANGE }
     }
 
-    /// Reads so many bytes of the request, which arrived at `received`. Fails with [`InferError::DeadlineExceeded`] if
-    /// that has not ended within the request's deadline, as far as it is known.
+    /// Reads so many bytes of the request, which arrived at `received`. Fails with
+    /// [`InferError::DeadlineExceeded`] if that has not ended within the request's deadline, as far
+    /// as it is known.
     pub(in crate::api) async fn read<T: Send + 'static>(
         &mut self,
         bytes: usize,
@@ -40,8 +42,8 @@ impl Handling {
         self.work(bytes, self.budget(received, deadline), work).await
     }
 
-    /// Writes so many bytes of the answer. Fails with [`InferError::DeadlineExceeded`] if that takes longer than a
-    /// minute, or than the model's call may where that is more.
+    /// Writes so many bytes of the answer. Fails with [`InferError::DeadlineExceeded`] if that
+    /// takes longer than a minute, or than the model's call may where that is more.
     pub(in crate::api) async fn write<T: Send + 'static>(
         &mut self,
         bytes: usize,
@@ -75,13 +77,18 @@ impl Handling {
             return self.count(|| work(&Pace::free()));
         }
         let maker = self.servable.maker();
-        let done = self.workers.run(maker.tenant().payer(), maker.share(), budget.deadline(), work).await;
+        let done =
+            self.workers.run(maker.tenant().payer(), maker.share(), budget.deadline(), work).await;
         done.unwrap_or_else(|undone| Err(offload::explain(undone, || budget.deadline_exceeded())))
     }
 
     fn budget(&self, from: Instant, deadline: Option<Deadline>) -> Budget {
         let limits = &self.servable.settings().limits;
-        Budget::within(from, Deadline::of_settings(limits.deadline).or_shorter(deadline), limits.cpu_time)
+        Budget::within(
+            from,
+            Deadline::of_settings(limits.deadline).or_shorter(deadline),
+            limits.cpu_time,
+        )
     }
 }
 

@@ -1,4 +1,5 @@
-//! Inference over HTTP: from a request's bytes to an [`InferRequest`], and from its answer back to bytes.
+//! Inference over HTTP: from a request's bytes to an [`InferRequest`], and from its answer back to
+//! bytes.
 //!
 //! [`InferRequest`]: crate::model::InferRequest
 
@@ -56,7 +57,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads `/v2/models/{m}[/versions/{v}]/infer`; `None` for other paths and for those with escapes.
+    /// Reads `/v2/models/{m}[/versions/{v}]/infer`; `None` for other paths and for those with
+    /// escapes.
     pub(super) fn parse(path: &str) -> Option<Target> {
         let named = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
         let (model, version) = match named.split_once('/') {
@@ -90,11 +92,14 @@ pub(super) async fn respond(
     tell(context, tenant, &target, version, &outcome);
     outcome.unwrap_or_else(|error| {
         let (model, version) = (&target.model, target.version.as_deref());
-        ApiError::from(error).about_model(&state.dataplane, tenant.name(), model, version).into_response()
+        ApiError::from(error)
+            .about_model(&state.dataplane, tenant.name(), model, version)
+            .into_response()
     })
 }
 
-/// Lets a request in, before anything of it is read: its body is held in memory for as long as it is under way.
+/// Lets a request in, before anything of it is read: its body is held in memory for as long as it
+/// is under way.
 pub(super) fn find(
     state: &ApiState,
     tenant: &Arc<Tenant>,
@@ -223,7 +228,12 @@ async fn encode(
     handling.write(length, work).await
 }
 
-fn to_response(manner: &Manner, encoded: Encoded, coding: Option<Coding>, timings: &Timings) -> Response {
+fn to_response(
+    manner: &Manner,
+    encoded: Encoded,
+    coding: Option<Coding>,
+    timings: &Timings,
+) -> Response {
     let mut response = Body::from(encoded.body).into_response();
     let headers = response.headers_mut();
     framing::mark(headers, manner.dialect, encoded.json_length);
@@ -255,16 +265,23 @@ pub(super) fn tell<T>(
     version: Option<Version>,
     outcome: &Result<T, InferError>,
 ) {
-    let (request_id, tenant, version) = (&context.request_id, tenant.name(), version.map(Version::number));
+    let (request_id, tenant, version) =
+        (&context.request_id, tenant.name(), version.map(Version::number));
     let error = match outcome {
         // What answers is a model, whose name is fit to be printed as it is.
-        Ok(_) => return tracing::debug!(%request_id, %tenant, model = target.model, version, "answered"),
+        Ok(_) => {
+            return tracing::debug!(%request_id, %tenant, model = target.model, version, "answered");
+        }
         Err(error) => error,
     };
     let (model, code) = (json::shorten(&target.model), ApiError::from(error).code);
     match error.private() {
-        Some(detail) => tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed"),
-        None => tracing::debug!(%request_id, %tenant, model, version, code, "a request was refused"),
+        Some(detail) => {
+            tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed")
+        }
+        None => {
+            tracing::debug!(%request_id, %tenant, model, version, code, "a request was refused")
+        }
     }
 }
 
@@ -279,11 +296,20 @@ mod tests {
         };
         assert_eq!(Target::parse("/v2/models/a/infer"), target("a", None));
         assert_eq!(Target::parse("/v2/models/a.b-c/versions/3/infer"), target("a.b-c", Some("3")));
-        for other in ["/v2/models/infer", "/v2/models//infer", "/v2/models/a/versions//infer", "/v2/models/a%2e/infer"]
-        {
+        for other in [
+            "/v2/models/infer",
+            "/v2/models//infer",
+            "/v2/models/a/versions//infer",
+            "/v2/models/a%2e/infer",
+        ] {
             assert_eq!(Target::parse(other), None, "{other}");
         }
-        for other in ["/v2/models/a/b/infer", "/v2/models/a/versions/1/2/infer", "/v2/models/a/ready", "/infer"] {
+        for other in [
+            "/v2/models/a/b/infer",
+            "/v2/models/a/versions/1/2/infer",
+            "/v2/models/a/ready",
+            "/infer",
+        ] {
             assert_eq!(Target::parse(other), None, "{other}");
         }
     }

@@ -3,14 +3,16 @@
 use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, Sequence};
 
-/// A parameter as it was read. What is for the server is taken out of it; the rest is for the model.
+/// A parameter as it was read. What is for the server is taken out of it; the rest is for the
+/// model.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) struct Given {
     pub(in crate::api) name: String,
     pub(in crate::api) value: Value,
 }
 
-/// The value of a parameter. Those for the server may be larger whole numbers than those for a model.
+/// The value of a parameter. Those for the server may be larger whole numbers than those for a
+/// model.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) enum Value {
     Boolean(bool),
@@ -21,18 +23,29 @@ pub(in crate::api) enum Value {
 
 /// True if the protocol reserves a parameter's name for the server.
 pub(in crate::api) fn is_reserved(name: &str) -> bool {
-    const NAMES: [&str; 7] =
-        ["binary_data_output", "headers", "priority", "sequence_end", "sequence_id", "sequence_start", "timeout"];
+    const NAMES: [&str; 7] = [
+        "binary_data_output",
+        "headers",
+        "priority",
+        "sequence_end",
+        "sequence_id",
+        "sequence_start",
+        "timeout",
+    ];
     NAMES.contains(&name) || name.starts_with("triton_")
 }
 
 impl Given {
-    /// The parameter as a model gets it. Fails with a text for the caller if it is a number that no model can get.
+    /// The parameter as a model gets it. Fails with a text for the caller if it is a number that no
+    /// model can get.
     pub(super) fn for_model(self) -> Result<Parameter, String> {
         let value = match self.value {
             Value::Boolean(value) => ParameterValue::Boolean(value),
             Value::Whole(value) => ParameterValue::Integer(value.try_into().map_err(|_| {
-                format!("'{}': the number is out of range; a model gets 64-bit signed integers", shorten(&self.name))
+                format!(
+                    "'{}': the number is out of range; a model gets 64-bit signed integers",
+                    shorten(&self.name)
+                )
             })?),
             Value::Number(value) => ParameterValue::Number(value),
             Value::Text(value) => ParameterValue::Text(value),
@@ -41,7 +54,8 @@ impl Given {
     }
 }
 
-/// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client means it.
+/// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client
+/// means it.
 pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fault> {
     let mut parameters: Vec<Given> = Vec::new();
     if reader.null()? {
@@ -68,7 +82,10 @@ pub(super) fn take(parameters: &mut Vec<Given>, name: &str) -> Option<Value> {
 }
 
 /// Takes a boolean out. Fails if it is something else.
-pub(super) fn take_boolean(parameters: &mut Vec<Given>, name: &str) -> Result<Option<bool>, String> {
+pub(super) fn take_boolean(
+    parameters: &mut Vec<Given>,
+    name: &str,
+) -> Result<Option<bool>, String> {
     match take(parameters, name) {
         None => Ok(None),
         Some(Value::Boolean(value)) => Ok(Some(value)),
@@ -80,15 +97,19 @@ pub(super) fn take_boolean(parameters: &mut Vec<Given>, name: &str) -> Result<Op
 pub(super) fn take_count(parameters: &mut Vec<Given>, name: &str) -> Result<Option<u64>, String> {
     let Some(value) = take(parameters, name) else { return Ok(None) };
     let count = if let Value::Whole(value) = value { u64::try_from(value).ok() } else { None };
-    count.map(Some).ok_or_else(|| format!("parameter '{name}' must be a whole number from 0 to {}", u64::MAX))
+    count
+        .map(Some)
+        .ok_or_else(|| format!("parameter '{name}' must be a whole number from 0 to {}", u64::MAX))
 }
 
 /// The longest name of a sequence, in bytes.
 const MAX_SEQUENCE_ID: usize = 128;
 
-/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no text is none; a
-/// number means the same sequence as its text. Fails with a text for the caller.
-pub(in crate::api) fn take_sequence(parameters: &mut Vec<Given>) -> Result<Option<Sequence>, String> {
+/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no
+/// text is none; a number means the same sequence as its text. Fails with a text for the caller.
+pub(in crate::api) fn take_sequence(
+    parameters: &mut Vec<Given>,
+) -> Result<Option<Sequence>, String> {
     let start = take_boolean(parameters, "sequence_start")?.unwrap_or(false);
     let end = take_boolean(parameters, "sequence_end")?.unwrap_or(false);
     let Some(value) = take(parameters, "sequence_id") else { return Ok(None) };
@@ -107,13 +128,18 @@ fn sequence_id(value: Value) -> Option<String> {
     match value {
         Value::Whole(0) => Some(String::new()),
         Value::Whole(id) => u64::try_from(id).ok().map(|id| id.to_string()),
-        Value::Text(id) => Some(id).filter(|id| id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control)),
+        Value::Text(id) => {
+            Some(id).filter(|id| id.len() <= MAX_SEQUENCE_ID && !id.chars().any(char::is_control))
+        }
         Value::Boolean(_) | Value::Number(_) => None,
     }
 }
 
 /// Reads the value of the parameter of that name; `None` if there is none after all.
-pub(in crate::api) fn read_parameter(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Fault> {
+pub(in crate::api) fn read_parameter(
+    reader: &mut Reader<'_>,
+    name: &str,
+) -> Result<Option<Value>, Fault> {
     read_value(reader, name).map_err(|fault| fault.within(format!("'{}'", shorten(name))))
 }
 
@@ -156,13 +182,27 @@ mod tests {
     #[test]
     fn a_sequence_is_named_by_a_number_or_a_text() {
         let named = |id: &str, start, end| Ok(Some(Sequence { id: id.into(), start, end }));
-        assert_eq!(sequence(r#"{"sequence_id": 7, "sequence_start": true}"#), named("7", true, false));
-        assert_eq!(sequence(r#"{"sequence_end": true, "sequence_id": "a b"}"#), named("a b", false, true));
-        for none in ["{}", r#"{"sequence_id": 0}"#, r#"{"sequence_id": ""}"#, r#"{"sequence_start": true}"#] {
+        assert_eq!(
+            sequence(r#"{"sequence_id": 7, "sequence_start": true}"#),
+            named("7", true, false)
+        );
+        assert_eq!(
+            sequence(r#"{"sequence_end": true, "sequence_id": "a b"}"#),
+            named("a b", false, true)
+        );
+        for none in
+            ["{}", r#"{"sequence_id": 0}"#, r#"{"sequence_id": ""}"#, r#"{"sequence_start": true}"#]
+        {
             assert_eq!(sequence(none), Ok(None), "{none}");
         }
-        assert_eq!(sequence(r#"{"sequence_id": 18446744073709551615}"#), named("18446744073709551615", false, false));
-        assert_eq!(sequence(r#"{"sequence_id": 9007199254740993}"#), named("9007199254740993", false, false));
+        assert_eq!(
+            sequence(r#"{"sequence_id": 18446744073709551615}"#),
+            named("18446744073709551615", false, false)
+        );
+        assert_eq!(
+            sequence(r#"{"sequence_id": 9007199254740993}"#),
+            named("9007199254740993", false, false)
+        );
         assert_eq!(sequence(r#"{"sequence_id": 1}"#), sequence(r#"{"sequence_id": "1"}"#));
         let long = format!(r#"{{"sequence_id": "{}"}}"#, "x".repeat(MAX_SEQUENCE_ID + 1));
         let beyond = r#"{"sequence_id": 18446744073709551616}"#;
@@ -190,7 +230,8 @@ mod tests {
         for count in [0, 1, (1 << 53) + 1, u64::MAX] {
             assert_eq!(read(&count.to_string()), Ok(Some(count)));
         }
-        for wrong in ["-1", "1.0", "1e3", "\"1\"", "true", "18446744073709551616", &"9".repeat(60)] {
+        for wrong in ["-1", "1.0", "1e3", "\"1\"", "true", "18446744073709551616", &"9".repeat(60)]
+        {
             let fault = read(wrong).unwrap_err();
             assert!(fault.contains("'priority'"), "{wrong}: {fault}");
         }
@@ -198,8 +239,11 @@ mod tests {
 
     #[test]
     fn a_model_gets_signed_64_bit_integers() {
-        let given = |value| Given { name: "a".into(), value }.for_model().map(|parameter| parameter.value);
+        let given =
+            |value| Given { name: "a".into(), value }.for_model().map(|parameter| parameter.value);
         assert_eq!(given(Value::Whole(i64::MIN.into())), Ok(ParameterValue::Integer(i64::MIN)));
-        assert!(given(Value::Whole(1 << 63)).unwrap_err().contains("'a': the number is out of range"));
+        assert!(
+            given(Value::Whole(1 << 63)).unwrap_err().contains("'a': the number is out of range")
+        );
     }
 }

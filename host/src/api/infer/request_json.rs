@@ -1,9 +1,9 @@
 //! The JSON of an inference request.
 //!
-//! Keys the protocol does not know are refused by name, so that a misspelt `output` is not answered as if
-//! it were absent. `model_name` and `model_version` are read over at the top: KServe's client sends them,
-//! and the path has told both already. `null` for an optional key counts as absent, as MLServer's client
-//! means it.
+//! Keys the protocol does not know are refused by name, so that a misspelt `output` is not answered
+//! as if it were absent. `model_name` and `model_version` are read over at the top: KServe's client
+//! sends them, and the path has told both already. `null` for an optional key counts as absent, as
+//! MLServer's client means it.
 
 use super::deadline;
 use super::parameters::{Given, read_parameters, take, take_boolean, take_count, take_sequence};
@@ -26,18 +26,20 @@ pub(in crate::api) struct RequestJson {
 }
 
 impl RequestJson {
-    /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails with a text for
-    /// the caller.
+    /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails
+    /// with a text for the caller.
     pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Given>) -> Result<(), String> {
         self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
         self.timeout = deadline::from_parameter(take_count(&mut parameters, "timeout")?);
         self.request.sequence = take_sequence(&mut parameters)?;
         let priority = take_count(&mut parameters, "priority")?;
         // Whatever is beyond is as far behind as one can be.
-        self.request.priority = priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
+        self.request.priority =
+            priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
         // Reserved for the server by the protocol.
         parameters.retain(|parameter| !parameter.name.starts_with("triton_"));
-        self.request.parameters = parameters.into_iter().map(Given::for_model).collect::<Result<_, _>>()?;
+        self.request.parameters =
+            parameters.into_iter().map(Given::for_model).collect::<Result<_, _>>()?;
         Ok(())
     }
 }
@@ -67,7 +69,8 @@ impl OutputForm {
 /// More inputs or outputs than any model may have.
 pub(super) const MAX_TENSORS: usize = 256;
 
-const REQUEST_KEYS: &[&str] = &["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
+const REQUEST_KEYS: &[&str] =
+    &["id", "parameters", "inputs", "outputs", "model_name", "model_version"];
 const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"];
 const OUTPUT_KEYS: &[&str] = &["name", "parameters"];
 
@@ -103,8 +106,12 @@ fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
     let mut has_inputs = false;
     reader.members(REQUEST_KEYS, |reader, key| match key {
         "id" if reader.null()? => Ok(()),
-        "id" => read_name(reader).map(|id| json.request.id = id).map_err(|fault| fault.within("id")),
-        "parameters" => read_request_parameters(reader, &mut json).map_err(|fault| fault.within("parameters")),
+        "id" => {
+            read_name(reader).map(|id| json.request.id = id).map_err(|fault| fault.within("id"))
+        }
+        "parameters" => {
+            read_request_parameters(reader, &mut json).map_err(|fault| fault.within("parameters"))
+        }
         "inputs" => {
             has_inputs = true;
             read_inputs(reader, &mut json)
@@ -155,7 +162,9 @@ struct Input<'a> {
 
 impl<'a> Input<'a> {
     fn read(&mut self, reader: &mut Reader<'a>) -> Result<Tensor, Fault> {
-        reader.members(INPUT_KEYS, |reader, key| self.member(reader, key).map_err(|fault| fault.within(key)))?;
+        reader.members(INPUT_KEYS, |reader, key| {
+            self.member(reader, key).map_err(|fault| fault.within(key))
+        })?;
         self.finish(reader)
     }
 
@@ -187,10 +196,13 @@ impl<'a> Input<'a> {
         let datatype = self.datatype.ok_or_else(|| missing("datatype"))?;
         let shape = self.shape.take().ok_or_else(|| missing("shape"))?;
         if let Some(early) = &mut self.early_data {
-            self.data = Some(read_data(early, datatype, &shape).map_err(|fault| fault.within("data"))?);
+            self.data =
+                Some(read_data(early, datatype, &shape).map_err(|fault| fault.within("data"))?);
         }
         let data = match (self.data.take(), self.binary_size) {
-            (Some(_), Some(_)) => return Err(reader.fault("it has both 'data' and 'binary_data_size'")),
+            (Some(_), Some(_)) => {
+                return Err(reader.fault("it has both 'data' and 'binary_data_size'"));
+            }
             (Some(data), None) => data,
             (None, Some(_)) => Vec::new(),
             (None, None) => return Err(missing("data")),
@@ -207,7 +219,11 @@ fn read_datatype(reader: &mut Reader<'_>) -> Result<Datatype, Fault> {
     let name = reader.string()?;
     Datatype::from_name(&name).ok_or_else(|| {
         let known: Vec<_> = Datatype::ALL.into_iter().map(Datatype::name).collect();
-        reader.fault(format!("there is no datatype '{}'; there are {}", shorten(&name), known.join(", ")))
+        reader.fault(format!(
+            "there is no datatype '{}'; there are {}",
+            shorten(&name),
+            known.join(", ")
+        ))
     })
 }
 
@@ -220,7 +236,10 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, Fault> {
         let number = reader.number()?;
         let dimension = number.integer().and_then(|value| u64::try_from(value).ok());
         shape.push(dimension.ok_or_else(|| {
-            reader.fault(format!("a dimension is a whole number of 0 or above, not {}", shorten(number.text)))
+            reader.fault(format!(
+                "a dimension is a whole number of 0 or above, not {}",
+                shorten(number.text)
+            ))
         })?);
         Ok(())
     })?;
@@ -240,8 +259,8 @@ fn read_outputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), F
         if index == MAX_TENSORS {
             return Err(reader.fault(format!("there are more than {MAX_TENSORS} outputs")));
         }
-        let (name, binary) =
-            read_output(reader).map_err(|fault| fault.within(format!("output number {}", index + 1)))?;
+        let (name, binary) = read_output(reader)
+            .map_err(|fault| fault.within(format!("output number {}", index + 1)))?;
         if json.request.outputs.contains(&name) {
             return Err(reader.fault(format!("output '{}' is asked for twice", shorten(&name))));
         }
@@ -256,7 +275,10 @@ fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), Fault>
     reader.members(OUTPUT_KEYS, |reader, key| {
         match key {
             "name" => name = Some(read_name(reader).map_err(|fault| fault.within("name"))?),
-            _ => binary = read_output_parameters(reader).map_err(|fault| fault.within("parameters"))?,
+            _ => {
+                binary =
+                    read_output_parameters(reader).map_err(|fault| fault.within("parameters"))?
+            }
         }
         Ok(())
     })?;

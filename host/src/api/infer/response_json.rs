@@ -4,7 +4,9 @@ use half::{bf16, f16};
 
 use super::request_json::OutputForm;
 use crate::api::json::{shorten, write_float, write_integer, write_string};
-use crate::model::{Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements};
+use crate::model::{
+    Datatype, InferError, InferResponse, ModelId, Parameter, ParameterValue, Tensor, bytes_elements,
+};
 use crate::tenant::{Pace, Stopped};
 
 /// The body of a response.
@@ -44,7 +46,8 @@ pub(super) fn encode(
     Ok(Encoded { body, json_length })
 }
 
-/// About how long the body will be: decimal digits take two or three times the bytes of most numbers.
+/// About how long the body will be: decimal digits take two or three times the bytes of most
+/// numbers.
 pub(in crate::api) fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
     outputs.map(|tensor| tensor.data.len().saturating_mul(3) + 128).sum::<usize>() + 128
 }
@@ -80,15 +83,25 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
 
 /// The parameters, and of several with one name the last: a key is written once.
 pub(in crate::api) fn each_once(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
-    let is_last = move |index: usize, name: &str| parameters.iter().skip(index + 1).all(|later| later.name != name);
-    let last = parameters.iter().enumerate().filter(move |(index, parameter)| is_last(*index, &parameter.name));
+    let is_last = move |index: usize, name: &str| {
+        parameters.iter().skip(index + 1).all(|later| later.name != name)
+    };
+    let last = parameters
+        .iter()
+        .enumerate()
+        .filter(move |(index, parameter)| is_last(*index, &parameter.name));
     last.map(|(_, parameter)| parameter)
 }
 
 /// Writes a parameter's value. Fails with [`InferError::NotJson`] if JSON cannot hold it.
-pub(in crate::api) fn write_parameter(out: &mut Vec<u8>, parameter: &Parameter) -> Result<(), InferError> {
+pub(in crate::api) fn write_parameter(
+    out: &mut Vec<u8>,
+    parameter: &Parameter,
+) -> Result<(), InferError> {
     let written = write_value(out, &parameter.value);
-    written.map_err(|fault| InferError::NotJson(format!("parameter '{}' {fault}", shorten(&parameter.name))))
+    written.map_err(|fault| {
+        InferError::NotJson(format!("parameter '{}' {fault}", shorten(&parameter.name)))
+    })
 }
 
 fn write_value(out: &mut Vec<u8>, value: &ParameterValue) -> Result<(), &'static str> {
@@ -105,7 +118,12 @@ fn write_value(out: &mut Vec<u8>, value: &ParameterValue) -> Result<(), &'static
 const NOT_FINITE: &str = "holds NaN or Infinity";
 const NOT_TEXT: &str = "holds bytes that are not UTF-8";
 
-fn write_output(out: &mut Vec<u8>, tensor: &Tensor, binary: bool, pace: &Pace) -> Result<(), InferError> {
+fn write_output(
+    out: &mut Vec<u8>,
+    tensor: &Tensor,
+    binary: bool,
+    pace: &Pace,
+) -> Result<(), InferError> {
     out.extend_from_slice(b"{\"name\":");
     write_string(out, &tensor.name);
     out.extend_from_slice(b",\"datatype\":\"");
@@ -132,11 +150,18 @@ fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), Inf
     Ok(())
 }
 
-/// Writes a tensor's elements with commas between them. Fails with [`InferError::NotJson`] if JSON cannot hold one.
-pub(in crate::api) fn write_elements(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
+/// Writes a tensor's elements with commas between them. Fails with [`InferError::NotJson`] if JSON
+/// cannot hold one.
+pub(in crate::api) fn write_elements(
+    out: &mut Vec<u8>,
+    tensor: &Tensor,
+    pace: &Pace,
+) -> Result<(), InferError> {
     let written = write_all(out, tensor.datatype, &tensor.data, pace);
     written.map_err(|fault| match fault {
-        Fault::NotJson(fault) => InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name))),
+        Fault::NotJson(fault) => {
+            InferError::NotJson(format!("output '{}' {fault}", shorten(&tensor.name)))
+        }
         Fault::Stopped(stopped) => stopped.into(),
     })
 }
@@ -170,8 +195,20 @@ fn write_all(out: &mut Vec<u8>, datatype: Datatype, data: &[u8], pace: &Pace) ->
         Datatype::Int16 => write_integers(out, data, pace, i16::from_le_bytes),
         Datatype::Int32 => write_integers(out, data, pace, i32::from_le_bytes),
         Datatype::Int64 => write_integers(out, data, pace, i64::from_le_bytes),
-        Datatype::Fp16 => write_floats(out, data, pace, |bytes| f16::from_le_bytes(bytes).to_f32(), f32::is_finite),
-        Datatype::Bf16 => write_floats(out, data, pace, |bytes| bf16::from_le_bytes(bytes).to_f32(), f32::is_finite),
+        Datatype::Fp16 => write_floats(
+            out,
+            data,
+            pace,
+            |bytes| f16::from_le_bytes(bytes).to_f32(),
+            f32::is_finite,
+        ),
+        Datatype::Bf16 => write_floats(
+            out,
+            data,
+            pace,
+            |bytes| bf16::from_le_bytes(bytes).to_f32(),
+            f32::is_finite,
+        ),
         Datatype::Fp32 => write_floats(out, data, pace, f32::from_le_bytes, f32::is_finite),
         Datatype::Fp64 => write_floats(out, data, pace, f64::from_le_bytes, f64::is_finite),
         Datatype::Bytes => write_texts(out, data, pace),

@@ -8,8 +8,8 @@ use super::framing::{self, Framing};
 use super::request_json::{OutputForm, read_request_text};
 use super::response_json::{Encoded, encode};
 use crate::model::{
-    Datatype, InferResponse, Metadata, ModelId, ModelName, Parameter, ParameterValue, TenantName, Tensor, Version,
-    push_bytes_element,
+    Datatype, InferResponse, Metadata, ModelId, ModelName, Parameter, ParameterValue, TenantName,
+    Tensor, Version, push_bytes_element,
 };
 use crate::tenant::Pace;
 
@@ -19,7 +19,14 @@ fn model() -> ModelId {
 }
 
 fn encoded(tensors: &[Tensor], form: &OutputForm) -> Encoded {
-    encode(&model(), "", &InferResponse { parameters: vec![], outputs: tensors.into() }, form, &Pace::free()).unwrap()
+    encode(
+        &model(),
+        "",
+        &InferResponse { parameters: vec![], outputs: tensors.into() },
+        form,
+        &Pace::free(),
+    )
+    .unwrap()
 }
 
 /// Makes the request that sends a response's outputs back as inputs.
@@ -36,18 +43,20 @@ fn any_datatype() -> impl Strategy<Value = Datatype> {
 
 /// Bytes that are a valid tensor; without `finite`, floats may be anything.
 fn any_tensor(finite: bool) -> impl Strategy<Value = Tensor> {
-    (any_datatype(), proptest::collection::vec(0u64..4, 0..4)).prop_flat_map(move |(datatype, shape)| {
-        let elements = shape.iter().product::<u64>() as usize;
-        let texts = proptest::collection::vec(any::<String>(), elements);
-        let words = proptest::collection::vec(any::<u64>(), elements);
-        (Just(shape), texts, words).prop_map(move |(shape, texts, words)| {
-            let mut data = Vec::new();
-            for (text, word) in texts.iter().zip(words) {
-                push_element(&mut data, datatype, text, word, finite);
-            }
-            Tensor { name: "x".into(), datatype, shape, data }
-        })
-    })
+    (any_datatype(), proptest::collection::vec(0u64..4, 0..4)).prop_flat_map(
+        move |(datatype, shape)| {
+            let elements = shape.iter().product::<u64>() as usize;
+            let texts = proptest::collection::vec(any::<String>(), elements);
+            let words = proptest::collection::vec(any::<u64>(), elements);
+            (Just(shape), texts, words).prop_map(move |(shape, texts, words)| {
+                let mut data = Vec::new();
+                for (text, word) in texts.iter().zip(words) {
+                    push_element(&mut data, datatype, text, word, finite);
+                }
+                Tensor { name: "x".into(), datatype, shape, data }
+            })
+        },
+    )
 }
 
 fn push_element(data: &mut Vec<u8>, datatype: Datatype, text: &str, word: u64, finite: bool) {
@@ -155,20 +164,36 @@ fn the_head_and_parameters_are_written() {
         value("c", ParameterValue::Number(1.5)),
         value("d", ParameterValue::Text("\"".into())),
     ];
-    let outputs =
-        vec![Tensor { name: "y".into(), datatype: Datatype::Fp32, shape: vec![1], data: vec![0, 0, 128, 63] }];
-    let encoded =
-        encode(&model(), "q", &InferResponse { parameters, outputs }, &OutputForm::default(), &Pace::free()).unwrap();
+    let outputs = vec![Tensor {
+        name: "y".into(),
+        datatype: Datatype::Fp32,
+        shape: vec![1],
+        data: vec![0, 0, 128, 63],
+    }];
+    let encoded = encode(
+        &model(),
+        "q",
+        &InferResponse { parameters, outputs },
+        &OutputForm::default(),
+        &Pace::free(),
+    )
+    .unwrap();
     let mut expected = String::new();
     write!(expected, r#"{{"model_name":"m","model_version":"7","id":"q","parameters":"#).unwrap();
     write!(expected, r#"{{"a":true,"b":-1,"c":1.5,"d":"\""}},"#).unwrap();
-    write!(expected, r#""outputs":[{{"name":"y","datatype":"FP32","shape":[1],"data":[1.0]}}]}}"#).unwrap();
+    write!(expected, r#""outputs":[{{"name":"y","datatype":"FP32","shape":[1],"data":[1.0]}}]}}"#)
+        .unwrap();
     assert_eq!(String::from_utf8(encoded.body).unwrap(), expected);
 }
 
 #[test]
 fn what_json_cannot_hold_is_an_error_that_names_it() {
-    let tensor = |datatype, data: &[u8]| Tensor { name: "y".into(), datatype, shape: vec![1], data: data.into() };
+    let tensor = |datatype, data: &[u8]| Tensor {
+        name: "y".into(),
+        datatype,
+        shape: vec![1],
+        data: data.into(),
+    };
     for (tensor, says) in [
         (tensor(Datatype::Fp64, &f64::NAN.to_le_bytes()), "output 'y' holds NaN"),
         (tensor(Datatype::Fp32, &f32::INFINITY.to_le_bytes()), "output 'y' holds NaN or Infinity"),
@@ -177,7 +202,9 @@ fn what_json_cannot_hold_is_an_error_that_names_it() {
         (tensor(Datatype::Bytes, &[1, 0, 0, 0, 255]), "output 'y' holds bytes that are not UTF-8"),
     ] {
         let response = InferResponse { parameters: vec![], outputs: vec![tensor] };
-        let fault = encode(&model(), "", &response, &OutputForm::default(), &Pace::free()).unwrap_err().to_string();
+        let fault = encode(&model(), "", &response, &OutputForm::default(), &Pace::free())
+            .unwrap_err()
+            .to_string();
         assert!(fault.contains(says) && fault.contains("ask for binary"), "{fault}");
         let binary = OutputForm { binary: true, named: vec![] };
         assert!(encode(&model(), "", &response, &binary, &Pace::free()).is_ok());

@@ -7,12 +7,17 @@ use crate::model::{Datatype, push_bytes_element};
 
 /// Reads the `data` of a tensor of that datatype and shape into the bytes a [`Tensor`] holds.
 ///
-/// Each number is rounded once, from its text to the datatype; a number beyond the datatype's range, a
-/// fraction for an integer and any other kind of value are faults.
+/// Each number is rounded once, from its text to the datatype; a number beyond the datatype's
+/// range, a fraction for an integer and any other kind of value are faults.
 ///
 /// [`Tensor`]: crate::model::Tensor
-pub(in crate::api) fn read_data(reader: &mut Reader<'_>, datatype: Datatype, shape: &[u64]) -> Result<Vec<u8>, Fault> {
-    let expected = shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
+pub(in crate::api) fn read_data(
+    reader: &mut Reader<'_>,
+    datatype: Datatype,
+    shape: &[u64],
+) -> Result<Vec<u8>, Fault> {
+    let expected =
+        shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension));
     let expected = expected.ok_or_else(|| reader.fault(format!("shape {shape:?} is too large")))?;
     let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
     let mut elements = Elements { shape, read: reading(datatype), expected, count: 0, data };
@@ -20,7 +25,8 @@ pub(in crate::api) fn read_data(reader: &mut Reader<'_>, datatype: Datatype, sha
     Ok(elements.data)
 }
 
-/// What the elements will take, as far as the text can hold that many: the shape alone may claim anything.
+/// What the elements will take, as far as the text can hold that many: the shape alone may claim
+/// anything.
 fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
     let elements = usize::try_from(expected).unwrap_or(usize::MAX).min(text / 2 + 1);
     elements.saturating_mul(datatype.size().unwrap_or(4) as usize)
@@ -47,7 +53,11 @@ impl Elements<'_> {
         }
         reader.array(|reader| self.element(reader))?;
         if self.count != self.expected {
-            return Err(reader.fault(format!("it has {} elements, but {}", self.count, self.announced())));
+            return Err(reader.fault(format!(
+                "it has {} elements, but {}",
+                self.count,
+                self.announced()
+            )));
         }
         Ok(())
     }
@@ -85,7 +95,10 @@ impl Elements<'_> {
     #[cold]
     fn misshapen(&self, reader: &Reader<'_>, depth: usize, much: &str) -> Fault {
         let length = self.shape.get(depth).copied().unwrap_or_default();
-        reader.fault(format!("an array has {much} than the {length} entries of dimension {depth} in {:?}", self.shape))
+        reader.fault(format!(
+            "an array has {much} than the {length} entries of dimension {depth} in {:?}",
+            self.shape
+        ))
     }
 }
 
@@ -123,7 +136,10 @@ fn append<const SIZE: usize>(data: &mut Vec<u8>, element: [u8; SIZE]) -> Result<
 #[inline]
 fn integer<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<T, Fault> {
     let number = reader.number()?;
-    number.integer().and_then(|value| T::try_from(value).ok()).ok_or_else(|| not_an_integer(reader, number))
+    number
+        .integer()
+        .and_then(|value| T::try_from(value).ok())
+        .ok_or_else(|| not_an_integer(reader, number))
 }
 
 #[inline]
@@ -162,7 +178,10 @@ fn not_an_integer(reader: &Reader<'_>, number: Number<'_>) -> Fault {
     if number.is_whole() {
         return out_of_range(reader, number);
     }
-    reader.fault(format!("{} is written as a fraction, and the datatype holds whole numbers", shorten(number.text)))
+    reader.fault(format!(
+        "{} is written as a fraction, and the datatype holds whole numbers",
+        shorten(number.text)
+    ))
 }
 
 #[cold]

@@ -5,7 +5,8 @@
 pub(in crate::api) struct Number<'a> {
     /// As it was written.
     pub(in crate::api) text: &'a str,
-    /// Its digits before any exponent, without the point; meaningful up to [`EXACT_DIGITS`] of them.
+    /// Its digits before any exponent, without the point; meaningful up to [`EXACT_DIGITS`] of
+    /// them.
     mantissa: u64,
     digits: u32,
     fraction_digits: u32,
@@ -20,13 +21,14 @@ const EXACT_F64: u64 = 1 << 53;
 const EXACT_F32: u64 = 1 << 24;
 /// The powers of ten that are exact in an `f64`, and in an `f32`.
 const POWERS_F64: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 const POWERS_F32: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
 
 impl<'a> Number<'a> {
-    /// Reads the number that `text` starts with, as JSON spells it; `None` if it does not start with one.
+    /// Reads the number that `text` starts with, as JSON spells it; `None` if it does not start
+    /// with one.
     #[inline]
     pub(super) fn scan(text: &'a str) -> Option<Number<'a>> {
         let bytes = text.as_bytes();
@@ -40,7 +42,14 @@ impl<'a> Number<'a> {
         let fraction_digits = scan.fraction()?;
         let (mantissa, digits) = (scan.mantissa, scan.digits);
         let exponent = scan.exponent()?;
-        Some(Number { text: text.get(..scan.at)?, mantissa, digits, fraction_digits, negative, exponent })
+        Some(Number {
+            text: text.get(..scan.at)?,
+            mantissa,
+            digits,
+            fraction_digits,
+            negative,
+            exponent,
+        })
     }
 
     /// Whether it is written without point or exponent.
@@ -152,7 +161,9 @@ mod tests {
         for text in ["0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-3", "0.0"] {
             assert_eq!(Number::scan(text).map(|number| number.text), Some(text));
         }
-        for text in ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "NaN", "Infinity", "-Infinity", "x"] {
+        for text in
+            ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "NaN", "Infinity", "-Infinity", "x"]
+        {
             assert!(Number::scan(text).is_none(), "{text}");
         }
     }

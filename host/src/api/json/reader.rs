@@ -55,8 +55,8 @@ impl fmt::Display for Fault {
 impl<'a> Reader<'a> {
     /// Starts at the beginning of a text. Fails if it is not UTF-8.
     pub(in crate::api) fn new(text: &'a [u8]) -> Result<Self, Fault> {
-        let text =
-            std::str::from_utf8(text).map_err(|error| Fault::new("the JSON is not UTF-8", error.valid_up_to()))?;
+        let text = std::str::from_utf8(text)
+            .map_err(|error| Fault::new("the JSON is not UTF-8", error.valid_up_to()))?;
         Ok(Reader { text, at: 0, checkpoint: usize::MAX, pace: None })
     }
 
@@ -129,8 +129,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object that may hold each of `keys` (at most 16) once and nothing else, calling `member` with
-    /// each.
+    /// Reads an object that may hold each of `keys` (at most 16) once and nothing else, calling
+    /// `member` with each.
     #[inline]
     pub(in crate::api) fn members(
         &mut self,
@@ -184,7 +184,9 @@ impl<'a> Reader<'a> {
             // The token's quotes are ASCII, so what is between them is whole characters.
             return Ok(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()));
         }
-        serde_json::from_str(token).map(Cow::Owned).map_err(|_| self.fault("the string before has an invalid escape"))
+        serde_json::from_str(token)
+            .map(Cow::Owned)
+            .map_err(|_| self.fault("the string before has an invalid escape"))
     }
 
     /// Reads a number.
@@ -254,7 +256,10 @@ impl<'a> Reader<'a> {
     #[cold]
     fn not_a_number(&self, found: Option<u8>) -> Fault {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        if ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"].iter().any(|word| rest.starts_with(word)) {
+        if ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf"]
+            .iter()
+            .any(|word| rest.starts_with(word))
+        {
             return self.fault("JSON has no NaN or Infinity; send this tensor as binary data");
         }
         match found {
@@ -301,7 +306,11 @@ impl<'a> Reader<'a> {
                     end += 1;
                     self.give_way(end)?;
                 }
-                Some(_) => return Err(self.fault("a string holds a control character that is not escaped")),
+                Some(_) => {
+                    return Err(
+                        self.fault("a string holds a control character that is not escaped")
+                    );
+                }
                 None => return Err(self.fault("a string does not end")),
             }
         }
@@ -322,7 +331,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn accepts(text: &[u8]) -> bool {
-        Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish())).is_ok()
+        Reader::new(text)
+            .and_then(|mut reader| reader.skip().and_then(|()| reader.finish()))
+            .is_ok()
     }
 
     #[test]
@@ -388,7 +399,8 @@ mod tests {
         #[test]
         fn it_agrees_with_serde_json_about_any_text(text in "[\\[\\]{}:,\" \\\\a-fnrtu0-9eE.+-]{0,24}") {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
-            // A number out of range is a fault for serde_json here; for us only once the datatype is known.
+            // A number out of range is a fault for serde_json here; for us only once the datatype
+            // is known.
             let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
             prop_assert!(accepts(text.as_bytes()) == theirs.is_ok() || out_of_range, "{}", text);
         }

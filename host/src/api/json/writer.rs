@@ -23,8 +23,8 @@ pub(in crate::api) fn write_integer(out: &mut Vec<u8>, value: impl itoa::Integer
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends the shortest decimal that reads back as the same float. The value must be finite: JSON has no
-/// other numbers.
+/// Appends the shortest decimal that reads back as the same float. The value must be finite: JSON
+/// has no other numbers.
 #[inline]
 pub(in crate::api) fn write_float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());

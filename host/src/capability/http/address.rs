@@ -1,8 +1,9 @@
 //! Which addresses a request may go to once its name has been looked up.
 //!
-//! A name is listed by somebody who trusts it; what it resolves to is chosen by whoever runs its DNS, and
-//! can change from one lookup to the next. So a name leads to public addresses alone. A private one can be
-//! reached only where it is listed itself, as it is, so that reading the list tells what can be reached.
+//! A name is listed by somebody who trusts it; what it resolves to is chosen by whoever runs its
+//! DNS, and can change from one lookup to the next. So a name leads to public addresses alone. A
+//! private one can be reached only where it is listed itself, as it is, so that reading the list
+//! tells what can be reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -24,8 +25,8 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Blocks that are not the public internet's: IANA's registry of special-purpose addresses, with the
-/// multicast and reserved blocks. Cloud metadata (169.254.169.254 and its like) is link-local.
+/// Blocks that are not the public internet's: IANA's registry of special-purpose addresses, with
+/// the multicast and reserved blocks. Cloud metadata (169.254.169.254 and its like) is link-local.
 const NOT_PUBLIC_V4: [([u8; 4], u32); 16] = [
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
@@ -55,9 +56,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !metadata && !NOT_PUBLIC_V4.into_iter().any(within)
 }
 
-/// Only global unicast (2000::/3), and of that neither what stands for another address nor what is set
-/// aside. Loopback, link-local, unique local (fd00:ec2::254 among them), multicast and the deprecated
-/// IPv4-compatible form are outside of it to begin with.
+/// Only global unicast (2000::/3), and of that neither what stands for another address nor what is
+/// set aside. Loopback, link-local, unique local (fd00:ec2::254 among them), multicast and the
+/// deprecated IPv4-compatible form are outside of it to begin with.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(embedded) = embedded_v4(address) {
         return is_public_v4(embedded);
@@ -65,7 +66,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
     // 2001::/23 holds Teredo, benchmarking and ORCHID; the others are for documentation.
-    let set_aside = first == 0x2001 && (second < 0x0200 || second == 0x0db8) || first == 0x3fff && second < 0x1000;
+    let set_aside = first == 0x2001 && (second < 0x0200 || second == 0x0db8)
+        || first == 0x3fff && second < 0x1000;
     global && !set_aside
 }
 
@@ -73,7 +75,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let joined = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(joined(high, low)),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(joined(high, low))
+        }
         [0x2002, high, low, ..] => Some(joined(high, low)),
         _ => None,
     }
@@ -179,11 +183,16 @@ mod tests {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         for listed in ["127.0.0.1", "10.0.0.1", "::1", "8.8.8.8"] {
             assert!(is_permitted(&Host::Address(address(listed)), address(listed)), "{listed}");
-            assert!(!is_permitted(&Host::Address(address(listed)), address("10.0.0.2")), "{listed}");
+            assert!(
+                !is_permitted(&Host::Address(address(listed)), address("10.0.0.2")),
+                "{listed}"
+            );
         }
         assert!(!is_permitted(&Host::Address(address("127.0.0.1")), address("::ffff:127.0.0.1")));
         let localhost = Host::Name("localhost".into());
-        for (text, permitted) in [("127.0.0.1", true), ("127.8.8.8", true), ("::1", true), ("10.0.0.1", false)] {
+        for (text, permitted) in
+            [("127.0.0.1", true), ("127.8.8.8", true), ("::1", true), ("10.0.0.1", false)]
+        {
             assert_eq!(is_permitted(&localhost, address(text)), permitted, "{text}");
         }
         assert!(!is_permitted(&localhost, address("8.8.8.8")));

@@ -12,8 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// Bytes of a body, in either direction: as much as a model's own requests and responses may have by
-/// default, since what is fetched usually goes into an answer.
+/// Bytes of a body, in either direction: as much as a model's own requests and responses may have
+/// by default, since what is fetched usually goes into an answer.
 pub(super) const MAX_BODY: usize = 16 << 20;
 
 /// A guest's body, cut at the limit.
@@ -23,8 +23,8 @@ pub(super) fn limited(body: WasiBody) -> RequestBody {
     Limited::new(body, MAX_BODY)
 }
 
-/// A server's body. It holds its request's place among those of the call, and its connection, until it has
-/// been read to its end or dropped.
+/// A server's body. It holds its request's place among those of the call, and its connection, until
+/// it has been read to its end or dropped.
 pub(super) struct ResponseBody<B> {
     frames: Limited<B>,
     /// How long the server may pause.
@@ -36,17 +36,29 @@ pub(super) struct ResponseBody<B> {
 
 impl<B: Body> ResponseBody<B> {
     /// Fails if the body is announced to be too large.
-    pub(super) fn new(body: B, pause: Duration, place: OwnedSemaphorePermit) -> Result<Self, Error> {
+    pub(super) fn new(
+        body: B,
+        pause: Duration,
+        place: OwnedSemaphorePermit,
+    ) -> Result<Self, Error> {
         let announced = body.size_hint().lower();
         if announced > MAX_BODY as u64 {
             return Err(Error::HttpResponseBodySize(Some(announced)));
         }
-        Ok(ResponseBody { frames: Limited::new(body, MAX_BODY), pause, waiting: None, place: Some(place) })
+        Ok(ResponseBody {
+            frames: Limited::new(body, MAX_BODY),
+            pause,
+            waiting: None,
+            place: Some(place),
+        })
     }
 
     fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let pause = self.pause;
-        self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause))).as_mut().poll(context)
+        self.waiting
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)))
+            .as_mut()
+            .poll(context)
     }
 }
 
@@ -57,7 +69,10 @@ where
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.frames).poll_frame(context) else {
             ready!(self.poll_pause(context));
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
@@ -125,7 +140,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_pauses_for_too_long_is_given_up() {
-        let silent = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, hyper::Error>>());
+        let silent =
+            StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, hyper::Error>>());
         let (body, places) = response(silent);
         assert!(matches!(body.unwrap().collect().await, Err(Error::ConnectionReadTimeout)));
         assert_eq!(places.available_permits(), 1);

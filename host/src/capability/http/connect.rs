@@ -16,12 +16,12 @@ use super::address::is_permitted;
 use super::connection::Connection;
 use crate::model::{Host, Origin};
 
-/// Connections that a tenant may have open, idle ones included. Each takes a file descriptor and some
-/// buffers, and the whole host has perhaps 65,536 of the former.
+/// Connections that a tenant may have open, idle ones included. Each takes a file descriptor and
+/// some buffers, and the whole host has perhaps 65,536 of the former.
 const MAX_CONNECTIONS: usize = 128;
 
-/// Lookups of a tenant that may be under way. The system's resolver blocks a thread for each, for many
-/// seconds where a name server is silent, and the thread cannot be called back.
+/// Lookups of a tenant that may be under way. The system's resolver blocks a thread for each, for
+/// many seconds where a name server is silent, and the thread cannot be called back.
 const MAX_LOOKUPS: usize = 4;
 
 /// Makes a tenant's connections. A clone shares its bounds.
@@ -38,7 +38,9 @@ pub(super) enum ConnectError {
     NoOrigin(&'static str),
     #[error("{0} cannot be looked up: {1}")]
     Lookup(Host, io::Error),
-    #[error("{host} is {address}, which is not a public address; only an origin with that very address allows it")]
+    #[error(
+        "{host} is {address}, which is not a public address; only an origin with that very address allows it"
+    )]
     Prohibited { host: Host, address: IpAddr },
     #[error("cannot connect to {0}: {1}")]
     Connect(SocketAddr, io::Error),
@@ -56,12 +58,13 @@ impl Connector {
         }
     }
 
-    /// Connects to where the URL leads. Waits where the tenant has too many connections already; whoever
-    /// calls it bounds the time.
+    /// Connects to where the URL leads. Waits where the tenant has too many connections already;
+    /// whoever calls it bounds the time.
     async fn connect(self, url: Uri) -> Result<Connection, ConnectError> {
         let permit = self.connections.acquire_owned().await.map_err(|_| ConnectError::Closed)?;
         let authority = url.authority().map_or("", |authority| authority.as_str());
-        let origin = Origin::of(url.scheme_str().unwrap_or_default(), authority).map_err(ConnectError::NoOrigin)?;
+        let origin = Origin::of(url.scheme_str().unwrap_or_default(), authority)
+            .map_err(ConnectError::NoOrigin)?;
         let addresses = resolve(&origin, self.lookups).await?;
         check(origin.host(), &addresses)?;
         let stream = connect_to_any(origin.host(), &addresses).await?;
@@ -85,7 +88,10 @@ impl tower::Service<Uri> for Connector {
     }
 }
 
-async fn resolve(origin: &Origin, lookups: Arc<Semaphore>) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(
+    origin: &Origin,
+    lookups: Arc<Semaphore>,
+) -> Result<Vec<SocketAddr>, ConnectError> {
     match origin.host() {
         Host::Address(address) => Ok(vec![SocketAddr::new(*address, origin.port())]),
         Host::Name(name) => {
@@ -96,8 +102,13 @@ async fn resolve(origin: &Origin, lookups: Arc<Semaphore>) -> Result<Vec<SocketA
     }
 }
 
-/// Asks the system's resolver. The permit stays with the thread that asks, whoever stops waiting for it.
-async fn look_up(name: String, port: u16, permit: OwnedSemaphorePermit) -> io::Result<Vec<SocketAddr>> {
+/// Asks the system's resolver. The permit stays with the thread that asks, whoever stops waiting
+/// for it.
+async fn look_up(
+    name: String,
+    port: u16,
+    permit: OwnedSemaphorePermit,
+) -> io::Result<Vec<SocketAddr>> {
     let asking = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         (name.as_str(), port).to_socket_addrs().map(Vec::from_iter)
@@ -105,10 +116,11 @@ async fn look_up(name: String, port: u16, permit: OwnedSemaphorePermit) -> io::R
     asking.await.map_err(io::Error::other)?
 }
 
-/// One address that is not permitted condemns them all: a name that leads both outside and inside is a
-/// trap or a mistake, and which of its addresses is tried must not decide.
+/// One address that is not permitted condemns them all: a name that leads both outside and inside
+/// is a trap or a mistake, and which of its addresses is tried must not decide.
 fn check(host: &Host, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
-    let prohibited = addresses.iter().map(SocketAddr::ip).find(|address| !is_permitted(host, *address));
+    let prohibited =
+        addresses.iter().map(SocketAddr::ip).find(|address| !is_permitted(host, *address));
     match prohibited {
         Some(address) => Err(ConnectError::Prohibited { host: host.clone(), address }),
         None => Ok(()),

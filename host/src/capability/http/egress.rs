@@ -21,14 +21,15 @@ use super::trust::Trust;
 /// Idle connections that are kept to one origin: what a few instances use at once.
 const MAX_IDLE: usize = 4;
 
-/// How long a connection is kept without use. Below the 15 s and more after which servers close theirs, so
-/// that a request seldom meets a connection that is just closing.
+/// How long a connection is kept without use. Below the 15 s and more after which servers close
+/// theirs, so that a request seldom meets a connection that is just closing.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer's headers; servers send a few KiB.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Until an answer begins. Most calls have a far shorter deadline; the slowest services think for a minute.
+/// Until an answer begins. Most calls have a far shorter deadline; the slowest services think for a
+/// minute.
 const FIRST_BYTE_TIME: Duration = Duration::from_secs(60);
 
 /// Between two parts of an answer; a network that says nothing for longer has lost the connection.
@@ -45,7 +46,10 @@ impl Egress {
     pub fn new(trust: &Trust) -> Egress {
         let connector = Handshake::new(trust, Connector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIME).pool_max_idle_per_host(MAX_IDLE);
+        client
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(MAX_IDLE);
         client.http1_max_buf_size(MAX_HEAD);
         Egress { client: client.build(connector) }
     }
@@ -72,7 +76,8 @@ fn answer(
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
     // The client's own bound is rough: it counts what it has read at once, and lets a read pass.
-    let size: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let size: usize =
+        parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size > MAX_HEAD {
         return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(size).ok()));
     }
@@ -81,8 +86,8 @@ fn answer(
     Ok(Response::from_parts(parts, ResponseBody::new(body, pause, place)?.boxed_unsync()))
 }
 
-/// How long a request waits for what. A guest may wait less and no longer; above all stands the deadline
-/// of its call, which takes the whole guest away.
+/// How long a request waits for what. A guest may wait less and no longer; above all stands the
+/// deadline of its call, which takes the whole guest away.
 pub(super) struct Patience {
     connect: Duration,
     first_byte: Duration,
@@ -92,7 +97,8 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(options: Option<RequestOptions>) -> Patience {
         let options = options.unwrap_or_default();
-        let within = |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
+        let within =
+            |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
         Patience {
             connect: within(options.connect_timeout, CONNECT_TIME),
             first_byte: within(options.first_byte_timeout, FIRST_BYTE_TIME),
@@ -114,7 +120,9 @@ impl Patience {
         });
         let head = match early.await {
             Ok(Some(head)) => head,
-            Ok(None) => timeout(self.first_byte, response).await.map_err(|_| Error::HttpResponseTimeout)?,
+            Ok(None) => {
+                timeout(self.first_byte, response).await.map_err(|_| Error::HttpResponseTimeout)?
+            }
             Err(_) => return Err(Error::ConnectionTimeout),
         };
         head.map_err(|error| explain(&error))
@@ -128,7 +136,8 @@ mod tests {
     #[test]
     fn a_guest_can_wait_less_and_no_longer() {
         let asked = |time| {
-            let options = RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };
+            let options =
+                RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };
             Patience::new(Some(options)).connect
         };
         let most = Patience::new(None).connect;

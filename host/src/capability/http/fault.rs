@@ -10,15 +10,19 @@ use wasmtime_wasi_http::Error;
 use super::body::MAX_BODY;
 use super::connect::ConnectError;
 
-/// Says what the client's error means to a guest. The first of its causes that says anything decides.
+/// Says what the client's error means to a guest. The first of its causes that says anything
+/// decides.
 pub(super) fn explain(error: &(dyn StdError + 'static)) -> Error {
     let told = causes(error).find_map(translate);
     tracing::debug!(error = ?causes(error).map(ToString::to_string).collect::<Vec<_>>(), "a model's request failed");
     told.unwrap_or(Error::HttpProtocolError)
 }
 
-/// An error and what is behind it, from the outside in. What is wrapped in an I/O error is not its source.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+/// An error and what is behind it, from the outside in. What is wrapped in an I/O error is not its
+/// source.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     successors(Some(error), |&error| {
         let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|inner| inner as &(dyn StdError + 'static)).or_else(|| error.source())
@@ -48,9 +52,13 @@ fn translate(cause: &(dyn StdError + 'static)) -> Option<Error> {
 fn in_connecting(error: &ConnectError) -> Error {
     match error {
         ConnectError::NoOrigin(_) => Error::HttpRequestUriInvalid,
-        ConnectError::Lookup(_, error) => Error::DnsError { rcode: Some(error.to_string()), info_code: None },
+        ConnectError::Lookup(_, error) => {
+            Error::DnsError { rcode: Some(error.to_string()), info_code: None }
+        }
         ConnectError::Prohibited { .. } => Error::DestinationIpProhibited,
-        ConnectError::Connect(_, error) => in_transport(error.kind()).unwrap_or(Error::DestinationUnavailable),
+        ConnectError::Connect(_, error) => {
+            in_transport(error.kind()).unwrap_or(Error::DestinationUnavailable)
+        }
         ConnectError::TooSlow => Error::ConnectionTimeout,
         ConnectError::Closed => Error::ConnectionLimitReached,
     }
@@ -58,10 +66,13 @@ fn in_connecting(error: &ConnectError) -> Error {
 
 fn in_tls(error: &rustls::Error) -> Error {
     match error {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
-        rustls::Error::AlertReceived(alert) => {
-            Error::TlsAlertReceived { alert_id: Some(u8::from(*alert)), alert_message: Some(format!("{alert:?}")) }
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            Error::TlsCertificateError
         }
+        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: Some(format!("{alert:?}")),
+        },
         _ => Error::TlsProtocolError,
     }
 }
@@ -85,7 +96,9 @@ fn in_transport(kind: ErrorKind) -> Option<Error> {
         | ErrorKind::BrokenPipe
         | ErrorKind::UnexpectedEof => Some(Error::ConnectionTerminated),
         ErrorKind::TimedOut => Some(Error::ConnectionTimeout),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Error::DestinationIpUnroutable),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+            Some(Error::DestinationIpUnroutable)
+        }
         _ => None,
     }
 }
@@ -98,11 +111,21 @@ mod tests {
     fn the_cause_that_says_most_decides() {
         let refused = || io::Error::from(ErrorKind::ConnectionRefused);
         let address = "127.0.0.1:1".parse().unwrap();
-        assert!(matches!(explain(&ConnectError::Connect(address, refused())), Error::ConnectionRefused));
-        let wrapped = io::Error::other(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
+        assert!(matches!(
+            explain(&ConnectError::Connect(address, refused())),
+            Error::ConnectionRefused
+        ));
+        let wrapped =
+            io::Error::other(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
         assert!(matches!(explain(&wrapped), Error::TlsCertificateError));
-        assert!(matches!(explain(&io::Error::other(io::Error::other("?"))), Error::HttpProtocolError));
+        assert!(matches!(
+            explain(&io::Error::other(io::Error::other("?"))),
+            Error::HttpProtocolError
+        ));
         let name = crate::model::Host::Name("a.b".into());
-        assert!(matches!(explain(&ConnectError::Lookup(name, io::Error::other("?"))), Error::DnsError { .. }));
+        assert!(matches!(
+            explain(&ConnectError::Lookup(name, io::Error::other("?"))),
+            Error::DnsError { .. }
+        ));
     }
 }

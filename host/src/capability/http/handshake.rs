@@ -14,9 +14,10 @@ use super::connect::{ConnectError, Connector};
 use super::connection::Connection;
 use super::trust::Trust;
 
-/// From the lookup to the end of the handshake; what takes longer is down or drops packets. It is bounded
-/// here, and not only where a guest waits: the client goes on connecting for the next request when this one
-/// has found another connection, and a server that never ends its handshake would keep the place.
+/// From the lookup to the end of the handshake; what takes longer is down or drops packets. It is
+/// bounded here, and not only where a guest waits: the client goes on connecting for the next
+/// request when this one has found another connection, and a server that never ends its handshake
+/// would keep the place.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// Makes a tenant's connections, encrypted or not. A clone shares their bounds.
@@ -58,7 +59,8 @@ mod tests {
     async fn a_server_that_never_ends_its_handshake_is_given_up() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
-        let mut handshake = Handshake::new(&Trust::new(None).unwrap(), Connector::new(), Duration::from_millis(20));
+        let mut handshake =
+            Handshake::new(&Trust::new(None).unwrap(), Connector::new(), Duration::from_millis(20));
         let error = handshake.call(url).await.map(drop).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(ConnectError::TooSlow)), "{error}");
     }

@@ -1,13 +1,15 @@
 //! `wasi:http/outgoing-handler`: requests to the origins that a model's `model.toml` lists.
 //!
-//! A request passes these, in this order: [`outgoing`] asks whether it may be sent at all, that is whether
-//! its origin is listed, and takes a place for it among those of its call; [`request`] writes it anew from
-//! the origin that was checked, so that no other part of it can lead elsewhere; [`egress`] sends it over one of the
-//! tenant's connections; [`handshake`] and [`connect`] make those, to an address that [`address`] permits and no other;
-//! [`body`] counts what goes and comes; [`fault`] says in the interface's words what went wrong.
+//! A request passes these, in this order: [`outgoing`] asks whether it may be sent at all, that is
+//! whether its origin is listed, and takes a place for it among those of its call; [`request`]
+//! writes it anew from the origin that was checked, so that no other part of it can lead elsewhere;
+//! [`egress`] sends it over one of the tenant's connections; [`handshake`] and [`connect`] make
+//! those, to an address that [`address`] permits and no other; [`body`] counts what goes and comes;
+//! [`fault`] says in the interface's words what went wrong.
 //!
-//! Redirects are not followed: the guest sees them, and what it then asks for is checked like anything else.
-//! Everything a call has under way ends with its instance, and so with its deadline at the latest.
+//! Redirects are not followed: the guest sees them, and what it then asks for is checked like
+//! anything else. Everything a call has under way ends with its instance, and so with its deadline
+//! at the latest.
 
 mod address;
 mod body;
@@ -52,7 +54,8 @@ impl Http {
 
     /// Whether that origin is listed, by the model and, as things are now, by its tenant's grants.
     fn lists(&self, origin: &Origin) -> bool {
-        let granted = || self.tenant.settings().grants.http.check(std::slice::from_ref(origin)).is_ok();
+        let granted =
+            || self.tenant.settings().grants.http.check(std::slice::from_ref(origin)).is_ok();
         self.origins.contains(origin) && granted()
     }
 }
@@ -62,7 +65,8 @@ impl Ctx {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let Ctx { grants, loading, call_log, wasi, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
-        let http = http.get_or_insert_with(|| Box::new(Outgoing::new(grants.clone(), Arc::clone(call_log))));
+        let http = http
+            .get_or_insert_with(|| Box::new(Outgoing::new(grants.clone(), Arc::clone(call_log))));
         http.view(wasi.table(), *loading)
     }
 

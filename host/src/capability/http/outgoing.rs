@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hyper::{Method, Request, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+};
 
 use super::super::Grants;
 use super::super::logging::{CallLog, Level, write};
@@ -16,8 +18,8 @@ use super::request::rewrite;
 use crate::model::Origin;
 use crate::tenant::{Held, Resource};
 
-/// Requests that a call may have under way, answers not yet read to their end included. A guest is one
-/// thread; more than this at once only holds connections.
+/// Requests that a call may have under way, answers not yet read to their end included. A guest is
+/// one thread; more than this at once only holds connections.
 const MAX_REQUESTS: usize = 16;
 
 /// Bytes of one set of headers and of what the host needs to keep them. Servers take 8 to 16 KiB.
@@ -26,7 +28,8 @@ const MAX_FIELDS: usize = 32 << 10;
 /// Bytes that a guest may write to a body at once, and so what waits in the host for a slow server.
 const BODY_CHUNK: usize = 64 << 10;
 
-/// Bytes that the host may have to keep for a handle: headers of a request or an answer, a part of a body.
+/// Bytes that the host may have to keep for a handle: headers of a request or an answer, a part of
+/// a body.
 const HANDLE: u64 = 64 << 10;
 
 /// Handles that are paid for together.
@@ -40,7 +43,8 @@ pub(in crate::capability) struct Outgoing {
     paid: Option<Paid>,
 }
 
-/// The handles that the tenant's memory has been charged for. As the guest's own memory, it never shrinks.
+/// The handles that the tenant's memory has been charged for. As the guest's own memory, it never
+/// shrinks.
 struct Paid {
     handles: usize,
     /// `None` where the tenant holds more than it may have.
@@ -57,7 +61,9 @@ struct Hooks {
 /// Why a request is not sent.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("a model cannot send requests while it loads; its memory is kept for every instance, so ask in infer")]
+    #[error(
+        "a model cannot send requests while it loads; its memory is kept for every instance, so ask in infer"
+    )]
     Loading,
     #[error("the model's [capabilities] http lists no origin")]
     NotGranted,
@@ -77,23 +83,29 @@ impl Outgoing {
         ctx.set_field_size_limit(MAX_FIELDS);
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
         let paid = grants.http.as_ref();
-        let paid = paid.map(|http| Paid { handles: 0, memory: http.tenant.take(Resource::Memory, 0).ok() });
+        let paid = paid
+            .map(|http| Paid { handles: 0, memory: http.tenant.take(Resource::Memory, 0).ok() });
         Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places }, paid }
     }
 
-    /// Charges the tenant's memory for a few handles more than the guest holds. Where it has no room, the guest gets no
-    /// more handles.
+    /// Charges the tenant's memory for a few handles more than the guest holds. Where it has no
+    /// room, the guest gets no more handles.
     pub(in crate::capability) fn pay_for_handles(&mut self, table: &mut ResourceTable) {
         let Some(Paid { handles, memory }) = &mut self.paid else { return };
         let wanted = (table.iter_mut().count() + HANDLES / 2).min(MAX_RESOURCES);
-        let mut pay = || memory.as_mut().is_some_and(|memory| memory.grow(HANDLE * HANDLES as u64).is_ok());
+        let mut pay =
+            || memory.as_mut().is_some_and(|memory| memory.grow(HANDLE * HANDLES as u64).is_ok());
         while *handles < wanted && pay() {
             *handles += HANDLES;
         }
         table.set_max_capacity((*handles).min(MAX_RESOURCES));
     }
 
-    pub(super) fn view<'a>(&'a mut self, table: &'a mut ResourceTable, loading: bool) -> WasiHttpCtxView<'a> {
+    pub(super) fn view<'a>(
+        &'a mut self,
+        table: &'a mut ResourceTable,
+        loading: bool,
+    ) -> WasiHttpCtxView<'a> {
         self.hooks.loading = loading;
         self.pay_for_handles(table);
         WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.ctx }
@@ -104,7 +116,8 @@ impl Outgoing {
     }
 }
 
-type Answered = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+type Answered =
+    Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl WasiHttpHooks for Hooks {
     // It is set when the request is written anew.
@@ -136,9 +149,12 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    /// Decides whether the request may be sent. Gives what it is sent with: the tenant's client, the origin
-    /// that was checked, and a place among the call's requests.
-    fn admit(&self, request: &Request<WasiBody>) -> Result<(Egress, Origin, OwnedSemaphorePermit), Refusal> {
+    /// Decides whether the request may be sent. Gives what it is sent with: the tenant's client,
+    /// the origin that was checked, and a place among the call's requests.
+    fn admit(
+        &self,
+        request: &Request<WasiBody>,
+    ) -> Result<(Egress, Origin, OwnedSemaphorePermit), Refusal> {
         if self.loading {
             return Err(Refusal::Loading);
         }
@@ -157,7 +173,9 @@ impl Hooks {
     /// Tells in the model's log that a request was refused.
     fn log(&self) -> impl Fn(&str, &dyn std::fmt::Display) + Send + Sync + 'static {
         let (grants, call_log) = (self.grants.clone(), self.call_log.clone());
-        move |request, why| write(&grants, &call_log, Level::Warn, "http", &format!("refused {request}: {why}"))
+        move |request, why| {
+            write(&grants, &call_log, Level::Warn, "http", &format!("refused {request}: {why}"))
+        }
     }
 }
 
@@ -189,7 +207,10 @@ async fn send(
         Err(error) => Err(error),
     };
     if let Err(Error::DestinationIpProhibited) = outcome {
-        log(&shown, &"its name leads to an address that is not public; list that very address if it is meant");
+        log(
+            &shown,
+            &"its name leads to an address that is not public; list that very address if it is meant",
+        );
     }
     let connection: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(ready(Ok(())));
     Ok((outcome?, connection))
@@ -200,7 +221,9 @@ impl From<Refusal> for Error {
         match refusal {
             // Its text ends in the reason why the version does not load.
             Refusal::Loading => Error::InternalError(Some(refusal.to_string())),
-            Refusal::NotGranted | Refusal::NotListed | Refusal::NoOrigin(_) => Error::HttpRequestDenied,
+            Refusal::NotGranted | Refusal::NotListed | Refusal::NoOrigin(_) => {
+                Error::HttpRequestDenied
+            }
             Refusal::Tunnel => Error::HttpRequestMethodInvalid,
             Refusal::TooMany => Error::ConnectionLimitReached,
         }

@@ -10,15 +10,21 @@ use crate::model::Origin;
 /// The longest path with its query, in bytes: what common servers take.
 const MAX_PATH: usize = 8 << 10;
 
-/// The same request with the origin's own URL and, once it is sent, the origin's own `Host`. Fails if the
-/// path could be taken for a whole URL, or if the body is announced to be too large.
-pub(super) fn rewrite(request: Request<WasiBody>, origin: &Origin) -> Result<Request<RequestBody>, Error> {
+/// The same request with the origin's own URL and, once it is sent, the origin's own `Host`. Fails
+/// if the path could be taken for a whole URL, or if the body is announced to be too large.
+pub(super) fn rewrite(
+    request: Request<WasiBody>,
+    origin: &Origin,
+) -> Result<Request<RequestBody>, Error> {
     let (mut parts, body) = request.into_parts();
     parts.uri = uri(&parts.uri, origin)?;
     parts.version = Version::HTTP_11;
     // The client writes it from the URL. A guest cannot set it in the first place.
     parts.headers.remove(HOST);
-    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let announced = parts
+        .headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(Error::HttpRequestBodySize(announced));
     }
@@ -30,11 +36,15 @@ fn uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
     if path.len() > MAX_PATH {
         return Err(Error::HttpRequestUriTooLong);
     }
-    // A whole URL in this place of the request line would name another host to the server that reads it.
+    // A whole URL in this place of the request line would name another host to the server that
+    // reads it.
     if !path.starts_with('/') {
         return Err(Error::HttpRequestUriInvalid);
     }
-    let uri = Uri::builder().scheme(origin.scheme().name()).authority(origin.authority()).path_and_query(path);
+    let uri = Uri::builder()
+        .scheme(origin.scheme().name())
+        .authority(origin.authority())
+        .path_and_query(path);
     uri.build().map_err(|_| Error::HttpRequestUriInvalid)
 }
 
@@ -77,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_body_announced_as_too_large_is_not_begun() {
-        let announced = |length: usize| rewritten("/", &[("content-length", &length.to_string())]).map(drop);
+        let announced =
+            |length: usize| rewritten("/", &[("content-length", &length.to_string())]).map(drop);
         assert!(announced(MAX_BODY).is_ok());
         assert!(matches!(announced(MAX_BODY + 1), Err(Error::HttpRequestBodySize(Some(_)))));
     }

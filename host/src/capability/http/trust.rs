@@ -34,11 +34,14 @@ impl Trust {
     pub fn new(extra: Option<&Path>) -> Result<Trust, TrustError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
         if let Some(file) = extra {
-            add(&mut roots, file).map_err(|why| TrustError::Unreadable { file: file.to_owned(), why })?;
+            add(&mut roots, file)
+                .map_err(|why| TrustError::Unreadable { file: file.to_owned(), why })?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.map_err(TrustError::Setup)?.with_root_certificates(roots).with_no_client_auth();
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config =
+            config.map_err(TrustError::Setup)?.with_root_certificates(roots).with_no_client_auth();
         Ok(Trust { config: Arc::new(config) })
     }
 

@@ -10,9 +10,16 @@ use super::single::wanted;
 use crate::store::keys::{self, check_value};
 
 impl Host for Ctx {
-    async fn increment(&mut self, bucket: Handle<Bucket>, key: String, delta: i64) -> Result<i64, Error> {
+    async fn increment(
+        &mut self,
+        bucket: Handle<Bucket>,
+        key: String,
+        delta: i64,
+    ) -> Result<i64, Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
-        let sum = self.write_values(move |connection| keys::Bucket::new(connection, &name).increment(&key, delta));
+        let sum = self.write_values(move |connection| {
+            keys::Bucket::new(connection, &name).increment(&key, delta)
+        });
         Ok(sum.await?.map_err(Refusal::from)?)
     }
 
@@ -20,7 +27,9 @@ impl Host for Ctx {
         let Cas { bucket, key, seen, .. } = self.close(cas)?;
         check_value(&value).map_err(Refusal::from)?;
         let (name, of) = (bucket.clone(), key.clone());
-        let swap = move |connection: &_| keys::Bucket::new(connection, &name).swap(&of, seen.as_deref(), &value);
+        let swap = move |connection: &_| {
+            keys::Bucket::new(connection, &name).swap(&of, seen.as_deref(), &value)
+        };
         match self.write_values(swap).await? {
             Ok(()) => Ok(()),
             Err(now) => Err(CasError::CasFailed(self.keep_cas(bucket, key, now)?)),
@@ -32,7 +41,9 @@ impl HostCas for Ctx {
     async fn new(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Handle<Cas>, Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
         let (of, sought) = (name.clone(), key.clone());
-        let seen = self.read_values(move |connection| keys::Bucket::new(connection, &of).get(&sought)).await?;
+        let seen = self
+            .read_values(move |connection| keys::Bucket::new(connection, &of).get(&sought))
+            .await?;
         Ok(self.keep_cas(name, key, seen)?)
     }
 

@@ -1,4 +1,5 @@
-//! `wasi:keyvalue/batch`: several keys in one job of the store, so that a change is seen as a whole or not at all.
+//! `wasi:keyvalue/batch`: several keys in one job of the store, so that a change is seen as a whole
+//! or not at all.
 
 use wasmtime::component::Resource as Handle;
 
@@ -29,7 +30,11 @@ impl Host for Ctx {
         Ok(self.read_values(read).await?.ok_or(Refusal::TooMuch { most: MAX_BYTES })?)
     }
 
-    async fn set_many(&mut self, bucket: Handle<Bucket>, pairs: Vec<(String, Vec<u8>)>) -> Result<(), Error> {
+    async fn set_many(
+        &mut self,
+        bucket: Handle<Bucket>,
+        pairs: Vec<(String, Vec<u8>)>,
+    ) -> Result<(), Error> {
         let name = self.bucket(&bucket)?;
         let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let keys = all(keys)?;
@@ -41,7 +46,11 @@ impl Host for Ctx {
         Ok(self.write_values(write).await?)
     }
 
-    async fn delete_many(&mut self, bucket: Handle<Bucket>, keys: Vec<String>) -> Result<(), Error> {
+    async fn delete_many(
+        &mut self,
+        bucket: Handle<Bucket>,
+        keys: Vec<String>,
+    ) -> Result<(), Error> {
         let (name, keys) = (self.bucket(&bucket)?, all(keys)?);
         let delete = move |connection: &_| {
             let bucket = keys::Bucket::new(connection, &name);

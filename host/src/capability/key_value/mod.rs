@@ -1,16 +1,19 @@
-//! `wasi:keyvalue`: values that a tenant's models share, and that outlive instances, versions and restarts.
+//! `wasi:keyvalue`: values that a tenant's models share, and that outlive instances, versions and
+//! restarts.
 //!
-//! A value lies under a key in a bucket, and buckets are the tenant's: whichever of its models opens a bucket of
-//! that name finds the same values, and no other tenant's model can name it. An operation is a job for the tenant's
-//! store ([`crate::store`]): the guest is suspended until it is done, holds no turn meanwhile, and hears of success
-//! once the change is kept. A change is carried out as a whole or not at all, whatever becomes of the call.
+//! A value lies under a key in a bucket, and buckets are the tenant's: whichever of its models
+//! opens a bucket of that name finds the same values, and no other tenant's model can name it. An
+//! operation is a job for the tenant's store ([`crate::store`]): the guest is suspended until it is
+//! done, holds no turn meanwhile, and hears of success once the change is kept. A change is carried
+//! out as a whole or not at all, whatever becomes of the call.
 //!
-//! [`opened`] is what an instance has open, and the one way to the store; [`single`], [`atomics`] and [`batch`] are
-//! the three interfaces; [`refusal`] says in the interface's words what was not done.
+//! [`opened`] is what an instance has open, and the one way to the store; [`single`], [`atomics`]
+//! and [`batch`] are the three interfaces; [`refusal`] says in the interface's words what was not
+//! done.
 //!
-//! A call that tries a version out before it serves finds nothing there, and nothing of what it writes remains:
-//! golden requests are answered alike whatever has been learnt meanwhile, and a trial changes nothing for those who
-//! are served.
+//! A call that tries a version out before it serves finds nothing there, and nothing of what it
+//! writes remains: golden requests are answered alike whatever has been learnt meanwhile, and a
+//! trial changes nothing for those who are served.
 
 mod atomics;
 mod batch;
@@ -77,7 +80,8 @@ impl KeyValue {
         self.store.write(move |connection| grant.charged(place, || job(connection))).await
     }
 
-    /// Does something at the tenant's expense. The place is held until it is done, even if nobody waits any more.
+    /// Does something at the tenant's expense. The place is held until it is done, even if nobody
+    /// waits any more.
     fn charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
         let before = thread_time();
         let outcome = work();

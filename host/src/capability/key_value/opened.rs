@@ -81,16 +81,24 @@ impl Ctx {
     }
 
     /// Has a job done that changes nothing.
-    pub(super) async fn read_values<T: Send + 'static>(&mut self, job: impl Job<T>) -> Result<T, Refusal> {
+    pub(super) async fn read_values<T: Send + 'static>(
+        &mut self,
+        job: impl Job<T>,
+    ) -> Result<T, Refusal> {
         let granted = self.begin_operation()?;
-        let outcome = if self.scope.proving { self.in_scratch(job) } else { granted.read(job).await };
+        let outcome =
+            if self.scope.proving { self.in_scratch(job) } else { granted.read(job).await };
         outcome.map_err(|error| Refusal::of_store(error, &granted.tenant))
     }
 
     /// Has a job done that changes something.
-    pub(super) async fn write_values<T: Send + 'static>(&mut self, job: impl Job<T>) -> Result<T, Refusal> {
+    pub(super) async fn write_values<T: Send + 'static>(
+        &mut self,
+        job: impl Job<T>,
+    ) -> Result<T, Refusal> {
         let granted = self.begin_operation()?;
-        let outcome = if self.scope.proving { self.in_scratch(job) } else { granted.write(job).await };
+        let outcome =
+            if self.scope.proving { self.in_scratch(job) } else { granted.write(job).await };
         outcome.map_err(|error| Refusal::of_store(error, &granted.tenant))
     }
 
@@ -139,7 +147,8 @@ impl Ctx {
     /// Opens a bucket.
     pub(super) fn open_bucket(&mut self, name: &str) -> Result<Handle<Bucket>, Refusal> {
         self.begin_operation()?;
-        let name = BucketName::parse(name).inspect_err(|error| self.warn(&format!("bucket '{name}': {error}")))?;
+        let name = BucketName::parse(name)
+            .inspect_err(|error| self.warn(&format!("bucket '{name}': {error}")))?;
         self.keep(Bucket { name })
     }
 
@@ -147,6 +156,12 @@ impl Ctx {
     fn warn(&self, text: &str) {
         let Ctx { grants, call_log, .. } = self;
         let grants: &Grants = grants;
-        super::super::logging::write(grants, call_log, super::super::Level::Warn, "key-value", text);
+        super::super::logging::write(
+            grants,
+            call_log,
+            super::super::Level::Warn,
+            "key-value",
+            text,
+        );
     }
 }

@@ -18,7 +18,9 @@ pub(super) enum Refusal {
     NotGranted,
     #[error("a call may make {MAX_OPERATIONS} operations")]
     TooManyOperations,
-    #[error("an instance may have {MAX_HANDLES} buckets and compare-and-swap handles open; drop some")]
+    #[error(
+        "an instance may have {MAX_HANDLES} buckets and compare-and-swap handles open; drop some"
+    )]
     TooManyHandles,
     #[error("there may be {most} keys in one operation; these are {given}")]
     TooManyKeys { given: usize, most: usize },
@@ -32,7 +34,9 @@ pub(super) enum Refusal {
     Count(#[from] CountError),
     #[error("{0}")]
     Quota(QuotaExceeded),
-    #[error("this tenant's quota data ({0}) is used up; delete something, or ask the operator for more")]
+    #[error(
+        "this tenant's quota data ({0}) is used up; delete something, or ask the operator for more"
+    )]
     Data(String),
     #[error("the disk is full")]
     DiskFull,

@@ -20,27 +20,47 @@ impl Host for Ctx {
 impl HostBucket for Ctx {
     async fn get(&mut self, bucket: Handle<Bucket>, key: String) -> Result<Option<Vec<u8>>, Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
-        Ok(self.read_values(move |connection| keys::Bucket::new(connection, &name).get(&key)).await?)
+        Ok(self
+            .read_values(move |connection| keys::Bucket::new(connection, &name).get(&key))
+            .await?)
     }
 
-    async fn set(&mut self, bucket: Handle<Bucket>, key: String, value: Vec<u8>) -> Result<(), Error> {
+    async fn set(
+        &mut self,
+        bucket: Handle<Bucket>,
+        key: String,
+        value: Vec<u8>,
+    ) -> Result<(), Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
         check_value(&value).map_err(Refusal::from)?;
-        Ok(self.write_values(move |connection| keys::Bucket::new(connection, &name).set(&key, &value)).await?)
+        Ok(self
+            .write_values(move |connection| keys::Bucket::new(connection, &name).set(&key, &value))
+            .await?)
     }
 
     async fn delete(&mut self, bucket: Handle<Bucket>, key: String) -> Result<(), Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
-        Ok(self.write_values(move |connection| keys::Bucket::new(connection, &name).delete(&key).map(drop)).await?)
+        Ok(self
+            .write_values(move |connection| {
+                keys::Bucket::new(connection, &name).delete(&key).map(drop)
+            })
+            .await?)
     }
 
     async fn exists(&mut self, bucket: Handle<Bucket>, key: String) -> Result<bool, Error> {
         let (name, key) = (self.bucket(&bucket)?, wanted(key)?);
-        Ok(self.read_values(move |connection| keys::Bucket::new(connection, &name).exists(&key)).await?)
+        Ok(self
+            .read_values(move |connection| keys::Bucket::new(connection, &name).exists(&key))
+            .await?)
     }
 
-    /// A cursor is the last key of the page before it, so a page is where it is whatever came or went elsewhere.
-    async fn list_keys(&mut self, bucket: Handle<Bucket>, cursor: Option<String>) -> Result<KeyResponse, Error> {
+    /// A cursor is the last key of the page before it, so a page is where it is whatever came or
+    /// went elsewhere.
+    async fn list_keys(
+        &mut self,
+        bucket: Handle<Bucket>,
+        cursor: Option<String>,
+    ) -> Result<KeyResponse, Error> {
         let name = self.bucket(&bucket)?;
         let after = cursor.map(wanted).transpose()?.map(Key::into_string).unwrap_or_default();
         let list = move |connection: &_| keys::Bucket::new(connection, &name).keys(&after, PAGE);

@@ -1,8 +1,9 @@
 //! `wardian:model/sql`: the tenant's own database.
 //!
-//! What a guest hands over is a statement and nothing else: it names no file, no user and no other tenant, because
-//! which database it goes to was decided when its version was loaded. A call of a version that is still being proved
-//! goes to the transaction of that proof instead ([`Proof`]), and finds the tables as its migrations have made them.
+//! What a guest hands over is a statement and nothing else: it names no file, no user and no other
+//! tenant, because which database it goes to was decided when its version was loaded. A call of a
+//! version that is still being proved goes to the transaction of that proof instead ([`Proof`]),
+//! and finds the tables as its migrations have made them.
 //!
 //! An instance has one transaction at a time, and it ends with the call that began it.
 
@@ -14,7 +15,9 @@ use wasmtime::component::{Linker, Resource};
 
 use super::wasi::Wasi;
 use super::{Ctx, CtxView, HasCtx};
-use crate::database::{Bill, Database, Nested, Outcome, Proof, SqlError, Statement, Transaction, Wanted};
+use crate::database::{
+    Bill, Database, Nested, Outcome, Proof, SqlError, Statement, Transaction, Wanted,
+};
 use bindings::wardian::model::sql;
 
 mod bindings {
@@ -86,13 +89,25 @@ impl sql::HostTransaction for Ctx {
         }
     }
 
-    async fn query(&mut self, this: Resource<Open>, text: String, parameters: Vec<sql::Value>) -> Answer<sql::Rows> {
-        let outcome = self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Rows).await;
+    async fn query(
+        &mut self,
+        this: Resource<Open>,
+        text: String,
+        parameters: Vec<sql::Value>,
+    ) -> Answer<sql::Rows> {
+        let outcome =
+            self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Rows).await;
         Ok(outcome.map(sql::Rows::from).map_err(sql::SqlError::from))
     }
 
-    async fn execute(&mut self, this: Resource<Open>, text: String, parameters: Vec<sql::Value>) -> Answer<u64> {
-        let outcome = self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Count).await;
+    async fn execute(
+        &mut self,
+        this: Resource<Open>,
+        text: String,
+        parameters: Vec<sql::Value>,
+    ) -> Answer<u64> {
+        let outcome =
+            self.table().get(&this)?.run(convert::statement(text, parameters), Wanted::Count).await;
         Ok(outcome.map(|outcome| outcome.changed).map_err(sql::SqlError::from))
     }
 
@@ -153,7 +168,9 @@ impl Ctx {
         match (&self.scope.proof, &self.grants.sql) {
             (Some(proof), Some(_)) => Ok(Target::Proof(proof.clone())),
             (None, Some(database)) => Ok(Target::Database(database.clone())),
-            (_, None) => Err(SqlError::Denied("the model's [capabilities] do not grant sql".into())),
+            (_, None) => {
+                Err(SqlError::Denied("the model's [capabilities] do not grant sql".into()))
+            }
         }
     }
 

@@ -19,7 +19,12 @@ pub(super) struct Latencies {
 
 impl Latencies {
     pub(super) fn new() -> Self {
-        Latencies { counts: vec![0; STEPS * DOUBLINGS], count: 0, sum: Duration::ZERO, max: Duration::ZERO }
+        Latencies {
+            counts: vec![0; STEPS * DOUBLINGS],
+            count: 0,
+            sum: Duration::ZERO,
+            max: Duration::ZERO,
+        }
     }
 
     pub(super) fn add(&mut self, time: Duration) {
@@ -60,7 +65,8 @@ impl Latencies {
     }
 }
 
-/// Below `STEPS` µs each microsecond has a place of its own; from there on each doubling has `STEPS`.
+/// Below `STEPS` µs each microsecond has a place of its own; from there on each doubling has
+/// `STEPS`.
 fn index(time: Duration) -> usize {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let steps = STEPS as u64;

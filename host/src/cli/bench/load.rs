@@ -44,15 +44,19 @@ impl Schedule {
     }
 }
 
-/// Sends for as long as it says and tells what has come of it. Fails if a connection cannot be made.
+/// Sends for as long as it says and tells what has come of it. Fails if a connection cannot be
+/// made.
 pub(super) async fn measure(load: Load) -> Result<Tally> {
     let mut clients = Vec::new();
     for _ in 0..load.connections {
         clients.push(Client::connect(&load.url, load.headers.clone()).await?);
     }
     let load = Arc::new(load);
-    let schedule = Arc::new(Schedule { start: Instant::now(), rate: load.rate, next: AtomicU64::new(0) });
-    let connections = clients.into_iter().map(|client| tokio::spawn(send(client, load.clone(), schedule.clone())));
+    let schedule =
+        Arc::new(Schedule { start: Instant::now(), rate: load.rate, next: AtomicU64::new(0) });
+    let connections = clients
+        .into_iter()
+        .map(|client| tokio::spawn(send(client, load.clone(), schedule.clone())));
     let mut total = Tally::new();
     for connection in connections.collect::<Vec<_>>() {
         total.merge(connection.await?);
@@ -60,7 +64,8 @@ pub(super) async fn measure(load: Load) -> Result<Tally> {
     Ok(total)
 }
 
-/// One connection's part. Counts what was due after the warm-up; ends at the end or when the connection is lost.
+/// One connection's part. Counts what was due after the warm-up; ends at the end or when the
+/// connection is lost.
 async fn send(mut client: Client, load: Arc<Load>, schedule: Arc<Schedule>) -> Tally {
     let mut tally = Tally::new();
     let counted = schedule.start + load.warm_up;

@@ -12,7 +12,8 @@ use crate::cli::infer::client::Answer;
 /// The parts of `Server-Timing` that tell where an answer's time went.
 const PARTS: [&str; 3] = ["queue", "instance", "compute"];
 
-const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// What has come of the requests.
 pub(super) struct Tally {
@@ -60,13 +61,17 @@ impl Tally {
     /// For people.
     pub(super) fn lines(&self, seconds: f64) -> Vec<String> {
         let answered = self.latencies.count();
-        let mut lines =
-            vec![format!("answered   {answered} in {seconds:.1} s: {:.1} requests/s", answered as f64 / seconds)];
+        let mut lines = vec![format!(
+            "answered   {answered} in {seconds:.1} s: {:.1} requests/s",
+            answered as f64 / seconds
+        )];
         if answered > 0 {
-            let quantiles = QUANTILES.map(|(name, part)| format!("{name} {}", show(self.latencies.quantile(part))));
+            let quantiles = QUANTILES
+                .map(|(name, part)| format!("{name} {}", show(self.latencies.quantile(part))));
             let (mean, max) = (show(self.latencies.mean()), show(self.latencies.max()));
             lines.push(format!("latency    mean {mean}, {}, max {max} ms", quantiles.join(", ")));
-            let parts: Vec<_> = self.part_means().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
+            let parts: Vec<_> =
+                self.part_means().map(|(name, mean)| format!("{name} {mean:.3}")).collect();
             lines.push(format!("of which   {} ms, by the server's account", parts.join(", ")));
         }
         lines.extend(self.errors.iter().map(|(kind, count)| format!("failed     {count}: {kind}")));
@@ -77,7 +82,8 @@ impl Tally {
     pub(super) fn document(&self, seconds: f64) -> Value {
         let answered = self.latencies.count();
         let milliseconds = |time: Duration| time.as_micros() as f64 / 1e3;
-        let quantiles = QUANTILES.map(|(name, part)| (name.to_owned(), milliseconds(self.latencies.quantile(part))));
+        let quantiles = QUANTILES
+            .map(|(name, part)| (name.to_owned(), milliseconds(self.latencies.quantile(part))));
         json!({
             "seconds": seconds,
             "answered": answered,

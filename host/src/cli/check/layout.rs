@@ -27,8 +27,8 @@ pub(in crate::cli) enum Kind {
 const COMPONENT: &str = "model.wasm";
 const SETTINGS: &str = "model.toml";
 
-/// What there is at that path, and the path itself without links. A file called `model.wasm` stands for the
-/// version it is in. Fails if there is nothing that could be served.
+/// What there is at that path, and the path itself without links. A file called `model.wasm` stands
+/// for the version it is in. Fails if there is nothing that could be served.
 pub(in crate::cli) fn find(path: &Path) -> Result<(Kind, PathBuf)> {
     let unreadable = || format!("cannot read {}", path.display());
     let real = path.canonicalize().with_context(unreadable)?;
@@ -84,8 +84,8 @@ pub(in crate::cli) fn name(path: &Path) -> String {
     name.unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Copies the component, version or model at `path` into the empty repository `root`, where it belongs there. What
-/// names no model goes by the name `model`.
+/// Copies the component, version or model at `path` into the empty repository `root`, where it
+/// belongs there. What names no model goes by the name `model`.
 pub(in crate::cli) fn lay_out(kind: Kind, path: &Path, root: &Path) -> Result<()> {
     let interceptors = root.join("interceptors");
     let root = if is_interceptor(kind, path) { interceptors.as_path() } else { root };
@@ -118,7 +118,8 @@ fn is_interceptor(kind: Kind, path: &Path) -> bool {
 
 fn versions(model: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(model).into_iter().flatten().flatten();
-    let numbered = entries.filter(|entry| Version::parse(&entry.file_name().to_string_lossy()).is_some());
+    let numbered =
+        entries.filter(|entry| Version::parse(&entry.file_name().to_string_lossy()).is_some());
     numbered.map(|entry| entry.path()).collect()
 }
 
@@ -168,8 +169,9 @@ fn lay_out_files(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies a file; of a folder only the name. Links are followed as far as a repository at `inside` would
-/// follow them. What must not be opened becomes a link that leads out, which a repository reports.
+/// Copies a file; of a folder only the name. Links are followed as far as a repository at `inside`
+/// would follow them. What must not be opened becomes a link that leads out, which a repository
+/// reports.
 fn copy(from: &Path, to: &Path, inside: &Path) -> io::Result<()> {
     let real = from.canonicalize().ok().filter(|real| real.starts_with(inside));
     match real.and_then(|real| Some((fs::metadata(&real).ok()?, real))) {
@@ -192,15 +194,27 @@ mod tests {
         for file in files {
             let path = root.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            if file.ends_with('/') { fs::create_dir_all(path).unwrap() } else { fs::write(path, file).unwrap() }
+            if file.ends_with('/') {
+                fs::create_dir_all(path).unwrap()
+            } else {
+                fs::write(path, file).unwrap()
+            }
         }
         (folder, root)
     }
 
     #[test]
     fn a_path_is_told_by_what_is_there() {
-        let files =
-            ["a.wasm", "m/1/model.wasm", "m/1/x.bin", "s/model.toml", "v/model.wasm", "e/", "a.txt", "c/Cargo.toml"];
+        let files = [
+            "a.wasm",
+            "m/1/model.wasm",
+            "m/1/x.bin",
+            "s/model.toml",
+            "v/model.wasm",
+            "e/",
+            "a.txt",
+            "c/Cargo.toml",
+        ];
         let (_folder, root) = folder(&files);
         for (path, expected) in [
             ("a.wasm", Kind::Bare),
@@ -214,9 +228,12 @@ mod tests {
             assert_eq!(find(&root.join(path)).unwrap(), (expected, root.join(path)), "{path}");
         }
         assert_eq!(find(&root.join("v/model.wasm")).unwrap(), (Kind::Version, root.join("v")));
-        for (path, says) in
-            [("a.txt", "neither"), ("a.txt", "text, not WebAssembly"), ("absent", "cannot read"), ("c", "is a crate")]
-        {
+        for (path, says) in [
+            ("a.txt", "neither"),
+            ("a.txt", "text, not WebAssembly"),
+            ("absent", "cannot read"),
+            ("c", "is a crate"),
+        ] {
             let error = find(&root.join(path)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
@@ -224,8 +241,14 @@ mod tests {
 
     #[test]
     fn a_version_takes_its_name_and_settings_from_its_model() {
-        let (_folder, root) =
-            folder(&["m/2/model.wasm", "m/2/x.bin", "m/model.toml", "loose/model.wasm", "to/", "to2/"]);
+        let (_folder, root) = folder(&[
+            "m/2/model.wasm",
+            "m/2/x.bin",
+            "m/model.toml",
+            "loose/model.wasm",
+            "to/",
+            "to2/",
+        ]);
         lay_out(Kind::Version, &root.join("m/2"), &root.join("to")).unwrap();
         for file in ["m/2/model.wasm", "m/2/x.bin", "m/model.toml"] {
             assert!(root.join("to").join(file).exists(), "{file}");

@@ -57,7 +57,9 @@ impl Verdict {
         let name = describe::plain(&self.model);
         let (head, body) = match &self.outcome {
             Ok(passed) => (passed.head(), passed.lines()),
-            Err(error) => (format!("FAILED ({})", error.stage), describe::indented(&error.reason).collect()),
+            Err(error) => {
+                (format!("FAILED ({})", error.stage), describe::indented(&error.reason).collect())
+            }
         };
         [vec![format!("{name}{version}: {head}")], body].concat()
     }
@@ -104,7 +106,10 @@ impl Passed {
             Proof::Golden(1) => ("golden", "1 request answered as written".into()),
             Proof::Golden(count) => ("golden", format!("{count} requests answered as written")),
             Proof::WarmUp => ("golden", "no golden.json, so no answer was compared".into()),
-            Proof::LeftOut => ("proof", "left out: it has its tenant's PostgreSQL, which a check leaves alone".into()),
+            Proof::LeftOut => (
+                "proof",
+                "left out: it has its tenant's PostgreSQL, which a check leaves alone".into(),
+            ),
         }
     }
 

@@ -57,10 +57,12 @@ impl Client {
             })?,
             Err(_) => bail!("cannot connect to {host}:{port}: no answer for {CONNECT:?}"),
         };
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.context("cannot speak HTTP")?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.context("cannot speak HTTP")?;
         // Its errors reach whoever waits for an answer.
         tokio::spawn(connection);
-        let host = HeaderValue::from_str(url.authority().map_or(host, |authority| authority.as_str()))?;
+        let host =
+            HeaderValue::from_str(url.authority().map_or(host, |authority| authority.as_str()))?;
         Ok(Client { sender, host, prefix: url.path().trim_end_matches('/').into(), headers })
     }
 
@@ -68,13 +70,22 @@ impl Client {
         self.send(Request::get(self.path(path)).body(Full::default())?).await
     }
 
-    pub(in crate::cli) async fn post(&mut self, path: &str, body: impl Into<Bytes>) -> Result<Answer> {
+    pub(in crate::cli) async fn post(
+        &mut self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer> {
         self.send(Request::post(self.path(path)).body(Full::new(body.into()))?).await
     }
 
     /// Asks for an answer that comes in pieces. One that is an error comes whole.
-    pub(in crate::cli) async fn open(&mut self, path: &str, body: Vec<u8>) -> Result<Result<Pieces, Answer>> {
-        let response = self.begin(Request::post(self.path(path)).body(Full::new(body.into()))?).await?;
+    pub(in crate::cli) async fn open(
+        &mut self,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Result<Pieces, Answer>> {
+        let response =
+            self.begin(Request::post(self.path(path)).body(Full::new(body.into()))?).await?;
         if response.status().is_success() {
             return Ok(Ok(Pieces { body: response.into_body(), text: Vec::new() }));
         }
@@ -131,7 +142,9 @@ pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
     let url: Uri = text.parse().map_err(|error| anyhow!("'{text}' is not a URL: {error}"))?;
     match url.scheme_str() {
         Some("http") => {}
-        Some("https") => bail!("https is not supported; use the server's own address, or a client like curl"),
+        Some("https") => {
+            bail!("https is not supported; use the server's own address, or a client like curl")
+        }
         _ => bail!("'{text}' is not a URL like http://127.0.0.1:8080"),
     }
     ensure!(url.query().is_none(), "a server's URL has no query");
@@ -140,9 +153,13 @@ pub(in crate::cli) fn url(text: &str) -> Result<Uri> {
 
 /// Reads `Name: value`.
 pub(in crate::cli) fn header(text: &str) -> Result<Header> {
-    let (name, value) = text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;
+    let (name, value) =
+        text.split_once(':').ok_or_else(|| anyhow!("'{text}' is not 'Name: value'"))?;
     let name = name.trim().parse().map_err(|_| anyhow!("'{name}' is not the name of a header"))?;
-    let value = value.trim().parse().map_err(|_| anyhow!("the value of header '{name}' is not plain text"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| anyhow!("the value of header '{name}' is not plain text"))?;
     Ok((name, value))
 }
 
@@ -155,7 +172,8 @@ mod tests {
         for text in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080/wardian/"] {
             assert!(url(text).is_ok(), "{text}");
         }
-        for text in ["https://example.com", "127.0.0.1:8080", "localhost", "/v2", "http://x/?y", ""] {
+        for text in ["https://example.com", "127.0.0.1:8080", "localhost", "/v2", "http://x/?y", ""]
+        {
             assert!(url(text).is_err(), "{text}");
         }
     }

@@ -26,8 +26,9 @@ pub(in crate::cli) enum InputArg {
 impl InputArg {
     /// Reads `NAME=JSON` or `NAME=@FILE`.
     pub(in crate::cli) fn parse(text: &str) -> Result<InputArg> {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| anyhow!("'{text}' is not NAME=JSON, such as 'x=[1, 2]'"))?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| anyhow!("'{text}' is not NAME=JSON, such as 'x=[1, 2]'"))?;
         match value.strip_prefix('@') {
             Some(file) => Ok(InputArg::InFile { name: name.into(), file: file.into() }),
             None => Input::parse(name, value).map(InputArg::Given),
@@ -40,7 +41,10 @@ impl InputArg {
             InputArg::Given(input) => Ok(input.clone()),
             InputArg::InFile { name, file } => {
                 let read = fs::read_to_string(file);
-                Input::parse(name, &read.with_context(|| format!("cannot read {file} for input '{name}'"))?)
+                Input::parse(
+                    name,
+                    &read.with_context(|| format!("cannot read {file} for input '{name}'"))?,
+                )
             }
         }
     }
@@ -48,8 +52,10 @@ impl InputArg {
 
 impl Input {
     fn parse(name: &str, json: &str) -> Result<Input> {
-        let hint = r#"; a text goes in double quotes, and all of it in single ones: 'text="hello"'"#;
-        let value = serde_json::from_str(json).map_err(|error| anyhow!("input '{name}' is not JSON: {error}{hint}"))?;
+        let hint =
+            r#"; a text goes in double quotes, and all of it in single ones: 'text="hello"'"#;
+        let value = serde_json::from_str(json)
+            .map_err(|error| anyhow!("input '{name}' is not JSON: {error}{hint}"))?;
         Ok(Input { name: name.into(), value })
     }
 
@@ -82,9 +88,11 @@ fn tensor<'a>(Input { name, value }: &'a Input, metadata: &'a Value) -> Result<T
     let specs = metadata["inputs"].as_array().map_or(&[][..], Vec::as_slice);
     let spec = specs.iter().find(|spec| spec["name"] == name.as_str());
     let spec = spec.ok_or_else(|| unknown_input(name, specs))?;
-    let expected: Vec<i64> = spec["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+    let expected: Vec<i64> =
+        spec["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let mut data = Vec::new();
-    let nesting = nesting(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
+    let nesting =
+        nesting(value, MAX_DEPTH, &mut data).with_context(|| format!("input '{name}'"))?;
     if spec["datatype"] == "BYTES" && !data.iter().all(|element| element.get().starts_with('"')) {
         bail!("input '{name}' takes texts; write them in double quotes: '{name}=[\"hello\"]'");
     }
@@ -109,8 +117,13 @@ fn names(specs: &[Value]) -> String {
 /// Deeper nesting than the server takes; a bound on recursion.
 const MAX_DEPTH: usize = 64;
 
-/// Elements along each dimension of nested arrays; none for a single element. The elements themselves go into `data`.
-fn nesting<'a>(value: &'a RawValue, depth: usize, data: &mut Vec<&'a RawValue>) -> Result<Vec<u64>> {
+/// Elements along each dimension of nested arrays; none for a single element. The elements
+/// themselves go into `data`.
+fn nesting<'a>(
+    value: &'a RawValue,
+    depth: usize,
+    data: &mut Vec<&'a RawValue>,
+) -> Result<Vec<u64>> {
     let text = value.get();
     if text.starts_with('{') || text == "null" {
         bail!("{text} is no element of a tensor");
@@ -120,7 +133,9 @@ fn nesting<'a>(value: &'a RawValue, depth: usize, data: &mut Vec<&'a RawValue>) 
         return Ok(Vec::new());
     }
 
-    let Some(depth) = depth.checked_sub(1) else { bail!("its arrays are nested deeper than {MAX_DEPTH} levels") };
+    let Some(depth) = depth.checked_sub(1) else {
+        bail!("its arrays are nested deeper than {MAX_DEPTH} levels")
+    };
     let items: Vec<&RawValue> = serde_json::from_str(text)?;
     let mut first = Vec::new();
     for (item, index) in items.iter().zip(0..) {
@@ -128,15 +143,17 @@ fn nesting<'a>(value: &'a RawValue, depth: usize, data: &mut Vec<&'a RawValue>) 
         if index == 0 {
             first = shape;
         } else if shape != first {
-            bail!("its nesting is ragged: item {index} has the shape {shape:?}, those before it {first:?}");
+            bail!(
+                "its nesting is ragged: item {index} has the shape {shape:?}, those before it {first:?}"
+            );
         }
     }
     Ok([vec![items.len() as u64], first].concat())
 }
 
-/// Adds dimensions of one element: in front where the model has dimensions that may be 1, so that a single
-/// number serves as a list of one, and one row as a batch of one; or behind, so that a list serves as a batch
-/// of items of one element each. The server refuses what does not fit then.
+/// Adds dimensions of one element: in front where the model has dimensions that may be 1, so that a
+/// single number serves as a list of one, and one row as a batch of one; or behind, so that a list
+/// serves as a batch of items of one element each. The server refuses what does not fit then.
 fn fit(shape: Vec<u64>, expected: &[i64]) -> Vec<u64> {
     let is_column = expected.len() == shape.len() + 1 && expected.last() == Some(&1);
     if is_column && shape.last().is_some_and(|&last| last != 1) {
@@ -206,7 +223,10 @@ mod tests {
             ("x=[1,[2]]", "ragged"),
             ("x={}", "no element"),
             ("x=[null]", "no element"),
-            (&format!("x={}1{}", "[".repeat(100_000), "]".repeat(100_000)), "nested deeper than 64"),
+            (
+                &format!("x={}1{}", "[".repeat(100_000), "]".repeat(100_000)),
+                "nested deeper than 64",
+            ),
             ("y=1", "it takes 'x' (FP64 [-1])"),
             ("X=1", "did you mean 'x'?"),
             ("x=@/absent", "cannot read /absent"),

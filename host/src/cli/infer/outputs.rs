@@ -60,7 +60,10 @@ fn tensor(Output { name, datatype, shape, data }: &Output) -> Vec<String> {
     };
     match body.as_slice() {
         [line] => vec![format!("{head}: {line}")],
-        lines => [vec![format!("{head}:")], lines.iter().map(|line| format!("    {line}")).collect()].concat(),
+        lines => {
+            [vec![format!("{head}:")], lines.iter().map(|line| format!("    {line}")).collect()]
+                .concat()
+        }
     }
 }
 
@@ -126,8 +129,14 @@ mod tests {
         assert_eq!(shown(&[0], json!([])), ["  y FP64 [0]: []"]);
         assert_eq!(shown(&[0, 3], json!([])), ["  y FP64 [0, 3]: []"]);
         assert_eq!(shown(&[1, 2], json!([1, 2])), ["  y FP64 [1, 2]: [1, 2]"]);
-        assert_eq!(shown(&[2, 2], json!([1, 2, 3, 4])), ["  y FP64 [2, 2]:", "    [1, 2]", "    [3, 4]"]);
-        assert_eq!(shown(&[1, 2, 2], json!([1, 2, 3, 4])), ["  y FP64 [1, 2, 2]: [[1, 2], [3, 4]]"]);
+        assert_eq!(
+            shown(&[2, 2], json!([1, 2, 3, 4])),
+            ["  y FP64 [2, 2]:", "    [1, 2]", "    [3, 4]"]
+        );
+        assert_eq!(
+            shown(&[1, 2, 2], json!([1, 2, 3, 4])),
+            ["  y FP64 [1, 2, 2]: [[1, 2], [3, 4]]"]
+        );
     }
 
     #[test]

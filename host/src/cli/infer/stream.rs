@@ -13,7 +13,8 @@ use crate::cli::Outcome;
 use crate::cli::describe::plain;
 use crate::model::is_unprintable;
 
-/// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait for each.
+/// Asks for an answer in parts, and prints each when it has come. `patience` is how long to wait
+/// for each.
 pub(super) async fn run(
     client: &mut Client,
     path: &str,
@@ -28,7 +29,9 @@ pub(super) async fn run(
         Err(answer) => return show_error(&answer, json),
     };
     let mut printer = Printer { json, within_line: false };
-    while let Some(event) = tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)?? {
+    while let Some(event) =
+        tokio::time::timeout(patience, next_event(&mut pieces)).await.map_err(slow)??
+    {
         if event.contains_key("error") {
             printer.fail(&event)?;
             return Ok(Outcome::No);
@@ -52,7 +55,9 @@ type Part = BTreeMap<String, Box<RawValue>>;
 async fn next_event(pieces: &mut Pieces) -> Result<Option<Part>> {
     while let Some(line) = pieces.next_line().await? {
         if let Some(data) = line.strip_prefix("data: ") {
-            return serde_json::from_str(data).map(Some).context("the server sent an event that is not JSON");
+            return serde_json::from_str(data)
+                .map(Some)
+                .context("the server sent an event that is not JSON");
         }
     }
     Ok(None)
@@ -65,7 +70,8 @@ struct Printer {
 }
 
 impl Printer {
-    /// A part that is nothing but one text goes on where the last one ended; others are a line of JSON each.
+    /// A part that is nothing but one text goes on where the last one ended; others are a line of
+    /// JSON each.
     fn print(&mut self, event: &Part) -> Result<()> {
         match text_of(event).filter(|_| !self.json) {
             Some(text) => {
@@ -79,19 +85,26 @@ impl Printer {
         }
     }
 
-    /// An error ends the answer after some of its parts. There is no status any more that could tell of it.
+    /// An error ends the answer after some of its parts. There is no status any more that could
+    /// tell of it.
     fn fail(&mut self, event: &Part) -> Result<()> {
         self.finish()?;
         if self.json {
             return output::print(&[serde_json::to_string(event)?]);
         }
-        let told = |key: &str| plain(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()));
+        let told = |key: &str| {
+            plain(&event.get(key).and_then(|value| text(value)).unwrap_or("unknown".into()))
+        };
         eprintln!("error: {} ({})", told("error"), told("code"));
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        if std::mem::replace(&mut self.within_line, false) { output::print(&[String::new()]) } else { Ok(()) }
+        if std::mem::replace(&mut self.within_line, false) {
+            output::print(&[String::new()])
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -123,7 +136,8 @@ mod tests {
     #[test]
     fn one_text_alone_is_shown_as_text() {
         let text = |event: Value| text_of(&serde_json::from_value(event).unwrap());
-        let part = json!({ "model_name": "a", "model_version": "1", "id": "x", "text_output": "b" });
+        let part =
+            json!({ "model_name": "a", "model_version": "1", "id": "x", "text_output": "b" });
         assert_eq!(text(part).as_deref(), Some("b"));
         for other in [json!({ "a": "b", "c": "d" }), json!({ "a": 1 }), json!({})] {
             assert_eq!(text(other.clone()), None, "{other}");

@@ -31,9 +31,10 @@ impl Parts {
     /// Takes a component apart. Fails if it is none.
     pub(super) fn of(bytes: &[u8]) -> Result<Parts> {
         let surface = surface(bytes).map_err(|error| anyhow::anyhow!(error.reason))?;
-        let mut parts = Parts { surface, bytes: bytes.len() as u64, modules: Vec::new(), custom: 0 };
-        // Sections of modules and components come in the order of the file, so that what is met belongs
-        // to the module that began last.
+        let mut parts =
+            Parts { surface, bytes: bytes.len() as u64, modules: Vec::new(), custom: 0 };
+        // Sections of modules and components come in the order of the file, so that what is met
+        // belongs to the module that began last.
         for payload in Parser::new(0).parse_all(bytes) {
             parts.take(payload.context("not a valid component")?);
         }
@@ -61,15 +62,24 @@ impl Parts {
 
     pub(super) fn lines(&self) -> Vec<String> {
         let functions = self.sum(|module| module.functions.into());
-        let (code, data) = (size(self.sum(|module| module.code)), size(self.sum(|module| module.data)));
+        let (code, data) =
+            (size(self.sum(|module| module.code)), size(self.sum(|module| module.data)));
         let mut lines = vec![
             format!("size        {}", size(self.bytes)),
-            format!("  code      {code} in {functions} functions of {} core modules", self.modules.len()),
+            format!(
+                "  code      {code} in {functions} functions of {} core modules",
+                self.modules.len()
+            ),
             format!("  data      {data}"),
             format!("  other     {} of names, debug information and the like", size(self.custom)),
         ];
         lines.push(heading("imports", &self.surface.imports));
-        lines.extend(self.surface.imports.iter().map(|import| format!("  {}   {}", standing(import), plain(import))));
+        lines.extend(
+            self.surface
+                .imports
+                .iter()
+                .map(|import| format!("  {}   {}", standing(import), plain(import))),
+        );
         lines.push(heading("exports", &self.surface.exports));
         lines.extend(self.surface.exports.iter().map(|export| format!("  {}", plain(export))));
         lines
@@ -125,10 +135,14 @@ mod tests {
                 (core module (func) (func)))"#,
         );
         let parts = Parts::of(&component.unwrap()).unwrap();
-        let counted: Vec<_> = parts.modules.iter().map(|module| (module.functions, module.data > 10)).collect();
+        let counted: Vec<_> =
+            parts.modules.iter().map(|module| (module.functions, module.data > 10)).collect();
         assert_eq!(counted, [(1, true), (2, false)]);
         let json = parts.to_json();
-        assert_eq!(json["imports"][0], json!({"name": "wasi:http/types@0.2.0", "granted": false, "needs": "http"}));
+        assert_eq!(
+            json["imports"][0],
+            json!({"name": "wasi:http/types@0.2.0", "granted": false, "needs": "http"})
+        );
     }
 
     #[test]

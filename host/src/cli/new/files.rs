@@ -1,9 +1,9 @@
 //! The files of a new crate, all of them within this program.
 //!
-//! The SDK is on no registry, so that a crate gets its sources, and the interfaces they are generated from,
-//! in `vendor/`. The SDK looks for the interfaces at `../../wit`, hence `vendor/wardian/sdk` and
-//! `vendor/wit`; and its manifest inherits from its workspace, which the new crate's manifest is. So its
-//! files are the same here and there.
+//! The SDK is on no registry, so that a crate gets its sources, and the interfaces they are
+//! generated from, in `vendor/`. The SDK looks for the interfaces at `../../wit`, hence
+//! `vendor/wardian/sdk` and `vendor/wit`; and its manifest inherits from its workspace, which the
+//! new crate's manifest is. So its files are the same here and there.
 
 /// Each of the crate's files: its path and its text, in which `{{…}}` is to be replaced.
 pub(super) const TEMPLATE: &[(&str, &str)] = &[
@@ -92,7 +92,11 @@ mod tests {
         let entries = std::fs::read_dir(folder.join(path)).unwrap().map(Result::unwrap);
         let below = entries.flat_map(|entry| {
             let path = format!("{path}{}", entry.file_name().to_str().unwrap());
-            if entry.path().is_dir() { files_below(folder, &format!("{path}/")) } else { vec![path] }
+            if entry.path().is_dir() {
+                files_below(folder, &format!("{path}/"))
+            } else {
+                vec![path]
+            }
         });
         below.collect()
     }
@@ -102,7 +106,9 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let mut there = BTreeSet::new();
         for (from, to) in [("guest-models/sdk", "vendor/wardian/sdk"), ("wit", "vendor/wit")] {
-            there.extend(files_below(&root.join(from), "").iter().map(|path| format!("{to}/{path}")));
+            there.extend(
+                files_below(&root.join(from), "").iter().map(|path| format!("{to}/{path}")),
+            );
         }
         let vendored: BTreeSet<_> = VENDORED.iter().map(|(path, _)| path.to_string()).collect();
         assert_eq!(vendored, there, "add what is new to the list in this file");
@@ -112,7 +118,14 @@ mod tests {
     fn the_manifest_has_what_the_workspace_has() {
         let workspace = include_str!("../../../../Cargo.toml");
         let manifest = include_str!("template/Cargo.toml.in");
-        for key in ["edition =", "rust-version =", "license =", "serde_json =", "wit-bindgen =", "unsafe_code ="] {
+        for key in [
+            "edition =",
+            "rust-version =",
+            "license =",
+            "serde_json =",
+            "wit-bindgen =",
+            "unsafe_code =",
+        ] {
             let line = manifest.lines().rfind(|line| line.starts_with(key)).unwrap();
             assert!(workspace.contains(&format!("\n{line}\n")), "{line}");
         }
@@ -123,7 +136,8 @@ mod tests {
     #[test]
     fn the_manifest_has_all_that_the_sdk_inherits() {
         let manifest: toml::Table = include_str!("template/Cargo.toml.in").parse().unwrap();
-        let sdk: toml::Table = include_str!("../../../../guest-models/sdk/Cargo.toml").parse().unwrap();
+        let sdk: toml::Table =
+            include_str!("../../../../guest-models/sdk/Cargo.toml").parse().unwrap();
         for (table, keys) in [("package", "package"), ("dependencies", "dependencies")] {
             let inherited = sdk[table].as_table().unwrap().iter();
             for (key, _) in inherited.filter(|(_, value)| value.get("workspace").is_some()) {

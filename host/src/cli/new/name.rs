@@ -2,8 +2,9 @@
 
 use anyhow::{Result, bail, ensure};
 
-/// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords, crates that
-/// every program has, what the new crate depends on, and what the repository keeps for itself.
+/// Cargo and the compiler refuse some of these, and the others would lead to confusion: keywords,
+/// crates that every program has, what the new crate depends on, and what the repository keeps for
+/// itself.
 const TAKEN: [&str; 71] = [
     "abstract",
     "alloc",
@@ -83,7 +84,9 @@ const MAX: usize = 64;
 
 /// Reads a name that a package and a model may have.
 pub(super) fn parse(name: &str) -> Result<String> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    let allowed = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_')
+    };
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
     if !first || !name.bytes().all(allowed) || name.len() > MAX {
         bail!(
@@ -92,7 +95,10 @@ pub(super) fn parse(name: &str) -> Result<String> {
         );
     }
     let taken = TAKEN.contains(&name.replace('_', "-").as_str());
-    ensure!(!taken, "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do");
+    ensure!(
+        !taken,
+        "'{name}' is taken: it means something else to Rust, Cargo or Wardian; '{name}-model' would do"
+    );
     Ok(name.to_owned())
 }
 
@@ -111,7 +117,8 @@ mod tests {
         for name in ["demo", "house-price", "a", "net_2", &"x".repeat(64)] {
             assert!(parse(name).is_ok() && ModelName::new(name).is_ok(), "{name}");
         }
-        for name in ["", "2nd", "-a", "_a", "Demo", "a.b", "a b", "a/b", "..", "é", &"x".repeat(65)] {
+        for name in ["", "2nd", "-a", "_a", "Demo", "a.b", "a b", "a/b", "..", "é", &"x".repeat(65)]
+        {
             assert!(parse(name).unwrap_err().to_string().contains("lower-case letters"), "{name}");
         }
         for name in ["test", "fn", "std", "proc_macro", "wardian_sdk", "interceptors", "stats"] {

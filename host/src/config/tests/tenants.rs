@@ -6,8 +6,8 @@ use crate::model::Limits;
 use crate::model::Origin;
 use crate::model::TenantName;
 use crate::tenant::{
-    Callable, Ceilings, Credential, PasswordFrom, PostgresSettings, Quota, Scope, Site, StreamCeilings, TenantGrants,
-    TenantSettings, UNLIMITED,
+    Callable, Ceilings, Credential, PasswordFrom, PostgresSettings, Quota, Scope, Site,
+    StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 
 /// A folder with these files in it.
@@ -21,12 +21,17 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-fn read(files: &[(&str, &str)], overrides: Overrides) -> (tempfile::TempDir, Result<Tenancy, String>) {
+fn read(
+    files: &[(&str, &str)],
+    overrides: Overrides,
+) -> (tempfile::TempDir, Result<Tenancy, String>) {
     let folder = folder(files);
     let config = Some(folder.path().join("wardian.toml"));
     let resolved = Config::resolve(Overrides { config, ..overrides });
     let prefix = format!("{}/", folder.path().display());
-    let tenancy = resolved.map(|config| config.tenancy).map_err(|error| error.to_string().replace(&prefix, ""));
+    let tenancy = resolved
+        .map(|config| config.tenancy)
+        .map_err(|error| error.to_string().replace(&prefix, ""));
     (folder, tenancy)
 }
 
@@ -47,7 +52,11 @@ fn entry(id: &str, scopes: &str) -> String {
 }
 
 fn key(id: &str, scopes: &[Scope]) -> Credential {
-    Credential { id: id.into(), digest: Digest::of(id.as_bytes()), scopes: scopes.iter().copied().collect() }
+    Credential {
+        id: id.into(),
+        digest: Digest::of(id.as_bytes()),
+        scopes: scopes.iter().copied().collect(),
+    }
 }
 
 const EVERYTHING: &str = r#"
@@ -86,8 +95,10 @@ const EVERYTHING: &str = r#"
 
 #[test]
 fn every_key_of_a_tenant_lands_in_its_setting() {
-    let keys = format!("keys = [{}, {}]\n", entry("ci", "'infer', 'manage'"), entry("boss", "'admin'"));
-    let read = tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
+    let keys =
+        format!("keys = [{}, {}]\n", entry("ci", "'infer', 'manage'"), entry("boss", "'admin'"));
+    let read =
+        tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
     let expected = TenantSettings {
         repository: Site::parse("s3://bucket/acme", Path::new("")).unwrap(),
         refresh: Duration::from_secs(120),
@@ -121,7 +132,9 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
                 total: Some(4 << 20),
             },
         },
-        grants: TenantGrants { http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]) },
+        grants: TenantGrants {
+            http: Callable::Listed(vec![Origin::parse("https://api.example.com").unwrap()]),
+        },
         database: Some(PostgresSettings {
             url: "postgres://acme@db.example.com/acme".into(),
             password: Some(PasswordFrom::Variable("ACME_PASSWORD".into())),
@@ -139,7 +152,8 @@ fn a_table_and_a_file_mean_the_same() {
 
 #[test]
 fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
-    let (folder, read) = read(&[("wardian.toml", "[tenants.a]"), ("tenants/b.toml", "")], Overrides::default());
+    let (folder, read) =
+        read(&[("wardian.toml", "[tenants.a]"), ("tenants/b.toml", "")], Overrides::default());
     let read = read.unwrap();
     for name in ["a", "b"] {
         let repository = folder.path().join("models").join(name).into();
@@ -154,7 +168,15 @@ fn without_tenants_there_is_one_that_may_use_whatever_there_is() {
     let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
     let keys = vec![key("root", &[Scope::Admin])];
     assert_eq!(read, Tenancy { keys, ..Tenancy::single("/srv".into()) });
-    assert_eq!(tenancy(&[("wardian.toml", "[tenants]"), ("tenants/README", "x"), ("tenants/.a.toml", "x")]).keys, []);
+    assert_eq!(
+        tenancy(&[
+            ("wardian.toml", "[tenants]"),
+            ("tenants/README", "x"),
+            ("tenants/.a.toml", "x")
+        ])
+        .keys,
+        []
+    );
 }
 
 #[test]
@@ -167,22 +189,50 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
     let text = "models = '/srv'\n[tenants.default]\nweight = 2\n[tenants.a]";
     assert_eq!(of(text, Overrides::default()), Ok("/srv".into()));
     assert_eq!(of(text, models.clone()), Ok("/elsewhere".into()));
-    assert!(of("[tenants.default]", Overrides::default()).unwrap().directory().unwrap().ends_with("models/default"));
-    for text in ["models = '/srv'\n[tenants.a]", "models = '/srv'\n[tenants.default]\nrepository = '/x'"] {
-        assert!(of(text, Overrides::default()).unwrap_err().contains("models: /srv is no tenant's repository"));
+    assert!(
+        of("[tenants.default]", Overrides::default())
+            .unwrap()
+            .directory()
+            .unwrap()
+            .ends_with("models/default")
+    );
+    for text in
+        ["models = '/srv'\n[tenants.a]", "models = '/srv'\n[tenants.default]\nrepository = '/x'"]
+    {
+        assert!(
+            of(text, Overrides::default())
+                .unwrap_err()
+                .contains("models: /srv is no tenant's repository")
+        );
     }
-    assert!(of("[tenants.a]", models).unwrap_err().contains("models: /elsewhere is no tenant's repository"));
+    assert!(
+        of("[tenants.a]", models)
+            .unwrap_err()
+            .contains("models: /elsewhere is no tenant's repository")
+    );
 }
 
 #[test]
 fn every_fault_names_its_file_line_and_key() {
     let told = faults(&[
-        ("wardian.toml", "listn = 1\n[tenants.a]\nweight = 1001\n[tenants.'a b']\n[tenants.b.quota]\nmemory = 1\n"),
-        ("tenants/c.toml", "keys = [\n{ id = 'a', sha256 = 'x', scopes = [] },\n{ id = 'a b' },\n]\nrate = 1"),
+        (
+            "wardian.toml",
+            "listn = 1\n[tenants.a]\nweight = 1001\n[tenants.'a b']\n[tenants.b.quota]\nmemory = 1\n",
+        ),
+        (
+            "tenants/c.toml",
+            "keys = [\n{ id = 'a', sha256 = 'x', scopes = [] },\n{ id = 'a b' },\n]\nrate = 1",
+        ),
         ("tenants/d e.toml", ""),
-        ("tenants/f.toml", "[quota]\nqueue = 'many'\nstorage = '1XB'\nmodels = -1\nconcurrency = 'unlimited '\n"),
+        (
+            "tenants/f.toml",
+            "[quota]\nqueue = 'many'\nstorage = '1XB'\nmodels = -1\nconcurrency = 'unlimited '\n",
+        ),
         ("tenants/g.toml", "[limits]\nmemory = '1B'\n[grants]\nhttp = ['x', 1]\nsql = true"),
-        ("tenants/h.toml", "[database]\nurl = 'postgres://a:secret@b/c'\npassword_file = 'x'\npassword_env = 'Y'"),
+        (
+            "tenants/h.toml",
+            "[database]\nurl = 'postgres://a:secret@b/c'\npassword_file = 'x'\npassword_env = 'Y'",
+        ),
     ]);
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen",
@@ -216,22 +266,39 @@ fn keys_are_tables_in_a_list() {
         ("keys = ['x']", "keys[0]: expected a table, found \"x\""),
         ("tenants = 1", "tenants: expected a table"),
         ("[tenants]\na = 1", "line 2: tenants.a: expected a table"),
-        ("[[keys]]\nscopes = ['infer']", "line 2: keys[0].scopes: a key of the host's own has the scope \"admin\""),
+        (
+            "[[keys]]\nscopes = ['infer']",
+            "line 2: keys[0].scopes: a key of the host's own has the scope \"admin\"",
+        ),
         ("[[keys]]\nscopes = ['admin', 'infer']", "keys[0].scopes: a key of the host's own"),
-        ("[[tenants.a.keys]]\nscopes = ['all']", "scopes: item 0: expected \"infer\" or \"manage\" or \"admin\""),
-        ("[[tenants.a.keys]]\nscopes = 'infer'", "scopes: expected a list in square brackets, found \"infer\""),
+        (
+            "[[tenants.a.keys]]\nscopes = ['all']",
+            "scopes: item 0: expected \"infer\" or \"manage\" or \"admin\"",
+        ),
+        (
+            "[[tenants.a.keys]]\nscopes = 'infer'",
+            "scopes: expected a list in square brackets, found \"infer\"",
+        ),
     ] {
         assert!(host_fault(text).contains(says), "{}", host_fault(text));
     }
     let twins = format!("keys = [\n{},\n{},\n]", entry("a", "'admin'"), entry("a", "'admin'"));
-    assert!(host_fault(&twins).contains("line 3: keys[1]: the id 'a' is also that of the key on line 2; rename one"));
+    assert!(
+        host_fault(&twins)
+            .contains("line 3: keys[1]: the id 'a' is also that of the key on line 2; rename one")
+    );
 }
 
 #[test]
 fn tenants_that_do_not_go_together_are_told_together() {
     let (a, b) = (entry("one", "'infer'"), entry("one", "'admin'").replace("\"one\"", "\"two\""));
     let told = faults(&[
-        ("wardian.toml", &format!("keys = [{b}]\n[tenants.acme]\nkeys = [{a}]\n[tenants.inner]\nrepository = 'm/x/y'")),
+        (
+            "wardian.toml",
+            &format!(
+                "keys = [{b}]\n[tenants.acme]\nkeys = [{a}]\n[tenants.inner]\nrepository = 'm/x/y'"
+            ),
+        ),
         ("tenants/acme.toml", "repository = 'elsewhere'"),
         ("tenants/ACME.toml", ""),
         ("tenants/outer.toml", "repository = 'm/z/../x'"),
@@ -260,8 +327,12 @@ fn repositories_are_compared_as_they_are_written() {
         ("wardian.toml", "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='real/x/../y'"),
     ]);
     let config = Some(folder.path().join("wardian.toml"));
-    let told = Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
-    assert!(told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"), "{told}");
+    let told =
+        Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
+    assert!(
+        told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"),
+        "{told}"
+    );
     // Links are looked at when repositories are, and stop their own tenant alone.
     std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
     let linked = "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='link/sub'";
@@ -280,12 +351,16 @@ fn a_repository_may_lie_behind_a_url_which_tenants_may_share() {
     let text = "models = 's3://bucket/models'\nrefresh = '5m'\n[tenants.default]\n\
                 [tenants.b]\nrepository = 's3://bucket/models'\nrefresh = '1m'\n[tenants.c]\nrepository = 's3://bucket'";
     let read = tenancy(&[("wardian.toml", text)]);
-    let of = |name: &str| (read.tenants[name].repository.to_string(), read.tenants[name].refresh.as_secs());
+    let of = |name: &str| {
+        (read.tenants[name].repository.to_string(), read.tenants[name].refresh.as_secs())
+    };
     assert_eq!(of("default"), ("s3://bucket/models".into(), 300));
     assert_eq!(of("b"), ("s3://bucket/models".into(), 60));
     assert_eq!(of("c"), ("s3://bucket".into(), 300));
     assert_eq!(
-        tenancy(&[("wardian.toml", "models = 'gs://b'\nrefresh = '9s'")]).tenants["default"].refresh.as_secs(),
+        tenancy(&[("wardian.toml", "models = 'gs://b'\nrefresh = '9s'")]).tenants["default"]
+            .refresh
+            .as_secs(),
         9
     );
 }
@@ -293,10 +368,19 @@ fn a_repository_may_lie_behind_a_url_which_tenants_may_share() {
 #[test]
 fn a_url_that_is_no_repository_is_told_without_its_secrets() {
     for (text, says) in [
-        ("[tenants.a]\nrepository = 'ftp://host/x'", "line 2: tenants.a.repository: ftp:// is no repository"),
+        (
+            "[tenants.a]\nrepository = 'ftp://host/x'",
+            "line 2: tenants.a.repository: ftp:// is no repository",
+        ),
         ("models = 'https://me:hunter2@host/x'", "line 1: models: a URL with a password"),
-        ("[tenants.a]\nrepository = 'm'\nrefresh = '1m'", "only a repository behind a URL is refreshed"),
-        ("[tenants.a]\nrepository = 's3://b'\nrefresh = '10ms'", "refresh: 10ms is not between 1s and"),
+        (
+            "[tenants.a]\nrepository = 'm'\nrefresh = '1m'",
+            "only a repository behind a URL is refreshed",
+        ),
+        (
+            "[tenants.a]\nrepository = 's3://b'\nrefresh = '10ms'",
+            "refresh: 10ms is not between 1s and",
+        ),
     ] {
         let (_folder, read) = read(&[("wardian.toml", text)], Overrides::default());
         let told = read.unwrap_err();
@@ -310,7 +394,10 @@ fn with_a_key_other_machines_may_reach_the_server() {
     assert!(tenancy(&[("wardian.toml", &inside)]).asks_for_keys());
     let host = format!("listen = '0.0.0.0:1'\nkeys = [{}]", entry("k", "'admin'"));
     assert!(tenancy(&[("wardian.toml", &host)]).asks_for_keys());
-    assert!(host_fault("listen = '0.0.0.0:1'\n[tenants.a]").contains("no keys are configured; configure one"));
+    assert!(
+        host_fault("listen = '0.0.0.0:1'\n[tenants.a]")
+            .contains("no keys are configured; configure one")
+    );
 }
 
 #[test]
@@ -318,16 +405,21 @@ fn files_that_cannot_be_read_are_told() {
     let folder = folder(&[("wardian.toml", ""), ("tenants/a.toml/x", ""), ("tenants/b.toml", "")]);
     fs::write(folder.path().join("tenants/b.toml"), [0xff]).unwrap();
     let config = Some(folder.path().join("wardian.toml"));
-    let told = Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
+    let told =
+        Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
     assert!(told.contains("a.toml: it is not a regular file"), "{told}");
     assert!(told.contains("b.toml: it is not UTF-8 text"), "{told}");
-    assert!(faults(&[("wardian.toml", ""), ("tenants", "")]).contains("cannot list tenants: not a directory"));
+    assert!(
+        faults(&[("wardian.toml", ""), ("tenants", "")])
+            .contains("cannot list tenants: not a directory")
+    );
 }
 
 #[test]
 fn the_documentation_s_tenants_are_sound() {
     let text = include_str!("../../../../docs/tenants.md");
-    let samples: Vec<_> = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let samples: Vec<_> =
+        text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [host, acme] = samples[..] else { panic!("{} samples", samples.len()) };
     let read = tenancy(&[("wardian.toml", host), ("tenants/acme.toml", acme)]);
     assert_eq!((read.keys.len(), read.tenants.len()), (1, 2));

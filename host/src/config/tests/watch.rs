@@ -55,7 +55,8 @@ impl Watched {
         }
     }
 
-    /// Waits until it is told that something is wrong with these words; tells the tenants' names then.
+    /// Waits until it is told that something is wrong with these words; tells the tenants' names
+    /// then.
     fn until_refused(&mut self, words: &str) -> String {
         self.until(|_, faults| faults.iter().any(|fault| fault.contains(words)));
         self.names()
@@ -71,7 +72,9 @@ impl Watched {
     }
 
     fn until_weight(&mut self, name: &str, weight: u32) {
-        self.until(|tenancy, _| tenancy.tenants.get(name).is_some_and(|tenant| tenant.weight == weight));
+        self.until(|tenancy, _| {
+            tenancy.tenants.get(name).is_some_and(|tenant| tenant.weight == weight)
+        });
     }
 
     fn names(&self) -> String {

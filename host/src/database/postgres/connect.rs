@@ -57,7 +57,8 @@ impl Connector {
         if let Some(password) = &self.settings.password {
             config.password(read(password)?);
         }
-        let (client, connection) = config.connect(self.tls()).await.map_err(|error| plain(&error))?;
+        let (client, connection) =
+            config.connect(self.tls()).await.map_err(|error| plain(&error))?;
         // It ends with the client.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -88,18 +89,24 @@ pub fn check(url: &str) -> Result<(), String> {
 }
 
 fn parse(url: &str) -> Result<Config, String> {
-    let mut config: Config = url.parse().map_err(|error| format!("not an address of a database: {error}"))?;
+    let mut config: Config =
+        url.parse().map_err(|error| format!("not an address of a database: {error}"))?;
     if config.get_password().is_some() {
         return Err("put the password into a file or a variable, and name that as password_file or password_env".into());
     }
-    if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none() {
+    if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none()
+    {
         return Err(
             "an address has a user, a host and a database, as in \"postgres://acme@db.example.com/acme\"".into()
         );
     }
     // Without a word on it, only a connection that stays on this machine goes without TLS.
     if !url.contains("sslmode") {
-        config.ssl_mode(if config.get_hosts().iter().all(is_here) { SslMode::Prefer } else { SslMode::Require });
+        config.ssl_mode(if config.get_hosts().iter().all(is_here) {
+            SslMode::Prefer
+        } else {
+            SslMode::Require
+        });
     }
     Ok(config)
 }
@@ -120,10 +127,13 @@ pub fn check_password(settings: &PostgresSettings) -> Result<(), String> {
 fn read(password: &PasswordFrom) -> Result<String, String> {
     match password {
         PasswordFrom::File(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
             Ok(text.trim_end_matches(['\r', '\n']).to_owned())
         }
-        PasswordFrom::Variable(name) => std::env::var(name).map_err(|error| format!("{name}: {error}")),
+        PasswordFrom::Variable(name) => {
+            std::env::var(name).map_err(|error| format!("{name}: {error}"))
+        }
     }
 }
 
@@ -131,7 +141,8 @@ fn read(password: &PasswordFrom) -> Result<String, String> {
 fn plain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),
-        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
+        None => std::error::Error::source(error)
+            .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")),
     }
 }
 

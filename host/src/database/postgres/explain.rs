@@ -13,7 +13,9 @@ pub(super) fn explain(error: &Error) -> SqlError {
             // A value that cannot be sent or read, or a connection that broke.
             tracing::debug!(%error, "a statement was not carried out");
             match std::error::Error::source(error) {
-                Some(cause) if !cause.is::<std::io::Error>() => SqlError::Invalid(cause.to_string()),
+                Some(cause) if !cause.is::<std::io::Error>() => {
+                    SqlError::Invalid(cause.to_string())
+                }
                 _ => SqlError::Unavailable("the connection has ended".into()),
             }
         }
@@ -34,7 +36,9 @@ fn said_by_server(said: &DbError) -> SqlError {
         "40" => SqlError::Busy,
         "53" | "54" => SqlError::Limit(text),
         "55" => SqlError::Busy,
-        "25" if *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => super::super::limits::open_too_long(),
+        "25" if *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT => {
+            super::super::limits::open_too_long()
+        }
         "25" => SqlError::Unavailable("an earlier error has rolled the transaction back".into()),
         "08" | "57" | "58" | "XX" => {
             tracing::error!(code = code.code(), text, "a tenant's database cannot be used");

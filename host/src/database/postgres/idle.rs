@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What waits to be used again. Whatever nobody has asked for in time is dropped then, also if nobody ever asks again.
+/// What waits to be used again. Whatever nobody has asked for in time is dropped then, also if
+/// nobody ever asks again.
 pub(super) struct Idle<T>(Arc<Mutex<Waiting<T>>>);
 
 struct Waiting<T> {

@@ -1,9 +1,10 @@
 //! The same interface over a PostgreSQL database that the operator keeps for a tenant.
 //!
-//! The tenants are kept apart by PostgreSQL: each has a role of its own, which owns a database of its own and may
-//! connect to no other. The host opens a few connections in that role's name ([`connect`]), lends each to one
-//! statement or transaction at a time ([`pool`]), and gives back none that it cannot vouch for. What a statement
-//! begins with decides whether it is sent at all ([`words`]).
+//! The tenants are kept apart by PostgreSQL: each has a role of its own, which owns a database of
+//! its own and may connect to no other. The host opens a few connections in that role's name
+//! ([`connect`]), lends each to one statement or transaction at a time ([`pool`]), and gives back
+//! none that it cannot vouch for. What a statement begins with decides whether it is sent at all
+//! ([`words`]).
 
 mod connect;
 mod explain;
@@ -43,7 +44,11 @@ impl Postgres {
     }
 
     /// Carries out one statement by itself.
-    pub(super) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+    pub(super) async fn run(
+        &self,
+        statement: Statement,
+        wanted: Wanted,
+    ) -> Result<Outcome, SqlError> {
         words::check(&statement.text)?;
         let lease = self.lease(self.config.busy_timeout).await?;
         let outcome = if words::may_return_changes(&statement.text) {
@@ -69,7 +74,11 @@ impl Postgres {
     }
 
     /// Begins a transaction that ends after `lifetime` at the latest.
-    pub(super) async fn begin(&self, lifetime: Duration, patience: Duration) -> Result<Transaction, SqlError> {
+    pub(super) async fn begin(
+        &self,
+        lifetime: Duration,
+        patience: Duration,
+    ) -> Result<Transaction, SqlError> {
         Transaction::begin(self.lease(patience).await?, lifetime, self.config.clone()).await
     }
 

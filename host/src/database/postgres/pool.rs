@@ -26,7 +26,8 @@ struct Shared {
     idle: Idle<Client>,
 }
 
-/// A connection that is lent. Unless it was settled, it is not used again, and what it is doing is cancelled.
+/// A connection that is lent. Unless it was settled, it is not used again, and what it is doing is
+/// cancelled.
 pub(super) struct Lease {
     pool: Pool,
     client: Option<Client>,
@@ -35,7 +36,11 @@ pub(super) struct Lease {
 
 impl Pool {
     pub(super) fn new(connector: Connector) -> Self {
-        Pool(Arc::new(Shared { connector, places: Arc::new(Semaphore::new(MOST)), idle: Idle::new(IDLE) }))
+        Pool(Arc::new(Shared {
+            connector,
+            places: Arc::new(Semaphore::new(MOST)),
+            idle: Idle::new(IDLE),
+        }))
     }
 
     /// Waits for a connection.

@@ -26,26 +26,36 @@ pub(super) async fn run(
         let prepared = client.prepare(&statement.text).await.map_err(|error| explain(&error))?;
         let (takes, given) = (prepared.params().len(), statement.parameters.len());
         if takes != given {
-            return Err(SqlError::Invalid(format!("the statement has {takes} parameters, and {given} are given")));
+            return Err(SqlError::Invalid(format!(
+                "the statement has {takes} parameters, and {given} are given"
+            )));
         }
         if wanted == Wanted::Rows {
             check_columns(prepared.columns())?;
         }
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let rows = client.query_raw(&prepared, statement.parameters.iter().map(Parameter)).await;
-        collect(rows.map_err(|error| explain(&error))?, Collected::new(config, columns), wanted).await
+        collect(rows.map_err(|error| explain(&error))?, Collected::new(config, columns), wanted)
+            .await
     };
     // The server ends it before; this is for one that does not answer.
     let allowed = config.statement_time + GRACE;
-    tokio::time::timeout(allowed, work).await.unwrap_or_else(|_| Err(too_long(config.statement_time)))
+    tokio::time::timeout(allowed, work)
+        .await
+        .unwrap_or_else(|_| Err(too_long(config.statement_time)))
 }
 
-async fn collect(rows: RowStream, mut collected: Collected<'_>, wanted: Wanted) -> Result<Outcome, SqlError> {
+async fn collect(
+    rows: RowStream,
+    mut collected: Collected<'_>,
+    wanted: Wanted,
+) -> Result<Outcome, SqlError> {
     let mut rows = pin!(rows);
     while let Some(row) = rows.next().await {
         let row = row.map_err(|error| explain(&error))?;
         if wanted == Wanted::Rows {
-            let cells = (0..row.len()).map(|index| row.try_get::<_, Cell>(index).map(|cell| cell.0));
+            let cells =
+                (0..row.len()).map(|index| row.try_get::<_, Cell>(index).map(|cell| cell.0));
             collected.push(cells.collect::<Result<_, _>>().map_err(|error| explain(&error))?)?;
         }
     }

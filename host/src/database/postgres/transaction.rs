@@ -23,12 +23,24 @@ impl Transaction {
         config: DatabaseConfig,
     ) -> Result<Transaction, SqlError> {
         // The server ends it by itself if this host does not come back to it.
-        let begin = format!("BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}", lifetime.as_millis());
+        let begin = format!(
+            "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
+            lifetime.as_millis()
+        );
         run::own(lease.client(), &begin).await?;
-        Ok(Transaction { lease, config, open_until: Instant::now() + lifetime, over: AtomicBool::new(false) })
+        Ok(Transaction {
+            lease,
+            config,
+            open_until: Instant::now() + lifetime,
+            over: AtomicBool::new(false),
+        })
     }
 
-    pub(in crate::database) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+    pub(in crate::database) async fn run(
+        &self,
+        statement: Statement,
+        wanted: Wanted,
+    ) -> Result<Outcome, SqlError> {
         words::check(&statement.text)?;
         self.on_own_tables(statement, wanted).await
     }
@@ -45,8 +57,11 @@ impl Transaction {
         let outcome = self.within(run::run(client, &statement, wanted, &self.config)).await;
         match &outcome {
             Ok(_) => self.own("RELEASE SAVEPOINT wardian_statement").await?,
-            // Rows that are left unread are read before anything else; it is not worth waiting for them.
-            Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => self.over.store(true, Ordering::Relaxed),
+            // Rows that are left unread are read before anything else; it is not worth waiting for
+            // them.
+            Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {
+                self.over.store(true, Ordering::Relaxed)
+            }
             Err(_) => self.own("ROLLBACK TO SAVEPOINT wardian_statement").await?,
         }
         outcome
@@ -73,14 +88,19 @@ impl Transaction {
     }
 
     /// Does something before the transaction's time is over.
-    async fn within<T>(&self, work: impl Future<Output = Result<T, SqlError>>) -> Result<T, SqlError> {
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, SqlError>>,
+    ) -> Result<T, SqlError> {
         if self.over.load(Ordering::Relaxed) {
-            return Err(SqlError::Unavailable("an earlier error has rolled the transaction back".into()));
+            return Err(SqlError::Unavailable(
+                "an earlier error has rolled the transaction back".into(),
+            ));
         }
         let outcome = tokio::time::timeout_at(self.open_until.into(), work).await;
         // The server ends what has been idle for as long, and its connection with it.
-        let is_late =
-            matches!(outcome, Err(_) | Ok(Err(SqlError::Unavailable(_)))) && Instant::now() >= self.open_until;
+        let is_late = matches!(outcome, Err(_) | Ok(Err(SqlError::Unavailable(_))))
+            && Instant::now() >= self.open_until;
         if is_late {
             self.over.store(true, Ordering::Relaxed);
             return Err(open_too_long());

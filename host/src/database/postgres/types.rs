@@ -1,7 +1,7 @@
 //! Between the interface's types and PostgreSQL's.
 //!
-//! A parameter goes as text, which the server reads as whatever type it stands for; a value comes back in the few
-//! types that the interface has. Whoever selects another type casts it to text.
+//! A parameter goes as text, which the server reads as whatever type it stands for; a value comes
+//! back in the few types that the interface has. Whoever selects another type casts it to text.
 
 use std::error::Error;
 
@@ -24,13 +24,17 @@ impl ToSql for Parameter<'_> {
     fn to_sql(&self, _type: &Type, out: &mut BytesMut) -> Result<IsNull, Fault> {
         match self.0 {
             Value::Null => return Ok(IsNull::Yes),
-            Value::Boolean(boolean) => out.extend_from_slice(if *boolean { b"true" } else { b"false" }),
+            Value::Boolean(boolean) => {
+                out.extend_from_slice(if *boolean { b"true" } else { b"false" })
+            }
             Value::Integer(integer) => out.extend_from_slice(integer.to_string().as_bytes()),
             Value::Real(real) => out.extend_from_slice(format!("{real:?}").as_bytes()),
             Value::Text(text) => out.extend_from_slice(text.as_bytes()),
             Value::Blob(bytes) => {
                 out.extend_from_slice(b"\\x");
-                bytes.iter().for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
+                bytes
+                    .iter()
+                    .for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
             }
         }
         Ok(IsNull::No)
@@ -59,7 +63,9 @@ impl FromSql<'_> for Cell {
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Value::Blob(raw.to_owned()),
             // What comes first is the version of the format.
-            Type::JSONB => Value::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.to_owned()),
+            Type::JSONB => {
+                Value::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.to_owned())
+            }
             _ => Value::Text(std::str::from_utf8(raw)?.to_owned()),
         }))
     }
@@ -94,7 +100,10 @@ const READ: [Type; 15] = [
 
 /// Fails if one of the columns is of a type that cannot be read.
 pub(super) fn check_columns(columns: &[Column]) -> Result<(), SqlError> {
-    match columns.iter().find(|column| !READ.contains(column.type_()) && *column.type_() != Type::VOID) {
+    match columns
+        .iter()
+        .find(|column| !READ.contains(column.type_()) && *column.type_() != Type::VOID)
+    {
         None => Ok(()),
         Some(column) => Err(SqlError::Invalid(format!(
             "column '{}' is of type {}, which a model cannot read; select it as text, as in cast({} as text)",

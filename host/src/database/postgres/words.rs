@@ -1,25 +1,36 @@
 //! What a guest's statement may begin with.
 //!
-//! PostgreSQL itself keeps the tenants apart. This keeps a statement from ending a transaction that the host has
-//! begun, and from leaving something behind in a connection that another call gets next.
+//! PostgreSQL itself keeps the tenants apart. This keeps a statement from ending a transaction that
+//! the host has begun, and from leaving something behind in a connection that another call gets
+//! next.
 
 use super::super::SqlError;
 use super::super::sqlite::OWN;
 
 const ALLOWED: [&str; 18] = [
-    "select", "insert", "update", "delete", "merge", "with", "values", "table", "create", "alter", "drop", "truncate",
-    "comment", "explain", "analyze", "refresh", "reindex", "cluster",
+    "select", "insert", "update", "delete", "merge", "with", "values", "table", "create", "alter",
+    "drop", "truncate", "comment", "explain", "analyze", "refresh", "reindex", "cluster",
 ];
 
 /// These set something for the whole connection, or reach outside the database.
-const REFUSED: [&str; 8] =
-    ["set_config", "pg_advisory_lock", "dblink", "lo_import", "lo_export", "pg_read_file", "pg_ls_dir", "temp"];
+const REFUSED: [&str; 8] = [
+    "set_config",
+    "pg_advisory_lock",
+    "dblink",
+    "lo_import",
+    "lo_export",
+    "pg_read_file",
+    "pg_ls_dir",
+    "temp",
+];
 
 /// Checks a statement by itself.
 pub(super) fn check(text: &str) -> Result<(), SqlError> {
     let lower = text.to_ascii_lowercase();
     if let Some(own) = words(&lower).find(|word| word.starts_with(OWN)) {
-        return Err(SqlError::Denied(format!("names that begin with {OWN} are the host's own, as is {own}")));
+        return Err(SqlError::Denied(format!(
+            "names that begin with {OWN} are the host's own, as is {own}"
+        )));
     }
     let first = first_word(&lower);
     if !ALLOWED.contains(&first) {
@@ -35,7 +46,8 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
     }
 }
 
-/// Checks the statements of a migration, as far as that can be done without taking bodies of functions apart.
+/// Checks the statements of a migration, as far as that can be done without taking bodies of
+/// functions apart.
 pub(super) fn check_all(text: &str) -> Result<(), SqlError> {
     if text.contains('$') {
         return check(text);

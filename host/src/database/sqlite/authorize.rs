@@ -1,8 +1,9 @@
 //! What a guest's statement may do: whatever stays within its own tables.
 //!
-//! SQLite asks while it prepares a statement. What is not named here is refused, so that what a later release adds
-//! is refused too until somebody has thought about it. The host's own statements are not asked about; they are
-//! never kept for reuse, or a guest that sends the same text would get one that was not.
+//! SQLite asks while it prepares a statement. What is not named here is refused, so that what a
+//! later release adds is refused too until somebody has thought about it. The host's own statements
+//! are not asked about; they are never kept for reuse, or a guest that sends the same text would
+//! get one that was not.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,8 +56,8 @@ const OF_VIRTUAL_TABLES: [&str; 14] = [
     "snippet",
 ];
 
-/// Calls of functions in one statement. While it computes one value after the other, SQLite asks nobody whether to go
-/// on; each call may take some milliseconds.
+/// Calls of functions in one statement. While it computes one value after the other, SQLite asks
+/// nobody whether to go on; each call may take some milliseconds.
 const CALLS: u32 = 250;
 
 /// They would lie in memory, without a bound.
@@ -72,7 +73,8 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// Does something in the host's own name. SQLite may ask again while a statement runs, so all of it is within.
+    /// Does something in the host's own name. SQLite may ask again while a statement runs, so all
+    /// of it is within.
     pub(super) fn as_host<T>(&self, work: impl FnOnce() -> T) -> T {
         let before = self.host.swap(true, Ordering::Relaxed);
         let outcome = work();
@@ -108,7 +110,9 @@ impl Authority {
     fn one_too_many(&self, asked: &AuthContext<'_>) -> Option<String> {
         let is_call = matches!(asked.action, AuthAction::Function { .. });
         let is_refused = is_call && self.calls.fetch_add(1, Ordering::Relaxed) >= CALLS;
-        is_refused.then(|| format!("a statement may call functions {CALLS} times; make several statements of it"))
+        is_refused.then(|| {
+            format!("a statement may call functions {CALLS} times; make several statements of it")
+        })
     }
 }
 
@@ -116,8 +120,10 @@ impl Authority {
 fn refusal(asked: &AuthContext<'_>) -> Option<String> {
     use AuthAction::*;
     // Spelt `temp.t`, it is an ordinary one in another place.
-    let creates =
-        matches!(asked.action, CreateTable { .. } | CreateIndex { .. } | CreateTrigger { .. } | CreateView { .. });
+    let creates = matches!(
+        asked.action,
+        CreateTable { .. } | CreateIndex { .. } | CreateTrigger { .. } | CreateView { .. }
+    );
     if asked.database_name == Some("temp") && creates {
         return Some(NO_TEMPORARY.into());
     }
@@ -129,7 +135,9 @@ fn refusal(asked: &AuthContext<'_>) -> Option<String> {
             return Some("transactions are begun and ended by the interface's own functions, not by statements".into());
         }
         Attach { .. } | Detach { .. } => {
-            return Some("a model has one database; ATTACH, DETACH and VACUUM are not permitted".into());
+            return Some(
+                "a model has one database; ATTACH, DETACH and VACUUM are not permitted".into(),
+            );
         }
         CreateTempIndex { .. }
         | CreateTempTable { .. }
@@ -139,7 +147,9 @@ fn refusal(asked: &AuthContext<'_>) -> Option<String> {
         | DropTempTable { .. }
         | DropTempTrigger { .. }
         | DropTempView { .. } => return Some(NO_TEMPORARY.into()),
-        CreateVtable { .. } | DropVtable { .. } => return Some("virtual tables are not permitted".into()),
+        CreateVtable { .. } | DropVtable { .. } => {
+            return Some("virtual tables are not permitted".into());
+        }
         Read { table_name, .. }
         | Insert { table_name }
         | Update { table_name, .. }
@@ -163,7 +173,9 @@ fn refusal(asked: &AuthContext<'_>) -> Option<String> {
 fn function(name: &str) -> Option<String> {
     if name.eq_ignore_ascii_case("json_pretty") {
         // It indents in memory without a bound.
-        return Some("the function json_pretty is not permitted; indent JSON where it is shown".into());
+        return Some(
+            "the function json_pretty is not permitted; indent JSON where it is shown".into(),
+        );
     }
     let mut refused = FUNCTIONS.iter().chain(&OF_VIRTUAL_TABLES);
     let is_refused = refused.any(|refused| refused.eq_ignore_ascii_case(name));
@@ -174,6 +186,7 @@ fn pragma(name: &str, value: Option<&str>) -> Option<String> {
     let is = |other: &str| other.eq_ignore_ascii_case(name);
     // Until the end of the transaction, and of nothing else.
     let allowed = PRAGMAS.iter().any(|pragma| is(pragma)) || is("defer_foreign_keys");
-    let reads = value.is_none() && (is("user_version") || is("page_count") || is("freelist_count") || is("page_size"));
+    let reads = value.is_none()
+        && (is("user_version") || is("page_count") || is("freelist_count") || is("page_size"));
     (!allowed && !reads).then(|| format!("PRAGMA {name} is not permitted"))
 }

@@ -49,7 +49,12 @@ const ALL_MEMORY: u64 = 2 << 30;
 
 impl Guarded {
     /// Opens the file, and makes it if it is not there.
-    pub(super) fn open(path: &Path, role: Role, config: &DatabaseConfig, meter: Meter) -> rusqlite::Result<Guarded> {
+    pub(super) fn open(
+        path: &Path,
+        role: Role,
+        config: &DatabaseConfig,
+        meter: Meter,
+    ) -> rusqlite::Result<Guarded> {
         if let Some(folder) = path.parent() {
             // Where it cannot be made, opening the file says so.
             let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -65,8 +70,13 @@ impl Guarded {
         harden(&connection)?;
         bound(&connection)?;
         connection.set_prepared_statement_cache_capacity(KEPT);
-        let mut guarded =
-            Guarded { connection, authority: Authority::default(), watch: Watch::new(meter), journal, max_pages: 0 };
+        let mut guarded = Guarded {
+            connection,
+            authority: Authority::default(),
+            watch: Watch::new(meter),
+            journal,
+            max_pages: 0,
+        };
         guarded.guard()?;
         Ok(guarded)
     }
@@ -75,7 +85,9 @@ impl Guarded {
     fn guard(&mut self) -> rusqlite::Result<()> {
         functions::register(&self.connection, &self.watch)?;
         let (authority, watch) = (self.authority.clone(), self.watch.clone());
-        self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| authority.judge(asked)))?;
+        self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
+            authority.judge(asked)
+        }))?;
         self.connection.progress_handler(STEPS, Some(move || watch.stops()))
     }
 
@@ -113,7 +125,8 @@ impl Guarded {
         self.journal.as_ref().map_or(0, Journal::length)
     }
 
-    /// Closes the connection. The last one to be closed removes the journal, if everything is in the file.
+    /// Closes the connection. The last one to be closed removes the journal, if everything is in
+    /// the file.
     pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
         fold_on_close(&self.connection, is_folded)?;
         self.connection.close().map_err(|(_, error)| error)
@@ -126,7 +139,9 @@ impl Guarded {
 
     /// The number that a statement of the host's own finds.
     pub(super) fn number(&self, statement: &str) -> rusqlite::Result<u64> {
-        let found = self.authority.as_host(|| self.connection.query_row(statement, [], |row| row.get::<_, i64>(0)));
+        let found = self
+            .authority
+            .as_host(|| self.connection.query_row(statement, [], |row| row.get::<_, i64>(0)));
         found.map(|number| u64::try_from(number).unwrap_or(0))
     }
 }
@@ -142,8 +157,11 @@ fn prepare_file(
         Synchronous::Normal => "NORMAL",
     };
     if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-        // What is deleted can be given back to the disk, which takes being asked before the first table. Asking writes.
-        connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"))?;
+        // What is deleted can be given back to the disk, which takes being asked before the first
+        // table. Asking writes.
+        connection.execute_batch(&format!(
+            "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"
+        ))?;
     }
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; \
@@ -158,7 +176,8 @@ fn prepare_file(
     }
     let mut journal = Journal::of(path, connection)?;
     journal.begin(connection);
-    // Before a guest can give one of its own tables that name: asked about renaming, one hears only the old name.
+    // Before a guest can give one of its own tables that name: asked about renaming, one hears only
+    // the old name.
     connection.execute_batch(&migrations::table())?;
     Ok(Some(journal))
 }

@@ -1,11 +1,12 @@
-//! The threads of one tenant's database, each with a connection of its own, and the work that waits for them.
+//! The threads of one tenant's database, each with a connection of its own, and the work that waits
+//! for them.
 //!
-//! They belong to the tenant: what one tenant's statements take, no other waits for. A thread is started when there
-//! is work for it and ends when there has been none for a while.
+//! They belong to the tenant: what one tenant's statements take, no other waits for. A thread is
+//! started when there is work for it and ends when there has been none for a while.
 //!
-//! What is short is done at once, as short calls are. A thread whose statement turns out to be long steps back behind
-//! whoever reads requests, as guests' threads do, and cannot come forward again: it ends with that work, and another
-//! one takes over its connection.
+//! What is short is done at once, as short calls are. A thread whose statement turns out to be long
+//! steps back behind whoever reads requests, as guests' threads do, and cannot come forward again:
+//! it ends with that work, and another one takes over its connection.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,7 +50,14 @@ struct Queue {
 impl Crew {
     /// At most so many threads, none of which is started yet.
     pub(super) fn new(role: Role, most: usize, file: Arc<File>, runtime: Option<Handle>) -> Self {
-        Crew(Arc::new(Shared { role, most, file, runtime, queue: Mutex::default(), changed: Condvar::new() }))
+        Crew(Arc::new(Shared {
+            role,
+            most,
+            file,
+            runtime,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+        }))
     }
 
     /// Has a thread do that, as soon as one is free.
@@ -58,7 +66,8 @@ impl Crew {
         if queue.closed {
             return Err(SqlError::Unavailable("it is being closed".into()));
         }
-        // What nobody waits for any more would keep its statement's parameters in memory until its turn.
+        // What nobody waits for any more would keep its statement's parameters in memory until its
+        // turn.
         queue.jobs.retain(|job| !job.is_given_up());
         queue.jobs.push_back(job);
         if queue.jobs.len() > queue.idle && queue.threads < self.0.most {
@@ -74,15 +83,16 @@ impl Crew {
         Worker::new(self.0.file.clone(), self.0.role)
     }
 
-    /// Counts another thread and starts it. It is made in the image of the one that starts it, so that must not be one
-    /// for guests, on which whoever gives work may be.
+    /// Counts another thread and starts it. It is made in the image of the one that starts it, so
+    /// that must not be one for guests, on which whoever gives work may be.
     fn start(&self, mut queue: MutexGuard<'_, Queue>, worker: Worker) {
         queue.threads += 1;
         // What follows may need it.
         drop(queue);
         let crew = self.clone();
         let spawn = move || {
-            let (shared, builder) = (crew.0.clone(), thread::Builder::new().name("sql".into()).stack_size(STACK));
+            let (shared, builder) =
+                (crew.0.clone(), thread::Builder::new().name("sql".into()).stack_size(STACK));
             if let Err(error) = builder.spawn(move || crew.work(worker)) {
                 tracing::error!(%error, "cannot start a thread for a database");
                 shared.thread_is_missing();
@@ -116,7 +126,8 @@ impl Crew {
         let mut queue = self.0.lock();
         while queue.threads > 0 {
             let Some(left) = until.checked_duration_since(Instant::now()) else { return };
-            queue = self.0.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue =
+                self.0.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
@@ -132,7 +143,8 @@ impl Shared {
             }
             let left = until.checked_duration_since(Instant::now()).filter(|_| !queue.closed)?;
             queue.idle += 1;
-            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue =
+                self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             queue.idle -= 1;
         }
     }
@@ -141,7 +153,8 @@ impl Shared {
     fn thread_is_missing(&self) {
         let mut queue = self.lock();
         queue.threads -= 1;
-        let given_up = if queue.threads == 0 { std::mem::take(&mut queue.jobs) } else { VecDeque::new() };
+        let given_up =
+            if queue.threads == 0 { std::mem::take(&mut queue.jobs) } else { VecDeque::new() };
         drop(queue);
         drop(given_up);
         self.changed.notify_all();
@@ -159,7 +172,8 @@ impl Drop for Member {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
         queue.threads -= 1;
-        // While it was closing its connection, it counted as a thread that would take what was given.
+        // While it was closing its connection, it counted as a thread that would take what was
+        // given.
         if !queue.jobs.is_empty() && queue.threads < self.0.most {
             let crew = Crew(self.0.clone());
             crew.start(queue, crew.worker());

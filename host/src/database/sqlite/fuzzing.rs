@@ -17,8 +17,8 @@ use crate::tenant::{Meter, Share, Tenant, TenantSettings, Turns};
 /// Short, so that what is endless ends.
 const ALLOWED: Duration = Duration::from_millis(20);
 
-/// Statements of a guest, one a line, and then the same text as a migration. No table of the host's own changes, no
-/// other file is there or looked into, and no transaction of theirs is left open.
+/// Statements of a guest, one a line, and then the same text as a migration. No table of the host's
+/// own changes, no other file is there or looked into, and no transaction of theirs is left open.
 pub fn sql(text: &str) {
     let folder = Folder::new();
     let guarded = folder.open();
@@ -32,7 +32,10 @@ pub fn sql(text: &str) {
     }
     guarded.own("BEGIN").unwrap();
     let _ = guarded.run_all(text, &terms(&Ticket::default()));
-    assert!(!guarded.connection.is_autocommit(), "a migration has ended the transaction it is part of");
+    assert!(
+        !guarded.connection.is_autocommit(),
+        "a migration has ended the transaction it is part of"
+    );
     guarded.own("COMMIT").unwrap();
     folder.check(&guarded);
 }
@@ -61,7 +64,9 @@ impl Folder {
     }
 
     fn open(&self) -> Guarded {
-        let guarded = Guarded::open(&self.path.join("database.sqlite"), Role::Write, &self.config, meter()).unwrap();
+        let guarded =
+            Guarded::open(&self.path.join("database.sqlite"), Role::Write, &self.config, meter())
+                .unwrap();
         guarded
             .own(
                 "PRAGMA synchronous = OFF;
@@ -77,9 +82,17 @@ impl Folder {
         let own = found(guarded, "SELECT name FROM wardian_migrations");
         assert_eq!(own, [Found::Text("own".into())], "a table of the host's own has changed");
         // Besides it only the index that SQLite makes for its key.
-        let about = found(guarded, "SELECT type FROM sqlite_schema WHERE lower(tbl_name) = 'wardian_migrations'");
-        assert_eq!(about, [Found::Text("table".into()), Found::Text("index".into())], "something was put on it");
-        let databases = found(guarded, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
+        let about = found(
+            guarded,
+            "SELECT type FROM sqlite_schema WHERE lower(tbl_name) = 'wardian_migrations'",
+        );
+        assert_eq!(
+            about,
+            [Found::Text("table".into()), Found::Text("index".into())],
+            "something was put on it"
+        );
+        let databases =
+            found(guarded, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
         assert_eq!(databases, [Found::Text("main".into())], "another database is attached");
         assert_eq!(found(guarded, "PRAGMA integrity_check"), [Found::Text("ok".into())]);
         for entry in fs::read_dir(&self.path).unwrap() {

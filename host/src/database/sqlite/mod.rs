@@ -1,10 +1,11 @@
 //! A tenant's own SQLite file, and everything that keeps a guest's statements within it.
 //!
-//! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL mode readers and
-//! the writer do not wait for each other, and whoever wants to write waits in line for the one that may. Each
-//! connection is hardened before it takes a statement of a guest's ([`connection`]); what a statement may do is asked
-//! while it is prepared ([`authorize`]), what it may take is watched while it runs ([`watch`]), also inside of functions
-//! that may take long ([`functions`]), and it runs in turns with the guests of all tenants ([`Meter`]).
+//! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL
+//! mode readers and the writer do not wait for each other, and whoever wants to write waits in line
+//! for the one that may. Each connection is hardened before it takes a statement of a guest's
+//! ([`connection`]); what a statement may do is asked while it is prepared ([`authorize`]), what it
+//! may take is watched while it runs ([`watch`]), also inside of functions that may take long
+//! ([`functions`]), and it runs in turns with the guests of all tenants ([`Meter`]).
 //!
 //! [`Meter`]: crate::tenant::Meter
 
@@ -37,11 +38,12 @@ use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
 use crate::journal::{self, journal_of};
 use crate::tenant::{Resource, Share, Tenant, Turns};
 
-/// Connections that read at the same time: a tenant's slow report must not keep its short look-ups waiting.
+/// Connections that read at the same time: a tenant's slow report must not keep its short look-ups
+/// waiting.
 const READERS: usize = 3;
 
-/// Bytes of the log of changes beyond which readers are made to wait until it is short again. It grows while there
-/// is always one of them at work.
+/// Bytes of the log of changes beyond which readers are made to wait until it is short again. It
+/// grows while there is always one of them at work.
 const LOG: u64 = 64 << 20;
 
 /// One tenant's file.
@@ -75,15 +77,27 @@ impl Sqlite {
         runtime: Option<Handle>,
     ) -> Self {
         let share = Share::new(tenant.account().clone());
-        let file =
-            Arc::new(File { path, config, tenant, share, turns, gate: RwLock::new(()), checked: Mutex::new(false) });
+        let file = Arc::new(File {
+            path,
+            config,
+            tenant,
+            share,
+            turns,
+            gate: RwLock::new(()),
+            checked: Mutex::new(false),
+        });
         file.note_size_on_disk();
         let readers = Crew::new(Role::Read, READERS, file.clone(), runtime.clone());
         Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone(), runtime), file }
     }
 
     /// Carries out one statement by itself.
-    pub(super) async fn run(&self, statement: Statement, wanted: Wanted, bill: &Bill) -> Result<Outcome, SqlError> {
+    pub(super) async fn run(
+        &self,
+        statement: Statement,
+        wanted: Wanted,
+        bill: &Bill,
+    ) -> Result<Outcome, SqlError> {
         if wanted == Wanted::Rows && may_only_read(&statement.text) {
             let order = Order::new(statement.clone(), wanted, bill);
             if let Some(outcome) = self.ask(&self.readers, order, Job::Read).await? {
@@ -103,15 +117,22 @@ impl Sqlite {
         }
     }
 
-    async fn ask<T>(&self, crew: &Crew, order: Order, job: impl FnOnce(Order, Reply<T>) -> Job) -> Result<T, SqlError> {
+    async fn ask<T>(
+        &self,
+        crew: &Crew,
+        order: Order,
+        job: impl FnOnce(Order, Reply<T>) -> Job,
+    ) -> Result<T, SqlError> {
         let (reply, answer) = oneshot::channel();
         let ticket = order.ticket.clone();
         crew.give(job(order, reply))?;
-        answered(ticket, answer, Some(self.file.config.busy_timeout)).await.unwrap_or_else(unanswered)
+        answered(ticket, answer, Some(self.file.config.busy_timeout))
+            .await
+            .unwrap_or_else(unanswered)
     }
 
-    /// Begins a transaction that ends after `lifetime` at the latest, once no other is open, for which it waits no
-    /// longer than `patience`.
+    /// Begins a transaction that ends after `lifetime` at the latest, once no other is open, for
+    /// which it waits no longer than `patience`.
     pub(super) async fn begin(
         &self,
         lifetime: Duration,
@@ -122,8 +143,14 @@ impl Sqlite {
         let (begun, answer) = oneshot::channel();
         let (steps, taken) = std::sync::mpsc::channel();
         let (of_worker, bill) = (ticket.clone(), bill.clone());
-        let opening =
-            Opening { ticket: of_worker, bill: bill.clone(), lifetime, steps: taken, begun, end: end.clone() };
+        let opening = Opening {
+            ticket: of_worker,
+            bill: bill.clone(),
+            lifetime,
+            steps: taken,
+            begun,
+            end: end.clone(),
+        };
         self.writer.give(Job::Transaction(opening))?;
         answered(ticket, answer, Some(patience)).await.unwrap_or_else(unanswered)?;
         Ok(Transaction::new(steps, end, bill))
@@ -162,7 +189,8 @@ impl File {
         self.tenant.note_kept(Resource::Database, size);
     }
 
-    /// Has the log begin anew if it has become long. If it has become very long, readers are made to wait for that.
+    /// Has the log begin anew if it has become long. If it has become very long, readers are made
+    /// to wait for that.
     fn shorten_log(&self, guarded: &mut Guarded) {
         guarded.shorten_journal();
         if guarded.journal_length() > LOG {
@@ -204,8 +232,8 @@ impl Order {
     }
 }
 
-/// Waits for an answer; `None` if there is none. Work that has not begun after `patience` is given up, and all of it
-/// when nobody waits any more.
+/// Waits for an answer; `None` if there is none. Work that has not begun after `patience` is given
+/// up, and all of it when nobody waits any more.
 async fn answered<T>(
     ticket: Ticket,
     mut answer: oneshot::Receiver<Result<T, SqlError>>,
@@ -235,9 +263,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Whether a statement begins like one that changes nothing. One that does begins on the reading side and goes on
-/// where it may write.
+/// Whether a statement begins like one that changes nothing. One that does begins on the reading
+/// side and goes on where it may write.
 fn may_only_read(text: &str) -> bool {
-    let word = text.trim_start().split(|character: char| !character.is_ascii_alphabetic()).next().unwrap_or_default();
-    ["select", "values", "with", "explain", "pragma"].iter().any(|reading| reading.eq_ignore_ascii_case(word))
+    let word = text
+        .trim_start()
+        .split(|character: char| !character.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
+    ["select", "values", "with", "explain", "pragma"]
+        .iter()
+        .any(|reading| reading.eq_ignore_ascii_case(word))
 }

@@ -36,7 +36,12 @@ enum Fault {
 
 impl Guarded {
     /// Carries out one statement.
-    pub(super) fn run(&self, order: &Order, config: &DatabaseConfig, terms: &Terms<'_>) -> Result<Outcome, SqlError> {
+    pub(super) fn run(
+        &self,
+        order: &Order,
+        config: &DatabaseConfig,
+        terms: &Terms<'_>,
+    ) -> Result<Outcome, SqlError> {
         self.in_the_name_of(order, terms, || {
             let mut prepared = self.prepare(order)?;
             let prepared = prepared.get();
@@ -49,7 +54,12 @@ impl Guarded {
     }
 
     /// Carries out one statement if it only reads.
-    pub(super) fn read(&self, order: &Order, config: &DatabaseConfig, terms: &Terms<'_>) -> Result<Read, SqlError> {
+    pub(super) fn read(
+        &self,
+        order: &Order,
+        config: &DatabaseConfig,
+        terms: &Terms<'_>,
+    ) -> Result<Read, SqlError> {
         self.in_the_name_of(order, terms, || {
             let mut prepared = self.prepare(order)?;
             let prepared = prepared.get();
@@ -77,7 +87,10 @@ impl Guarded {
         self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
     }
 
-    fn next_of<'c>(&'c self, batch: &mut Batch<'c, '_>) -> rusqlite::Result<Option<rusqlite::Statement<'c>>> {
+    fn next_of<'c>(
+        &'c self,
+        batch: &mut Batch<'c, '_>,
+    ) -> rusqlite::Result<Option<rusqlite::Statement<'c>>> {
         self.authority.begin_statement();
         batch.next()
     }
@@ -86,14 +99,15 @@ impl Guarded {
         let text = &order.statement.text;
         self.authority.begin_statement();
         if order.own {
-            // Never kept: a guest that sends the same text would get a statement that nobody was asked about.
+            // Never kept: a guest that sends the same text would get a statement that nobody was
+            // asked about.
             return self.connection.prepare(text).map(Prepared::Once);
         }
         if text.len() <= KEPT_LENGTH {
             return self.connection.prepare_cached(text).map(Prepared::Kept);
         }
-        // The library looks for a second statement by preparing it, and for a third within that: a long text would
-        // take all of the stack.
+        // The library looks for a second statement by preparing it, and for a third within that: a
+        // long text would take all of the stack.
         let mut batch = Batch::new(&self.connection, text);
         let first = batch.next()?.ok_or(Error::InvalidQuery)?;
         match batch.next()? {
@@ -122,11 +136,19 @@ impl Guarded {
         terms: &Terms<'_>,
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, SqlError> {
-        if order.own { self.authority.as_host(|| self.watched(terms, work)) } else { self.watched(terms, work) }
+        if order.own {
+            self.authority.as_host(|| self.watched(terms, work))
+        } else {
+            self.watched(terms, work)
+        }
     }
 
     /// Does something within its terms, and says what its end means.
-    fn watched<T>(&self, terms: &Terms<'_>, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, SqlError> {
+    fn watched<T>(
+        &self,
+        terms: &Terms<'_>,
+        work: impl FnOnce() -> Result<T, Fault>,
+    ) -> Result<T, SqlError> {
         self.authority.take_reason();
         let begun = self.watch.begin(terms.ticket, terms.allowed, terms.open_until);
         let outcome = begun.map_err(Fault::Own).and_then(|()| work());
@@ -186,7 +208,8 @@ fn step(
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         if order.wanted == Wanted::Rows {
-            collected.push((0..width).map(|column| value(row, column)).collect::<Result<_, Fault>>()?)?;
+            collected
+                .push((0..width).map(|column| value(row, column)).collect::<Result<_, Fault>>()?)?;
         }
     }
     drop(rows);
@@ -208,14 +231,17 @@ fn value(row: &rusqlite::Row<'_>, column: usize) -> Result<Value, Fault> {
     })
 }
 
-/// Gives every parameter its value, by the number in its name: `$2` is the second value, wherever it stands.
+/// Gives every parameter its value, by the number in its name: `$2` is the second value, wherever
+/// it stands.
 fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result<(), Fault> {
     let mut highest = 0;
     for index in 1..=statement.parameter_count() {
         let number = match statement.parameter_name(index) {
             None => index,
             Some(name) => number(name).ok_or_else(|| {
-                SqlError::Invalid(format!("parameter {name} has no number; write $1, $2 and so on, or ?1, ?2"))
+                SqlError::Invalid(format!(
+                    "parameter {name} has no number; write $1, $2 and so on, or ?1, ?2"
+                ))
             })?,
         };
         highest = highest.max(number);
@@ -225,7 +251,10 @@ fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result
     }
     if highest != parameters.len() {
         let given = parameters.len();
-        return Err(SqlError::Invalid(format!("the statement has {highest} parameters, and {given} are given")).into());
+        return Err(SqlError::Invalid(format!(
+            "the statement has {highest} parameters, and {given} are given"
+        ))
+        .into());
     }
     Ok(())
 }
@@ -254,27 +283,36 @@ fn explain(error: &Error, quota: u64, has_room: bool) -> SqlError {
         Error::SqlInputError { error, msg, .. } => (error.code, msg.clone()),
         Error::MultipleStatement => return SqlError::Invalid("one statement at a time".into()),
         Error::InvalidQuery => return SqlError::Invalid("there is no statement".into()),
-        Error::NulError(_) => return SqlError::Invalid("the statement has a zero byte in it".into()),
+        Error::NulError(_) => {
+            return SqlError::Invalid("the statement has a zero byte in it".into());
+        }
         other => return unavailable(other),
     };
     match code {
         ErrorCode::DiskFull if !has_room => {
-            tracing::error!("a tenant's database cannot be written: the disk of the state directory is full");
+            tracing::error!(
+                "a tenant's database cannot be written: the disk of the state directory is full"
+            );
             SqlError::Unavailable("the disk is full".into())
         }
         ErrorCode::ConstraintViolation => SqlError::Constraint(said),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => SqlError::Busy,
-        ErrorCode::DiskFull => {
-            SqlError::Limit(format!("the {quota} bytes of the tenant's quota for database are used up"))
+        ErrorCode::DiskFull => SqlError::Limit(format!(
+            "the {quota} bytes of the tenant's quota for database are used up"
+        )),
+        ErrorCode::TooBig => {
+            SqlError::Limit("a statement, a value or a row is larger than allowed".into())
         }
-        ErrorCode::TooBig => SqlError::Limit("a statement, a value or a row is larger than allowed".into()),
-        ErrorCode::OutOfMemory => SqlError::Limit("there is no memory left for the statement".into()),
-        ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
-            SqlError::Denied(said)
+        ErrorCode::OutOfMemory => {
+            SqlError::Limit("there is no memory left for the statement".into())
         }
-        ErrorCode::Unknown | ErrorCode::TypeMismatch | ErrorCode::ParameterOutOfRange | ErrorCode::ApiMisuse => {
-            SqlError::Invalid(said)
-        }
+        ErrorCode::AuthorizationForStatementDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::PermissionDenied => SqlError::Denied(said),
+        ErrorCode::Unknown
+        | ErrorCode::TypeMismatch
+        | ErrorCode::ParameterOutOfRange
+        | ErrorCode::ApiMisuse => SqlError::Invalid(said),
         _ => unavailable(error),
     }
 }
@@ -303,7 +341,11 @@ mod tests {
         (folder, guarded)
     }
 
-    fn query(guarded: &Guarded, text: &str, parameters: Vec<Value>) -> Result<Vec<Vec<Value>>, SqlError> {
+    fn query(
+        guarded: &Guarded,
+        text: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Vec<Value>>, SqlError> {
         let ticket = Ticket::default();
         let order = Order::query(text, parameters);
         let terms = Terms { ticket: &ticket, allowed: Duration::from_secs(5), open_until: None };

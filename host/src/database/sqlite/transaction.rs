@@ -9,7 +9,8 @@ use super::answered;
 use super::watch::Ticket;
 use super::worker::{End, Order, Reply, Step};
 
-/// A transaction that is open. Dropped, it is rolled back, and a statement that is under way is stopped.
+/// A transaction that is open. Dropped, it is rolled back, and a statement that is under way is
+/// stopped.
 pub(in crate::database) struct Transaction {
     steps: Sender<Step>,
     end: End,
@@ -21,7 +22,11 @@ impl Transaction {
         Transaction { steps, end, bill }
     }
 
-    pub(in crate::database) async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
+    pub(in crate::database) async fn run(
+        &self,
+        statement: Statement,
+        wanted: Wanted,
+    ) -> Result<Outcome, SqlError> {
         let order = Order::new(statement, wanted, &self.bill);
         self.take(order.ticket.clone(), |reply| Step::Run(order, reply)).await
     }
@@ -33,7 +38,10 @@ impl Transaction {
     }
 
     /// Runs a statement that no guest has written, on tables that no guest may touch.
-    pub(in crate::database) async fn on_own_tables(&self, statement: Statement) -> Result<Outcome, SqlError> {
+    pub(in crate::database) async fn on_own_tables(
+        &self,
+        statement: Statement,
+    ) -> Result<Outcome, SqlError> {
         let order = Order { own: true, ..Order::new(statement, Wanted::Rows, &self.bill) };
         self.take(order.ticket.clone(), |reply| Step::Run(order, reply)).await
     }
@@ -48,7 +56,11 @@ impl Transaction {
         self.take(Ticket::default(), Step::Commit).await
     }
 
-    async fn take<T>(&self, ticket: Ticket, step: impl FnOnce(Reply<T>) -> Step) -> Result<T, SqlError> {
+    async fn take<T>(
+        &self,
+        ticket: Ticket,
+        step: impl FnOnce(Reply<T>) -> Step,
+    ) -> Result<T, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.steps.send(step(reply)).map_err(|_| self.end.why())?;
         // Without an answer, the thread has left the transaction before it came to this step.

@@ -1,5 +1,5 @@
-//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more, and has one that
-//! runs for long give way to others.
+//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more,
+//! and has one that runs for long give way to others.
 //!
 //! SQLite asks every so many steps of its virtual machine, while it prepares and while it runs.
 
@@ -14,19 +14,20 @@ use super::super::SqlError;
 use super::super::limits::{open_too_long, too_long};
 use crate::tenant::Meter;
 
-/// Steps between two looks: a few microseconds of ordinary ones, and a tenth of a second of those that call functions on
-/// large values.
+/// Steps between two looks: a few microseconds of ordinary ones, and a tenth of a second of those
+/// that call functions on large values.
 pub(super) const STEPS: i32 = 250;
 
 /// Between two looks at the memory, which take a system call.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Bytes that sorting and collecting may take while a statement runs. What SQLite keeps for a statement lies in
-/// memory, because files would fill the disk, and has no bound of its own.
+/// Bytes that sorting and collecting may take while a statement runs. What SQLite keeps for a
+/// statement lies in memory, because files would fill the disk, and has no bound of its own.
 const MEMORY: u64 = 256 << 20;
 
-/// Bytes that all statements of all tenants may take together before the large ones among them are stopped. Well below
-/// what SQLite may take in all (`ALL_MEMORY`), beyond which the small ones would fail too, and the host's own.
+/// Bytes that all statements of all tenants may take together before the large ones among them are
+/// stopped. Well below what SQLite may take in all (`ALL_MEMORY`), beyond which the small ones
+/// would fail too, and the host's own.
 const TOGETHER: u64 = 1 << 30;
 
 /// A statement that has taken no more than this is not large.
@@ -179,7 +180,13 @@ impl Memory {
     fn of_this_thread() -> Memory {
         // Where it cannot be read, only the time is bounded.
         let stat = File::open("/proc/thread-self/stat").ok();
-        Memory { thread: thread::current().id(), stat, before: u64::MAX, noted: 0, next_look: Instant::now() }
+        Memory {
+            thread: thread::current().id(),
+            stat,
+            before: u64::MAX,
+            noted: 0,
+            next_look: Instant::now(),
+        }
     }
 
     /// Makes that its part of what all have taken.
@@ -188,7 +195,8 @@ impl Memory {
         TAKEN.fetch_sub(std::mem::replace(&mut self.noted, taken), Ordering::Relaxed);
     }
 
-    /// Bytes taken since the first look, or a little more: memory that was given back and taken again counts twice.
+    /// Bytes taken since the first look, or a little more: memory that was given back and taken
+    /// again counts twice.
     fn look(&mut self, now: Instant) -> u64 {
         self.next_look = now + LOOK;
         let faults = self.stat.as_ref().and_then(minor_faults).unwrap_or(0);
@@ -217,8 +225,8 @@ fn minor_faults(stat: &File) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// More than an arena of the C library holds together, so that it comes from the system and not from what another
-    /// test has given back, which was touched before and would not show.
+    /// More than an arena of the C library holds together, so that it comes from the system and not
+    /// from what another test has given back, which was touched before and would not show.
     const FRESH: usize = 256 << 20;
 
     #[test]
@@ -228,7 +236,11 @@ mod tests {
         assert_eq!(memory.look(now), 0);
         let taken = std::hint::black_box(vec![1_u8; FRESH]);
         let seen = memory.look(now);
-        assert!((FRESH as u64..2 * FRESH as u64).contains(&seen), "{seen} bytes for {}", taken.len());
+        assert!(
+            (FRESH as u64..2 * FRESH as u64).contains(&seen),
+            "{seen} bytes for {}",
+            taken.len()
+        );
     }
 
     #[test]

@@ -119,7 +119,11 @@ impl Worker {
         // Held against nobody but a writer that must shorten the log.
         let _gate = file.gate.read().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.connection().and_then(|guarded| {
-            let terms = Terms { ticket: &order.ticket, allowed: file.config.statement_time, open_until: None };
+            let terms = Terms {
+                ticket: &order.ticket,
+                allowed: file.config.statement_time,
+                open_until: None,
+            };
             guarded.read(&order, &file.config, &terms)
         });
         let _ = reply.send(outcome.map(|read| match read {
@@ -134,7 +138,11 @@ impl Worker {
         }
         let file = self.file.clone();
         let outcome = self.for_writing().and_then(|guarded| {
-            let terms = Terms { ticket: &order.ticket, allowed: file.config.statement_time, open_until: None };
+            let terms = Terms {
+                ticket: &order.ticket,
+                allowed: file.config.statement_time,
+                open_until: None,
+            };
             guarded.run(&order, &file.config, &terms)
         });
         self.settle();
@@ -147,9 +155,9 @@ impl Worker {
             return;
         }
         let open_until = Instant::now() + lifetime;
-        let outcome = self
-            .for_writing()
-            .and_then(|guarded| guarded.own("BEGIN IMMEDIATE").map_err(|error| guarded.explain(&error)));
+        let outcome = self.for_writing().and_then(|guarded| {
+            guarded.own("BEGIN IMMEDIATE").map_err(|error| guarded.explain(&error))
+        });
         let is_open = outcome.is_ok();
         let _ = begun.send(outcome);
         if is_open {
@@ -177,7 +185,11 @@ impl Worker {
     fn step(&mut self, step: Step, open_until: Instant, end: &End) -> bool {
         let file = self.file.clone();
         let Ok(guarded) = self.connection() else { return false };
-        let terms = |ticket| Terms { ticket, allowed: file.config.statement_time, open_until: Some(open_until) };
+        let terms = |ticket| Terms {
+            ticket,
+            allowed: file.config.statement_time,
+            open_until: Some(open_until),
+        };
         match step {
             Step::Run(order, reply) if order.ticket.begin() => {
                 let outcome = guarded.run(&order, &file.config, &terms(&order.ticket));
@@ -228,7 +240,12 @@ impl Worker {
             Some(guarded) => Ok(guarded),
             none => {
                 self.file.check_log()?;
-                let opened = Guarded::open(&self.file.path, self.role, &self.file.config, self.meter.clone());
+                let opened = Guarded::open(
+                    &self.file.path,
+                    self.role,
+                    &self.file.config,
+                    self.meter.clone(),
+                );
                 Ok(none.insert(opened.map_err(|error| self.file.cannot_open(&error))?))
             }
         }
@@ -264,7 +281,9 @@ impl Job {
 impl End {
     fn note_rolled_back(&self, guarded: &Guarded) {
         if guarded.connection.is_autocommit() {
-            self.note(SqlError::Unavailable("an earlier error has rolled the transaction back".into()));
+            self.note(SqlError::Unavailable(
+                "an earlier error has rolled the transaction back".into(),
+            ));
         }
     }
 }

@@ -53,21 +53,31 @@ enum ValueDocument {
     Text(String),
 }
 
-pub(super) fn to_json(about: &About, code: &str, sidecars: &BTreeMap<String, String>) -> io::Result<Vec<u8>> {
+pub(super) fn to_json(
+    about: &About,
+    code: &str,
+    sidecars: &BTreeMap<String, String>,
+) -> io::Result<Vec<u8>> {
     let no_snapshot = match &about.snapshot {
         Snapshot::Taken => None,
         Snapshot::Impossible(reason) => Some(reason.clone()),
     };
     let metadata = metadata_document(&about.metadata);
-    let document = Document { code: code.into(), sidecars: sidecars.clone(), no_snapshot, metadata };
+    let document =
+        Document { code: code.into(), sidecars: sidecars.clone(), no_snapshot, metadata };
     Ok(serde_json::to_vec(&document)?)
 }
 
 pub(super) fn from_json(json: &[u8]) -> io::Result<Recorded> {
     let document: Document = serde_json::from_slice(json)?;
     let snapshot = document.no_snapshot.map_or(Snapshot::Taken, Snapshot::Impossible);
-    let metadata = metadata(document.metadata).ok_or_else(|| io::Error::other("it names an unknown datatype"))?;
-    Ok(Recorded { about: About { metadata, snapshot }, code: document.code, sidecars: document.sidecars })
+    let metadata = metadata(document.metadata)
+        .ok_or_else(|| io::Error::other("it names an unknown datatype"))?;
+    Ok(Recorded {
+        about: About { metadata, snapshot },
+        code: document.code,
+        sidecars: document.sidecars,
+    })
 }
 
 fn metadata_document(metadata: &Metadata) -> MetadataDocument {
@@ -111,7 +121,12 @@ fn metadata(document: MetadataDocument) -> Option<Metadata> {
 
 fn spec(document: SpecDocument) -> Option<TensorSpec> {
     let datatype = Datatype::from_name(&document.datatype)?;
-    Some(TensorSpec { name: document.name, datatype, shape: document.shape, optional: document.optional })
+    Some(TensorSpec {
+        name: document.name,
+        datatype,
+        shape: document.shape,
+        optional: document.optional,
+    })
 }
 
 fn property((name, value): (String, ValueDocument)) -> Parameter {

@@ -1,4 +1,5 @@
-//! The files of one artifact: how they are written, and how it is made sure that they are unchanged.
+//! The files of one artifact: how they are written, and how it is made sure that they are
+//! unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -32,7 +33,8 @@ impl<'a> Content<'a> {
         sidecars: &'a BTreeMap<String, Bytes>,
     ) -> io::Result<Self> {
         let sidecars = matches!(about.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
-        let digests = sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
+        let digests =
+            sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
         let about = about::to_json(about, &sha256(code), &digests.collect())?;
         Ok(Content { code, about, sidecars })
     }

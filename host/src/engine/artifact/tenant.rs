@@ -1,7 +1,8 @@
-//! One tenant's artifacts. No other tenant's models use them, so nothing tells one tenant what another has.
+//! One tenant's artifacts. No other tenant's models use them, so nothing tells one tenant what
+//! another has.
 //!
-//! An artifact that is in use counts against the tenant's quota `storage`. One that is not in use is kept while there is
-//! room for it: the one that was used the longest ago is removed first.
+//! An artifact that is in use counts against the tenant's quota `storage`. One that is not in use
+//! is kept while there is room for it: the one that was used the longest ago is removed first.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -35,7 +36,8 @@ struct Entry {
     lease: Weak<Lease>,
 }
 
-/// An artifact that is in use. It is not removed, and counts against its tenant's storage, until this is dropped.
+/// An artifact that is in use. It is not removed, and counts against its tenant's storage, until
+/// this is dropped.
 pub struct Lease {
     owner: Arc<TenantArtifacts>,
     held: Option<(Held, Held)>,
@@ -45,7 +47,8 @@ pub struct Lease {
 const MAX_REFUSED: usize = 1000;
 
 impl TenantArtifacts {
-    /// The tenant's artifacts in that folder, which is made if it is not there. Removes what the quota has no room for.
+    /// The tenant's artifacts in that folder, which is made if it is not there. Removes what the
+    /// quota has no room for.
     pub(super) fn open(tenant: &Arc<Tenant>, folder: PathBuf) -> io::Result<Arc<Self>> {
         fs::create_dir_all(&folder)?;
         let mut known = Known::default();
@@ -53,7 +56,8 @@ impl TenantArtifacts {
             let (size, last_used) = (size_of(&path)?, fs::metadata(&path)?.modified()?);
             known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
         }
-        let artifacts = TenantArtifacts { tenant: tenant.clone(), folder, known: Mutex::new(known) };
+        let artifacts =
+            TenantArtifacts { tenant: tenant.clone(), folder, known: Mutex::new(known) };
         artifacts.make_room();
         Ok(Arc::new(artifacts))
     }
@@ -63,15 +67,17 @@ impl TenantArtifacts {
         &self.tenant
     }
 
-    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case it is removed so that
-    /// it will be made anew. Fails if the tenant's storage has no room for it.
+    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case
+    /// it is removed so that it will be made anew. Fails if the tenant's storage has no room for
+    /// it.
     pub fn get(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
         let Some(lease) = self.lease(key)? else { return Ok(None) };
         let folder = self.place_of(key);
         match read_artifact(&folder) {
             Ok(parts) => {
                 // The folder's own time tells when it was last used.
-                let _ = fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
+                let _ =
+                    fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
                 Ok(Some(parts.leased(lease)))
             }
             Err(error) => {
@@ -83,8 +89,9 @@ impl TenantArtifacts {
         }
     }
 
-    /// Bytes that another artifact may have: what is left of the tenant's storage once everything that is not in use
-    /// is removed. Fails if one of that key was refused before and there is no more room now.
+    /// Bytes that another artifact may have: what is left of the tenant's storage once everything
+    /// that is not in use is removed. Fails if one of that key was refused before and there is no
+    /// more room now.
     pub fn room_for(&self, key: &ArtifactKey) -> Result<u64, LoadError> {
         let room = self.tenant.storage_left();
         match self.lock().refused.get(key) {
@@ -93,7 +100,8 @@ impl TenantArtifacts {
         }
     }
 
-    /// Remembers that an artifact did not fit into that room, so that it is not compiled again for nothing.
+    /// Remembers that an artifact did not fit into that room, so that it is not compiled again for
+    /// nothing.
     pub fn note_refused(&self, key: &ArtifactKey, room: u64, error: &LoadError) {
         let mut known = self.lock();
         if known.refused.len() >= MAX_REFUSED {
@@ -107,9 +115,13 @@ impl TenantArtifacts {
         tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.folder)
     }
 
-    /// Moves a finished artifact into place, and removes others that are not in use until there is room for it. Fails if
-    /// there is none, or if the disk does not take it.
-    pub fn publish(self: &Arc<Self>, key: &ArtifactKey, staged: tempfile::TempDir) -> Result<(), LoadError> {
+    /// Moves a finished artifact into place, and removes others that are not in use until there is
+    /// room for it. Fails if there is none, or if the disk does not take it.
+    pub fn publish(
+        self: &Arc<Self>,
+        key: &ArtifactKey,
+        staged: tempfile::TempDir,
+    ) -> Result<(), LoadError> {
         let size = size_of(staged.path()).map_err(unwritten)?;
         let lease = {
             let mut known = self.lock();
@@ -143,8 +155,8 @@ impl TenantArtifacts {
         fs::File::open(&self.folder)?.sync_all()
     }
 
-    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago. Returns how many
-    /// went.
+    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago.
+    /// Returns how many went.
     pub(super) fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> usize {
         let mut known = self.lock();
         let is_due = |key: &ArtifactKey, entry: &Entry| {
@@ -162,12 +174,15 @@ impl TenantArtifacts {
         self.lock().artifacts.is_empty()
     }
 
-    /// Removes what is not in use, the longest unused first, until the tenant's storage has room for the rest.
+    /// Removes what is not in use, the longest unused first, until the tenant's storage has room
+    /// for the rest.
     fn make_room(&self) {
         let mut known = self.lock();
         while known.unused() > self.tenant.storage_left() {
             let unused = known.artifacts.iter().filter(|(_, entry)| !entry.is_in_use());
-            let Some(oldest) = unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone()) else {
+            let Some(oldest) =
+                unused.min_by_key(|(_, entry)| entry.last_used).map(|(key, _)| key.clone())
+            else {
                 break;
             };
             tracing::info!(tenant = %self.tenant.name(), key = %oldest, "removing an artifact to make room");
@@ -199,8 +214,13 @@ impl TenantArtifacts {
 
     fn take(self: &Arc<Self>, size: u64) -> Result<Arc<Lease>, LoadError> {
         let (storage, artifacts) = (Resource::Storage, Resource::Artifacts);
-        let held = self.tenant.take(storage, size).and_then(|held| Ok((held, self.tenant.take(artifacts, size)?)));
-        let held = held.map_err(|QuotaExceeded { limit, .. }| no_room(size, limit, self.tenant.storage_left()));
+        let held = self
+            .tenant
+            .take(storage, size)
+            .and_then(|held| Ok((held, self.tenant.take(artifacts, size)?)));
+        let held = held.map_err(|QuotaExceeded { limit, .. }| {
+            no_room(size, limit, self.tenant.storage_left())
+        });
         Ok(Arc::new(Lease { owner: self.clone(), held: Some(held?) }))
     }
 

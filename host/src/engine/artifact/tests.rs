@@ -13,12 +13,23 @@ fn about() -> About {
 }
 
 fn key(name: &str) -> ArtifactKey {
-    ArtifactKey::new(&TenantName::default_tenant(), name, Role::Model, &[0; 32], [], &BTreeMap::new(), &[])
+    ArtifactKey::new(
+        &TenantName::default_tenant(),
+        name,
+        Role::Model,
+        &[0; 32],
+        [],
+        &BTreeMap::new(),
+        &[],
+    )
 }
 
 fn tenant(name: &str, storage: u64) -> Arc<Tenant> {
     let quota = Quota { storage, ..Quota::unlimited() };
-    Tenant::new(TenantName::new(name).unwrap(), TenantSettings { quota, ..TenantSettings::default() })
+    Tenant::new(
+        TenantName::new(name).unwrap(),
+        TenantSettings { quota, ..TenantSettings::default() },
+    )
 }
 
 /// A store of a test's own.
@@ -50,7 +61,8 @@ impl Bench {
 /// Makes an artifact of a little more than so many bytes.
 fn make(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, size: usize) -> Result<(), LoadError> {
     let staged = artifacts.stage().unwrap();
-    let (code, sidecars) = (vec![7; size], BTreeMap::from([("weights".to_string(), Bytes::from_static(&[1, 2, 3]))]));
+    let (code, sidecars) =
+        (vec![7; size], BTreeMap::from([("weights".to_string(), Bytes::from_static(&[1, 2, 3]))]));
     let content = Content::new(&code, &about(), &sidecars).unwrap();
     write_artifact(staged.path(), &content).unwrap();
     assert_eq!(content.size(), files::size_of(staged.path()).unwrap());
@@ -89,7 +101,8 @@ fn what_is_in_use_counts_as_storage_and_the_longest_unused_makes_room() {
     let bench = Bench::new();
     let tenant = tenant("a", 40_000);
     let artifacts = bench.store.of(&tenant).unwrap();
-    let counts = || (tenant.used_by_artifacts() / 10_000, tenant.used(Resource::Artifacts) / 10_000);
+    let counts =
+        || (tenant.used_by_artifacts() / 10_000, tenant.used(Resource::Artifacts) / 10_000);
     make(&artifacts, &key("a"), 10_000).unwrap();
     make(&artifacts, &key("b"), 10_000).unwrap();
     let in_use = artifacts.get(&key("a")).unwrap();
@@ -99,7 +112,10 @@ fn what_is_in_use_counts_as_storage_and_the_longest_unused_makes_room() {
     assert!(artifacts.get(&key("b")).unwrap().is_none());
     assert_eq!(counts(), (1, 3));
     let refused = make(&artifacts, &key("d"), 30_000).unwrap_err();
-    assert!(refused.stage == Stage::Quota && refused.reason.contains("raise quota.storage"), "{refused}");
+    assert!(
+        refused.stage == Stage::Quota && refused.reason.contains("raise quota.storage"),
+        "{refused}"
+    );
     assert_eq!(counts(), (1, 3), "what was refused leaves nothing and takes nothing");
     drop(in_use);
     assert_eq!(counts(), (0, 3));
@@ -170,8 +186,10 @@ fn what_is_no_longer_wanted_is_collected() {
 #[test]
 fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
     let bench = Bench::new();
-    let tenants =
-        Tenants::new(BTreeMap::from([(TenantName::new("a").unwrap(), TenantSettings::default())]), Vec::new());
+    let tenants = Tenants::new(
+        BTreeMap::from([(TenantName::new("a").unwrap(), TenantSettings::default())]),
+        Vec::new(),
+    );
     let artifacts = bench.store.of(&tenants.find("a").unwrap()).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
     let used = artifacts.get(&key("a")).unwrap();
@@ -227,12 +245,44 @@ fn every_part_of_the_key_counts() {
         ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
         ArtifactKey::new(&a, "other", Role::Model, &[0; 32], [], &BTreeMap::new(), &[]),
         ArtifactKey::new(&a, "engine", Role::Model, &[1; 32], [], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [("a", &[0; 32])], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [("b", &[0; 32])], &BTreeMap::new(), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [("a", &[1; 32])], &BTreeMap::new(), &[]),
+        ArtifactKey::new(
+            &a,
+            "engine",
+            Role::Model,
+            &[0; 32],
+            [("a", &[0; 32])],
+            &BTreeMap::new(),
+            &[],
+        ),
+        ArtifactKey::new(
+            &a,
+            "engine",
+            Role::Model,
+            &[0; 32],
+            [("b", &[0; 32])],
+            &BTreeMap::new(),
+            &[],
+        ),
+        ArtifactKey::new(
+            &a,
+            "engine",
+            Role::Model,
+            &[0; 32],
+            [("a", &[1; 32])],
+            &BTreeMap::new(),
+            &[],
+        ),
         ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config("0.5"), &[]),
         ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &config("0.6"), &[]),
-        ArtifactKey::new(&a, "engine", Role::Model, &[0; 32], [], &BTreeMap::new(), &[Capability::Http]),
+        ArtifactKey::new(
+            &a,
+            "engine",
+            Role::Model,
+            &[0; 32],
+            [],
+            &BTreeMap::new(),
+            &[Capability::Http],
+        ),
         ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
     ];
     assert_eq!(HashSet::from(keys).len(), 11);

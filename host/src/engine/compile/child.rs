@@ -19,11 +19,14 @@ use crate::files::FileIn;
 use crate::model::{LoadError, Stage};
 use crate::tenant::{Tenant, Turns};
 
-/// Settings of the program's allocator (mimalloc). Memory counts against `compile.memory` as soon as it is writable; by
-/// default the allocator makes a gigabyte writable at once, and 32 MiB for each thread.
-const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_EAGER_COMMIT", "0")];
+/// Settings of the program's allocator (mimalloc). Memory counts against `compile.memory` as soon
+/// as it is writable; by default the allocator makes a gigabyte writable at once, and 32 MiB for
+/// each thread.
+const ALLOCATOR: [(&str, &str); 2] =
+    [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_EAGER_COMMIT", "0")];
 
-/// Runs compile children: a bounded number at work at a time, which all tenants share by weight. A clone is shallow.
+/// Runs compile children: a bounded number at work at a time, which all tenants share by weight. A
+/// clone is shallow.
 #[derive(Clone)]
 pub struct Compiler {
     program: PathBuf,
@@ -31,15 +34,15 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that starts `program compile`: at most `children` at a time, of which at most `jobs` compute. While
-    /// calls take turns, at most half as many compute as there are cores.
+    /// A compiler that starts `program compile`: at most `children` at a time, of which at most
+    /// `jobs` compute. While calls take turns, at most half as many compute as there are cores.
     pub fn new(program: PathBuf, jobs: usize, children: usize, turns: Arc<Turns>) -> Self {
         Compiler { program, slots: Slots::new(jobs, children, turns) }
     }
 
-    /// Makes the artifact that the tenant's job describes. Waits for the tenant's turn; no time limit counts before
-    /// it. Calls `progress` whenever a stage begins and `log` for every line the guest writes. Dropping the future ends
-    /// the child.
+    /// Makes the artifact that the tenant's job describes. Waits for the tenant's turn; no time
+    /// limit counts before it. Calls `progress` whenever a stage begins and `log` for every line
+    /// the guest writes. Dropping the future ends the child.
     pub async fn run(
         &self,
         tenant: &Tenant,
@@ -51,9 +54,13 @@ impl Compiler {
         place.granted().await;
         let files = open(job).await?;
         let child = self.start(job, &files).await;
-        let child = child.map_err(|error| in_host(format!("cannot start a compile child: {error}")))?;
+        let child =
+            child.map_err(|error| in_host(format!("cannot start a compile child: {error}")))?;
         let following = Following::new(child, place, job, progress, log);
-        following.map_err(|error| in_host(format!("cannot follow a compile child: {error}")))?.run().await
+        following
+            .map_err(|error| in_host(format!("cannot follow a compile child: {error}")))?
+            .run()
+            .await
     }
 
     async fn start(&self, job: &Job, files: &[File]) -> io::Result<Child> {
@@ -76,9 +83,11 @@ impl Compiler {
 async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
     let component = std::iter::once(("component", &job.component));
     let sidecars = job.sidecars.iter().map(|(name, input)| (name.as_str(), input));
-    let inputs = component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
+    let inputs =
+        component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
     let inputs: Vec<_> = inputs.collect();
-    let opened = tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
+    let opened =
+        tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
     opened.map_err(|error| in_host(format!("opening the files ended early: {error}")))?
 }
 

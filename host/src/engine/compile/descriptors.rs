@@ -1,5 +1,5 @@
-//! The files of a job, handed from the parent to its child as open descriptors: what the child reads is what was
-//! opened, whatever has become of its name.
+//! The files of a job, handed from the parent to its child as open descriptors: what the child
+//! reads is what was opened, whatever has become of its name.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -7,8 +7,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
 /// A component and its sidecars; the system allows 253.
@@ -22,7 +22,8 @@ pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
     let mut space = space();
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if descriptors.len() > MAX_FILES || !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+    if descriptors.len() > MAX_FILES || !control.push(SendAncillaryMessage::ScmRights(&descriptors))
+    {
         return Err(io::Error::other(format!("a job cannot have {} files", files.len())));
     }
     sendmsg(socket, &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;

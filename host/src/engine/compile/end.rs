@@ -31,7 +31,9 @@ impl End {
         };
         if stderr.contains("memory allocation of") {
             let limit = limits.memory >> 20;
-            let reason = format!("needed more than the {limit} MiB of memory allowed for compiling (compile.memory)");
+            let reason = format!(
+                "needed more than the {limit} MiB of memory allowed for compiling (compile.memory)"
+            );
             return LoadError::new(stage, reason);
         }
         if status.signal() == Some(Signal::XFSZ.as_raw()) {
@@ -41,12 +43,15 @@ impl End {
         }
         if status.signal() == Some(Signal::XCPU.as_raw()) {
             let limit = limits.cpu_time;
-            let reason = format!("needed more than the {limit:?} of CPU time allowed for compiling (compile.cpu_time)");
+            let reason = format!(
+                "needed more than the {limit:?} of CPU time allowed for compiling (compile.cpu_time)"
+            );
             return LoadError::new(stage, reason);
         }
         tracing::error!(%status, %stderr, "a compile child died");
         if status.signal() == Some(Signal::KILL.as_raw()) {
-            // Nothing here kills a child that is still followed. The kernel does, when memory runs out.
+            // Nothing here kills a child that is still followed. The kernel does, when memory runs
+            // out.
             let reason = "the compile process was killed, as the kernel does when the machine runs out of memory";
             return LoadError::new(Stage::Host, reason);
         }
@@ -73,7 +78,8 @@ mod tests {
         assert_eq!(died(Signal::SEGV.as_raw(), "").stage, Stage::Compile);
         let file = died(Signal::XFSZ.as_raw(), "");
         assert!(file.stage == Stage::Quota && file.reason.contains("quota.storage"), "{file}");
-        let panicked = End::Panicked("no such register".into()).explain(Stage::Compile, &CompileLimits::default());
+        let panicked = End::Panicked("no such register".into())
+            .explain(Stage::Compile, &CompileLimits::default());
         assert!(panicked.reason.contains("no such register"), "{panicked}");
     }
 }

@@ -25,7 +25,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// A child that has wanted a core for less than this part of the time sleeps.
 const BUSY: u32 = 5;
 
-/// CPU time that a child may use while it sleeps, such as to look at the clock, before it must have a slot again.
+/// CPU time that a child may use while it sleeps, such as to look at the clock, before it must have
+/// a slot again.
 const SLEEPER: Duration = Duration::from_millis(50);
 
 /// The longest line a child may write; a guest's log lines are cut well below it.
@@ -81,7 +82,8 @@ impl<'a> Following<'a> {
     ) -> io::Result<Self> {
         let missing = |what| io::Error::other(format!("it has no {what}"));
         let id = child.id().ok_or_else(|| missing("process id"))?;
-        let process = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| missing("process id"))?;
+        let process =
+            i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| missing("process id"))?;
         let stdout = child.stdout.take().ok_or_else(|| missing("standard output"))?;
         let stderr = child.stderr.take().ok_or_else(|| missing("standard error"))?;
         Ok(Following {
@@ -138,7 +140,9 @@ impl<'a> Following<'a> {
                 self.charge();
                 return Some(Err(self.died().await));
             }
-            Ok(_) => serde_json::from_slice(&std::mem::take(&mut self.line)).map_err(io::Error::from),
+            Ok(_) => {
+                serde_json::from_slice(&std::mem::take(&mut self.line)).map_err(io::Error::from)
+            }
             Err(error) => Err(error),
         };
         match report {
@@ -162,7 +166,12 @@ impl<'a> Following<'a> {
                 None
             }
             Report::Log { level: name, context, message } => {
-                (self.log)(LogLine { level: level(&name), context, message, request_id: RequestId::none() });
+                (self.log)(LogLine {
+                    level: level(&name),
+                    context,
+                    message,
+                    request_id: RequestId::none(),
+                });
                 None
             }
             Report::Done => Some(Ok(())),
@@ -189,7 +198,8 @@ impl<'a> Following<'a> {
         end.explain(self.stage, &self.job.limits)
     }
 
-    /// Charges what the child has used, ends it if its time is up, and sees whether it keeps its slot.
+    /// Charges what the child has used, ends it if its time is up, and sees whether it keeps its
+    /// slot.
     fn tick(&mut self) -> Result<(), LoadError> {
         let used = self.charge();
         self.check_time()?;
@@ -222,10 +232,16 @@ impl<'a> Following<'a> {
         let wall_time = self.job.limits.wall_time;
         let load_deadline = Duration::from_millis(self.job.load.deadline_ms);
         if self.clock.in_load().is_some_and(|time| time >= load_deadline) {
-            return Err(LoadError::new(Stage::Load, format!("load took longer than {load_deadline:?}")));
+            return Err(LoadError::new(
+                Stage::Load,
+                format!("load took longer than {load_deadline:?}"),
+            ));
         }
         if self.clock.in_all() >= wall_time {
-            return Err(LoadError::new(self.stage, format!("took longer than {wall_time:?} (compile.wall_time)")));
+            return Err(LoadError::new(
+                self.stage,
+                format!("took longer than {wall_time:?} (compile.wall_time)"),
+            ));
         }
         Ok(())
     }
@@ -252,7 +268,8 @@ impl<'a> Following<'a> {
 
     fn signal(&self, signal: Signal) -> Result<(), LoadError> {
         // A child that has ended is not waited for yet, so the number is still its own.
-        kill_process(self.process, signal).map_err(|error| in_host(format!("cannot stop a compile child: {error}")))
+        kill_process(self.process, signal)
+            .map_err(|error| in_host(format!("cannot stop a compile child: {error}")))
     }
 }
 

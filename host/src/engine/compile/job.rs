@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
 use sha2::{Digest, Sha256};
 use wasmtime::Store;
 use wasmtime::component::{Component, Instance};
@@ -18,7 +20,10 @@ use super::super::budget::Where;
 use super::super::instance::new_store;
 use super::super::state::State;
 use super::super::{Budget, Call, Engine, hex, trap};
-use super::{CompileLimits, Input, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot, validate};
+use super::{
+    CompileLimits, Input, Job, Report, Role, StageName, StorageLeft, descriptors, snapshot,
+    validate,
+};
 use crate::capability::{ConfigValues, Grants, Sidecar, Sidecars};
 use crate::files::read_from;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
@@ -42,7 +47,9 @@ pub fn run() -> anyhow::Result<()> {
 fn confined(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     confine(&job.limits).map_err(|error| in_host("confine the compile process", &error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    runtime.map_err(|error| in_host("start the compile process", &error))?.block_on(perform(job, files))
+    runtime
+        .map_err(|error| in_host("start the compile process", &error))?
+        .block_on(perform(job, files))
 }
 
 /// Has a panic's message reported. Where it happened goes to the host's log only.
@@ -52,7 +59,9 @@ fn report_panics() {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        report(Report::Panicked { message: text.unwrap_or("without a message").chars().take(MAX_MESSAGE).collect() });
+        report(Report::Panicked {
+            message: text.unwrap_or("without a message").chars().take(MAX_MESSAGE).collect(),
+        });
         tell(panic);
     }));
 }
@@ -65,8 +74,8 @@ fn confine(limits: &CompileLimits) -> anyhow::Result<()> {
     // A child without its parent has nobody to report to.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
-    // Private writable memory. The address space is not limited: the engine reserves terabytes of it
-    // and uses next to none.
+    // Private writable memory. The address space is not limited: the engine reserves terabytes of
+    // it and uses next to none.
     setrlimit(Resource::Data, exactly(limits.memory))?;
     let seconds = limits.cpu_time.as_secs().max(1);
     // The first limit is a signal that tells the parent why; the second cannot be caught.
@@ -80,7 +89,9 @@ fn confine(limits: &CompileLimits) -> anyhow::Result<()> {
 fn report(report: Report) {
     let mut out = io::stdout().lock();
     // A parent that is gone needs no report.
-    let _ = serde_json::to_writer(&mut out, &report).map_err(io::Error::from).and_then(|()| writeln!(out));
+    let _ = serde_json::to_writer(&mut out, &report)
+        .map_err(io::Error::from)
+        .and_then(|()| writeln!(out));
 }
 
 async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
@@ -88,7 +99,8 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
     let mut files = files.into_iter();
     let component = read("the component", &job.component, files.next())?;
     let sidecars = job.sidecars.iter();
-    let sidecars = sidecars.map(|(name, input)| Ok((name.clone(), Bytes::from(read(name, input, files.next())?))));
+    let sidecars = sidecars
+        .map(|(name, input)| Ok((name.clone(), Bytes::from(read(name, input, files.next())?))));
     let sidecars = sidecars.collect::<Result<BTreeMap<_, _>, LoadError>>()?;
 
     report(Report::Stage(StageName::Validate));
@@ -114,7 +126,8 @@ fn write(job: &Job, content: &Content<'_>) -> Result<(), LoadError> {
     write_artifact(&job.output, content).map_err(unwritten)
 }
 
-/// Limits the size of each file that is written from here on. Not earlier: the engine keeps memory in files as well.
+/// Limits the size of each file that is written from here on. Not earlier: the engine keeps memory
+/// in files as well.
 fn bound_files(size: u64) -> io::Result<()> {
     let size = getrlimit(Resource::Fsize).maximum.unwrap_or(u64::MAX).min(size);
     if size < u64::MAX {
@@ -132,7 +145,9 @@ async fn prepare(
 ) -> Result<(Vec<u8>, About), LoadError> {
     let instrumented = match snapshot::instrument(component) {
         Ok(instrumented) => instrumented,
-        Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
+        Err(reason) => {
+            return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+        }
     };
     let (_, compiled) = compile(engine, instrumented.bytes())?;
     let mut loaded = load(engine, job, &compiled, sidecars).await?;
@@ -142,7 +157,9 @@ async fn prepare(
     }
     let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
         Ok(taken) => taken,
-        Err(reason) => return prepare_unsnapshotted(engine, job, component, sidecars, reason).await,
+        Err(reason) => {
+            return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
+        }
     };
     drop(loaded.store);
     report(Report::Stage(StageName::Compile));
@@ -150,7 +167,8 @@ async fn prepare(
     Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
 }
 
-/// An interceptor has no `load`, so its memory starts as its compiler has left it, and there is nothing to learn of it.
+/// An interceptor has no `load`, so its memory starts as its compiler has left it, and there is
+/// nothing to learn of it.
 fn prepare_interceptor(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, About), LoadError> {
     let (code, _) = compile(engine, component)?;
     Ok((code, About { metadata: Metadata::default(), snapshot: Snapshot::Taken }))
@@ -191,10 +209,17 @@ async fn load(
     // The parent has the clock: time in which this process is stopped for others does not count.
     let budget = Budget::new(Instant::now(), Duration::MAX, allowed);
     let config = ConfigValues::new(job.config.clone(), Arc::default());
-    let sidecars = sidecars.iter().map(|(name, content)| (name.clone(), Sidecar::Content(content.clone())));
+    let sidecars =
+        sidecars.iter().map(|(name, content)| (name.clone(), Sidecar::Content(content.clone())));
     let sidecars = Sidecars::new(sidecars.collect(), None);
-    let grants =
-        Grants { config, sidecars, http: None, key_value: None, sql: None, log: Arc::new(|line| report(line.into())) };
+    let grants = Grants {
+        config,
+        sidecars,
+        http: None,
+        key_value: None,
+        sql: None,
+        log: Arc::new(|line| report(line.into())),
+    };
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
     // What compiling has taken of this thread's time is not the guest's.
     budget.resume(Where::Arrival);
@@ -205,7 +230,12 @@ async fn load(
 }
 
 /// A store that counts against nobody: what this process may use is limited as a whole.
-fn stand_alone_store(engine: &Engine, grants: &Grants, memory: u64, budget: Budget) -> Result<Store<State>, LoadError> {
+fn stand_alone_store(
+    engine: &Engine,
+    grants: &Grants,
+    memory: u64,
+    budget: Budget,
+) -> Result<Store<State>, LoadError> {
     let tenant = Tenant::unlimited(TenantName::default_tenant());
     let share = Share::new(tenant.account().clone());
     let call = Call { budget, share, scope: Arc::default() };
@@ -253,12 +283,16 @@ impl CallError {
             match error {
                 InferError::Trapped { detail } => format!("load did not return: {detail}"),
                 InferError::OutOfMemory { limit, detail } => {
-                    format!("load needed more than the {limit} bytes that limits.memory allows: {detail}")
+                    format!(
+                        "load needed more than the {limit} bytes that limits.memory allows: {detail}"
+                    )
                 }
                 InferError::DeadlineExceeded(_) | InferError::CpuTimeExceeded(_) => {
                     format!("load took longer than {seconds:?}")
                 }
-                InferError::Rejected(text) | InferError::Failed(text) => format!("load failed: {text}"),
+                InferError::Rejected(text) | InferError::Failed(text) => {
+                    format!("load failed: {text}")
+                }
                 other => other.to_string(),
             },
         )
@@ -266,8 +300,9 @@ impl CallError {
 }
 
 fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadError> {
-    let file =
-        file.ok_or_else(|| LoadError::new(Stage::Host, format!("{name} was not handed to the compile process")))?;
+    let file = file.ok_or_else(|| {
+        LoadError::new(Stage::Host, format!("{name} was not handed to the compile process"))
+    })?;
     let content = read_from(file, u64::MAX)
         .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
     if hex(&Sha256::digest(&content)) != input.sha256 {
@@ -279,16 +314,19 @@ fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadEr
 /// A failure of the compiler's; the host's own, if the machine has run out of something.
 fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
     let error = error.into();
-    let exhausted = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_exhaustion);
+    let exhausted =
+        error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(is_exhaustion);
     LoadError::new(if exhausted { Stage::Host } else { Stage::Compile }, format!("{error:#}"))
 }
 
-/// True if the machine has no more threads, descriptors or disk. Memory is not among these: this process has a limit
-/// of its own.
+/// True if the machine has no more threads, descriptors or disk. Memory is not among these: this
+/// process has a limit of its own.
 fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let exhausted = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];
-    error.raw_os_error().is_some_and(|number| exhausted.iter().any(|errno| errno.raw_os_error() == number))
+    error
+        .raw_os_error()
+        .is_some_and(|number| exhausted.iter().any(|errno| errno.raw_os_error() == number))
 }
 
 fn in_host(what: &str, error: &dyn std::fmt::Display) -> LoadError {

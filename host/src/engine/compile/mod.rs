@@ -1,17 +1,17 @@
 //! Making an artifact of a component, in a child process.
 //!
-//! Compiling is the one thing here whose cost a stranger chooses: a small file can keep a compiler busy
-//! for minutes and gigabytes. So it happens in a process of its own, `wardian compile`, with limits on
-//! memory, CPU and time and with low priority, together with running the guest's `load` and taking the
-//! snapshot. When a limit is passed the child dies and nobody else notices.
+//! Compiling is the one thing here whose cost a stranger chooses: a small file can keep a compiler
+//! busy for minutes and gigabytes. So it happens in a process of its own, `wardian compile`, with
+//! limits on memory, CPU and time and with low priority, together with running the guest's `load`
+//! and taking the snapshot. When a limit is passed the child dies and nobody else notices.
 //!
-//! [`child`] is the parent's side. A job waits in the [`queue`], which all tenants share by weight. Then [`child`] starts
-//! the process, [`follow`] follows its [`Report`]s and stops it while others have a better claim, and [`end`] explains
-//! its end.
+//! [`child`] is the parent's side. A job waits in the [`queue`], which all tenants share by weight.
+//! Then [`child`] starts the process, [`follow`] follows its [`Report`]s and stops it while others
+//! have a better claim, and [`end`] explains its end.
 //!
-//! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in on
-//! standard input as one JSON document, after its files as open [`descriptors`]; reports come out on standard output,
-//! one JSON document a line.
+//! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in
+//! on standard input as one JSON document, after its files as open [`descriptors`]; reports come
+//! out on standard output, one JSON document a line.
 
 mod child;
 mod clock;
@@ -50,7 +50,8 @@ pub struct Job {
     pub sidecars: BTreeMap<String, Input>,
     /// The values that its `load` may ask `wasi:config` for.
     pub config: BTreeMap<String, String>,
-    /// What the model is granted. Nothing of it can be used during `load`, but its imports need the grant.
+    /// What the model is granted. Nothing of it can be used during `load`, but its imports need the
+    /// grant.
     pub granted: Vec<Capability>,
     /// The directory to write the artifact into.
     pub output: PathBuf,
@@ -88,8 +89,8 @@ impl Role {
 pub struct Input {
     /// SHA-256 of its content, in hexadecimal; the job fails if the file no longer matches.
     pub sha256: String,
-    /// The file, which goes to the child as an open descriptor: the component's first, then the sidecars' in the order
-    /// of their names.
+    /// The file, which goes to the child as an open descriptor: the component's first, then the
+    /// sidecars' in the order of their names.
     #[serde(skip)]
     pub file: Option<FileIn>,
 }
@@ -124,9 +125,14 @@ pub struct CompileLimits {
 }
 
 impl Default for CompileLimits {
-    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB; its tenfold is a bomb.
+    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB; its tenfold is a
+    // bomb.
     fn default() -> Self {
-        CompileLimits { memory: 4 << 30, cpu_time: Duration::from_secs(120), wall_time: Duration::from_secs(240) }
+        CompileLimits {
+            memory: 4 << 30,
+            cpu_time: Duration::from_secs(120),
+            wall_time: Duration::from_secs(240),
+        }
     }
 }
 
@@ -202,7 +208,11 @@ impl From<LoadError> for Report {
 
 impl From<LogLine> for Report {
     fn from(line: LogLine) -> Report {
-        Report::Log { level: line.level.name().into(), context: line.context, message: line.message }
+        Report::Log {
+            level: line.level.name().into(),
+            context: line.context,
+            message: line.message,
+        }
     }
 }
 

@@ -1,12 +1,14 @@
-//! The order in which components are compiled and loaded, as a function of what has happened. No clock, no I/O.
+//! The order in which components are compiled and loaded, as a function of what has happened. No
+//! clock, no I/O.
 //!
-//! Each job becomes a child process. A child computes only while it holds one of a few slots. Slots go to the tenant
-//! that has been served least: the one whose children have used the least CPU time by weight. A child that sleeps
-//! gives its slot back. A child that has computed for a quantum is paused if another job has a better claim. So one
-//! tenant's long loads never keep another tenant's from starting.
+//! Each job becomes a child process. A child computes only while it holds one of a few slots. Slots
+//! go to the tenant that has been served least: the one whose children have used the least CPU time
+//! by weight. A child that sleeps gives its slot back. A child that has computed for a quantum is
+//! paused if another job has a better claim. So one tenant's long loads never keep another tenant's
+//! from starting.
 //!
-//! A paused or sleeping child still takes memory. The number of children is bounded for each tenant and in all, and
-//! while half of them are taken each tenant may start no second one.
+//! A paused or sleeping child still takes memory. The number of children is bounded for each tenant
+//! and in all, and while half of them are taken each tenant may start no second one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,7 +33,8 @@ pub(super) struct Queue {
     slots: usize,
     children: usize,
     lines: BTreeMap<TenantName, Line>,
-    /// How far the least served tenant that competes has come, in nanoseconds of virtual time. Never goes back.
+    /// How far the least served tenant that competes has come, in nanoseconds of virtual time.
+    /// Never goes back.
     floor: u64,
     next: u64,
 }
@@ -67,10 +70,17 @@ enum State {
 impl Queue {
     /// A queue for so many slots and so many children.
     pub(super) fn new(slots: usize, children: usize) -> Self {
-        Queue { slots: slots.max(1), children: children.max(1), lines: BTreeMap::new(), floor: 0, next: 0 }
+        Queue {
+            slots: slots.max(1),
+            children: children.max(1),
+            lines: BTreeMap::new(),
+            floor: 0,
+            next: 0,
+        }
     }
 
-    /// Has another number of slots from now on. Jobs that hold one too many are told by [`Queue::must_pause`].
+    /// Has another number of slots from now on. Jobs that hold one too many are told by
+    /// [`Queue::must_pause`].
     pub(super) fn set_slots(&mut self, slots: usize) {
         self.slots = slots.max(1);
     }
@@ -116,7 +126,9 @@ impl Queue {
     pub(super) fn pause(&mut self, ticket: &Ticket) {
         let floor = self.floor;
         let Some(line) = self.lines.get_mut(&ticket.tenant) else { return };
-        let Some(index) = line.jobs.iter().position(|job| job.number == ticket.number) else { return };
+        let Some(index) = line.jobs.iter().position(|job| job.number == ticket.number) else {
+            return;
+        };
         // Time that it slept through is not owed to it.
         line.catch_up(floor);
         let mut job = line.jobs.remove(index);
@@ -133,8 +145,8 @@ impl Queue {
         job.is_some_and(|job| job.state == State::Running)
     }
 
-    /// Whether a job must give its slot back: there are fewer slots now, or it has used its quantum and another job has
-    /// a better claim.
+    /// Whether a job must give its slot back: there are fewer slots now, or it has used its quantum
+    /// and another job has a better claim.
     pub(super) fn must_pause(&self, ticket: &Ticket) -> bool {
         let Some(line) = self.lines.get(&ticket.tenant) else { return false };
         let job = line.jobs.iter().find(|job| job.number == ticket.number);
@@ -166,8 +178,8 @@ impl Queue {
         granted
     }
 
-    /// The waiting job that is next, by its tenant and its index: of the least served tenant, the one that has waited
-    /// longest.
+    /// The waiting job that is next, by its tenant and its index: of the least served tenant, the
+    /// one that has waited longest.
     fn best(&self) -> Option<(TenantName, usize)> {
         let taken = self.lines.values().map(Line::children).sum();
         let waiting = self.lines.iter().filter_map(|(tenant, line)| {
@@ -246,7 +258,9 @@ impl Line {
 
     /// The index of its job that is to have the next slot.
     fn next(&self, may_start: bool) -> Option<usize> {
-        self.jobs.iter().position(|job| job.state == State::Paused || (job.state == State::Queued && may_start))
+        self.jobs
+            .iter()
+            .position(|job| job.state == State::Paused || (job.state == State::Queued && may_start))
     }
 }
 

@@ -14,8 +14,8 @@ use crate::tenant::{Share, Tenant, Turns};
 pub(super) struct Slots {
     shared: Arc<Mutex<Shared>>,
     turns: Arc<Turns>,
-    /// Slots while no call takes a turn, and while calls do. Calls of more than a millisecond run only where a child
-    /// does not, so half the cores are theirs.
+    /// Slots while no call takes a turn, and while calls do. Calls of more than a millisecond run
+    /// only where a child does not, so half the cores are theirs.
     alone: usize,
     beside_calls: usize,
 }
@@ -31,8 +31,9 @@ pub(super) struct Place {
     slots: Slots,
     ticket: Ticket,
     bell: Arc<Notify>,
-    /// What the child uses is charged here: its tenant's calls come later for it. The order of the children themselves
-    /// is the queue's, so that a tenant's calls without end do not keep its new version from being compiled.
+    /// What the child uses is charged here: its tenant's calls come later for it. The order of the
+    /// children themselves is the queue's, so that a tenant's calls without end do not keep its new
+    /// version from being compiled.
     share: Arc<Share>,
 }
 
@@ -98,7 +99,8 @@ impl Place {
         self.slots.change(|shared| shared.queue.rest(&self.ticket));
     }
 
-    /// Gives the slot back if there is one, and waits for the next. Tells whether the job holds one already.
+    /// Gives the slot back if there is one, and waits for the next. Tells whether the job holds one
+    /// already.
     pub(super) fn wait_again(&self) -> bool {
         self.slots.change(|shared| shared.queue.pause(&self.ticket));
         self.is_running()

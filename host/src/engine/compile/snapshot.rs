@@ -18,7 +18,8 @@ pub(super) fn instrument(component: &[u8]) -> Result<Instrumented<'_>, String> {
     let mut wizer = Wizer::new();
     // `load` stays callable: it is an export like any other.
     wizer.keep_init_func(true);
-    let (context, bytes) = wizer.instrument_component(component).map_err(|error| format!("{error:#}"))?;
+    let (context, bytes) =
+        wizer.instrument_component(component).map_err(|error| format!("{error:#}"))?;
     Ok(Instrumented { wizer, context, bytes })
 }
 
@@ -28,7 +29,8 @@ const MAX_MODULE: u64 = 1 << 30;
 /// Bytes that a snapshot adds beside the memory itself.
 const OVERHEAD: u64 = 1 << 20;
 
-/// Why no snapshot can be taken of so many bytes of memory, for a component of that size; `None` if one can.
+/// Why no snapshot can be taken of so many bytes of memory, for a component of that size; `None` if
+/// one can.
 pub(super) fn too_large(memory: u64, component: usize) -> Option<String> {
     let size = memory.saturating_add(component as u64).saturating_add(OVERHEAD);
     (size > MAX_MODULE).then(|| {
@@ -43,11 +45,18 @@ impl Instrumented<'_> {
     }
 
     /// The original component, with the instance's present memory as its initial one.
-    pub(super) async fn take(&self, store: &mut Store<State>, instance: Instance) -> Result<Vec<u8>, String> {
+    pub(super) async fn take(
+        &self,
+        store: &mut Store<State>,
+        instance: Instance,
+    ) -> Result<Vec<u8>, String> {
         // Its whole memory is read in one call, and its size has a limit of its own.
         store.set_hostcall_fuel(usize::MAX);
         let mut access = Access { store, instance };
-        self.wizer.snapshot_component(&self.context, &mut access).await.map_err(|error| format!("{error:#}"))
+        self.wizer
+            .snapshot_component(&self.context, &mut access)
+            .await
+            .map_err(|error| format!("{error:#}"))
     }
 }
 
@@ -62,9 +71,15 @@ impl Access<'_> {
     // The functions were added by `instrument`, so a failure here is a fault of the snapshotter's
     // own; it ends this child and is reported as such.
     #[expect(clippy::expect_used, reason = "the trait has no room for an error")]
-    async fn call<R: Lift + Send + Sync + 'static>(&mut self, interface: &str, function: &str) -> R {
-        let (_, interface) =
-            self.instance.get_export(&mut *self.store, None, interface).expect("the added interface is exported");
+    async fn call<R: Lift + Send + Sync + 'static>(
+        &mut self,
+        interface: &str,
+        function: &str,
+    ) -> R {
+        let (_, interface) = self
+            .instance
+            .get_export(&mut *self.store, None, interface)
+            .expect("the added interface is exported");
         let (_, function) = self
             .instance
             .get_export(&mut *self.store, Some(&interface), function)
@@ -79,7 +94,12 @@ impl Access<'_> {
 }
 
 impl ComponentInstanceState for Access<'_> {
-    async fn call_func_ret_list_u8(&mut self, interface: &str, function: &str, contents: impl FnOnce(&[u8]) + Send) {
+    async fn call_func_ret_list_u8(
+        &mut self,
+        interface: &str,
+        function: &str,
+        contents: impl FnOnce(&[u8]) + Send,
+    ) {
         let list: WasmList<u8> = self.call(interface, function).await;
         contents(list.as_le_slice(&*self.store));
     }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// What a child's first thread has used, as of the last look. That thread compiles, and runs the guest's `load`.
+/// What a child's first thread has used, as of the last look. That thread compiles, and runs the
+/// guest's `load`.
 pub(super) struct Usage {
     path: String,
     before: Option<Times>,
@@ -33,7 +34,8 @@ impl Usage {
         Usage { before: read(&path), path, at: Instant::now() }
     }
 
-    /// What was used since the last look. Where the kernel does not tell, all the time that has passed.
+    /// What was used since the last look. Where the kernel does not tell, all the time that has
+    /// passed.
     pub(super) fn look(&mut self) -> Used {
         let (now, at) = (read(&self.path), Instant::now());
         let passed = at - std::mem::replace(&mut self.at, at);
@@ -54,7 +56,8 @@ fn read(path: &str) -> Option<Times> {
 
 /// Nanoseconds on a core, and nanoseconds waiting for one.
 fn parse(text: &str) -> Option<Times> {
-    let mut numbers = text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos).ok());
+    let mut numbers =
+        text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos).ok());
     Some(Times { cpu: numbers.next()??, waiting: numbers.next()?? })
 }
 
@@ -65,7 +68,8 @@ mod tests {
     #[test]
     fn work_is_told_from_sleep() {
         // This test's own thread may not be the process's first, so it starts processes.
-        let run = |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
+        let run =
+            |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
         let (mut works, mut sleeps) = (run("while :; do :; done"), run("exec sleep 60"));
         let mut usage = [Usage::new(works.id()), Usage::new(sleeps.id())];
         let (mut worked, mut slept) = (Duration::ZERO, Duration::ZERO);

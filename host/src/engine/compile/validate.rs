@@ -16,12 +16,16 @@ pub struct Surface {
     pub exports: Vec<String>,
 }
 
-/// Checks that the bytes are a valid component, that it can be what it is wanted for, and that it imports nothing
-/// beyond what is granted. Fails with what is wrong and what would mend it.
+/// Checks that the bytes are a valid component, that it can be what it is wanted for, and that it
+/// imports nothing beyond what is granted. Fails with what is wrong and what would mend it.
 pub fn component(bytes: &[u8], role: Role, granted: &[Capability]) -> Result<Surface, LoadError> {
     let surface = surface(bytes)?;
-    Validator::new().validate_all(bytes).map_err(|error| fault(format!("not a valid component: {error}")))?;
-    let refused = |import: &String| refusal(import, granted).map(|why| format!("it imports '{import}', {why}"));
+    Validator::new()
+        .validate_all(bytes)
+        .map_err(|error| fault(format!("not a valid component: {error}")))?;
+    let refused = |import: &String| {
+        refusal(import, granted).map(|why| format!("it imports '{import}', {why}"))
+    };
     if let Some(reason) = surface.imports.iter().find_map(refused) {
         return Err(fault(reason));
     }
@@ -72,7 +76,9 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| fault(format!("not a WebAssembly component: {error}")))? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return Err(fault("a core module, not a component; build it for the target wasm32-wasip2".into()));
+                return Err(fault(
+                    "a core module, not a component; build it for the target wasm32-wasip2".into(),
+                ));
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -111,7 +117,9 @@ mod tests {
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
         assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));
         let empty_component = b"\0asm\x0d\0\x01\0";
-        assert!(reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'"));
+        assert!(
+            reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'")
+        );
         let reason = component(empty_component, Role::Interceptor, &[]).unwrap_err().reason;
         assert!(reason.contains("does not export 'wardian:model/interceptor@0.1.0'"), "{reason}");
     }
@@ -121,8 +129,18 @@ mod tests {
         let exporting = |name: &str| Surface { imports: Vec::new(), exports: vec![name.into()] };
         let (model, interceptor) = (exporting(INFERENCE), exporting(INTERCEPTOR));
         assert_eq!((model.unfit(Role::Model), interceptor.unfit(Role::Interceptor)), (None, None));
-        assert!(interceptor.unfit(Role::Model).unwrap().contains("put it into the folder interceptors/"));
-        assert!(model.unfit(Role::Interceptor).unwrap().contains("put it beside the folder interceptors/"));
+        assert!(
+            interceptor
+                .unfit(Role::Model)
+                .unwrap()
+                .contains("put it into the folder interceptors/")
+        );
+        assert!(
+            model
+                .unfit(Role::Interceptor)
+                .unwrap()
+                .contains("put it beside the folder interceptors/")
+        );
         assert!(interceptor.is_interceptor() && !model.is_interceptor());
     }
 }

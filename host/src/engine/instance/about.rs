@@ -33,7 +33,11 @@ impl From<&CallContext> for interceptor::Context {
 impl From<&ModelId> for interceptor::Version {
     fn from(id: &ModelId) -> Self {
         let ModelId { tenant, name, version } = id;
-        interceptor::Version { tenant: tenant.to_string(), model: name.to_string(), version: version.number() }
+        interceptor::Version {
+            tenant: tenant.to_string(),
+            model: name.to_string(),
+            version: version.number(),
+        }
     }
 }
 
@@ -44,8 +48,8 @@ impl From<interceptor::Rejection> for InferError {
     }
 }
 
-/// A refusal may say what a caller did wrong, or that it should come later. It may not look like a success, or like a
-/// fault of the host's.
+/// A refusal may say what a caller did wrong, or that it should come later. It may not look like a
+/// success, or like a fault of the host's.
 fn permitted(status: u16) -> u16 {
     if (400..500).contains(&status) || status == 503 { status } else { FORBIDDEN }
 }
@@ -66,14 +70,27 @@ mod tests {
 
     #[test]
     fn a_refusal_can_neither_look_like_a_success_nor_forge_a_line() {
-        let refused =
-            |status, message: &str| InferError::from(interceptor::Rejection { status, message: message.into() });
-        for (said, is) in
-            [(400, 400), (429, 429), (499, 499), (503, 503), (200, 403), (500, 403), (0, 403), (65535, 403)]
-        {
-            assert_eq!(refused(said, "no"), InferError::Refused { status: is, message: "no".into() });
+        let refused = |status, message: &str| {
+            InferError::from(interceptor::Rejection { status, message: message.into() })
+        };
+        for (said, is) in [
+            (400, 400),
+            (429, 429),
+            (499, 499),
+            (503, 503),
+            (200, 403),
+            (500, 403),
+            (0, 403),
+            (65535, 403),
+        ] {
+            assert_eq!(
+                refused(said, "no"),
+                InferError::Refused { status: is, message: "no".into() }
+            );
         }
-        let InferError::Refused { message, .. } = refused(403, &"a\nb".repeat(1000)) else { panic!() };
+        let InferError::Refused { message, .. } = refused(403, &"a\nb".repeat(1000)) else {
+            panic!()
+        };
         assert!(message.len() < 2 * MAX_REFUSAL && !message.contains('\n'), "{message:?}");
     }
 }

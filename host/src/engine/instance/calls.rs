@@ -5,7 +5,8 @@ use super::{Instance, internal, types};
 use crate::engine::bindings::migrations;
 use crate::model::{InferError, InferRequest, InferResponse, Metadata, ModelId};
 
-/// Calls an exported function: finds its interface, starts the clock, and says what the call's end means.
+/// Calls an exported function: finds its interface, starts the clock, and says what the call's end
+/// means.
 macro_rules! call {
     ($self:ident . $interface:ident . $function:ident ( $($argument:expr),* )) => {{
         let template = $self.template.clone();
@@ -18,7 +19,8 @@ macro_rules! call {
 }
 
 impl Instance {
-    /// Answers one request. The outputs are checked for size here; against the metadata, by the caller.
+    /// Answers one request. The outputs are checked for size here; against the metadata, by the
+    /// caller.
     pub async fn infer(&mut self, request: InferRequest) -> Result<InferResponse, InferError> {
         let request = types::Request::from(request);
         let _ticking = self.start_clock();
@@ -54,29 +56,39 @@ impl Instance {
         Ok(call!(self.deferred.call_run_deferred(name, payload))??)
     }
 
-    /// Brings the state of the call's session forward, if another version has left it and this one is to see it
-    /// first. Fails with a text for the model's author.
+    /// Brings the state of the call's session forward, if another version has left it and this one
+    /// is to see it first. Fails with a text for the model's author.
     pub async fn bring_session_forward(&mut self) -> Result<(), InferError> {
         let scope = self.store.data().call.scope.clone();
         let Some(session) = &scope.session else { return Ok(()) };
         let Some((from, state)) = session.to_bring_forward() else { return Ok(()) };
-        let migrated = self.migrate_session(from, &state).await.map_err(|error| in_migration(from, error))?;
-        session.brought_forward(migrated).map_err(|text| InferError::Failed(format!("migrate-session: {text}")))
+        let migrated =
+            self.migrate_session(from, &state).await.map_err(|error| in_migration(from, error))?;
+        session
+            .brought_forward(migrated)
+            .map_err(|text| InferError::Failed(format!("migrate-session: {text}")))
     }
 
-    /// Turns the state of a session that another version has left into this version's; `None` to begin anew.
-    pub async fn migrate_session(&mut self, from: u64, state: &[u8]) -> Result<Option<Vec<u8>>, InferError> {
+    /// Turns the state of a session that another version has left into this version's; `None` to
+    /// begin anew.
+    pub async fn migrate_session(
+        &mut self,
+        from: u64,
+        state: &[u8],
+    ) -> Result<Option<Vec<u8>>, InferError> {
         Ok(call!(self.session_migration.call_migrate_session(from, state))??)
     }
 
-    /// The steps that bring the database to where this version needs it: names and statements, oldest first.
+    /// The steps that bring the database to where this version needs it: names and statements,
+    /// oldest first.
     pub async fn migrations(&mut self) -> Result<Vec<(String, String)>, InferError> {
         let steps: Vec<migrations::Migration> = call!(self.migrations.call_migrations())?;
         Ok(steps.into_iter().map(|step| (step.name, step.statements)).collect())
     }
 
-    /// Lets an interceptor see a request before its model does. Fails with [`InferError::Refused`] if it lets it not
-    /// pass. The request is checked for size here; against the model, by the caller.
+    /// Lets an interceptor see a request before its model does. Fails with [`InferError::Refused`]
+    /// if it lets it not pass. The request is checked for size here; against the model, by the
+    /// caller.
     pub async fn before_call(
         &mut self,
         about: &CallContext,
@@ -91,8 +103,8 @@ impl Instance {
         Ok(request)
     }
 
-    /// Lets an interceptor see an answer before the caller does. It is checked for size here; against the model, by
-    /// the caller.
+    /// Lets an interceptor see an answer before the caller does. It is checked for size here;
+    /// against the model, by the caller.
     pub async fn after_call(
         &mut self,
         about: &CallContext,
@@ -104,12 +116,14 @@ impl Instance {
         Ok(response)
     }
 
-    /// Tells an interceptor that a version is about to be loaded. Fails with [`InferError::Rejected`] if it objects.
+    /// Tells an interceptor that a version is about to be loaded. Fails with
+    /// [`InferError::Rejected`] if it objects.
     pub async fn before_load(&mut self, version: &ModelId) -> Result<(), InferError> {
         call!(self.interceptor.call_before_load(&version.into()))?.map_err(objection)
     }
 
-    /// Tells an interceptor that a version can serve. Fails with [`InferError::Rejected`] if it objects.
+    /// Tells an interceptor that a version can serve. Fails with [`InferError::Rejected`] if it
+    /// objects.
     pub async fn after_load(&mut self, version: &ModelId) -> Result<(), InferError> {
         call!(self.interceptor.call_after_load(&version.into()))?.map_err(objection)
     }
@@ -151,7 +165,8 @@ impl Instance {
 
 /// Says of a refusal what it was that was refused.
 fn in_migration(from: u64, error: InferError) -> InferError {
-    let what = format!("this session's state, which version {from} has left, cannot be brought forward");
+    let what =
+        format!("this session's state, which version {from} has left, cannot be brought forward");
     match error {
         InferError::Rejected(text) => InferError::Rejected(format!("{what}: {text}")),
         InferError::Failed(text) => InferError::Failed(format!("{what}: {text}")),

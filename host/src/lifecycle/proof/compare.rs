@@ -14,7 +14,11 @@ pub struct Tolerance {
 }
 
 /// Compares an output with what it should be. Fails with the first difference.
-pub(super) fn compare(expected: &Tensor, actual: &Tensor, tolerance: &Tolerance) -> Result<(), String> {
+pub(super) fn compare(
+    expected: &Tensor,
+    actual: &Tensor,
+    tolerance: &Tolerance,
+) -> Result<(), String> {
     let name = &expected.name;
     if (expected.datatype, &expected.shape) != (actual.datatype, &actual.shape) {
         return Err(format!(
@@ -24,11 +28,19 @@ pub(super) fn compare(expected: &Tensor, actual: &Tensor, tolerance: &Tolerance)
     }
     let (Some(wanted), Some(found)) = (numbers(expected), numbers(actual)) else {
         let same = expected.data == actual.data;
-        return if same { Ok(()) } else { Err(format!("output '{name}' differs from what is expected")) };
+        return if same {
+            Ok(())
+        } else {
+            Err(format!("output '{name}' differs from what is expected"))
+        };
     };
-    let differs = wanted.iter().zip(&found).position(|(&wanted, &found)| !tolerance.allows(wanted, found));
+    let differs =
+        wanted.iter().zip(&found).position(|(&wanted, &found)| !tolerance.allows(wanted, found));
     match differs {
-        Some(index) => Err(format!("output '{name}' has {} at {index}, expected {}", found[index], wanted[index])),
+        Some(index) => Err(format!(
+            "output '{name}' has {} at {index}, expected {}",
+            found[index], wanted[index]
+        )),
         None => Ok(()),
     }
 }
@@ -63,13 +75,19 @@ mod tests {
 
     fn tensor(values: &[f64]) -> Tensor {
         let data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Tensor { name: "y".into(), datatype: Datatype::Fp64, shape: vec![values.len() as u64], data }
+        Tensor {
+            name: "y".into(),
+            datatype: Datatype::Fp64,
+            shape: vec![values.len() as u64],
+            data,
+        }
     }
 
     #[test]
     fn numbers_may_differ_as_far_as_said_and_no_further() {
         let tolerance = Tolerance { relative: 1e-6, absolute: 0.0 };
-        let check = |wanted: f64, found: f64| compare(&tensor(&[wanted]), &tensor(&[found]), &tolerance);
+        let check =
+            |wanted: f64, found: f64| compare(&tensor(&[wanted]), &tensor(&[found]), &tolerance);
         assert!(check(100.0, 100.00005).is_ok());
         assert!(check(100.0, 100.001).unwrap_err().contains("expected 100"));
         assert!(check(f64::NAN, f64::NAN).is_ok());

@@ -1,4 +1,5 @@
-//! What there is to tell of a model: to whoever asked for it, to the registry, and in the repository index.
+//! What there is to tell of a model: to whoever asked for it, to the registry, and in the
+//! repository index.
 
 use super::super::index::{IndexEntry, IndexState};
 use super::super::policy::{Demand, selects};
@@ -23,7 +24,8 @@ impl ModelRecord {
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
 
-    /// Why what is wanted of the repository does not serve, if it is known not to: its newest, or one that is missing.
+    /// Why what is wanted of the repository does not serve, if it is known not to: its newest, or
+    /// one that is missing.
     fn newest_fault(&self) -> Option<LoadError> {
         if let Some(Some(reason)) = &self.elsewhere {
             return Some(LoadError::new(Stage::Read, reason.clone()));
@@ -47,7 +49,9 @@ impl ModelRecord {
         match next {
             Some((next, record)) if *next > version => {
                 let fault = record.fault().map(|fault| format!(": {fault}")).unwrap_or_default();
-                format!("not in the repository any more; it serves until version {next} does{fault}")
+                format!(
+                    "not in the repository any more; it serves until version {next} does{fault}"
+                )
             }
             Some((next, _)) => format!("deleted; it serves until version {next} has loaded"),
             None => "deleted".into(),
@@ -92,7 +96,8 @@ impl ModelRecord {
 
     /// What the repository index tells of the model's versions, newest first.
     pub(in crate::lifecycle) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
-        let entry = |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
+        let entry =
+            |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
         let whole = self.elsewhere.as_ref().map(|fault| {
             let reason = fault.clone().unwrap_or_else(|| "its file is still changing".into());
             entry(None, (IndexState::Unavailable, reason))
@@ -100,15 +105,25 @@ impl ModelRecord {
         let versions = self.versions.iter().rev();
         whole
             .into_iter()
-            .chain(versions.map(|(version, record)| entry(Some(*version), self.state(*version, record))))
+            .chain(
+                versions
+                    .map(|(version, record)| entry(Some(*version), self.state(*version, record))),
+            )
             .collect()
     }
 
     /// What the repository index tells of a version, or else of the model as a whole.
-    pub(in crate::lifecycle) fn entry_of(&self, name: &ModelName, version: Version) -> Option<IndexEntry> {
+    pub(in crate::lifecycle) fn entry_of(
+        &self,
+        name: &ModelName,
+        version: Version,
+    ) -> Option<IndexEntry> {
         let (whole, versions): (Vec<_>, Vec<_>) =
             self.index(name).into_iter().partition(|entry| entry.version.is_none());
-        versions.into_iter().find(|entry| entry.version == Some(version)).or(whole.into_iter().next())
+        versions
+            .into_iter()
+            .find(|entry| entry.version == Some(version))
+            .or(whole.into_iter().next())
     }
 
     fn state(&self, version: Version, record: &VersionRecord) -> (IndexState, String) {

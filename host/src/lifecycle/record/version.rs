@@ -50,13 +50,19 @@ impl VersionRecord {
     /// What to say of a version that serves although something is wrong with it.
     pub(super) fn excuse(&self, fault: &str) -> String {
         let same = self.serving.as_ref().is_some_and(|serving| self.present.is(serving.digest));
-        if same { fault.into() } else { format!("serves its last good content; the present one failed: {fault}") }
+        if same {
+            fault.into()
+        } else {
+            format!("serves its last good content; the present one failed: {fault}")
+        }
     }
 
     /// Whether what the repository holds has not been found to fail.
     pub(super) fn is_usable(&self) -> bool {
         match &self.present {
-            Content::Whole(candidate) => self.failed.as_ref().is_none_or(|(digest, _)| *digest != candidate.digest),
+            Content::Whole(candidate) => {
+                self.failed.as_ref().is_none_or(|(digest, _)| *digest != candidate.digest)
+            }
             _ => false,
         }
     }
@@ -111,7 +117,9 @@ impl VersionRecord {
     pub(super) fn fault(&self) -> Option<LoadError> {
         match (&self.present, &self.failed) {
             (Content::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),
-            (Content::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => Some(error.clone()),
+            (Content::Whole(candidate), Some((digest, error))) if candidate.digest == *digest => {
+                Some(error.clone())
+            }
             _ => None,
         }
     }

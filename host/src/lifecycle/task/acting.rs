@@ -33,7 +33,9 @@ macro_rules! say {
 impl Task {
     pub(super) fn start_loading(&mut self, name: &ModelName, version: Version) {
         let (Some(owner), Some(record)) = (&self.owner, self.models.get_mut(name)) else { return };
-        let (Some(digest), Some(events)) = (record.digest(version), self.events.upgrade()) else { return };
+        let (Some(digest), Some(events)) = (record.digest(version), self.events.upgrade()) else {
+            return;
+        };
         if let Err(refusal) = owner.make_room(record, name, version) {
             let error = LoadError::new(Stage::Quota, refusal.to_string());
             return self.note_failure(name, version, digest, error);
@@ -48,7 +50,13 @@ impl Task {
     }
 
     /// Notes why a version does not serve, and when it is tried again if that may help.
-    fn note_failure(&mut self, name: &ModelName, version: Version, digest: Digest, error: LoadError) {
+    fn note_failure(
+        &mut self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        error: LoadError,
+    ) {
         let Some(record) = self.models.get_mut(name) else { return };
         let stage = error.stage;
         let text = error.to_string();
@@ -63,8 +71,9 @@ impl Task {
         }
     }
 
-    /// Whether a version that has shown that it can serve is to go live. Asked before its migrations are kept: they
-    /// are kept only if it is, and once they are it does, if only for a moment.
+    /// Whether a version that has shown that it can serve is to go live. Asked before its
+    /// migrations are kept: they are kept only if it is, and once they are it does, if only for a
+    /// moment.
     pub(super) fn lets_live(&self, name: &ModelName, version: Version) -> bool {
         let wanted = self.models.get(name).is_some_and(|record| record.lets_live(version));
         wanted && self.owner.is_some() && self.phase == Phase::Open
@@ -82,7 +91,9 @@ impl Task {
         match outcome {
             // What was loaded for a tenant that is gone would be on its account, with its grants.
             _ if self.owner.is_none() => self.abandon(&name, version),
-            Ok(Some(loaded)) if self.phase == Phase::Open => self.go_live(&name, version, digest, loaded),
+            Ok(Some(loaded)) if self.phase == Phase::Open => {
+                self.go_live(&name, version, digest, loaded)
+            }
             // Not to go live; or live for the next start, as the server stops.
             Ok(_) => self.abandon(&name, version),
             Err(error) => {
@@ -114,7 +125,13 @@ impl Task {
     }
 
     /// Has the task hear of it when a version keeps failing, for as long as the version lives.
-    fn watch_trips(&self, name: &ModelName, version: Version, digest: Digest, mut trips: watch::Receiver<u64>) {
+    fn watch_trips(
+        &self,
+        name: &ModelName,
+        version: Version,
+        digest: Digest,
+        mut trips: watch::Receiver<u64>,
+    ) {
         let (events, name) = (self.events.clone(), name.clone());
         tokio::spawn(async move {
             while trips.changed().await.is_ok() {
@@ -159,9 +176,14 @@ impl Task {
             record.drained(version);
         }
         let serves = self.models.get(name).is_some_and(|record| record.serves(version));
-        // Under the same number other content may serve by now, of a later tenant of this name too, and count on.
+        // Under the same number other content may serve by now, of a later tenant of this name too,
+        // and count on.
         if !serves && !self.registry.serves(&self.tenant, name, version) {
-            self.loader.forget_metrics(&ModelId { tenant: self.tenant.clone(), name: name.clone(), version });
+            self.loader.forget_metrics(&ModelId {
+                tenant: self.tenant.clone(),
+                name: name.clone(),
+                version,
+            });
         }
         self.to_collect = true;
         self.drive(name);

@@ -40,14 +40,16 @@ impl Task {
             return;
         }
         self.merged = Some(aspired.clone());
-        let degraded = aspired.degraded.clone().or_else(|| aspired.partial.clone().map(Degraded::from));
+        let degraded =
+            aspired.degraded.clone().or_else(|| aspired.partial.clone().map(Degraded::from));
         self.degraded.store(degraded.map(Arc::new));
         if aspired.degraded.is_some() {
             return;
         }
         let names = aspired.seen.iter().map(|seen| seen.name().clone());
         let names: BTreeSet<_> = names.chain(self.models.keys().cloned()).collect();
-        let (interceptors, models): (Vec<_>, Vec<_>) = names.into_iter().partition(ModelName::is_interceptor);
+        let (interceptors, models): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(ModelName::is_interceptor);
 
         self.see_all(&aspired, interceptors).await;
         // What wraps models comes first: whether they may be loaded depends on it.
@@ -86,7 +88,8 @@ impl Task {
         }
     }
 
-    /// Works out what wraps the models. Gives those that are to be told of a change, if there is one.
+    /// Works out what wraps the models. Gives those that are to be told of a change, if there is
+    /// one.
     fn update_interceptors(&mut self) -> Option<Vec<ModelName>> {
         let owner: &mut TenantRecord = self.owner.as_mut()?;
         let own = self.models.iter().filter(|(name, _)| name.is_interceptor());

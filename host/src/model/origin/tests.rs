@@ -65,7 +65,16 @@ fn what_is_more_or_less_than_an_origin_is_refused() {
 
 #[test]
 fn no_other_writing_of_an_address_passes_for_a_name() {
-    for host in ["127.1", "2130706433", "0x7f000001", "0X7F.0.0.1", "0177.0.0.1", "1.2.3.4.5", "256.0.0.1", "a.1"] {
+    for host in [
+        "127.1",
+        "2130706433",
+        "0x7f000001",
+        "0X7F.0.0.1",
+        "0177.0.0.1",
+        "1.2.3.4.5",
+        "256.0.0.1",
+        "a.1",
+    ] {
         let told = Origin::parse(&format!("http://{host}")).unwrap_err().to_string();
         assert!(told.contains("ends in a number"), "{host}: {told}");
     }

@@ -1,7 +1,8 @@
-//! Values that stand in a TOML file without the quotes that they need, such as `weight = two` or `deadline = 60s`.
+//! Values that stand in a TOML file without the quotes that they need, such as `weight = two` or
+//! `deadline = 60s`.
 //!
-//! The parser calls these an invalid boolean or number. Quoted, they can be read, and the reader of the key says what
-//! the value must be.
+//! The parser calls these an invalid boolean or number. Quoted, they can be read, and the reader of
+//! the key says what the value must be.
 
 /// A TOML file with the quotes added that it lacks.
 pub(super) struct Quoted {
@@ -19,13 +20,15 @@ pub(super) struct BareValue {
     pub(super) advice: String,
 }
 
-/// Adds the quotes that the lines at these offsets lack. `None` if something else is wrong with one of them.
+/// Adds the quotes that the lines at these offsets lack. `None` if something else is wrong with one
+/// of them.
 pub(super) fn quote(text: &str, faults: impl IntoIterator<Item = usize>) -> Option<Quoted> {
     let mut lines: Vec<usize> = faults.into_iter().map(|offset| line_start(text, offset)).collect();
     lines.sort_unstable();
     lines.dedup();
 
-    let mut quoted = Quoted { text: String::with_capacity(text.len() + 2 * lines.len()), values: Vec::new() };
+    let mut quoted =
+        Quoted { text: String::with_capacity(text.len() + 2 * lines.len()), values: Vec::new() };
     let mut copied = 0;
     for start in lines {
         let line = text.get(start..)?.lines().next()?;
@@ -69,7 +72,8 @@ mod tests {
         let advice: Vec<_> = quoted.values.iter().map(|value| value.advice.as_str()).collect();
         let weight = "weight: a text needs quotes; write weight = \"two\"";
         assert_eq!(advice, [weight, "b: a text needs quotes; write b = \"60s\""]);
-        for line in ["a", "a =", "= b", "a = 'b", "a = [b", "a = {b", "a b = c", "[a", "a = b]", ""] {
+        for line in ["a", "a =", "= b", "a = 'b", "a = [b", "a = {b", "a b = c", "[a", "a = b]", ""]
+        {
             assert!(quote(line, [0]).is_none(), "{line}");
         }
     }

@@ -24,7 +24,8 @@ pub(crate) fn number(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Res
     move |value| {
         let number = whole_number(value)?;
         let within = u32::try_from(number).ok().filter(|number| range.contains(number));
-        within.ok_or_else(|| format!("{number} is not between {} and {}", range.start(), range.end()))
+        within
+            .ok_or_else(|| format!("{number} is not between {} and {}", range.start(), range.end()))
     }
 }
 
@@ -40,14 +41,21 @@ pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Resul
     move |value| {
         let written = value.as_str().ok_or_else(|| expected("a size like \"256MiB\"", value))?;
         let size = parse_size(written)?;
-        let bounds =
-            || format!("{written} is not between {} and {}", show_size(*range.start()), show_size(*range.end()));
+        let bounds = || {
+            format!(
+                "{written} is not between {} and {}",
+                show_size(*range.start()),
+                show_size(*range.end())
+            )
+        };
         range.contains(&size).then_some(size).ok_or_else(bounds)
     }
 }
 
 /// A duration such as `"60s"` within the range.
-pub(crate) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
+pub(crate) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
     move |value| {
         let written = value.as_str().ok_or_else(|| expected("a duration like \"60s\"", value))?;
         let duration = parse_duration(written)?;
@@ -66,7 +74,9 @@ pub(crate) fn one_of<T: Clone, const N: usize>(
     move |value| {
         let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
         let quoted: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| expected(&quoted.join(" or "), value))
+        found
+            .map(|(_, meaning)| meaning.clone())
+            .ok_or_else(|| expected(&quoted.join(" or "), value))
     }
 }
 
@@ -90,12 +100,18 @@ pub(crate) fn origins(most: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Origin
         origins.sort();
         origins.dedup();
         let count = origins.len();
-        if count <= most { Ok(origins) } else { Err(format!("{count} origins are more than the {most} allowed")) }
+        if count <= most {
+            Ok(origins)
+        } else {
+            Err(format!("{count} origins are more than the {most} allowed"))
+        }
     }
 }
 
 fn origin(value: &DeValue<'_>) -> Result<Origin, String> {
-    let text = value.as_str().ok_or_else(|| expected("an origin like \"https://api.example.com\"", value))?;
+    let text = value
+        .as_str()
+        .ok_or_else(|| expected("an origin like \"https://api.example.com\"", value))?;
     Origin::parse(text).map_err(|error| error.to_string())
 }
 
@@ -113,8 +129,12 @@ pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Str
 /// Says what should stand there and what does.
 pub(crate) fn expected(what: &str, value: &DeValue<'_>) -> String {
     match value.as_str() {
-        Some(text) => format!("expected {what}, found \"{}\"", text.chars().take(40).collect::<String>()),
-        None => format!("expected {what}, found {} {}", article(value.type_str()), value.type_str()),
+        Some(text) => {
+            format!("expected {what}, found \"{}\"", text.chars().take(40).collect::<String>())
+        }
+        None => {
+            format!("expected {what}, found {} {}", article(value.type_str()), value.type_str())
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! The environment variables by which a store is told who asks, and what to say where they are missing.
+//! The environment variables by which a store is told who asks, and what to say where they are
+//! missing.
 
 use object_store::ObjectStoreScheme;
 use url::Url;
@@ -79,11 +80,20 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
     )
 }
 
-/// True if a store's error may come from credentials that are missing. Clients without any ask the cloud's metadata
-/// service for them.
+/// True if a store's error may come from credentials that are missing. Clients without any ask the
+/// cloud's metadata service for them.
 fn is_about_credentials(why: &str) -> bool {
     let lower = why.to_lowercase();
-    let signs = ["169.254.169.254", "metadata", "credential", "account must be", "401", "403", "denied", "token"];
+    let signs = [
+        "169.254.169.254",
+        "metadata",
+        "credential",
+        "account must be",
+        "401",
+        "403",
+        "denied",
+        "token",
+    ];
     signs.iter().any(|sign| lower.contains(sign))
 }
 
@@ -99,12 +109,19 @@ mod tests {
     fn missing_credentials_are_named() {
         let metadata = "Error performing PUT http://169.254.169.254/latest/api/token";
         for (url, usual, public) in [
-            ("s3://bucket/models", "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", "AWS_SKIP_SIGNATURE=true"),
+            (
+                "s3://bucket/models",
+                "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+                "AWS_SKIP_SIGNATURE=true",
+            ),
             ("gs://bucket/models", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SKIP_SIGNATURE=true"),
             ("az://container/models", "AZURE_STORAGE_ACCOUNT_KEY", "AZURE_SKIP_SIGNATURE=true"),
         ] {
             let told = told(url, metadata, &[]);
-            assert!(told.starts_with("there are no credentials for ") && told.contains(usual), "{told}");
+            assert!(
+                told.starts_with("there are no credentials for ") && told.contains(usual),
+                "{told}"
+            );
             assert!(told.contains(public) && told.contains(metadata), "{told}");
         }
     }
@@ -112,7 +129,10 @@ mod tests {
     #[test]
     fn other_troubles_stay_as_they_are() {
         assert_eq!(told("s3://bucket", "403 Forbidden", &["AWS_ACCESS_KEY_ID"]), "403 Forbidden");
-        assert_eq!(told("s3://bucket", "the name cannot be looked up", &[]), "the name cannot be looked up");
+        assert_eq!(
+            told("s3://bucket", "the name cannot be looked up", &[]),
+            "the name cannot be looked up"
+        );
         assert_eq!(told("https://example.com/models", "401 Unauthorized", &[]), "401 Unauthorized");
     }
 }

@@ -25,14 +25,15 @@ pub(super) struct Disk {
     filled: bool,
 }
 
-/// Where a mirror is, once a refresh has been through. Until then there is nothing: an empty folder would say that
-/// nothing is wanted.
+/// Where a mirror is, once a refresh has been through. Until then there is nothing: an empty folder
+/// would say that nothing is wanted.
 pub(super) fn root(base: &Path) -> PathBuf {
     base.join("mirror")
 }
 
 impl Disk {
-    /// Opens a mirror's folder, or makes it, and tells what it holds. Removes what a host that was killed has left.
+    /// Opens a mirror's folder, or makes it, and tells what it holds. Removes what a host that was
+    /// killed has left.
     pub(super) fn open(base: PathBuf) -> io::Result<(Self, Files<Tag>)> {
         let disk = Disk { filled: root(&base).is_dir(), base };
         fs::create_dir_all(disk.root())?;
@@ -81,7 +82,9 @@ impl Disk {
         let folder = place.parent().unwrap_or(&self.base);
         let ready = match unit {
             Unit::Version(..) => staged.to_owned(),
-            Unit::Settings(..) | Unit::Bare(_) => staged.join(place.file_name().unwrap_or_default()),
+            Unit::Settings(..) | Unit::Bare(_) => {
+                staged.join(place.file_name().unwrap_or_default())
+            }
         };
         File::open(staged)?.sync_all()?;
         if folder.is_dir() {
@@ -140,7 +143,8 @@ impl Disk {
         if exchange(staged, place).is_ok() {
             return Ok(());
         }
-        // Where folders cannot change places, the version is missing for a moment, which no look takes for its end.
+        // Where folders cannot change places, the version is missing for a moment, which no look
+        // takes for its end.
         let before = self.fresh();
         fs::rename(place, &before)?;
         fs::rename(staged, place)?;
@@ -180,7 +184,8 @@ fn remove(path: &Path) -> io::Result<()> {
         Ok(_) => fs::remove_file(path),
         Err(error) => Err(error),
     };
-    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    removed
+        .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 #[cfg(test)]
@@ -201,7 +206,10 @@ mod tests {
     fn units_are_put_into_place_and_taken_away() {
         let base = tempfile::tempdir().unwrap();
         let (mut disk, held) = Disk::open(base.path().join("a")).unwrap();
-        assert!(held.is_empty() && !root(&disk.base).exists(), "nothing is wanted before it is known what is");
+        assert!(
+            held.is_empty() && !root(&disk.base).exists(),
+            "nothing is wanted before it is known what is"
+        );
         put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
         put(&disk, "b/model.toml", &[("model.toml", "x")]);
         put(&disk, "b/1/model.wasm", &[("model.wasm", "old"), ("gone.bin", "x")]);
@@ -215,7 +223,9 @@ mod tests {
         disk.place(&unit("b/1/model.wasm"), &staged).unwrap();
         assert_eq!(fs::read_to_string(at("b/1/model.wasm")).unwrap(), "old");
         assert!(at("b/1/new.bin").exists() && !at("b/1/gone.bin").exists());
-        assert!(at("interceptors/audit/1/model.wasm").exists() && at("interceptors/log.wasm").exists());
+        assert!(
+            at("interceptors/audit/1/model.wasm").exists() && at("interceptors/log.wasm").exists()
+        );
         disk.remove(&unit("interceptors/audit/1/model.wasm")).unwrap();
         disk.remove(&unit("interceptors/log.wasm")).unwrap();
         fs::remove_dir(at("interceptors")).unwrap();
@@ -239,11 +249,14 @@ mod tests {
                         let staged = disk.stage().unwrap();
                         fs::write(staged.join("model.wasm"), version.to_string()).unwrap();
                         together.wait();
-                        disk.place(&unit(&format!("m{round}/{version}/model.wasm")), &staged).unwrap();
+                        disk.place(&unit(&format!("m{round}/{version}/model.wasm")), &staged)
+                            .unwrap();
                     });
                 }
             });
-            let read = |version| fs::read_to_string(disk.root().join(format!("m{round}/{version}/model.wasm")));
+            let read = |version| {
+                fs::read_to_string(disk.root().join(format!("m{round}/{version}/model.wasm")))
+            };
             assert_eq!((read(1).unwrap(), read(2).unwrap()), ("1".into(), "2".into()));
         }
         assert_eq!(fs::read_dir(disk.staged()).unwrap().count(), 0);
@@ -255,7 +268,9 @@ mod tests {
         fs::create_dir_all(all.path().join("other/mirror")).unwrap();
         let (mut disk, mut held) = Disk::open(all.path().join("a")).unwrap();
         put(&disk, "iris.wasm", &[("iris.wasm", "x")]);
-        held.entry(unit("iris.wasm")).or_default().insert("iris.wasm".into(), Tag { mark: "e".into(), size: 1 });
+        held.entry(unit("iris.wasm"))
+            .or_default()
+            .insert("iris.wasm".into(), Tag { mark: "e".into(), size: 1 });
         disk.save(&held).unwrap();
         disk.stage().unwrap();
         disk.fill().unwrap();

@@ -1,4 +1,5 @@
-//! Fetches what has changed of a unit into a folder that nobody looks at, and puts the whole into its place.
+//! Fetches what has changed of a unit into a folder that nobody looks at, and puts the whole into
+//! its place.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,7 +30,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Takes it over, and gives what is held of it then. Fails with what went wrong; what was held still is.
+    /// Takes it over, and gives what is held of it then. Fails with what went wrong; what was held
+    /// still is.
     pub(super) async fn run(self) -> (Unit, Result<BTreeMap<String, Tag>, String>) {
         let outcome = self.carry_out().await;
         (self.unit, outcome.map(|()| tags(&self.files)))
@@ -57,7 +59,9 @@ impl Job {
             if self.held.get(name) == Some(&object.tag) {
                 self.keep(name, staged).await?;
             } else {
-                self.fetch(object, &staged.join(name)).await.map_err(|why| format!("{name}: {why}"))?;
+                self.fetch(object, &staged.join(name))
+                    .await
+                    .map_err(|why| format!("{name}: {why}"))?;
             }
         }
         Ok(())
@@ -79,11 +83,16 @@ impl Job {
             return Err("it has changed since it was listed".into());
         }
         let unwritable = |error: io::Error| {
-            format!("cannot be written to the mirror in the state directory: {}", plain_error(&error))
+            format!(
+                "cannot be written to the mirror in the state directory: {}",
+                plain_error(&error)
+            )
         };
         let mut file = File::create_new(to).await.map_err(unwritable)?;
         let (mut pieces, mut got) = (answer.into_stream(), 0);
-        while let Some(piece) = tokio::time::timeout(PATIENCE, pieces.next()).await.map_err(|_| too_slow())? {
+        while let Some(piece) =
+            tokio::time::timeout(PATIENCE, pieces.next()).await.map_err(|_| too_slow())?
+        {
             let piece = piece.map_err(|error| plain(&error))?;
             got += piece.len() as u64;
             if got > object.tag.size {
@@ -113,8 +122,9 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done
-            .map_err(|error| format!("the mirror cannot be written in the state directory: {}", plain_error(&error))),
+        Ok(done) => done.map_err(|error| {
+            format!("the mirror cannot be written in the state directory: {}", plain_error(&error))
+        }),
         Err(error) => Err(format!("it ended unexpectedly: {error}")),
     }
 }

@@ -1,7 +1,8 @@
-//! Whether a listing that has lost much is believed: only once a second one, some time later, has lost it too.
+//! Whether a listing that has lost much is believed: only once a second one, some time later, has
+//! lost it too.
 //!
-//! Stores have answered with a part of what they hold, or with nothing at all, and credentials have been narrowed by
-//! accident. None of that may take down what serves.
+//! Stores have answered with a part of what they hold, or with nothing at all, and credentials have
+//! been narrowed by accident. None of that may take down what serves.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -18,8 +19,8 @@ pub(super) struct Hold {
     pub(super) missing: BTreeSet<Unit>,
 }
 
-/// Judges a listing; `before` is what the one before has come to. Gives what holds it back, if it is not to be
-/// followed. It holds back all of it, since nobody knows what else is wrong with it.
+/// Judges a listing; `before` is what the one before has come to. Gives what holds it back, if it
+/// is not to be followed. It holds back all of it, since nobody knows what else is wrong with it.
 pub(super) fn judge(
     listed: &Files<Object>,
     held: &Files<Tag>,
@@ -30,8 +31,11 @@ pub(super) fn judge(
     if !has_shrunk(listed, held) {
         return None;
     }
-    let missing: BTreeSet<_> =
-        held.keys().filter(|unit| unit.is_version() && !listed.contains_key(unit)).cloned().collect();
+    let missing: BTreeSet<_> = held
+        .keys()
+        .filter(|unit| unit.is_version() && !listed.contains_key(unit))
+        .cloned()
+        .collect();
     match before.filter(|hold| missing.is_subset(&hold.missing)) {
         Some(hold) if now.saturating_duration_since(hold.since) >= wait => None,
         Some(hold) => Some(hold),
@@ -39,12 +43,13 @@ pub(super) fn judge(
     }
 }
 
-/// Whether less than half of the versions are left. Versions that took the place of others count like them, and so do
-/// those that are to: until they come, the others stay.
+/// Whether less than half of the versions are left. Versions that took the place of others count
+/// like them, and so do those that are to: until they come, the others stay.
 fn has_shrunk(listed: &Files<Object>, held: &Files<Tag>) -> bool {
     let before = held.keys().filter(|unit| unit.is_version());
     let known: BTreeSet<_> = before.clone().map(Unit::model).collect();
-    let there = |(unit, files): &(&Unit, &_)| unit.is_complete(files) || known.contains(unit.model());
+    let there =
+        |(unit, files): &(&Unit, &_)| unit.is_complete(files) || known.contains(unit.model());
     let now = listed.iter().filter(|(unit, _)| unit.is_version()).filter(there).count();
     2 * now < before.count()
 }
@@ -63,12 +68,14 @@ mod tests {
         listed(&paths.iter().map(|path| (path.as_str(), "1", 1, 0)).collect::<Vec<_>>())
     }
 
-    /// Takes these listings, at these seconds, over a mirror that holds the first names; tells which were believed.
+    /// Takes these listings, at these seconds, over a mirror that holds the first names; tells
+    /// which were believed.
     fn believed(holds: &str, listings: &[(u64, &str)]) -> Vec<bool> {
         let (start, held) = (Instant::now(), held(&bare(holds)));
         let mut hold = None;
         let judged = listings.iter().map(|&(second, names)| {
-            hold = judge(&bare(names), &held, hold.take(), start + Duration::from_secs(second), WAIT);
+            hold =
+                judge(&bare(names), &held, hold.take(), start + Duration::from_secs(second), WAIT);
             hold.is_none()
         });
         judged.collect()
@@ -84,7 +91,13 @@ mod tests {
     #[test]
     fn what_is_half_there_takes_nothing_away() {
         let judged = |before, now| {
-            judge(&listed(&[(now, "1", 1, 0)]), &held(&listed(&[(before, "1", 1, 0)])), None, Instant::now(), WAIT)
+            judge(
+                &listed(&[(now, "1", 1, 0)]),
+                &held(&listed(&[(before, "1", 1, 0)])),
+                None,
+                Instant::now(),
+                WAIT,
+            )
         };
         assert_eq!(judged("a/1/model.wasm", "a/2/w.bin"), None);
         assert!(judged("a/1/model.wasm", "b/2/w.bin").is_some());
@@ -98,8 +111,15 @@ mod tests {
 
     #[test]
     fn only_what_was_missing_all_the_time_is_given_up() {
-        assert_eq!(believed("abcd", &[(0, "a"), (60, "b"), (119, "b"), (120, "b")]), [false, false, false, true]);
-        assert_eq!(believed("abcd", &[(0, ""), (60, "a")]), [false, true], "less is missing than before");
+        assert_eq!(
+            believed("abcd", &[(0, "a"), (60, "b"), (119, "b"), (120, "b")]),
+            [false, false, false, true]
+        );
+        assert_eq!(
+            believed("abcd", &[(0, ""), (60, "a")]),
+            [false, true],
+            "less is missing than before"
+        );
         assert_eq!(believed("abcd", &[(0, ""), (30, "abcd"), (60, "")]), [false, true, false]);
     }
 

@@ -44,7 +44,8 @@ pub(super) struct Tag {
 /// Ten times the largest repository thought of; listing so many takes a store a minute.
 const MAX_OBJECTS: usize = 100_000;
 
-/// Lists everything in a folder. Fails with what went wrong, also if that is only that there is too much.
+/// Lists everything in a folder. Fails with what went wrong, also if that is only that there is too
+/// much.
 pub(super) async fn list(location: &Location) -> Result<Listing, String> {
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
     // What an earlier listing that failed has left there.
@@ -65,7 +66,9 @@ impl Listing {
     fn add(&mut self, prefix: &Path, meta: ObjectMeta) {
         let within = within(&meta.location, prefix);
         match within.and_then(Unit::of) {
-            Some((unit, name)) => drop(self.files.entry(unit).or_default().insert(name, Object::of(meta))),
+            Some((unit, name)) => {
+                drop(self.files.entry(unit).or_default().insert(name, Object::of(meta)))
+            }
             None => self.ignore(within.unwrap_or(meta.location.as_ref()), meta.size),
         }
     }
@@ -95,7 +98,12 @@ impl Object {
     fn of(meta: ObjectMeta) -> Self {
         let modified = meta.last_modified.timestamp_millis();
         let mark = meta.e_tag.clone().unwrap_or_else(|| format!("modified {modified}"));
-        Object { path: meta.location, etag: meta.e_tag, tag: Tag { mark, size: meta.size }, modified }
+        Object {
+            path: meta.location,
+            etag: meta.e_tag,
+            tag: Tag { mark, size: meta.size },
+            modified,
+        }
     }
 }
 

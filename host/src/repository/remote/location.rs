@@ -25,10 +25,11 @@ pub(super) struct Location {
 }
 
 impl Location {
-    /// The folder that a URL names. Credentials, endpoints and regions come from the environment (`AWS_*`,
-    /// `GOOGLE_*`, `AZURE_*`). Talks to nobody yet. Fails with what is missing.
+    /// The folder that a URL names. Credentials, endpoints and regions come from the environment
+    /// (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Talks to nobody yet. Fails with what is missing.
     pub(super) fn open(url: &Url) -> Result<Self, String> {
-        // Its client takes what the process has chosen. That somebody has chosen before is no failure.
+        // Its client takes what the process has chosen. That somebody has chosen before is no
+        // failure.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
         let skipped = Skipped::default();
@@ -37,12 +38,17 @@ impl Location {
     }
 }
 
-/// The largest object over a slow line. That nothing comes at all is noticed much sooner, where it is read.
+/// The largest object over a slow line. That nothing comes at all is noticed much sooner, where it
+/// is read.
 const LONGEST: &str = "1h";
 /// How long something may take that should take a moment.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-fn store(scheme: ObjectStoreScheme, url: &Url, skipped: &Skipped) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn store(
+    scheme: ObjectStoreScheme,
+    url: &Url,
+    skipped: &Skipped,
+) -> object_store::Result<Arc<dyn ObjectStore>> {
     let longest = ClientConfigKey::Timeout;
     let connector = |protocol| Connector::new(protocol, skipped.clone());
     Ok(match scheme {
@@ -52,20 +58,25 @@ fn store(scheme: ObjectStoreScheme, url: &Url, skipped: &Skipped) -> object_stor
             Arc::new(builder.with_config(AmazonS3ConfigKey::Client(longest), LONGEST).build()?)
         }
         ObjectStoreScheme::GoogleCloudStorage => {
-            let builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            let builder =
+                GoogleCloudStorageBuilder::from_env().with_url(url.as_str()).with_retry(retries());
             let builder = builder.with_http_connector(connector(Protocol::Bucket));
             Arc::new(builder.with_config(GoogleConfigKey::Client(longest), LONGEST).build()?)
         }
         ObjectStoreScheme::MicrosoftAzure => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retries());
+            let builder =
+                MicrosoftAzureBuilder::from_env().with_url(url.as_str()).with_retry(retries());
             let builder = builder.with_http_connector(connector(Protocol::Azure));
             Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
         }
         _ => {
             // Whoever writes http:// means it; the others want `AWS_ALLOW_HTTP=true` and the like.
             let allow = if url.scheme() == "http" { "true" } else { "false" };
-            let builder = HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
-            let builder = builder.with_config(longest, LONGEST).with_config(ClientConfigKey::AllowHttp, allow);
+            let builder =
+                HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
+            let builder = builder
+                .with_config(longest, LONGEST)
+                .with_config(ClientConfigKey::AllowHttp, allow);
             let builder = builder.with_http_connector(connector(Protocol::Web));
             Arc::new(builder.build()?)
         }
@@ -77,8 +88,8 @@ fn retries() -> RetryConfig {
     RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() }
 }
 
-/// An error's text with its causes, fit for whoever runs the host: short, and without the query of any URL, in
-/// which some stores put their signatures.
+/// An error's text with its causes, fit for whoever runs the host: short, and without the query of
+/// any URL, in which some stores put their signatures.
 pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
     // It says all there is to say, and the same each time.
     if let Some(refusal) = refusal(error) {

@@ -27,12 +27,25 @@ impl RemoteMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = RemoteMetrics::default();
         let RemoteMetrics { refreshes, failures, bytes, refreshed } = metrics.clone();
-        registry.register("repository_refreshes", "Refreshes of a remote repository, well or not", refreshes);
-        registry.register("repository_refresh_failures", "Refreshes of a remote repository that failed", failures);
+        registry.register(
+            "repository_refreshes",
+            "Refreshes of a remote repository, well or not",
+            refreshes,
+        );
+        registry.register(
+            "repository_refresh_failures",
+            "Refreshes of a remote repository that failed",
+            failures,
+        );
         let help = "What was fetched from a remote repository";
         registry.register_with_unit("repository_fetched", help, Unit::Bytes, bytes);
         let help = "When a remote repository was last refreshed well, since 1970";
-        registry.register_with_unit("repository_refreshed_timestamp", help, Unit::Seconds, refreshed);
+        registry.register_with_unit(
+            "repository_refreshed_timestamp",
+            help,
+            Unit::Seconds,
+            refreshed,
+        );
         metrics
     }
 
@@ -41,7 +54,8 @@ impl RemoteMetrics {
     }
 }
 
-/// What is counted of one tenant's remote repository. Nothing is told of it any more once this is dropped.
+/// What is counted of one tenant's remote repository. Nothing is told of it any more once this is
+/// dropped.
 pub(super) struct TenantMetrics {
     all: RemoteMetrics,
     label: Label,

@@ -1,21 +1,24 @@
 //! Repositories that are no directories: a bucket, a container, a folder on a web server.
 //!
-//! A store is asked over the network: it is slow, it fails, it tells nobody when something has changed, and what is
-//! read from it piece by piece may have changed in between. The directory source expects none of that, and need not:
-//! what it looks at is a *mirror*, a directory in the state directory that a task of its own keeps up to date. So
-//! there is one way in which files become candidates, and a host starts with what it had although the store is down.
+//! A store is asked over the network: it is slow, it fails, it tells nobody when something has
+//! changed, and what is read from it piece by piece may have changed in between. The directory
+//! source expects none of that, and need not: what it looks at is a *mirror*, a directory in the
+//! state directory that a task of its own keeps up to date. So there is one way in which files
+//! become candidates, and a host starts with what it had although the store is down.
 //!
-//! A refresh is a straight line ([`task`]): `listing` says what there is, for which `answer` has checked that the store
-//! answered with a listing at all, `hold` whether that is believed, `plan`
-//! what to do about it (both pure), `fetch` gets what has changed, and `disk` puts it into its place. What is fetched
-//! is told by its ETag, which `record` keeps, so nothing that has not changed is fetched again, also after a restart.
-//! What belongs together ([`unit`]) appears together: a version's folder is put together where nobody looks, and
-//! then changes places with the one before.
+//! A refresh is a straight line ([`task`]): `listing` says what there is, for which `answer` has
+//! checked that the store answered with a listing at all, `hold` whether that is believed, `plan`
+//! what to do about it (both pure), `fetch` gets what has changed, and `disk` puts it into its
+//! place. What is fetched is told by its ETag, which `record` keeps, so nothing that has not
+//! changed is fetched again, also after a restart. What belongs together ([`unit`]) appears
+//! together: a version's folder is put together where nobody looks, and then changes places with
+//! the one before.
 //!
-//! Whatever goes wrong, what is mirrored stays: a listing that fails changes nothing, an object that cannot be fetched
-//! keeps its version as it was, a model's old versions are there until one of the new ones is, and a listing that has
-//! lost most of what was there must be seen twice. The tenant's repository is then degraded, with the reason, and the
-//! task tries again: soon at first, then as often as it refreshes.
+//! Whatever goes wrong, what is mirrored stays: a listing that fails changes nothing, an object
+//! that cannot be fetched keeps its version as it was, a model's old versions are there until one
+//! of the new ones is, and a listing that has lost most of what was there must be seen twice. The
+//! tenant's repository is then degraded, with the reason, and the task tries again: soon at first,
+//! then as often as it refreshes.
 
 mod answer;
 mod credentials;
@@ -65,7 +68,8 @@ impl RemoteConfig {
     /// The mirror of a URL, among those of one tenant in `folder`.
     pub fn new(url: Url, refresh: Duration, folder: &Path) -> Self {
         // Another place is another mirror: what one holds says nothing of the other.
-        let name: String = Digest::of(url.as_str().as_bytes()).to_string().chars().take(16).collect();
+        let name: String =
+            Digest::of(url.as_str().as_bytes()).to_string().chars().take(16).collect();
         RemoteConfig { folder: folder.join(name), url, refresh }
     }
 
@@ -75,7 +79,8 @@ impl RemoteConfig {
     }
 }
 
-/// Finds out whether a URL and the environment name a store. Talks to nobody. Fails with what is missing.
+/// Finds out whether a URL and the environment name a store. Talks to nobody. Fails with what is
+/// missing.
 pub fn check(url: &Url) -> Result<(), String> {
     location::Location::open(url).map(drop)
 }
@@ -104,8 +109,8 @@ struct Asked {
 }
 
 impl Mirror {
-    /// Starts the task that keeps it up to date, which pokes `directory` when something has changed. Must be called
-    /// within a tokio runtime.
+    /// Starts the task that keeps it up to date, which pokes `directory` when something has
+    /// changed. Must be called within a tokio runtime.
     pub(super) fn start(
         tenant: Arc<Tenant>,
         config: RemoteConfig,
@@ -117,7 +122,8 @@ impl Mirror {
         let (announce, status) = watch::channel(Status { answered: 0, trouble });
         let metrics = metrics.of(tenant.name());
         let refresher = Refresher::new(tenant.clone(), config, metrics);
-        let task = tokio::spawn(run(refresher, tenant, directory, asked.clone(), announce)).abort_handle();
+        let task =
+            tokio::spawn(run(refresher, tenant, directory, asked.clone(), announce)).abort_handle();
         Mirror { asked, status, task }
     }
 
@@ -165,7 +171,9 @@ fn tell(tenant: &Tenant, before: Option<&str>, now: Option<&str>) {
         (before, Some(reason)) if before != now => {
             tracing::warn!(tenant = %tenant.name(), reason, "repository is degraded; what serves keeps serving");
         }
-        (Some(_), None) => tracing::info!(tenant = %tenant.name(), "repository is mirrored as it is"),
+        (Some(_), None) => {
+            tracing::info!(tenant = %tenant.name(), "repository is mirrored as it is")
+        }
         _ => {}
     }
 }

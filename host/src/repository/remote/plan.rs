@@ -21,11 +21,13 @@ pub(super) struct Plan {
     pub(super) refused: BTreeMap<Unit, String>,
 }
 
-/// Plans one refresh. What is held already goes before what is new, and the older before the newer, when there is
-/// no room for everything.
+/// Plans one refresh. What is held already goes before what is new, and the older before the newer,
+/// when there is no room for everything.
 pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> Plan {
-    let mut plan =
-        Plan { remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(), ..Plan::default() };
+    let mut plan = Plan {
+        remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
+        ..Plan::default()
+    };
     let mut outgoing = outgoing(listed, held);
     let staying: u64 = listed.keys().filter_map(|unit| held.get(unit)).map(held_size).sum();
     let mut taken = staying + outgoing.values().sum::<u64>();
@@ -46,17 +48,23 @@ pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> 
     plan
 }
 
-/// The models of which versions are listed, and none of those is held. What is held of them must stay: nothing has
-/// come in its place.
-pub(super) fn unreplaced<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeSet<&'a ModelName> {
+/// The models of which versions are listed, and none of those is held. What is held of them must
+/// stay: nothing has come in its place.
+pub(super) fn unreplaced<'a>(
+    listed: &'a Files<Object>,
+    held: &Files<Tag>,
+) -> BTreeSet<&'a ModelName> {
     let versions = || listed.keys().filter(|unit| unit.is_version());
-    let come: BTreeSet<_> = versions().filter(|unit| held.contains_key(unit)).map(Unit::model).collect();
+    let come: BTreeSet<_> =
+        versions().filter(|unit| held.contains_key(unit)).map(Unit::model).collect();
     versions().map(Unit::model).filter(|model| !come.contains(model)).collect()
 }
 
-/// How many bytes each model holds until another version has come, which may have their room, and nobody else.
+/// How many bytes each model holds until another version has come, which may have their room, and
+/// nobody else.
 fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a ModelName, u64> {
-    let mut outgoing: BTreeMap<_, u64> = unreplaced(listed, held).into_iter().map(|model| (model, 0)).collect();
+    let mut outgoing: BTreeMap<_, u64> =
+        unreplaced(listed, held).into_iter().map(|model| (model, 0)).collect();
     for (unit, files) in held.iter().filter(|(unit, _)| !listed.contains_key(unit)) {
         outgoing.get_mut(unit.model()).into_iter().for_each(|bytes| *bytes += held_size(files));
     }
@@ -64,9 +72,14 @@ fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a Mo
 }
 
 /// What is listed and not held as it is listed, the oldest first.
-fn changed<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> Vec<(&'a Unit, &'a BTreeMap<String, Object>)> {
-    let mut changed: Vec<_> = listed.iter().filter(|(unit, files)| held.get(unit) != Some(&tags(files))).collect();
-    changed.sort_by_key(|(unit, files)| (files.values().map(|object| object.modified).max(), *unit));
+fn changed<'a>(
+    listed: &'a Files<Object>,
+    held: &Files<Tag>,
+) -> Vec<(&'a Unit, &'a BTreeMap<String, Object>)> {
+    let mut changed: Vec<_> =
+        listed.iter().filter(|(unit, files)| held.get(unit) != Some(&tags(files))).collect();
+    changed
+        .sort_by_key(|(unit, files)| (files.values().map(|object| object.modified).max(), *unit));
     changed
 }
 
@@ -84,7 +97,10 @@ fn check(unit: &Unit, files: &BTreeMap<String, Object>, quota: &Quota) -> Result
     }
     // The component and the golden requests are no sidecars.
     if files.len() > MAX_SIDECARS + 2 {
-        return Err(format!("{} files are more than the {MAX_SIDECARS} sidecars allowed", files.len()));
+        return Err(format!(
+            "{} files are more than the {MAX_SIDECARS} sidecars allowed",
+            files.len()
+        ));
     }
     files.iter().try_for_each(|(name, object)| check_size(unit, name, object.tag.size, quota))
 }
@@ -105,7 +121,9 @@ fn check_room(with_it: u64, quota: &Quota) -> Result<(), String> {
         return Ok(());
     }
     let most = show_size(quota.storage);
-    Err(format!("with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"))
+    Err(format!(
+        "with it there would be {with_it} bytes, and this tenant's quota `storage` is {most}"
+    ))
 }
 
 fn role(unit: &Unit, name: &str) -> Role {
@@ -151,8 +169,12 @@ pub(super) mod tests {
 
     #[test]
     fn what_has_changed_is_fetched_and_what_has_gone_is_removed() {
-        let before =
-            [("a.wasm", "1", 9, 0), ("b/1/model.wasm", "1", 9, 0), ("b/1/w.bin", "1", 9, 0), ("c.wasm", "1", 9, 0)];
+        let before = [
+            ("a.wasm", "1", 9, 0),
+            ("b/1/model.wasm", "1", 9, 0),
+            ("b/1/w.bin", "1", 9, 0),
+            ("c.wasm", "1", 9, 0),
+        ];
         let now = [
             ("a.wasm", "1", 9, 5),
             ("b/1/model.wasm", "1", 9, 0),
@@ -171,24 +193,38 @@ pub(super) mod tests {
         let half = listed(&[("b/1/w.bin", "2", 9, 0)]);
         let plan = plan(&half, &held(&whole), &unlimited());
         assert_eq!((paths(&plan.fetch), paths(&plan.remove)), (vec![], vec![]));
-        assert!(plan.refused.values().all(|why| why == "no model.wasm in it yet") && plan.refused.len() == 1);
+        assert!(
+            plan.refused.values().all(|why| why == "no model.wasm in it yet")
+                && plan.refused.len() == 1
+        );
     }
 
     #[test]
     fn what_is_too_large_is_refused() {
         let quota = Quota { artifact_size: 10, ..unlimited() };
-        let now = listed(&[("a.wasm", "1", 11, 0), ("b.wasm", "1", 10, 0), ("c/model.toml", "1", 300 << 10, 0)]);
+        let now = listed(&[
+            ("a.wasm", "1", 11, 0),
+            ("b.wasm", "1", 10, 0),
+            ("c/model.toml", "1", 300 << 10, 0),
+        ]);
         let plan = plan(&now, &Files::new(), &quota);
         assert_eq!(paths(&plan.fetch), ["b.wasm"]);
         let why: Vec<_> = plan.refused.values().collect();
-        assert!(why[0].contains("262144 are allowed") && why[1].contains("`artifact_size` is 10B"), "{why:?}");
+        assert!(
+            why[0].contains("262144 are allowed") && why[1].contains("`artifact_size` is 10B"),
+            "{why:?}"
+        );
     }
 
     #[test]
     fn the_oldest_that_fit_are_taken_after_what_is_held() {
         let quota = Quota { storage: 100, ..unlimited() };
-        let now =
-            listed(&[("a.wasm", "1", 40, 3), ("b.wasm", "1", 50, 1), ("c.wasm", "1", 30, 2), ("d.wasm", "1", 10, 4)]);
+        let now = listed(&[
+            ("a.wasm", "1", 40, 3),
+            ("b.wasm", "1", 50, 1),
+            ("c.wasm", "1", 30, 2),
+            ("d.wasm", "1", 10, 4),
+        ]);
         assert_eq!(paths(&plan(&now, &Files::new(), &quota).fetch), ["b.wasm", "c.wasm", "d.wasm"]);
         let mut have = held(&now);
         have.retain(|unit, _| unit.path() == "a.wasm");
@@ -199,13 +235,23 @@ pub(super) mod tests {
     fn what_takes_the_place_of_another_has_its_room_and_nobody_else_has() {
         let quota = Quota { storage: 100, ..unlimited() };
         let have = held(&listed(&[("a/1/model.wasm", "1", 80, 0), ("b.wasm", "1", 20, 0)]));
-        let now = |size| listed(&[("a/2/model.wasm", "1", size, 1), ("b.wasm", "1", 20, 0), ("c.wasm", "1", 1, 2)]);
+        let now = |size| {
+            listed(&[
+                ("a/2/model.wasm", "1", size, 1),
+                ("b.wasm", "1", 20, 0),
+                ("c.wasm", "1", 1, 2),
+            ])
+        };
         let fetched = |size| paths(&plan(&now(size), &have, &quota).fetch);
         assert_eq!(fetched(80), ["a/2"]);
         assert_eq!(fetched(10), ["a/2"], "it may not come, and then the larger one stays");
         assert_eq!(fetched(81), [""; 0]);
         let now = listed(&[("b.wasm", "1", 20, 0), ("c.wasm", "1", 80, 2)]);
-        assert_eq!(paths(&plan(&now, &have, &quota).fetch), ["c.wasm"], "nothing takes the place of a/1");
+        assert_eq!(
+            paths(&plan(&now, &have, &quota).fetch),
+            ["c.wasm"],
+            "nothing takes the place of a/1"
+        );
     }
 
     type Made = Vec<(u8, u8, bool, u8, u8, i64)>;

@@ -1,7 +1,9 @@
-//! What the mirror holds and where it came from, kept on disk so that a restart fetches nothing again.
+//! What the mirror holds and where it came from, kept on disk so that a restart fetches nothing
+//! again.
 //!
-//! What is on disk is what is held; the record only says which content of the store it is. So a file that the record
-//! does not know, because the host was killed in between, is fetched again, and one that is not there is not held.
+//! What is on disk is what is held; the record only says which content of the store it is. So a
+//! file that the record does not know, because the host was killed in between, is fetched again,
+//! and one that is not there is not held.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -42,7 +44,9 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
 
 /// Puts down what is held, at once and whole.
 pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
-    let files = held.iter().flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
+    let files = held
+        .iter()
+        .flat_map(|(unit, files)| files.iter().map(|(name, tag)| (unit.file(name), tag.clone())));
     let bytes = serde_json::to_vec(&Record { files: files.collect() })?;
     let mut file = tempfile::NamedTempFile::new_in(record.parent().unwrap_or(Path::new("")))?;
     file.write_all(&bytes)?;
@@ -54,7 +58,12 @@ pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
 /// The interceptors' folder, a model's, a version's, and the files in it.
 const DEPTH: usize = 4;
 
-fn walk(folder: &Path, within: &str, depth: usize, found: &mut Vec<(String, u64)>) -> io::Result<()> {
+fn walk(
+    folder: &Path,
+    within: &str,
+    depth: usize,
+    found: &mut Vec<(String, u64)>,
+) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -97,10 +106,19 @@ mod tests {
         for path in ["a.wasm", "b/1/model.wasm", "b/1/cut.bin", "b/1/new.bin", "README.md"] {
             fs::write(root.join(path), "four").unwrap();
         }
-        let written = [("a.wasm", "x", 4), ("b/1/model.wasm", "y", 4), ("b/1/cut.bin", "z", 5), ("gone.wasm", "x", 4)];
+        let written = [
+            ("a.wasm", "x", 4),
+            ("b/1/model.wasm", "y", 4),
+            ("b/1/cut.bin", "z", 5),
+            ("gone.wasm", "x", 4),
+        ];
         write(&record, &held(&written.map(|(path, mark, size)| (path, tag(mark, size))))).unwrap();
-        let expected = [("a.wasm", "x"), ("b/1/model.wasm", "y"), ("b/1/cut.bin", ""), ("b/1/new.bin", "")];
-        assert_eq!(read(&root, &record).unwrap(), held(&expected.map(|(path, mark)| (path, tag(mark, 4)))));
+        let expected =
+            [("a.wasm", "x"), ("b/1/model.wasm", "y"), ("b/1/cut.bin", ""), ("b/1/new.bin", "")];
+        assert_eq!(
+            read(&root, &record).unwrap(),
+            held(&expected.map(|(path, mark)| (path, tag(mark, 4))))
+        );
     }
 
     #[test]

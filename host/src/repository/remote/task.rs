@@ -92,13 +92,18 @@ impl Refresher {
     pub(super) async fn refresh(&mut self) -> Outcome {
         let refreshed = self.carry_out().await;
         self.metrics.count(!matches!(refreshed, Err(Trouble::Failed(_) | Trouble::Held(_))));
-        self.failures = if matches!(refreshed, Err(Trouble::Failed(_))) { self.failures.saturating_add(1) } else { 0 };
+        self.failures = if matches!(refreshed, Err(Trouble::Failed(_))) {
+            self.failures.saturating_add(1)
+        } else {
+            0
+        };
         let again = match &refreshed {
             Err(Trouble::Failed(_)) => backoff(self.failures, self.config.refresh),
             Err(Trouble::Held(_)) => self.doubt(),
             Ok(()) | Err(Trouble::Refused(_)) => self.config.refresh,
         };
-        let told = |trouble: Trouble| format!("the repository {}: {}", self.config.url, trouble.why());
+        let told =
+            |trouble: Trouble| format!("the repository {}: {}", self.config.url, trouble.why());
         Outcome { trouble: refreshed.err().map(told), again }
     }
 
@@ -116,9 +121,10 @@ impl Refresher {
         let listing = list(&location).await;
         let done = match listing {
             Ok(listing) => self.follow(&listing, &location, &mut mirrored).await,
-            Err(why) => {
-                Err(Trouble::Failed(format!("cannot be listed: {}", credentials::explain(&self.config.url, why))))
-            }
+            Err(why) => Err(Trouble::Failed(format!(
+                "cannot be listed: {}",
+                credentials::explain(&self.config.url, why)
+            ))),
         };
         self.mirrored = Some(mirrored);
         done
@@ -127,8 +133,12 @@ impl Refresher {
     fn location(&mut self) -> Result<Arc<Location>, Trouble> {
         if self.location.is_none() {
             let opened = Location::open(&self.config.url);
-            let failed =
-                |why| Trouble::Failed(format!("cannot be opened: {}", credentials::explain(&self.config.url, why)));
+            let failed = |why| {
+                Trouble::Failed(format!(
+                    "cannot be opened: {}",
+                    credentials::explain(&self.config.url, why)
+                ))
+            };
             self.location = Some(Arc::new(opened.map_err(failed)?));
         }
         self.location.clone().ok_or_else(|| Trouble::Failed("cannot be opened".into()))
@@ -142,17 +152,20 @@ impl Refresher {
         mirrored: &mut Mirrored,
     ) -> Result<(), Trouble> {
         self.note_ignored(listing);
-        self.hold = judge(&listing.files, &mirrored.held, self.hold.take(), Instant::now(), self.doubt());
+        self.hold =
+            judge(&listing.files, &mirrored.held, self.hold.take(), Instant::now(), self.doubt());
         if let Some(hold) = &self.hold {
             return Err(Trouble::Held(held_back(hold, mirrored.held.keys(), self.doubt())));
         }
         let plan = plan(&listing.files, &mirrored.held, &self.tenant.settings().quota);
         let mut failed = BTreeMap::new();
-        let (settings, versions): (Vec<_>, Vec<_>) = plan.fetch.iter().partition(|unit| !unit.is_version());
+        let (settings, versions): (Vec<_>, Vec<_>) =
+            plan.fetch.iter().partition(|unit| !unit.is_version());
         self.fetch(settings, listing, location, mirrored, &mut failed).await;
         // A version without the settings it came with might serve as nobody wants it to.
         let refused = plan.refused.keys().filter(|unit| !unit.is_version());
-        let without: BTreeSet<_> = failed.keys().chain(refused).map(|unit: &Unit| unit.model().clone()).collect();
+        let without: BTreeSet<_> =
+            failed.keys().chain(refused).map(|unit: &Unit| unit.model().clone()).collect();
         let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
         // What wraps models is there before a model that came with it.
         let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
@@ -161,12 +174,19 @@ impl Refresher {
             None => self.fetch(models, listing, location, mirrored, &mut failed).await,
             // What would serve without it would serve unwatched.
             Some(missing) => failed.extend(models.into_iter().map(|unit: &Unit| {
-                (unit.clone(), format!("waits for the interceptor '{}', which could not be fetched", missing.own()))
+                (
+                    unit.clone(),
+                    format!(
+                        "waits for the interceptor '{}', which could not be fetched",
+                        missing.own()
+                    ),
+                )
             })),
         }
         // What was to take its place may not have come; and what it wraps would be unwrapped.
         let unreplaced = unreplaced(&listing.files, &mirrored.held);
-        let gone: Vec<_> = plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
+        let gone: Vec<_> =
+            plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
         for unit in &gone {
             remove(unit, mirrored, &mut failed).await;
         }
@@ -179,7 +199,9 @@ impl Refresher {
         match (failed.is_empty(), plan.refused.is_empty()) {
             (true, true) => Ok(()),
             (true, false) => Err(Trouble::Refused(all(&plan.refused))),
-            (false, _) => Err(Trouble::Failed(all(&failed.into_iter().chain(plan.refused).collect()))),
+            (false, _) => {
+                Err(Trouble::Failed(all(&failed.into_iter().chain(plan.refused).collect())))
+            }
         }
     }
 
@@ -192,7 +214,10 @@ impl Refresher {
         mirrored: &mut Mirrored,
         failed: &mut BTreeMap<Unit, String>,
     ) {
-        let jobs: Vec<_> = units.into_iter().filter_map(|unit| self.job(unit, listing, location, mirrored)).collect();
+        let jobs: Vec<_> = units
+            .into_iter()
+            .filter_map(|unit| self.job(unit, listing, location, mirrored))
+            .collect();
         let mut done = stream::iter(jobs.into_iter().map(Job::run)).buffer_unordered(PARALLEL);
         let mut saved = Instant::now();
         while let Some((unit, outcome)) = done.next().await {
@@ -208,15 +233,24 @@ impl Refresher {
         }
     }
 
-    fn job(&self, unit: &Unit, listing: &Listing, location: &Arc<Location>, mirrored: &Mirrored) -> Option<Job> {
+    fn job(
+        &self,
+        unit: &Unit,
+        listing: &Listing,
+        location: &Arc<Location>,
+        mirrored: &Mirrored,
+    ) -> Option<Job> {
         let files = listing.files.get(unit)?.clone();
         let held = mirrored.held.get(unit).cloned().unwrap_or_default();
-        let (location, disk, metrics) = (location.clone(), mirrored.disk.clone(), self.metrics.clone());
+        let (location, disk, metrics) =
+            (location.clone(), mirrored.disk.clone(), self.metrics.clone());
         Some(Job { unit: unit.clone(), files, held, location, disk, metrics })
     }
 
     fn note_ignored(&mut self, listing: &Listing) {
-        if let Some((count, first)) = listing.ignored.as_ref().filter(|_| listing.ignored != self.ignored) {
+        if let Some((count, first)) =
+            listing.ignored.as_ref().filter(|_| listing.ignored != self.ignored)
+        {
             let (tenant, url) = (self.tenant.name(), &self.config.url);
             tracing::warn!(%tenant, %url, count, first, "objects that are no part of a model are not fetched");
         }
@@ -263,7 +297,11 @@ fn held_back<'a>(hold: &Hold, held: impl Iterator<Item = &'a Unit>, doubt: Durat
 }
 
 fn all(troubles: &BTreeMap<Unit, String>) -> String {
-    let told: Vec<_> = troubles.iter().take(MAX_TOLD).map(|(unit, why)| format!("{}: {why}", unit.path())).collect();
+    let told: Vec<_> = troubles
+        .iter()
+        .take(MAX_TOLD)
+        .map(|(unit, why)| format!("{}: {why}", unit.path()))
+        .collect();
     let told = format!("not everything is taken over: {}", told.join("; "));
     match troubles.len().saturating_sub(MAX_TOLD) {
         0 => told,
@@ -280,7 +318,9 @@ fn backoff(failures: u32, refresh: Duration) -> Duration {
 /// An interceptor that is listed and of which nothing is there yet.
 fn unwrapped<'a>(listing: &'a Listing, mirrored: &Mirrored) -> Option<&'a ModelName> {
     let listed = listing.files.keys().filter(|unit| unit.is_version()).map(Unit::model);
-    let there = |name: &ModelName| mirrored.held.keys().any(|unit| unit.is_version() && unit.model() == name);
+    let there = |name: &ModelName| {
+        mirrored.held.keys().any(|unit| unit.is_version() && unit.model() == name)
+    };
     listed.into_iter().find(|name| name.is_interceptor() && !there(name))
 }
 
@@ -290,16 +330,19 @@ mod tests {
 
     #[test]
     fn it_tries_again_soon_and_then_less_often() {
-        let waits =
-            |refresh| [1, 2, 3, 4, 99].map(|failures| backoff(failures, Duration::from_secs(refresh)).as_secs());
+        let waits = |refresh| {
+            [1, 2, 3, 4, 99]
+                .map(|failures| backoff(failures, Duration::from_secs(refresh)).as_secs())
+        };
         assert_eq!(waits(600), [5, 10, 20, 40, 600]);
         assert_eq!(waits(2), [2, 2, 2, 2, 2]);
     }
 
     #[test]
     fn as_much_is_told_as_somebody_reads() {
-        let troubles: BTreeMap<_, _> =
-            (1..=7).map(|number| (Unit::of(&format!("m{number}.wasm")).unwrap().0, "why".to_owned())).collect();
+        let troubles: BTreeMap<_, _> = (1..=7)
+            .map(|number| (Unit::of(&format!("m{number}.wasm")).unwrap().0, "why".to_owned()))
+            .collect();
         assert!(all(&troubles).ends_with("m5.wasm: why; and 2 more"), "{}", all(&troubles));
     }
 }

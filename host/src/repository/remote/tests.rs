@@ -25,7 +25,8 @@ struct Mirrored {
 
 fn mirrored(quota: Quota) -> Mirrored {
     let (folder, store) = (tempfile::tempdir().unwrap(), Arc::new(InMemory::new()));
-    let settings = TenantSettings { quota, ..TenantSettings::unlimited(Site::Directory("models".into())) };
+    let settings =
+        TenantSettings { quota, ..TenantSettings::unlimited(Site::Directory("models".into())) };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
     let metrics = RemoteMetrics::default();
     let refresher = refresher(&tenant, &metrics, folder.path(), store.clone());
@@ -46,7 +47,10 @@ fn refresher(
 
 impl Mirrored {
     async fn put(&self, path: &str, content: &'static str) {
-        self.store.put(&Path::parse(format!("models/{path}")).unwrap(), content.into()).await.unwrap();
+        self.store
+            .put(&Path::parse(format!("models/{path}")).unwrap(), content.into())
+            .await
+            .unwrap();
     }
 
     async fn delete(&self, path: &str) {
@@ -59,27 +63,40 @@ impl Mirrored {
 
     /// As a host does that starts again.
     fn start_again(&mut self) {
-        self.refresher = refresher(&self.tenant, &self.metrics, self.folder.path(), self.store.clone());
+        self.refresher =
+            refresher(&self.tenant, &self.metrics, self.folder.path(), self.store.clone());
     }
 
     fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.folder.path().join("a/mirror").join(path)).unwrap_or_else(|_| "nothing".into())
+        fs::read_to_string(self.folder.path().join("a/mirror").join(path))
+            .unwrap_or_else(|_| "nothing".into())
     }
 }
 
 #[tokio::test]
 async fn a_mirror_becomes_what_the_store_holds() {
     let mut mirrored = mirrored(Quota::unlimited());
-    for path in ["iris.wasm", "b/model.toml", "b/1/model.wasm", "b/1/w.bin", "b/notes.txt", "deep/1/2/3"] {
+    for path in
+        ["iris.wasm", "b/model.toml", "b/1/model.wasm", "b/1/w.bin", "b/notes.txt", "deep/1/2/3"]
+    {
         mirrored.put(path, "one").await;
     }
     assert_eq!(mirrored.refresh().await, "");
-    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")), ("one".into(), "one".into()));
-    assert_eq!((mirrored.read("b/notes.txt"), mirrored.read("deep/1/2/3")), ("nothing".into(), "nothing".into()));
+    assert_eq!(
+        (mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")),
+        ("one".into(), "one".into())
+    );
+    assert_eq!(
+        (mirrored.read("b/notes.txt"), mirrored.read("deep/1/2/3")),
+        ("nothing".into(), "nothing".into())
+    );
     mirrored.put("b/1/w.bin", "two").await;
     mirrored.delete("iris.wasm").await;
     assert_eq!(mirrored.refresh().await, "");
-    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")), ("nothing".into(), "two".into()));
+    assert_eq!(
+        (mirrored.read("iris.wasm"), mirrored.read("b/1/w.bin")),
+        ("nothing".into(), "two".into())
+    );
     assert_eq!(mirrored.read("b/1/model.wasm"), "one");
 }
 
@@ -94,11 +111,20 @@ async fn a_version_is_taken_over_whole_or_not_at_all() {
     mirrored.put("b/1/w.bin", "too large").await;
     mirrored.put("c.wasm", "two").await;
     let told = mirrored.refresh().await;
-    assert!(told.contains("s3://bucket/models: not everything is taken over: b/1: w.bin has 9 bytes"), "{told}");
-    assert_eq!((mirrored.read("b/1/model.wasm"), mirrored.read("c.wasm")), ("one".into(), "two".into()));
+    assert!(
+        told.contains("s3://bucket/models: not everything is taken over: b/1: w.bin has 9 bytes"),
+        "{told}"
+    );
+    assert_eq!(
+        (mirrored.read("b/1/model.wasm"), mirrored.read("c.wasm")),
+        ("one".into(), "two".into())
+    );
     mirrored.put("b/1/w.bin", "two").await;
     assert_eq!(mirrored.refresh().await, "");
-    assert_eq!((mirrored.read("b/1/model.wasm"), mirrored.read("b/1/w.bin")), ("two".into(), "two".into()));
+    assert_eq!(
+        (mirrored.read("b/1/model.wasm"), mirrored.read("b/1/w.bin")),
+        ("two".into(), "two".into())
+    );
 }
 
 #[tokio::test]
@@ -110,9 +136,10 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
         mirrored.put(&format!("{model}/1/model.wasm"), "one").await;
     }
     assert_eq!(mirrored.refresh().await, "");
-    for (file, content, why) in
-        [("w.bin", "two", "no model.wasm in it yet"), ("model.wasm", "too large", "model.wasm has 9 bytes")]
-    {
+    for (file, content, why) in [
+        ("w.bin", "two", "no model.wasm in it yet"),
+        ("model.wasm", "too large", "model.wasm has 9 bytes"),
+    ] {
         for model in models {
             mirrored.delete(&format!("{model}/model.toml")).await;
             mirrored.delete(&format!("{model}/1/model.wasm")).await;
@@ -160,21 +187,28 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
     assert_eq!(mirrored.read("a/1/model.wasm"), "one");
     fs::remove_file(&in_its_way).unwrap();
     assert_eq!(mirrored.refresh().await, "");
-    assert_eq!((mirrored.read("a/1/model.wasm"), mirrored.read("a/2/model.wasm")), ("nothing".into(), "two".into()));
+    assert_eq!(
+        (mirrored.read("a/1/model.wasm"), mirrored.read("a/2/model.wasm")),
+        ("nothing".into(), "two".into())
+    );
 }
 
 #[tokio::test]
 async fn what_changes_between_listing_and_fetching_is_not_taken_for_what_was_listed() {
     let mirrored = mirrored(Quota::unlimited());
     mirrored.put("b/1/model.wasm", "one").await;
-    let location =
-        Arc::new(Location { store: mirrored.store.clone(), prefix: Path::from("models"), skipped: Default::default() });
+    let location = Arc::new(Location {
+        store: mirrored.store.clone(),
+        prefix: Path::from("models"),
+        skipped: Default::default(),
+    });
     let listing = list(&location).await.unwrap();
     let (unit, files) = listing.files.first_key_value().unwrap();
     let (disk, _) = Disk::open(mirrored.folder.path().join("a")).unwrap();
     let metrics = Arc::new(mirrored.metrics.of(mirrored.tenant.name()));
     let job = || {
-        let (unit, files, location, disk) = (unit.clone(), files.clone(), location.clone(), disk.clone());
+        let (unit, files, location, disk) =
+            (unit.clone(), files.clone(), location.clone(), disk.clone());
         Job { unit, files, held: Default::default(), location, disk, metrics: metrics.clone() }
     };
     mirrored.put("b/1/model.wasm", "two").await;
@@ -198,7 +232,10 @@ async fn nothing_is_fetched_again_that_has_not_changed() {
     assert_eq!(mirrored.refresh().await, "");
     mirrored.start_again();
     assert_eq!(mirrored.refresh().await, "");
-    assert_eq!((mirrored.read("iris.wasm"), mirrored.read("b/1/model.wasm")), ("own".into(), "own".into()));
+    assert_eq!(
+        (mirrored.read("iris.wasm"), mirrored.read("b/1/model.wasm")),
+        ("own".into(), "own".into())
+    );
     fs::write(at.join("iris.wasm"), "cut short, or more").unwrap();
     mirrored.start_again();
     assert_eq!(mirrored.refresh().await, "");
@@ -240,14 +277,19 @@ async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
         ..TenantSettings::default()
     };
     let tenant = Tenant::new(TenantName::default_tenant(), settings);
-    let config = crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
+    let config =
+        crate::config::Config { state: state.path().into(), ..crate::config::Config::default() };
     let workers = Workers::new(Turns::new(1)).unwrap();
     let (source, metrics) = (config.source(&tenant), RemoteMetrics::default());
-    let source = crate::repository::Source::spawn(&tenant, source, &workers, &metrics, &Default::default());
+    let source =
+        crate::repository::Source::spawn(&tenant, source, &workers, &metrics, &Default::default());
     let source = source.unwrap();
     assert!(source.trouble().unwrap().contains("has not been read yet"));
     let told = source.refresh().await.unwrap().unwrap();
     assert!(told.contains("http://127.0.0.1:9/models: cannot be listed"), "{told}");
-    assert!(source.rescan().await.unwrap().degraded.is_some(), "an empty folder would unload what serves");
+    assert!(
+        source.rescan().await.unwrap().degraded.is_some(),
+        "an empty folder would unload what serves"
+    );
     assert!(source.uploads().unwrap_err().to_string().contains("http://127.0.0.1:9/models"));
 }

@@ -1,13 +1,16 @@
-//! What is taken over as a whole: names of objects, read as the repository's layout reads names of files.
+//! What is taken over as a whole: names of objects, read as the repository's layout reads names of
+//! files.
 
 use std::collections::BTreeMap;
 
 use crate::model::{ModelName, Version};
 use crate::repository::layout::{
-    COMPONENT, INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on, is_plain, is_temporary,
+    COMPONENT, INTERCEPTORS, InRoot, LIVE, SETTINGS, Shelf, file_on, folder_on, is_plain,
+    is_temporary,
 };
 
-/// Files that are taken over, or given up, together. Ordered so that a model's settings come before its versions.
+/// Files that are taken over, or given up, together. Ordered so that a model's settings come before
+/// its versions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {
     /// A file in a model's folder, which is for all of its versions.
@@ -22,8 +25,9 @@ pub(super) enum Unit {
 pub(super) type Files<T> = BTreeMap<Unit, BTreeMap<String, T>>;
 
 impl Unit {
-    /// Which unit the file of that path belongs to, and its name in it; `None` if it is none of the repository's.
-    /// Paths are taken apart here and put together from names that were checked, so none leads anywhere else.
+    /// Which unit the file of that path belongs to, and its name in it; `None` if it is none of the
+    /// repository's. Paths are taken apart here and put together from names that were checked, so
+    /// none leads anywhere else.
     pub(super) fn of(path: &str) -> Option<(Unit, String)> {
         let names: Vec<_> = path.split('/').collect();
         if names.iter().any(|name| is_temporary(name) || !is_plain(name)) {
@@ -88,7 +92,9 @@ fn is_settings(file: &str) -> bool {
 fn bare(shelf: Shelf, file: &str) -> Option<(Unit, String)> {
     match file_on(shelf, file) {
         // One of a reserved name is refused where the mirror is looked at, and told in the index.
-        InRoot::Bare(model) | InRoot::Reserved(model) if file == format!("{}.wasm", model.own()) => {
+        InRoot::Bare(model) | InRoot::Reserved(model)
+            if file == format!("{}.wasm", model.own()) =>
+        {
             Some((Unit::Bare(model), file.into()))
         }
         _ => None,

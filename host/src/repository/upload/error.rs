@@ -6,8 +6,8 @@ use crate::model::{LoadError, QuotaExceeded};
 use crate::repository::root::RootError;
 use crate::repository::tree::plain;
 
-/// Why an upload or a removal was refused. The texts name files relative to the repository only, and are fit for
-/// whoever may manage it.
+/// Why an upload or a removal was refused. The texts name files relative to the repository only,
+/// and are fit for whoever may manage it.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
     /// What it names cannot be a model or a version.

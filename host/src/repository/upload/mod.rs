@@ -1,15 +1,17 @@
-//! Versions that come over the network: received beside the models, and renamed in once they are known to be good.
+//! Versions that come over the network: received beside the models, and renamed in once they are
+//! known to be good.
 //!
-//! [`Uploads`] belongs to one repository. An upload is written into a folder of its own in the hidden folder
-//! [`staging`] keeps in the repository's root, on the same file system as the models and invisible to every look.
-//! Received whole, it is a [`Received`]: it tells the [`Candidate`](super::Candidate) that it would be, with the
-//! settings and sidecars that lie at its place already, so that it can be loaded before it is put there. Putting it
-//! there is one rename, of a new version's folder or of the file over the one before. From then on it is a file
-//! that somebody dropped: nothing else here depends on how it came.
+//! [`Uploads`] belongs to one repository. An upload is written into a folder of its own in the
+//! hidden folder [`staging`] keeps in the repository's root, on the same file system as the models
+//! and invisible to every look. Received whole, it is a [`Received`]: it tells the
+//! [`Candidate`](super::Candidate) that it would be, with the settings and sidecars that lie at its
+//! place already, so that it can be loaded before it is put there. Putting it there is one rename,
+//! of a new version's folder or of the file over the one before. From then on it is a file that
+//! somebody dropped: nothing else here depends on how it came.
 //!
-//! Whoever may write into a repository must not be able to make the host write anywhere else. So names are checked
-//! before they are paths ([`Target`]), every folder is opened from the root down following no link, and what is
-//! not plainly a folder or a file is refused ([`place`]).
+//! Whoever may write into a repository must not be able to make the host write anywhere else. So
+//! names are checked before they are paths ([`Target`]), every folder is opened from the root down
+//! following no link, and what is not plainly a folder or a file is refused ([`place`]).
 //!
 //! All of this is file work and blocks.
 
@@ -40,7 +42,8 @@ use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
 use staging::Staged;
 
-/// Uploads of one tenant at once. Each may hold a compile child for minutes; more would only wait for each other.
+/// Uploads of one tenant at once. Each may hold a compile child for minutes; more would only wait
+/// for each other.
 const MAX_UPLOADS: usize = 4;
 
 /// The uploads into one repository.
@@ -49,7 +52,8 @@ pub struct Uploads {
     root: Arc<Root>,
     effort: Effort,
     slots: Arc<Semaphore>,
-    /// Held while something is put into its place or taken away, so that each of these sees what it changes.
+    /// Held while something is put into its place or taken away, so that each of these sees what it
+    /// changes.
     turn: Mutex<()>,
 }
 
@@ -67,11 +71,16 @@ struct Holding {
 impl Uploads {
     /// The uploads into the repository of that root, which cost that effort.
     pub(super) fn new(root: Arc<Root>, effort: Effort) -> Arc<Self> {
-        Arc::new(Uploads { root, effort, slots: Arc::new(Semaphore::new(MAX_UPLOADS)), turn: Mutex::default() })
+        Arc::new(Uploads {
+            root,
+            effort,
+            slots: Arc::new(Semaphore::new(MAX_UPLOADS)),
+            turn: Mutex::default(),
+        })
     }
 
-    /// Begins an upload of `announced` bytes; 0 if that is not known. Fails if it cannot be put into its place as
-    /// things are, or if the tenant has no room for it.
+    /// Begins an upload of `announced` bytes; 0 if that is not known. Fails if it cannot be put
+    /// into its place as things are, or if the tenant has no room for it.
     pub fn begin(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
@@ -82,7 +91,8 @@ impl Uploads {
         let tree = self.tree()?;
         place::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
-        // What cannot fit need not be sent. It is taken for good as it comes, since an announcement costs nothing.
+        // What cannot fit need not be sent. It is taken for good as it comes, since an announcement
+        // costs nothing.
         drop(tenant.take(Resource::Storage, announced)?);
         let (staged, storage) = (Staged::new(&tree)?, tenant.take(Resource::Storage, 0)?);
         let (uploads, tenant) = (self.clone(), tenant.clone());
@@ -113,7 +123,8 @@ impl Uploads {
     }
 
     fn slot(&self) -> Result<OwnedSemaphorePermit, UploadError> {
-        let refused = QuotaExceeded { quota: "uploads", limit: MAX_UPLOADS as u64, retry_after_seconds: 1 };
+        let refused =
+            QuotaExceeded { quota: "uploads", limit: MAX_UPLOADS as u64, retry_after_seconds: 1 };
         self.slots.clone().try_acquire_owned().map_err(|_| refused.into())
     }
 

@@ -31,7 +31,8 @@ pub(super) struct Found {
 /// Looks at a version's place. Fails if it is held by something that an upload must leave alone.
 pub(super) fn find(tree: &Tree, target: &Target) -> Result<Found, UploadError> {
     let (name, number) = (target.name.as_str(), target.version.to_string());
-    if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory) {
+    if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory)
+    {
         return conflict(format!(
             "the model is the file {name}.wasm, which has no numbered versions; remove it, or move it to \
              {name}/1/{COMPONENT}"
@@ -45,7 +46,11 @@ pub(super) fn find(tree: &Tree, target: &Target) -> Result<Found, UploadError> {
         found.component = match kind(version, COMPONENT)? {
             None => false,
             Some(FileType::RegularFile) => true,
-            Some(_) => return conflict(format!("{name}/{number}/{COMPONENT} is not a regular file; remove it first")),
+            Some(_) => {
+                return conflict(format!(
+                    "{name}/{number}/{COMPONENT} is not a regular file; remove it first"
+                ));
+            }
         };
     }
     Ok(found)
@@ -60,7 +65,12 @@ pub(super) fn put(tree: &Tree, target: &Target, staged: &Staged) -> Result<Put, 
     Ok(if found.component { Put::Replaced } else { Put::New })
 }
 
-fn put_folder(tree: &Tree, target: &Target, staged: &Staged, model: Option<OwnedFd>) -> Result<Put, UploadError> {
+fn put_folder(
+    tree: &Tree,
+    target: &Target,
+    staged: &Staged,
+    model: Option<OwnedFd>,
+) -> Result<Put, UploadError> {
     let name = target.name.as_str();
     let model = model.map_or_else(|| open_or_make(tree.folder(), name), Ok)?;
     // A folder takes no other's place by this, unless that is empty.
@@ -68,7 +78,9 @@ fn put_folder(tree: &Tree, target: &Target, staged: &Staged, model: Option<Owned
     if let Err(error) = moved {
         remove_if_empty(tree, name);
         return match error {
-            Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => conflict("it was put there meanwhile; try again".into()),
+            Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR => {
+                conflict("it was put there meanwhile; try again".into())
+            }
             error => Err(error.into()),
         };
     }
@@ -77,8 +89,8 @@ fn put_folder(tree: &Tree, target: &Target, staged: &Staged, model: Option<Owned
     Ok(Put::New)
 }
 
-/// Gives a version's folder a hidden name in the root, so that all of it goes at once. That takes no room on a disk
-/// that may be full.
+/// Gives a version's folder a hidden name in the root, so that all of it goes at once. That takes
+/// no room on a disk that may be full.
 pub(super) fn hide(tree: &Tree, target: &Target, hidden: &str) -> Result<(), UploadError> {
     let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
         return Err(UploadError::NotThere);
@@ -99,9 +111,9 @@ fn folder(within: impl AsFd, name: &str, shown: &str) -> Result<Option<OwnedFd>,
     match kind(&within, name)? {
         None => Ok(None),
         Some(FileType::Directory) => Ok(Some(open_folder(within, name)?)),
-        Some(FileType::Symlink) => {
-            conflict(format!("{shown} is a symbolic link, and what lies behind it is for whoever made it to change"))
-        }
+        Some(FileType::Symlink) => conflict(format!(
+            "{shown} is a symbolic link, and what lies behind it is for whoever made it to change"
+        )),
         Some(_) => conflict(format!("{shown} is not a folder; remove it first")),
     }
 }

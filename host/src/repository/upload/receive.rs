@@ -27,8 +27,8 @@ impl Upload {
         Ok(Upload { holding, file, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Takes the next piece. Fails if the component is or becomes larger than it may be, or as the file system
-    /// does; it is of no use then.
+    /// Takes the next piece. Fails if the component is or becomes larger than it may be, or as the
+    /// file system does; it is of no use then.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), UploadError> {
         let length = piece.len() as u64;
         let size = self.size.saturating_add(length);

@@ -15,8 +15,8 @@ use crate::repository::scan::{Parts, beside};
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
 
-/// A component that was received whole. Dropping it removes it, unless it was put into its place, and gives back
-/// what it took of the tenant's quota.
+/// A component that was received whole. Dropping it removes it, unless it was put into its place,
+/// and gives back what it took of the tenant's quota.
 pub struct Received {
     holding: Holding,
     digest: Digest,
@@ -29,7 +29,8 @@ pub struct Received {
 
 impl Received {
     pub(super) fn new(holding: Holding, digest: Digest, size: u64, changed: (i64, i64)) -> Self {
-        // What lies there is taken as it is: it is judged again when the version is loaded to serve.
+        // What lies there is taken as it is: it is judged again when the version is loaded to
+        // serve.
         let contents = Contents::new(Duration::ZERO, holding.uploads.effort.clone());
         Received { holding, digest, size, changed, contents }
     }
@@ -69,7 +70,8 @@ impl Received {
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
         let Target { name, version } = self.holding.target.clone();
         let parts = beside(&self.holding.tree, &mut self.contents, &name, version);
-        let Parts { settings, live, sidecars, golden } = parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
+        let Parts { settings, live, sidecars, golden } =
+            parts.map_err(|reason| LoadError::new(Stage::Read, reason))?;
         let digest = identity(&self.digest, &sidecars, golden.as_ref(), &settings);
         Ok(Candidate {
             name,

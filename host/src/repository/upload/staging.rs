@@ -1,8 +1,9 @@
-//! The hidden folder in which uploads are received, and the hidden names under which versions are removed.
+//! The hidden folder in which uploads are received, and the hidden names under which versions are
+//! removed.
 //!
-//! Each has a folder of its own there, with a file that it holds a lock on while it lives. The lock goes with the
-//! process, however that ends, so what is not locked was left behind, and other servers on the same repository
-//! leave each other's uploads alone.
+//! Each has a folder of its own there, with a file that it holds a lock on while it lives. The lock
+//! goes with the process, however that ends, so what is not locked was left behind, and other
+//! servers on the same repository leave each other's uploads alone.
 
 use std::fs::{self, File};
 use std::io;
@@ -121,7 +122,8 @@ pub(super) fn open_or_make(within: impl AsFd, name: &str) -> io::Result<OwnedFd>
     }
 }
 
-const NEW_FILE: OFlags = OFlags::CREATE.union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NEW_FILE: OFlags =
+    OFlags::CREATE.union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 // As any other program's files: who else may read the repository is for its umask to say.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -136,8 +138,11 @@ fn fresh_name() -> String {
 fn is_held(all: &OwnedFd, name: &str) -> bool {
     // Opening must not wait, whatever somebody has put there.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let lock = open_folder(all, name).and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
-    lock.is_ok_and(|lock| flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
+    let lock =
+        open_folder(all, name).and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
+    lock.is_ok_and(|lock| {
+        flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+    })
 }
 
 /// Removes a folder with everything in it from an open one; there may be none. No link is followed.
@@ -145,6 +150,8 @@ pub(super) fn remove(within: &OwnedFd, name: &str) {
     match fs::remove_dir_all(path_in(within, name)) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(name, %error, "cannot remove what an upload or a removal has left"),
+        Err(error) => {
+            tracing::warn!(name, %error, "cannot remove what an upload or a removal has left")
+        }
     }
 }

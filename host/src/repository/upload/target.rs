@@ -16,13 +16,15 @@ pub struct Target {
 impl Target {
     /// Checks both names, as they stand in a path after decoding. Fails with what would be right.
     pub fn parse(model: &str, version: &str) -> Result<Self, UploadError> {
-        let name = ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;
+        let name =
+            ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;
         if !is_model_folder(name.as_str()) {
             return Err(UploadError::BadName(format!(
                 "'{name}' cannot be uploaded to: the repository does not read it as a model's folder; use another name"
             )));
         }
-        let no_version = || UploadError::BadName("a version is a number from 1, without leading zeros".into());
+        let no_version =
+            || UploadError::BadName("a version is a number from 1, without leading zeros".into());
         Ok(Target { name, version: Version::parse(version).ok_or_else(no_version)? })
     }
 }
@@ -51,8 +53,13 @@ mod tests {
         for model in bad.into_iter().chain(ignored) {
             assert!(matches!(Target::parse(model, "1"), Err(UploadError::BadName(_))), "{model}");
         }
-        for version in ["", "0", "01", "-1", "+1", "1.0", "..", "1/..", "v1", "18446744073709551616"] {
-            assert!(matches!(Target::parse("iris", version), Err(UploadError::BadName(_))), "{version}");
+        for version in
+            ["", "0", "01", "-1", "+1", "1.0", "..", "1/..", "v1", "18446744073709551616"]
+        {
+            assert!(
+                matches!(Target::parse("iris", version), Err(UploadError::BadName(_))),
+                "{version}"
+            );
         }
     }
 }

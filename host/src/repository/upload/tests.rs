@@ -111,13 +111,16 @@ fn a_candidate_is_what_it_will_be_in_its_place() {
     assert_eq!(candidate.component_digest, Digest::of(&component('b')));
     assert_eq!(candidate.component.read(u64::MAX).unwrap(), component('b'));
     assert_eq!(candidate.settings.isolation, crate::model::Isolation::Pooled);
-    let sidecars: Vec<_> = candidate.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.digest)).collect();
+    let sidecars: Vec<_> =
+        candidate.sidecars.iter().map(|sidecar| (sidecar.name.as_str(), sidecar.digest)).collect();
     assert_eq!(sidecars, [("weights.bin", Digest::of(b"w"))]);
     assert!(candidate.golden.is_some());
     let alone = bench.receive("iris", "9", &component('b')).unwrap().candidate().unwrap();
     assert!(alone.sidecars.is_empty() && alone.golden.is_none());
     bench.write("iris/model.toml", "isolation = \"none\"");
-    let Err(UploadError::Unfit(fault)) = received.candidate() else { panic!("it has faulty settings") };
+    let Err(UploadError::Unfit(fault)) = received.candidate() else {
+        panic!("it has faulty settings")
+    };
     assert!(fault.stage == Stage::Read && fault.reason.contains("model.toml line 1"), "{fault}");
 }
 
@@ -188,7 +191,9 @@ fn only_whole_components_are_taken() {
         (b"\0asm\x01\0\0\0", "a core module"),
         (&component('a')[..12], "truncated"),
     ] {
-        let Err(UploadError::Unfit(fault)) = bench.receive("iris", "1", content) else { panic!("it was taken") };
+        let Err(UploadError::Unfit(fault)) = bench.receive("iris", "1", content) else {
+            panic!("it was taken")
+        };
         assert!(fault.reason.contains(says), "{fault}");
     }
     assert_eq!((bench.staged(), bench.stored(), bench.path("iris").exists()), (0, 0, false));
@@ -201,7 +206,9 @@ fn storage_is_taken_as_it_comes_and_given_back() {
     let mut upload = bench.begin("iris", "1").unwrap();
     upload.write(&[0; 30]).unwrap();
     assert_eq!(bench.stored(), 80);
-    let Err(UploadError::QuotaExceeded(refusal)) = upload.write(&[0; 30]) else { panic!("it fitted") };
+    let Err(UploadError::QuotaExceeded(refusal)) = upload.write(&[0; 30]) else {
+        panic!("it fitted")
+    };
     assert_eq!((refusal.quota, refusal.limit), ("storage", 100));
     drop(upload);
     assert_eq!((bench.staged(), bench.stored()), (0, 50));
@@ -216,15 +223,24 @@ fn storage_is_taken_as_it_comes_and_given_back() {
 #[test]
 fn a_component_is_no_larger_than_its_tenant_may_have() {
     let bench = Bench::with(Quota { artifact_size: 40, ..Quota::unlimited() });
-    let begin = |announced| bench.uploads.begin(&bench.tenant, Target::parse("iris", "1").unwrap(), announced);
+    let begin = |announced| {
+        bench.uploads.begin(&bench.tenant, Target::parse("iris", "1").unwrap(), announced)
+    };
     let mut upload = begin(40).unwrap();
     upload.write(&[0; 40]).unwrap();
     for refused in [upload.write(&[0]), begin(41).map(drop)] {
         let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains("larger than the 40 bytes that the tenant's quota artifact_size"), "{refused}");
+        assert!(
+            refused.contains("larger than the 40 bytes that the tenant's quota artifact_size"),
+            "{refused}"
+        );
     }
     let unlimited = Bench::new();
-    let announced = unlimited.uploads.begin(&unlimited.tenant, Target::parse("iris", "1").unwrap(), (1 << 30) + 1);
+    let announced = unlimited.uploads.begin(
+        &unlimited.tenant,
+        Target::parse("iris", "1").unwrap(),
+        (1 << 30) + 1,
+    );
     assert!(matches!(announced, Err(UploadError::TooLarge { limit, .. }) if limit == 1 << 30));
 }
 
@@ -232,7 +248,9 @@ fn a_component_is_no_larger_than_its_tenant_may_have() {
 fn only_so_many_are_received_at_once() {
     let bench = Bench::new();
     let mut uploads: Vec<_> = (0..MAX_UPLOADS).map(|_| bench.begin("iris", "1").unwrap()).collect();
-    let Err(UploadError::QuotaExceeded(refusal)) = bench.begin("iris", "1") else { panic!("it was taken") };
+    let Err(UploadError::QuotaExceeded(refusal)) = bench.begin("iris", "1") else {
+        panic!("it was taken")
+    };
     assert_eq!(refusal.quota, "uploads");
     uploads.pop();
     assert!(bench.begin("iris", "1").is_ok());

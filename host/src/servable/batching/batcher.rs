@@ -117,10 +117,12 @@ impl Batcher {
     /// Takes a place in the queue. Tells whether whoever takes it has to lead.
     fn line_up(&self, request: InferRequest, call: Call) -> Result<(Waiter<'_>, bool), InferError> {
         let (reply, answer) = oneshot::channel();
-        let (priority, deadline, size) = (request.priority, call.budget.deadline(), self.size(&request));
+        let (priority, deadline, size) =
+            (request.priority, call.budget.deadline(), self.size(&request));
         let mut state = self.lock();
         state.check_room(self)?;
-        let waiting = if state.held_up { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
+        let waiting =
+            if state.held_up { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
         let arrived = Instant::now();
         let item = Item { request, call, arrived, reply, waiting };
         let ticket = state.queue.push(item, priority, size, arrived, deadline);
@@ -150,7 +152,10 @@ impl Batcher {
     pub(super) fn is_quiet(&self) -> bool {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let state = self.lock();
-        state.queue.is_empty() && !state.led && !state.held_up && self.cores.available_permits() == cores
+        state.queue.is_empty()
+            && !state.led
+            && !state.held_up
+            && self.cores.available_permits() == cores
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,7 +1,8 @@
 //! Whether requests come in crowds, so that it is worth looking who else has come.
 //!
-//! Looking costs a turn of the runtime: some tens of microseconds where nobody else is there, which is as much as a
-//! small model's whole call. So whoever has been alone for a while looks only now and then.
+//! Looking costs a turn of the runtime: some tens of microseconds where nobody else is there, which
+//! is as much as a small model's whole call. So whoever has been alone for a while looks only now
+//! and then.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

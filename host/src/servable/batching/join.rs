@@ -1,10 +1,12 @@
 //! Several requests as one, and its answer as theirs.
 //!
-//! Joined are requests that differ in nothing but the first dimension of their tensors and what is in them.
+//! Joined are requests that differ in nothing but the first dimension of their tensors and what is
+//! in them.
 
 use crate::model::{Datatype, InferRequest, InferResponse, Tensor};
 
-/// How many rows a request has; `None` if it cannot be joined with others, because it has no inputs or no rows.
+/// How many rows a request has; `None` if it cannot be joined with others, because it has no inputs
+/// or no rows.
 pub(super) fn rows(request: &InferRequest) -> Option<u64> {
     let rows = request.inputs.first()?.shape.first().copied();
     rows.filter(|&rows| rows > 0)
@@ -32,8 +34,8 @@ fn alike(one: &Tensor, other: &Tensor) -> bool {
         && one.shape.iter().zip(&other.shape).skip(1).all(|(one, other)| one == other)
 }
 
-/// Joins requests that go together: the rows of the first, then those of the second, and so on. It has no name of
-/// its own.
+/// Joins requests that go together: the rows of the first, then those of the second, and so on. It
+/// has no name of its own.
 pub(super) fn join(requests: &[&InferRequest]) -> InferRequest {
     let Some(first) = requests.first() else { return InferRequest::default() };
     let inputs = (0..first.inputs.len()).map(|index| join_tensors(requests, index)).collect();
@@ -51,8 +53,9 @@ fn join_tensors(requests: &[&InferRequest], index: usize) -> Tensor {
     Tensor { name: model.name.clone(), datatype: model.datatype, shape, data }
 }
 
-/// Splits the answer to joined requests, which had so many rows each. The outputs' data must agree with their shapes.
-/// Fails with a text for the model's author if an output has not one row for each of theirs.
+/// Splits the answer to joined requests, which had so many rows each. The outputs' data must agree
+/// with their shapes. Fails with a text for the model's author if an output has not one row for
+/// each of theirs.
 pub(super) fn split(response: &InferResponse, rows: &[u64]) -> Result<Vec<InferResponse>, String> {
     let total: u64 = rows.iter().sum();
     let empty = || InferResponse { parameters: response.parameters.clone(), outputs: Vec::new() };
@@ -69,12 +72,23 @@ pub(super) fn split(response: &InferResponse, rows: &[u64]) -> Result<Vec<InferR
     Ok(answers)
 }
 
-fn split_tensor(output: &Tensor, rows: &[u64], answers: &mut [InferResponse]) -> Result<(), String> {
+fn split_tensor(
+    output: &Tensor,
+    rows: &[u64],
+    answers: &mut [InferResponse],
+) -> Result<(), String> {
     let mut rest = output.data.as_slice();
     for (&rows, answer) in rows.iter().zip(answers) {
-        let shape: Vec<_> = std::iter::once(rows).chain(output.shape.iter().skip(1).copied()).collect();
-        let mut part = Tensor { name: output.name.clone(), datatype: output.datatype, shape, data: Vec::new() };
-        let length = length(&part, rest).ok_or_else(|| format!("output '{}' has too little data", output.name))?;
+        let shape: Vec<_> =
+            std::iter::once(rows).chain(output.shape.iter().skip(1).copied()).collect();
+        let mut part = Tensor {
+            name: output.name.clone(),
+            datatype: output.datatype,
+            shape,
+            data: Vec::new(),
+        };
+        let length = length(&part, rest)
+            .ok_or_else(|| format!("output '{}' has too little data", output.name))?;
         let (data, after) = rest.split_at(length);
         part.data = data.to_vec();
         rest = after;
@@ -141,7 +155,10 @@ mod tests {
                 let kinds = kinds.iter().enumerate();
                 kinds.map(|(index, kind)| tensor(index, kind, rows, seed as u8)).collect()
             };
-            let request = |(seed, rows)| InferRequest { inputs: tensors(seed, rows), ..InferRequest::default() };
+            let request = |(seed, rows)| InferRequest {
+                inputs: tensors(seed, rows),
+                ..InferRequest::default()
+            };
             rows.into_iter().enumerate().map(request).collect()
         })
     }
@@ -178,7 +195,8 @@ mod tests {
     #[test]
     fn what_differs_in_anything_else_is_not_joined() {
         let kind = |datatype, inner: &[u64]| (datatype, inner.to_vec());
-        let request = |tensors: Vec<Tensor>| InferRequest { inputs: tensors, ..InferRequest::default() };
+        let request =
+            |tensors: Vec<Tensor>| InferRequest { inputs: tensors, ..InferRequest::default() };
         let fp32 = kind(Datatype::Fp32, &[3]);
         let usual = || request(vec![tensor(0, &fp32, 2, 0)]);
         assert!(together(&usual(), &request(vec![tensor(0, &fp32, 1, 9)])));

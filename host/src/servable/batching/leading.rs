@@ -24,13 +24,18 @@ struct Go<P> {
 }
 
 impl Batcher {
-    /// Takes the next batch as soon as a call can be made and has it answered, at least until it would have to wait.
-    /// Others take the batches after that.
-    pub(super) async fn lead<C: Caller>(self: &Arc<Self>, caller: &Arc<C>, deadline: Option<Instant>) {
+    /// Takes the next batch as soon as a call can be made and has it answered, at least until it
+    /// would have to wait. Others take the batches after that.
+    pub(super) async fn lead<C: Caller>(
+        self: &Arc<Self>,
+        caller: &Arc<C>,
+        deadline: Option<Instant>,
+    ) {
         let lead = Lead { batcher: self, caller };
-        // Lets the runtime run what is ready and look at its sockets, so that whoever has come by now lines up too.
-        // Short calls end before anything else is read, so without this nobody would ever meet: of 64 clients, some
-        // 16 go together with it, and one without. A second time gains nothing.
+        // Lets the runtime run what is ready and look at its sockets, so that whoever has come by
+        // now lines up too. Short calls end before anything else is read, so without this nobody
+        // would ever meet: of 64 clients, some 16 go together with it, and one without. A second
+        // time gains nothing.
         if self.crowd.is_likely() {
             tokio::task::yield_now().await;
         }
@@ -43,13 +48,15 @@ impl Batcher {
             let _core = go.core;
             run::answer(&batcher, &caller, batch, go.place).await;
         });
-        // A short call ends here and now. A longer one must go on if the request that leads goes away.
+        // A short call ends here and now. A longer one must go on if the request that leads goes
+        // away.
         if poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await.is_pending() {
             tokio::spawn(work);
         }
     }
 
-    /// Waits for company as long as it may, and then for the right to make a call. `None` if nobody waits any more.
+    /// Waits for company as long as it may, and then for the right to make a call. `None` if nobody
+    /// waits any more.
     async fn gather<C: Caller>(&self, caller: &C) -> Option<Go<C::Place>> {
         tokio::select! {
             biased;
@@ -79,7 +86,11 @@ impl Batcher {
     /// Until when whoever waits may wait for more; `None` if there are enough.
     fn company_until(&self) -> Option<Instant> {
         let state = self.lock();
-        if state.is_full(self) { None } else { state.queue.oldest().map(|arrived| arrived + self.delay) }
+        if state.is_full(self) {
+            None
+        } else {
+            state.queue.oldest().map(|arrived| arrived + self.delay)
+        }
     }
 
     fn try_go<C: Caller>(&self, caller: &C) -> Option<Go<C::Place>> {
@@ -99,8 +110,9 @@ impl Batcher {
         Go { place: caller.place().await, core }
     }
 
-    /// Waits until fewer batches are at work than there are cores. Gives up when a batch is full, or when the calls
-    /// at work take longer than calls usually do: they may be waiting for something themselves.
+    /// Waits until fewer batches are at work than there are cores. Gives up when a batch is full,
+    /// or when the calls at work take longer than calls usually do: they may be waiting for
+    /// something themselves.
     async fn core(&self) -> Option<OwnedSemaphorePermit> {
         let usual = self.usual.of(self.limit.items as usize).unwrap_or_default();
         let patience = sleep(PATIENCE.max(2 * usual));
@@ -122,12 +134,13 @@ impl Batcher {
         }
     }
 
-    /// Notes that no call can be made now. Whoever waits is counted as waiting from now on, and is refused if it is
-    /// one too many.
+    /// Notes that no call can be made now. Whoever waits is counted as waiting from now on, and is
+    /// refused if it is one too many.
     fn hold_up(&self) -> HeldUp<'_> {
         let mut state = self.lock();
         state.held_up = true;
-        let refused = state.queue.sift(|kept, item| item.wait(kept, self.max_queue, &self.tenant).err());
+        let refused =
+            state.queue.sift(|kept, item| item.wait(kept, self.max_queue, &self.tenant).err());
         let emptied = state.queue.is_empty();
         drop(state);
         if emptied {
@@ -151,7 +164,12 @@ impl Batcher {
 
 impl Item {
     /// Counts it as waiting, if there is room behind so many others.
-    fn wait(&mut self, before: usize, max_queue: u32, tenant: &Arc<Tenant>) -> Result<(), InferError> {
+    fn wait(
+        &mut self,
+        before: usize,
+        max_queue: u32,
+        tenant: &Arc<Tenant>,
+    ) -> Result<(), InferError> {
         if before >= max_queue as usize {
             return Err(InferError::QueueFull { limit: max_queue });
         }

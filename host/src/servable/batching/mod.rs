@@ -1,12 +1,14 @@
 //! Requests that are grouped into one call.
 //!
-//! Requests wait in a [`queue`] ([`batcher`]). The first that finds nobody doing so becomes the leader ([`leading`]): it
-//! lets the runtime read whatever else has arrived, waits for the right to make a call, takes those that go together,
-//! and has them answered ([`run`]). So nobody waits for company unless `max_queue_delay` says so: what goes together is
-//! what came in at the same time, and what came while no call could be made.
+//! Requests wait in a [`queue`] ([`batcher`]). The first that finds nobody doing so becomes the
+//! leader ([`leading`]): it lets the runtime read whatever else has arrived, waits for the right to
+//! make a call, takes those that go together, and has them answered ([`run`]). So nobody waits for
+//! company unless `max_queue_delay` says so: what goes together is what came in at the same time,
+//! and what came while no call could be made.
 //!
-//! A model takes several requests in one of two ways ([`Form`]): joined along the first dimension of their tensors
-//! ([`join`]), if its metadata has a `max-batch-size`, or side by side, if it exports `batching`.
+//! A model takes several requests in one of two ways ([`Form`]): joined along the first dimension
+//! of their tensors ([`join`]), if its metadata has a `max-batch-size`, or side by side, if it
+//! exports `batching`.
 
 mod batcher;
 mod caller;
@@ -41,7 +43,8 @@ pub enum Form {
 pub struct BatchLimit {
     /// How it takes them.
     pub form: Form,
-    /// The most that go into one call: rows where they are joined, requests where they are side by side. At least 2.
+    /// The most that go into one call: rows where they are joined, requests where they are side by
+    /// side. At least 2.
     pub items: u32,
 }
 
@@ -55,7 +58,11 @@ impl BatchLimit {
         if template.has_deferred() {
             return None;
         }
-        Self::choose(template.has_batching(), template.metadata().max_batch_size, settings.batching.max_batch_size)
+        Self::choose(
+            template.has_batching(),
+            template.metadata().max_batch_size,
+            settings.batching.max_batch_size,
+        )
     }
 
     fn choose(side_by_side: bool, promised: u32, configured: Option<u32>) -> Option<Self> {
@@ -91,7 +98,11 @@ mod tests {
             (true, 4, Some(100), side_by_side(4)),
             (true, 4, Some(1), None),
         ] {
-            assert_eq!(BatchLimit::choose(exports, promised, configured), limit, "{exports} {promised} {configured:?}");
+            assert_eq!(
+                BatchLimit::choose(exports, promised, configured),
+                limit,
+                "{exports} {promised} {configured:?}"
+            );
         }
     }
 }

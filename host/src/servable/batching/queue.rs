@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Priorities that mean something: 1 goes first. 0, and whatever is beyond, is the last level of all.
+/// Priorities that mean something: 1 goes first. 0, and whatever is beyond, is the last level of
+/// all.
 const LEVELS: u32 = 8;
 
-/// How many of those who wait are looked at for a batch, for each item that it may have: whoever sends requests of
-/// many different shapes must not have every look take long.
+/// How many of those who wait are looked at for a batch, for each item that it may have: whoever
+/// sends requests of many different shapes must not have every look take long.
 const LOOK_AHEAD: u64 = 4;
 
 /// Those who wait, in the order in which they go: by priority, then by arrival.
@@ -50,7 +51,14 @@ impl<T> Queue<T> {
     }
 
     /// Lets somebody wait who came now and has until that deadline.
-    pub(super) fn push(&mut self, value: T, priority: u32, size: Size, now: Instant, deadline: Instant) -> Ticket {
+    pub(super) fn push(
+        &mut self,
+        value: T,
+        priority: u32,
+        size: Size,
+        now: Instant,
+        deadline: Instant,
+    ) -> Ticket {
         let ticket = Ticket { level: level(priority), number: self.arrivals };
         self.arrivals += 1;
         self.items = self.items.saturating_add(size.items);
@@ -65,9 +73,14 @@ impl<T> Queue<T> {
         Some(entry.value)
     }
 
-    /// Takes out whoever is first, and with it those who go together with it as far as the limit allows. Those
-    /// whose deadline has passed are dropped on the way.
-    pub(super) fn take(&mut self, limit: Size, now: Instant, together: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    /// Takes out whoever is first, and with it those who go together with it as far as the limit
+    /// allows. Those whose deadline has passed are dropped on the way.
+    pub(super) fn take(
+        &mut self,
+        limit: Size,
+        now: Instant,
+        together: impl Fn(&T, &T) -> bool,
+    ) -> Vec<T> {
         let mut batch: Vec<Ticket> = Vec::new();
         let mut late = Vec::new();
         let (mut first, mut size): (Option<&T>, Size) = (None, Size::default());
@@ -78,7 +91,9 @@ impl<T> Queue<T> {
                 continue;
             }
             look_ahead -= 1;
-            if first.is_none_or(|first| size.has_room(entry.size, limit) && together(first, &entry.value)) {
+            if first.is_none_or(|first| {
+                size.has_room(entry.size, limit) && together(first, &entry.value)
+            }) {
                 first = first.or(Some(&entry.value));
                 size = size.with(entry.size);
                 batch.push(*ticket);
@@ -91,9 +106,12 @@ impl<T> Queue<T> {
         batch.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
 
-    /// Looks at everybody in turn, and takes out those for whom there is a reason to. `reason` is told how many are
-    /// kept before.
-    pub(super) fn sift<R>(&mut self, mut reason: impl FnMut(usize, &mut T) -> Option<R>) -> Vec<(T, R)> {
+    /// Looks at everybody in turn, and takes out those for whom there is a reason to. `reason` is
+    /// told how many are kept before.
+    pub(super) fn sift<R>(
+        &mut self,
+        mut reason: impl FnMut(usize, &mut T) -> Option<R>,
+    ) -> Vec<(T, R)> {
         let mut kept = 0;
         let mut out = Vec::new();
         for (ticket, entry) in &mut self.waiting {
@@ -102,7 +120,9 @@ impl<T> Queue<T> {
                 None => kept += 1,
             }
         }
-        out.into_iter().filter_map(|(ticket, reason)| Some((self.remove(ticket)?, reason))).collect()
+        out.into_iter()
+            .filter_map(|(ticket, reason)| Some((self.remove(ticket)?, reason)))
+            .collect()
     }
 
     /// When whoever has waited longest came.
@@ -129,7 +149,10 @@ impl<T> Queue<T> {
 
 impl Size {
     fn with(self, other: Size) -> Size {
-        Size { items: self.items.saturating_add(other.items), bytes: self.bytes.saturating_add(other.bytes) }
+        Size {
+            items: self.items.saturating_add(other.items),
+            bytes: self.bytes.saturating_add(other.bytes),
+        }
     }
 
     fn has_room(self, other: Size, limit: Size) -> bool {
@@ -173,10 +196,15 @@ mod tests {
     const LIMIT: Size = Size { items: 8, bytes: 100 };
 
     fn events() -> impl Strategy<Value = Vec<Event>> {
-        let comes =
-            (0..3u8, 0..12u32, 1..10u64, 0..60u64, 1..50u64).prop_map(|(kind, priority, items, bytes, patience)| {
-                Event::Comes { kind, priority, items, bytes, patience }
-            });
+        let comes = (0..3u8, 0..12u32, 1..10u64, 0..60u64, 1..50u64).prop_map(
+            |(kind, priority, items, bytes, patience)| Event::Comes {
+                kind,
+                priority,
+                items,
+                bytes,
+                patience,
+            },
+        );
         let event = prop_oneof![
             6 => comes,
             1 => (0..40usize).prop_map(Event::Leaves),
@@ -252,7 +280,8 @@ mod tests {
     fn the_first_by_priority_then_by_arrival() {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let later = now + Duration::from_secs(1);
-        for (name, priority) in [("a", 0), ("b", 2), ("c", 1), ("d", 9), ("e", 1), ("f", u32::MAX)] {
+        for (name, priority) in [("a", 0), ("b", 2), ("c", 1), ("d", 9), ("e", 1), ("f", u32::MAX)]
+        {
             queue.push(name, priority, Size { items: 1, bytes: 0 }, now, later);
         }
         assert_eq!(queue.oldest(), Some(now));

@@ -59,7 +59,12 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     give(reply, answer);
 }
 
-async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>, place: C::Place) {
+async fn answer_together<C: Caller>(
+    batcher: &Arc<Batcher>,
+    caller: &Arc<C>,
+    batch: Vec<Item>,
+    place: C::Place,
+) {
     let started = Instant::now();
     let mut batch = batch;
     caller.note_call(batch.len());
@@ -83,10 +88,15 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
                     compute,
                     ..Timings::default()
                 };
-                give(item.reply, response.map(|response| Answer { response, timings, afterwards: None }));
+                give(
+                    item.reply,
+                    response.map(|response| Answer { response, timings, afterwards: None }),
+                );
             }
         }
-        Err(error) if is_of_all(&error) => batch.into_iter().for_each(|item| give(item.reply, Err(error.clone()))),
+        Err(error) if is_of_all(&error) => {
+            batch.into_iter().for_each(|item| give(item.reply, Err(error.clone())))
+        }
         Err(error) => {
             caller.note_failure(batch.len(), &error);
             answer_apart(batcher, caller, batch);
@@ -94,8 +104,8 @@ async fn answer_together<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, bat
     }
 }
 
-/// Answers each by itself, in their order, where they could not be answered together: one of them is at fault, and
-/// nobody knows which.
+/// Answers each by itself, in their order, where they could not be answered together: one of them
+/// is at fault, and nobody knows which.
 fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
     let (batcher, caller) = (batcher.clone(), caller.clone());
     tokio::spawn(async move {
@@ -139,7 +149,9 @@ async fn call_together<C: Caller>(
     call: Call,
 ) -> Result<Called<Answers>, InferError> {
     match batcher.form {
-        Form::Joined => caller.one(place, join::join(requests), call, splitting(batcher, requests)).await,
+        Form::Joined => {
+            caller.one(place, join::join(requests), call, splitting(batcher, requests)).await
+        }
         Form::SideBySide => {
             let copies = requests.iter().copied().cloned().collect();
             caller.several(place, copies, call, checking(batcher, requests)).await
@@ -156,7 +168,8 @@ fn splitting(
     let as_promised = requests.first().map(|request| as_promised(&batcher.metadata, request));
     let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
     move |response| {
-        let response = as_promised.map_or(Ok(InferResponse::default()), |as_promised| as_promised(response))?;
+        let response = as_promised
+            .map_or(Ok(InferResponse::default()), |as_promised| as_promised(response))?;
         let answers = join::split(&response, &rows).map_err(InferError::BadOutput)?;
         Ok(answers.into_iter().map(Ok).collect())
     }
@@ -167,24 +180,33 @@ fn checking(
     batcher: &Batcher,
     requests: &[&InferRequest],
 ) -> impl FnOnce(Answers) -> Result<Answers, InferError> + Send + use<> {
-    let as_promised: Vec<_> = requests.iter().map(|request| as_promised(&batcher.metadata, request)).collect();
+    let as_promised: Vec<_> =
+        requests.iter().map(|request| as_promised(&batcher.metadata, request)).collect();
     move |answers| {
         let (given, asked) = (answers.len(), as_promised.len());
         if given != asked {
-            return Err(InferError::BadOutput(format!("infer-batch gave {given} answers to {asked} requests")));
+            return Err(InferError::BadOutput(format!(
+                "infer-batch gave {given} answers to {asked} requests"
+            )));
         }
-        Ok(answers.into_iter().zip(as_promised).map(|(answer, as_promised)| as_promised(answer?)).collect())
+        Ok(answers
+            .into_iter()
+            .zip(as_promised)
+            .map(|(answer, as_promised)| as_promised(answer?))
+            .collect())
     }
 }
 
-/// The call of a batch. It may use the CPU time of all its requests and take until the last of their deadlines, but
-/// not much more than such calls usually do: if one of its requests is endless, there must be time left to answer
-/// the others.
+/// The call of a batch. It may use the CPU time of all its requests and take until the last of
+/// their deadlines, but not much more than such calls usually do: if one of its requests is
+/// endless, there must be time left to answer the others.
 fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
     let budgets = || batch.iter().map(|item| &item.call.budget);
     let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
-    let (mut allowed, mut cpu_time) =
-        (deadline.saturating_duration_since(now), budgets().map(Budget::cpu_time).sum::<Duration>());
+    let (mut allowed, mut cpu_time) = (
+        deadline.saturating_duration_since(now),
+        budgets().map(Budget::cpu_time).sum::<Duration>(),
+    );
     if let Some(usual) = batcher.usual.of(batch.len()) {
         allowed = allowed.min(usual.saturating_mul(TOO_MUCH).max(allowed / 2));
     }
@@ -219,8 +241,8 @@ async fn all_gone(replies: Vec<&mut Reply>) {
     }
 }
 
-/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none: whether the instance
-/// or one greedy request has met it shows when each goes alone.
+/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none:
+/// whether the instance or one greedy request has met it shows when each goes alone.
 fn is_of_all(error: &InferError) -> bool {
     matches!(error, InferError::Overloaded | InferError::Internal(_))
 }

@@ -1,4 +1,5 @@
-//! The batcher with a model that is made up: random arrivals, sizes, priorities, failures and clients that go away.
+//! The batcher with a model that is made up: random arrivals, sizes, priorities, failures and
+//! clients that go away.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use super::{Answers, BatchLimit, Batcher, Called, Caller, Form};
 use crate::capability::Scope;
 use crate::engine::{Budget, Call};
 use crate::model::{
-    Batching, Datatype, InferError, InferRequest, InferResponse, Metadata, ModelSettings, RequestId, TenantName,
-    Tensor, TensorSpec,
+    Batching, Datatype, InferError, InferRequest, InferResponse, Metadata, ModelSettings,
+    RequestId, TenantName, Tensor, TensorSpec,
 };
 use crate::servable::Answer;
 use crate::tenant::{Resource, Share, Tenant};
@@ -66,7 +67,8 @@ fn clients() -> impl Strategy<Value = Vec<Client>> {
     prop::collection::vec(client, 1..60)
 }
 
-/// A model that adds one to each element, after a while. Elements are numbers of clients, a thousand for each.
+/// A model that adds one to each element, after a while. Elements are numbers of clients, a
+/// thousand for each.
 struct Model {
     clients: Vec<Client>,
     places: Arc<Semaphore>,
@@ -80,7 +82,10 @@ struct Model {
 
 impl Model {
     fn kinds(&self, request: &InferRequest) -> Vec<Kind> {
-        elements(&request.inputs[0]).iter().map(|&element| self.clients[(element / 1000) as usize].kind).collect()
+        elements(&request.inputs[0])
+            .iter()
+            .map(|&element| self.clients[(element / 1000) as usize].kind)
+            .collect()
     }
 
     async fn work(&self, effort: usize) {
@@ -157,7 +162,8 @@ impl Caller for Model {
         }
         let short = requests.iter().any(|request| self.kinds(request).contains(&Kind::Short));
         let told = requests.len() - usize::from(short);
-        let outcome = then(requests.iter().take(told).map(|request| self.answer(request)).collect())?;
+        let outcome =
+            then(requests.iter().take(told).map(|request| self.answer(request)).collect())?;
         Ok(Called { outcome, instance: Duration::ZERO, compute: Duration::from_micros(10) })
     }
 
@@ -195,8 +201,12 @@ fn request(number: usize, client: &Client) -> InferRequest {
 }
 
 fn metadata() -> Arc<Metadata> {
-    let spec =
-        |name: &str| TensorSpec { name: name.into(), datatype: Datatype::Uint64, shape: vec![-1, -1], optional: false };
+    let spec = |name: &str| TensorSpec {
+        name: name.into(),
+        datatype: Datatype::Uint64,
+        shape: vec![-1, -1],
+        optional: false,
+    };
     Arc::new(Metadata { inputs: vec![spec("x")], outputs: vec![spec("y")], ..Metadata::default() })
 }
 
@@ -208,10 +218,17 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(form: Form, items: u32, places: usize, settings: &ModelSettings, clients: Vec<Client>) -> Self {
+    fn new(
+        form: Form,
+        items: u32,
+        places: usize,
+        settings: &ModelSettings,
+        clients: Vec<Client>,
+    ) -> Self {
         let tenant = Tenant::unlimited(TenantName::new("simulated").unwrap());
         let share = Share::new(tenant.account().clone());
-        let batcher = Batcher::new(BatchLimit { form, items }, settings, metadata(), tenant.clone());
+        let batcher =
+            Batcher::new(BatchLimit { form, items }, settings, metadata(), tenant.clone());
         let places = Arc::new(Semaphore::new(places));
         let [at_work, most_at_work, largest, joint, failed] = Default::default();
         let model = Model { clients, places, share, at_work, most_at_work, largest, joint, failed };
@@ -222,7 +239,8 @@ impl Simulation {
     async fn ask(&self, number: usize) -> Option<Result<Answer, InferError>> {
         let client = &self.model.clients[number];
         yields(client.comes_after).await;
-        let allowed = if client.kind == Kind::Late { Duration::ZERO } else { Duration::from_secs(600) };
+        let allowed =
+            if client.kind == Kind::Late { Duration::ZERO } else { Duration::from_secs(600) };
         let budget = Budget::new(Instant::now(), allowed, Duration::from_secs(600));
         let call = self.model.call(budget, RequestId::none());
         tokio::select! {
@@ -313,12 +331,23 @@ proptest! {
 
 #[test]
 fn those_who_come_together_go_together() {
-    let client = Client { kind: Kind::Good, rows: 1, priority: 0, shape: 1, comes_after: 0, goes_after: None };
+    let client = Client {
+        kind: Kind::Good,
+        rows: 1,
+        priority: 0,
+        shape: 1,
+        comes_after: 0,
+        goes_after: None,
+    };
     for form in [Form::Joined, Form::SideBySide] {
         let clients = vec![client.clone(); 64];
         let simulation = Arc::new(Simulation::new(form, 16, 1, &ModelSettings::default(), clients));
         block_on(simulation.clone().run());
         let model = &simulation.model;
-        assert_eq!((model.joint.load(Ordering::Relaxed), model.failed.load(Ordering::Relaxed)), (4, 0), "{form:?}");
+        assert_eq!(
+            (model.joint.load(Ordering::Relaxed), model.failed.load(Ordering::Relaxed)),
+            (4, 0),
+            "{form:?}"
+        );
     }
 }

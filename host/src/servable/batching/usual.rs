@@ -1,4 +1,5 @@
-//! How long calls of a model usually take: by this is judged what takes too long because of one bad item.
+//! How long calls of a model usually take: by this is judged what takes too long because of one bad
+//! item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,8 +21,8 @@ impl Usual {
         self.0.store(after.max(1), Ordering::Relaxed);
     }
 
-    /// How long a call with so many items usually takes, if it is no more than their sum; `None` if nothing is
-    /// known.
+    /// How long a call with so many items usually takes, if it is no more than their sum; `None` if
+    /// nothing is known.
     pub(super) fn of(&self, items: usize) -> Option<Duration> {
         let each = self.0.load(Ordering::Relaxed);
         (each > 0).then(|| Duration::from_nanos(each.saturating_mul(items as u64)))

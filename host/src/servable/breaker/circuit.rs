@@ -8,7 +8,8 @@ use crate::model::{BreakerSettings, InferError};
 /// The pause is doubled up to this many times its first length.
 const LONGEST: u32 = 16;
 
-/// Faults in a row. While the circuit is open, requests are refused for a pause; then one of them is a probe.
+/// Faults in a row. While the circuit is open, requests are refused for a pause; then one of them
+/// is a probe.
 #[derive(Default)]
 pub(super) struct Circuit {
     /// What the faults since the last answer came of: repeats are counted once.
@@ -59,7 +60,13 @@ impl Circuit {
     }
 
     /// Counts a fault. After one of a probe the pause is doubled.
-    pub(super) fn fail(&mut self, came_of: u64, probe: bool, settings: &BreakerSettings, now: Instant) {
+    pub(super) fn fail(
+        &mut self,
+        came_of: u64,
+        probe: bool,
+        settings: &BreakerSettings,
+        now: Instant,
+    ) {
         if !self.has_failed_enough(settings) {
             self.faults.insert(came_of);
         }
@@ -77,7 +84,11 @@ impl Circuit {
     /// Refuses requests from now on, if it does not yet. Tells whether it did not.
     pub(super) fn open(&mut self, settings: &BreakerSettings, now: Instant) -> bool {
         let opens = self.pause.is_none();
-        self.pause.get_or_insert(Pause { until: now + settings.pause, length: settings.pause, probing: false });
+        self.pause.get_or_insert(Pause {
+            until: now + settings.pause,
+            length: settings.pause,
+            probing: false,
+        });
         opens
     }
 

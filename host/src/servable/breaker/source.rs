@@ -15,12 +15,17 @@ pub(in crate::servable) struct RequestSource {
     content: u64,
 }
 
-/// Bytes at each end of a tensor's data that are compared: comparing all of them would take too long.
+/// Bytes at each end of a tensor's data that are compared: comparing all of them would take too
+/// long.
 const ENDS: usize = 64;
 
 impl RequestSource {
     /// The source of a request. `uses_sessions` says whether its model keeps sessions.
-    pub(in crate::servable) fn of(asker: &Asker, request: &InferRequest, uses_sessions: bool) -> Self {
+    pub(in crate::servable) fn of(
+        asker: &Asker,
+        request: &InferRequest,
+        uses_sessions: bool,
+    ) -> Self {
         let caller = asker.key.clone();
         if let Some(sequence) = request.sequence.as_ref().filter(|_| uses_sessions) {
             let session = hash(|hasher| ("session", &sequence.id).hash(hasher));
@@ -113,7 +118,11 @@ mod tests {
             let fault = |id, data, session, uses| of(id, data, session, uses).of_fault(blame);
             assert_eq!(fault("a", b"x", "s", true), fault("b", b"y", "s", true));
             assert_ne!(fault("a", b"x", "s", true), fault("a", b"x", "t", true));
-            assert_ne!(fault("a", b"x", "s", false), fault("b", b"y", "s", false), "its model keeps none");
+            assert_ne!(
+                fault("a", b"x", "s", false),
+                fault("b", b"y", "s", false),
+                "its model keeps none"
+            );
         }
     }
 }

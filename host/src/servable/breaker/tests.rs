@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    Asker, Deadline, Digest, InferRequest, ModelName, Parameter, ParameterValue, RequestId, TenantName, Version,
+    Asker, Deadline, Digest, InferRequest, ModelName, Parameter, ParameterValue, RequestId,
+    TenantName, Version,
 };
 use crate::tenant::{Credential, Scope, Site, TenantSettings};
 
@@ -37,7 +38,11 @@ fn request(caller: Option<&str>, id: &str, content: &str) -> RequestSource {
     let key = caller.map(Arc::from);
     let asker = Asker { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
     let content = Parameter { name: "content".into(), value: ParameterValue::Text(content.into()) };
-    RequestSource::of(&asker, &InferRequest { parameters: vec![content], ..InferRequest::default() }, false)
+    RequestSource::of(
+        &asker,
+        &InferRequest { parameters: vec![content], ..InferRequest::default() },
+        false,
+    )
 }
 
 /// A request that is like no other.
@@ -70,15 +75,27 @@ fn suspended(breaker: &Breaker, now: Instant) -> bool {
 #[test]
 fn only_faults_in_a_row_take_it_out() {
     let breaker = breaker(3);
-    for outcome in [trap(), trap(), Ok(()), trap(), trap(), Err(InferError::Rejected("x".into())), trap()] {
-        assert!(!breaker.is_open() && breaker.check(&any()).is_ok() && breaker.check_version().is_ok());
+    for outcome in
+        [trap(), trap(), Ok(()), trap(), trap(), Err(InferError::Rejected("x".into())), trap()]
+    {
+        assert!(
+            !breaker.is_open() && breaker.check(&any()).is_ok() && breaker.check_version().is_ok()
+        );
         ends(&breaker, &any(), &outcome);
     }
     assert!(breaker.is_open());
     assert_eq!(*breaker.trips().borrow(), 1);
-    assert!(breaker.admit(&any()).is_err() && breaker.check(&any()).is_err() && breaker.check_version().is_err());
+    assert!(
+        breaker.admit(&any()).is_err()
+            && breaker.check(&any()).is_err()
+            && breaker.check_version().is_err()
+    );
     breaker.reset();
-    assert!(breaker.admit(&any()).is_ok() && breaker.check(&any()).is_ok() && breaker.check_version().is_ok());
+    assert!(
+        breaker.admit(&any()).is_ok()
+            && breaker.check(&any()).is_ok()
+            && breaker.check_version().is_ok()
+    );
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::model::{Asker, InferError, InferRequest, InferResponse, Tensor};
 use crate::servable::breaker::RequestSource;
 use crate::servable::{Servable, ServableHandle};
 
-/// A request that every interceptor has let pass; each of them is to see the answer too, in the opposite order.
+/// A request that every interceptor has let pass; each of them is to see the answer too, in the
+/// opposite order.
 pub struct Passed {
     chain: Arc<Chain>,
     model: ServableHandle,
@@ -27,8 +28,8 @@ pub struct Passed {
 }
 
 impl Chain {
-    /// Leads a request for `model` through all interceptors, within the request's budget. Fails with what the first
-    /// that does not let it pass has said, or has done wrong.
+    /// Leads a request for `model` through all interceptors, within the request's budget. Fails
+    /// with what the first that does not let it pass has said, or has done wrong.
     pub(in crate::servable) async fn before(
         self: Arc<Self>,
         model: &ServableHandle,
@@ -70,7 +71,8 @@ impl Passed {
         let Asker { request_id, key } = asker;
         let about = Arc::new(CallContext { id: model.id().clone(), request_id, key });
         let (wanted, asked) = (request.outputs.clone(), Vec::new());
-        let (model, budget, values, took) = (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
+        let (model, budget, values, took) =
+            (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
         Passed { chain, model, about, source, budget, values, wanted, asked, took }
     }
 
@@ -84,14 +86,18 @@ impl Passed {
         self.took
     }
 
-    /// Leads the answer back through all interceptors. Fails with what the first to fail has done wrong.
+    /// Leads the answer back through all interceptors. Fails with what the first to fail has done
+    /// wrong.
     pub async fn after(&mut self, response: InferResponse) -> Result<InferResponse, InferError> {
         let (model, asked) = (self.model.clone(), self.asked.clone());
-        self.lead_back(response, false, move |response| model.metadata().check_response(&asked, response)).await
+        self.lead_back(response, false, move |response| {
+            model.metadata().check_response(&asked, response)
+        })
+        .await
     }
 
-    /// Leads one part of an answer in parts back through all interceptors, as [`Passed::after`] does with a whole one,
-    /// while the model is at work on the next.
+    /// Leads one part of an answer in parts back through all interceptors, as [`Passed::after`]
+    /// does with a whole one, while the model is at work on the next.
     pub async fn after_part(&mut self, part: InferResponse) -> Result<InferResponse, InferError> {
         let model = self.model.clone();
         self.lead_back(part, true, move |part| model.metadata().check_part(part)).await
@@ -127,10 +133,12 @@ impl Passed {
     }
 }
 
-/// Whether an interceptor may hand a request on. What is wrong with it, if it came `sound`, is the interceptor's fault;
-/// that tensors are well formed has been seen to before.
+/// Whether an interceptor may hand a request on. What is wrong with it, if it came `sound`, is the
+/// interceptor's fault; that tensors are well formed has been seen to before.
 fn check_request(model: &Servable, request: &InferRequest, sound: bool) -> Result<(), String> {
-    let well_formed = |tensor: &Tensor| tensor.check().map_err(|fault| format!("input '{}': {fault}", tensor.name));
+    let well_formed = |tensor: &Tensor| {
+        tensor.check().map_err(|fault| format!("input '{}': {fault}", tensor.name))
+    };
     request.inputs.iter().try_for_each(well_formed)?;
     if sound { model.metadata().check_request(request) } else { Ok(()) }
 }

@@ -9,8 +9,8 @@ use crate::model::{InferError, LoadError, ModelId, Stage};
 use crate::servable::ServableHandle;
 
 impl Chain {
-    /// Tells every interceptor that a version is about to be loaded. Fails with what the first of them has against it,
-    /// or if one fails: nothing is loaded past it.
+    /// Tells every interceptor that a version is about to be loaded. Fails with what the first of
+    /// them has against it, or if one fails: nothing is loaded past it.
     pub async fn before_load(&self, id: &ModelId) -> Result<(), LoadError> {
         if let Some(reason) = &self.shut {
             return Err(LoadError::new(Stage::Intercept, reason.clone()));
@@ -22,7 +22,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Tells every interceptor, the last first, that a version has shown that it can serve. Fails as before-load does.
+    /// Tells every interceptor, the last first, that a version has shown that it can serve. Fails
+    /// as before-load does.
     pub async fn after_load(&self, id: &ModelId) -> Result<(), LoadError> {
         for link in self.links.iter().rev() {
             let told = tell(link, id, async |mut instance, id| instance.after_load(&id).await);
@@ -31,10 +32,12 @@ impl Chain {
         Ok(())
     }
 
-    /// Tells every interceptor that a version, which serves no more, is about to be unloaded. None can keep it.
+    /// Tells every interceptor that a version, which serves no more, is about to be unloaded. None
+    /// can keep it.
     pub async fn before_unload(&self, id: &ModelId) {
         for link in &self.links {
-            let told = tell(link, id, async |mut instance, id| instance.before_unload(&id).await).await;
+            let told =
+                tell(link, id, async |mut instance, id| instance.before_unload(&id).await).await;
             note(link, id, "before-unload", told);
         }
     }
@@ -42,7 +45,8 @@ impl Chain {
     /// Tells every interceptor, the last first, that a version has been unloaded.
     pub async fn after_unload(&self, id: &ModelId) {
         for link in self.links.iter().rev() {
-            let told = tell(link, id, async |mut instance, id| instance.after_unload(&id).await).await;
+            let told =
+                tell(link, id, async |mut instance, id| instance.after_unload(&id).await).await;
             note(link, id, "after-unload", told);
         }
     }

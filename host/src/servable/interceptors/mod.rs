@@ -1,13 +1,15 @@
 //! What wraps a tenant's models: its interceptors, each of which is a servable of its own.
 //!
-//! The manager says which there are, in a [`Chain`], and puts it into the tenant's [`Wrapping`], which all of its
-//! models share. A request takes the chain as it is when it begins and holds on to it until it has its answer
-//! ([`Passed`]), so that the same version of an interceptor sees its beginning and its end, whatever is swapped
-//! meanwhile. One interceptor's part in a call is a `visit`, which is admitted, limited and counted like a request of
-//! its own; what it does when versions come and go is in `hooks`.
+//! The manager says which there are, in a [`Chain`], and puts it into the tenant's [`Wrapping`],
+//! which all of its models share. A request takes the chain as it is when it begins and holds on to
+//! it until it has its answer ([`Passed`]), so that the same version of an interceptor sees its
+//! beginning and its end, whatever is swapped meanwhile. One interceptor's part in a call is a
+//! `visit`, which is admitted, limited and counted like a request of its own; what it does when
+//! versions come and go is in `hooks`.
 //!
-//! What wraps a call decides whether it may happen at all, so nothing is passed over: while an interceptor that lies
-//! in the repository cannot serve, the chain is shut, and when one fails the call has failed.
+//! What wraps a call decides whether it may happen at all, so nothing is passed over: while an
+//! interceptor that lies in the repository cannot serve, the chain is shut, and when one fails the
+//! call has failed.
 
 mod call;
 mod hooks;
@@ -32,7 +34,8 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain of these, in the order of their names. With a reason to be `shut`, no call may pass it.
+    /// A chain of these, in the order of their names. With a reason to be `shut`, no call may pass
+    /// it.
     pub fn new(links: Vec<ServableHandle>, shut: Option<String>) -> Self {
         Chain { links, shut }
     }
@@ -54,7 +57,8 @@ impl Chain {
     }
 }
 
-/// Where the models of one tenant find what wraps their calls now. A clone is shallow; reading takes no lock.
+/// Where the models of one tenant find what wraps their calls now. A clone is shallow; reading
+/// takes no lock.
 #[derive(Clone, Default)]
 pub struct Wrapping {
     inner: Arc<Inner>,

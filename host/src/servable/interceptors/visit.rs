@@ -24,8 +24,8 @@ pub(super) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Has an instance do its part, and checks what comes of it. Fails with the interceptor's refusal, or with
-    /// [`InferError::InterceptorFailed`] whatever it has done wrong.
+    /// Has an instance do its part, and checks what comes of it. Fails with the interceptor's
+    /// refusal, or with [`InferError::InterceptorFailed`] whatever it has done wrong.
     pub(super) async fn run<T, F>(
         self,
         part: impl FnOnce(Instance) -> F + Send + 'static,
@@ -65,15 +65,22 @@ impl Visit<'_> {
         let Visit { interceptor, budget, scope, beside, .. } = self;
         let (own, arrived) = (&interceptor.settings.limits, Instant::now());
         let left = budget.deadline().saturating_duration_since(arrived);
-        let call = interceptor.maker.call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
-        let late = |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
+        let call = interceptor
+            .maker
+            .call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
+        let late =
+            |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
         let checkout = match beside {
             true => interceptor.pool.check_out_beside(&interceptor.maker)?,
-            false => interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?,
+            false => {
+                interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?
+            }
         };
         let queue = arrived.elapsed();
-        // A request may give it less time than it needs; that its own time was too short is its own fault.
-        let own_fault = |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
+        // A request may give it less time than it needs; that its own time was too short is its own
+        // fault.
+        let own_fault =
+            |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
         let checked = move |value| check(&value).map(|()| value).map_err(InferError::BadOutput);
         let called = interceptor.ask(checkout, call, part, checked).await;
         let Called { outcome, instance, compute } = called.map_err(own_fault)?;
@@ -116,9 +123,13 @@ fn blame(name: &str, error: InferError) -> InferError {
 pub(super) fn explain(fault: &InferError) -> String {
     match fault {
         InferError::Trapped { detail } => detail.clone(),
-        InferError::OutOfMemory { limit, detail } => format!("it ran out of its {limit} bytes of memory: {detail}"),
+        InferError::OutOfMemory { limit, detail } => {
+            format!("it ran out of its {limit} bytes of memory: {detail}")
+        }
         InferError::CpuTimeExceeded(time) => format!("it used up its {time:?} of CPU time"),
-        InferError::DeadlineExceeded(deadline) => format!("it took longer than {:?}", deadline.allowed),
+        InferError::DeadlineExceeded(deadline) => {
+            format!("it took longer than {:?}", deadline.allowed)
+        }
         InferError::OversizedOutput(detail) => format!("what it hands on is too large: {detail}"),
         InferError::BadOutput(detail) => format!("what it hands on is not valid: {detail}"),
         other => other.private().map_or_else(|| other.to_string(), str::to_owned),
@@ -129,7 +140,12 @@ pub(super) fn explain(fault: &InferError) -> String {
 fn tell(interceptor: &ServableHandle, request_id: RequestId, error: &InferError) {
     if let InferError::InterceptorFailed { detail, .. } = error {
         let (context, message) = ("interceptor".into(), clean(detail, MAX_DETAIL));
-        interceptor.template().write_log(LogLine { level: Level::Error, context, message, request_id });
+        interceptor.template().write_log(LogLine {
+            level: Level::Error,
+            context,
+            message,
+            request_id,
+        });
     }
 }
 
@@ -150,17 +166,25 @@ mod tests {
             InferError::OutOfMemory { limit: 1, detail: "secret".into() },
             InferError::BadOutput("secret".into()),
             InferError::CpuTimeExceeded(Duration::from_secs(1)),
-            took_too_long(InferError::DeadlineExceeded(Deadline::of_settings(Duration::from_secs(1)))),
+            took_too_long(InferError::DeadlineExceeded(Deadline::of_settings(
+                Duration::from_secs(1),
+            ))),
             InferError::OversizedOutput("secret".into()),
         ];
         for fault in faults {
             let blamed = blame("audit", fault.clone());
             assert!(matches!(blamed, InferError::InterceptorFailed { .. }), "{fault:?}");
-            assert!(blamed.to_string().contains("'audit'") && !blamed.to_string().contains("secret"), "{blamed}");
+            assert!(
+                blamed.to_string().contains("'audit'") && !blamed.to_string().contains("secret"),
+                "{blamed}"
+            );
         }
         let refused = InferError::Refused { status: 403, message: "no".into() };
         assert_eq!(blame("audit", refused.clone()), refused);
         let resting = blame("audit", InferError::Suspended { retry_after_seconds: 5 });
-        assert!(matches!(&resting, InferError::NotReady(text) if text.contains("'audit'")), "{resting}");
+        assert!(
+            matches!(&resting, InferError::NotReady(text) if text.contains("'audit'")),
+            "{resting}"
+        );
     }
 }

@@ -120,7 +120,9 @@ impl Drop for Open {
 
 /// From 50 µs, the overhead of a call, to 10 s.
 fn first_part_histogram() -> Histogram {
-    Histogram::new([0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0])
+    Histogram::new([
+        0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0,
+    ])
 }
 
 /// From a millisecond to an hour, the longest that any answer may take.

@@ -11,14 +11,15 @@ use crate::servable::Flight;
 use crate::store::{Store, StoreError, tasks};
 use crate::tenant::Tenant;
 
-/// The tasks that one request has left behind, and the session that they own until all are done. They are on disk;
-/// this is the right to do them, which nobody else has.
+/// The tasks that one request has left behind, and the session that they own until all are done.
+/// They are on disk; this is the right to do them, which nobody else has.
 pub struct TaskChain {
     pub(in crate::servable) sequences: Arc<ModelSequences>,
     id: i64,
     session: Option<(String, Owner)>,
     response: Option<oneshot::Receiver<()>>,
-    /// From its making on, so that there is no moment in which a request has ended and its tasks are not there.
+    /// From its making on, so that there is no moment in which a request has ended and its tasks
+    /// are not there.
     in_flight: Option<Flight>,
 }
 
@@ -27,7 +28,11 @@ pub struct TaskChain {
 pub struct Afterwards(#[allow(dead_code)] oneshot::Sender<()>);
 
 impl TaskChain {
-    pub(super) fn new(sequences: Arc<ModelSequences>, id: i64, session: Option<(String, Owner)>) -> Self {
+    pub(super) fn new(
+        sequences: Arc<ModelSequences>,
+        id: i64,
+        session: Option<(String, Owner)>,
+    ) -> Self {
         let in_flight = Some(sequences.all.in_flight.begin());
         TaskChain { sequences, id, session, response: None, in_flight }
     }
@@ -47,7 +52,8 @@ impl TaskChain {
         }
     }
 
-    /// Leaves what is not done for the next start: nobody waits for it any more, and nobody gets its session.
+    /// Leaves what is not done for the next start: nobody waits for it any more, and nobody gets
+    /// its session.
     pub fn leave(&mut self) {
         self.in_flight = None;
     }

@@ -1,7 +1,7 @@
 //! Who may work with a session: one at a time, first come, first served.
 //!
-//! There is an entry for a session only while somebody works with it or waits to. Who waits counts as a waiting
-//! request, so a line is no longer than the queues may be.
+//! There is an entry for a session only while somebody works with it or waits to. Who waits counts
+//! as a waiting request, so a line is no longer than the queues may be.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,7 +34,8 @@ impl Line {
         Some(Owner { _turn: turn.try_lock_owned().ok()?, _member: member })
     }
 
-    /// Waits for a session. Whoever comes first is served first; dropping the future leaves the line.
+    /// Waits for a session. Whoever comes first is served first; dropping the future leaves the
+    /// line.
     pub(super) async fn own(self: &Arc<Self>, id: &str) -> Owner {
         let (member, turn) = self.join(id);
         // That lock is fair, and passes over those who have left.
@@ -97,8 +98,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes, leaves without having been served, or is done, in whatever order: of those who are there,
-        /// the first to come is the one who owns, and nobody is remembered once all have gone.
+        /// Whoever comes, leaves without having been served, or is done, in whatever order: of
+        /// those who are there, the first to come is the one who owns, and nobody is remembered
+        /// once all have gone.
         #[test]
         fn the_first_of_those_who_are_there_owns(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
             let line = Arc::new(Line::default());

@@ -35,7 +35,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Outcome; 4] = [Outcome::Done, Outcome::Retried, Outcome::Failed, Outcome::Cancelled];
+    const ALL: [Outcome; 4] =
+        [Outcome::Done, Outcome::Retried, Outcome::Failed, Outcome::Cancelled];
 
     fn name(self) -> &'static str {
         match self {
@@ -59,7 +60,11 @@ impl SequenceMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let metrics = SequenceMetrics::default();
         registry.register("sessions", "Sessions that are kept", metrics.sessions.clone());
-        registry.register("tasks_waiting", "Deferred tasks that wait or run", metrics.waiting.clone());
+        registry.register(
+            "tasks_waiting",
+            "Deferred tasks that wait or run",
+            metrics.waiting.clone(),
+        );
         let help = "What has come of deferred tasks; retried: a try failed and another follows";
         registry.register("tasks", help, metrics.outcomes.clone());
         metrics
@@ -67,7 +72,9 @@ impl SequenceMetrics {
 
     pub(super) fn count(&self, tenant: &TenantName, model: &ModelName, outcome: Outcome) {
         let ModelLabels { tenant, model } = labels(tenant, model);
-        self.outcomes.get_or_create(&OutcomeLabels { tenant, model, outcome: outcome.name() }).inc();
+        self.outcomes
+            .get_or_create(&OutcomeLabels { tenant, model, outcome: outcome.name() })
+            .inc();
     }
 
     /// Shows how many there are of a model now.

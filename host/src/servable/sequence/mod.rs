@@ -1,17 +1,19 @@
 //! What outlives the requests of a model: its sessions, and the tasks they have left for later.
 //!
-//! A session belongs to a tenant's model and to none of its versions, so what orders its requests does too: all
-//! versions share one [`ModelSequences`], which lasts as long as any of them, or a task of theirs. A request that
-//! names a session waits in its [`line`], finds the state on disk, and has it kept when the call has gone well, see
-//! [`Undertaking`]. If the call leaves tasks behind they are kept with the state in one transaction, and the right to
-//! the session goes to the [`TaskChain`] of them, which is handed to whoever does such tasks.
+//! A session belongs to a tenant's model and to none of its versions, so what orders its requests
+//! does too: all versions share one [`ModelSequences`], which lasts as long as any of them, or a
+//! task of theirs. A request that names a session waits in its [`line`], finds the state on disk,
+//! and has it kept when the call has gone well, see [`Undertaking`]. If the call leaves tasks
+//! behind they are kept with the state in one transaction, and the right to the session goes to the
+//! [`TaskChain`] of them, which is handed to whoever does such tasks.
 //!
-//! A tenant that is removed and comes back is another one, but its sessions are those on disk. So the line outlives
-//! the tenant while anybody is in it, and what is left behind for one that is no more goes to its successor
-//! ([`Sequences::current`]), or is found by it on disk.
+//! A tenant that is removed and comes back is another one, but its sessions are those on disk. So
+//! the line outlives the tenant while anybody is in it, and what is left behind for one that is no
+//! more goes to its successor ([`Sequences::current`]), or is found by it on disk.
 //!
-//! Nothing of that is in memory only. When a model serves for the first time since the start, the chains that are
-//! not at their end are found on disk and get their sessions before any request does ([`ModelSequences::resume`]).
+//! Nothing of that is in memory only. When a model serves for the first time since the start, the
+//! chains that are not at their end are found on disk and get their sessions before any request
+//! does ([`ModelSequences::resume`]).
 
 mod chain;
 mod line;
@@ -71,7 +73,16 @@ impl Sequences {
     pub fn new(stores: Stores, registry: &mut Registry) -> (Sequences, TaskChains) {
         let (chains, out) = mpsc::unbounded_channel();
         let (in_flight, models) = Default::default();
-        (Sequences { stores, chains, in_flight, metrics: SequenceMetrics::register(registry), models }, out)
+        (
+            Sequences {
+                stores,
+                chains,
+                in_flight,
+                metrics: SequenceMetrics::register(registry),
+                models,
+            },
+            out,
+        )
     }
 
     /// The sessions and tasks of one model.
@@ -85,7 +96,8 @@ impl Sequences {
             return known.clone();
         }
         let made = Arc::new(self.make(tenant, model, models.line(&key)));
-        // What is still under way for a tenant that is no more must not stand in the way of its successor.
+        // What is still under way for a tenant that is no more must not stand in the way of its
+        // successor.
         if !tenant.is_dismissed() {
             models.known.retain(|_, sequences| sequences.strong_count() > 0);
             models.known.insert(key, Arc::downgrade(&made));
@@ -93,7 +105,8 @@ impl Sequences {
         made
     }
 
-    /// The sessions and tasks of one model of the tenant that has that name now, if anybody uses them.
+    /// The sessions and tasks of one model of the tenant that has that name now, if anybody uses
+    /// them.
     fn current(&self, tenant: &TenantName, model: &ModelName) -> Option<Arc<ModelSequences>> {
         self.lock().known.get(&(tenant.clone(), model.clone())).and_then(Weak::upgrade)
     }
@@ -169,12 +182,14 @@ impl ModelSequences {
         &self.store
     }
 
-    /// Finds the tasks that were left behind before the server was started, and has them done. Does so once; requests
-    /// of sessions wait for it, because those with tasks come after their tasks.
+    /// Finds the tasks that were left behind before the server was started, and has them done. Does
+    /// so once; requests of sessions wait for it, because those with tasks come after their tasks.
     pub async fn resume(self: &Arc<Self>) -> Result<(), StoreError> {
         let resume = async || {
             let (model, tenant) = (self.model.clone(), self.tenant.clone());
-            let find = move |connection: &_| totals::note(connection, &tenant).and(tasks::pending(connection, &model));
+            let find = move |connection: &_| {
+                totals::note(connection, &tenant).and(tasks::pending(connection, &model))
+            };
             for tasks::Pending { chain, session } in self.store.read(find).await? {
                 self.take_up(chain, session).await;
             }
@@ -185,21 +200,23 @@ impl ModelSequences {
 
     /// Has a chain done that was found on disk.
     async fn take_up(self: &Arc<Self>, chain: i64, session: Option<String>) {
-        let Some(id) = session else { return self.have_done(TaskChain::new(self.clone(), chain, None)) };
+        let Some(id) = session else {
+            return self.have_done(TaskChain::new(self.clone(), chain, None));
+        };
         let (this, line) = (self.clone(), self.line.clone());
         let mut taken_up = Box::pin(async move {
             let owner = line.own(&id).await;
             this.have_done(TaskChain::new(this.clone(), chain, Some((id, owner))));
         });
-        // It is in the line from here on, before the requests that wait for this. Only what is still under way for a
-        // predecessor can be before it.
+        // It is in the line from here on, before the requests that wait for this. Only what is
+        // still under way for a predecessor can be before it.
         if futures_util::poll!(taken_up.as_mut()).is_pending() {
             tokio::spawn(taken_up);
         }
     }
 
-    /// Has a chain done that its call has left behind, by whoever has the tenant's name now. If that is nobody, it
-    /// stays on disk.
+    /// Has a chain done that its call has left behind, by whoever has the tenant's name now. If
+    /// that is nobody, it stays on disk.
     fn hand_over(&self, chain: i64, session: Option<(String, Owner)>) -> Option<Afterwards> {
         let current = self.all.current(self.tenant.name(), &self.model)?;
         let (chain, afterwards) = TaskChain::new(current.clone(), chain, session).after_response();
@@ -227,8 +244,8 @@ impl ModelSequences {
     async fn sweep(&self) -> Result<(), StoreError> {
         let (model, now) = (self.model.clone(), since_1970());
         let look = move |connection: &_| {
-            let amounts =
-                [totals::Kind::Sessions, totals::Kind::Tasks].map(|kind| totals::of(connection, kind, &model));
+            let amounts = [totals::Kind::Sessions, totals::Kind::Tasks]
+                .map(|kind| totals::of(connection, kind, &model));
             let [kept, waiting] = amounts;
             Ok((sessions::expired(connection, &model, now)?, kept?, waiting?))
         };

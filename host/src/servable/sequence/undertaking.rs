@@ -1,4 +1,5 @@
-//! What one request has to do with beyond its call: the session it owns, and what it leaves for later.
+//! What one request has to do with beyond its call: the session it owns, and what it leaves for
+//! later.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ struct OwnedSession {
 }
 
 impl Servable {
-    /// Gets ready what a request needs beyond its call: waits for its session and finds its state. Costs nothing
-    /// where the model keeps no sessions and leaves no tasks.
+    /// Gets ready what a request needs beyond its call: waits for its session and finds its state.
+    /// Costs nothing where the model keeps no sessions and leaves no tasks.
     pub(in crate::servable) async fn undertake(
         self: &ServableHandle,
         sequence: Option<&Sequence>,
@@ -52,7 +53,8 @@ impl Servable {
             });
         }
         let arrived = Instant::now();
-        let owner = tokio::time::timeout_at(budget.deadline().into(), self.wait_for(sequence)).await;
+        let owner =
+            tokio::time::timeout_at(budget.deadline().into(), self.wait_for(sequence)).await;
         let owner = owner.map_err(|_elapsed| budget.deadline_exceeded())??;
         let session = match sequence.zip(owner) {
             Some((sequence, owner)) => Some(self.find(sequence, owner).await?),
@@ -66,15 +68,19 @@ impl Servable {
     }
 
     /// Room for what a call leaves behind: as much as the model may, and no more than `at_most`.
-    pub(in crate::servable) fn deferrals(&self, at_most: Option<u32>) -> Result<Arc<Deferrals>, InferError> {
+    pub(in crate::servable) fn deferrals(
+        &self,
+        at_most: Option<u32>,
+    ) -> Result<Arc<Deferrals>, InferError> {
         let settings = &self.settings().deferred;
         let tasks = settings.per_call.min(at_most.unwrap_or(u32::MAX));
-        let room = self.template().has_deferred().then_some(Room { tasks, payload: settings.payload });
+        let room =
+            self.template().has_deferred().then_some(Room { tasks, payload: settings.payload });
         Ok(Arc::new(Deferrals::new(self.maker().tenant(), room)?))
     }
 
-    /// Where a request has a session, waits until everything that was left behind before the server was started has
-    /// its own, and then for this request's turn.
+    /// Where a request has a session, waits until everything that was left behind before the server
+    /// was started has its own, and then for this request's turn.
     async fn wait_for(&self, sequence: Option<&Sequence>) -> Result<Option<Owner>, InferError> {
         let (sequences, tenant) = (&self.sequences, self.maker().tenant());
         let Some(Sequence { id, .. }) = sequence else { return Ok(None) };
@@ -92,20 +98,30 @@ impl Servable {
         let sequences = &self.sequences;
         let (model, id) = (sequences.model.clone(), sequence.id.clone());
         let load = move |connection: &_| sessions::load(connection, &model, &id, since_1970());
-        let kept = sequences.store.read(load).await.map_err(|error| error.for_request(&sequences.tenant))?;
+        let kept = sequences
+            .store
+            .read(load)
+            .await
+            .map_err(|error| error.for_request(&sequences.tenant))?;
         if kept.is_none() && !sequence.start {
             return Err(InferError::InvalidInput(format!(
                 "there is no session '{}', or its time is over; set sequence_start to begin one",
                 sequence.id
             )));
         }
-        let session = self.session(sequence.id.clone(), kept.filter(|_| !sequence.start).unwrap_or_default())?;
+        let session = self
+            .session(sequence.id.clone(), kept.filter(|_| !sequence.start).unwrap_or_default())?;
         Ok(OwnedSession { owner, session, begins: sequence.start, ends: sequence.end })
     }
 
     /// What was kept of a session, for a call of this version.
-    pub(in crate::servable) fn session(&self, id: String, kept: sessions::Kept) -> Result<Arc<Session>, InferError> {
-        let other = kept.version != self.id().version.number() && self.template().has_session_migration();
+    pub(in crate::servable) fn session(
+        &self,
+        id: String,
+        kept: sessions::Kept,
+    ) -> Result<Arc<Session>, InferError> {
+        let other =
+            kept.version != self.id().version.number() && self.template().has_session_migration();
         let (tenant, limit) = (self.maker().tenant(), self.settings().sessions.max_size);
         Ok(Arc::new(Session::new(tenant, id, kept.state, other.then_some(kept.version), limit)?))
     }
@@ -117,15 +133,19 @@ impl Undertaking {
         std::mem::take(&mut self.scope)
     }
 
-    /// Keeps what the call has left: the state of its session, and its tasks, both or neither. Called once the call
-    /// has succeeded and its answer is known to be valid.
-    pub(in crate::servable) async fn keep(self, servable: &ServableHandle) -> Result<Option<Afterwards>, InferError> {
+    /// Keeps what the call has left: the state of its session, and its tasks, both or neither.
+    /// Called once the call has succeeded and its answer is known to be valid.
+    pub(in crate::servable) async fn keep(
+        self,
+        servable: &ServableHandle,
+    ) -> Result<Option<Afterwards>, InferError> {
         let tasks = self.tasks.as_ref().map(|deferrals| deferrals.take()).unwrap_or_default();
         if self.session.is_none() && tasks.is_empty() {
             return Ok(None);
         }
         if self.session.is_none() {
-            // Or its tasks might be found among those that were left behind, before its response is on its way.
+            // Or its tasks might be found among those that were left behind, before its response is
+            // on its way.
             let resumed = servable.sequences.resume().await;
             resumed.map_err(|error| error.for_request(servable.maker().tenant()))?;
         }
@@ -137,7 +157,10 @@ impl Undertaking {
             session: save.as_ref().map(|save| save.id.clone()),
             request: self.request_id.to_string(),
         };
-        let kept = Kept { sequences: servable.sequences.clone(), owner: self.session.map(|owned| owned.owner) };
+        let kept = Kept {
+            sequences: servable.sequences.clone(),
+            owner: self.session.map(|owned| owned.owner),
+        };
         // Held until it is written: by then the request may be gone, with the memory it counted as.
         let place = servable.sequences.store.place().await;
         // A task of its own: once it has begun it is carried through, also if the caller goes away.
@@ -145,12 +168,19 @@ impl Undertaking {
             let _place = place;
             kept.write(save, origin, tasks).await
         });
-        kept.await.map_err(|error| InferError::Internal(format!("keeping a session ended early: {error}")))?
+        kept.await.map_err(|error| {
+            InferError::Internal(format!("keeping a session ended early: {error}"))
+        })?
     }
 }
 
 impl OwnedSession {
-    fn save(&self, servable: &Servable, settings: &ModelSettings, version: Version) -> sessions::Save {
+    fn save(
+        &self,
+        servable: &Servable,
+        settings: &ModelSettings,
+        version: Version,
+    ) -> sessions::Save {
         let changed = self.session.take_changed();
         sessions::Save {
             model: servable.id().name.clone(),
@@ -179,18 +209,19 @@ impl Kept {
         left: Vec<tasks::NewTask>,
     ) -> Result<Option<Afterwards>, InferError> {
         let (tenant, session) = (self.sequences.tenant.clone(), origin.session.clone());
-        let write = self.sequences.store.write(move |connection| -> Result<Option<i64>, StoreError> {
-            match &save {
-                // Nothing comes after it.
-                Some(save) if save.ending && left.is_empty() => {
-                    sessions::remove(connection, &save.model, &save.id)?;
-                    crate::store::totals::note(connection, &tenant)?;
+        let write =
+            self.sequences.store.write(move |connection| -> Result<Option<i64>, StoreError> {
+                match &save {
+                    // Nothing comes after it.
+                    Some(save) if save.ending && left.is_empty() => {
+                        sessions::remove(connection, &save.model, &save.id)?;
+                        crate::store::totals::note(connection, &tenant)?;
+                    }
+                    Some(save) => sessions::save(connection, &tenant, save)?,
+                    None => {}
                 }
-                Some(save) => sessions::save(connection, &tenant, save)?,
-                None => {}
-            }
-            tasks::add(connection, &tenant, &origin, None, &left)
-        });
+                tasks::add(connection, &tenant, &origin, None, &left)
+            });
         let chain = write.await.map_err(|error| error.for_request(&self.sequences.tenant))?;
         Ok(chain.and_then(|chain| self.sequences.hand_over(chain, session.zip(self.owner))))
     }

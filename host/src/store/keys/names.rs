@@ -18,7 +18,9 @@ const DEFAULT: &str = "default";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// Not a bucket's name.
-    #[error("a bucket is named by 1 to {MAX_BUCKET} of the characters A-Z, a-z, 0-9, '.', '_' and '-'")]
+    #[error(
+        "a bucket is named by 1 to {MAX_BUCKET} of the characters A-Z, a-z, 0-9, '.', '_' and '-'"
+    )]
     Bucket,
     /// Not a key.
     #[error("a key has 1 to {MAX_KEY} bytes; this one has {0}")]
@@ -54,7 +56,11 @@ pub struct Key(String);
 impl Key {
     /// Checks a key's length.
     pub fn new(text: String) -> Result<Self, KeyError> {
-        if (1..=MAX_KEY).contains(&text.len()) { Ok(Key(text)) } else { Err(KeyError::Key(text.len())) }
+        if (1..=MAX_KEY).contains(&text.len()) {
+            Ok(Key(text))
+        } else {
+            Err(KeyError::Key(text.len()))
+        }
     }
 
     /// The key.

@@ -28,14 +28,16 @@ fn bucket() -> impl Strategy<Value = String> {
 
 /// Few, so that they meet; with all that text can have.
 fn key() -> impl Strategy<Value = Key> {
-    prop_oneof!["[a-c]{1,2}", "[\\x00%_'\u{ff}\u{10ffff}]{1,2}"].prop_map(|text| Key::new(text).unwrap())
+    prop_oneof!["[a-c]{1,2}", "[\\x00%_'\u{ff}\u{10ffff}]{1,2}"]
+        .prop_map(|text| Key::new(text).unwrap())
 }
 
 fn value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..4),
         (-3_i64..3).prop_map(|number| number.to_string().into_bytes()),
-        prop_oneof![Just(i64::MAX), Just(i64::MIN)].prop_map(|number| number.to_string().into_bytes()),
+        prop_oneof![Just(i64::MAX), Just(i64::MIN)]
+            .prop_map(|number| number.to_string().into_bytes()),
     ]
 }
 
@@ -45,7 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (bucket(), key(), value()).prop_map(|(bucket, key, value)| Step::Set(bucket, key, value)),
         (bucket(), key()).prop_map(|(bucket, key)| Step::Delete(bucket, key)),
-        (bucket(), key(), delta).prop_map(|(bucket, key, delta)| Step::Increment(bucket, key, delta)),
+        (bucket(), key(), delta)
+            .prop_map(|(bucket, key, delta)| Step::Increment(bucket, key, delta)),
         (bucket(), key(), proptest::option::of(value()), value())
             .prop_map(|(bucket, key, expected, value)| Step::Swap(bucket, key, expected, value)),
         (bucket(), pairs()).prop_map(|(bucket, pairs)| Step::SetMany(bucket, pairs)),
@@ -62,11 +65,13 @@ fn at(bucket: &str, key: &Key) -> (String, String) {
 fn expect(model: &mut Model, step: &Step) -> String {
     match step {
         Step::Set(bucket, key, value) => drop(model.insert(at(bucket, key), value.clone())),
-        Step::Delete(bucket, key) => return format!("{:?}", model.remove(&at(bucket, key)).is_some()),
+        Step::Delete(bucket, key) => {
+            return format!("{:?}", model.remove(&at(bucket, key)).is_some());
+        }
         Step::Increment(bucket, key, delta) => {
-            let before = model
-                .get(&at(bucket, key))
-                .map_or(Some(0), |value| std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok()));
+            let before = model.get(&at(bucket, key)).map_or(Some(0), |value| {
+                std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok())
+            });
             let sum = match before {
                 None => Err(CountError::NotANumber),
                 Some(before) => before.checked_add(*delta).ok_or(CountError::Overflow),
@@ -87,7 +92,9 @@ fn expect(model: &mut Model, step: &Step) -> String {
         Step::SetMany(bucket, pairs) => {
             model.extend(pairs.iter().map(|(key, value)| (at(bucket, key), value.clone())));
         }
-        Step::DeleteMany(bucket, keys) => keys.iter().for_each(|key| drop(model.remove(&at(bucket, key)))),
+        Step::DeleteMany(bucket, keys) => {
+            keys.iter().for_each(|key| drop(model.remove(&at(bucket, key))))
+        }
         Step::Fail(..) => {}
     }
     String::new()
@@ -102,12 +109,17 @@ fn perform(scratch: &Scratch, step: &Step) -> String {
                 Bucket::new(connection, &name(bucket)).set(key, value)?;
                 String::new()
             }
-            Step::Delete(bucket, key) => format!("{:?}", Bucket::new(connection, &name(bucket)).delete(key)?),
+            Step::Delete(bucket, key) => {
+                format!("{:?}", Bucket::new(connection, &name(bucket)).delete(key)?)
+            }
             Step::Increment(bucket, key, delta) => {
                 format!("{:?}", Bucket::new(connection, &name(bucket)).increment(key, *delta)?)
             }
             Step::Swap(bucket, key, expected, value) => {
-                format!("{:?}", Bucket::new(connection, &name(bucket)).swap(key, expected.as_deref(), value)?)
+                format!(
+                    "{:?}",
+                    Bucket::new(connection, &name(bucket)).swap(key, expected.as_deref(), value)?
+                )
             }
             Step::SetMany(bucket, pairs) | Step::Fail(bucket, pairs) => {
                 let bucket = name(bucket);
@@ -135,8 +147,10 @@ fn read_all(connection: &Connection, page: usize) -> Result<Model, StoreError> {
     for name in pages(|after| buckets(connection, after, page))? {
         let bucket = BucketName::parse(&name).unwrap();
         let bucket = Bucket::new(connection, &bucket);
-        let keys: Vec<_> =
-            pages(|after| bucket.keys(after, page))?.into_iter().map(|key| Key::new(key).unwrap()).collect();
+        let keys: Vec<_> = pages(|after| bucket.keys(after, page))?
+            .into_iter()
+            .map(|key| Key::new(key).unwrap())
+            .collect();
         let many = bucket.get_many(&keys, usize::MAX)?.unwrap();
         for (key, value) in keys.iter().zip(many) {
             assert_eq!((bucket.get(key)?, bucket.exists(key)?), (value.clone(), true));
@@ -147,7 +161,9 @@ fn read_all(connection: &Connection, page: usize) -> Result<Model, StoreError> {
 }
 
 /// Page after page, each in order and from where the last one ended.
-fn pages(mut page: impl FnMut(&str) -> Result<Vec<String>, StoreError>) -> Result<Vec<String>, StoreError> {
+fn pages(
+    mut page: impl FnMut(&str) -> Result<Vec<String>, StoreError>,
+) -> Result<Vec<String>, StoreError> {
     let mut all: Vec<String> = Vec::new();
     loop {
         let more = page(all.last().map_or("", String::as_str))?;
@@ -176,7 +192,8 @@ proptest! {
 #[test]
 fn values_that_are_too_many_bytes_together_are_not_read() {
     let scratch = Scratch::new().unwrap();
-    let (name, keys) = (BucketName::parse("").unwrap(), ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()));
+    let (name, keys) =
+        (BucketName::parse("").unwrap(), ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()));
     let read = |most| {
         scratch.run(|connection| {
             let bucket = Bucket::new(connection, &name);
@@ -196,7 +213,9 @@ fn a_scratch_store_is_bounded_and_goes_on_when_it_is_full() {
     let fill = |count: usize| {
         scratch.run(|connection| {
             let bucket = Bucket::new(connection, &name);
-            (0..count).try_for_each(|number| bucket.set(&Key::new(number.to_string()).unwrap(), &vec![7; MAX_VALUE]))
+            (0..count).try_for_each(|number| {
+                bucket.set(&Key::new(number.to_string()).unwrap(), &vec![7; MAX_VALUE])
+            })
         })
     };
     assert_eq!(fill(8), Ok(()));

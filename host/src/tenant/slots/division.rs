@@ -1,12 +1,13 @@
-//! How the engine's slots are divided among tenants, as a function of what has happened. No clock, no I/O.
+//! How the engine's slots are divided among tenants, as a function of what has happened. No clock,
+//! no I/O.
 //!
-//! Half of the slots are guaranteed: each tenant has a part of that half by its weight, and at least one. No other
-//! tenant takes a guaranteed slot, whether it is used or not. Beyond its guarantee a tenant takes slots that are
-//! guaranteed to nobody.
+//! Half of the slots are guaranteed: each tenant has a part of that half by its weight, and at
+//! least one. No other tenant takes a guaranteed slot, whether it is used or not. Beyond its
+//! guarantee a tenant takes slots that are guaranteed to nobody.
 //!
-//! Who waits is served in the order in which it came within its tenant, and among tenants the one that holds the least
-//! by weight goes first. A request that needs more slots than are free holds back those behind it, but not tenants that
-//! are within their guarantee.
+//! Who waits is served in the order in which it came within its tenant, and among tenants the one
+//! that holds the least by weight goes first. A request that needs more slots than are free holds
+//! back those behind it, but not tenants that are within their guarantee.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -51,12 +52,14 @@ impl Division {
         Division { slots, free: slots, reserved: 0, parts: BTreeMap::new(), waiting: 0, next: 0 }
     }
 
-    /// Guarantees each of these tenants its part by weight, and others nothing. What is held stays held. Tells whether
-    /// each tenant is guaranteed at least one slot.
+    /// Guarantees each of these tenants its part by weight, and others nothing. What is held stays
+    /// held. Tells whether each tenant is guaranteed at least one slot.
     pub(super) fn divide(&mut self, weights: impl IntoIterator<Item = (TenantName, u32)>) -> bool {
         self.parts.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
-        let weights: BTreeMap<_, _> = weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
-        let (half, all, tenants) = (self.slots / 2, weights.values().sum::<u64>().max(1), weights.len() as u64);
+        let weights: BTreeMap<_, _> =
+            weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
+        let (half, all, tenants) =
+            (self.slots / 2, weights.values().sum::<u64>().max(1), weights.len() as u64);
         // Where tenants are many, something must be left that each of them can use.
         let at_least = u64::from(tenants <= self.slots * 3 / 4);
         for (name, weight) in weights {
@@ -70,12 +73,14 @@ impl Division {
 
     /// The most slots that this tenant can ever have at once.
     pub(super) fn most_for(&self, tenant: &TenantName) -> u64 {
-        let others = self.parts.iter().filter(|(name, _)| *name != tenant).map(|(_, part)| part.guaranteed);
+        let others =
+            self.parts.iter().filter(|(name, _)| *name != tenant).map(|(_, part)| part.guaranteed);
         let own = self.parts.get(tenant).map_or(0, |part| part.guaranteed);
         self.slots.saturating_sub(others.sum()).max(own).min(self.slots)
     }
 
-    /// Takes so many slots, if they are to be had and nobody else waits for them. Tells whether it did.
+    /// Takes so many slots, if they are to be had and nobody else waits for them. Tells whether it
+    /// did.
     pub(super) fn try_take(&mut self, tenant: &TenantName, count: u64) -> bool {
         let part = self.parts.get(tenant);
         let own_wait = part.is_some_and(|part| !part.line.is_empty());
@@ -95,7 +100,8 @@ impl Division {
         Ticket { tenant: tenant.clone(), number }
     }
 
-    /// Removes a request that waits. Tells whether it did wait; otherwise its slots were taken before.
+    /// Removes a request that waits. Tells whether it did wait; otherwise its slots were taken
+    /// before.
     pub(super) fn leave(&mut self, ticket: &Ticket) -> bool {
         let Some(part) = self.parts.get_mut(&ticket.tenant) else { return false };
         let before = part.line.len();
@@ -113,7 +119,8 @@ impl Division {
         self.forget(tenant);
     }
 
-    /// Takes slots for those who wait, as far as there are any. Returns the requests that have theirs now.
+    /// Takes slots for those who wait, as far as there are any. Returns the requests that have
+    /// theirs now.
     pub(super) fn grant(&mut self) -> Vec<Ticket> {
         let mut granted = Vec::new();
         while self.free > 0 {
@@ -128,10 +135,13 @@ impl Division {
 
     /// Looks at the first request of each tenant once.
     fn grant_round(&mut self) -> Vec<Ticket> {
-        let waiting =
-            self.parts.iter().filter_map(|(name, part)| Some((part.claim(), name.clone(), part.line.front()?)));
-        let mut waiting: Vec<_> =
-            waiting.map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count)).collect();
+        let waiting = self
+            .parts
+            .iter()
+            .filter_map(|(name, part)| Some((part.claim(), name.clone(), part.line.front()?)));
+        let mut waiting: Vec<_> = waiting
+            .map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count))
+            .collect();
         waiting.sort();
         let mut granted = Vec::new();
         let mut beyond_guarantees = true;
@@ -155,15 +165,21 @@ impl Division {
         self.waiting > 0
     }
 
-    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than its guarantee.
+    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than
+    /// its guarantee.
     pub(super) fn wants_back(&self, tenant: &TenantName) -> bool {
         let part = self.parts.get(tenant);
-        part.is_some_and(|part| !part.line.is_empty() || (part.held > part.guaranteed && self.is_waited_for()))
+        part.is_some_and(|part| {
+            !part.line.is_empty() || (part.held > part.guaranteed && self.is_waited_for())
+        })
     }
 
     /// The tenant that holds the most beyond its guarantee, of those that are not left out.
     pub(super) fn most_beyond_guarantee(&self, left_out: &[TenantName]) -> Option<TenantName> {
-        let beyond = self.parts.iter().filter(|(name, part)| part.held > part.guaranteed && !left_out.contains(name));
+        let beyond = self
+            .parts
+            .iter()
+            .filter(|(name, part)| part.held > part.guaranteed && !left_out.contains(name));
         beyond.max_by_key(|(_, part)| part.held - part.guaranteed).map(|(name, _)| name.clone())
     }
 
@@ -172,7 +188,8 @@ impl Division {
         let part = self.parts.get(tenant).unwrap_or(&none);
         let of_others = self.reserved - part.unused();
         let is_guaranteed = part.held + count <= part.guaranteed;
-        count <= self.free && (is_guaranteed || (beyond_guarantee && count + of_others <= self.free))
+        count <= self.free
+            && (is_guaranteed || (beyond_guarantee && count + of_others <= self.free))
     }
 
     fn take(&mut self, tenant: &TenantName, count: u64) {

@@ -1,5 +1,5 @@
-//! Takes requests that are joined: each row has a word, which may mean mischief, and learns how many rows came with
-//! it.
+//! Takes requests that are joined: each row has a word, which may mean mischief, and learns how
+//! many rows came with it.
 
 mod behaviour;
 

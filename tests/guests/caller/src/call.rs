@@ -2,8 +2,8 @@
 
 use wasip2::http::outgoing_handler;
 use wasip2::http::types::{
-    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
-    RequestOptions, Scheme,
+    Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody,
+    OutgoingRequest, RequestOptions, Scheme,
 };
 use wasip2::io::streams::StreamError;
 
@@ -36,7 +36,8 @@ pub(crate) struct Answer {
 
 impl Ask {
     pub(crate) fn parse(text: &str) -> Option<Ask> {
-        let [method, scheme, authority, path] = text.split(' ').collect::<Vec<_>>().try_into().ok()?;
+        let [method, scheme, authority, path] =
+            text.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let method = match method {
             "GET" => Method::Get,
             "POST" => Method::Post,
@@ -70,7 +71,8 @@ pub(crate) fn send(ask: &Ask, how: &How) -> Result<Answer, String> {
         std::mem::forget((future, response));
         return Ok(Answer { status, text: String::new(), location: None });
     }
-    let location = response.headers().get("location").pop().and_then(|value| String::from_utf8(value).ok());
+    let location =
+        response.headers().get("location").pop().and_then(|value| String::from_utf8(value).ok());
     Ok(Answer { status: response.status(), text: read(&response)?, location })
 }
 
@@ -85,7 +87,8 @@ fn begin(ask: &Ask, how: &How) -> Result<FutureIncomingResponse, String> {
     request.set_authority(Some(&ask.authority)).map_err(|()| "the authority is refused")?;
     request.set_path_with_query(Some(&ask.path)).map_err(|()| "the path is refused")?;
     let body = request.body().map_err(|()| "there is no body")?;
-    let future = outgoing_handler::handle(request, options(how)).map_err(|error| format!("{error:?}"))?;
+    let future =
+        outgoing_handler::handle(request, options(how)).map_err(|error| format!("{error:?}"))?;
     // An answer may come, or an error that says more, although not all of the body was taken.
     let _ = write(body, how.body.unwrap_or(0));
     Ok(future)

@@ -43,7 +43,9 @@ impl Model for Caller {
             }
         }
         let words = [("word", configured_word()?), ("word_in_load", self.word.clone())];
-        Ok(words.into_iter().fold(response(&answers), |response, (name, word)| response.parameter(name, word)))
+        Ok(words
+            .into_iter()
+            .fold(response(&answers), |response, (name, word)| response.parameter(name, word)))
     }
 }
 
@@ -53,7 +55,10 @@ fn configured_word() -> Result<String, Error> {
 
 fn how(request: &Request) -> How {
     let integer = |name| request.parameter(name).and_then(ParameterValue::as_integer);
-    let header = request.parameter("header").and_then(ParameterValue::as_text).and_then(|text| text.split_once(": "));
+    let header = request
+        .parameter("header")
+        .and_then(ParameterValue::as_text)
+        .and_then(|text| text.split_once(": "));
     How {
         header: header.map(|(name, value)| (name.to_owned(), value.to_owned())),
         body: integer("body").map(|bytes| bytes as usize),
@@ -66,9 +71,17 @@ fn response(answers: &[Answer]) -> Response {
     let count = answers.len();
     let texts = answers.iter().map(|answer| answer.text.chars().take(1000).collect::<String>());
     Response::new()
-        .output(Tensor::new("status", [count], answers.iter().map(|answer| i32::from(answer.status))))
+        .output(Tensor::new(
+            "status",
+            [count],
+            answers.iter().map(|answer| i32::from(answer.status)),
+        ))
         .output(Tensor::from_strings("text", [count], texts))
-        .output(Tensor::new("length", [count], answers.iter().map(|answer| answer.text.len() as i64)))
+        .output(Tensor::new(
+            "length",
+            [count],
+            answers.iter().map(|answer| answer.text.len() as i64),
+        ))
 }
 
 wardian_sdk::export!(Caller);

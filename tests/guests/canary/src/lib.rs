@@ -1,5 +1,5 @@
-//! A model that marks all the memory it can reach, or looks for marks in all the memory it can reach; see
-//! `tests/guests/README.md`.
+//! A model that marks all the memory it can reach, or looks for marks in all the memory it can
+//! reach; see `tests/guests/README.md`.
 
 // Elsewhere there is no such memory, and nothing to build.
 #![cfg(target_arch = "wasm32")]
@@ -25,12 +25,16 @@ impl Model for Canary {
     }
 
     fn metadata(&self) -> Metadata {
-        Metadata::new().output::<i64>("calls", [1]).output::<i64>("found", [1]).output::<i64>("bytes", [1])
+        Metadata::new()
+            .output::<i64>("calls", [1])
+            .output::<i64>("found", [1])
+            .output::<i64>("bytes", [1])
     }
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let calls = self.calls.fetch_add(1, Ordering::Relaxed) as i64 + 1;
-        let integer = |name| request.parameter(name).and_then(|value| value.as_integer()).unwrap_or(0);
+        let integer =
+            |name| request.parameter(name).and_then(|value| value.as_integer()).unwrap_or(0);
         let mark = Mark::grown_from(integer("seed") as u64);
         let grown = memory::grow(integer("pages") as usize);
         match request.parameter("do").and_then(|value| value.as_text()) {
@@ -40,7 +44,8 @@ impl Model for Canary {
         }
         let found = memory::count(mark) as i64;
         let numbers = [("calls", calls), ("found", found), ("bytes", memory::size() as i64)];
-        let add = |response: Response, (name, number)| response.output(Tensor::new(name, [1], [number]));
+        let add =
+            |response: Response, (name, number)| response.output(Tensor::new(name, [1], [number]));
         Ok(numbers.into_iter().fold(Response::new(), add))
     }
 }

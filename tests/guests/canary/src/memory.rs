@@ -1,7 +1,7 @@
 //! All of a guest's memory, from its first byte to its last, whatever the language thinks is there.
 
-// Looking where nothing of one's own should be is the whole point, and safe code cannot do it. The sandbox has
-// to hold against exactly this.
+// Looking where nothing of one's own should be is the whole point, and safe code cannot do it. The
+// sandbox has to hold against exactly this.
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
@@ -10,7 +10,8 @@ use std::ops::Range;
 const PAGE: usize = 64 << 10;
 const WORD: usize = 8;
 
-/// Left untouched below the stack's present end, for the frames of functions that are still to be called.
+/// Left untouched below the stack's present end, for the frames of functions that are still to be
+/// called.
 const STACK_IN_USE: usize = 16 << 10;
 
 /// 16 bytes that are nowhere in the component: they come of a number that only the request tells.
@@ -45,8 +46,8 @@ pub(crate) fn grow(pages: usize) -> Range<usize> {
     }
 }
 
-/// Marks the pages that were just added, and the part of the stack that nobody uses: it begins at address 0 and
-/// is used from its end.
+/// Marks the pages that were just added, and the part of the stack that nobody uses: it begins at
+/// address 0 and is used from its end.
 pub(crate) fn mark_what_is_free(mark: Mark, grown: Range<usize>) {
     let here = 0_u8;
     let stack = black_box(&raw const here) as usize;

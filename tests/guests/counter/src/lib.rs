@@ -22,7 +22,10 @@ impl Model for Counter {
     fn infer(&self, request: Request) -> Result<Response, Error> {
         let operations = request.input("do")?.strings()?;
         // The host warms a model up with empty texts.
-        let said = operations.iter().filter(|text| !text.is_empty()).map(|text| said(operation::perform(text)));
+        let said = operations
+            .iter()
+            .filter(|text| !text.is_empty())
+            .map(|text| said(operation::perform(text)));
         let said: Vec<_> = said.collect();
         Ok(Response::new().output(Tensor::from_strings("said", [said.len()], &said)))
     }

@@ -11,7 +11,9 @@ pub(crate) fn perform(text: &str) -> Result<String, String> {
     let words: Vec<String> = text.split('\t').map(word).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["get", bucket, key] => Ok(open(bucket)?.get(key).map_err(refused)?.map_or("none".into(), shown)),
+        ["get", bucket, key] => {
+            Ok(open(bucket)?.get(key).map_err(refused)?.map_or("none".into(), shown))
+        }
         ["set", bucket, key, value] => ok(open(bucket)?.set(key, value.as_bytes())),
         ["delete", bucket, key] => ok(open(bucket)?.delete(key)),
         ["exists", bucket, key] => Ok(open(bucket)?.exists(key).map_err(refused)?.to_string()),
@@ -25,13 +27,17 @@ pub(crate) fn perform(text: &str) -> Result<String, String> {
         ["add", bucket, key, delta] => add(bucket, key, number(delta)),
         ["beaten", bucket, key, first, second] => beaten(&open(bucket)?, key, first, second),
         ["set-many", bucket, prefix, count, value] => {
-            let pairs: Vec<_> = keys(prefix, count).map(|key| (key, value.as_bytes().to_vec())).collect();
+            let pairs: Vec<_> =
+                keys(prefix, count).map(|key| (key, value.as_bytes().to_vec())).collect();
             ok(batch::set_many(&open(bucket)?, &pairs))
         }
         ["get-many", bucket, prefix, count] => {
             let keys: Vec<_> = keys(prefix, count).collect();
             let found = batch::get_many(&open(bucket)?, &keys).map_err(refused)?;
-            let right = found.iter().zip(&keys).all(|(pair, key)| pair.as_ref().is_none_or(|(name, _)| name == key));
+            let right = found
+                .iter()
+                .zip(&keys)
+                .all(|(pair, key)| pair.as_ref().is_none_or(|(name, _)| name == key));
             let values: Vec<_> = found.into_iter().flatten().collect();
             let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
             Ok(format!("{} {bytes}{}", values.len(), if right { "" } else { " of other keys" }))
@@ -44,7 +50,9 @@ pub(crate) fn perform(text: &str) -> Result<String, String> {
             let pairs = pairs.map(|(key, value)| (key.to_string(), value.as_bytes().to_vec()));
             ok(batch::set_many(&open(bucket)?, &pairs))
         }
-        ["hold", count] => (0..number(count)).try_for_each(|_| open("").map(std::mem::forget)).map(|()| "ok".into()),
+        ["hold", count] => (0..number(count))
+            .try_for_each(|_| open("").map(std::mem::forget))
+            .map(|()| "ok".into()),
         ["hold-cas", bucket, key, count] => {
             let bucket = open(bucket)?;
             let hold = |_| Cas::new(&bucket, key).map(std::mem::forget).map_err(refused);
@@ -72,7 +80,8 @@ fn page(bucket: &str, cursor: Option<&str>) -> Result<String, String> {
 
 fn list(bucket: &str) -> Result<String, String> {
     let bucket = key_value::open(bucket).map_err(|error| format!("{error:?}"))?;
-    let keys: Vec<_> = bucket.keys().collect::<Result<_, _>>().map_err(|error| format!("{error:?}"))?;
+    let keys: Vec<_> =
+        bucket.keys().collect::<Result<_, _>>().map_err(|error| format!("{error:?}"))?;
     match keys.len() {
         0..=100 => Ok(keys.join(" ")),
         many => Ok(format!("{many} {}", keys.is_sorted_by(|one, next| one < next))),

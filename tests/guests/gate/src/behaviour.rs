@@ -31,7 +31,9 @@ pub(crate) fn before(word: &str, request: &mut Request) -> Result<(), Rejection>
         ("unknown-input", _) => request.inputs.push(Tensor::new("unknown", [1], [1_u8])),
         ("torn-input", _) => request.inputs.push(torn("x")),
         ("add-x", _) => request.inputs.push(Tensor::new("x", [2], [40.0_f64, 2.0])),
-        ("huge", _) => request.inputs.push(Tensor::from_strings("text", [1], [vec![b'x'; 64 * MIB]])),
+        ("huge", _) => {
+            request.inputs.push(Tensor::from_strings("text", [1], [vec![b'x'; 64 * MIB]]))
+        }
         ("values", _) => values_until_full(),
         _ => {}
     }
@@ -45,13 +47,17 @@ pub(crate) fn after(word: &str, response: &mut Response) {
     }
     match word.split_once(':').unwrap_or((word, "")) {
         ("unknown-output", _) => response.outputs.push(Tensor::new("unknown", [1], [1_u8])),
-        ("torn-output", _) => response.outputs.iter_mut().for_each(|output| output.data.truncate(1)),
+        ("torn-output", _) => {
+            response.outputs.iter_mut().for_each(|output| output.data.truncate(1))
+        }
         ("no-outputs", _) => response.outputs.clear(),
         ("negate", _) => {
             response.outputs.retain(|output| output.name != "version");
             response.outputs.push(Tensor::new("version", [1], [-1_i64]));
         }
-        ("grow", bytes) => response.outputs.iter_mut().for_each(|output| grow(output, bytes.parse().unwrap_or(0))),
+        ("grow", bytes) => {
+            response.outputs.iter_mut().for_each(|output| grow(output, bytes.parse().unwrap_or(0)))
+        }
         _ => {}
     }
 }

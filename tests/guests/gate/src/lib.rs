@@ -27,7 +27,9 @@ impl Gate {
     fn told(&self, hook: &str, Version { tenant, model, version }: &Version) -> Result<(), String> {
         wardian_sdk::info!("{} {hook} {tenant}/{model}/{version}", self.name());
         match self.script.get(hook) {
-            Some(word) if self.script.get("only").is_none_or(|only| only == model) => behaviour::object(word),
+            Some(word) if self.script.get("only").is_none_or(|only| only == model) => {
+                behaviour::object(word)
+            }
             _ => Ok(()),
         }
     }
@@ -64,11 +66,14 @@ impl Interceptor for Gate {
     fn before_call(&self, _context: &Context, mut request: Request) -> Result<Request, Rejection> {
         let first = self.leave(self.name()) == self.name();
         let _ = values::set(self.name(), self.version());
-        let word = |name: &str| request.parameter(name).filter(|_| first)?.as_text().map(str::to_owned);
+        let word =
+            |name: &str| request.parameter(name).filter(|_| first)?.as_text().map(str::to_owned);
         if let Some(word) = word("after") {
             let _ = values::set(&format!("{} after", self.name()), &word);
         }
-        let word = word("before").or_else(|| self.script.get("before").map(str::to_owned)).unwrap_or_default();
+        let word = word("before")
+            .or_else(|| self.script.get("before").map(str::to_owned))
+            .unwrap_or_default();
         behaviour::before(&word, &mut request)?;
         Ok(request)
     }
@@ -79,11 +84,16 @@ impl Interceptor for Gate {
         let word = word.or_else(|| self.script.get("after").map(str::to_owned)).unwrap_or_default();
         behaviour::after(&word, &mut response);
         let Context { tenant, model, version, request_id, key } = context;
-        response.parameters.retain(|parameter| parameter.name != "trail" && parameter.name != "context");
+        response
+            .parameters
+            .retain(|parameter| parameter.name != "trail" && parameter.name != "context");
         response
             .parameter("trail", trail)
             .parameter("context", format!("{tenant} {model} {version} {request_id} {key}"))
-            .parameter(&format!("{}_before", self.name()), values::get(self.name()).unwrap_or_default())
+            .parameter(
+                &format!("{}_before", self.name()),
+                values::get(self.name()).unwrap_or_default(),
+            )
             .parameter(&format!("{}_after", self.name()), self.version())
     }
 }

@@ -1,4 +1,5 @@
-//! The keeper once more, able to go on with the sessions of older versions; see `tests/guests/README.md`.
+//! The keeper once more, able to go on with the sessions of older versions; see
+//! `tests/guests/README.md`.
 
 #[path = "../../keeper/src/words.rs"]
 mod words;

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wardian_sdk::{
-    Deferred, Error, Metadata, Model, Request, Response, Streaming, Tensor, config, session, stream, tasks,
+    Deferred, Error, Metadata, Model, Request, Response, Streaming, Tensor, config, session,
+    stream, tasks,
 };
 
 /// Does what it is told: `VERB ARGUMENT`, several of them separated by semicolons.
@@ -19,7 +20,8 @@ impl Model for Words {
     }
 
     fn infer(&self, request: Request) -> Result<Response, Error> {
-        let text = |name| request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default();
+        let text =
+            |name| request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default();
         orders(text("do"), ';').try_for_each(|(verb, argument)| obey(verb, argument))?;
         Ok(state(if session::id().is_some() { words()? } else { String::new() }))
     }
@@ -73,12 +75,17 @@ fn obey(verb: &str, argument: &str) -> Result<(), Error> {
             Err(Error::failed("told to fail"))
         }
         "reject" => Err(Error::rejected("told to reject")),
-        // A failed call keeps nothing, so it is the clock that tells when it has failed often enough.
+        // A failed call keeps nothing, so it is the clock that tells when it has failed often
+        // enough.
         "not-before" => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64);
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |time| time.as_millis() as u64);
             if now < number() { Err(Error::failed("too early")) } else { say("late") }
         }
-        "defer" => orders(argument, ',').try_for_each(|(verb, argument)| tasks::defer(verb, argument)),
+        "defer" => {
+            orders(argument, ',').try_for_each(|(verb, argument)| tasks::defer(verb, argument))
+        }
         // The rest of its argument is what the task does when it runs.
         "defer-defer" => tasks::defer("defer", argument),
         "defer-many" => (0..number()).try_for_each(|index| tasks::defer("say", index.to_string())),

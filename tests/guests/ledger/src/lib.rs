@@ -28,7 +28,8 @@ impl Model for Ledger {
         let mut steps = Steps::default();
         let texts = request.input("steps")?.strings()?;
         // The host warms a model up with empty texts.
-        let results: Vec<_> = texts.iter().filter(|text| !text.is_empty()).map(|text| steps.take(text)).collect();
+        let results: Vec<_> =
+            texts.iter().filter(|text| !text.is_empty()).map(|text| steps.take(text)).collect();
         // What is still open stays so until the call is over.
         steps.leave_open();
         Ok(Response::new().output(Tensor::from_strings("results", [results.len()], results)))
@@ -47,7 +48,10 @@ impl Lifecycle for Ledger {
 wardian_sdk::export!(Ledger, lifecycle);
 
 /// Not as the SDK has it, because a test says what they are.
-#[cfg_attr(not(target_family = "wasm"), expect(dead_code, reason = "there is nobody to export it to"))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    expect(dead_code, reason = "there is nobody to export it to")
+)]
 struct Migrations;
 
 impl interface::Guest for Migrations {
@@ -55,7 +59,10 @@ impl interface::Guest for Migrations {
         let steps = Script::read().all("migrate");
         let pairs = steps.iter().filter_map(|step| step.split_once(' '));
         let owned = |(name, statements): (&str, &str)| (name.to_owned(), statements.to_owned());
-        pairs.map(owned).map(|(name, statements)| interface::Migration { name, statements }).collect()
+        pairs
+            .map(owned)
+            .map(|(name, statements)| interface::Migration { name, statements })
+            .collect()
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Script(String);
 
 impl Script {
     pub(crate) fn read() -> Self {
-        // Without the black box the compiler would take the script for the blank it was compiled with.
+        // Without the black box the compiler would take the script for the blank it was compiled
+        // with.
         Script(String::from_utf8_lossy(&black_box(&SCRIPT)[MARKER_LENGTH..]).into_owned())
     }
 

@@ -31,7 +31,9 @@ impl Steps {
             "size" => sql::query(text, values(rest)).map(|rows| rows.len().to_string()),
             "begin" => Transaction::begin().map(|open| self.open = Some(open)).map(done),
             "in query" => self.open()?.query(text, values(rest)).map(|rows| show_rows(&rows)),
-            "in execute" => self.open()?.execute(text, values(rest)).map(|changed| changed.to_string()),
+            "in execute" => {
+                self.open()?.execute(text, values(rest)).map(|changed| changed.to_string())
+            }
             "commit" => self.take_open()?.commit().map(done),
             "rollback" => self.take_open()?.rollback().map(done),
             "drop" => self.take_open().map(drop).map(done),
@@ -73,16 +75,21 @@ fn transfer(parts: &[&str]) -> Result<String, SqlError> {
     for (account, change) in [(from, -amount), (to, amount)] {
         let found = transaction.query("select balance from accounts where id = $1", (account,))?;
         let balance: i64 = found.first().and_then(|row| row.at(0).ok()).unwrap_or(0);
-        transaction.execute("update accounts set balance = $1 where id = $2", (balance + change, account))?;
+        transaction.execute(
+            "update accounts set balance = $1 where id = $2",
+            (balance + change, account),
+        )?;
     }
     transaction.execute("insert into transfers (name) values ($1)", (*name,))?;
     transaction.commit().map(done)
 }
 
-/// Runs a statement so many times, with the number of the time as its parameter: `query`, `execute` or, all in one
-/// transaction, `in execute`.
+/// Runs a statement so many times, with the number of the time as its parameter: `query`, `execute`
+/// or, all in one transaction, `in execute`.
 fn repeat(parts: &[&str]) -> Result<String, SqlError> {
-    let [word, times, from, text] = parts else { return Ok("word, times, from, statement".to_owned()) };
+    let [word, times, from, text] = parts else {
+        return Ok("word, times, from, statement".to_owned());
+    };
     let number = |text: &str| text.parse::<i64>().unwrap_or(0);
     let (times, from) = (number(times), number(from));
     let transaction = if *word == "in execute" { Some(Transaction::begin()?) } else { None };

@@ -26,7 +26,9 @@ pub(crate) fn show(value: &Value) -> String {
         Value::Integer(integer) => format!("i:{integer}"),
         Value::Real(real) => format!("r:{real:?}"),
         Value::Text(text) => format!("t:{text}"),
-        Value::Blob(bytes) => format!("x:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Value::Blob(bytes) => {
+            format!("x:{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
     }
 }
 

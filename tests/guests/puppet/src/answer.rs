@@ -6,7 +6,12 @@ const COPIES: usize = 256;
 const HUGE: usize = 64 << 20;
 
 /// An answer as the metadata promise it.
-pub(crate) fn honest(request: &Request, version: i64, calls: u64, ballast: usize) -> Result<Response, Error> {
+pub(crate) fn honest(
+    request: &Request,
+    version: i64,
+    calls: u64,
+    ballast: usize,
+) -> Result<Response, Error> {
     let mut response = Response::new()
         .output(Tensor::new("version", [1], [version]))
         .output(Tensor::new("copies", [COPIES], [version; COPIES]))

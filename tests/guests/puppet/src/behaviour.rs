@@ -65,7 +65,8 @@ fn hold(bytes: usize) {
     drop(black_box(held));
 }
 
-/// Without end, which is what it is for. Using the result keeps the compiler from making a loop of it.
+/// Without end, which is what it is for. Using the result keeps the compiler from making a loop of
+/// it.
 #[allow(unconditional_recursion)]
 fn recurse(depth: u64) -> u64 {
     black_box(recurse(black_box(depth).wrapping_add(1))).wrapping_add(1)
@@ -80,14 +81,19 @@ fn work_for(duration: Duration) {
 
 fn flood_log() {
     for line in 0..FLOOD_LINES {
-        wardian_sdk::info!("line {line} of the flood, which is long enough to fill something up before long");
+        wardian_sdk::info!(
+            "line {line} of the flood, which is long enough to fill something up before long"
+        );
     }
 }
 
 fn flood(mut stream: impl Write) {
     for line in 0..FLOOD_LINES {
         // A host that takes no more is what a flood is to find out about.
-        let _ = writeln!(stream, "line {line} of the flood, which is long enough to fill something up before long");
+        let _ = writeln!(
+            stream,
+            "line {line} of the flood, which is long enough to fill something up before long"
+        );
     }
 }
 

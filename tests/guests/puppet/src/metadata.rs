@@ -28,9 +28,8 @@ fn lie(metadata: Metadata, word: &str) -> Metadata {
         "huge-shape" => metadata.input::<f64>("huge", [i64::MAX, i64::MAX]),
         "negative-shape" => metadata.input::<f64>("negative", [-7]),
         "long-name" => metadata.input::<f64>(&"n".repeat(100_000), [1]),
-        "many-inputs" => {
-            (0..100_000).fold(metadata, |metadata, index| metadata.input::<f64>(&format!("x{index}"), [1]))
-        }
+        "many-inputs" => (0..100_000)
+            .fold(metadata, |metadata, index| metadata.input::<f64>(&format!("x{index}"), [1])),
         "no-outputs" => Metadata { outputs: Vec::new(), ..metadata },
         _ => metadata,
     }

@@ -29,7 +29,8 @@ pub(crate) struct Script {
 
 impl Script {
     pub(crate) fn read() -> Self {
-        // Without the black box the compiler would take the script for the blank it was compiled with.
+        // Without the black box the compiler would take the script for the blank it was compiled
+        // with.
         let bytes = &black_box(&SCRIPT)[MARKER_LENGTH..];
         Self::parse(&String::from_utf8_lossy(bytes))
     }
@@ -62,7 +63,10 @@ mod tests {
     #[test]
     fn reads_pairs_and_ignores_the_filling() {
         let script = Script::parse("version=7; infer=sleep:20   ");
-        assert_eq!((script.version(), script.word("infer"), script.word("load")), (7, "sleep:20", "ok"));
+        assert_eq!(
+            (script.version(), script.word("infer"), script.word("load")),
+            (7, "sleep:20", "ok")
+        );
         assert_eq!(Script::read().pairs, []);
     }
 }

@@ -1,5 +1,5 @@
-//! Takes requests side by side, whatever their lengths: each has a word, which may mean mischief, and learns how many
-//! came with it.
+//! Takes requests side by side, whatever their lengths: each has a word, which may mean mischief,
+//! and learns how many came with it.
 
 #[path = "../../batcher/src/behaviour.rs"]
 mod behaviour;
@@ -31,13 +31,18 @@ impl Batching for SideBySide {
     fn infer_batch(&self, requests: Vec<Request>) -> Vec<Result<Response, Error>> {
         let count = requests.len();
         let answers = requests.iter().map(|request| answer(request, count));
-        let told = if requests.iter().any(|request| word(request) == Ok("few")) { count - 1 } else { count };
+        let told = if requests.iter().any(|request| word(request) == Ok("few")) {
+            count - 1
+        } else {
+            count
+        };
         answers.take(told).collect()
     }
 }
 
 fn word(request: &Request) -> Result<&str, String> {
-    let words = request.input("word").and_then(Tensor::strings).map_err(|_| "no word".to_owned())?;
+    let words =
+        request.input("word").and_then(Tensor::strings).map_err(|_| "no word".to_owned())?;
     Ok(words.first().copied().unwrap_or_default())
 }
 
@@ -49,11 +54,9 @@ fn answer(request: &Request, count: usize) -> Result<Response, Error> {
         _ => behaviour::act(word, count - 1),
     }
     let told = if word == "lie" { vec![0, 0] } else { vec![count as i64] };
-    let mut response = Response::new().output(Tensor::from_strings("word", [1], [word])).output(Tensor::new(
-        "batch",
-        [told.len()],
-        told,
-    ));
+    let mut response = Response::new()
+        .output(Tensor::from_strings("word", [1], [word]))
+        .output(Tensor::new("batch", [told.len()], told));
     if let Some(x) = request.find_input("x") {
         response = response.output(Tensor::new("sum", [1], [x.view::<f64>()?.iter().sum::<f64>()]));
     }

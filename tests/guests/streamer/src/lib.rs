@@ -13,8 +13,9 @@ impl Model for Streamer {
     }
 
     fn metadata(&self) -> Metadata {
-        let metadata =
-            Metadata::new().optional_input::<String>("text_input", [-1]).output::<String>("text_output", [-1]);
+        let metadata = Metadata::new()
+            .optional_input::<String>("text_input", [-1])
+            .output::<String>("text_output", [-1]);
         metadata.optional_output::<i64>("index", [1]).optional_output::<f64>("number", [1])
     }
 
@@ -59,9 +60,14 @@ struct Wanted {
 impl Wanted {
     fn of(request: &Request) -> Self {
         let integer = |name| request.parameter(name).and_then(|value| value.as_integer());
-        let word = |name| request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default().to_owned();
+        let word = |name| {
+            request.parameter(name).and_then(|value| value.as_text()).unwrap_or_default().to_owned()
+        };
         let milliseconds = |name| Duration::from_millis(integer(name).unwrap_or(0) as u64);
-        let texts = request.find_input("text_input").and_then(|text| text.strings().ok()).unwrap_or_default();
+        let texts = request
+            .find_input("text_input")
+            .and_then(|text| text.strings().ok())
+            .unwrap_or_default();
         Wanted {
             text: texts.join(" "),
             parts: integer("parts").unwrap_or(3),
@@ -88,11 +94,17 @@ impl Wanted {
     fn part(&self, index: i64) -> Response {
         if self.elements > 0 {
             let letters = std::iter::repeat_n("x", self.elements);
-            return Response::new().output(Tensor::from_strings("text_output", [self.elements], letters));
+            return Response::new().output(Tensor::from_strings(
+                "text_output",
+                [self.elements],
+                letters,
+            ));
         }
         let mut said = format!("{}{index} ", self.text);
         said.extend(std::iter::repeat_n('x', self.size.saturating_sub(said.len())));
-        text(&said).output(Tensor::new("index", [1], [index])).parameter("last", index + 1 == self.parts)
+        text(&said)
+            .output(Tensor::new("index", [1], [index]))
+            .parameter("last", index + 1 == self.parts)
     }
 }
 
@@ -125,7 +137,9 @@ fn bad_part(how: &str) -> Response {
         "not-utf8" => part.outputs[0].data[4] = 0xff,
         "nan" => part = part.output(Tensor::new("number", [1], [f64::NAN])),
         "empty" => part.outputs.clear(),
-        "two" => part = Response::new().output(Tensor::from_strings("text_output", [2], ["a", "b"])),
+        "two" => {
+            part = Response::new().output(Tensor::from_strings("text_output", [2], ["a", "b"]))
+        }
         _ => {}
     }
     part
@@ -139,7 +153,9 @@ fn text(text: &str) -> Response {
 fn compute(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {
-        std::hint::black_box((0..1000u64).fold(1, |product: u64, factor| product.wrapping_mul(factor | 1)));
+        std::hint::black_box(
+            (0..1000u64).fold(1, |product: u64, factor| product.wrapping_mul(factor | 1)),
+        );
     }
 }
 

@@ -22,9 +22,16 @@ fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mu
         let origins = origins.iter().map(|origin| Origin::parse(origin).unwrap()).collect();
         Arc::new(Http::new(Egress::new(&Trust::new(None).unwrap()), origins, tenant.clone()))
     });
-    let log = Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
-    let grants =
-        Grants { config: Default::default(), sidecars: Default::default(), http, key_value: None, sql: None, log };
+    let log =
+        Arc::new(move |line: super::super::super::LogLine| sink.lock().unwrap().push(line.message));
+    let grants = Grants {
+        config: Default::default(),
+        sidecars: Default::default(),
+        http,
+        key_value: None,
+        sql: None,
+        log,
+    };
     (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))), lines)
 }
 
@@ -40,7 +47,9 @@ fn refused(hooks: &Hooks, method: &str, url: &str) -> Option<Error> {
 #[tokio::test]
 async fn only_a_listed_origin_is_called() {
     let (hooks, _) = hooks(Some(&["https://api.example.com", "http://127.0.0.1:9000"]));
-    for url in ["https://api.example.com/a?b=c", "https://API.example.com:443/", "http://127.0.0.1:9000/x"] {
+    for url in
+        ["https://api.example.com/a?b=c", "https://API.example.com:443/", "http://127.0.0.1:9000/x"]
+    {
         assert!(refused(&hooks, "GET", url).is_none(), "{url}");
     }
     for url in [
@@ -61,7 +70,10 @@ async fn only_a_listed_origin_is_called() {
     ] {
         assert!(matches!(refused(&hooks, "GET", url), Some(Error::HttpRequestDenied)), "{url}");
     }
-    assert!(matches!(refused(&hooks, "CONNECT", "https://api.example.com/"), Some(Error::HttpRequestMethodInvalid)));
+    assert!(matches!(
+        refused(&hooks, "CONNECT", "https://api.example.com/"),
+        Some(Error::HttpRequestMethodInvalid)
+    ));
 }
 
 #[tokio::test]
@@ -70,14 +82,17 @@ async fn nothing_is_sent_without_a_grant_or_while_loading() {
     assert!(matches!(refused(&ungranted, "GET", "http://a.b/"), Some(Error::HttpRequestDenied)));
     let (mut loading, _) = hooks(Some(&["http://a.b"]));
     loading.loading = true;
-    let Some(Error::InternalError(Some(told))) = refused(&loading, "GET", "http://a.b/") else { panic!() };
+    let Some(Error::InternalError(Some(told))) = refused(&loading, "GET", "http://a.b/") else {
+        panic!()
+    };
     assert!(told.contains("while it loads"), "{told}");
 }
 
 #[tokio::test]
 async fn a_call_has_so_many_requests_and_no_more() {
     let (hooks, _) = hooks(Some(&["http://a.b"]));
-    let admitted: Vec<_> = (0..MAX_REQUESTS).map(|_| hooks.admit(&request("GET", "http://a.b/")).unwrap()).collect();
+    let admitted: Vec<_> =
+        (0..MAX_REQUESTS).map(|_| hooks.admit(&request("GET", "http://a.b/")).unwrap()).collect();
     assert!(matches!(refused(&hooks, "GET", "http://a.b/"), Some(Error::ConnectionLimitReached)));
     drop(admitted);
     assert!(refused(&hooks, "GET", "http://a.b/").is_none());
@@ -86,8 +101,11 @@ async fn a_call_has_so_many_requests_and_no_more() {
 #[tokio::test]
 async fn a_refusal_is_logged_without_what_may_be_secret() {
     let (mut hooks, lines) = hooks(Some(&["http://a.b"]));
-    let refused =
-        hooks.send_request(request("GET", "http://user:sesame@c.d:81/path?key=secret"), None, Box::new(ready(Ok(()))));
+    let refused = hooks.send_request(
+        request("GET", "http://user:sesame@c.d:81/path?key=secret"),
+        None,
+        Box::new(ready(Ok(()))),
+    );
     assert!(matches!(Box::into_pin(refused).await, Err(Error::HttpRequestDenied)));
     let lines = lines.lock().unwrap().join("\n");
     assert!(lines.contains("refused GET http://c.d:81: "), "{lines}");

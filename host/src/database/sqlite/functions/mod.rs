@@ -1,7 +1,9 @@
-//! Functions of SQLite's that may take long within one call, made anew so that they end in their statement's time.
+//! Functions of SQLite's that may take long within one call, made anew so that they end in their
+//! statement's time.
 //!
-//! While a function runs, SQLite asks nobody whether to go on. The functions here give the same results and ask every
-//! so many bytes. What is not here takes time in proportion to its arguments, which are bounded: a few milliseconds.
+//! While a function runs, SQLite asks nobody whether to go on. The functions here give the same
+//! results and ask every so many bytes. What is not here takes time in proportion to its arguments,
+//! which are bounded: a few milliseconds.
 
 mod argument;
 mod patch;
@@ -74,7 +76,8 @@ struct Call<'a> {
 /// Stops a function whose statement's time is up.
 struct Check {
     watch: Watch,
-    /// Steps since the last look. They add up over calls: a statement may consist of many calls and nothing else.
+    /// Steps since the last look. They add up over calls: a statement may consist of many calls and
+    /// nothing else.
     steps: Cell<usize>,
 }
 

@@ -1,6 +1,7 @@
 //! `json_patch` and `jsonb_patch`, which look up each key of the patch in all of the target.
 //!
-//! SQLite's own do the work, on a connection of their own, as long as the product of both lengths is bounded.
+//! SQLite's own do the work, on a connection of their own, as long as the product of both lengths
+//! is bounded.
 
 use rusqlite::ToSql;
 use rusqlite::functions::SubType;
@@ -8,8 +9,8 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 use super::{Call, invalid};
 
-/// The largest product of the lengths of target and patch, in bytes: 0.2 seconds of work in the worst case. A target of
-/// 1 MiB may have a patch of 1 KiB, and one of 32 KiB a patch of 32 KiB.
+/// The largest product of the lengths of target and patch, in bytes: 0.2 seconds of work in the
+/// worst case. A target of 1 MiB may have a patch of 1 KiB, and one of 32 KiB a patch of 32 KiB.
 const PRODUCT: u64 = 1 << 30;
 
 /// By this SQLite's functions tell that a text is JSON.
@@ -29,7 +30,9 @@ fn patched(call: &Call<'_>, statement: &str) -> rusqlite::Result<Value> {
     let (target, patch) = (call.context.get_raw(0), call.context.get_raw(1));
     let product = length(target).saturating_mul(length(patch));
     if product > PRODUCT {
-        return Err(invalid("the target and the patch of json_patch are too long together; patch less at a time"));
+        return Err(invalid(
+            "the target and the patch of json_patch are too long together; patch less at a time",
+        ));
     }
     // As many steps as it may take, so that many calls do not add up.
     call.check.did(usize::try_from(product / 64).unwrap_or(usize::MAX))?;

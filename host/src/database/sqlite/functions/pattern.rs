@@ -17,10 +17,20 @@ struct Meaning {
     ignores_case: bool,
 }
 
-const LIKE: Meaning =
-    Meaning { any_number: '%' as u32, any: '_' as u32, other: 0, has_sets: false, ignores_case: true };
-const GLOB: Meaning =
-    Meaning { any_number: '*' as u32, any: '?' as u32, other: '[' as u32, has_sets: true, ignores_case: false };
+const LIKE: Meaning = Meaning {
+    any_number: '%' as u32,
+    any: '_' as u32,
+    other: 0,
+    has_sets: false,
+    ignores_case: true,
+};
+const GLOB: Meaning = Meaning {
+    any_number: '*' as u32,
+    any: '?' as u32,
+    other: '[' as u32,
+    has_sets: true,
+    ignores_case: false,
+};
 
 /// `like(P, X)` and `like(P, X, E)`, which is `X LIKE P ESCAPE E`.
 pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
@@ -36,7 +46,15 @@ pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
         return Err(invalid("ESCAPE expression must be a single character"));
     }
     let without = |meaning: u32| if meaning == escape { 0 } else { meaning };
-    matches(call, Meaning { any_number: without(LIKE.any_number), any: without(LIKE.any), other: escape, ..LIKE })
+    matches(
+        call,
+        Meaning {
+            any_number: without(LIKE.any_number),
+            any: without(LIKE.any),
+            other: escape,
+            ..LIKE
+        },
+    )
 }
 
 /// `glob(P, X)`, which is `X GLOB P`.
@@ -51,7 +69,9 @@ fn check_length(call: &Call<'_>) -> rusqlite::Result<()> {
 
 fn matches(call: &Call<'_>, meaning: Meaning) -> rusqlite::Result<Option<bool>> {
     check_length(call)?;
-    let (Some(pattern), Some(text)) = (call.text_to_zero(0)?, call.text_to_zero(1)?) else { return Ok(None) };
+    let (Some(pattern), Some(text)) = (call.text_to_zero(0)?, call.text_to_zero(1)?) else {
+        return Ok(None);
+    };
     let matcher = Matcher { meaning, check: call.check };
     let outcome = matcher.compare(Characters::new(&pattern), Characters::new(&text))?;
     Ok(Some(outcome == Outcome::Match))
@@ -71,7 +91,11 @@ struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
-    fn compare(&self, mut pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+    fn compare(
+        &self,
+        mut pattern: Characters<'_>,
+        mut text: Characters<'_>,
+    ) -> rusqlite::Result<Outcome> {
         let meaning = self.meaning;
         let mut escaped = None;
         loop {
@@ -105,7 +129,11 @@ impl Matcher<'_> {
     }
 
     /// Compares what stands after something that stands for any number of characters.
-    fn compare_rest(&self, mut pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+    fn compare_rest(
+        &self,
+        mut pattern: Characters<'_>,
+        mut text: Characters<'_>,
+    ) -> rusqlite::Result<Outcome> {
         let meaning = self.meaning;
         let mut wanted = pattern.read();
         while wanted == meaning.any_number || wanted == meaning.any && meaning.any != 0 {
@@ -145,7 +173,11 @@ impl Matcher<'_> {
         }
     }
 
-    fn compare_everywhere(&self, pattern: Characters<'_>, mut text: Characters<'_>) -> rusqlite::Result<Outcome> {
+    fn compare_everywhere(
+        &self,
+        pattern: Characters<'_>,
+        mut text: Characters<'_>,
+    ) -> rusqlite::Result<Outcome> {
         while !text.is_at_end() {
             let outcome = self.compare(pattern, text)?;
             if outcome != Outcome::No {
@@ -186,10 +218,15 @@ impl Matcher<'_> {
     }
 
     fn is_same(&self, one: u32, other: u32) -> bool {
-        one == other || self.meaning.ignores_case && one < 0x80 && other < 0x80 && lower(one) == lower(other)
+        one == other
+            || self.meaning.ignores_case && one < 0x80 && other < 0x80 && lower(one) == lower(other)
     }
 }
 
 fn lower(character: u32) -> u32 {
-    if (u32::from(b'A')..=u32::from(b'Z')).contains(&character) { character + 32 } else { character }
+    if (u32::from(b'A')..=u32::from(b'Z')).contains(&character) {
+        character + 32
+    } else {
+        character
+    }
 }

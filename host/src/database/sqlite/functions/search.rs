@@ -1,4 +1,5 @@
-//! Looking for a text within another, in time proportional to their lengths (Knuth, Morris and Pratt, 1977).
+//! Looking for a text within another, in time proportional to their lengths (Knuth, Morris and
+//! Pratt, 1977).
 
 use super::super::super::limits::VALUE;
 use super::argument::Text;
@@ -7,7 +8,8 @@ use super::{Call, Check, too_big};
 /// What is looked for. Not empty.
 struct Needle<'n> {
     bytes: &'n [u8],
-    /// For each beginning of it, how long the longest shorter beginning is that the former ends with.
+    /// For each beginning of it, how long the longest shorter beginning is that the former ends
+    /// with.
     borders: Vec<u32>,
 }
 
@@ -43,7 +45,8 @@ impl<'n> Needle<'n> {
     }
 }
 
-/// `instr(X, Y)`: the number of the first character, or of the first byte if both are blobs, at which X has Y in it.
+/// `instr(X, Y)`: the number of the first character, or of the first byte if both are blobs, at
+/// which X has Y in it.
 pub(super) fn instr(call: &Call<'_>) -> rusqlite::Result<Option<i64>> {
     let (Some(haystack), Some(needle)) = (call.text(0)?, call.text(1)?) else { return Ok(None) };
     let bytes = call.is_blob(0) && call.is_blob(1);

@@ -25,15 +25,17 @@ pub(super) fn trim(call: &Call<'_>, ends: Ends) -> rusqlite::Result<Option<Text>
         }
     }
     if ends != Ends::Left {
-        while let Some(length) = set.at(|length| rest.len().checked_sub(length).map(|at| &rest[at..]), call.check)? {
+        while let Some(length) =
+            set.at(|length| rest.len().checked_sub(length).map(|at| &rest[at..]), call.check)?
+        {
             rest = &rest[..rest.len() - length];
         }
     }
     Ok(Some(Text(rest.to_vec())))
 }
 
-/// Characters, which are of several bytes, and of any number where they are no UTF-8. Of several that fit, the first
-/// counts.
+/// Characters, which are of several bytes, and of any number where they are no UTF-8. Of several
+/// that fit, the first counts.
 struct Set<'s> {
     numbers: HashMap<&'s [u8], usize>,
     lengths: BTreeSet<usize>,
@@ -55,7 +57,11 @@ impl<'s> Set<'s> {
     }
 
     /// How long the character of the set is that stands where `at` looks.
-    fn at<'t>(&self, at: impl Fn(usize) -> Option<&'t [u8]>, check: &Check) -> rusqlite::Result<Option<usize>> {
+    fn at<'t>(
+        &self,
+        at: impl Fn(usize) -> Option<&'t [u8]>,
+        check: &Check,
+    ) -> rusqlite::Result<Option<usize>> {
         let mut found = None;
         for &length in &self.lengths {
             check.did(length)?;
@@ -66,10 +72,12 @@ impl<'s> Set<'s> {
     }
 }
 
-/// `unhex(X, Y)`: the bytes whose hexadecimal digits X has; characters in Y may stand between them. NULL if there is
-/// anything else in X.
+/// `unhex(X, Y)`: the bytes whose hexadecimal digits X has; characters in Y may stand between them.
+/// NULL if there is anything else in X.
 pub(super) fn unhex(call: &Call<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
-    let (Some(text), Some(passed)) = (call.text_to_zero(0)?, call.text(1)?) else { return Ok(None) };
+    let (Some(text), Some(passed)) = (call.text_to_zero(0)?, call.text(1)?) else {
+        return Ok(None);
+    };
     let (mut set, mut characters) = (HashSet::new(), Characters::new(&passed));
     while !characters.is_at_end() {
         call.check.did(1)?;

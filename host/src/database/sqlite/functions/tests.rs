@@ -21,7 +21,8 @@ fn guarded() -> (tempfile::TempDir, Guarded) {
 
 /// What comes of a statement: its value, or the text of its error.
 fn outcome(connection: &Connection, statement: &str, arguments: &[Value]) -> Result<Value, String> {
-    let found = connection.query_row(statement, params_from_iter(arguments), |row| row.get_ref(0).map(owned));
+    let found = connection
+        .query_row(statement, params_from_iter(arguments), |row| row.get_ref(0).map(owned));
     found.map_err(|error| error.to_string())
 }
 
@@ -57,11 +58,16 @@ fn any_text() -> impl Strategy<Value = Value> {
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf =
-        prop_oneof![Just("null".to_owned()), Just("1".to_owned()), Just("\"x\"".to_owned()), Just("[1]".to_owned())];
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("1".to_owned()),
+        Just("\"x\"".to_owned()),
+        Just("[1]".to_owned())
+    ];
     let json = leaf.prop_recursive(3, 20, 4, |inner| {
         proptest::collection::vec(("[ab]", inner), 0..4).prop_map(|members| {
-            let members: Vec<_> = members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+            let members: Vec<_> =
+                members.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
             format!("{{{}}}", members.join(","))
         })
     });
@@ -127,12 +133,21 @@ fn what_takes_long_ends_in_its_statement_s_time() {
         &format!("select {zeros} glob '*[0-9]{}1'", "[0-9]".repeat(45)),
         &format!("select {zeros} like '%{}1%'", "0".repeat(240)),
         &format!("select {}", vec![format!("instr({zeros}, {many} || random())"); 30].join(", ")),
-        &format!("select {}", vec![format!("replace({zeros}, {many} || random(), 'x')"); 30].join(", ")),
-        &format!("select {}", vec![format!("trim({zeros}, 'x' || random() || '0')"); 30].join(", ")),
+        &format!(
+            "select {}",
+            vec![format!("replace({zeros}, {many} || random(), 'x')"); 30].join(", ")
+        ),
+        &format!(
+            "select {}",
+            vec![format!("trim({zeros}, 'x' || random() || '0')"); 30].join(", ")
+        ),
         &format!("select {}", vec![format!("unhex({zeros}, random())"); 30].join(", ")),
     ] {
         let (stopped, took) = watched(&guarded, Duration::from_millis(100), statement);
         println!("{took:?}: {:.60}", statement);
-        assert!(stopped.is_some() && took < Duration::from_millis(600), "{took:?}, {stopped:?}: {statement:.60}");
+        assert!(
+            stopped.is_some() && took < Duration::from_millis(600),
+            "{took:?}, {stopped:?}: {statement:.60}"
+        );
     }
 }

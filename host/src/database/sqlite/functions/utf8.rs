@@ -28,12 +28,15 @@ impl<'t> Characters<'t> {
         if first < 0xc0 {
             return u32::from(first);
         }
-        let mut character = u32::from(first) & 0x7f_u32.checked_shr(first.leading_ones()).unwrap_or(0);
+        let mut character =
+            u32::from(first) & 0x7f_u32.checked_shr(first.leading_ones()).unwrap_or(0);
         while let Some(&next) = self.text.get(self.at).filter(|next| **next & 0xc0 == 0x80) {
             character = (character << 6).wrapping_add(u32::from(next) & 0x3f);
             self.at += 1;
         }
-        let is_none = character < 0x80 || character & 0xffff_f800 == 0xd800 || character & 0xffff_fffe == 0xfffe;
+        let is_none = character < 0x80
+            || character & 0xffff_f800 == 0xd800
+            || character & 0xffff_fffe == 0xfffe;
         if is_none { 0xfffd } else { character }
     }
 

@@ -34,7 +34,12 @@ struct Simulation {
 
 impl Simulation {
     fn new(slots: usize, children: usize) -> Self {
-        Simulation { queue: Queue::new(slots, children), loads: Vec::new(), had: BTreeMap::new(), step: 0 }
+        Simulation {
+            queue: Queue::new(slots, children),
+            loads: Vec::new(),
+            had: BTreeMap::new(),
+            step: 0,
+        }
     }
 
     fn add(&mut self, name: &str, weight: u64, work: Work) -> Ticket {
@@ -83,7 +88,10 @@ impl Simulation {
         assert!(running <= self.queue.slots && children <= self.queue.children);
         let most = self.queue.lines.values().map(Line::children).max().unwrap_or(0);
         assert!(most <= CHILDREN_OF_ONE);
-        assert!(running == self.queue.slots || self.queue.best().is_none(), "a slot is free and a job waits");
+        assert!(
+            running == self.queue.slots || self.queue.best().is_none(),
+            "a slot is free and a job waits"
+        );
     }
 
     /// Steps until a job of that tenant ends.
@@ -109,7 +117,9 @@ fn spinning_loads_of_others_only_take_their_share() {
     for others in 1..=4 {
         let mut simulation = Simulation::new(2, 16);
         for other in 0..others {
-            (0..4).for_each(|_| drop(simulation.add(&format!("a{other}"), 1, Work::Computes(100_000))));
+            (0..4).for_each(|_| {
+                drop(simulation.add(&format!("a{other}"), 1, Work::Computes(100_000)))
+            });
         }
         (0..1000).for_each(|_| drop(simulation.step()));
         simulation.add("b", 1, Work::Computes(30));
@@ -201,7 +211,8 @@ fn nothing_is_remembered_once_nobody_is_there() {
 }
 
 proptest! {
-    /// No tenant starves: whatever others do, each tenant's first job ends within its share of the time.
+    /// No tenant starves: whatever others do, each tenant's first job ends within its share of the
+    /// time.
     #[test]
     fn every_job_ends_within_its_share(
         slots in 1_usize..4,

@@ -58,9 +58,13 @@ impl Page {
         let next = self.next.as_deref().filter(|next| !next.is_empty());
         match (self.truncated.as_deref(), next) {
             (Some("true"), None) => Err("it is cut off, and has no <NextContinuationToken>".into()),
-            (Some("true"), next) if next == token.as_deref() => Err("it says that it follows itself".into()),
+            (Some("true"), next) if next == token.as_deref() => {
+                Err("it says that it follows itself".into())
+            }
             (Some("true"), Some(_)) | (Some("false"), None) => Ok(()),
-            (Some("false"), Some(_)) => Err("it says that it is the last page, and names another".into()),
+            (Some("false"), Some(_)) => {
+                Err("it says that it is the last page, and names another".into())
+            }
             _ => Err("it has no <IsTruncated> of true or false".into()),
         }
     }

@@ -7,8 +7,8 @@ use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-    ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService, ReqwestConnector,
 };
 use object_store::path::Path;
 use url::{Url, form_urlencoded};
@@ -27,7 +27,8 @@ pub(in super::super) struct Connector {
 }
 
 impl Connector {
-    /// A connector for a store of that kind, which counts in `skipped` the objects that cannot be files.
+    /// A connector for a store of that kind, which counts in `skipped` the objects that cannot be
+    /// files.
     pub(in super::super) fn new(protocol: Protocol, skipped: Skipped) -> Self {
         Connector { protocol, skipped, inner: Arc::new(ReqwestConnector::default()) }
     }
@@ -42,7 +43,11 @@ impl Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = self.inner.connect(options)?;
-        Ok(HttpClient::new(Checking { protocol: self.protocol, skipped: self.skipped.clone(), inner }))
+        Ok(HttpClient::new(Checking {
+            protocol: self.protocol,
+            skipped: self.skipped.clone(),
+            inner,
+        }))
     }
 }
 
@@ -55,7 +60,10 @@ struct Checking {
 }
 
 impl HttpService for Checking {
-    fn call<'s, 'f>(&'s self, request: HttpRequest) -> BoxFuture<'f, Result<HttpResponse, HttpError>>
+    fn call<'s, 'f>(
+        &'s self,
+        request: HttpRequest,
+    ) -> BoxFuture<'f, Result<HttpResponse, HttpError>>
     where
         's: 'f,
         Self: 'f,
@@ -79,11 +87,21 @@ impl Checking {
             Protocol::Web if parts.status == StatusCode::NOT_FOUND => {
                 return refuse(format!("there is no folder {}", asked.url.path()));
             }
-            Protocol::Web if parts.status.is_success() && parts.status != StatusCode::MULTI_STATUS => {
-                return refuse(format!("its status is {}, where 207 is expected", parts.status.as_u16()));
+            Protocol::Web
+                if parts.status.is_success() && parts.status != StatusCode::MULTI_STATUS =>
+            {
+                return refuse(format!(
+                    "its status is {}, where 207 is expected",
+                    parts.status.as_u16()
+                ));
             }
-            Protocol::Bucket | Protocol::Azure if parts.status.is_success() && parts.status != StatusCode::OK => {
-                return refuse(format!("its status is {}, where 200 is expected", parts.status.as_u16()));
+            Protocol::Bucket | Protocol::Azure
+                if parts.status.is_success() && parts.status != StatusCode::OK =>
+            {
+                return refuse(format!(
+                    "its status is {}, where 200 is expected",
+                    parts.status.as_u16()
+                ));
             }
             // `object_store` tells what went wrong, and tries again.
             _ if !parts.status.is_success() => return Ok(HttpResponse::from_parts(parts, body)),
@@ -143,8 +161,8 @@ impl Asked {
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// True if the request is to a bucket or container of that name: the last part of the path, or the first of the
-    /// host.
+    /// True if the request is to a bucket or container of that name: the last part of the path, or
+    /// the first of the host.
     pub(super) fn is_of_bucket(&self, name: &str) -> bool {
         let path = Path::from_url_path(self.url.path()).unwrap_or_default();
         let in_host = self.url.host_str().unwrap_or_default().strip_prefix(name);

@@ -38,8 +38,9 @@ struct Open {
     text: Option<String>,
 }
 
-/// Reads a document to its end, and hands over every element below the root when it ends. Gives the attributes of
-/// the root. Fails unless the document is whole and has the expected root, or as `ended` does.
+/// Reads a document to its end, and hands over every element below the root when it ends. Gives the
+/// attributes of the root. Fails unless the document is whole and has the expected root, or as
+/// `ended` does.
 pub(super) fn read(
     xml: &[u8],
     expected: &Expected,
@@ -52,9 +53,12 @@ pub(super) fn read(
     let mut is_closed = is_empty;
     loop {
         let start = position(&reader);
-        let event = reader.read_event().map_err(|error| format!("it is not well-formed XML: {error}"))?;
+        let event =
+            reader.read_event().map_err(|error| format!("it is not well-formed XML: {error}"))?;
         match event {
-            Event::Start(_) | Event::Empty(_) if is_closed => return Err("it has more than one root element".into()),
+            Event::Start(_) | Event::Empty(_) if is_closed => {
+                return Err("it has more than one root element".into());
+            }
             Event::Start(element) => {
                 if open.len() == MAX_DEPTH {
                     return Err(format!("its elements are nested more than {MAX_DEPTH} deep"));
@@ -80,19 +84,29 @@ pub(super) fn read(
 }
 
 /// Reads up to the root element. Gives its attributes, and whether it is empty.
-fn read_root(reader: &mut NsReader<&[u8]>, expected: &Expected) -> Result<(BTreeMap<String, String>, bool), String> {
+fn read_root(
+    reader: &mut NsReader<&[u8]>,
+    expected: &Expected,
+) -> Result<(BTreeMap<String, String>, bool), String> {
     loop {
-        let (namespace, event) = reader.read_resolved_event().map_err(|error| format!("it is not XML: {error}"))?;
+        let (namespace, event) =
+            reader.read_resolved_event().map_err(|error| format!("it is not XML: {error}"))?;
         let (root, is_empty) = match &event {
             Event::Start(root) => (root, false),
             Event::Empty(root) => (root, true),
-            Event::Text(text) if !text.trim_ascii().is_empty() => return Err("it is not XML".into()),
+            Event::Text(text) if !text.trim_ascii().is_empty() => {
+                return Err("it is not XML".into());
+            }
             Event::Eof => return Err("it is empty".into()),
             _ => continue,
         };
         let name = local(root);
         if name != expected.name {
-            return Err(format!("it is a document <{}>, where <{}> is expected", shown(&name), expected.name));
+            return Err(format!(
+                "it is a document <{}>, where <{}> is expected",
+                shown(&name),
+                expected.name
+            ));
         }
         if let Some(wanted) = expected.namespace
             && !matches!(namespace, ResolveResult::Bound(found) if found.as_ref() == wanted.as_bytes())

@@ -15,13 +15,22 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Judges the object of that key, whose entry in the answer has these bytes. Fails if the key does not begin with
-    /// the prefix: the store did not answer what it was asked.
-    pub(super) fn judge(&mut self, key: Option<&str>, prefix: &str, span: Range<usize>) -> Result<(), String> {
+    /// Judges the object of that key, whose entry in the answer has these bytes. Fails if the key
+    /// does not begin with the prefix: the store did not answer what it was asked.
+    pub(super) fn judge(
+        &mut self,
+        key: Option<&str>,
+        prefix: &str,
+        span: Range<usize>,
+    ) -> Result<(), String> {
         match key {
             None => self.skip("(a name that is not text)", span),
             Some(key) if !key.starts_with(prefix) => {
-                return Err(format!("it lists '{}', which does not begin with '{}'", shown(key), shown(prefix)));
+                return Err(format!(
+                    "it lists '{}', which does not begin with '{}'",
+                    shown(key),
+                    shown(prefix)
+                ));
             }
             // Tools make such objects to stand for folders.
             Some(key) if key.ends_with('/') => self.cut.push(span),

@@ -4,7 +4,9 @@ use hyper::StatusCode;
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{ClientConfigKey, ClientOptions};
@@ -28,7 +30,10 @@ impl HttpConnector for Canned {
 }
 
 impl HttpService for Canned {
-    fn call<'s, 'f>(&'s self, _: HttpRequest) -> futures_util::future::BoxFuture<'f, Result<HttpResponse, HttpError>>
+    fn call<'s, 'f>(
+        &'s self,
+        _: HttpRequest,
+    ) -> futures_util::future::BoxFuture<'f, Result<HttpResponse, HttpError>>
     where
         's: 'f,
         Self: 'f,
@@ -46,20 +51,27 @@ fn success(protocol: Protocol) -> u16 {
 }
 
 fn store(protocol: Protocol, status: u16, body: &[u8], skipped: &Skipped) -> Arc<dyn ObjectStore> {
-    let connector = Connector::new(protocol, skipped.clone()).through(Canned(status, body.to_owned()));
+    let connector =
+        Connector::new(protocol, skipped.clone()).through(Canned(status, body.to_owned()));
     match protocol {
         Protocol::Bucket => {
-            let builder = AmazonS3Builder::new().with_bucket_name("bucket").with_endpoint("http://store");
-            let builder = builder.with_region("any").with_allow_http(true).with_skip_signature(true);
+            let builder =
+                AmazonS3Builder::new().with_bucket_name("bucket").with_endpoint("http://store");
+            let builder =
+                builder.with_region("any").with_allow_http(true).with_skip_signature(true);
             Arc::new(builder.with_http_connector(connector).build().unwrap())
         }
         Protocol::Azure => {
-            let builder = MicrosoftAzureBuilder::new().with_account("account").with_container_name("container");
+            let builder = MicrosoftAzureBuilder::new()
+                .with_account("account")
+                .with_container_name("container");
             let builder = builder.with_skip_signature(true);
             Arc::new(builder.with_http_connector(connector).build().unwrap())
         }
         Protocol::Web => {
-            let builder = HttpBuilder::new().with_url("http://store").with_config(ClientConfigKey::AllowHttp, "true");
+            let builder = HttpBuilder::new()
+                .with_url("http://store")
+                .with_config(ClientConfigKey::AllowHttp, "true");
             Arc::new(builder.with_http_connector(connector).build().unwrap())
         }
     }
@@ -121,7 +133,11 @@ fn sound(protocol: Protocol) -> Vec<u8> {
 
 /// The names of the files that were listed, in order.
 fn files(listing: &Listing) -> Vec<String> {
-    listing.files.iter().flat_map(|(unit, files)| files.keys().map(|name| unit.file(name))).collect()
+    listing
+        .files
+        .iter()
+        .flat_map(|(unit, files)| files.keys().map(|name| unit.file(name)))
+        .collect()
 }
 
 #[test]
@@ -141,7 +157,10 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
         ("\n", "it is empty"),
         ("not here", "it is not XML"),
         ("{\"kind\": \"storage#objects\", \"items\": []}", "it is not XML"),
-        ("<!DOCTYPE html><html><head><title>Sign in</title></head><body><br></body></html>", "<html>"),
+        (
+            "<!DOCTYPE html><html><head><title>Sign in</title></head><body><br></body></html>",
+            "<html>",
+        ),
         ("<html><body><form action='/login'></form></body></html>", "<html>"),
         ("<?xml version=\"1.0\"?><Error><Code>SlowDown</Code></Error>", "<Error>"),
         ("<rss version=\"2.0\"><channel/></rss>", "<rss>"),
@@ -151,16 +170,25 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
         ("<multistatus/>", ""),
         ("<multistatus xmlns='DAV:'/>", ""),
         ("<ListBucketResult><Name>bucket</Name><Prefix>models/</Prefix></ListBucketResult>", ""),
-        ("<EnumerationResults ContainerName='container'><Prefix>models/</Prefix><Blobs/></EnumerationResults>", ""),
+        (
+            "<EnumerationResults ContainerName='container'><Prefix>models/</Prefix><Blobs/></EnumerationResults>",
+            "",
+        ),
     ];
     for protocol in PROTOCOLS {
         for (answer, says) in others {
             let refused = listing(protocol, success(protocol), answer.as_bytes()).unwrap_err();
-            assert!(refused.starts_with("the store's answer is not a listing: "), "{protocol:?} {answer}: {refused}");
+            assert!(
+                refused.starts_with("the store's answer is not a listing: "),
+                "{protocol:?} {answer}: {refused}"
+            );
             assert!(refused.contains(says), "{protocol:?} {answer}: {refused}");
         }
         for other in PROTOCOLS.into_iter().filter(|other| *other != protocol) {
-            assert!(listing(protocol, success(protocol), &sound(other)).is_err(), "{protocol:?} {other:?}");
+            assert!(
+                listing(protocol, success(protocol), &sound(other)).is_err(),
+                "{protocol:?} {other:?}"
+            );
         }
         // Not even the right document under another status.
         for status in [201, 204, 206, if protocol == Protocol::Web { 200 } else { 207 }] {
@@ -176,7 +204,10 @@ fn a_listing_that_is_cut_short_anywhere_is_refused() {
     for protocol in PROTOCOLS {
         let whole = sound(protocol);
         for length in 0..whole.len() {
-            assert!(listing(protocol, success(protocol), &whole[..length]).is_err(), "{protocol:?} {length}");
+            assert!(
+                listing(protocol, success(protocol), &whole[..length]).is_err(),
+                "{protocol:?} {length}"
+            );
         }
     }
 }
@@ -198,14 +229,34 @@ fn a_listing_of_something_else_is_refused() {
         (Protocol::Bucket, "models/iris", "elsewhere/iris", "it lists 'elsewhere/iris.wasm'"),
         (Protocol::Bucket, "<IsTruncated>false</IsTruncated>", "", "no <IsTruncated>"),
         (Protocol::Bucket, "<IsTruncated>false", "<IsTruncated>true", "it is cut off"),
-        (Protocol::Bucket, "<Contents>", "<NextContinuationToken>x</NextContinuationToken><Contents>", "last page"),
-        (Protocol::Bucket, "<Contents>", "<ContinuationToken>x</ContinuationToken><Contents>", "another page"),
-        (Protocol::Azure, "ContainerName=\"container\"", "ContainerName=\"other\"", "the container 'other'"),
+        (
+            Protocol::Bucket,
+            "<Contents>",
+            "<NextContinuationToken>x</NextContinuationToken><Contents>",
+            "last page",
+        ),
+        (
+            Protocol::Bucket,
+            "<Contents>",
+            "<ContinuationToken>x</ContinuationToken><Contents>",
+            "another page",
+        ),
+        (
+            Protocol::Azure,
+            "ContainerName=\"container\"",
+            "ContainerName=\"other\"",
+            "the container 'other'",
+        ),
         (Protocol::Azure, "ContainerName=\"container\"", "", "no ContainerName"),
         (Protocol::Azure, "<Prefix>models/</Prefix>", "", "its <Prefix> is not 'models/'"),
         (Protocol::Azure, "models/iris", "elsewhere/iris", "it lists 'elsewhere/iris.wasm'"),
         (Protocol::Azure, "<NextMarker />", "", "it has no <NextMarker>"),
-        (Protocol::Web, "<D:href>/models/</D:href>", "<D:href>/other/</D:href>", "does not list the folder /models"),
+        (
+            Protocol::Web,
+            "<D:href>/models/</D:href>",
+            "<D:href>/other/</D:href>",
+            "does not list the folder /models",
+        ),
         (Protocol::Web, "DAV:", "urn:other", "is not in the namespace DAV:"),
     ] {
         let refused = altered(protocol, from, to).unwrap_err();
@@ -218,7 +269,8 @@ fn pages_that_follow_themselves_are_not_read_for_ever() {
     let next = "<IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>";
     let refused = altered(Protocol::Bucket, "<IsTruncated>false</IsTruncated>", next).unwrap_err();
     assert!(refused.contains("it says that it follows itself"), "{refused}");
-    let refused = altered(Protocol::Azure, "<NextMarker />", "<NextMarker>x</NextMarker>").unwrap_err();
+    let refused =
+        altered(Protocol::Azure, "<NextMarker />", "<NextMarker>x</NextMarker>").unwrap_err();
     assert!(refused.contains("it says that it follows itself"), "{refused}");
 }
 
@@ -244,15 +296,25 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
         keys.insert(3, b"models/iris.wasm".to_vec());
         let skipped = keys.len() - 1;
         // These are read, and are no part of a model, or only stand for folders.
-        keys.extend([long.as_bytes(), b"models/a\\b", b"models/a b/1/x", b"models/folder/", b"models/"].map(Vec::from));
+        keys.extend(
+            [long.as_bytes(), b"models/a\\b", b"models/a b/1/x", b"models/folder/", b"models/"]
+                .map(Vec::from),
+        );
         let listed = listing(protocol, 200, &page(protocol, &keys)).unwrap();
         assert_eq!(files(&listed), ["iris.wasm"]);
         assert_eq!(listed.ignored.map(|(count, _)| count), Some(skipped + 3), "{protocol:?}");
     }
-    let odd =
-        ["models/a//x", "models/a%01b", "models/%ff", "models/iris.wasm/", "elsewhere/x.wasm", "models/../x.wasm"];
+    let odd = [
+        "models/a//x",
+        "models/a%01b",
+        "models/%ff",
+        "models/iris.wasm/",
+        "elsewhere/x.wasm",
+        "models/../x.wasm",
+    ];
     let keys = odd.map(Vec::from).into_iter().chain([b"models/iris.wasm".to_vec()]);
-    let listed = listing(Protocol::Web, 207, &page(Protocol::Web, &keys.collect::<Vec<_>>())).unwrap();
+    let listed =
+        listing(Protocol::Web, 207, &page(Protocol::Web, &keys.collect::<Vec<_>>())).unwrap();
     assert_eq!(files(&listed), ["iris.wasm"]);
     assert_eq!(listed.ignored, Some((odd.len(), "/models/a//x".into())));
 }
@@ -265,7 +327,11 @@ fn names_that_azure_has_encoded_are_skipped() {
 
 /// Any key that a store could hold, and some that look like those of files.
 fn key() -> impl Strategy<Value = String> {
-    prop_oneof![any::<String>(), "[a-c/.\\\\%~ \t\u{0}-\u{1f}&;#x0-9é]{0,16}", "(a|/|\\.|\\.\\.|1|model\\.wasm){0,6}"]
+    prop_oneof![
+        any::<String>(),
+        "[a-c/.\\\\%~ \t\u{0}-\u{1f}&;#x0-9é]{0,16}",
+        "(a|/|\\.|\\.\\.|1|model\\.wasm){0,6}"
+    ]
 }
 
 /// As stores write a key: escaped, and where XML has no way to write it, all the same.
@@ -293,7 +359,8 @@ proptest! {
             let listed = listing(protocol, success(protocol), &page(protocol, &written));
             let listed = files(&listed.map_err(|why| TestCaseError::fail(format!("{protocol:?}: {why}")))?);
             prop_assert!(listed.contains(&"kept.wasm".to_owned()), "{:?} {:?}", protocol, listed);
-            // What is listed is there under that very key, or, over WebDAV, under one that leads to it.
+            // What is listed is there under that very key, or, over WebDAV, under one that leads to
+            // it.
             for file in listed.iter().filter(|file| *file != "kept.wasm" && protocol != Protocol::Web) {
                 prop_assert!(keys.contains(file), "{:?} {:?}", protocol, file);
             }

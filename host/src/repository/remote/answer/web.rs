@@ -13,7 +13,8 @@ const EXPECTED: Expected = Expected { name: "multistatus", namespace: Some("DAV:
 pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
     let folder = Path::from_url_path(asked.url.path()).map_err(|error| error.to_string())?;
     let root = asked.url.join("/").map_err(|error| error.to_string())?;
-    let (mut entries, mut href, mut is_folder, mut is_listed) = (Entries::default(), None, false, false);
+    let (mut entries, mut href, mut is_folder, mut is_listed) =
+        (Entries::default(), None, false, false);
     read(xml, &EXPECTED, |Element { path, text, span }| {
         match path {
             "response/href" => href = text,
@@ -33,7 +34,9 @@ pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
         }
         Ok(())
     })?;
-    is_listed.then_some(entries).ok_or_else(|| format!("it does not list the folder /{folder} itself"))
+    is_listed
+        .then_some(entries)
+        .ok_or_else(|| format!("it does not list the folder /{folder} itself"))
 }
 
 /// The path that a reference leads to, as `object_store` resolves it; `None` if it is none.

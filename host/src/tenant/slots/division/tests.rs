@@ -30,7 +30,10 @@ fn a_few_slots_are_enough_for_one_each() {
     let taken = (0..).take_while(|_| division.try_take(&name(0), 1)).count();
     assert_eq!(taken, 2);
     assert!(division.try_take(&name(1), 1) && division.try_take(&name(2), 1));
-    assert!(!division.divide((0..4).map(|index| (name(index), 1))), "four tenants, and nothing would be left to share");
+    assert!(
+        !division.divide((0..4).map(|index| (name(index), 1))),
+        "four tenants, and nothing would be left to share"
+    );
 }
 
 #[test]
@@ -105,8 +108,12 @@ struct Known {
 impl Known {
     fn happens(&mut self, division: &mut Division, event: Event) {
         match event {
-            Event::Want(tenant, count) if division.try_take(&name(tenant), count) => self.held[tenant].push(count),
-            Event::Want(tenant, count) => self.waiting[tenant].push((division.line_up(&name(tenant), count), count)),
+            Event::Want(tenant, count) if division.try_take(&name(tenant), count) => {
+                self.held[tenant].push(count)
+            }
+            Event::Want(tenant, count) => {
+                self.waiting[tenant].push((division.line_up(&name(tenant), count), count))
+            }
             Event::GiveBack(tenant, index) if index < self.held[tenant].len() => {
                 division.give_back(&name(tenant), self.held[tenant].remove(index));
             }
@@ -114,7 +121,9 @@ impl Known {
                 assert!(division.leave(&self.waiting[tenant].remove(index).0));
             }
             Event::Divide(weights) => {
-                division.divide(weights.into_iter().enumerate().map(|(index, weight)| (name(index), weight)));
+                division.divide(
+                    weights.into_iter().enumerate().map(|(index, weight)| (name(index), weight)),
+                );
             }
             Event::GiveBack(..) | Event::Leave(..) => {}
         }
@@ -128,7 +137,11 @@ impl Known {
 
     fn check(&self, division: &Division) {
         let held: u64 = self.held.iter().flatten().sum();
-        assert_eq!(held + division.free, division.slots, "nothing is lost, and no slot is given out twice");
+        assert_eq!(
+            held + division.free,
+            division.slots,
+            "nothing is lost, and no slot is given out twice"
+        );
         assert_eq!(division.waiting, self.waiting.iter().map(Vec::len).sum::<usize>() as u64);
         let unused = division.parts.values().map(Part::unused).sum::<u64>();
         assert_eq!(division.reserved, unused);
