@@ -1,65 +1,65 @@
-//! Which versions of a model should serve, as a function of what is known.
+//! The versions of a model that should serve, as a function of its state.
 //!
-//! Availability comes first: nothing that serves is taken down for something that has not shown
-//! that it can serve. In particular
+//! The policy preserves availability: a version that serves is not unloaded for one that has not
+//! been validated. It is stateless and idempotent. In particular
 //! - a version that failed does not count, so the next older one takes its place, and a restart
-//!   ends in the same state as the history that led here;
-//! - what is not wanted any more goes only once everything that is wanted serves;
-//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing
-//!   newer is there;
-//! - if nothing is there at all, everything goes;
-//! - what is gone, or would only be taken down again, before it has loaded never goes live.
+//!   ends in the same state as the history before it;
+//! - a version that is no longer wanted is unloaded only once every wanted version serves;
+//! - if no present version can serve, the serving ones stay, unless they were deleted and no newer
+//!   version is present;
+//! - if the repository holds nothing of the model, all its versions are unloaded;
+//! - a version that is deleted while it loads, or would be unloaded at once, is never published.
 
 use crate::model::{Version, VersionPolicy};
 use crate::repository::Digest;
 
-/// What is known of one version.
+/// The state of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) version: Version,
-    /// What the repository holds under that number.
+    /// The content of the repository under this number.
     pub(super) present: Present,
-    /// What serves under it.
+    /// The content that serves.
     pub(super) serving: Option<Digest>,
-    /// What is being loaded for it.
+    /// The content that is being loaded.
     pub(super) loading: Option<Digest>,
-    /// What failed to load, and is not tried again by itself.
+    /// The content that failed and is not retried by itself.
     pub(super) failed: Option<Digest>,
 }
 
-/// What a repository holds of a version.
+/// The presence of a version in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Present {
-    /// A candidate of that digest.
+    /// A candidate with this digest.
     Whole(Digest),
-    /// Something that is still changing.
+    /// Files that are still changing.
     Changing,
-    /// Something that is wrong.
+    /// Invalid files.
     Faulty,
-    /// Nothing.
+    /// No files.
     Absent,
 }
 
-/// Whether anybody wants the model at all.
+/// The operator's demand for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
     Wanted,
-    /// Somebody asked for it to be unloaded, and for nothing since.
+    /// The model was unloaded on request, and not loaded on request since.
     Unwanted,
 }
 
-/// What to do next.
+/// An action on one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Try the candidate of that version.
+    /// Load the candidate of this version.
     Load(Version),
-    /// Let that version drain.
+    /// Drain this version.
     Unload(Version),
 }
 
-/// Decides the next thing to do for one model; `None` when all is as it should be for now.
-/// `elsewhere` tells that the model is there in a form that has no version yet, such as a bare file
-/// being written.
+/// Returns the next action for one model; `None` if there is nothing to do for now. `elsewhere` is
+/// true if the model is present in a form without a version, such as a bare file that is being
+/// written.
 pub(super) fn next_action(
     known: &[Known],
     policy: &VersionPolicy,
@@ -81,8 +81,8 @@ pub(super) fn next_action(
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
 
-/// A version that serves and was deleted, when nothing is left that could take its place. A newer
-/// one that is there and wrong is a replacement that failed, and keeps it.
+/// A version that serves, was deleted, and has no candidate left to replace it. A newer version
+/// that is present and invalid counts as a failed replacement and keeps it.
 fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let left = || {
         known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version))
@@ -96,7 +96,7 @@ fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
         .map(|one| one.version)
 }
 
-/// True if a version may be wanted.
+/// True if the version policy may want a version.
 pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     match policy {
         VersionPolicy::Latest(_) | VersionPolicy::All => true,
@@ -104,7 +104,7 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     }
 }
 
-/// Whether a version that has been loaded should serve.
+/// True if a version that has been loaded should serve.
 pub(super) fn goes_live(
     known: &[Known],
     policy: &VersionPolicy,
@@ -122,7 +122,7 @@ pub(super) fn goes_live(
         && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
 }
 
-/// The versions that serve and should not, once all that should do.
+/// Versions that serve and are not wanted, once every wanted version serves.
 fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
     let surplus = |one: &&Known| {
@@ -144,11 +144,11 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
     able
 }
 
-/// Whether a version that is there serves, or might.
+/// True if a version that is present serves or may serve.
 fn is_able(one: &Known) -> bool {
     match one.present {
-        // Other content may serve under its number; but what serves may be the very content that
-        // failed.
+        // Other content may serve under the same number, and the serving content may be the one
+        // that failed.
         Present::Whole(digest) => {
             one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
         }
@@ -162,7 +162,7 @@ fn needs_load(one: &Known) -> bool {
     one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
 }
 
-/// Whether a wanted version serves as well as it can for now.
+/// True if a wanted version serves and needs no load for now.
 fn is_settled(one: &Known) -> bool {
     one.serving.is_some() && one.loading.is_none() && !needs_load(one)
 }
@@ -176,7 +176,7 @@ mod tests {
     }
 
     /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad`
-    /// stand for what cannot be tried.
+    /// stand for content that cannot be loaded.
     fn known(text: &str) -> Known {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();

@@ -1,5 +1,5 @@
-//! Work that waits now and then, such as a request to manage models, and goes on in its payer's
-//! turns.
+//! A future that runs in its payer's turns, for host work that waits now and then, such as a
+//! management request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::{Place, Share, Turns, thread_time};
 
-/// Goes on where it is polled, and charges what that takes. While its payer is ahead of the others
-/// it goes on only in its turn, which it gives back when it has to wait.
+/// Runs work where it is polled, and charges its CPU time. While its payer is ahead of other
+/// tenants, it runs only in a turn, which it gives back when it has to wait.
 pub struct InTurns<F> {
     turns: Arc<Turns>,
     share: Arc<Share>,

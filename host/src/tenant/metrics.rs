@@ -1,4 +1,4 @@
-//! What is told of every tenant: read when somebody asks, so that it costs a request nothing.
+//! Metrics of every tenant, read when they are collected, so that they cost a request nothing.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Resource, Tenant, Tenants, UNLIMITED};
 
-/// Registers what is told of every tenant.
+/// Registers the metrics of every tenant.
 pub fn register(tenants: Tenants, registry: &mut Registry) {
     registry.register_collector(Box::new(TenantMetrics(tenants)));
 }
@@ -104,7 +104,7 @@ fn family<M: EncodeMetric>(
     Ok(())
 }
 
-/// What tenants hold, and of what they hold at most so much.
+/// Encodes the resources that tenants hold, and their limits.
 fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
     let help = "How much of a resource a tenant holds; memory and storage in bytes";
     let mut family = encoder.encode_descriptor("tenant_held", help, None, MetricType::Gauge)?;

@@ -75,14 +75,14 @@ fn slots_are_wanted_back_from_who_holds_more_than_its_guarantee() {
     assert_eq!(division.most_beyond_guarantee(&[a]), None);
 }
 
-/// Something that happens to a division.
+/// An event of a division.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A tenant wants so many slots, and waits if they are not to be had.
+    /// A tenant requests slots, and waits if they are not free.
     Want(usize, u64),
-    /// The tenant's holder of that index gives its slots back.
+    /// The tenant's holder of this index returns its slots.
     GiveBack(usize, usize),
-    /// The tenant's waiting request of that index leaves.
+    /// The tenant's waiting request of this index leaves.
     Leave(usize, usize),
     /// Tenants and weights change.
     Divide(Vec<u32>),
@@ -98,7 +98,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What its tenants know of a division.
+/// The expected state of a division.
 #[derive(Default)]
 struct Known {
     held: [Vec<u64>; NAMES.len()],
@@ -175,7 +175,7 @@ proptest! {
     ) {
         let (mut division, mut known) = (divided(slots, &weights), Known::default());
         let guaranteed = division.parts[&name(0)].guaranteed;
-        // The others do what they like.
+        // The events of the other tenants are arbitrary.
         let of_others = |event: &Event| match event {
             Event::Want(tenant, _) | Event::GiveBack(tenant, _) | Event::Leave(tenant, _) => *tenant > 0,
             Event::Divide(_) => false,
