@@ -49,10 +49,12 @@ impl Ending {
                 drained.await
             }
         };
+
         wrapped.before_unload(&id).await;
         if let Err(error) = say_goodbye(&maker).await {
             tracing::warn!(model = %id, error = %error, detail = error.private(), "its unload failed");
         }
+
         // Unmapping weights is slow and must not run on an HTTP thread.
         let _ = tokio::task::spawn_blocking(move || drop((leftovers, maker))).await;
         wrapped.after_unload(&id).await;

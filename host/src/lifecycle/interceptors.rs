@@ -55,6 +55,7 @@ impl Interceptors {
                 }
             }
         }
+
         self.remember(&idle);
         let reason = |(name, record): &(&ModelName, &ModelRecord)| {
             format!("the interceptor '{}' does not serve: {}", name.own(), record.note())
@@ -62,9 +63,11 @@ impl Interceptors {
         let shuts = |name: &ModelName| !self.opened || self.failed.contains(name);
         let shut = idle.iter().find(|(name, _)| shuts(name)).map(reason);
         let held = idle.first().map(|first| Held { reason: reason(first), passing: undecided });
+
         self.opened |= settled && idle.is_empty();
         let changed = self.held != held;
         self.held = held;
+
         Change { links: self.replace(Chain::new(links, shut)), held: changed }
     }
 

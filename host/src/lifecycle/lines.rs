@@ -25,6 +25,7 @@ impl Lines {
         if now.saturating_duration_since(self.since) >= PERIOD {
             *self = Lines { since: now, count: 0 };
         }
+
         self.count = self.count.saturating_add(1);
         match self.count {
             count if count <= MAX_LINES => Verdict::Write,

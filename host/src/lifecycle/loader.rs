@@ -94,6 +94,7 @@ impl Loader {
         let fingerprint = engine.fingerprint();
         let file_work = Semaphore::new(MAX_FILE_WORK);
         let (egress, codes, making) = Default::default();
+
         Loader {
             config,
             engine,
@@ -134,9 +135,11 @@ impl Loader {
                 format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
             Err(LoadError::new(Stage::Golden, reason))
         });
+
         if let Some(proof) = &proof {
             proof.leave(proved.is_ok()).await;
         }
+
         proved.map(|()| Proved::new(servable, drained, proof))
     }
 
@@ -170,6 +173,7 @@ impl Loader {
         let settings = in_force(tenant, candidate)?;
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(tenant, candidate, progress, &log).await?;
+
         self.check_room(tenant, code.room())?;
         let config =
             ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
@@ -177,6 +181,7 @@ impl Loader {
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
         let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
+
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
@@ -192,6 +197,7 @@ impl Loader {
         if u64::from(needed) <= most {
             return Ok(());
         }
+
         let reason = format!(
             "an instance has so many memories or tables that it takes the place of {needed}, and this tenant can have \
              at most {most} of the {all} of engine.instances; raise engine.instances in wardian.toml"
@@ -204,6 +210,7 @@ impl Loader {
         if origins.is_empty() {
             return None;
         }
+
         let mut clients = lock(&self.egress);
         let egress = clients
             .entry(tenant.name().clone())
@@ -228,9 +235,11 @@ impl Loader {
         let key = self.key(tenant.name(), candidate);
         let turn = lock(&self.making).entry(key.clone()).or_default().clone();
         let _turn = turn.lock().await;
+
         if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
             return Ok(code);
         }
+
         let artifacts = self.artifacts(tenant).await?;
         let artifact = match self.get(&artifacts, &key).await? {
             Some(artifact) => artifact,
@@ -239,6 +248,7 @@ impl Loader {
         let engine = self.engine.clone();
         let code = self.with_files(move || Code::map(&engine, artifact)).await??;
         let code = Arc::new(code);
+
         lock(&self.codes).insert(key, Arc::downgrade(&code));
         Ok(code)
     }
@@ -249,6 +259,7 @@ impl Loader {
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
         let role = Role::of(&candidate.name);
+
         ArtifactKey::new(
             tenant,
             &self.fingerprint,
@@ -296,6 +307,7 @@ impl Loader {
             StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
         let staged = artifacts.stage().map_err(unwritten)?;
         let job = self.job(candidate, staged.path().to_owned(), storage);
+
         self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
             if error.stage == Stage::Quota {
                 artifacts.note_refused(key, storage.left, error);
@@ -305,6 +317,7 @@ impl Loader {
         let made = self
             .with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key)))
             .await?;
+
         made?.ok_or_else(|| {
             LoadError::new(Stage::Host, "the artifact was damaged on its way to disk")
         })
@@ -322,6 +335,7 @@ impl Loader {
             memory: candidate.settings.limits.memory,
             deadline_ms: self.config.load_deadline.as_millis() as u64,
         };
+
         Job {
             role: Role::of(&candidate.name),
             component: input(&candidate.component, &candidate.component_digest),
@@ -345,8 +359,10 @@ impl Loader {
             wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>()
         };
         let Ok(keep) = blocking(keys).await else { return };
+
         lock(&self.codes).retain(|_, code| code.strong_count() > 0);
         lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
+
         let (store, name) = (self.store.clone(), tenant.clone());
         let removed = blocking(move || store.collect(&name, &keep, KEEP_UNUSED)).await;
         match removed {
@@ -377,6 +393,7 @@ fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, Loa
     let too_much = |reason| LoadError::new(Stage::Quota, reason);
     let limits = allowed.ceilings.apply(&settings.limits).map_err(too_much)?;
     let streaming = allowed.ceilings.apply_to_streaming(&settings.streaming).map_err(too_much)?;
+
     allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
     let deferred = allowed.ceilings.apply_to_deferred(&settings.deferred).map_err(too_much)?;
     Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
@@ -429,6 +446,7 @@ fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
 fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
     let ModelId { tenant, name, version } = id;
     let LogEntry { request_id, context, message, .. } = entry;
+
     macro_rules! write {
         ($level:ident) => {
             tracing::$level!(
@@ -436,6 +454,7 @@ fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
             )
         };
     }
+
     match level {
         Level::Trace => write!(trace),
         Level::Debug => write!(debug),

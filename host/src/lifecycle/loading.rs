@@ -52,6 +52,7 @@ pub(super) async fn load(loading: Loading, candidate: Candidate) {
     let outcome = load.await.unwrap_or_else(|error| {
         Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
     });
+
     let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
 }
 

@@ -186,8 +186,10 @@ impl Manager {
     /// Removes a tenant. Its models drain.
     pub async fn dismiss(&self, tenant: TenantName) {
         let Some(managed) = self.managed(&tenant) else { return };
+
         self.shared.change_tenants(|tenants| drop(tenants.remove(&tenant)));
         self.shared.loader.forget_tenant(&tenant);
+
         let (reply, done) = oneshot::channel();
         if managed.events.send(Event::Dismissed { reply }).await.is_ok() {
             let _ = done.await;

@@ -28,6 +28,7 @@ impl Metrics {
             "Versions taken out of service because they kept failing",
             metrics.trips.clone(),
         );
+
         metrics
     }
 

@@ -73,10 +73,12 @@ pub(super) fn next_action(
             .find(|one| one.serving.is_some())
             .map(|one| Action::Unload(one.version));
     }
+
     let wanted = wanted(known, policy);
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
+
     let deleted = deleted(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
@@ -91,6 +93,7 @@ fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let newest = left().map(|one| one.version).max();
     let mut deleted =
         known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
+
     deleted
         .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
         .map(|one| one.version)
@@ -117,6 +120,7 @@ pub(super) fn goes_live(
     };
     let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
     let known: Vec<_> = known.iter().map(as_if_live).collect();
+
     demand == Demand::Wanted
         && there
         && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
@@ -141,6 +145,7 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
             able.retain(|one| selects(policy, one.version))
         }
     }
+
     able
 }
 
@@ -182,6 +187,7 @@ mod tests {
         let version = words.next().and_then(Version::parse).unwrap();
         let mut one =
             Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
+
         for word in words {
             match word.split_once('=') {
                 Some(("whole", name)) => one.present = Present::Whole(digest(name)),
@@ -193,6 +199,7 @@ mod tests {
                 _ => panic!("{word}"),
             }
         }
+
         one
     }
 
@@ -292,9 +299,11 @@ mod tests {
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 changing"], latest()), "rest");
         assert_eq!(decide(&["1 whole=a failed=a", "2 serving=b", "3 bad"], latest()), "rest");
+
         let only = |version| VersionPolicy::Only(vec![Version::new(version).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 serving=b", "3 whole=c"], only(2)), "unload 2");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
+
         let bare = [known("1 bad"), known("2 serving=b")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
@@ -312,6 +321,7 @@ mod tests {
             "unload 1"
         );
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], VersionPolicy::All), "load 2");
+
         let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], only), "unload 2");

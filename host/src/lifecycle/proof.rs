@@ -49,12 +49,14 @@ pub(super) async fn prove(
     if servable.id().name.is_interceptor() {
         return prove_interceptor(servable, golden).await;
     }
+
     warm_up(servable, database).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
         check_golden(servable, read_golden(servable, file, parse, workers).await?, database)
             .await?;
     }
+
     servable
         .fill()
         .await
@@ -71,6 +73,7 @@ async fn prove_interceptor(
         let reason = format!("{}: an interceptor answers no requests; remove the file", file.name);
         return Err(LoadError::new(Stage::Golden, reason));
     }
+
     let made = servable.maker().run(async |_instance| Ok(())).await;
     made.map_err(|error| in_warm_up("making an instance", &error))?;
     servable
@@ -88,6 +91,7 @@ async fn warm_up(
         .map_err(|error| in_warm_up("the model's warm-up", &error))?;
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
+
     for _ in 0..settings.warmup.requests {
         match servable.answer(request.clone(), servable.proof_call(database)).await {
             // A model may reject a request of zeros.
@@ -99,6 +103,7 @@ async fn warm_up(
             Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
         }
     }
+
     Ok(())
 }
 
@@ -131,6 +136,7 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
     // Every element of BYTES begins with a length of four bytes.
     let size = spec.datatype.size().unwrap_or(4);
     let bytes = shape.iter().try_fold(size, |bytes, &dimension| bytes.checked_mul(dimension));
+
     match bytes {
         Some(bytes) if bytes <= settings.limits.request => Ok(Tensor {
             name: spec.name.clone(),
@@ -172,6 +178,7 @@ async fn read_golden(
     let read = workers.run(payer, payer.share(), Instant::now() + READING, work).await;
     let read =
         read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
+
     read.map_err(|reason| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name)))
 }
 
@@ -187,6 +194,7 @@ async fn check_golden(
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }
+
     Ok(())
 }
 
@@ -228,6 +236,7 @@ mod tests {
                 made_up_tensor(&spec(datatype, shape), &settings).unwrap().check().unwrap();
             }
         }
+
         assert!(made_up_tensor(&spec(Datatype::Fp64, &[1 << 30]), &settings).is_err());
     }
 }

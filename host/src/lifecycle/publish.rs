@@ -71,6 +71,7 @@ impl Manager {
         let gone = target.clone();
         blocking(move || uploads.remove(&gone)).await?;
         tracing::info!(%tenant, model = %target.name, version = %target.version, "removed from the repository");
+
         // The version is removed even if its outcome is unknown.
         let entry = self.follow(tenant, &target).await.unwrap_or_default();
         Ok(entry.filter(|entry| entry.version == Some(target.version)))
@@ -81,8 +82,10 @@ impl Manager {
         if there {
             return self.published(received, None).await;
         }
+
         let (received, candidate) = with(received, Received::candidate).await?;
         self.verify(received.tenant(), &candidate).await?;
+
         let (received, put) = with(received, move |received| received.put(&candidate)).await?;
         self.published(received, Some(put)).await
     }
@@ -96,6 +99,7 @@ impl Manager {
             version: candidate.version,
         };
         self.chain(tenant.name()).before_load(&id).await?;
+
         let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
         // Unmapping is slow and must not run on an HTTP thread.
         let _ = tokio::task::spawn_blocking(move || drop(loaded)).await;

@@ -66,6 +66,7 @@ impl Readiness {
         if self.is_ready() {
             return;
         }
+
         let mut state = self.lock();
         change(&mut state);
         if !self.is_ready() && state.is_ready() {
@@ -95,6 +96,7 @@ impl State {
             .tenants
             .iter()
             .filter(move |(_, progress)| !is_known(progress) || progress.loading);
+
         late.map(|(tenant, _)| tenant)
     }
 
@@ -103,6 +105,7 @@ impl State {
         if late.is_empty() {
             tracing::info!("every wanted model has been tried");
         }
+
         for tenant in late {
             tracing::warn!(%tenant, "ready, although not all of this tenant's models have been tried (ready_timeout)");
         }
@@ -130,10 +133,13 @@ mod tests {
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), SETTLED);
         assert!(!readiness.is_ready(), "nothing is known of b");
+
         readiness.note(&name("b"), LOADING);
         assert!(!readiness.is_ready());
+
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
+
         readiness.note(&name("b"), LOADING);
         assert!(readiness.is_ready());
     }
@@ -143,11 +149,14 @@ mod tests {
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), LOADING);
         assert!(!readiness.is_ready());
+
         readiness.stop_waiting();
         assert!(readiness.is_ready(), "the repository of a is known");
+
         let readiness = of(&["a", "b"]);
         readiness.stop_waiting();
         assert!(!readiness.is_ready(), "no repository is known");
+
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
     }
@@ -158,9 +167,11 @@ mod tests {
         readiness.note(&name("a"), DEGRADED);
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
+
         let readiness = of(&["a"]);
         readiness.note(&name("a"), DEGRADED);
         assert!(!readiness.is_ready());
+
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), SETTLED);
         readiness.forget(&name("b"));

@@ -78,12 +78,14 @@ impl ModelRecord {
         for record in self.versions.values_mut() {
             record.present = Content::Nothing;
         }
+
         for one in seen {
             match one.version() {
                 Some(version) => self.see_version(version, one),
                 None => self.elsewhere = Some(fault(one)),
             }
         }
+
         let serving = self.versions.values().filter_map(|record| record.serving.as_ref());
         serving.for_each(|serving| serving.handle.template().config().set_live(self.live.clone()));
     }
@@ -169,14 +171,17 @@ impl ModelRecord {
         let older = self.versions.range(..version).any(|(_, record)| record.is_usable());
         let latest = matches!(self.policy, VersionPolicy::Latest(_));
         let Some(record) = self.versions.get_mut(&version) else { return false };
+
         let serves = record.serving.as_ref().is_some_and(|serving| {
             serving.digest == digest
                 && serving.handle.settings().breaker.rollback
                 && record.present.is(digest)
         });
+
         if !(older && latest && serves) {
             return false;
         }
+
         let reason = "it kept failing; load it to try again, or replace it";
         record.failed = Some((digest, LoadError::new(Stage::Serve, reason)));
         true
@@ -197,6 +202,7 @@ impl ModelRecord {
         if record.tried != Some(digest) {
             (record.tried, record.failures) = (Some(digest), 0);
         }
+
         record.failures = record.failures.saturating_add(1);
         record.failed = Some((digest, error));
         record.failures
@@ -229,9 +235,11 @@ impl ModelRecord {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
         (record.failed, record.failures) = (None, 0);
+
         let (handle, drained) = loaded;
         // The live configuration may have changed during the load.
         handle.template().config().set_live(self.live.clone());
+
         let ending = Ending::new(&handle, drained);
         record.serving = Some(Serving { digest, handle, ending });
         before

@@ -39,6 +39,7 @@ impl Retries {
             }
             taken.push((next.1, next.2));
         }
+
         taken
     }
 
@@ -58,6 +59,7 @@ mod tests {
         let (iris, first, now) =
             (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
         let at = |millis| now + Duration::from_millis(millis);
+
         [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));
         retries.due().await;
         assert_eq!(retries.take_due(at(0)).len(), 2);

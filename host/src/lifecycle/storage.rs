@@ -18,6 +18,7 @@ pub(super) fn size(aspired: &Aspired, beyond: &BTreeSet<(ModelName, Version)>) -
 pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Version)> {
     let mut by_age: Vec<_> = candidates(aspired).collect();
     by_age.sort_by_key(|candidate| (candidate.changed, &candidate.name, candidate.version));
+
     let mut taken = 0u64;
     let too_much = by_age.into_iter().filter(|candidate| {
         let with_it = taken.saturating_add(candidate.size());
@@ -26,6 +27,7 @@ pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Vers
         taken = if fits { with_it } else { taken };
         !fits
     });
+
     too_much.map(|candidate| (candidate.name.clone(), candidate.version)).collect()
 }
 
@@ -70,6 +72,7 @@ mod tests {
             candidate("c", 30, 2),
             candidate("d", 10, 4),
         ];
+
         let names = |limit| {
             beyond(&aspired, limit)
                 .into_iter()

@@ -87,6 +87,7 @@ impl Task {
         let tenant = record.tenant().name().clone();
         let (models, busy, loads, retries, changed, rewrapped) = Default::default();
         let (waiting, merged, index, collected) = Default::default();
+
         Task {
             published: registry.open(&tenant),
             registry,
@@ -122,6 +123,7 @@ impl Task {
         let mut batch = Vec::with_capacity(BATCH);
         let begun_in = *phase.borrow_and_update();
         self.enter(begun_in).await;
+
         while !self.has_ended() {
             tokio::select! {
                 biased;
@@ -139,6 +141,7 @@ impl Task {
             self.publish();
             self.report();
         }
+
         self.registry.close(&self.tenant, &self.published);
     }
 
@@ -159,6 +162,7 @@ impl Task {
         if !matches!(event, Event::Index { .. }) {
             self.index = None;
         }
+
         match event {
             Event::Aspired(aspired) => self.merge(aspired).await,
             Event::Moved { source } => self.move_to(source),
@@ -201,6 +205,7 @@ impl Task {
         if phase == Phase::Open {
             return;
         }
+
         self.retries.clear();
         if phase == Phase::Stopping {
             self.unload_all().await;
@@ -275,6 +280,7 @@ impl Task {
                 record.forget_passing_failure(*version);
             }
         }
+
         self.drive_all(due.into_iter().map(|(name, _)| name)).await;
     }
 
@@ -293,6 +299,7 @@ impl Task {
                 self.models.remove(&name);
             }
         }
+
         if !changes.is_empty() {
             self.published.publish(changes);
         }
@@ -310,6 +317,7 @@ impl Task {
                 (owner.is_settled(), owner.is_degraded(), self.loads > 0);
             self.readiness.note(&self.tenant, Progress { settled, degraded, loading });
         }
+
         self.collect();
     }
 
@@ -321,6 +329,7 @@ impl Task {
                 waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
             self.waiting.extend(waits_on);
         }
+
         self.index = index;
     }
 
@@ -331,10 +340,12 @@ impl Task {
         if !self.to_collect || waits || lately {
             return;
         }
+
         (self.collected, self.to_collect) = (Some(Instant::now()), false);
         let candidates: Vec<Candidate> =
             self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
+
         tokio::spawn(async move { loader.collect(&tenant, candidates).await });
     }
 }

@@ -67,6 +67,7 @@ impl TenantRecord {
         if self.source != aspired.source || self.asked > aspired.asked {
             return false;
         }
+
         self.asked = aspired.asked;
         self.degraded = aspired.degraded.is_some();
         if !self.degraded {
@@ -81,6 +82,7 @@ impl TenantRecord {
             self.tenant.note_stored(storage::size(aspired, &self.beyond_storage));
             self.settled = aspired.first_settled;
         }
+
         true
     }
 
@@ -124,6 +126,7 @@ impl TenantRecord {
                 retry_after_seconds: 0,
             });
         }
+
         record.take_place(&self.tenant)
     }
 }

@@ -39,6 +39,7 @@ impl Waiter {
         if record.is_some_and(|record| self.must_wait(record)) {
             return Some(self);
         }
+
         match self {
             Waiter::Load { reply, .. } => {
                 let outcome = record.map_or(Err(CommandError::NotFound), |record| {
@@ -52,6 +53,7 @@ impl Waiter {
             Waiter::Unloaded { outcome, reply } => drop(reply.send(outcome)),
             Waiter::Index { reply } => drop(reply.send(index())),
         }
+
         None
     }
 

@@ -37,6 +37,7 @@ impl Account {
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
         let least_waiting = AtomicU64::new(u64::MAX);
+
         Arc::new(Account {
             weight,
             used,
@@ -193,13 +194,17 @@ mod tests {
         let share = Share::new(account.clone());
         let spend_until_told =
             || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
+
         account.entitle(10, 100, 50);
         assert_eq!(spend_until_told(), 10);
+
         (0..50).for_each(|_| account.entitle(10, 100, 50));
         assert_eq!(spend_until_told(), 100);
+
         Share::new(account.clone()).charge(1000);
         account.entitle(49, 100, 50);
         assert!(!account.is_entitled());
+
         account.entitle(2, 100, 50);
         assert!(account.is_entitled());
     }

@@ -104,6 +104,7 @@ impl Held {
             self.tenant.note(QuotaExceeded { quota: name, limit, retry_after_seconds: 1 })
         })?;
         self.amount += amount;
+
         Ok(())
     }
 
@@ -157,6 +158,7 @@ mod tests {
         assert!(tenant.take(Resource::Memory, 1).is_err());
         assert!(tenant.take(Resource::Memory, 0).is_ok());
         assert_eq!((tenant.used(Resource::Memory), tenant.refused()), (10, 2));
+
         drop(held);
         assert_eq!(tenant.used(Resource::Memory), 0);
     }
@@ -169,11 +171,14 @@ mod tests {
             quota: Quota { memory, ..Quota::unlimited() },
             ..Default::default()
         };
+
         tenant.apply(with(5));
         assert_eq!(tenant.used(Resource::Memory), 10);
         assert!(tenant.take(Resource::Memory, 1).is_err());
+
         tenant.apply(with(11));
         assert!(tenant.take(Resource::Memory, 1).is_ok());
+
         drop(held);
         tenant.note_stored(7);
         assert_eq!(tenant.used(Resource::Storage), 7);

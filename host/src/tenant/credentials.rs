@@ -125,6 +125,7 @@ mod tests {
         assert!(
             infer.allow(Scope::Infer) && !infer.allow(Scope::Manage) && !infer.allow(Scope::Admin)
         );
+
         let manage: Scopes = [Scope::Manage].into_iter().collect();
         assert!(!manage.allow(Scope::Infer) && manage.allow(Scope::Manage));
         assert!(Scope::ALL.into_iter().all(|scope| Scopes::ADMIN.allow(scope)));

@@ -30,13 +30,16 @@ impl<F: Future> Future for InTurns<F> {
         if this.place.is_none() && !this.turns.may_start(&this.share) {
             this.place = Some(this.turns.line_up(&this.share));
         }
+
         if this.place.as_ref().is_some_and(|place| !place.has_come(context)) {
             return Poll::Pending;
         }
+
         let before = thread_time();
         let outcome = this.work.as_mut().poll(context);
         this.turns.charge(&this.share, thread_time().saturating_sub(before));
         this.place = None;
+
         outcome
     }
 }
@@ -58,15 +61,19 @@ mod tests {
             let work = InTurns::new(turns.clone(), share.clone(), async { thread_time() });
             Pin::new(&mut { work }).poll(&mut context).is_ready()
         };
+
         turns.charge(&busy, Duration::from_secs(1));
         assert!(poll(&busy), "nobody else is there");
+
         turns.charge(&other, Duration::from_millis(1));
         turns.tick(Duration::from_millis(1));
         turns.charge(&busy, Duration::from_secs(1));
+
         let used = busy.account().used();
         let turn = turns.line_up(&other);
         assert!(poll(&other) && !poll(&busy));
         assert_eq!(busy.account().used(), used);
+
         drop(turn);
         assert!(poll(&busy));
         assert!(busy.account().used() > used);

@@ -150,16 +150,21 @@ mod tests {
         let room = room();
         let take = || tenant.try_instance(&room);
         let mut held: Vec<_> = (0..3).filter_map(|_| take()).collect();
+
         assert!(take().is_none());
+
         tenant.apply(with(1));
         assert_eq!((held.len(), tenant.instances()), (3, 3));
+
         held.pop();
         held.pop();
         assert!(take().is_none(), "one is still held, and one is the limit");
+
         tenant.apply(with(2));
         held.extend(take());
         assert_eq!((held.len(), tenant.instances()), (2, 2));
         assert!(take().is_none());
+
         drop(held);
         assert_eq!(tenant.instances(), 0);
     }
@@ -169,9 +174,11 @@ mod tests {
         let tenant = Tenant::new(TenantName::default_tenant(), with(4));
         let room = room();
         let held: Vec<_> = (0..4).filter_map(|_| tenant.try_instance(&room)).collect();
+
         tenant.apply(with(1));
         tenant.apply(with(3));
         assert!(tenant.try_instance(&room).is_none());
+
         drop(held);
         let again: Vec<_> = (0..5).filter_map(|_| tenant.try_instance(&room)).collect();
         assert_eq!(again.len(), 3);

@@ -118,9 +118,11 @@ impl Inner {
                 Verdict::DropAndSay
             };
         }
+
         self.dropping = false;
         self.allowance -= cost;
         self.keep(entry.clone());
+
         Verdict::Write
     }
 
@@ -167,6 +169,7 @@ mod tests {
         let line = entry(&"x".repeat(1000));
         let push = |millis| log.lock().push(&line, start + Duration::from_millis(millis));
         let written = (0..2000).take_while(|_| push(0) == Verdict::Write).count() as u64;
+
         assert!((BURST / 1100..=BURST / 1000).contains(&written), "{written}");
         assert_eq!((push(0), push(0)), (Verdict::Drop, Verdict::Drop));
         assert_eq!((push(1000), push(1000)), (Verdict::Write, Verdict::Write));
@@ -180,6 +183,7 @@ mod tests {
         for number in 0..10_000 {
             log.lock().push(&entry(&number.to_string()), start + Duration::from_secs(number));
         }
+
         let kept = log.recent();
         assert_eq!(kept.last().unwrap().message, "9999");
         assert!(kept.iter().map(Entry::size).sum::<usize>() <= KEPT);

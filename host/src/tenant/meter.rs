@@ -69,6 +69,7 @@ impl Meter {
             stepped_back,
             place,
         };
+
         Meter(Arc::new(Mutex::new(reading)))
     }
 
@@ -88,6 +89,7 @@ impl Meter {
         if !reading.turns.may_start(&reading.share) {
             return reading.take_turn(why_stop);
         }
+
         reading.slice_ends = Instant::now() + SLICE;
         Ok(())
     }
@@ -98,6 +100,7 @@ impl Meter {
         if Instant::now() < reading.slice_ends {
             return Ok(());
         }
+
         reading.charge();
         reading.step_back_if_long();
         reading.take_turn(why_stop)
@@ -144,12 +147,14 @@ impl Reading {
             Some(place) => place.line_up_again(&mut context),
             none => *none = Some(self.turns.line_up(&self.share)),
         }
+
         while self.place.as_ref().is_some_and(|place| !place.has_come(&mut context)) {
             if let Some(why) = why_stop() {
                 return Err(why);
             }
             thread::park_timeout(LOOK);
         }
+
         self.slice_ends = Instant::now() + SLICE;
         Ok(())
     }

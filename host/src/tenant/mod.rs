@@ -161,6 +161,7 @@ impl Tenant {
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
+
         Arc::new(tenant)
     }
 
@@ -208,9 +209,11 @@ impl Tenant {
         self.account.set_weight(settings.weight);
         self.rate.set_limit(quota.requests_per_second);
         self.instances.set_limit(quota.instances);
+
         for resource in Resource::ALL {
             self.allotment(resource).set_limit(quota.of(resource));
         }
+
         self.settings.store(Arc::new(settings));
     }
 

@@ -66,6 +66,7 @@ impl Pace {
             Some(why) => Err(why),
             None => taking.meter.begin(|| taking.why_stop()),
         })?;
+
         let outcome = work(self);
         self.stopped.get().map_or(Ok(outcome), Err)
     }
@@ -84,6 +85,7 @@ impl Pace {
         if let Some(taking) = &self.taking_turns {
             taking.meter.end();
         }
+
         let outcome = work();
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),

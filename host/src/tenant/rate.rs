@@ -47,6 +47,7 @@ impl Rate {
             (due <= now + SECOND).then_some(due)
         };
         let taken = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+
         taken.map(drop).map_err(|_| QuotaExceeded {
             quota: "requests_per_second",
             limit,

@@ -106,6 +106,7 @@ impl Tenants {
         let before = self.roster.load_full();
         let mut changes = Changes::default();
         let mut after = Roster::default();
+
         for (name, settings) in settings {
             let tenant = match before.tenants.get(&name) {
                 Some(tenant) => {
@@ -123,13 +124,16 @@ impl Tenants {
             };
             after.add(name, tenant);
         }
+
         for HostKey { id, digest, scopes } in keys {
             after.keys.insert(digest, Holder { tenant: None, scopes, id: id.into() });
         }
+
         let gone = before.tenants.iter().filter(|(name, _)| !after.tenants.contains_key(*name));
         changes.dismissed = gone.map(|(_, tenant)| tenant.clone()).collect();
         changes.dismissed.iter().for_each(|tenant| tenant.dismiss());
         self.roster.store(Arc::new(after));
+
         changes
     }
 
@@ -158,6 +162,7 @@ impl Tenants {
         if !caller.scopes.allow(super::Scope::Admin) {
             return Err(AuthError::MayNotName);
         }
+
         let tenant = roster.tenants.get(name).ok_or_else(|| roster.no_such_tenant(name))?;
         Ok(Caller { tenant: Some(tenant.clone()), ..caller })
     }
@@ -173,6 +178,7 @@ impl Roster {
             };
             self.keys.insert(key.digest, holder);
         }
+
         self.tenants.insert(name, tenant);
     }
 
@@ -233,11 +239,13 @@ mod tests {
         ]);
         let tenants = Tenants::new(both, vec![key("host", Scope::Admin)]);
         let who = |key: &str, named: Option<&str>| tenants.identify(Some(key.as_bytes()), named);
+
         assert_eq!(name(&who("ka", None).unwrap()).as_deref(), Some("a"));
         assert_eq!(who("ka", Some("a")).err(), Some(AuthError::MayNotName));
         assert_eq!(who("ka", Some("nobody")).err(), Some(AuthError::MayNotName));
         assert_eq!(name(&who("kb", Some("a")).unwrap()).as_deref(), Some("a"));
         assert_eq!(name(&who("host", None).unwrap()), None);
+
         let unknown = AuthError::NoSuchTenant("; there are the tenants 'a', 'b'".into());
         assert_eq!(who("host", Some("c")).err(), Some(unknown));
         assert_eq!(who("wrong", None).err(), Some(AuthError::UnknownKey));
@@ -269,6 +277,7 @@ mod tests {
         let names = |tenants: &[Arc<Tenant>]| {
             tenants.iter().map(|one| one.name().to_string()).collect::<Vec<_>>()
         };
+
         assert_eq!(
             (names(&changes.adopted), names(&changes.dismissed)),
             (vec!["a".into(), "c".into()], vec!["b".into()])
@@ -276,6 +285,7 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &tenants.find("a").unwrap()) && !a.is_dismissed());
         assert!(changes.dismissed[0].is_dismissed());
         assert_eq!((a.used(crate::tenant::Resource::Memory), a.settings().weight), (7, 3));
+
         drop(held);
     }
 }

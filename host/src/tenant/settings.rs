@@ -125,11 +125,13 @@ impl Callable {
     /// Checks the origins that a model requests. Fails with those that it may not call.
     pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
         let Callable::Listed(listed) = self else { return Ok(()) };
+
         let refused: Vec<_> =
             asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
         if refused.is_empty() {
             return Ok(());
         }
+
         Err(format!(
             "capabilities.http: this tenant's models may not call {}; the operator can list it in the tenant's grants",
             refused.join(", ")
@@ -268,6 +270,7 @@ impl Ceilings {
             deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
         };
+
         fitting.finish(limits)
     }
 
@@ -284,6 +287,7 @@ impl Ceilings {
             total: fitting.bytes("total", asked.total, default.total, total),
             heartbeat: asked.heartbeat,
         };
+
         fitting.finish(streaming)
     }
 
@@ -296,6 +300,7 @@ impl Ceilings {
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
             ..asked.clone()
         };
+
         fitting.finish(deferred)
     }
 }
@@ -358,10 +363,13 @@ mod tests {
         };
         let ceilings = Ceilings { limits, ..Ceilings::default() };
         let granted = ceilings.apply(&Limits::default()).unwrap();
+
         assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
         assert_eq!(granted.request, Limits::default().request);
+
         let modest = Limits { memory: 1 << 20, ..Limits::default() };
         assert_eq!(ceilings.apply(&modest).unwrap().memory, 1 << 20);
+
         let greedy =
             Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
         let told = ceilings.apply(&greedy).unwrap_err();
@@ -371,6 +379,7 @@ mod tests {
         ] {
             assert!(told.contains(says), "{told}");
         }
+
         assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
     }
 
@@ -380,11 +389,14 @@ mod tests {
         let limits = Limits { deadline: second, response: 1 << 10, ..Ceilings::default().limits };
         let ceilings = Ceilings { limits: limits.clone(), ..Ceilings::default() };
         let granted = ceilings.apply_to_streaming(&Streaming::default()).unwrap();
+
         assert_eq!((granted.deadline, granted.total), (second, 1 << 10));
         assert_eq!(granted.cpu_time, Streaming::default().cpu_time);
+
         let streaming = StreamCeilings { deadline: Some(minute), ..StreamCeilings::default() };
         let ceilings = Ceilings { limits, streaming };
         assert_eq!(ceilings.apply_to_streaming(&Streaming::default()).unwrap().deadline, minute);
+
         let greedy = Streaming { deadline: 2 * minute, ..Streaming::default() };
         let told = ceilings.apply_to_streaming(&greedy).unwrap_err();
         assert!(

@@ -75,6 +75,7 @@ fn remote(text: &str) -> Result<Url, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err("a URL without a bucket or host; it looks like s3://bucket/prefix".into());
     }
+
     Ok(url)
 }
 

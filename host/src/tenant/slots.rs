@@ -82,6 +82,7 @@ impl Slots {
                 .collect();
             shared.division.divide(weights)
         });
+
         if !each_has_one {
             tracing::warn!(
                 tenants = tenants.len(),
@@ -111,6 +112,7 @@ impl Slots {
                 place.bell.notify_one();
             }
         }
+
         outcome
     }
 
@@ -183,6 +185,7 @@ impl Waiting<'_> {
                 have_none.push(name);
             }
         }
+
         while !self.is_granted() && self.tenant.reclaim() {}
     }
 
@@ -233,7 +236,9 @@ mod tests {
         let (room, tenant) = (Room::new(slots.clone(), 2), tenant("a"));
         let held = room.take(&tenant).await;
         let (mut first, second) = (Box::pin(room.take(&tenant)), room.take(&tenant));
+
         assert!(futures_util::poll!(&mut first).is_pending());
+
         drop(held);
         // It has its slots, but is dropped before it is polled.
         drop(first);
@@ -247,6 +252,7 @@ mod tests {
         let slots = Slots::new(10);
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);
+
         let room = Room::new(slots, 1);
         let held: Vec<_> = (0..20).map_while(|_| room.try_take(&a)).collect();
         assert_eq!(held.len(), 8);

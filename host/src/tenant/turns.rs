@@ -145,6 +145,7 @@ impl Turns {
                 return false;
             }
         }
+
         share.ahead() <= slack
     }
 
@@ -176,11 +177,13 @@ impl Turns {
             }
             here
         });
+
         let most = competing.iter().map(|account| account.reached()).max().unwrap_or(0);
         let owed = most.saturating_sub(CREDIT * self.cores);
         competing.iter().for_each(|account| account.catch_up(owed));
         self.entitle(&competing, passed);
         self.compare_models(&competing);
+
         let least = competing.iter().map(|account| account.reached()).min();
         // It never decreases: a new tenant is owed nothing.
         self.least.fetch_max(least.unwrap_or(0), Ordering::Relaxed);
@@ -192,6 +195,7 @@ impl Turns {
         // Guest threads have idle priority, so one that holds the lock may keep it for long, and
         // the clock must not wait for it. The next tick comes soon.
         let Ok(line) = self.line.try_lock() else { return };
+
         for account in competing {
             let own =
                 line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
@@ -205,6 +209,7 @@ impl Turns {
         let most = BURST * self.cores;
         // A late clock must not grant more than may be saved.
         let time = (passed.as_nanos() as u64 * self.cores).min(most);
+
         for account in competing {
             account.entitle(time * account.weight() / weights.max(1), most, most);
         }
@@ -292,6 +297,7 @@ impl Line {
         else {
             return;
         };
+
         let calls = &mut self.queues[index].calls;
         if let Some(position) = calls.iter().position(|one| Arc::ptr_eq(one, ticket)) {
             calls.remove(position);
@@ -315,6 +321,7 @@ impl Line {
             ticket.granted.store(true, Ordering::Release);
             woken.extend(ticket.lock_waker().take());
         }
+
         woken
     }
 
@@ -324,6 +331,7 @@ impl Line {
         let (index, queue) =
             self.queues.iter_mut().enumerate().min_by_key(|(_, queue)| order(queue))?;
         let ticket = queue.calls.pop_front();
+
         queue.share.lead();
         self.left(index);
         ticket
@@ -425,6 +433,7 @@ mod tests {
         race.run(1000);
         race.calls.push((race.turns.line_up(&other), 0));
         race.run(1000);
+
         let counts = race.counts();
         assert!(counts[1].abs_diff(500) <= 2, "{counts:?}");
     }
@@ -434,14 +443,18 @@ mod tests {
         let one = share(&tenant("one", 1));
         let turns = Turns::new(1);
         let mut context = Context::from_waker(Waker::noop());
+
         assert!(!turns.are_taken());
+
         let (first, second, third) =
             (turns.line_up(&one), turns.line_up(&one), turns.line_up(&one));
         assert!(turns.are_taken());
         assert!(first.has_come(&mut context) && !second.has_come(&mut context));
+
         drop(second);
         drop(first);
         assert!(third.has_come(&mut context));
+
         drop(third);
         let line = turns.lock();
         assert_eq!((line.free, line.queues.len(), one.account().waiting()), (1, 0, 0));
@@ -454,15 +467,19 @@ mod tests {
         turns.charge(&busy, 100 * TICK);
         turns.tick(TICK);
         assert!(turns.may_start(&busy), "nobody else is there");
+
         turns.charge(&other, TICK);
         turns.tick(TICK);
         assert!(turns.may_start(&other));
+
         turns.charge(&busy, 5 * TICK);
         assert!(!turns.may_start(&busy));
+
         for _ in 0..=ABSENCE {
             turns.charge(&busy, TICK);
             turns.tick(TICK);
         }
+
         assert!(turns.may_start(&busy), "the other has gone");
     }
 
@@ -475,6 +492,7 @@ mod tests {
             turns.charge(&heavy, TICK);
             turns.tick(TICK);
         }
+
         let owed = heavy.account().reached() - light.account().reached();
         assert!(owed <= CREDIT + TICK.as_nanos() as u64, "{owed}");
     }

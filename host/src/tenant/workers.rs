@@ -92,7 +92,9 @@ impl Workers {
             let _ticking = turns.keep_ticking();
             Pace::in_turns(turns, share, Some(until), abandoned).run(work)
         };
+
         let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+
         let outcome = runtime.spawn_blocking(work).await;
         drop(waiting);
         Ok(outcome.map_err(|fault| Undone::Failed(fault.to_string()))??)
@@ -114,7 +116,9 @@ impl Workers {
             // The waiting thread may have ended.
             let _ = reply.send(Pace::in_turns(turns, share, None, abandoned).run(work));
         };
+
         let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+
         drop(runtime.spawn_blocking(work));
         Ok(answer
             .recv()
@@ -163,6 +167,7 @@ mod tests {
         };
         let thread =
             workers.run(tenant.payer(), tenant.payer().share(), later(), work).await.unwrap();
+
         assert_eq!(thread.as_deref(), Some("work"));
         assert!(tenant.account().used() >= 5_000_000, "{}", tenant.account().used());
     }
@@ -173,13 +178,16 @@ mod tests {
         let endless = |pace: &Pace| while pace.give_way().is_ok() {};
         let soon = Instant::now() + Duration::from_millis(20);
         let late = workers.run(tenant.payer(), tenant.payer().share(), soon, endless).await;
+
         assert_eq!(late, Err(Undone::Stopped(Stopped::Late)));
+
         let (told, ended) = tokio::sync::oneshot::channel();
         let endless = move |pace: &Pace| {
             while pace.give_way().is_ok() {}
             told.send(()).unwrap();
         };
         let waiting = workers.run(tenant.payer(), tenant.payer().share(), later(), endless);
+
         assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
         ended.await.unwrap();
     }
@@ -200,11 +208,14 @@ mod tests {
             };
             workers.run(tenant.payer(), tenant.payer().share(), later(), work)
         });
+
         futures_util::future::join_all(works).await;
         let (order, _, most) = &*all;
         let order = order.lock().unwrap();
+
         assert_eq!(order.len(), 20);
         assert!(most.load(Ordering::SeqCst) <= 4);
+
         // At most three others run. Their threads may not have started yet, so earlier ones may be
         // missing.
         let earlier =
@@ -220,6 +231,7 @@ mod tests {
             let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
             assert!(matches!(failed, Err(Undone::Failed(_))), "{failed:?}");
         }
+
         assert_eq!(
             workers.run(tenant.payer(), tenant.payer().share(), later(), |_| 7).await,
             Ok(7)

@@ -34,6 +34,7 @@ pub(super) fn compare(
             Err(format!("output '{name}' differs from what is expected"))
         };
     };
+
     let differs =
         wanted.iter().zip(&found).position(|(&wanted, &found)| !tolerance.allows(wanted, found));
     match differs {

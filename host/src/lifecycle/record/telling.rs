@@ -19,6 +19,7 @@ impl ModelRecord {
         if let Some(held) = self.awaits() {
             return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
         }
+
         let serves = self.versions.values().any(|record| record.serving.is_some());
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
@@ -28,9 +29,11 @@ impl ModelRecord {
         if let Some(Some(reason)) = &self.elsewhere {
             return Some(LoadError::new(Stage::Read, reason.clone()));
         }
+
         let may_be_wanted = |version: Version| selects(&self.policy, version);
         let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
         let newest = there.find(|(version, _)| may_be_wanted(**version));
+
         newest.and_then(|(_, record)| record.fault()).or_else(|| self.missing_fault())
     }
 
@@ -88,6 +91,7 @@ impl ModelRecord {
         if let Some(fault) = self.missing_fault().filter(|_| stage == Stage::Read) {
             return fault.reason;
         }
+
         // The reason may hold a guest's output, which callers of the model must not see.
         format!("it failed to load, at stage {stage}; the repository index tells why")
     }
@@ -101,6 +105,7 @@ impl ModelRecord {
             entry(None, (IndexState::Unavailable, reason))
         });
         let versions = self.versions.iter().rev();
+
         whole
             .into_iter()
             .chain(
@@ -139,6 +144,7 @@ impl ModelRecord {
         if record.draining > 0 {
             return (IndexState::Unloading, String::new());
         }
+
         let reason = match (&record.present, self.demand) {
             (Content::Missing(reason), _) => reason.clone(),
             (_, Demand::Unwanted) => "unloaded on request".into(),

@@ -74,6 +74,7 @@ impl VersionRecord {
             Content::Faulty(_) => Present::Faulty,
             Content::Missing(_) | Content::Nothing => Present::Absent,
         };
+
         Known {
             version,
             present,

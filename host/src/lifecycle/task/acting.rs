@@ -100,6 +100,7 @@ impl Task {
                 self.note_failure(&name, version, digest, error);
             }
         }
+
         self.count(|metrics| &metrics.loads);
         self.drive(&name);
     }
@@ -107,12 +108,15 @@ impl Task {
     fn go_live(&mut self, name: &ModelName, version: Version, digest: Digest, loaded: Loaded) {
         let wrapping = self.owner.as_ref().and_then(|owner| owner.wrapping_of(name));
         let Some(record) = self.models.get_mut(name) else { return };
+
         let trips = loaded.0.trips();
         wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
+
         let before = record.serve(version, digest, loaded);
         self.end(name, version, before);
         self.watch_trips(name, version, digest, trips);
         self.count(|metrics| &metrics.swaps);
+
         tracing::info!(tenant = %self.tenant, model = %name, %version, "ready");
     }
 
@@ -144,17 +148,20 @@ impl Task {
     /// Lets an older version take the place of one that keeps failing, if there is one.
     pub(super) fn tripped(&mut self, name: &ModelName, version: Version, digest: Digest) {
         let Some(record) = self.models.get_mut(name) else { return };
+
         let rolls_back = record.roll_back(version, digest);
         tracing::warn!(
             tenant = %self.tenant, model = %name, %version, rolls_back, "keeps failing; out of service for now"
         );
         self.count(|metrics| &metrics.trips);
+
         self.drive(name);
     }
 
     /// Starts the task that drains a version.
     fn end(&self, name: &ModelName, version: Version, ending: Option<Ending>) {
         let Some(ending) = ending else { return };
+
         let (events, name) = (self.events.clone(), name.clone());
         // Begun before the task runs, so that the interceptors that serve now see the drain even if
         // they are drained next.
@@ -176,6 +183,7 @@ impl Task {
         if let Some(record) = self.models.get_mut(name) {
             record.drained(version);
         }
+
         let serves = self.models.get(name).is_some_and(|record| record.serves(version));
         // Other content may serve under the same number by now, possibly of a later tenant of this
         // name, and use the same metrics.
@@ -186,6 +194,7 @@ impl Task {
                 version,
             });
         }
+
         self.to_collect = true;
         self.drive(name);
     }

@@ -23,10 +23,12 @@ impl Task {
         self.own_mailbox = self.events.upgrade();
         self.retries.clear();
         self.readiness.forget(&self.tenant);
+
         for record in self.models.values_mut() {
             record.see(std::iter::empty());
             record.leave_place();
         }
+
         let names: Vec<_> = self.models.keys().cloned().collect();
         self.drive_all(names).await;
     }
@@ -73,6 +75,7 @@ impl Task {
         let owner = self.owner.as_ref().filter(|_| !name.is_interceptor());
         let held = owner.and_then(|owner| owner.interceptors.held()).cloned();
         let record = self.models.entry(name.clone()).or_default();
+
         record.hold(held);
         if record.see(aspired.of(&name)) {
             self.drive(&name);
@@ -94,9 +97,11 @@ impl Task {
         let owner: &mut TenantRecord = self.owner.as_mut()?;
         let own = self.models.iter().filter(|(name, _)| name.is_interceptor());
         let Change { links, held } = owner.update_interceptors(own);
+
         if !links && !held {
             return None;
         }
+
         let held = owner.interceptors.held().cloned();
         let models = self.models.iter_mut().filter(|(name, _)| !name.is_interceptor());
         let told = models.map(|(name, model)| {
@@ -106,6 +111,7 @@ impl Task {
             }
             name.clone()
         });
+
         Some(told.collect())
     }
 }

@@ -61,10 +61,12 @@ impl Division {
             (self.slots / 2, weights.values().sum::<u64>().max(1), weights.len() as u64);
         // With many tenants, some slots must be left that each of them can use.
         let at_least = u64::from(tenants <= self.slots * 3 / 4);
+
         for (name, weight) in weights {
             let part = self.parts.entry(name).or_default();
             (part.weight, part.guaranteed) = (weight, (half * weight / all).max(at_least));
         }
+
         self.parts.retain(|_, part| part.matters());
         self.reserved = self.parts.values().map(Part::unused).sum();
         at_least == 1
@@ -84,9 +86,11 @@ impl Division {
         let part = self.parts.get(tenant);
         let own_wait = part.is_some_and(|part| !part.line.is_empty());
         let fits = !own_wait && self.fits(tenant, count, !self.is_waited_for());
+
         if fits {
             self.take(tenant, count);
         }
+
         fits
     }
 
@@ -103,11 +107,14 @@ impl Division {
     /// before.
     pub(super) fn leave(&mut self, ticket: &Ticket) -> bool {
         let Some(part) = self.parts.get_mut(&ticket.tenant) else { return false };
+
         let before = part.line.len();
         part.line.retain(|wanted| wanted.number != ticket.number);
+
         let left = part.line.len() < before;
         self.waiting -= u64::from(left);
         self.forget(&ticket.tenant);
+
         left
     }
 
@@ -128,6 +135,7 @@ impl Division {
             }
             granted.extend(round);
         }
+
         granted
     }
 
@@ -141,6 +149,7 @@ impl Division {
             .map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count))
             .collect();
         waiting.sort();
+
         let mut granted = Vec::new();
         let mut beyond_guarantees = true;
         for (_, tenant, number, count) in waiting {
@@ -155,6 +164,7 @@ impl Division {
                 beyond_guarantees = false;
             }
         }
+
         granted
     }
 
@@ -199,7 +209,9 @@ impl Division {
         if !self.parts.contains_key(tenant) {
             self.parts.insert(tenant.clone(), Part::default());
         }
+
         let Some(part) = self.parts.get_mut(tenant) else { return };
+
         let before = part.unused();
         change(part);
         self.reserved = self.reserved + part.unused() - before;
