@@ -1,9 +1,9 @@
-//! Safe access to files that others can change at any time.
+//! Opening files that others can change at any time.
 //!
-//! A file is opened once, from a [`Folder`] that is held open, one path component at a time and
-//! following no link; without blocking, even on a FIFO; and only if it is a regular file. Callers
-//! receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files of that
-//! folder are read.
+//! A file is opened once, from a [`Folder`] that is held open, one step at a time and over no link;
+//! never waiting, not even for a FIFO; and only if it is a regular file. What is opened is handed
+//! on as a descriptor. So whatever is renamed, replaced or linked meanwhile, nothing is read that
+//! was not in that folder.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -14,17 +14,17 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-/// Flags to open a folder for listing, following no link.
+/// How a folder is opened: to be listed, and over no link.
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Flags to open a file for reading, following no link and without blocking.
+/// How a file is opened: to be read, over no link, and without waiting.
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-/// Flags to open an intermediate folder, which need not be readable.
+/// How a folder on the way to another is opened: it need not be readable.
 const PASSAGE: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Device and inode of a folder.
+/// Which folder it is, whatever it is called: its device and inode.
 pub(crate) type FolderId = (u64, u64);
 
 /// A folder that is held open.
@@ -42,8 +42,8 @@ pub struct FileIn {
 }
 
 impl Folder {
-    /// Opens a folder by an absolute path without links and dots. Fails on an I/O error and on a
-    /// link.
+    /// Opens a folder by an absolute path without links and dots. Fails as the file system does,
+    /// and over a link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::open("/", PASSAGE, Mode::empty())?;
         let relative = path.strip_prefix("/").map_err(io::Error::other)?;
@@ -52,43 +52,42 @@ impl Folder {
         Ok(Folder { descriptor, id: id_of(&metadata) })
     }
 
-    /// Device and inode of the folder.
+    /// Which folder it is.
     pub(crate) fn id(&self) -> FolderId {
         self.id
     }
 
-    /// Descriptor of the folder.
+    /// Its descriptor.
     pub(crate) fn descriptor(&self) -> &OwnedFd {
         &self.descriptor
     }
 
-    /// Metadata of the folder.
+    /// What the file system tells of it.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         metadata(&self.descriptor)
     }
 
-    /// Opens a folder beneath it. Fails on an I/O error and on a link.
+    /// Opens a folder beneath it. Fails as the file system does, and over a link.
     pub(crate) fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
         descend(self.descriptor.try_clone()?, path, FOLDER, FOLDER).map(|(folder, _)| folder)
     }
 
-    /// Opens a regular file beneath it for reading. Fails on an I/O error, on a link, and on any
-    /// other kind of file.
+    /// Opens a regular file beneath it for reading. Fails as the file system does, over a link, and
+    /// on anything else.
     pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
         let file = File::from(opened);
         if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
     }
 
-    /// Returns a handle of a file beneath it, to be opened later.
+    /// A file beneath it, to be opened later.
     pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> FileIn {
         FileIn { folder: self.clone(), path }
     }
 }
 
 impl FileIn {
-    /// Returns a handle of the file at a path, in the folder that is there now. Fails on an I/O
-    /// error.
+    /// The file of that name in the folder where it is now. Fails as the file system does.
     pub fn at(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(not_regular)?;
         let folder =
@@ -96,24 +95,24 @@ impl FileIn {
         Ok(Arc::new(Folder::open(&folder.canonicalize()?)?).file(name.into()))
     }
 
-    /// Path relative to the folder.
+    /// Its path from the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens the file for reading. Fails on an I/O error, on a link, and if it is no longer a
-    /// regular file.
+    /// Opens it for reading. Fails as the file system does, over a link, and if it is no regular
+    /// file any more.
     pub fn open(&self) -> io::Result<File> {
         self.folder.open_file(&self.path)
     }
 
-    /// Reads the file, or its first `limit` bytes if it is larger.
+    /// Reads it, or its first `limit` bytes if it is larger.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         read_from(self.open()?, limit)
     }
 }
 
-/// Handles are equal if they have the same path in the same folder.
+/// Equal if they are the same path in the same folder.
 impl PartialEq for FileIn {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path && self.folder.id == other.folder.id
@@ -122,13 +121,13 @@ impl PartialEq for FileIn {
 
 impl Eq for FileIn {}
 
-/// Returns a path to an entry of an open folder, valid wherever the folder has been moved. Links in
-/// `path` are followed.
+/// A path by which the system finds what is in a folder that is held open, wherever that folder has
+/// been moved. Links in `path` are followed.
 pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
     link_to(folder).join(path)
 }
 
-/// Returns the present path of an open folder. Fails on an I/O error.
+/// Where a folder is now that is held open. Fails if the system does not tell.
 pub(crate) fn where_is(folder: impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(link_to(folder))
 }
@@ -137,8 +136,8 @@ fn link_to(folder: impl AsFd) -> PathBuf {
     Path::new("/proc/self/fd").join(folder.as_fd().as_raw_fd().to_string())
 }
 
-/// Opens a regular file for reading. Never blocks: a FIFO without a writer would block its reader
-/// for ever. Fails on a link and on any other kind of file.
+/// Opens a regular file for reading. Never waits: a FIFO without a writer would block its reader
+/// for ever. Fails if the path has come to lead to anything but a regular file, a link included.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, FILE, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
@@ -157,8 +156,8 @@ pub(crate) fn read_from(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Opens a path relative to a folder, one component at a time. Returns the descriptor and the
-/// number of components.
+/// Opens what a path leads to from a folder, one step at a time. Gives how many steps there were,
+/// too.
 fn descend(
     from: OwnedFd,
     path: &Path,

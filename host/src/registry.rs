@@ -1,9 +1,9 @@
-//! The models and versions that can be called now.
+//! What can be asked for now.
 //!
-//! Requests read the registry, the manager writes it. Reading takes no lock. Each tenant has its
-//! own map ([`TenantModels`]), which a write replaces with one pointer store. A request therefore
-//! sees a model before a swap or after it, never between, and a publish for one tenant touches no
-//! other tenant's map.
+//! The two flows meet here: requests read, the manager writes. Reading takes no lock. Each tenant
+//! has a map of its own ([`TenantModels`]), and writing replaces that map by one pointer store, so
+//! a request sees a model before a swap or after it, never during, and what one tenant publishes
+//! touches no other's map.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,46 +14,45 @@ use tokio::sync::watch;
 use crate::model::{InferError, ModelName, TenantName, Version, VersionPolicy};
 use crate::servable::ServableHandle;
 
-/// The models of all tenants. A clone is shallow.
+/// What can be asked for now. A clone is shallow.
 #[derive(Clone, Default)]
 pub struct Registry {
     tenants: Arc<ArcSwap<HashMap<TenantName, TenantModels>>>,
     changes: Arc<watch::Sender<()>>,
 }
 
-/// One tenant's part of the registry, for the writer. A clone is shallow.
+/// The models of one tenant, to publish what is known of them. A clone is shallow.
 #[derive(Clone)]
 pub struct TenantModels {
     known: Arc<ArcSwap<Known>>,
     changes: Arc<watch::Sender<()>>,
 }
 
-/// The models of one tenant.
+/// What is known of one tenant's models.
 #[derive(Clone, Default)]
 struct Known {
     models: HashMap<ModelName, Arc<Entry>>,
-    /// Kept separately, because callers cannot call interceptors.
+    /// Apart, because nobody can ask them anything.
     interceptors: HashMap<ModelName, Arc<Entry>>,
-    /// All serving versions, interceptors included.
+    /// Every version that serves, interceptors among them.
     serving: Vec<ServableHandle>,
 }
 
-/// One model.
+/// What is known of one model.
 #[derive(Clone, Default)]
 pub struct Entry {
-    /// Serving versions, newest first.
+    /// The versions that serve, newest first.
     pub serving: Vec<ServableHandle>,
-    /// The model's version policy. It belongs to the model: a changed policy does not reload a
-    /// serving version.
+    /// Which versions are wanted. It is the model's: a version that serves need not load again for
+    /// it.
     pub policy: VersionPolicy,
-    /// The reason that a requested version may not serve, for the caller.
+    /// Why a version that was asked for might not serve: what to tell the caller.
     pub note: String,
 }
 
 impl Registry {
-    /// Finds a serving version: the given one, or the newest. Fails with `NotReady` if the model is
-    /// known but has no serving version, and with `ModelNotFound` if the model or the given version
-    /// is unknown.
+    /// Finds a version that serves: the one named, or the newest. Fails with `NotReady` if the
+    /// model is known and nothing of it that fits serves; with `ModelNotFound` otherwise.
     pub fn find(
         &self,
         tenant: &TenantName,
@@ -71,7 +70,7 @@ impl Registry {
         }
     }
 
-    /// Returns a model's entry; `None` if the model is unknown.
+    /// What is known of a model.
     pub fn entry(&self, tenant: &TenantName, model: &str) -> Option<Arc<Entry>> {
         self.tenants.load().get(tenant)?.known.load().models.get(model).cloned()
     }
@@ -85,7 +84,7 @@ impl Registry {
         names
     }
 
-    /// All serving versions of all tenants, interceptors included.
+    /// Every version that serves, of all tenants, interceptors among them.
     pub fn serving(&self) -> Vec<ServableHandle> {
         self.tenants
             .load()
@@ -94,13 +93,13 @@ impl Registry {
             .collect()
     }
 
-    /// True if that version of a model or interceptor serves.
+    /// Whether a version, of a model or of an interceptor, serves.
     pub fn serves(&self, tenant: &TenantName, model: &ModelName, version: Version) -> bool {
         let tenants = self.tenants.load();
         tenants.get(tenant).is_some_and(|models| models.known.load().serves(model, version))
     }
 
-    /// Adds a tenant without models. Replaces the models of a former tenant with the same name.
+    /// Makes room for a tenant's models, in place of those of a former tenant of that name.
     pub fn open(&self, tenant: &TenantName) -> TenantModels {
         let models = TenantModels { known: Arc::default(), changes: self.changes.clone() };
         self.tenants.rcu(|tenants| {
@@ -111,7 +110,7 @@ impl Registry {
         models
     }
 
-    /// Removes a tenant's models, unless a later tenant with the same name has replaced them.
+    /// Forgets a tenant's models, unless a later tenant of that name has taken their place.
     pub fn close(&self, tenant: &TenantName, models: &TenantModels) {
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
@@ -122,16 +121,16 @@ impl Registry {
         });
     }
 
-    /// Changes whenever the set of serving versions changes.
+    /// Changes whenever other versions serve than before.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 }
 
 impl TenantModels {
-    /// Replaces the given models' entries; `None` removes a model. Removed versions can no longer
-    /// be found and drain as their requests end. Only the tenant's own task may call it: concurrent
-    /// writers would overwrite each other.
+    /// Replaces what is known of these models, or forgets them. Versions left out can no longer be
+    /// found; they drain as their requests end. Called by the tenant's own task alone: two writers
+    /// would undo each other.
     pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<Entry>)>) {
         let mut known = Known::clone(&self.known.load());
         let mut moved = false;
@@ -143,7 +142,7 @@ impl TenantModels {
             known.serving =
                 known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
         }
-        // Drops the old map and its handles here rather than on a request's thread.
+        // The old map, with the handles in it, is dropped here and not on a request's thread.
         drop(self.known.swap(Arc::new(known)));
 
         if moved {
@@ -153,7 +152,7 @@ impl TenantModels {
 }
 
 impl Known {
-    /// Replaces one model's entry. Returns true if its serving versions changed.
+    /// Replaces what is known of one model. Tells whether other versions of it serve than before.
     fn replace(&mut self, model: ModelName, entry: Option<Entry>) -> bool {
         let entries =
             if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };

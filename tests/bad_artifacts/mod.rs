@@ -1,5 +1,4 @@
-//! Faulty artifacts: each is reported with a reason that its author understands, and affects no
-//! other model.
+//! Bad artifacts: each ends in a reason that tells its author what is wrong, and harms nobody else.
 
 mod answers;
 mod bombs;
@@ -9,12 +8,12 @@ mod loads;
 
 use crate::harness::{Models, Server, Setup, puppet, until};
 
-/// A file to drop in, and words that its reason must contain.
+/// What is dropped in, and words that its reason must hold.
 struct Case {
     name: &'static str,
     component: Vec<u8>,
     words: &'static [&'static str],
-    /// The model's `model.toml`; empty for a bare component.
+    /// Its `model.toml`; empty for a bare file.
     settings: &'static str,
 }
 
@@ -39,9 +38,8 @@ fn case(name: &'static str, component: impl Into<Vec<u8>>, words: &'static [&'st
     Case { name, component: component.into(), words, settings: "" }
 }
 
-/// Puts every case beside a good model and starts the server. Asserts that none of the cases
-/// serves, that each has its reason, and that the good model answers. Returns the server for
-/// further checks.
+/// Puts every case beside a good model and starts the server. None may serve, each must say why,
+/// and the good one must answer. Gives the server for a closer look.
 fn check(cases: Vec<Case>, config: &str) -> Server {
     let fill = |models: &Models| cases.iter().for_each(|case| case.put(models));
     let server = beside_a_good_model(fill).config(config).start();
@@ -61,7 +59,7 @@ fn beside_a_good_model(fill: impl FnOnce(&Models)) -> Setup {
     })
 }
 
-/// Returns the reason from the index, or an empty text if there is none yet.
+/// The reason in the index; empty while there is none.
 fn reason(server: &Server, name: &str) -> String {
     let index = server.index();
     let entry = index.iter().find(|entry| entry.name == name && entry.state == "UNAVAILABLE");

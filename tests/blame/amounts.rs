@@ -1,11 +1,11 @@
-//! Limits that a call reaches because of the amounts in its request.
+//! Limits that a call meets, because of how much was asked.
 
 use serde_json::json;
 
 use super::{FAULTS, MANY, has_never_tripped, one};
 use crate::harness::Server;
 
-/// The puppet's behaviour, its limits, and the expected status and error code.
+/// What a puppet does, under which limits, and what comes of it.
 const AMOUNTS: [(&str, &str, u16, &str); 3] = [
     ("eat", "memory = '48MiB'\ncpu_time = '10m'", 500, "model_out_of_memory"),
     ("spin", "cpu_time = '100ms'", 504, "cpu_time_exceeded"),

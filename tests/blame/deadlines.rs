@@ -1,4 +1,4 @@
-//! Deadlines that a caller sets.
+//! Deadlines that a caller chooses.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Faults of interceptors.
+//! Interceptors that a request passes.
 
 use serde_json::{Value, json};
 use wardian::model::Digest;

@@ -1,4 +1,4 @@
-//! Outputs that a caller requests.
+//! Outputs that a caller asks for.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Repeated requests, and sessions.
+//! Requests that are repeated, and sessions.
 
 use serde_json::{Value, json};
 

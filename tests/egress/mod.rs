@@ -1,4 +1,4 @@
-//! Outgoing requests of models: those to the origins in `model.toml`, within limits, and no others.
+//! What a model may ask of others: what its `model.toml` lists, within bounds, and nothing else.
 
 mod grants;
 mod limits;
@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 use crate::harness::{Response, Server, guest};
 use upstream::Upstream;
 
-/// The guest's report of one request.
+/// What the guest says of one request.
 #[derive(Debug)]
 struct Outcome {
-    /// The status, or 0 if there was no response.
+    /// 0 where there was no answer.
     status: i64,
-    /// The body of the response, or the error.
+    /// The answer's body, or the error.
     text: String,
-    /// The length of the body in bytes.
+    /// Bytes of the body.
     length: i64,
 }
 
-/// Starts a server whose model `caller` may call these origins.
+/// A server whose model `caller` may call these origins.
 fn caller(origins: &[String], more: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("caller", &format!("{more}\n[capabilities]\nhttp = {origins:?}"));

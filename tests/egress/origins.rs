@@ -1,4 +1,4 @@
-//! The destinations that a request may have.
+//! Where a request may go to.
 
 use serde_json::json;
 
@@ -125,8 +125,7 @@ fn a_name_that_leads_inside_is_refused_although_it_is_listed() {
     ));
 }
 
-/// Returns a second name of the loopback address, as a stand-in for a name whose DNS record is
-/// hostile.
+/// What stands in for a name whose DNS has been turned against us.
 fn other_name_of_loopback() -> Option<String> {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let names = hosts

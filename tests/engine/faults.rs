@@ -1,4 +1,4 @@
-//! Faults of guests: the response for the caller, and the details in the log.
+//! What a caller is told when a guest does wrong, and what only its log says.
 
 use serde_json::json;
 

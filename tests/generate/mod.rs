@@ -1,6 +1,6 @@
-//! The generate extension: names that models choose, and JSON that callers write.
+//! The generate extension with the names that models choose, and with what callers write.
 //!
-//! Streams are tested in `streaming`.
+//! What makes an answer in parts is in `streaming`.
 
 mod names;
 mod parameters;

@@ -1,4 +1,4 @@
-//! Requests to a server, and waiting for its state.
+//! What a test asks of a server, and waits for.
 
 use serde_json::{Value, json};
 
@@ -10,63 +10,62 @@ use super::wait::{until, until_some};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: String,
-    /// The version number, or 0 if the line is about the model as a whole.
+    /// 0 where the line is about the model as a whole.
     pub(crate) version: u64,
     pub(crate) state: String,
     pub(crate) reason: String,
 }
 
-/// Requests.
+/// Asking.
 impl Server {
-    /// Starts a request builder.
+    /// A request that is being put together.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         Call::new(self.address(), method, path)
     }
 
-    /// Sends a GET request.
+    /// Asks for something.
     pub(crate) fn get(&self, path: &str) -> Response {
         self.call("GET", path).send()
     }
 
-    /// Sends a POST request with a JSON body.
+    /// Sends something.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.call("POST", path).json(body).send()
     }
 
-    /// Sends an inference request.
+    /// Asks a model.
     pub(crate) fn infer(&self, model: &str, body: &Value) -> Response {
         self.post(&format!("/v2/models/{model}/infer"), body)
     }
 
-    /// Sends a behaviour word to a puppet, such as `trap`; `ok` makes it answer normally.
+    /// Asks a puppet to behave in some way, such as `trap`; `ok` is to behave well.
     pub(crate) fn behave(&self, model: &str, word: &str) -> Response {
         self.infer(model, &behaviour(word))
     }
 
-    /// Like `behave`, without waiting for the response.
+    /// Like `behave`, without waiting for the answer.
     pub(crate) fn begin_behave(&self, model: &str, word: &str) -> Pending {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(&behaviour(word)).begin()
     }
 
-    /// Returns the version that a puppet reports, which differs from the number under which it is
-    /// served.
+    /// The version that a puppet says it is, which is not the number it is served under.
     #[track_caller]
     pub(crate) fn version_of(&self, model: &str) -> i64 {
         self.behave(model, "ok").number("version")
     }
 
-    /// Returns the configuration in force for a model.
+    /// What is in force for a model.
     #[track_caller]
     pub(crate) fn config_of(&self, model: &str) -> Value {
         self.get(&format!("/v2/models/{model}/config")).ok().json()
     }
 
-    /// Sends a load command.
+    /// Tells it to load a model.
     pub(crate) fn load(&self, model: &str) -> Response {
         self.post(&format!("/v2/repository/models/{model}/load"), &json!({}))
     }
 
-    /// Sends an unload command.
+    /// Tells it to unload a model.
     pub(crate) fn unload(&self, model: &str) -> Response {
         self.post(&format!("/v2/repository/models/{model}/unload"), &json!({}))
     }
@@ -86,18 +85,17 @@ impl Server {
         self.call("DELETE", &version_path(model, version)).send()
     }
 
-    /// Returns the repository index.
+    /// The repository index.
     pub(crate) fn index(&self) -> Vec<Entry> {
         Entry::read_all(&self.post("/v2/repository/index", &json!({})))
     }
 
-    /// Returns a line of the repository index. Version 0 is the model as a whole.
+    /// A line of the repository index. Version 0 is the model as a whole.
     pub(crate) fn entry(&self, model: &str, version: u64) -> Option<Entry> {
         self.index().into_iter().find(|entry| entry.name == model && entry.version == version)
     }
 
-    /// Returns the value of a metric, summed over the lines that begin with `beginning`; `None` if
-    /// there are none.
+    /// The value of a metric, summed over the lines that begin so; `None` if there are none.
     pub(crate) fn metric(&self, beginning: &str) -> Option<f64> {
         let text = self.get("/metrics").text();
         let values = text.lines().filter(|line| line.starts_with(beginning));
@@ -118,24 +116,24 @@ impl Server {
         self.until_state(model, version, "READY");
     }
 
-    /// Waits until a version cannot serve, and returns the reason.
+    /// Waits until a version cannot serve, and gives the reason.
     pub(crate) fn until_unavailable(&self, model: &str, version: u64) -> String {
         self.until_state(model, version, "UNAVAILABLE").reason
     }
 
-    /// Waits until a version cannot serve for a reason that contains `words`.
+    /// Waits until a version cannot serve for a reason with these words in it.
     pub(crate) fn until_refused(&self, model: &str, version: u64, words: &str) {
         self.until_entry(model, version, words, |entry| {
             entry.state == "UNAVAILABLE" && entry.reason.contains(words)
         });
     }
 
-    /// Waits until a version is in a state of the index.
+    /// Waits until a version is in that state of the index.
     pub(crate) fn until_state(&self, model: &str, version: u64, state: &str) -> Entry {
         self.until_entry(model, version, state, |entry| entry.state == state)
     }
 
-    /// Waits until a line of the index satisfies a condition.
+    /// Waits until a line of the index is as wanted.
     pub(crate) fn until_entry(
         &self,
         model: &str,
@@ -147,14 +145,14 @@ impl Server {
         until_some(&format!("'{what}' for {model} version {version}"), found)
     }
 
-    /// Waits until the index has no line about a model.
+    /// Waits until nothing is known of a model.
     pub(crate) fn until_gone(&self, model: &str) {
         until(&format!("the end of {model}"), || {
             !self.index().iter().any(|entry| entry.name == model)
         });
     }
 
-    /// Waits until a puppet reports this version.
+    /// Waits until a puppet says that it is this version.
     pub(crate) fn until_version_of(&self, model: &str, version: i64) {
         until(&format!("the answer of {model} version {version}"), || {
             let response = self.behave(model, "ok");
@@ -162,14 +160,14 @@ impl Server {
         });
     }
 
-    /// Waits until this many instances of a model are busy.
+    /// Waits until so many instances of a model are at work.
     pub(crate) fn until_busy(&self, model: &str, instances: u64) {
         until(&format!("that {instances} instances of {model} are at work"), || {
             self.config_of(model)["wardian"]["instances"]["busy"] == instances
         });
     }
 
-    /// Waits until the log contains `words`.
+    /// Waits until these words are in the log.
     pub(crate) fn until_logged(&self, words: &str) {
         until(&format!("'{words}' in the log"), || self.log().contains(words));
     }
@@ -191,12 +189,12 @@ impl Entry {
     }
 }
 
-/// The path under which a version is uploaded and removed.
+/// Where a version is uploaded to and removed from.
 pub(crate) fn version_path(model: &str, version: u64) -> String {
     format!("/v2/repository/models/{model}/versions/{version}")
 }
 
-/// A request without inputs, with a behaviour word for a puppet.
+/// A request without inputs, which tells a puppet what to do.
 fn behaviour(word: &str) -> Value {
     json!({ "inputs": [], "parameters": { "behave": word } })
 }

@@ -1,4 +1,4 @@
-//! An HTTP client that can send, wait, and disconnect.
+//! A client that can do what clients do: ask, wait, and hang up.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::wait::DEADLINE;
 
-/// A request builder.
+/// A request that is being put together.
 #[must_use]
 pub(crate) struct Call {
     address: SocketAddr,
@@ -17,19 +17,19 @@ pub(crate) struct Call {
     framing: Framing,
 }
 
-/// The framing of a request's body.
+/// How a request tells where its body ends.
 enum Framing {
-    /// An announced length, which may be more than the bytes that are sent.
+    /// By announcing the length, which may be more than is sent at once.
     Length(Option<u64>),
     Chunked,
 }
 
-/// A request that was sent and whose response is pending. Dropping it closes the connection.
+/// A request that has been sent, and whose answer may take its time. Dropping it hangs up.
 pub(crate) struct Pending {
     stream: TcpStream,
 }
 
-/// A parsed response.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -50,7 +50,7 @@ impl Call {
         self
     }
 
-    /// Sets the `Host` header to something other than the server's address.
+    /// Asks for another host than the server's address.
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.head = self
             .head
@@ -69,7 +69,7 @@ impl Call {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
-    /// Announces a longer body than is sent, like a client that has not sent everything yet.
+    /// Announces a longer body than there is, as one does who has not sent everything yet.
     pub(crate) fn announce(mut self, length: u64) -> Self {
         self.framing = Framing::Length(Some(length));
         self
@@ -81,17 +81,17 @@ impl Call {
         self
     }
 
-    /// Sends the request without waiting for the response.
+    /// Sends the request, and leaves the answer for later.
     pub(crate) fn begin(self) -> Pending {
         self.try_begin().expect("the server takes connections")
     }
 
-    /// Sends the request and waits for its response.
+    /// Sends the request and waits for its answer.
     pub(crate) fn send(self) -> Response {
         self.begin().answer()
     }
 
-    /// Sends a request whose response has only a head. Returns its status and its length.
+    /// Sends a request whose answer has a head only. Tells its status and its length.
     pub(crate) fn send_head(self) -> (u16, String) {
         let mut stream = self.begin().into_stream();
         let mut head = String::new();
@@ -122,7 +122,7 @@ impl Call {
                 stream.write_all(
                     format!("{}transfer-encoding: chunked\r\n\r\n", self.head).as_bytes(),
                 )?;
-                // A server that refuses the request answers and closes before everything is sent.
+                // A server that has seen enough answers and closes before everything is sent.
                 let _ = write_chunks(&mut stream, &self.body);
             }
         }
@@ -140,21 +140,21 @@ fn write_chunks(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
 }
 
 impl Pending {
-    /// Waits for the response.
+    /// Waits for the answer.
     pub(crate) fn answer(self) -> Response {
         self.try_answer().expect("the server answers")
     }
 
-    /// Like `answer`, for a server that may end before it answers.
+    /// Like `answer`, for a server that may end before.
     pub(crate) fn try_answer(mut self) -> io::Result<Response> {
         let mut bytes = Vec::new();
         let read = self.stream.read_to_end(&mut bytes);
-        // If the server closes before everything was sent, an error follows the response.
+        // Closing before everything was sent shows as an error, after the answer.
         Response::parse(&bytes)
             .ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
-    /// Returns true if a byte of the response has arrived.
+    /// Whether anything of the answer has come.
     pub(crate) fn has_begun(&self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -162,25 +162,25 @@ impl Pending {
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Waits for the response to begin, and returns its status. The rest stays unread.
+    /// Waits for the answer to begin, and tells its status. The rest stays unread.
     pub(crate) fn status(&mut self) -> u16 {
         let mut begin = [0; 12];
         self.stream.read_exact(&mut begin).expect("the server answers");
         std::str::from_utf8(&begin[9..]).unwrap().parse().unwrap()
     }
 
-    /// Reads the rest of the response, and returns its length in bytes.
+    /// Reads what is left of the answer, and tells how many bytes that were.
     pub(crate) fn rest(mut self) -> io::Result<usize> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)
     }
 
-    /// Returns the connection, from which nothing has been read.
+    /// The connection, from which nothing has been read.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
 
-    /// Closes the connection without waiting for the response.
+    /// Goes away without waiting for the answer.
     pub(crate) fn hang_up(self) {
         drop(self.stream);
     }
@@ -202,27 +202,27 @@ impl Response {
             response.header("transfer-encoding").is_none(),
             "this client reads no chunks: {response:?}"
         );
-        // A response is cut short if the server ended in the middle of it.
+        // Cut short where the server ended in the middle of its answer.
         (announced == Some(Ok(response.body.len()))).then_some(response)
     }
 
-    /// Returns the value of a header; `name` is in lower case.
+    /// The value of a header; its name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
-    /// Returns the body as text.
+    /// The body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// Returns the body as JSON.
+    /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
     }
 
-    /// Returns the status, and the error code of an error.
+    /// The status, and the machine code if it is an error.
     pub(crate) fn outcome(&self) -> (u16, String) {
         let code = if self.status < 400 {
             String::new()
@@ -232,7 +232,7 @@ impl Response {
         (self.status, code)
     }
 
-    /// Asserts the status and the error code.
+    /// Asserts the status and the machine code of an error.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!(
@@ -243,14 +243,14 @@ impl Response {
         self
     }
 
-    /// Asserts that the status is 200.
+    /// Asserts that it went well.
     #[track_caller]
     pub(crate) fn ok(&self) -> &Self {
         assert_eq!(self.status, 200, "{self}");
         self
     }
 
-    /// Returns the elements of an output tensor.
+    /// The elements of an output tensor.
     #[track_caller]
     pub(crate) fn output(&self, name: &str) -> Vec<Value> {
         self.ok();
@@ -261,7 +261,7 @@ impl Response {
         output["data"].as_array().unwrap().clone()
     }
 
-    /// Returns the only element of an integer output tensor.
+    /// The only element of an output tensor of integers.
     #[track_caller]
     pub(crate) fn number(&self, output: &str) -> i64 {
         self.output(output)[0].as_i64().unwrap()

@@ -10,32 +10,32 @@ use std::time::Duration;
 
 use super::server::{Server, Setup};
 
-/// Rounds of killing a server and starting it again.
+/// Rounds of killing and starting again.
 pub(crate) struct Crashes {
     setup: Setup,
     rounds: u32,
 }
 
-/// Enough rounds to find most faults in a few seconds; `WARDIAN_CRASH_ROUNDS=100` for a thorough
-/// run.
+/// As many as find most faults in a few seconds; `WARDIAN_CRASH_ROUNDS=100` for a thorough look.
 const ROUNDS: u32 = 15;
 
-/// Concurrent workers.
+/// How many ask at once.
 const WORKERS: usize = 4;
 
-/// The server is killed within this many milliseconds.
+/// The server is killed at some moment before this has passed.
 const LONGEST: u64 = 300;
 
 impl Crashes {
-    /// Rounds with one setup, which keep the same state directory.
+    /// Rounds with what was set up there; the same state throughout.
     pub(crate) fn new(setup: Setup) -> Self {
         let said =
             std::env::var("WARDIAN_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
         Crashes { setup, rounds: said.unwrap_or(ROUNDS) }
     }
 
-    /// In each round: starts the server, waits until it is `ready`, runs `work` for every worker
-    /// until the server is killed, starts it again and runs `look`.
+    /// In each round starts the server, waits until it is `ready`, has every worker `work` until
+    /// the server does not answer any more, which is soon because it is killed, starts it again and
+    /// has it looked at.
     pub(crate) fn each<W: Send>(
         self,
         workers: &mut [W],
@@ -52,32 +52,32 @@ impl Crashes {
                     let (server, work) = (&server, &work);
                     scope.spawn(move || work(server, worker));
                 }
-                // This is a random moment and not a wait for a state.
+                // This is no waiting for a state: the moment is the point.
                 std::thread::sleep(Duration::from_millis(moment(round)));
                 server.kill_now();
             });
             let server = server.kill().start();
             ready(&server);
             look(&server, workers);
-            // In some rounds the server stops in an orderly way before the next start.
+            // In some rounds the next start finds what was left in an orderly way.
             setup = if round % 3 == 2 { server.stop() } else { server.kill() };
         }
         setup
     }
 
-    /// Makes one worker for each thread.
+    /// So many workers of a kind.
     pub(crate) fn workers<W>(make: impl Fn(usize) -> W) -> Vec<W> {
         (0..WORKERS).map(make).collect()
     }
 }
 
-/// Returns a pseudo-random number of milliseconds, different in each round.
+/// Milliseconds, another number each time. Where it falls within the work is left to chance anyway.
 fn moment(round: u32) -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     (u64::from(now.subsec_nanos()) ^ u64::from(round).wrapping_mul(0x9e37_79b9)) % LONGEST
 }
 
-/// Asserts that a database file is intact.
+/// Asserts that a database is whole.
 #[track_caller]
 pub(crate) fn check_store(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();

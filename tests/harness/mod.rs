@@ -1,4 +1,4 @@
-//! The harness of the tests.
+//! What the tests are written in.
 //!
 //! ```ignore
 //! let server = Server::with_models(|models| models.bare("iris", guest("iris"))).start();

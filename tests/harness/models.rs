@@ -1,4 +1,4 @@
-//! A directory of models, and the ways in which users change one.
+//! A directory of models, and the ways in which people change one.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,27 +14,28 @@ impl Models {
         Models { root }
     }
 
-    /// Returns the path of a file in the repository.
+    /// Where a file of the repository is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Writes the bare component of model `name`, in one step.
+    /// Puts the model `name` there as one bare file, in one step.
     pub(crate) fn bare(&self, name: &str, component: Vec<u8>) {
         self.put(&format!("{name}.wasm"), component);
     }
 
-    /// Writes a version of a model, in one step.
+    /// Puts a version of a model there, in one step.
     pub(crate) fn version(&self, name: &str, version: u64, component: Vec<u8>) {
         self.put(&format!("{name}/{version}/model.wasm"), component);
     }
 
-    /// Writes a model's `model.toml`, in one step.
+    /// Puts a model's settings there, in one step.
     pub(crate) fn settings(&self, name: &str, model_toml: &str) {
         self.put(&format!("{name}/model.toml"), model_toml);
     }
 
-    /// Writes a file in one step: under a temporary name, and then renamed.
+    /// Puts a file there in one step, as a careful program does: written beside its place, renamed
+    /// into it.
     pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let folder = path.parent().unwrap();
@@ -44,12 +45,12 @@ impl Models {
         beside.persist(path).unwrap();
     }
 
-    /// Overwrites a file in place, as `cp` does.
+    /// Writes over a file where it lies, as `cp` does.
     pub(crate) fn write_in_place(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Opens a file that is written bit by bit, as in a slow upload.
+    /// Opens a file that is about to be written bit by bit, as a slow upload does.
     pub(crate) fn create(&self, name: &str) -> File {
         File::create(self.path(name)).unwrap()
     }

@@ -1,13 +1,13 @@
-//! Programs that some tests need and that may be missing.
+//! Programs that some tests need and a machine may lack.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
 /// A program, or a set of packages, that some tests need.
 pub(crate) struct Requirement {
-    /// The name, for messages.
+    /// Its name, for people.
     pub(crate) name: &'static str,
-    /// The command that installs it.
+    /// The command that brings it.
     pub(crate) command: &'static str,
     /// The environment variable that makes its absence a failure, as in CI.
     pub(crate) required_by: &'static str,
@@ -27,7 +27,7 @@ pub(crate) const PYTHON: Requirement = Requirement {
     required_by: "WARDIAN_REQUIRE_PYTHON",
 };
 
-/// A library that NVIDIA's `perf_analyzer` loads. The program exists for x86-64 only.
+/// A library that NVIDIA's `perf_analyzer` loads. The program is for x86-64 only.
 pub(crate) const LIBB64: Requirement = Requirement {
     name: "libb64 for perf_analyzer, on x86-64",
     command: "apt-get install libb64-0d",
@@ -69,7 +69,7 @@ impl Requirement {
     ///
     /// # Panics
     ///
-    /// Panics if the requirement is mandatory.
+    /// Panics if the requirement must be there.
     #[track_caller]
     pub(crate) fn skip(&self, reason: &str) {
         let Requirement { name, command, required_by } = self;
@@ -83,7 +83,7 @@ impl Requirement {
                 .append(true)
                 .open(file)
                 .expect("the list of skipped tests can be opened");
-            // A single write, so that lines of several tests do not mix.
+            // One write, so that lines of several tests do not mix.
             file.write_all(format!("{test}\t{name}\t{command}\n").as_bytes())
                 .expect("it can be written");
         }

@@ -23,7 +23,7 @@ pub(crate) struct Setup {
 
 /// A running server. Dropping it kills it and removes its directories.
 pub(crate) struct Server {
-    // Fields are dropped in this order: the process before its directories.
+    // Fields are dropped in this order: the process before what it works on.
     process: Process,
     address: SocketAddr,
     setup: Setup,
@@ -48,47 +48,47 @@ impl Setup {
         self
     }
 
-    /// Limits the number of file descriptors.
+    /// Lets it have so many file descriptors and no more.
     pub(crate) fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
         self
     }
 
-    /// Sends the log elsewhere than to the test.
+    /// Sends its log elsewhere than to the test.
     pub(crate) fn log_to(mut self, stderr: impl Into<Stdio>) -> Self {
         self.stderr = Some(stderr.into());
         self
     }
 
-    /// Serves models from a URL instead of the directory.
+    /// Has it take its models from a URL, and not from its directory.
     pub(crate) fn models_at(mut self, url: &str) -> Self {
         self.models_at = Some(url.to_owned());
         self
     }
 
-    /// Returns the repository of a tenant that is configured with `repository = 'NAME'`.
+    /// The repository of a tenant that is configured with `repository = 'NAME'`.
     pub(crate) fn repository(&self, name: &str) -> Models {
         let root = self.directory.path().join(name);
         std::fs::create_dir_all(&root).unwrap();
         Models::new(root)
     }
 
-    /// Returns the repository that will be served.
+    /// The models that will be served.
     pub(crate) fn models(&self) -> &Models {
         &self.models
     }
 
-    /// Returns the server's state directory.
+    /// The server's state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.directory.path().join("state")
     }
 
-    /// Returns the working directory of the server, which belongs to the test.
+    /// A directory of the test's own, in which the server will run.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Starts the server, and returns when it listens, whatever it has loaded by then.
+    /// Starts the server, which then listens, whatever it has loaded.
     pub(crate) fn start(mut self) -> Server {
         let directory = self.directory.path();
         let config = directory.join("wardian.toml");
@@ -108,7 +108,7 @@ impl Setup {
     }
 }
 
-/// Returns the command of the server, with a limit on file descriptors.
+/// The server's program, with so many file descriptors.
 fn program(descriptors: Option<u32>) -> Command {
     let program = env!("CARGO_BIN_EXE_wardian");
     let Some(most) = descriptors else { return Command::new(program) };
@@ -118,7 +118,7 @@ fn program(descriptors: Option<u32>) -> Command {
 }
 
 impl Server {
-    /// A server, not yet started, that finds these models when it starts.
+    /// A server, not yet running, that finds these models when it starts.
     pub(crate) fn with_models(fill: impl FnOnce(&Models)) -> Setup {
         let directory = tempfile::Builder::new().prefix("wardian-test-").tempdir().unwrap();
         let root = directory.path().join("models");
@@ -137,49 +137,49 @@ impl Server {
         }
     }
 
-    /// Starts a server without models.
+    /// A running server without models.
     pub(crate) fn empty() -> Server {
         Self::with_models(|_| {}).start()
     }
 
     // === What is around it ===
 
-    /// Returns the repository.
+    /// Its repository.
     pub(crate) fn models(&self) -> &Models {
         &self.setup.models
     }
 
-    /// Returns the repository of a tenant that is configured with `repository = 'NAME'`.
+    /// The repository of a tenant that is configured with `repository = 'NAME'`.
     pub(crate) fn repository(&self, name: &str) -> Models {
         self.setup.repository(name)
     }
 
-    /// Returns the working directory of the server, on the file system of the repository.
+    /// A directory of the test's own, on the file system of the repository.
     pub(crate) fn directory(&self) -> &Path {
         self.setup.directory()
     }
 
-    /// Returns the state directory.
+    /// Its state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.setup.state()
     }
 
-    /// Returns the address on which the server listens.
+    /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Returns the process id.
+    /// Its process id.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Returns the resident memory, in bytes.
+    /// Bytes of its resident memory.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// Returns the peak of the resident memory, in bytes.
+    /// The most bytes of resident memory that it has ever had.
     pub(crate) fn peak(&self) -> u64 {
         self.memory("VmHWM:")
     }
@@ -191,41 +191,41 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Returns the log written so far.
+    /// Everything it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
     // === Telling it something ===
 
-    /// Makes the server read its configuration again (SIGHUP).
+    /// Tells it to read its configuration again (SIGHUP).
     pub(crate) fn reload(&self) {
         self.process.signal(Signal::HUP);
     }
 
-    /// Makes the server stop (SIGTERM).
+    /// Tells it to stop (SIGTERM).
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::TERM);
     }
 
-    /// Waits until the process has ended.
+    /// Waits until it has ended.
     pub(crate) fn until_ended(&self) -> ExitStatus {
         self.process.until_ended()
     }
 
-    /// Kills the server, if it still runs. Its directories stay for the next start.
+    /// Kills it, if it has not ended by itself; what it worked on stays, to be started with again.
     pub(crate) fn kill(self) -> Setup {
         self.process.signal(Signal::KILL);
         self.until_ended();
         self.setup
     }
 
-    /// Kills the server while clients may be sending requests.
+    /// Kills it, while others may be asking it.
     pub(crate) fn kill_now(&self) {
         self.process.signal(Signal::KILL);
     }
 
-    /// Stops the server in an orderly way. Its directories stay for the next start.
+    /// Stops it in an orderly way; what it worked on stays, to be started with again.
     pub(crate) fn stop(self) -> Setup {
         self.terminate();
         let status = self.until_ended();

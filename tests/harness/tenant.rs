@@ -1,4 +1,4 @@
-//! Requests as a tenant: by the tenant header on a server without keys, else by an API key.
+//! Asking in the name of a tenant: by naming it where nobody needs a key, else by a key.
 
 use std::fmt;
 
@@ -18,63 +18,63 @@ pub(crate) struct Tenant<'a> {
 }
 
 impl Server {
-    /// Returns a client that names a tenant by header.
+    /// What is asked in that tenant's name.
     pub(crate) fn tenant<'a>(&'a self, name: &'a str) -> Tenant<'a> {
         Tenant { server: self, key: None, name: Some(name) }
     }
 
-    /// Returns a client with an API key.
+    /// What is asked with that key.
     pub(crate) fn holder<'a>(&'a self, key: &'a str) -> Tenant<'a> {
         Tenant { server: self, key: Some(key), name: None }
     }
 }
 
 impl<'a> Tenant<'a> {
-    /// Returns the same key with a tenant named by header.
+    /// The same key in the name of a tenant.
     pub(crate) fn naming(self, name: &'a str) -> Tenant<'a> {
         Tenant { name: Some(name), ..self }
     }
 
-    /// Starts a request builder.
+    /// A request in its name that is being put together.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         let call = self.server.call(method, path);
         let call = self.key.into_iter().fold(call, |call, key| call.header("x-api-key", key));
         self.name.into_iter().fold(call, |call, name| call.header("wardian-tenant", name))
     }
 
-    /// Sends a GET request.
+    /// Asks for something.
     pub(crate) fn get(&self, path: &str) -> Response {
         self.call("GET", path).send()
     }
 
-    /// Sends an inference request.
+    /// Asks a model.
     pub(crate) fn infer(&self, model: &str, body: &Value) -> Response {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(body).send()
     }
 
-    /// Sends a behaviour word to a puppet.
+    /// Asks a puppet to behave in some way.
     pub(crate) fn behave(&self, model: &str, word: &str) -> Response {
         self.begin_behave(model, word).answer()
     }
 
-    /// Like `behave`, without waiting for the response.
+    /// Like `behave`, without waiting for the answer.
     pub(crate) fn begin_behave(&self, model: &str, word: &str) -> Pending {
         let body = json!({ "inputs": [], "parameters": { "behave": word } });
         self.call("POST", &format!("/v2/models/{model}/infer")).json(&body).begin()
     }
 
-    /// Returns the amount held of a quota, by the name of the quota.
+    /// How much it holds of something, by the name of its quota.
     #[track_caller]
     pub(crate) fn holds(&self, quota: &str) -> u64 {
         self.get("/v2/usage").ok().json()["quota"][quota]["used"].as_u64().unwrap()
     }
 
-    /// Waits until this amount of a quota is held.
+    /// Waits until it holds so much of something.
     pub(crate) fn until_holds(&self, quota: &str, amount: u64) {
         until(&format!("that {self} holds {amount} of {quota}"), || self.holds(quota) == amount);
     }
 
-    /// Returns a line of the tenant's repository index.
+    /// A line of its repository index.
     pub(crate) fn entry(&self, model: &str, version: u64) -> Option<Entry> {
         let index = self.call("POST", "/v2/repository/index").json(&json!({})).send();
         let mut entries = Entry::read_all(&index);
@@ -87,13 +87,13 @@ impl<'a> Tenant<'a> {
         self.until_state(model, version, "READY");
     }
 
-    /// Waits until a version is in a state of the index.
+    /// Waits until a version is in that state of the index.
     pub(crate) fn until_state(&self, model: &str, version: u64, state: &str) {
         let there = || self.entry(model, version).is_some_and(|entry| entry.state == state);
         until(&format!("that {model} of {self} is {state}"), there);
     }
 
-    /// Waits until a version cannot serve for a reason that contains `words`.
+    /// Waits until a version cannot serve for a reason with these words in it.
     pub(crate) fn until_refused(&self, model: &str, version: u64, words: &str) {
         let refused = |entry: Entry| entry.state == "UNAVAILABLE" && entry.reason.contains(words);
         let what = format!("'{words}' for {model} of {self}");

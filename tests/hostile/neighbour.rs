@@ -1,4 +1,4 @@
-//! The neighbour: another tenant, whose client sends one request after another.
+//! The neighbour: another tenant, whose client asks one thing after the other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,13 +7,14 @@ use serde_json::json;
 
 use crate::harness::{Server, Tenant};
 
-/// Generous, because other tests may keep the machine busy; without fairness it would be minutes.
+/// Generous, because the machine may be busy with other tests; without fairness it would be
+/// minutes.
 const LATEST: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Runs `work` while the neighbour sends requests. Asserts that every response is correct and that
-/// none is late.
+/// Does something while the neighbour keeps asking. Every answer must be right, and none may be
+/// late.
 pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
     let over = AtomicBool::new(false);
     let (answers, worst) = std::thread::scope(|scope| {
@@ -27,7 +28,7 @@ pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
     assert!(answers > 0 && worst < LATEST, "{answers} answers, the latest after {worst:?}");
 }
 
-/// Stops the neighbour, also if the test fails.
+/// Ends the asking even if a test fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -41,13 +42,14 @@ fn ask_until(over: &AtomicBool, tenant: Tenant<'_>) -> (u32, Duration) {
     while answers == 0 || !over.load(Ordering::Relaxed) {
         worst = worst.max(ask(tenant, answers));
         answers += 1;
-        // The neighbour leaves the cores idle most of the time, so it is within its share.
+        // A caller who leaves the cores to others for most of the time, and so has a right to them
+        // now and then.
         std::thread::sleep(PAUSE);
     }
     (answers, worst)
 }
 
-/// Sends a request with new content, and returns the time until its response.
+/// Asks something that has not been asked before, and tells how long the answer took.
 fn ask(tenant: Tenant<'_>, number: u32) -> Duration {
     let x = json!({ "name": "x", "datatype": "FP64", "shape": [2], "data": [number, 0.5] });
     let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": [format!("number {number}")] });

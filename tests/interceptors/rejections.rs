@@ -1,4 +1,4 @@
-//! Calls that an interceptor rejects.
+//! Calls that an interceptor does not let pass.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Repeated swaps of an interceptor while its model is under load.
+//! Swapping an interceptor while what it wraps is being asked, over and over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

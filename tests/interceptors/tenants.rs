@@ -1,4 +1,4 @@
-//! Interceptors apply to their own tenant only.
+//! Interceptors are their tenant's own.
 
 use serde_json::json;
 use wardian::model::Digest;
@@ -6,8 +6,7 @@ use wardian::model::Digest;
 use super::{add_gate, parameter};
 use crate::harness::{Server, gate, guest, puppet, until};
 
-/// Starts a server with tenants `a` and `b`, with a puppet each, and with keys whose ids are their
-/// own texts.
+/// Tenants `a` and `b` with a puppet each, and with keys that are called by their own texts.
 fn two() -> Server {
     let key = |text: &str| {
         format!(

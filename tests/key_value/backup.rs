@@ -1,4 +1,4 @@
-//! Backups of a store: copies of a stopped server, restored.
+//! Copies of what is kept: taken of a server that was stopped, and put back.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Concurrent operations: no change is lost, and none is seen in part.
+//! Many at once: nothing is lost, and nobody sees half of a change.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

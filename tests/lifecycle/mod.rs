@@ -1,4 +1,4 @@
-//! The lifecycle of a version, from candidate to retirement.
+//! From a candidate to what serves, and back.
 
 mod commands;
 mod draining;

@@ -1,4 +1,4 @@
-//! A TCP proxy that can be shut and opened again.
+//! A way to a server that can be shut and opened again.
 
 use std::io::{Write, copy};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A TCP proxy to a server. While it is shut, it closes new and existing connections.
+/// A way to a server. While it is shut, whoever comes is sent away at once, and who is inside is
+/// thrown out.
 pub(crate) struct Door {
     address: SocketAddr,
     open: Arc<AtomicBool>,
@@ -14,7 +15,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Starts an open proxy. Its thread lives as long as the process.
+    /// An open door. Its thread stays for as long as the process.
     pub(crate) fn to(server: SocketAddr) -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -32,12 +33,12 @@ impl Door {
         Door { address, open, inside }
     }
 
-    /// Returns the address of the proxy.
+    /// Where it is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Shuts the proxy.
+    /// Shuts it.
     pub(crate) fn shut(&self) {
         self.open.store(false, Ordering::SeqCst);
         for comer in self.inside.lock().unwrap().drain(..) {
@@ -45,13 +46,13 @@ impl Door {
         }
     }
 
-    /// Opens the proxy again.
+    /// Opens it again.
     pub(crate) fn open(&self) {
         self.open.store(true, Ordering::SeqCst);
     }
 }
 
-/// Copies bytes both ways until one side closes.
+/// Carries bytes both ways until one side has had enough.
 fn pass(comer: TcpStream, server: SocketAddr) {
     let Ok(there) = TcpStream::connect(server) else { return };
     let (mut from, mut to) = (comer.try_clone().unwrap(), there.try_clone().unwrap());

@@ -1,4 +1,4 @@
-//! A model folder with numbered versions, settings and sidecar files.
+//! A folder of numbered versions, with its settings and the files beside its components.
 
 use serde_json::json;
 

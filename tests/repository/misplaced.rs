@@ -1,4 +1,4 @@
-//! Misplaced files are logged once, with the place where they belong.
+//! Files that lie where nothing reads them are told of once, with where they belong.
 
 use crate::harness::{Server, guest, puppet};
 
@@ -54,7 +54,7 @@ fn a_repository_full_of_them_does_not_fill_the_log() {
     .start();
     server.until_ready("good", 1);
     server.until_logged("more than 100 files and folders are ignored");
-    // A further scan does not log it again.
+    // Looked at again, it is not told again.
     server.load("good").ok();
     assert_eq!(server.log().matches("is ignored: it is an ONNX model").count(), 100);
 }

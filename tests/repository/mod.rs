@@ -1,4 +1,5 @@
-//! Changes of a repository are served, in whichever way they are made and noticed.
+//! What happens in a repository ends in what is served, however it happens and however it is
+//! noticed.
 
 mod files;
 mod folders;
@@ -11,7 +12,8 @@ mod root;
 
 use crate::harness::{Models, Server, Setup};
 
-/// Runs a test with each way of noticing changes. The interval of full rescans is too long to help.
+/// Runs a test with each way of noticing changes. The full rescan is set so far off that it cannot
+/// help.
 fn however_watched(fill: impl Fn(&Models), test: impl Fn(Server)) {
     for watch in ["events", "poll"] {
         eprintln!("--- watched by {watch} ---");

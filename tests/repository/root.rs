@@ -1,4 +1,4 @@
-//! A repository root that vanishes, returns, or never existed.
+//! The root of the repository vanishes, comes back, or was never there.
 
 use std::fs;
 

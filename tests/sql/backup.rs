@@ -1,4 +1,4 @@
-//! Backups of a database: copies of a stopped server, restored.
+//! Copies of a database: taken of a server that was stopped, and put back.
 
 use std::fs;
 

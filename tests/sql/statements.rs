@@ -1,4 +1,4 @@
-//! Values are stored and read back unchanged.
+//! What goes in comes out, and stays.
 
 use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, steps, take};
 use crate::harness::{Server, ledger, until};
@@ -15,7 +15,7 @@ fn every_type_comes_back_as_it_went_in() {
         ("r:-0.0", "r:-0.0"),
         ("r:1e308", "r:1e308"),
         ("r:inf", "r:inf"),
-        // SQLite has neither NaN nor booleans.
+        // SQLite has no number that is none, and no booleans.
         ("r:NaN", "null"),
         ("b:true", "i:1"),
         ("b:false", "i:0"),

@@ -1,12 +1,11 @@
-//! Models that fail before their first part, and after it.
+//! Models that fail, before their first part and after it.
 
 use serde_json::json;
 
 use super::{metric, server};
 use crate::harness::until;
 
-/// The behaviour of a model, and the expected status and code. The log has the details that the
-/// caller must not see.
+/// What a model does, and what comes of it. The log has what the caller may not see.
 const FAULTS: [(&str, u16, &str); 3] = [
     ("trap", 500, "model_trapped"),
     ("fail", 500, "model_failed"),

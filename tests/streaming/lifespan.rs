@@ -1,4 +1,4 @@
-//! Streams that outlive their version, and streams during the stop of the server.
+//! Streams that outlive the version they are of, and those that a server has to end with.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Invalid streaming requests, and requests without permission.
+//! Requests that make no sense, and those that nobody may make.
 
 use serde_json::json;
 

@@ -1,5 +1,5 @@
-//! The effective configuration of a model: the applicable fields of Triton's model configuration,
-//! and the other settings under `wardian`.
+//! What is in force for a model: the fields of Triton's model configuration that mean something
+//! here, and under `wardian` the rest.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::router::{ModelPath, json_response};
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
 use crate::servable::{Form, Servable};
 
-/// `GET /v2/models/{m}[/versions/{v}]/config`: effective configuration of a serving version.
+/// `GET /v2/models/{m}[/versions/{v}]/config`.
 pub(super) async fn model_config(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -26,7 +26,6 @@ pub(super) async fn model_config(
     let handle = path.find(&state, &caller)?;
     let versions = state.dataplane.versions(tenant, &path.model);
     let policy = state.dataplane.version_policy(tenant, &path.model);
-
     Ok(json_response(&Config::of(&handle, &versions, &policy)))
 }
 
@@ -52,8 +51,8 @@ struct Tensor<'a> {
     optional: bool,
 }
 
-/// The model's shape where it differs from `dims`, which must not be empty in Triton's
-/// configuration.
+/// The shape that the model has where Triton's configuration has another: `dims` must not be empty
+/// there.
 #[derive(Serialize)]
 struct Reshape {
     shape: [i64; 0],
@@ -76,13 +75,12 @@ impl<'a> Config<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// Describes a tensor. As in Triton's configuration, the dimensions exclude the batch.
+    /// As in Triton's configuration, the dimensions leave out the batch.
     fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         let batch = usize::from(metadata.max_batch_size > 0);
         let shape = spec.shape.get(batch..).unwrap_or_default();
         let (dims, reshape) =
             if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
-
         Tensor {
             name: &spec.name,
             data_type: data_type(spec.datatype),
@@ -109,7 +107,6 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
     let settings = servable.settings();
     let report = servable.report();
     let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
-
     json!({
         "version": servable.id().version.number(),
         "versions": numbers(versions),
@@ -133,7 +130,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         "memory_bytes": report.memory_bytes,
         "batching": {
             "max_batch_size": settings.batching.max_batch_size,
-            // The result of the setting and the model's own limit.
+            // What has come of that and of what the model takes.
             "effective": servable.batch_limit().map_or(1, |limit| limit.items),
             "form": servable.batch_limit().map(|limit| match limit.form {
                 Form::Joined => "joined",
@@ -179,7 +176,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
     })
 }
 
-/// Returns the datatype's name in Triton's model configuration.
+/// The name of a datatype in Triton's model configuration.
 fn data_type(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "TYPE_BOOL",

@@ -1,4 +1,4 @@
-//! The error table: from internal errors to status, code and text.
+//! The one table from what went wrong to what a caller sees.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -8,23 +8,23 @@ use super::json::write_string;
 use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
-/// The error response: `{"error": text, "code": code}`, with `"quota": name` for exhausted quotas.
+/// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) text: String,
-    /// Name of the exhausted quota.
+    /// Which quota is used up.
     pub(super) quota: Option<&'static str>,
-    /// Seconds until a retry may succeed; 0 if it will not.
+    /// When trying again may help; 0 if it will not.
     pub(super) retry_after_seconds: u32,
 }
 
-/// Maximum length of an error text in bytes.
+/// Bytes of an error's text.
 const MAX_TEXT: usize = 16 << 10;
 
-/// Default retry delay in seconds. After one second, a model's queue or a running load has usually
-/// advanced.
+/// The queue of a model or a load that was under way has usually moved on after a second.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {
@@ -35,19 +35,19 @@ impl ApiError {
         ApiError { status, code, text: text.into(), quota: None, retry_after_seconds }
     }
 
-    /// The path does not support `method`. `allowed` lists the supported ones.
+    /// The path takes other methods: those that `allowed` lists.
     pub(super) fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         let method = super::json::shorten(method.as_str());
         let text = format!("this path takes {}, not {method}", allowed.replace(',', " or "));
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
     }
 
-    /// The protocol defines this feature, this server does not implement it.
+    /// The protocol has it, this server does not.
     pub(super) fn unsupported(text: &str) -> Self {
         ApiError::new(StatusCode::NOT_IMPLEMENTED, "unsupported", text)
     }
 
-    /// Adds the model and version to the error text.
+    /// Says which model and version the error is about.
     pub(super) fn about(mut self, model: &str, version: Option<&str>) -> Self {
         let model = super::json::shorten(model);
         self.text = match version {
@@ -60,7 +60,7 @@ impl ApiError {
     }
 }
 
-/// Returns the status and code of each error that a request can end with.
+/// The status and machine code of every error a request can end in.
 fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
     match error {
         InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
@@ -104,19 +104,15 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
 impl From<&InferError> for ApiError {
     fn from(error: &InferError) -> Self {
         let (status, code) = of_infer(error);
-
         let quota = match error {
             InferError::QuotaExceeded(refusal) => Some(refusal.quota),
             InferError::QueueFull { .. } => Some("max_queue"),
             _ => None,
         };
-
         let mut public = ApiError { quota, ..ApiError::new(status, code, error.to_string()) };
-
         if let InferError::Suspended { retry_after_seconds } = error {
             public.retry_after_seconds = *retry_after_seconds;
         }
-
         public
     }
 }
@@ -135,7 +131,7 @@ impl From<CommandError> for ApiError {
             CommandError::Failed(LoadError { stage: Stage::Disk, reason }) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", reason)
             }
-            // The request was well formed and the server works. The model itself cannot be
+            // The request was well formed and the server works: it is the model that cannot be
             // processed.
             CommandError::Failed(fault) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
@@ -160,11 +156,11 @@ impl From<RefreshError> for ApiError {
 }
 
 impl ApiError {
-    /// Returns the response body of this error.
+    /// The body of a response that tells of it.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.text.len() + 64);
         body.extend_from_slice(b"{\"error\":");
-        // The text may contain parts from a guest or a caller.
+        // Parts of it may come from a guest or from a caller.
         write_string(&mut body, &sanitize_lines(&self.text, MAX_TEXT));
         body.extend_from_slice(b",\"code\":");
         write_string(&mut body, self.code);
@@ -172,9 +168,7 @@ impl ApiError {
             body.extend_from_slice(b",\"quota\":");
             write_string(&mut body, quota);
         }
-
         body.push(b'}');
-
         body
     }
 }
@@ -187,11 +181,9 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.extend([super::caller::challenge(self.code)]);
         }
-
         if self.retry_after_seconds > 0 {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_seconds));
         }
-
         response
     }
 }
@@ -207,7 +199,6 @@ mod tests {
     fn every_error_has_the_status_and_code_of_the_contract() {
         let second = Duration::from_secs(1);
         let detail = || "secret".to_string();
-
         for (error, status, code) in [
             (InferError::InvalidInput("x".into()), 400, "invalid_input"),
             (InferError::UnsupportedMedia("x".into()), 415, "unsupported_media_type"),
@@ -260,7 +251,6 @@ mod tests {
             (failed.status.as_u16(), failed.code, failed.text.as_str()),
             (422, "load_failed", "link: needs sql")
         );
-
         let full = ApiError::from(CommandError::Failed(LoadError::new(Stage::Disk, "no room")));
         assert_eq!(
             (full.status.as_u16(), full.code, full.text.as_str()),

@@ -1,4 +1,4 @@
-//! Metadata of the server and its models.
+//! What the server and its models say of themselves.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use super::router::{ModelPath, json_response};
 use crate::model::{Metadata, ParameterValue, TensorSpec};
 use crate::tenant::Pace;
 
-/// The `platform` of all models in the protocol.
+/// How the protocol's `platform` names what runs here.
 pub(super) const PLATFORM: &str = "wardian_wasm";
 
-/// The supported protocol extensions, by their names in Triton's documentation.
+/// The extensions of the protocol that are served, by their names in Triton's documentation.
 const EXTENSIONS: [&str; 8] = [
     "binary_tensor_data",
     "generate",
@@ -31,7 +31,7 @@ const EXTENSIONS: [&str; 8] = [
     "statistics",
 ];
 
-/// `GET /v2`: name, version and extensions of the server.
+/// `GET /v2`.
 pub(super) async fn server() -> Response {
     json_response(&Server {
         name: "wardian",
@@ -40,7 +40,7 @@ pub(super) async fn server() -> Response {
     })
 }
 
-/// `GET /v2/models`: names of the tenant's models, serving or not.
+/// `GET /v2/models`: the names of the caller's models, whether they serve or not.
 pub(super) async fn models(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -50,11 +50,10 @@ pub(super) async fn models(
     let write = move |_: &Pace| {
         json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
     };
-
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
-/// `GET /v2/models/{m}[/versions/{v}]`: metadata of a serving version.
+/// `GET /v2/models/{m}[/versions/{v}]`.
 pub(super) async fn model(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -63,7 +62,6 @@ pub(super) async fn model(
     let tenant = caller.tenant_name()?;
     let handle = path.find(&state, &caller)?;
     let metadata = handle.metadata();
-
     Ok(json_response(&Model {
         name: &path.model,
         versions: state
@@ -118,9 +116,9 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Describes an input. An input with one value per batch item gets a dimension of 1 for the
-    /// item, as in the model configuration: Triton's clients take the item's shape from here and
-    /// cannot send an item without dimensions.
+    /// An input with one value for each item of a batch has a dimension of 1 for the item, as in
+    /// the model's configuration: Triton's clients take the shape of an item from here, and cannot
+    /// send one without dimensions.
     fn input(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         match spec.shape[..] {
             [batch] if metadata.max_batch_size > 0 => {
@@ -131,7 +129,7 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// Returns the protocol's `properties`, whose values are texts.
+/// The protocol's `properties` are texts.
 fn properties<'a>(
     description: &'a str,
     more: &'a [crate::model::Parameter],

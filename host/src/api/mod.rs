@@ -1,14 +1,14 @@
-//! The HTTP interface: the Open Inference Protocol with its repository extension, SageMaker's
-//! contract and the metrics.
+//! HTTP: the Open Inference Protocol, the repository extension, SageMaker's contract and the
+//! metrics.
 //!
-//! Within the server, only this module contains wire formats, status codes and handlers. Requests
-//! enter at [`Api::serve`]; the modules behind it use the vocabulary of [`crate::model`].
+//! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`];
+//! everything behind it speaks the vocabulary of [`crate::model`].
 //!
-//! The path of a request: `edge` assigns an id, records the arrival time, catches panics and
-//! discards the part of the body that the handler did not read (`unread`). `head` and `web_page`
-//! reject malformed and foreign requests. Inference goes straight to `infer`; `router` selects the
-//! handler of all other requests. `caller` authenticates and authorizes. The handler calls
-//! `DataPlane` or `Manager`. `error` maps failures to a status, a code and a text.
+//! One request's way: `edge` gives it an id and a clock and catches panics, and sees to a body that
+//! nobody reads (`unread`) → `head` and `foreign` refuse what no route takes → `infer` takes
+//! inference at once, `router` finds the handler of everything else → `caller` tells the tenant and
+//! whether it may → the handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a
+//! status, a code and a text.
 
 mod caller;
 mod compressed;
@@ -68,27 +68,27 @@ pub use golden::parse_golden;
 pub use router::{Route, routes};
 pub use web_page::Hosts;
 
-/// The services that the handlers use.
+/// What the handlers work with.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Finds and runs models.
+    /// Answers questions about models and runs them.
     pub dataplane: DataPlane,
-    /// Loads, unloads and publishes models.
+    /// Loads and unloads.
     pub manager: Manager,
-    /// Authenticates callers.
+    /// Tells who is asking.
     pub tenants: Tenants,
-    /// Faults of the tenant configuration that keep parts of it from taking effect.
+    /// What the configuration says of tenants and is not in force.
     pub tenancy_faults: TenancyFaults,
-    /// Runs and lists deferred tasks, and provides access to sessions.
+    /// Does what was left for after a response, and tells what that is.
     pub deferred: Deferred,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
-    /// Runs host work for tenants.
+    /// Does the host's own work for tenants.
     pub workers: Workers,
-    /// The key-value stores of the tenants.
+    /// What is kept for tenants.
     pub stores: Stores,
-    /// The allowed hosts of a server without API keys.
+    /// The hosts under which a server without keys may be reached.
     pub hosts: Hosts,
-    /// The model of `POST /invocations` for requests that name none.
+    /// The model that `POST /invocations` means when the request names none.
     pub default_model: Option<ModelName>,
 }

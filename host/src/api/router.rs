@@ -1,4 +1,4 @@
-//! The route table.
+//! Which handler answers which path.
 
 use std::sync::Arc;
 
@@ -24,47 +24,45 @@ use super::{ApiState, config, docs, generate, health, key_value, metadata, metri
 use super::{sagemaker, sessions, stats, tasks, upload, usage};
 use crate::servable::ServableHandle;
 
-/// A method, a path and the access that it requires.
+/// A path, what may be done with it, and whom it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method.
     pub method: &'static str,
-    /// The path, with `{name}` for its parameters.
+    /// The path, with `{name}` for the parts that vary.
     pub path: &'static str,
-    /// The access that the route requires.
+    /// Whom it is for.
     pub access: Access,
 }
 
-/// Returns all routes.
+/// Every route there is.
 pub fn routes() -> Vec<Route> {
     table().into_iter().map(|(route, _)| route).collect()
 }
 
-/// Builds the router. Inference by a plain path bypasses it: see `edge`.
+/// The routes. Inference by a plain path does not come here: see `edge`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     let mut router = Router::new();
     for (Route { path, access, .. }, handler) in table() {
         let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
-        // Some clients append a slash to the address of a server.
+        // Some clients put a slash behind the address of a server.
         if path == "/v2" {
             router = router.route("/v2/", guarded.clone());
         }
         router = router.route(path, guarded);
     }
-
     router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
 }
 
 type Handler = MethodRouter<Arc<ApiState>>;
 
-/// The only list of routes. Every entry states the required access.
+/// The one list of what there is: who adds a route says here whom it is for.
 #[rustfmt::skip]
 fn table() -> Vec<(Route, Handler)> {
     let get = |path, access, handler: Handler| (Route { method: "GET", path, access }, handler);
     let post = |path, access, handler: Handler| (Route { method: "POST", path, access }, handler);
     let put = |path, access, handler: Handler| (Route { method: "PUT", path, access }, handler);
     let delete = |path, access, handler: Handler| (Route { method: "DELETE", path, access }, handler);
-
     vec![
         get("/v2", Access::Key, on_get(metadata::server)),
         get("/v2/health/live", Access::Open, on_get(health::live)),
@@ -116,7 +114,7 @@ fn table() -> Vec<(Route, Handler)> {
     ]
 }
 
-/// The model and the optional version in a path.
+/// The model, and perhaps the version, that a path names.
 #[derive(Deserialize)]
 pub(super) struct ModelPath {
     pub(super) model: String,
@@ -124,8 +122,7 @@ pub(super) struct ModelPath {
 }
 
 impl ModelPath {
-    /// Returns the servable that this path selects. Fails with the error that inference would
-    /// return.
+    /// The version that serves under this path. Fails with the error that inference would meet.
     pub(super) fn find(
         &self,
         state: &ApiState,
@@ -134,7 +131,6 @@ impl ModelPath {
         let version = self.version.as_deref();
         let tenant = caller.tenant_name()?;
         let found = state.dataplane.find(tenant, &self.model, version);
-
         found.map_err(|error| {
             ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version)
         })
@@ -145,7 +141,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // Fails only for a path that is not UTF-8 after decoding.
+        // Only a path that is not UTF-8 when decoded fails here.
         Path::from_request_parts(parts, state)
             .await
             .map(|Path(path)| path)
@@ -153,7 +149,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
     }
 }
 
-/// Builds a JSON response. Serialization errors become a 500 response.
+/// A JSON response.
 pub(super) fn json_response(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => {

@@ -1,4 +1,4 @@
-//! Sessions of a model: list and delete.
+//! The sessions of a model: listed and removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,17 +20,18 @@ use crate::model::{InferError, ModelName};
 use crate::servable::ModelSequences;
 use crate::store::{sessions, since_1970};
 
-/// Time to wait for a session that is in use. Cancelling its tasks frees it sooner.
+/// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels
+/// its tasks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Path parameters: a model and one of its sessions.
+/// A model and one of its sessions.
 #[derive(Deserialize)]
 pub(super) struct SessionPath {
     model: String,
     session: String,
 }
 
-/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: stored sessions by id. The model need not
+/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: what is kept, by name. The model need not
 /// serve.
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
@@ -43,23 +44,20 @@ pub(super) async fn list(
     let sequences = of(&state, &caller, &path.model)?;
     let model = sequences.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
-
     let listed = sequences
         .store()
         .read(list)
         .await
         .map_err(|error| error.for_request(sequences.tenant()))?;
-
     let cursor = (listed.len() == limit as usize)
         .then(|| listed.last().map(|session| session.id.clone()))
         .flatten();
-
     Ok(json_response(
         &json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
     ))
 }
 
-/// `DELETE /v2/models/{m}/sessions/{id}`: waits until the session is unused, then deletes it.
+/// `DELETE /v2/models/{m}/sessions/{id}`: waits until nobody works with it.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -67,7 +65,6 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
     let sequences = of(&state, &caller, &path.model)?;
-
     let in_use = || {
         let text = format!(
             "the session was in use for {} s; cancel its tasks, or try again later",
@@ -75,24 +72,19 @@ pub(super) async fn delete(
         );
         ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
     };
-
     let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session))
         .await
         .map_err(|_| in_use())??;
-
     if removed {
         return Ok(StatusCode::OK.into_response());
     }
-
     let text = format!("there is no session '{}'", super::json::shorten(&path.session));
-
     Err(ApiError::new(StatusCode::NOT_FOUND, "session_not_found", text).about(&path.model, None))
 }
 
-/// Returns the sessions of a model in the tenant's repository. Fails if there is no such model.
+/// A model that is in the caller's repository.
 fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
     let tenant = caller.tenant()?;
-
     let unknown = || {
         ApiError::from(InferError::ModelNotFound).about_model(
             &state.dataplane,
@@ -101,11 +93,9 @@ fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequenc
             None,
         )
     };
-
     let known = ModelName::new(model)
         .ok()
         .filter(|name| state.dataplane.models(tenant.name()).contains(name));
-
     Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
 }
 

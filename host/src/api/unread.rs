@@ -1,9 +1,9 @@
-//! Request bodies that the handler does not read to the end.
+//! Request bodies that no handler reads to their end.
 //!
-//! Many clients write the whole body before they read the response. If the connection closes early,
-//! they lose the response: Python's client reports a broken pipe, and nginx answers 502. So the
-//! rest of a body is read and discarded before the response is sent, within bounds. Beyond them the
-//! response carries `Connection: close`.
+//! Many senders write the whole body before they read the answer. A connection that closes under
+//! them loses the answer: Python's client reports a broken pipe, and nginx answers 502. So the rest
+//! of a body is read and discarded before the answer is sent, within bounds. Beyond them the answer
+//! carries `Connection: close`.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-/// Limits on discarding a body before the response.
+/// Bounds of the reading before the answer.
 #[derive(Clone, Copy)]
 struct Bounds {
     bytes: u64,
@@ -25,57 +25,55 @@ struct Bounds {
 }
 
 const BOUNDS: Bounds = Bounds {
-    // A longer body is usually a rejected upload, and discarding it costs more than a new
+    // A longer body is a refused upload, as a rule, and costs more to discard than a new
     // connection.
     bytes: 64 << 20,
-    // Discarding delays the response.
+    // It delays the answer.
     time: Duration::from_secs(5),
-    // A client may pause because it waits for the response, so a pause must be short.
+    // A sender that waits for the answer before it sends more must not wait for long.
     pause: Duration::from_secs(1),
 };
 
-/// Receives the unread part of a body when the handler drops it.
+/// The place to which the rest of a body goes when its handler drops it.
 pub(super) struct Unread {
     rest: Arc<Mutex<Option<Rest>>>,
     expects_continue: bool,
 }
 
-/// The unread part of a body.
+/// The part of a body that its handler has not read.
 enum Rest {
-    /// `begun` is true if the handler read some of it.
+    /// `begun` if anything of it was read.
     Unread { body: Body, begun: bool },
-    /// The body ended with an error. No request can follow.
+    /// It ended with an error, and nothing can follow it.
     Broken,
 }
 
-/// A request body that hands over its unread part on drop.
+/// A request's body, which keeps its rest when it is dropped.
 struct Tracked {
-    /// `None` once the body has ended.
+    /// `None` once it has ended.
     body: Option<Body>,
     begun: bool,
     rest: Arc<Mutex<Option<Rest>>>,
 }
 
-/// Tracks the body of a request. Returns `None` if there is no body.
+/// Follows a request's body; `None` if it has none.
 pub(super) fn track(request: Request<Body>) -> (Request<Body>, Option<Unread>) {
     if request.body().is_end_stream() {
         return (request, None);
     }
-
     let rest = Arc::default();
     let unread =
         Unread { rest: Arc::clone(&rest), expects_continue: expects_continue(request.headers()) };
-
     (request.map(|body| Body::new(Tracked { body: Some(body), begun: false, rest })), Some(unread))
 }
 
-/// True if the client waits for `100 Continue` before it sends the body.
+/// True if the sender waits to be told to send the body.
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl Unread {
-    /// Discards the unread part after the handler has finished. Returns true if the body has ended,
+    /// Reads and discards what is left, once the handler is done. Tells whether the body has ended,
     /// so that another request can follow on the connection.
     pub(super) async fn discard(self) -> bool {
         self.discard_within(BOUNDS).await
@@ -83,25 +81,21 @@ impl Unread {
 
     async fn discard_within(self, bounds: Bounds) -> bool {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
-
         let (body, begun) = match rest {
             None => return true,
             Some(Rest::Broken) => return false,
             Some(Rest::Unread { body, begun }) => (body, begun),
         };
-
-        // Reading would request a body that is not wanted.
+        // Reading would ask the sender for a body that is not wanted.
         let unasked = self.expects_continue && !begun;
-
         if unasked || body.size_hint().lower() > bounds.bytes {
             return false;
         }
-
         matches!(tokio::time::timeout(bounds.time, drain(body, bounds)).await, Ok(true))
     }
 }
 
-/// Reads a body to its end. Returns true if the end was reached within the bounds.
+/// Reads a body to its end; tells whether it has come there.
 async fn drain(mut body: Body, bounds: Bounds) -> bool {
     let mut left = bounds.bytes;
     loop {
@@ -131,16 +125,13 @@ impl HttpBody for Tracked {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         this.begun = true;
-
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
             this.body = None;
         }
-
         if matches!(frame, Some(Err(_))) {
             this.leave(Rest::Broken);
         }
-
         Poll::Ready(frame)
     }
 
@@ -216,7 +207,6 @@ mod tests {
             drop(request);
             assert_eq!(unread.unwrap().discard().await, ends, "{count}");
         }
-
         let (request, unread) = request(Body::from(vec![0; (64 << 20) + 1]));
         drop(request);
         assert!(!unread.unwrap().discard().await);
@@ -225,7 +215,6 @@ mod tests {
     #[tokio::test]
     async fn a_sender_that_pauses_or_trickles_is_not_waited_for() {
         let silent = || Body::from_stream(stream::pending::<io::Result<Bytes>>());
-
         let endless = || {
             let piece = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(b"x")));
             Body::from_stream(piece.then(async |piece| {
@@ -233,9 +222,7 @@ mod tests {
                 piece
             }))
         };
-
         let (short, long) = (Duration::from_millis(1), Duration::from_secs(3600));
-
         for (body, time, pause) in
             [(silent(), long, short), (silent(), short, long), (endless(), short, long)]
         {
@@ -252,7 +239,6 @@ mod tests {
         let (request, unread) = track(expecting());
         drop(request);
         assert!(!unread.unwrap().discard().await);
-
         let (mut request, unread) = track(expecting());
         request.body_mut().frame().await;
         drop(request);

@@ -1,13 +1,13 @@
-//! What settings must be to each other.
+//! Checks between settings.
 
 use super::Config;
 
-/// Everything that does not go together, each with what would mend it.
+/// Returns all conflicts, each with a remedy.
 pub(super) fn conflicts(config: &Config) -> Vec<String> {
     [exposed(config), intervals(config)].into_iter().flatten().collect()
 }
 
-/// Whether somebody could ask who was never let in.
+/// Returns the conflict of a server that other machines can reach without a key.
 pub(super) fn exposed(Config { listen, insecure, tenancy, .. }: &Config) -> Option<String> {
     let exposed =
         !listen.ip().to_canonical().is_loopback() && !insecure && !tenancy.asks_for_keys();
@@ -20,7 +20,8 @@ pub(super) fn exposed(Config { listen, insecure, tenancy, .. }: &Config) -> Opti
     })
 }
 
-/// The fault of a configuration that has lost its keys: nobody would notice that everybody may ask.
+/// Returns the conflict of a configuration that has lost its keys, which would silently open the
+/// server.
 pub(super) fn unlocked(Config { insecure, tenancy, .. }: &Config) -> Option<String> {
     let unlocked = !insecure && !tenancy.asks_for_keys();
     unlocked.then(|| {

@@ -1,4 +1,4 @@
-//! What tenants must be to each other, wherever each was read.
+//! Checks between tenants, independent of the file that defines each.
 
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
@@ -7,18 +7,20 @@ use super::credentials::Placed;
 use super::file::Host;
 use super::tenants::TenantEntry;
 
-/// Everything that does not go together, each with where it stands and what would mend it.
+/// Returns all conflicts, each with its location and a remedy.
 pub(super) fn clashes(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
     let mut found = names(tenants);
     found.extend(digests(host, tenants));
     found.extend(repositories(host, tenants, base));
     found.extend(unused_models(host, tenants));
+
     found
 }
 
-/// Names become names of folders, and some file systems do not tell cases apart.
+/// Names become folder names, and some file systems ignore case.
 fn names(tenants: &[&TenantEntry]) -> Vec<String> {
     let mut seen: HashMap<String, &TenantEntry> = HashMap::new();
+
     let clash = |tenant: &TenantEntry, other: &TenantEntry| {
         let TenantEntry { name, place, .. } = tenant;
         let (there, called) = (&other.place, &other.name);
@@ -30,14 +32,16 @@ fn names(tenants: &[&TenantEntry]) -> Vec<String> {
             )
         }
     };
+
     let twins = tenants.iter().filter_map(|tenant| {
         let other = seen.insert(tenant.name.as_str().to_lowercase(), tenant)?;
         Some(clash(tenant, other))
     });
+
     twins.collect()
 }
 
-/// A key tells whose it is.
+/// A key identifies one tenant, so no two keys may have the same digest.
 fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
     let mut seen: HashMap<String, &Placed> = HashMap::new();
     let clash = |Placed { place, key }: &Placed, other: &Placed| {
@@ -49,19 +53,21 @@ fn digests(host: &Host, tenants: &[&TenantEntry]) -> Vec<String> {
     let keys = host.keys.iter().chain(tenants.iter().flat_map(|tenant| &tenant.keys));
     let twins =
         keys.filter_map(|key| Some(clash(key, seen.insert(key.key.digest.to_string(), key)?)));
+
     twins.collect()
 }
 
-/// What one tenant uploads must not become another's model.
+/// An upload of one tenant must not become a model of another.
 fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<String> {
     let directory = |tenant: &&TenantEntry| tenant.repository(host, base).directory().map(plain);
-    // Nobody uploads to a URL: what several tenants read there is for whoever can write there.
+    // URLs may be shared: nothing is uploaded to them.
     let mut real: Vec<_> =
         tenants.iter().filter_map(|tenant| Some((directory(tenant)?, *tenant))).collect();
     real.sort_by(|(one, _), (other, _)| one.cmp(other));
+
     let mut outer: Option<(PathBuf, &TenantEntry)> = None;
     let mut found = Vec::new();
-    // Whatever lies within a path follows it directly in this order.
+    // In this order, paths inside a directory directly follow it.
     for (path, tenant) in real {
         match &outer {
             Some((_, other)) if other.name == tenant.name => {}
@@ -71,6 +77,7 @@ fn repositories(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Vec<Strin
             _ => outer = Some((path, tenant)),
         }
     }
+
     found
 }
 
@@ -78,14 +85,14 @@ fn shared(tenant: &TenantEntry, other: &TenantEntry, path: &Path, around: &Path)
     let (place, name, there) = (&tenant.place, &tenant.name, &other.place);
     let how = if path == around { "is also that" } else { "lies within that" };
     let path = path.display();
+
     format!(
         "{place}: the repository of tenant '{name}', {path}, {how} of '{}' ({there}); move one of them",
         other.name
     )
 }
 
-/// Somebody who says where the models are, and whose tenants all have theirs elsewhere, means
-/// something else.
+/// A configured `models` that no tenant uses is probably a mistake.
 fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
     let models = host.models.as_ref()?;
     let unused = !tenants.is_empty() && !tenants.iter().any(|tenant| tenant.inherits());
@@ -97,8 +104,8 @@ fn unused_models(host: &Host, tenants: &[&TenantEntry]) -> Option<String> {
     })
 }
 
-/// The path as it is written, absolute and without dots. Where links lead can change at any time;
-/// the sources look at that.
+/// Returns the path, absolute and without dots. Symbolic links are not resolved here, since they
+/// can change at any time; the sources check them.
 fn plain(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut plain = PathBuf::new();
@@ -108,5 +115,6 @@ fn plain(path: &Path) -> PathBuf {
             part => plain.push(part),
         }
     }
+
     plain
 }

@@ -1,4 +1,4 @@
-//! Reads lists of keys: `keys = [{ id = "ci", sha256 = "…", scopes = ["infer"] }]`.
+//! Parses lists of API keys: `keys = [{ id = "ci", sha256 = "…", scopes = ["infer"] }]`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::model::Digest;
 use crate::repository::keys::{Keys, list, one_of, text};
 use crate::tenant::{Credential, Scope, Scopes};
 
-/// Where in the configuration something stands.
+/// Position of a setting: file and line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) file: Arc<str>,
@@ -22,27 +22,28 @@ impl fmt::Display for Place {
     }
 }
 
-/// A key, and where it stands.
+/// An API key and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     pub(super) place: Place,
     pub(super) key: Credential,
 }
 
-/// What the scopes of a key may be, by whose it is.
+/// Owner of a key, which determines the allowed scopes.
 #[derive(Clone, Copy)]
 pub(super) enum Owner {
     Tenant,
     Host,
 }
 
-/// Reads the list under `keys`, if it is there.
+/// Parses the list `keys`, if it exists.
 pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) -> Vec<Placed> {
     let mut read: Vec<Placed> = Vec::new();
     keys.list("keys", |keys| {
         let id = keys.need("id", |value| key_id(&text(value)?));
         let digest = keys.need("sha256", digest);
         let scopes = keys.need("scopes", |value| scopes(value, owner));
+
         let twin = read.iter().find(|other| Some(&other.key.id) == id.as_ref());
         if let Some(Placed { place, key }) = twin {
             keys.wrong(&format!(
@@ -50,6 +51,7 @@ pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) ->
                 key.id, place.line
             ));
         }
+
         if let (Some(id), Some(digest), Some(scopes)) = (id, digest, scopes) {
             let place = Place { file: file.clone(), line: keys.line() };
             read.push(Placed { place, key: Credential { id, digest, scopes } });
@@ -58,7 +60,7 @@ pub(super) fn credentials(keys: &mut Keys<'_>, file: &Arc<str>, owner: Owner) ->
     read
 }
 
-/// Checks the id of a key: it stands in log lines.
+/// Checks the id of a key, which appears in logs.
 pub(crate) fn key_id(id: &str) -> Result<String, String> {
     let allowed = |char: char| char.is_ascii_graphic() && !matches!(char, '"' | '\\');
     let right = (1..=MAX_ID).contains(&id.len()) && id.chars().all(allowed);
@@ -67,7 +69,7 @@ pub(crate) fn key_id(id: &str) -> Result<String, String> {
         .ok_or_else(|| format!("use 1 to {MAX_ID} letters, digits and signs, without spaces"))
 }
 
-/// A name, not a description.
+/// Limit of an id, in bytes.
 const MAX_ID: usize = 64;
 
 fn digest(value: &DeValue<'_>) -> Result<Digest, String> {
@@ -78,6 +80,7 @@ fn digest(value: &DeValue<'_>) -> Result<Digest, String> {
 fn scopes(value: &DeValue<'_>, owner: Owner) -> Result<Scopes, String> {
     let scopes: Scopes =
         list(one_of(Scope::ALL.map(|scope| (scope.name(), scope))))(value)?.into_iter().collect();
+
     match owner {
         Owner::Host if scopes != Scopes::ADMIN => {
             Err("a key of the host's own has the scope \"admin\" and no other; keys with other scopes belong to a \

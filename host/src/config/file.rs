@@ -1,4 +1,4 @@
-//! Reads `wardian.toml` over a configuration: every key optional, every fault named.
+//! Parses `wardian.toml`. Every key is optional, and every fault is reported.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -22,29 +22,31 @@ use crate::repository::{Faults, Watch};
 use crate::store::Durability;
 use crate::tenant::Site;
 
-/// What `wardian.toml` and the command line say.
+/// Settings of `wardian.toml` and the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Host {
-    /// Everything but who may ask, which takes other files as well.
+    /// Settings without the tenancy, which also depends on other files.
     pub(super) config: Config,
-    /// Where the models are, if somebody has said it.
+    /// Configured location of the models, if any.
     pub(super) models: Option<Site>,
     pub(super) tenants: Vec<TenantEntry>,
     pub(super) keys: Vec<Placed>,
 }
 
 impl Host {
-    /// What is said without a file.
+    /// Creates the settings of a server without a file.
     pub(super) fn new(overrides: &Overrides) -> Self {
         Host::default().overridden(overrides)
     }
 
-    /// Reads a file, over which the command line goes. Paths in it are relative to it.
+    /// Parses a file and applies the command line. Relative paths are relative to the file.
     pub(super) fn read(file: &Path, text: &str, overrides: &Overrides) -> Result<Self, Faults> {
         let shown: Arc<str> = file.display().to_string().into();
         let base = file.parent().unwrap_or(Path::new(""));
         let mut host = Host::default();
+
         keys::read(&shown, text, |keys| fill(keys, base, &shown, &mut host))?;
+
         Ok(host.overridden(overrides))
     }
 
@@ -52,6 +54,7 @@ impl Host {
         if let Some(models) = &self.models {
             self.config.repository.models = models.clone();
         }
+
         self.models = overrides.models.clone().or(self.models);
         overrides.clone().apply(&mut self.config);
         self
@@ -84,30 +87,30 @@ fn fill(keys: &mut Keys<'_>, base: &Path, file: &Arc<str>, host: &mut Host) {
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Looking more often than this only keeps a core busy.
+/// More frequent polls would only keep a core busy.
 const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=DAY;
-/// More often would cost a store more than it gives. Whoever cannot wait asks for a refresh.
+/// More frequent refreshes would load the object store without a benefit. A refresh can also be
+/// requested.
 pub(super) const REFRESHES: RangeInclusive<Duration> = Duration::from_secs(1)..=DAY;
-/// Whatever takes longer has hung.
+/// Anything slower has hung.
 const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-/// From one page of linear memory to all that 32 bits can address.
+/// From one page of linear memory to the 32-bit address space.
 const GUEST_MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
-/// Below, the host's own code does not fit beside the guest's; above, one guest's recursion is a
-/// leak.
+/// Less does not hold the host's own frames beside the guest's. More means runaway recursion.
 const STACK: RangeInclusive<u64> = (64 << 10)..=(64 << 20);
-/// Whatever takes longer keeps others waiting, and is no work for a request.
+/// Longer statements block others and do not belong in a request.
 const STATEMENT_TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-/// Of an answer that lies in the host's memory and then in the guest's.
+/// The result lies in the memory of the host and then of the guest.
 const RESULT: RangeInclusive<u64> = 1024..=(256 << 20);
-/// Less cannot translate anything.
+/// Less is not enough to compile anything.
 const COMPILE_MEMORY: RangeInclusive<u64> = (256 << 20)..=(1 << 40);
-/// Each slot reserves 4 GiB of the 128 TiB of addresses; some must be left.
+/// Each slot reserves 4 GiB of the address space of 128 TiB.
 const MAX_INSTANCES: u32 = 20_000;
-/// Each is compared for every request.
+/// Each is compared with every request.
 const MAX_HOSTS: usize = 32;
-/// A look at so many takes minutes.
+/// A scan of so many takes minutes.
 const MAX_VERSIONS: u32 = 1_000_000;
-/// The most file descriptors Linux gives a process unless told otherwise.
+/// Linux's default limit of a process's file descriptors.
 const MAX_CONNECTIONS: u32 = 1 << 20;
 
 fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
@@ -122,6 +125,7 @@ fn repository(keys: &mut Keys<'_>, settings: &mut RepositoryConfig) {
 
 fn log(keys: &mut Keys<'_>, settings: &mut LogConfig) {
     use LogLevel::{Debug, Error, Info, Trace, Warn};
+
     let levels = [Error, Warn, Info, Debug, Trace].map(|level| (level.name(), level));
     keys.read(
         "format",
@@ -188,12 +192,12 @@ fn data(keys: &mut Keys<'_>, settings: &mut DataConfig) {
     keys.read("durability", &mut settings.durability, one_of(durabilities));
 }
 
-/// Where a repository is: a URL, or a path relative to `base`.
+/// Parses the location of a repository: a URL, or a path relative to `base`.
 pub(super) fn site(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<Site, String> {
     move |value| Site::parse(&text(value)?, base)
 }
 
-/// A path, relative to `base`.
+/// Parses a path, relative to `base`.
 pub(super) fn path(base: &Path) -> impl Fn(&DeValue<'_>) -> Result<PathBuf, String> {
     move |value| {
         let path = text(value)?;

@@ -1,4 +1,4 @@
-//! What must hold of any text that claims to be a `wardian.toml` or a tenant's file.
+//! Invariants of any text parsed as a `wardian.toml` or as a tenant's file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,14 +10,15 @@ use super::{Config, Overrides, check};
 use crate::fuzzing::check_text;
 use crate::tenant::{Scopes, Site};
 
-/// The settings of a host, and the same text as those of a tenant. What is accepted is within what
-/// makes sense, its paths begin where the file lies unless they say otherwise, no key has more
-/// scopes than its place allows, and every conflict in it can be told.
+/// Parses the text as settings of a host and as those of a tenant. Checks that accepted values are
+/// within their ranges, paths are absolute, keys have no forbidden scopes, and conflicts can be
+/// formatted.
 pub fn wardian_toml(text: &str) {
     match Host::read(Path::new("/etc/wardian/wardian.toml"), text, &Overrides::default()) {
         Ok(host) => check_host(&host),
         Err(faults) => check_text(&faults.to_string(), 8000),
     }
+
     match tenants::read(
         Path::new("/etc/wardian/tenants/acme.toml"),
         text,
@@ -46,13 +47,16 @@ fn check_config(config: &Config) {
     assert!(
         config.engine.instances > 0 && config.http.max_connections > 0 && config.compile.jobs > 0
     );
+
     let repository = &config.repository;
     for interval in [repository.poll_interval, repository.rescan_interval, repository.settle] {
         assert!(interval >= Duration::from_millis(10), "{interval:?} keeps a core busy");
     }
-    // Who may ask is put together later, so nobody is asked for a key yet.
+
+    // Keys are merged later, so no tenant requires one here.
     let exposed = !config.listen.ip().to_canonical().is_loopback() && !config.insecure;
     let conflicts = check::conflicts(config);
+
     assert!(
         !exposed || !conflicts.is_empty(),
         "it listens to everyone and asks nobody who they are"
@@ -70,7 +74,7 @@ fn check_tenant(tenant: &TenantEntry) {
     check_ids(&tenant.keys);
 }
 
-/// Ids stand in log lines, and each names one key.
+/// Ids appear in logs and must be unique.
 fn check_ids(keys: &[Placed]) {
     for (index, Placed { key, .. }) in keys.iter().enumerate() {
         assert!(
@@ -78,6 +82,7 @@ fn check_ids(keys: &[Placed]) {
             "{:?}",
             key.id
         );
+
         assert!(
             keys[..index].iter().all(|earlier| earlier.key.id != key.id),
             "two keys are called {}",

@@ -1,7 +1,7 @@
-//! The note in the state directory that the server asks for keys.
+//! Marker file in the state directory of a server that requires keys.
 //!
-//! A `wardian.toml` that has lost its keys, or is not found, is as sound as one that never had any.
-//! The note tells the two apart when the server starts.
+//! A `wardian.toml` that has lost its keys, or is missing, is as valid as one that never had any.
+//! The marker distinguishes them when the server starts.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
@@ -9,31 +9,32 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, check};
 
-/// The note of one state directory.
+/// The marker of one state directory.
 #[derive(Clone, Debug)]
 pub struct KeyMarker(PathBuf);
 
 const FILE: &str = "keys-configured";
 
 impl KeyMarker {
-    /// The note in that state directory.
+    /// Returns the marker in a state directory.
     pub fn new(state: &Path) -> Self {
         KeyMarker(state.join(FILE))
     }
 
-    /// Notes whether the server asks for keys from now on.
+    /// Creates or removes the marker.
     pub fn set(&self, asks_for_keys: bool) -> io::Result<()> {
         if asks_for_keys {
             self.0.parent().map_or(Ok(()), fs::create_dir_all)?;
             return File::create(&self.0).map(drop);
         }
+
         match fs::remove_file(&self.0) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// The fault of a configuration without keys for a server that had some.
+    /// Returns the conflict of a server that had keys and has none now.
     pub(super) fn conflict(&self, config: &Config) -> Option<String> {
         self.0.exists().then(|| check::unlocked(config)).flatten()
     }

@@ -1,12 +1,11 @@
-//! The address to listen on, as people write it.
+//! Parses the address to listen on.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use crate::model::sanitize;
 
-/// Reads an address such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`. A host name is
-/// looked up; of several addresses one of this machine's own comes first, and of those the IPv4
-/// address.
+/// Parses an address such as `127.0.0.1:8080`, `[::1]:8080` or `localhost:8080`. Resolves host
+/// names; prefers loopback addresses and, among those, IPv4.
 pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -17,6 +16,7 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let number: u16 = port.parse().map_err(|_| {
         format!("'{shown}' is not an address like 127.0.0.1:8080, [::1]:8080 or localhost:8080")
     })?;
+
     if host.is_empty() {
         return Err(format!(
             "'{shown}' names no address; 127.0.0.1:{number} is for this machine alone, and 0.0.0.0:{number} for others \
@@ -28,6 +28,7 @@ pub(crate) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let found = found
         .map_err(|error| format!("the host name in '{shown}' cannot be looked up: {error}"))?;
     let nearest = found.min_by_key(|address| (!address.ip().is_loopback(), !address.is_ipv4()));
+
     nearest.ok_or_else(|| format!("the host name in '{shown}' has no address"))
 }
 

@@ -1,12 +1,12 @@
-//! What is in force for the whole host: the sum of its modules' settings.
+//! Settings of the whole host.
 //!
-//! It starts from the defaults, each of which has its reason beside it; `wardian.toml` overwrites
-//! some, the command line overwrites some of those, and one check at the end judges the whole. What
-//! comes out is complete: no module asks again whether something was given. A model's own settings
-//! are not here but in its `model.toml`, which `repository` reads.
+//! A configuration starts from the defaults, whose reasons stand beside them. `wardian.toml`
+//! overrides them, and the command line overrides both. A final check finds conflicts. The result
+//! is complete: modules do not check whether a value was given. Settings of models are in their
+//! `model.toml`, which `repository` parses.
 //!
-//! Who the tenants are is told by `wardian.toml` and by one file for each in `tenants/`. It is put
-//! together into one [`Tenancy`], at start and again whenever a file changes ([`TenancyWatch`]).
+//! Tenants are defined in `wardian.toml` and in one file per tenant in `tenants/`. They are merged
+//! into one [`Tenancy`], at start and whenever a file changes ([`TenancyWatch`]).
 
 mod check;
 mod clashes;
@@ -46,80 +46,79 @@ use crate::repository::{DirectoryConfig, SourceConfig, Watch};
 use crate::store::Durability;
 use crate::tenant::{REFRESH, Site, Tenant};
 
-/// What is in force for the whole host.
+/// Settings of the whole host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where HTTP is served.
+    /// Address of the HTTP server.
     pub listen: SocketAddr,
-    /// Whether other machines may reach a server that asks for no credentials.
+    /// True if other machines may reach a server without keys.
     pub insecure: bool,
-    /// Where the host keeps what it must not lose or need not compute again.
+    /// Directory of persistent data and caches.
     pub state: PathBuf,
-    /// How long the server may take to stop, with all that it has to finish for it.
+    /// Time limit of a graceful shutdown.
     pub drain_timeout: Duration,
-    /// How long after its start the server waits for tenants whose models are slow to load, before
-    /// it is ready.
+    /// Time after the start during which the server waits for slow tenants before it reports ready.
     pub ready_timeout: Duration,
-    /// The model of requests that name none.
+    /// Model of requests without a model name.
     pub default_model: Option<ModelName>,
-    /// Where models come from.
+    /// Repositories and how they are scanned.
     pub repository: RepositoryConfig,
-    /// How the host tells what it does.
+    /// Logging.
     pub log: LogConfig,
-    /// How HTTP connections are handled.
+    /// HTTP connections.
     pub http: HttpConfig,
-    /// How models call others.
+    /// Outgoing calls of models.
     pub egress: EgressConfig,
-    /// What guests share.
+    /// Resources shared by guests.
     pub engine: EngineConfig,
-    /// What the tenants' databases may take.
+    /// Limits of the tenants' databases.
     pub database: DatabaseConfig,
-    /// How components are translated.
+    /// Compilation of components.
     pub compile: CompileConfig,
-    /// How what the host keeps for models reaches the disk.
+    /// Durability of the tenants' stores.
     pub data: DataConfig,
-    /// Whose models are served, and who may ask. The only part that changes while the host runs.
+    /// Tenants and keys. The only part that changes while the host runs.
     pub tenancy: Tenancy,
 }
 
-/// Where models come from.
+/// Repositories and how they are scanned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryConfig {
-    /// Where the default tenant's models are.
+    /// Repository of the default tenant.
     pub models: Site,
-    /// How often to look at a repository that is not a directory, unless its tenant says otherwise.
+    /// Refresh interval of remote repositories, unless the tenant has its own.
     pub refresh: Duration,
-    /// How changes in it are noticed.
+    /// Detection of changes in a directory.
     pub watch: Watch,
-    /// How often to look while polling, or while the directory is missing.
+    /// Scan interval while polling, or while the directory is missing.
     pub poll_interval: Duration,
-    /// How often to look although no event came.
+    /// Scan interval in the absence of events.
     pub rescan_interval: Duration,
-    /// How long a file must be unchanged before it counts.
+    /// Time that a file must stay unchanged before it counts.
     pub settle: Duration,
-    /// How many versions of one repository are looked at.
+    /// Limit of versions scanned in one repository.
     pub max_versions: u32,
 }
 
-/// How the host tells what it does.
+/// Logging.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
-    /// For people or for machines.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// The least important level that is told.
+    /// Least severe level that is logged.
     pub level: LogLevel,
 }
 
-/// How a log line is written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// How important a log line is.
+/// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // As everywhere.
 pub enum LogLevel {
@@ -130,62 +129,60 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How HTTP connections are handled.
+/// HTTP connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Connections open at the same time. For more, those that do no work are closed.
+    /// Limit of open connections. Beyond it, idle ones are closed.
     pub max_connections: u32,
-    /// How long a client may take to send a request's headers.
+    /// Time limit of receiving a request's headers.
     pub header_read_timeout: Duration,
-    /// How long a connection may stay open between two requests.
+    /// Idle time after which a connection is closed.
     pub keep_alive: Duration,
-    /// How long a client may take nothing of what is sent to it.
+    /// Time limit of a client that does not read its response.
     pub write_timeout: Duration,
-    /// Hosts under which a server without keys may be reached, beside those of its own machine.
+    /// Further host names of a server without keys, beside those of its own machine.
     pub hosts: Vec<Host>,
 }
 
-/// How models call others.
+/// Outgoing calls of models.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EgressConfig {
-    /// A PEM file of authorities that are believed beside the public ones, for servers with
-    /// certificates of one's own.
+    /// PEM file of certificate authorities that are trusted beside the public ones.
     pub ca_certificates: Option<PathBuf>,
 }
 
-/// How components are translated.
+/// Compilation of components.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileConfig {
-    /// What each compile child may use.
+    /// Limits of one compile process.
     pub limits: CompileLimits,
-    /// Children that compute at the same time.
+    /// Limit of compile processes that compute at the same time.
     pub jobs: u32,
-    /// Children at the same time, those that sleep or wait included.
+    /// Limit of compile processes, including those that sleep or wait.
     pub children: u32,
-    /// Wall-clock and CPU time of `load`.
+    /// Time and CPU time limit of `load`.
     pub load_deadline: Duration,
 }
 
-/// How what the host keeps for models reaches the disk.
+/// Durability of the tenants' stores.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataConfig {
-    /// What a machine that loses its power may take with it.
+    /// Durability of acknowledged writes against power failure.
     pub durability: Durability,
 }
 
-/// Why there is no configuration to run with: everything that is wrong, each with where it stands.
+/// All faults of a configuration, each with its location.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("; "))]
 pub struct ConfigError(Vec<String>);
 
 impl Config {
-    /// Puts together the defaults, the files and the command line. Fails with everything that is
-    /// wrong.
+    /// Merges the defaults, the files and the command line. Fails with all faults.
     pub fn resolve(overrides: Overrides) -> Result<Self, ConfigError> {
         Config::read(overrides).map(|(config, _)| config)
     }
 
-    /// The configuration of a server, and what it was read from, for a [`TenancyWatch`]. Fails as
+    /// Returns the configuration of a server, and its files for a [`TenancyWatch`]. Fails as
     /// [`Config::resolve`] does, and if the server had keys and has none now.
     pub fn resolve_and_watch(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
         let (config, watched) = Config::read(overrides)?;
@@ -198,18 +195,22 @@ impl Config {
     fn read(overrides: Overrides) -> Result<(Self, Watched), ConfigError> {
         let mut sources = Sources::new(overrides);
         sources.look(Glance { now: Instant::now(), settle: Duration::ZERO });
-        // What is missing from a file that is wrong does not clash with anything.
+
+        // Conflicts are only meaningful if every file is valid.
         let faults = sources.faults();
         let (config, conflicts) =
             if faults.is_empty() { sources.merge() } else { (Config::default(), faults) };
+
         if !conflicts.is_empty() {
             return Err(ConfigError(conflicts));
         }
+
         sources.accept();
+
         Ok((config.clone(), Watched { sources, start: config }))
     }
 
-    /// The settings of the source that watches this tenant's repository.
+    /// Returns the settings of the source of a tenant's repository.
     pub fn source(&self, tenant: &Tenant) -> SourceConfig {
         let settings = tenant.settings();
         let (root, remote) = match &settings.repository {
@@ -223,7 +224,7 @@ impl Config {
         SourceConfig { directory: self.directory(tenant, root), remote }
     }
 
-    /// The settings of a source that watches a directory of this tenant's.
+    /// Returns the settings of a source of a directory.
     pub fn directory(&self, tenant: &Tenant, root: PathBuf) -> DirectoryConfig {
         let RepositoryConfig {
             models: _,
@@ -247,13 +248,13 @@ impl Config {
         }
     }
 
-    /// Where compiled models are kept.
+    /// Returns the directory of the artifact store.
     pub fn artifacts(&self) -> PathBuf {
         self.state.join("artifacts")
     }
 
-    /// `./models`, if a tenant has its models there and it is nowhere configured. A directory that
-    /// was configured may be a volume that is not mounted yet.
+    /// Returns `./models` if a tenant uses it by default. A configured directory may be a volume
+    /// that is not mounted yet.
     pub fn default_models(&self) -> Option<PathBuf> {
         let default = RepositoryConfig::default().models;
         let used = self.tenancy.tenants.values().any(|tenant| tenant.repository == default);
@@ -270,16 +271,14 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            // Only this machine: nothing asks for credentials yet. 8080 needs no privilege.
+            // Loopback only, since no keys are required by default. 8080 needs no privileges.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             insecure: false,
-            // Beside the models, so that trying it out leaves nothing elsewhere.
+            // Beside the models, so that a trial leaves no files elsewhere.
             state: ".wardian".into(),
-            // Kubernetes kills after 30 s unless told otherwise, and the end of a process takes a
-            // moment too.
+            // Kubernetes kills after 30 s by default, and the process needs a moment to end.
             drain_timeout: Duration::from_secs(25),
-            // Two loads that take as long as a load may. Beside that, only models that have to be
-            // compiled are slow.
+            // Two loads at their time limit. Only models that must be compiled are slower.
             ready_timeout: Duration::from_secs(120),
             default_model: None,
             repository: RepositoryConfig::default(),
@@ -301,17 +300,16 @@ impl Default for RepositoryConfig {
             models: Site::Directory("models".into()),
             refresh: REFRESH,
             watch: Watch::Auto,
-            // Soon enough for someone who waits; a look at a thousand models takes a few
+            // Fast enough for a waiting person. A scan of a thousand models takes a few
             // milliseconds.
             poll_interval: Duration::from_secs(1),
-            // Only for events that were lost, which is rare; sooner than someone asks why nothing
-            // happened.
+            // Covers lost events, which are rare.
             rescan_interval: Duration::from_secs(10),
-            // Longer than a busy writer pauses between two writes, and than the file system's clock
-            // steps; short beside the seconds that translating takes.
+            // Longer than the pauses of a busy writer and the steps of the file system's clock;
+            // short compared with the seconds of a compilation.
             settle: Duration::from_millis(100),
-            // A look at so many takes a second; a tenant with a thousand models and ten versions of
-            // each has room.
+            // A scan of so many takes a second. Enough for a thousand models with ten versions
+            // each.
             max_versions: 10_000,
         }
     }
@@ -326,15 +324,13 @@ impl Default for LogConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         HttpConfig {
-            // Each takes a file descriptor and some 50 kB; more clients than this come through a
-            // proxy.
+            // Each takes a file descriptor and about 50 kB. More clients come through a proxy.
             max_connections: 4096,
-            // Headers fit into a packet or two; only a broken or hostile client needs longer.
+            // Headers fit into a packet or two. Only broken or hostile clients need longer.
             header_read_timeout: Duration::from_secs(10),
-            // Proxies keep idle connections for 60 s; the server must not be the first to close
-            // one.
+            // Proxies keep idle connections for 60 s, and the server must not close first.
             keep_alive: Duration::from_secs(75),
-            // Longer than a network pauses, and than a page takes to look at a part.
+            // Longer than pauses of a network, and than a page's processing of a part.
             write_timeout: Duration::from_secs(30),
             hosts: Vec::new(),
         }
@@ -345,22 +341,21 @@ impl Default for CompileConfig {
     fn default() -> Self {
         CompileConfig {
             limits: CompileLimits::default(),
-            // They run at low priority, but guests that take long run at none at all; so while
-            // calls take turns, no more children compute than half the cores. At least two: one
-            // tenant's child must not take the only slot.
+            // Compile processes have low priority, but long guests have idle priority. So at most
+            // half the cores compile while calls run. At least two: one tenant must not take the
+            // only slot.
             jobs: (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).clamp(2, 1024)
                 as u32,
-            // Enough for a dozen tenants whose models sleep in `load`; each may take `memory`.
+            // Enough for a dozen tenants whose models sleep in `load`. Each may take `memory`.
             children: 16,
-            // Loading computes without waiting for anything; tens of seconds are a very large
-            // model.
+            // Loading is pure computation. Only very large models take tens of seconds.
             load_deadline: Duration::from_secs(60),
         }
     }
 }
 
 impl LogLevel {
-    /// Its name in `wardian.toml` and in log filters.
+    /// Returns the name used in `wardian.toml` and in log filters.
     pub fn name(self) -> &'static str {
         match self {
             LogLevel::Error => "error",

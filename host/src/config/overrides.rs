@@ -1,4 +1,4 @@
-//! What the command line says, which goes before the file.
+//! Settings from the command line.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,11 +9,11 @@ use crate::model::ModelName;
 use crate::repository::Watch;
 use crate::tenant::Site;
 
-/// What the command line says; `None` leaves it to the file or the default.
+/// Settings from the command line; `None` keeps the file's value or the default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)] // Each is the setting of that name in `Config`.
 pub struct Overrides {
-    /// The file to read; it must exist then.
+    /// Path of `wardian.toml`; the file must exist.
     pub config: Option<PathBuf>,
     pub listen: Option<SocketAddr>,
     pub insecure: Option<bool>,
@@ -28,7 +28,7 @@ pub struct Overrides {
 
 impl Overrides {
     pub(super) fn apply(self, config: &mut Config) {
-        // Taken apart so that none can be forgotten.
+        // Destructured, so that no field is forgotten.
         let Overrides {
             config: _,
             listen,
@@ -41,6 +41,7 @@ impl Overrides {
             log_format,
             log_level,
         } = self;
+
         set(&mut config.listen, listen);
         set(&mut config.insecure, insecure);
         set(&mut config.state, state);

@@ -1,4 +1,4 @@
-//! One file of the configuration, looked at again and again.
+//! A watched configuration file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 use crate::files::read_regular;
 use crate::repository::{Stamp, stamp, unreadable_error};
 
-/// A file, and what it says.
+/// A file and its parsed content.
 pub(super) struct Source<T> {
     path: PathBuf,
     sight: Sight,
     since: Instant,
-    /// It has been read as it is seen.
+    /// True once the current state has been read.
     counted: bool,
-    /// What was read last, or why it could not be; `None` while there is nothing.
+    /// Content or read error as of the last read; `None` if there was no file.
     content: Option<Result<String, String>>,
-    /// What it says, or what is wrong with it; `None` until it was read.
+    /// Parsed content or fault; `None` before the first read.
     said: Option<Result<T, String>>,
-    /// What it said when all files went together last.
+    /// Parsed content in force since the last successful merge.
     in_force: Option<T>,
-    /// There is something to be told of it.
+    /// True if the fault has not been logged yet.
     untold: bool,
 }
 
-/// What a look at a path shows.
+/// State of a path.
 #[derive(Clone, PartialEq, Eq)]
 enum Sight {
     Nothing,
@@ -32,16 +32,16 @@ enum Sight {
     Odd(String),
 }
 
-/// How a source is looked at.
+/// Time and settle time of an observation.
 #[derive(Clone, Copy)]
 pub(super) struct Glance {
     pub(super) now: Instant,
-    /// How long a file must be unchanged before it counts.
+    /// Time that a file must stay unchanged before it counts.
     pub(super) settle: Duration,
 }
 
 impl<T: Clone> Source<T> {
-    /// A file that was not looked at yet.
+    /// Creates a file that has not been observed yet.
     pub(super) fn new(path: PathBuf) -> Self {
         Source {
             path,
@@ -55,13 +55,13 @@ impl<T: Clone> Source<T> {
         }
     }
 
-    /// A file that may well be missing, and says this then.
+    /// Creates a file that may be missing, with its content in that case.
     pub(super) fn optional(path: PathBuf, says: T) -> Self {
         Source { said: Some(Ok(says)), ..Source::new(path) }
     }
 
-    /// Looks at the file, and reads it if it has settled since it changed. Tells whether what it
-    /// says may be something else now.
+    /// Observes the file, and reads it once it has settled. Returns true if its content may have
+    /// changed.
     pub(super) fn look(
         &mut self,
         glance: Glance,
@@ -72,10 +72,13 @@ impl<T: Clone> Source<T> {
         if self.sight != sight {
             (self.sight, self.since, self.counted) = (sight, now, false);
         }
+
         if self.counted || now < self.since + settle {
             return false;
         }
+
         self.counted = true;
+
         let content = self.read();
         let changed = self.content != content;
         if changed {
@@ -83,42 +86,43 @@ impl<T: Clone> Source<T> {
             self.content = content;
             self.untold = true;
         }
+
         changed
     }
 
-    /// Has the next look read the file even if it did not change, and what is wrong with it be told
-    /// again.
+    /// Makes the next observation read the file and report its fault again, even if it has not
+    /// changed.
     pub(super) fn doubt(&mut self) {
         self.counted = false;
         self.untold = true;
     }
 
-    /// Whether it has been gone for long enough.
+    /// True if the file has been missing for the settle time.
     pub(super) fn is_gone(&self) -> bool {
         self.counted && self.sight == Sight::Nothing
     }
 
-    /// When to look again although nothing is known to have changed.
+    /// Returns the time of the next observation needed to settle a change.
     pub(super) fn due(&self, settle: Duration) -> Option<Instant> {
         (!self.counted).then(|| self.since + settle)
     }
 
-    /// What counts: what it says, or what it said before it became faulty.
+    /// Returns the parsed content, or the content in force if the file is faulty.
     pub(super) fn candidate(&self) -> Option<&T> {
         self.said.as_ref().and_then(|said| said.as_ref().ok()).or(self.in_force.as_ref())
     }
 
-    /// Notes that what it says is in force.
+    /// Records that the candidate is in force.
     pub(super) fn accept(&mut self) {
         self.in_force = self.candidate().cloned();
     }
 
-    /// What is wrong with it.
+    /// Returns the current fault.
     pub(super) fn fault(&self) -> Option<&str> {
         self.said.as_ref().and_then(|said| said.as_ref().err()).map(String::as_str)
     }
 
-    /// What is wrong with it, if that was not told yet.
+    /// Returns the current fault if it has not been logged yet.
     pub(super) fn take_news(&mut self) -> Option<&str> {
         std::mem::take(&mut self.untold).then(|| self.fault()).flatten()
     }
@@ -145,7 +149,7 @@ impl<T: Clone> Source<T> {
     }
 }
 
-/// Larger ones were not written by hand.
+/// Limit of a file, in bytes. Larger ones were not written by hand.
 const MAX_BYTES: u64 = 1 << 20;
 
 fn see(path: &Path) -> Sight {
@@ -163,5 +167,6 @@ fn read(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(format!("it has more than {} MiB", MAX_BYTES >> 20));
     }
+
     String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".into())
 }

@@ -1,4 +1,4 @@
-//! Which tenants there are and who may ask, put together from every file that says something of it.
+//! Tenants and keys, merged from all files.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,29 +8,29 @@ use super::tenants::TenantEntry;
 use crate::model::TenantName;
 use crate::tenant::{HostKey, Site, TenantSettings};
 
-/// The tenants, and the keys that belong to none of them.
+/// The tenants and the host's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenancy {
-    /// Every tenant with what is in force for it; at least one.
+    /// All tenants with their settings; at least one.
     pub tenants: BTreeMap<TenantName, TenantSettings>,
-    /// The host's own keys.
+    /// Keys of the host, which belong to no tenant.
     pub keys: Vec<HostKey>,
 }
 
 impl Tenancy {
-    /// A host that has configured no tenants: one, which may use whatever there is.
+    /// Returns the tenancy of a host without configured tenants: one tenant without quotas.
     pub fn single(models: Site) -> Self {
         let settings = TenantSettings::unlimited(models);
         Tenancy { tenants: [(TenantName::default_tenant(), settings)].into(), keys: Vec::new() }
     }
 
-    /// Whether anybody has to show a key.
+    /// True if requests need a key.
     pub fn asks_for_keys(&self) -> bool {
         !self.keys.is_empty() || self.tenants.values().any(|tenant| !tenant.keys.is_empty())
     }
 
-    /// Keeps connections for others: where there are several tenants, none may have requests under
-    /// way on more than three quarters of so many connections.
+    /// Reserves connections: with several tenants, each may use at most three quarters of
+    /// `connections` concurrently.
     pub fn sharing(mut self, connections: u32) -> Self {
         let share = u64::from(connections - connections / 4);
         if self.tenants.len() > 1 {
@@ -38,11 +38,12 @@ impl Tenancy {
                 .values_mut()
                 .for_each(|tenant| tenant.quota.concurrency = tenant.quota.concurrency.min(share));
         }
+
         self
     }
 
-    /// Puts together what was said. Relative defaults are relative to `base`. Of a tenant that is
-    /// there twice the last counts; that it is there twice is for `clashes` to find.
+    /// Merges the files. Relative defaults are relative to `base`. The last definition of a tenant
+    /// counts; duplicates are reported by `clashes`.
     pub(super) fn of(host: &Host, tenants: &[&TenantEntry], base: &Path) -> Self {
         let keys = host.keys.iter().map(|placed| placed.key.clone()).collect();
         if tenants.is_empty() {
@@ -54,6 +55,7 @@ impl Tenancy {
                 .for_each(|tenant| tenant.refresh = host.config.repository.refresh);
             return single;
         }
+
         let settled = |entry: &&TenantEntry| (entry.name.clone(), entry.settle(host, base));
         Tenancy { tenants: tenants.iter().map(settled).collect(), keys }
     }
@@ -69,14 +71,14 @@ impl TenantEntry {
         }
     }
 
-    /// Where its models are.
+    /// Returns the tenant's repository.
     pub(super) fn repository(&self, host: &Host, base: &Path) -> Site {
         let inherited = host.models.clone().filter(|_| self.inherits());
         let given = self.repository.clone().or(inherited);
         given.unwrap_or_else(|| base.join("models").join(self.name.as_str()).into())
     }
 
-    /// Whether the host's own `models` is its repository.
+    /// True if the host's `models` is the tenant's repository.
     pub(super) fn inherits(&self) -> bool {
         self.repository.is_none() && self.name.as_str() == TenantName::DEFAULT
     }

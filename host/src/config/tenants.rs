@@ -1,4 +1,4 @@
-//! Reads what is said of one tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file
+//! Parses the settings of a tenant: a table `[tenants.NAME]` of `wardian.toml`, or a file
 //! `tenants/NAME.toml`.
 
 use std::ops::RangeInclusive;
@@ -20,32 +20,33 @@ use crate::tenant::{
     Callable, PasswordFrom, PostgresSettings, Quota, Site, TenantGrants, TenantSettings, UNLIMITED,
 };
 
-/// What is said of one tenant.
+/// Settings of a tenant as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TenantEntry {
     pub(super) name: TenantName,
     pub(super) place: Place,
-    /// `None` leaves it to the default.
+    /// `None` for the default.
     pub(super) repository: Option<Site>,
-    /// `None` leaves it to the host.
+    /// `None` for the host's interval.
     pub(super) refresh: Option<Duration>,
     pub(super) keys: Vec<Placed>,
-    /// The rest; its repository and keys are not filled in yet.
+    /// Other settings; repository and keys are not filled in yet.
     pub(super) settings: TenantSettings,
 }
 
-/// Reads a file of `tenants/`, which is called by its tenant's name. Paths in it are relative to
-/// `base`.
+/// Parses a file of `tenants/`, whose name is the tenant's. Relative paths are relative to `base`.
 pub(super) fn read(file: &Path, content: &str, base: &Path) -> Result<TenantEntry, String> {
     let shown: Arc<str> = file.display().to_string().into();
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let mut read = None;
+
     keys::read(&shown, content, |keys| read = tenant(keys, &name, &shown, base))
         .map_err(|faults| faults.to_string())?;
+
     read.ok_or_else(|| format!("{shown}: '{name}' is not a tenant name"))
 }
 
-/// Reads the keys of one tenant; `None` if it cannot have that name.
+/// Parses the keys of a tenant; `None` if its name is not valid.
 pub(super) fn tenant(
     keys: &mut Keys<'_>,
     name: &str,
@@ -54,10 +55,12 @@ pub(super) fn tenant(
 ) -> Option<TenantEntry> {
     let place = Place { file: file.clone(), line: keys.line() };
     let (mut repository, mut refresh, mut settings) = (None, None, TenantSettings::default());
+
     keys.read("repository", &mut repository, |value| site(base)(value).map(Some));
     keys.read("refresh", &mut refresh, |value| duration(REFRESHES)(value).map(Some));
     keys.require(refresh.is_none() || !is_directory(&repository), REFRESHED);
     keys.read("weight", &mut settings.weight, number(WEIGHT));
+
     let credentials = credentials(keys, file, Owner::Tenant);
     keys.table("quota", |keys| quota(keys, &mut settings.quota));
     keys.table("limits", |keys| parse_limits(keys, &mut settings.ceilings.limits));
@@ -66,6 +69,7 @@ pub(super) fn tenant(
     });
     keys.table("grants", |keys| grants(keys, &mut settings.grants));
     keys.table("database", |keys| settings.database = database(keys, base));
+
     match TenantName::new(name) {
         Ok(name) => {
             Some(TenantEntry { name, place, repository, refresh, keys: credentials, settings })
@@ -84,7 +88,7 @@ fn is_directory(repository: &Option<Site>) -> bool {
     repository.as_ref().is_some_and(|site| site.directory().is_some())
 }
 
-/// Shares finer than a thousandth are lost in what one turn takes.
+/// Finer shares are lost in the length of one turn.
 const WEIGHT: RangeInclusive<u32> = 1..=1000;
 
 fn quota(keys: &mut Keys<'_>, quota: &mut Quota) {
@@ -112,20 +116,24 @@ fn database(keys: &mut Keys<'_>, base: &Path) -> Option<PostgresSettings> {
         postgres::check(&url).map(|()| url)
     });
     let (mut file, mut variable) = (None, None);
+
     keys.read("password_file", &mut file, |value| {
         path(base)(value).map(|path| Some(PasswordFrom::File(path)))
     });
+
     keys.read("password_env", &mut variable, |value| {
         text(value).map(|name| Some(PasswordFrom::Variable(name)))
     });
+
     keys.require(
         file.is_none() || variable.is_none(),
         "a password is in one place: password_file or password_env",
     );
+
     Some(PostgresSettings { url: url?, password: file.or(variable) })
 }
 
-/// More than a person can answer for.
+/// Limit of listed origins.
 const MAX_ORIGINS: usize = 1000;
 
 const WORD: &str = "unlimited";

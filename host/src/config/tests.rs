@@ -12,9 +12,12 @@ use crate::model::TenantName;
 fn resolve(text: &str, overrides: Overrides) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
+
     fs::write(&file, text).unwrap();
+
     let resolved = Config::resolve(Overrides { config: Some(file), ..overrides });
     let prefix = format!("{}/", folder.path().display());
+
     resolved.map_err(|error| error.to_string().replace(&prefix, ""))
 }
 
@@ -76,6 +79,7 @@ fn every_key_lands_in_its_setting() {
         [data]
         durability = "normal"
     "#;
+
     let expected = Config {
         listen: "[::1]:9000".parse().unwrap(),
         insecure: true,
@@ -146,6 +150,7 @@ fn the_command_line_goes_before_the_file() {
     };
     let text = "listen = '127.0.0.1:2'\nmodels = 'here'\nwatch = 'poll'\ndrain_timeout = '1s'\n[log]\nlevel = 'trace'";
     let config = resolve(text, overrides).unwrap();
+
     assert_eq!(config.listen.port(), 1);
     assert_eq!(config.repository.models, "elsewhere".into());
     assert_eq!(config.repository.watch, Watch::Events);
@@ -158,6 +163,7 @@ fn all_faults_are_told_together() {
     let told = fault(
         "listn = 1\nwatch = 'often'\nstate = ''\n[engine]\nstack = '1kB'\n[tenants.acme]\nweight = 0\n",
     );
+
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen, insecure",
         "wardian.toml line 2: watch: expected \"auto\" or \"events\" or \"poll\", found \"often\"",
@@ -177,12 +183,14 @@ fn an_address_that_others_can_reach_needs_someone_to_say_so() {
         assert!(resolve(&text, Overrides { insecure: Some(true), ..Overrides::default() }).is_ok());
         assert!(resolve(&format!("{text}\ninsecure = true"), Overrides::default()).is_ok());
     }
+
     for address in ["127.0.0.1:0", "127.1.2.3:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
         assert!(
             resolve(&format!("listen = '{address}'"), Overrides::default()).is_ok(),
             "{address}"
         );
     }
+
     assert!(fault("listen = 'localhost'").contains("not an address like"));
 }
 
@@ -218,7 +226,9 @@ fn each_tenant_keeps_its_numbers_in_a_folder_of_its_own() {
 fn paths_in_the_file_are_relative_to_it() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
+
     fs::write(&file, "models = 'm'\nstate = 's'").unwrap();
+
     let config = Config::resolve(Overrides { config: Some(file), ..Overrides::default() }).unwrap();
     assert_eq!(config.repository.models, folder.path().join("m").into());
     assert_eq!(config.state, folder.path().join("s"));
@@ -236,6 +246,7 @@ fn the_documentation_shows_the_defaults() {
     shown.default_model = None;
     shown.egress.ca_certificates = None;
     assert_eq!(shown, Config::default());
+
     let mut shown = crate::repository::parse_model_toml(model).unwrap();
     shown.capabilities = crate::model::Capabilities::default();
     assert_eq!(shown, crate::model::ModelSettings::default());

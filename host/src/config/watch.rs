@@ -1,8 +1,8 @@
-//! Keeps who may ask, and how much, as the files say: while the server runs, without a restart.
+//! Applies changes of tenants, keys and quotas while the server runs.
 //!
-//! One task looks at the files every `poll_interval`, and at once when SIGHUP comes. A file counts
-//! when it has settled. One that is wrong is refused whole, and what it said before stays in force;
-//! if files that are right by themselves do not go together, nothing changes at all.
+//! One task polls the files every `poll_interval`, and at once after SIGHUP. A change counts once
+//! the file has settled. A faulty file is rejected as a whole, and its previous content stays in
+//! force. If valid files conflict, nothing changes.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,20 +16,20 @@ use super::sources::Sources;
 use super::{Config, Tenancy, check};
 use crate::tenant::TenancyFaults;
 
-/// What the configuration was read from, to be watched.
+/// Files of a resolved configuration, for a [`TenancyWatch`].
 pub struct Watched {
     pub(super) sources: Sources,
     pub(super) start: Config,
 }
 
 impl Watched {
-    /// The files and folders that it was read from, each with what it is.
+    /// Returns the files and folders, each with a description.
     pub fn places(&self) -> [(&'static str, PathBuf); 2] {
         self.sources.places()
     }
 }
 
-/// Tells when who may ask has changed.
+/// Watches the configuration files for changes of the tenancy.
 pub struct TenancyWatch {
     news: watch::Receiver<Tenancy>,
     faults: TenancyFaults,
@@ -37,8 +37,8 @@ pub struct TenancyWatch {
 }
 
 impl TenancyWatch {
-    /// Starts watching. From here on SIGHUP reads the files at once, and ends the process no more.
-    /// Must be called within a tokio runtime.
+    /// Starts watching. SIGHUP then rereads the files and no longer ends the process. Must be
+    /// called within a tokio runtime.
     pub fn start(watched: Watched) -> Self {
         let hangup = signal(SignalKind::hangup());
         let hangup =
@@ -46,11 +46,11 @@ impl TenancyWatch {
         let (announce, news) = watch::channel(watched.start.tenancy.clone());
         let faults = TenancyFaults::default();
         let watching = Watching::new(watched, announce, faults.clone());
+
         TenancyWatch { news, faults, task: tokio::spawn(run(watching, hangup)) }
     }
 
-    /// Resolves with the tenants and keys that are in force from now on, whenever they change.
-    /// Nothing is lost when it is dropped before.
+    /// Waits for a change and returns the tenancy in force. Cancel-safe.
     pub async fn next(&mut self) -> Tenancy {
         if self.news.changed().await.is_err() {
             return std::future::pending().await;
@@ -58,7 +58,7 @@ impl TenancyWatch {
         self.news.borrow_and_update().clone()
     }
 
-    /// What is refused, for those who ask how the host is.
+    /// Returns the current faults, for status reports.
     pub fn faults(&self) -> TenancyFaults {
         self.faults.clone()
     }
@@ -77,13 +77,14 @@ async fn run(mut watching: Watching, mut hangup: Option<Signal>) {
             () = tokio::time::sleep_until(again.into()) => false,
             () = heard(&mut hangup) => true,
         };
-        // Files may be slow, on a network.
+        // Files may be slow on a network.
         let looked = spawn_blocking(move || (watching.step(at_once), watching)).await;
         let Ok((next, back)) = looked else {
             return tracing::error!(
                 "the configuration is watched no more; restart to apply changes"
             );
         };
+
         (again, watching) = (next, back);
     }
 }
@@ -93,10 +94,11 @@ async fn heard(hangup: &mut Option<Signal>) {
         Some(signal) => drop(signal.recv().await),
         None => std::future::pending().await,
     }
+
     tracing::info!("SIGHUP: reading the configuration");
 }
 
-/// The state between two looks.
+/// State of the watch task.
 pub(super) struct Watching {
     sources: Sources,
     start: Config,
@@ -104,7 +106,7 @@ pub(super) struct Watching {
     faults: TenancyFaults,
     conflicts: Vec<String>,
     trouble: Option<String>,
-    /// Settings that take a restart, as they were told last.
+    /// Changed settings that need a restart, as logged last.
     waiting: Vec<&'static str>,
 }
 
@@ -125,21 +127,27 @@ impl Watching {
         }
     }
 
-    /// Looks, and applies what has changed. Tells when to look again.
+    /// Polls the files and applies changes. Returns the time of the next poll.
     pub(super) fn step(&mut self, at_once: bool) -> Instant {
         let now = Instant::now();
         let settle = self.start.repository.settle;
+
         if at_once {
             self.sources.doubt();
         }
+
         let changed = self
             .sources
             .look(Glance { now, settle: if at_once { Duration::ZERO } else { settle } });
+
         self.tell();
+
         if changed || at_once {
             self.apply();
         }
+
         self.faults.set([self.sources.faults(), self.conflicts.clone()].concat());
+
         let poll = now + self.start.repository.poll_interval;
         self.sources.due(settle).map_or(poll, |due| due.min(poll))
     }
@@ -148,12 +156,14 @@ impl Watching {
         for fault in self.sources.take_news() {
             tracing::error!(fault, "refused, and what it said before stays in force");
         }
+
         let trouble = self.sources.trouble().map(str::to_owned);
         if self.trouble != trouble {
             match &trouble {
                 Some(trouble) => tracing::error!("{trouble}"),
                 None => tracing::info!("the tenants' files are there again"),
             }
+
             self.trouble = trouble;
         }
     }
@@ -161,9 +171,11 @@ impl Watching {
     fn apply(&mut self) {
         let (config, conflicts) = self.sources.merge();
         self.conflicts = self.conflicts(&config, conflicts);
+
         for conflict in &self.conflicts {
             tracing::error!(conflict, "refused, and nothing changes");
         }
+
         if self.conflicts.is_empty() {
             self.sources.accept();
             self.warn_of_restart(&config);
@@ -171,13 +183,16 @@ impl Watching {
         }
     }
 
-    /// Listening goes on as it began, whatever the file says now; both must be safe.
+    /// The listen address only changes at a restart, so both the running and the new configuration
+    /// must be safe.
     fn conflicts(&self, config: &Config, mut conflicts: Vec<String>) -> Vec<String> {
         let running = Config { tenancy: config.tenancy.clone(), ..self.start.clone() };
         conflicts.extend(check::exposed(&running).filter(|exposed| !conflicts.contains(exposed)));
+
         if conflicts.is_empty() && self.announce.borrow().asks_for_keys() {
             conflicts.extend(check::unlocked(config));
         }
+
         conflicts
     }
 
@@ -186,6 +201,7 @@ impl Watching {
         if !waiting.is_empty() && waiting != self.waiting {
             tracing::warn!("restart to apply what has changed in {}", waiting.join(", "));
         }
+
         self.waiting = waiting;
     }
 
@@ -196,14 +212,15 @@ impl Watching {
                 tracing::info!(tenants = tenancy.tenants.len(), "tenants and keys have changed");
                 *in_force = tenancy;
             }
+
             changed
         });
     }
 }
 
-/// The settings that differ and do not change at run time.
+/// Returns the names of changed settings that need a restart.
 fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
-    // Taken apart so that none can be forgotten.
+    // Destructured, so that no field is forgotten.
     let Config {
         listen,
         insecure,
@@ -221,9 +238,10 @@ fn differences(one: &Config, other: &Config) -> Vec<&'static str> {
         data,
         tenancy: _,
     } = one;
-    // Where models come from is a tenant's affair.
+    // Repositories belong to the tenancy.
     let (models, refresh) = (repository.models.clone(), repository.refresh);
     let watching = super::RepositoryConfig { models, refresh, ..other.repository.clone() };
+
     [
         ("listen", *listen != other.listen),
         ("insecure", *insecure != other.insecure),

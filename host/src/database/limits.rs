@@ -1,32 +1,32 @@
-//! How much a statement may take, whatever the database.
+//! Limits of statements, independent of the backend.
 
 use std::time::Duration;
 
 use super::{Outcome, SqlError, Statement, Value};
 
-/// What an operator may choose of every tenant's database.
+/// Settings of all tenants' databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseConfig {
-    /// Whether an answered write outlives a power cut, or only a crash of the program.
+    /// Durability of an acknowledged write.
     pub synchronous: Synchronous,
-    /// How long one statement may take.
+    /// Time limit of one statement.
     pub statement_time: Duration,
-    /// How long a transaction may stay open; it keeps the tenant's other writers waiting.
+    /// Time limit of an open transaction. It blocks the tenant's other writers.
     pub transaction_time: Duration,
-    /// How long to wait for others.
+    /// Time limit of waiting for other statements.
     pub busy_timeout: Duration,
-    /// The most rows a query may find.
+    /// Limit of rows that a query may return.
     pub rows: u32,
-    /// The most bytes a query may find.
+    /// Limit of bytes that a query may return.
     pub result: u64,
 }
 
-/// When a commit is written through to the disk.
+/// Time at which a commit is flushed to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synchronous {
-    /// At once, before it is answered.
+    /// Before the commit is acknowledged.
     Full,
-    /// With the next checkpoint: a power cut may take the last commits away, and never damages the
+    /// With the next checkpoint. A power failure may lose the last commits and never corrupts the
     /// file.
     Normal,
 }
@@ -34,44 +34,46 @@ pub enum Synchronous {
 impl Default for DatabaseConfig {
     fn default() -> Self {
         DatabaseConfig {
-            // Whoever was told that a note is kept expects to find it after a power cut.
+            // An acknowledged write should survive a power failure.
             synchronous: Synchronous::Full,
-            // As long as a request may take unless its model says otherwise.
+            // The default deadline of a request.
             statement_time: Duration::from_secs(5),
             transaction_time: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
-            // A model has the answer in its memory; whoever wants more asks in parts.
+            // The result lies in the model's memory. Larger results can be queried in pages.
             rows: 10_000,
             result: 8 << 20,
         }
     }
 }
 
-/// Bytes of one statement's text: far more than anybody writes by hand, or a generator for a
-/// thousand parameters.
+/// Limit of a statement's text, in bytes: enough for generated statements with a thousand
+/// parameters.
 pub(super) const STATEMENT: usize = 64 << 10;
 
-/// Parameters of one statement.
+/// Limit of parameters of one statement.
 pub(super) const PARAMETERS: usize = 1000;
 
-/// Bytes of one value and of one row. Functions that search a text within another take time in the
-/// product of their lengths and cannot be interrupted.
+/// Limit of one value and of one row, in bytes. Functions that search a text within another take
+/// time in the product of their lengths and cannot be interrupted.
 pub(super) const VALUE: usize = 1 << 20;
 
-/// How long migrations and the proof of their version may keep other writers waiting, all together.
+/// Time limit of a version's migrations and validation, during which other writers wait.
 pub(super) const PROOF_TIME: Duration = Duration::from_secs(30);
 
 impl Statement {
-    /// Checks what can be checked before anybody looks at it.
+    /// Checks the sizes of the text and of the parameters.
     pub(super) fn check(&self) -> Result<(), SqlError> {
         if self.text.len() > STATEMENT {
             return Err(SqlError::Limit(format!("the statement has more than {STATEMENT} bytes")));
         }
+
         if self.parameters.len() > PARAMETERS {
             return Err(SqlError::Limit(format!(
                 "the statement has more than {PARAMETERS} parameters"
             )));
         }
+
         match self.parameters.iter().find(|value| value.size() > VALUE as u64) {
             Some(_) => Err(SqlError::Limit(format!("a parameter has more than {VALUE} bytes"))),
             None => Ok(()),
@@ -79,7 +81,7 @@ impl Statement {
     }
 }
 
-/// Rows that are being collected, up to a limit.
+/// Collects rows up to the limits.
 pub(super) struct Collected<'a> {
     config: &'a DatabaseConfig,
     outcome: Outcome,
@@ -92,7 +94,7 @@ impl<'a> Collected<'a> {
         Collected { config, outcome: Outcome { columns, ..Outcome::default() }, size }
     }
 
-    /// Adds a row. Fails if that is one too many, or too large with the others.
+    /// Adds a row. Fails with `Limit` if there are too many rows or bytes.
     pub(super) fn push(&mut self, row: Vec<Value>) -> Result<(), SqlError> {
         if self.outcome.rows.len() >= self.config.rows as usize {
             let rows = self.config.rows;
@@ -100,14 +102,18 @@ impl<'a> Collected<'a> {
                 "the query finds more than {rows} rows; ask for fewer with LIMIT"
             )));
         }
+
         self.size += row.iter().map(Value::size).sum::<u64>();
+
         if self.size > self.config.result {
             let bytes = self.config.result;
             return Err(SqlError::Limit(format!(
                 "the query finds more than {bytes} bytes; ask for less"
             )));
         }
+
         self.outcome.rows.push(row);
+
         Ok(())
     }
 
@@ -116,12 +122,12 @@ impl<'a> Collected<'a> {
     }
 }
 
-/// The error of a statement that took too long.
+/// Error of a statement that took too long.
 pub(super) fn too_long(allowed: Duration) -> SqlError {
     SqlError::Limit(format!("the statement took longer than {allowed:?}"))
 }
 
-/// The error of a transaction that was open for too long.
+/// Error of a transaction that was open for too long.
 pub(super) fn open_too_long() -> SqlError {
     SqlError::Limit("the transaction was open for too long, and was rolled back".into())
 }

@@ -1,4 +1,4 @@
-//! What is counted of every tenant's statements.
+//! Metrics of the tenants' statements.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ struct ErrorLabels {
 
 type Times = Family<TenantLabels, Histogram, fn() -> Histogram>;
 
-/// The families that every tenant has its share of.
+/// Metric families, labelled by tenant.
 #[derive(Clone)]
 pub struct DatabaseMetrics {
     errors: Family<ErrorLabels, Counter>,
@@ -41,9 +41,12 @@ impl DatabaseMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let errors = Family::default();
         let times: Times = Family::new_with_constructor(histogram);
+
         registry.register("sql_errors", "Statements not carried out, by reason", errors.clone());
+
         let help = "How long statements took, waiting included";
         registry.register_with_unit("sql_statement", help, Unit::Seconds, times.clone());
+
         DatabaseMetrics { errors, times }
     }
 
@@ -51,17 +54,18 @@ impl DatabaseMetrics {
         TenantCounts { families: self.clone(), tenant: tenant.clone() }
     }
 
-    /// Forgets a tenant that is gone.
+    /// Removes the series of a removed tenant.
     pub(super) fn forget(&self, tenant: &TenantName) {
         let tenant = tenant.to_string();
         self.times.remove(&TenantLabels { tenant: tenant.clone() });
+
         for reason in REASONS {
             self.errors.remove(&ErrorLabels { tenant: tenant.clone(), reason });
         }
     }
 }
 
-/// From 20 µs, a look-up by key, to 5 s, the longest that a statement may take.
+/// From 20 µs, a lookup by key, to 5 s, the default time limit of a statement.
 fn histogram() -> Histogram {
     Histogram::new([
         0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
@@ -69,24 +73,25 @@ fn histogram() -> Histogram {
     ])
 }
 
-/// One tenant's share of the metrics. Its series appear with the first statement.
+/// Metrics of one tenant. Its series appear with the first statement.
 pub(super) struct TenantCounts {
     families: DatabaseMetrics,
     tenant: Arc<Tenant>,
 }
 
 impl TenantCounts {
-    /// Counts a statement, and how it ends.
+    /// Runs a statement and records its duration and error.
     pub(super) async fn count<T>(
         &self,
         work: impl Future<Output = Result<T, SqlError>>,
     ) -> Result<T, SqlError> {
         let started = Instant::now();
         let outcome = work.await;
-        // The series of one that is gone are forgotten, and may be another's by now.
+        // The series of a removed tenant are gone; its name may belong to a new tenant.
         if !self.tenant.is_dismissed() {
             self.note(started.elapsed(), outcome.as_ref().err());
         }
+
         outcome
     }
 
@@ -94,6 +99,7 @@ impl TenantCounts {
         let tenant = self.tenant.name().to_string();
         let labels = TenantLabels { tenant: tenant.clone() };
         self.families.times.get_or_create(&labels).observe(took.as_secs_f64());
+
         if let Some(error) = error {
             let labels = ErrorLabels { tenant, reason: error.name() };
             self.families.errors.get_or_create(&labels).inc();

@@ -1,7 +1,7 @@
-//! The steps that bring a database to where a version of a model needs it.
+//! Migrations of a model's tables.
 //!
-//! What has run is written down in a table of the host's own, by model and name, with a digest of
-//! its statements.
+//! Applied migrations are recorded in a table of the host, by model and name, with a digest of
+//! their statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,37 +10,39 @@ use sha2::{Digest, Sha256};
 use super::sqlite::OWN;
 use super::{Database, SqlError, Statement, Transaction, Value};
 
-/// A step.
+/// One migration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Its name, unique within the model.
+    /// Name, unique within the model.
     pub name: String,
     /// One or more statements.
     pub statements: String,
 }
 
-/// More than a model gathers in its life.
+/// Limit of a model's migrations.
 const MOST: usize = 1000;
 
-/// Bytes of all statements together.
+/// Limit of the names and statements together, in bytes.
 const MOST_BYTES: usize = 4 << 20;
 
-/// How many of a model's migrations have not run yet. Fails if the text of one that has run has
-/// changed.
+/// Returns the number of migrations that have not run yet. Fails with `Invalid` if the statements
+/// of an applied one have changed.
 pub(super) async fn pending(
     database: &Database,
     model: &str,
     migrations: &[Migration],
 ) -> Result<usize, SqlError> {
     check(migrations)?;
+
     if migrations.is_empty() {
         return Ok(0);
     }
+
     let applied = applied(database.own_rows(list(model)).await?);
     Ok(left(&applied, migrations)?.len())
 }
 
-/// Runs those that have not run yet, in order.
+/// Runs the migrations that have not run yet, in order.
 pub(super) async fn run(
     transaction: &Transaction,
     model: &str,
@@ -48,6 +50,7 @@ pub(super) async fn run(
 ) -> Result<(), SqlError> {
     transaction.lock_migrations().await?;
     transaction.on_own_tables(Statement { text: table(), parameters: Vec::new() }).await?;
+
     let applied = applied(transaction.on_own_tables(list(model)).await?.rows);
     for migration in left(&applied, migrations)? {
         transaction
@@ -56,17 +59,20 @@ pub(super) async fn run(
             .map_err(|error| in_migration(&migration.name, error))?;
         transaction.on_own_tables(note(model, migration)).await?;
     }
+
     Ok(())
 }
 
 fn check(migrations: &[Migration]) -> Result<(), SqlError> {
     let bytes: usize =
         migrations.iter().map(|migration| migration.statements.len() + migration.name.len()).sum();
+
     if migrations.len() > MOST || bytes > MOST_BYTES {
         return Err(SqlError::Limit(format!(
             "more than {MOST} migrations or {MOST_BYTES} bytes of them"
         )));
     }
+
     let mut names = BTreeSet::new();
     match migrations.iter().find(|migration| !names.insert(&migration.name)) {
         Some(twice) => {
@@ -76,7 +82,7 @@ fn check(migrations: &[Migration]) -> Result<(), SqlError> {
     }
 }
 
-/// Those that have not run, in order.
+/// Returns the migrations that have not run yet, in order.
 fn left<'m>(
     applied: &BTreeMap<String, String>,
     migrations: &'m [Migration],
@@ -84,11 +90,13 @@ fn left<'m>(
     let changed = |migration: &&Migration| {
         applied.get(&migration.name).is_some_and(|before| *before != digest(&migration.statements))
     };
+
     if let Some(Migration { name, .. }) = migrations.iter().find(changed) {
         return Err(SqlError::Invalid(format!(
             "migration '{name}' has run with other statements; leave it as it was and add another"
         )));
     }
+
     Ok(migrations.iter().filter(|migration| !applied.contains_key(&migration.name)).collect())
 }
 
@@ -100,7 +108,7 @@ fn applied(rows: Vec<Vec<Value>>) -> BTreeMap<String, String> {
     rows.into_iter().filter_map(pair).collect()
 }
 
-/// The statement that makes the host's table, unless it is there.
+/// Returns the statement that creates the host's table.
 pub(super) fn table() -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {OWN}migrations (model TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, \

@@ -1,13 +1,14 @@
-//! The tenants' databases.
+//! The tenants' SQL databases.
 //!
-//! Each tenant has one: a SQLite file of its own, or a PostgreSQL database of its own where the
-//! operator says so. [`Databases`] finds it, [`Database`] carries out statements, a [`Transaction`]
-//! several that belong together. What a statement may take is bounded here ([`limits`]) and in each
-//! backend ([`sqlite`], [`postgres`]); nobody above has to know which one it is. Statements come
-//! from guests, so everything in them is hostile until the contrary is shown.
+//! Each tenant has one: a SQLite file, or a PostgreSQL database if the operator has configured one.
+//! [`Databases`] returns the [`Database`] of a tenant. A [`Database`] runs single statements and
+//! opens [`Transaction`]s. Limits that do not depend on the backend are in [`limits`]; each backend
+//! ([`sqlite`], [`postgres`]) adds its own. Callers do not need to know the backend. Statements
+//! come from guests and are treated as hostile.
 //!
-//! Before a version goes live, its [`migrations`] and whatever it does to show that it works run in
-//! one transaction, a [`Proof`]: the migrations are kept if it goes live, the rest never is.
+//! Before a version is published, its [`migrations`] and its validation run in one transaction, a
+//! [`Proof`]. The migrations are committed if the version is published; the writes of the
+//! validation never are.
 
 mod limits;
 mod metrics;
@@ -43,33 +44,32 @@ use sqlite::Sqlite;
 #[cfg(fuzzing)]
 pub(crate) use sqlite::fuzzing;
 
-/// The name of a tenant's own file.
 const FILE: &str = "database.sqlite";
 
-/// Every tenant's database. A clone shares them.
+/// The databases of all tenants. A clone is shallow.
 #[derive(Clone)]
 pub struct Databases {
     inner: Arc<DatabasesInner>,
 }
 
 struct DatabasesInner {
-    /// The folder with one folder for each tenant.
+    /// Parent of the tenants' folders.
     root: PathBuf,
     config: DatabaseConfig,
-    /// What connections to PostgreSQL believe.
+    /// TLS settings of connections to PostgreSQL.
     tls: Arc<rustls::ClientConfig>,
-    /// Whoever does a tenant's work takes the same turns.
+    /// Scheduler of all work done for tenants.
     turns: Arc<Turns>,
-    /// Whose threads are ordinary ones; those for guests run only where no other wants to.
+    /// Runtime whose threads have normal priority. Guest threads have idle priority.
     runtime: Option<Handle>,
     metrics: DatabaseMetrics,
     open: Mutex<HashMap<TenantName, Arc<Database>>>,
 }
 
-/// One tenant's database.
+/// The database of one tenant.
 pub struct Database {
     backend: Backend,
-    /// Where it is; `None` for a file of the tenant's own.
+    /// Location in PostgreSQL; `None` for a SQLite file.
     settings: Option<PostgresSettings>,
     owner: Weak<Tenant>,
     config: DatabaseConfig,
@@ -82,7 +82,7 @@ enum Backend {
 }
 
 impl Databases {
-    /// Databases in the folders of `root`, none of which is open yet.
+    /// Creates the databases below `root`. None is opened yet.
     pub fn new(
         root: PathBuf,
         config: DatabaseConfig,
@@ -96,24 +96,25 @@ impl Databases {
         }
     }
 
-    /// The turns that its statements take.
+    /// Returns the scheduler of the statements.
     pub fn turns(&self) -> &Arc<Turns> {
         &self.inner.turns
     }
 
-    /// A tenant's database. Nothing is opened before the first statement.
+    /// Returns the database of a tenant. It is opened by the first statement.
     pub fn of(&self, tenant: &Arc<Tenant>) -> Arc<Database> {
         let mut open = self.lock();
         match open.get(tenant.name()) {
             Some(database) if database.is_as_in(tenant) => database.clone(),
-            // There is none yet, or the operator keeps it elsewhere now.
+            // There is none yet, or the tenant or its settings have changed.
             _ => {
                 let database = Arc::new(self.make(tenant));
-                // What is still under way for a tenant that is no more must not stand in the way of
-                // its successor.
+                // A late call of a removed tenant must not register a database in the name of its
+                // successor.
                 if !tenant.is_dismissed() {
                     open.insert(tenant.name().clone(), database.clone());
                 }
+
                 database
             }
         }
@@ -140,17 +141,19 @@ impl Databases {
                 ))
             }
         };
+
         Database { backend, settings, owner, config: config.clone(), counts: metrics.of(tenant) }
     }
 
-    /// Forgets a tenant that is gone; its connections close when the last of its instances does.
+    /// Removes the database of a removed tenant. Its connections close with the last instance that
+    /// uses it.
     pub fn forget(&self, tenant: &TenantName) {
         self.lock().remove(tenant);
         self.inner.metrics.forget(tenant);
     }
 
-    /// Closes every database once what is under way is done. Blocks until then at the latest: one
-    /// that is not closed by then loses nothing, and takes a little longer to open.
+    /// Closes every database after its running work. Blocks until `until` at the latest. A database
+    /// that is not closed by then loses nothing and takes longer to open.
     pub fn close(&self, until: Instant) {
         let open: Vec<_> = self.lock().drain().map(|(_, database)| database).collect();
         open.iter().for_each(|database| database.close());
@@ -164,8 +167,8 @@ impl Databases {
 }
 
 impl Database {
-    /// Carries out one statement by itself. Dropping the future stops it; it is carried out whole
-    /// or not at all.
+    /// Runs one statement in its own transaction. Dropping the future cancels it. The statement
+    /// runs completely or not at all.
     pub async fn run(
         &self,
         statement: Statement,
@@ -174,6 +177,7 @@ impl Database {
     ) -> Result<Outcome, SqlError> {
         let work = async {
             statement.check()?;
+
             match &self.backend {
                 Backend::Sqlite(sqlite) => sqlite.run(statement, wanted, bill).await,
                 Backend::Postgres(postgres) => postgres.run(statement, wanted).await,
@@ -182,14 +186,13 @@ impl Database {
         self.counts.count(work).await
     }
 
-    /// Begins a transaction that stays open for a bounded time. Waits for others to end theirs, for
-    /// a bounded time.
+    /// Opens a transaction with a limited lifetime. Waits a limited time for other writers.
     pub async fn begin(self: &Arc<Self>, bill: &Bill) -> Result<Transaction, SqlError> {
         let (lifetime, patience) = (self.config.transaction_time, self.config.busy_timeout);
         self.counts.count(self.open(lifetime, patience, bill)).await
     }
 
-    /// Whether it belongs to this very tenant, and is where the operator keeps it now.
+    /// True if the database belongs to this tenant object and its current settings.
     fn is_as_in(&self, tenant: &Arc<Tenant>) -> bool {
         std::ptr::eq(self.owner.as_ptr(), Arc::as_ptr(tenant))
             && self.settings == tenant.settings().database
@@ -213,7 +216,7 @@ impl Database {
         }
     }
 
-    /// What is found in a table of the host's own; nothing if it is not there yet.
+    /// Queries a table of the host. Returns no rows if the table does not exist.
     async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.own_rows(statement).await,

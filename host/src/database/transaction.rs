@@ -1,10 +1,10 @@
-//! Several statements that happen together or not at all.
+//! A transaction, independent of the backend.
 
 use std::sync::Arc;
 
 use super::{Database, Outcome, SqlError, Statement, Wanted, postgres, sqlite};
 
-/// An open transaction. Dropped, it is rolled back, and a statement that is under way is stopped.
+/// An open transaction. Dropping it cancels a running statement and rolls back.
 pub struct Transaction {
     database: Arc<Database>,
     backend: Backend,
@@ -15,12 +15,12 @@ enum Backend {
     Postgres(Box<postgres::Transaction>),
 }
 
-/// A point within a transaction, to which it can go back.
+/// A savepoint within a transaction.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Point {
-    /// Where the proof of a version begins.
+    /// Start of a version's validation.
     Proof,
-    /// Where a transaction within that proof begins.
+    /// Start of a transaction within the validation.
     Nested,
 }
 
@@ -33,11 +33,12 @@ impl Transaction {
         Transaction { database, backend: Backend::Postgres(Box::new(transaction)) }
     }
 
-    /// Carries out one statement. After an error that has rolled back the whole transaction, or
-    /// once its time is over, every further one fails.
+    /// Runs one statement. Fails once an error has rolled back the transaction, or once its
+    /// lifetime is over.
     pub async fn run(&self, statement: Statement, wanted: Wanted) -> Result<Outcome, SqlError> {
         let work = async {
             statement.check()?;
+
             match &self.backend {
                 Backend::Sqlite(transaction) => transaction.run(statement, wanted).await,
                 Backend::Postgres(transaction) => transaction.run(statement, wanted).await,
@@ -46,7 +47,7 @@ impl Transaction {
         self.database.counts.count(work).await
     }
 
-    /// Keeps what was done. Fails if nothing of it is kept.
+    /// Commits. Nothing is kept if it fails.
     pub async fn commit(self) -> Result<(), SqlError> {
         match self.backend {
             Backend::Sqlite(transaction) => transaction.commit().await,
@@ -62,7 +63,7 @@ impl Transaction {
         }
     }
 
-    /// Runs a statement on the host's own tables.
+    /// Runs a statement on the host's tables.
     pub(super) async fn on_own_tables(&self, statement: Statement) -> Result<Outcome, SqlError> {
         match &self.backend {
             Backend::Sqlite(transaction) => transaction.on_own_tables(statement).await,
@@ -85,7 +86,8 @@ impl Transaction {
         self.own(point.keep()).await
     }
 
-    /// Keeps others who would migrate the same database waiting. A file has one writer in any case.
+    /// Blocks concurrent migrations of the same database. A SQLite file has only one writer in any
+    /// case.
     pub(super) async fn lock_migrations(&self) -> Result<(), SqlError> {
         match &self.backend {
             Backend::Sqlite(_) => Ok(()),

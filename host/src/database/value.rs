@@ -1,4 +1,4 @@
-//! What goes into a statement, what comes out of it, and why it may not.
+//! Statements, results and errors.
 
 /// A value of a row or of a parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,52 +12,52 @@ pub enum Value {
     Blob(Vec<u8>),
 }
 
-/// One statement and the values of its parameters.
+/// A statement and the values of its parameters.
 #[derive(Clone, Debug)]
 pub struct Statement {
-    /// In the database's own dialect.
+    /// Text in the dialect of the database.
     pub text: String,
-    /// The value of `$1` (or `?1`), of `$2`, and so on.
+    /// Values of `$1` (or `?1`), `$2` and so on.
     pub parameters: Vec<Value>,
 }
 
-/// What is wanted of a statement.
+/// Part of the result that the caller needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// The rows it finds.
+    /// The returned rows.
     Rows,
-    /// How many rows it changes; what it finds is dropped.
+    /// The number of changed rows; returned rows are dropped.
     Count,
 }
 
-/// What has come of a statement.
+/// Result of a statement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// The names of what it finds.
+    /// Column names of the returned rows.
     pub columns: Vec<String>,
-    /// What it has found, if that was wanted.
+    /// Returned rows; empty if only the count was requested.
     pub rows: Vec<Vec<Value>>,
-    /// How many rows it has changed.
+    /// Number of changed rows.
     pub changed: u64,
 }
 
-/// Why a statement was not carried out. The texts are for whoever has written the statement, and
-/// tell nothing of the host.
+/// Reason for a failed statement. The texts are for the author of the statement and reveal nothing
+/// about the host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
-    /// The statement is wrong.
+    /// The statement is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// A constraint of a table forbids it.
+    /// A constraint is violated.
     #[error("{0}")]
     Constraint(String),
-    /// Others kept the database busy for too long.
+    /// Other transactions blocked the database for too long.
     #[error("others keep the database busy")]
     Busy,
-    /// More of something than allowed.
+    /// A limit is exceeded.
     #[error("{0}")]
     Limit(String),
-    /// What the statement would do is not permitted.
+    /// The statement is not permitted.
     #[error("{0}")]
     Denied(String),
     /// The database cannot be used now.
@@ -66,7 +66,7 @@ pub enum SqlError {
 }
 
 impl Value {
-    /// How many bytes it takes, about.
+    /// Returns the approximate size in memory, in bytes.
     pub fn size(&self) -> u64 {
         let own = match self {
             Value::Text(text) => text.len(),
@@ -78,7 +78,7 @@ impl Value {
 }
 
 impl SqlError {
-    /// Its name in metrics.
+    /// Returns the value of the metric label `reason`.
     pub fn name(&self) -> &'static str {
         match self {
             SqlError::Invalid(_) => "invalid",

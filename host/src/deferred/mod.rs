@@ -1,14 +1,13 @@
-//! Runs deferred tasks.
+//! Does what requests have left for later.
 //!
-//! A [`TaskChain`] holds the tasks of one request. It comes from the call that deferred them, or
-//! from the disk after a restart, and runs in a Tokio task of its own ([`run`]): one try after
-//! another, each in the version that serves then, while the chain holds its session's lock. Only
-//! some of a model's chains run at once ([`places`]), so that requests find free instances.
+//! A [`TaskChain`] is the tasks of one request. It comes from the call that has left them behind,
+//! or from the disk after a restart, and is worked off by a task of its own ([`run`]): one try
+//! after another, each in the version that serves then, while the chain owns its session. So that
+//! requests find room beside them, only some of a model's chains are at work at once ([`places`]).
 //!
-//! A stop of the server loses no task: unfinished tasks are on disk and are found when their model
-//! serves again. A stopping server first finishes the tasks that can run at once
-//! ([`Deferred::drain`]), and after some time leaves the rest for the next start
-//! ([`Deferred::stop`]).
+//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves
+//! again. A server that stops has what can run now done first ([`Deferred::drain`]), and after some
+//! time leaves the rest where it is ([`Deferred::stop`]).
 
 mod places;
 mod run;
@@ -28,7 +27,7 @@ use crate::store::{tasks, totals};
 use crate::tenant::Tenant;
 use places::Places;
 
-/// Runs deferred tasks. A clone is shallow.
+/// Does what requests have left for later. A clone is shallow.
 #[derive(Clone)]
 pub struct Deferred {
     inner: Arc<Inner>,
@@ -39,54 +38,54 @@ struct Inner {
     sequences: Sequences,
     places: Places,
     live: Mutex<HashMap<Key, Arc<Live>>>,
-    /// Chains left for the next start. They keep the locks of their sessions.
+    /// TaskChains that are left for the next start, with their sessions.
     left: Mutex<Vec<TaskChain>>,
     phase: watch::Sender<Phase>,
 }
 
-/// The phase of the server's shutdown.
+/// How near the end of the server is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 enum Phase {
-    /// Tasks run as they become due.
+    /// Nobody has told it to stop.
     #[default]
     Serving,
-    /// Only tasks that need not wait are started.
+    /// Nothing begins that has to wait.
     Draining,
-    /// Running tasks are aborted.
+    /// Nothing goes on.
     Stopped,
 }
 
-/// Tenant and chain id.
+/// Of which tenant, and its number.
 type Key = (TenantName, i64);
 
-/// The state of a running chain that others access.
+/// What can be seen of a chain from outside while it is worked off.
 struct Live {
     tenant: Arc<Tenant>,
-    /// The id of the running task; 0 if none runs.
+    /// The task that runs, if one does.
     running: AtomicI64,
-    /// Signals that one of the chain's tasks was cancelled.
+    /// A task of it was cancelled.
     touched: Notify,
-    /// Signals that the tenant was removed.
+    /// Its tenant is no more.
     dismissed: Notify,
 }
 
-/// A task, for the tenant's API.
+/// A task as its tenant sees it.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// The stored task.
+    /// What is kept of it.
     pub kept: tasks::Listed,
-    /// True while a try runs.
+    /// Whether it runs now.
     pub running: bool,
 }
 
-/// Interval at which expired sessions are removed.
+/// How often sessions are looked at whose time is over.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Delay before reading a model's pending tasks again after the store failed.
+/// How long to wait before looking again for what was left behind, where that could not be read.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Deferred {
-    /// Starts running the chains that `chains` delivers, in versions that serve.
+    /// Starts working off what comes out there, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left, phase) = Default::default();
         let deferred =
@@ -100,7 +99,7 @@ impl Deferred {
         deferred
     }
 
-    /// Lists a tenant's tasks with ids greater than `after`, in order, at most `limit`.
+    /// What is kept of a tenant's tasks after that number, in order, at most `limit`.
     pub async fn list(
         &self,
         tenant: &Arc<Tenant>,
@@ -109,12 +108,11 @@ impl Deferred {
     ) -> Result<Vec<Task>, InferError> {
         let store = self.inner.sequences.store(tenant);
         let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
-
         let listed = listed.map_err(|error| error.for_request(tenant))?;
         Ok(listed.into_iter().map(|kept| self.seen(tenant, kept)).collect())
     }
 
-    /// Returns one task of a tenant; `None` if there is none with that id.
+    /// One task of a tenant; `None` if there is none of that number.
     pub async fn get(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Option<Task>, InferError> {
         let found = self
             .inner
@@ -122,17 +120,16 @@ impl Deferred {
             .store(tenant)
             .read(move |connection| tasks::get(connection, id))
             .await;
-
         let found = found.map_err(|error| error.for_request(tenant))?;
         Ok(found.map(|kept| self.seen(tenant, kept)))
     }
 
-    /// Removes a task and aborts its running try. Returns false if there is no such task.
+    /// Removes a task, and ends it if it runs. Tells whether there was one.
     pub async fn cancel(&self, tenant: &Arc<Tenant>, id: i64) -> Result<bool, InferError> {
         let noted = tenant.clone();
         let remove = move |connection: &_| {
             let removed = tasks::remove(connection, id)?;
-            // A failed task's chain went on without it and has ended.
+            // The chain of one that was given up has gone on without it, and ended.
             if let Some(task) = removed.as_ref().filter(|task| task.failed.is_none())
                 && let Some(session) = &task.session
             {
@@ -140,12 +137,10 @@ impl Deferred {
             }
             totals::note(connection, &noted).map(|()| removed)
         };
-
         let removed = self.inner.sequences.store(tenant).write(remove).await;
         let Some(task) = removed.map_err(|error| error.for_request(tenant))? else {
             return Ok(false);
         };
-
         if let Some(live) = self.live().get(&(tenant.name().clone(), task.chain)) {
             live.touched.notify_one();
         }
@@ -157,12 +152,12 @@ impl Deferred {
         Ok(true)
     }
 
-    /// The sessions and tasks of a model.
+    /// The sessions and tasks of one of a tenant's models.
     pub fn sequences(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSequences> {
         self.inner.sequences.of(tenant, model)
     }
 
-    /// Stops the chains of a removed tenant. Its stored tasks stay.
+    /// Lets go of a tenant that is no more. What is kept for it stays.
     pub fn dismiss(&self, tenant: &TenantName) {
         let live = self.live();
         live.iter()
@@ -172,14 +167,15 @@ impl Deferred {
         self.inner.sequences.forget(tenant);
     }
 
-    /// Waits until all tasks that can run now are done, and starts none that must wait. The rest
-    /// stays on disk.
+    /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is
+    /// on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
         self.inner.sequences.idle().await;
     }
 
-    /// Aborts running tasks and starts no more. They stay on disk; an aborted try counts.
+    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so
+    /// counts.
     pub fn stop(&self) {
         let left = self.live().len();
         if left > 0 {
@@ -188,18 +184,17 @@ impl Deferred {
                 "requests whose tasks are not done; they are done after the next start"
             );
         }
-
         self.inner.phase.send_replace(Phase::Stopped);
     }
 
-    /// Waits until the shutdown has reached `phase`.
+    /// Resolves once the server is as near its end.
     async fn until_phase(&self, phase: Phase) {
-        // The sender lives as long as `self`, so the channel is never closed.
+        // The sender is here, so it is never closed.
         let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
 
-    /// Keeps a chain, with its session's lock, until the server ends: requests that wait for the
-    /// session must not overtake its tasks.
+    /// Leaves a chain for the next start. A request that still waits for its session must not
+    /// overtake it.
     fn leave(&self, mut chain: TaskChain) {
         chain.leave();
         self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
@@ -219,27 +214,24 @@ impl Deferred {
         }
     }
 
-    /// Registers a running chain. Returns `None` if it is registered already or its tenant was
-    /// removed.
+    /// Notes that a chain is worked off; `None` if that is so already, or if its tenant is no more.
     fn begin(&self, chain: &TaskChain) -> Option<(Arc<Live>, End)> {
         let (tenant, key) = (chain.tenant(), (chain.tenant().name().clone(), chain.id()));
-
         let mut lives = self.live();
-        // A chain can be both handed over and found on disk.
+        // It was both handed over and found on disk.
         if lives.get(&key).is_some_and(|live| Arc::ptr_eq(&live.tenant, tenant)) {
             return None;
         }
-        // Checked under the lock: a removal after this finds the chain in the map.
+        // Asked while the chains are locked: whoever is dismissed later finds it among them.
         if tenant.is_dismissed() {
             return None;
         }
-
         let live = Arc::new(Live::of(tenant));
         lives.insert(key.clone(), live.clone());
         Some((live.clone(), End { deferred: self.clone(), key, live }))
     }
 
-    /// Resumes the pending chains of an earlier run, for each model once it serves.
+    /// Finds what was left behind before the start, of every model that serves now and from now on.
     async fn look_for_left_behind(self) {
         let mut changes = self.inner.registry.changes();
         loop {
@@ -253,9 +245,8 @@ impl Deferred {
                     complete = false;
                 }
             }
-            // Holding the handles would keep the versions from draining.
+            // A version must not be kept from draining by this.
             drop(serving);
-
             let look_again = async {
                 if complete {
                     std::future::pending().await
@@ -263,7 +254,6 @@ impl Deferred {
                     tokio::time::sleep(LOOK_AGAIN).await
                 }
             };
-
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 () = look_again => {}
@@ -291,7 +281,7 @@ impl Live {
     }
 }
 
-/// Unregisters a chain on drop.
+/// Notes that a chain is no longer worked off.
 struct End {
     deferred: Deferred,
     key: Key,
@@ -301,7 +291,7 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         let mut lives = self.deferred.live();
-        // The chain of a later tenant with the same name may have replaced it.
+        // A successor of its tenant may work it off by now.
         if lives.get(&self.key).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
             lives.remove(&self.key);
         }

@@ -1,5 +1,4 @@
-//! Runs one chain: one try after another until each task is done, has failed for good or is
-//! cancelled.
+//! Works off one chain: a try after the other until its tasks are done, given up or cancelled.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,14 +10,14 @@ use crate::model::InferError;
 use crate::servable::{ServableHandle, TaskChain, Tried};
 use crate::store::{StoreError, since_1970, tasks};
 
-/// Delay after a try was prevented by something other than the task.
+/// How long to wait after something that has nothing to do with the task stood in its way.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The result of a step of a chain.
+/// What has come of waiting for a task and trying it.
 enum Step {
-    /// The chain goes on with its next task.
+    /// The chain goes on with whatever comes next.
     Next,
-    /// The server is stopping; the remaining tasks stay on disk.
+    /// The server is stopping: the rest stays on disk.
     Leave,
 }
 
@@ -37,21 +36,18 @@ impl Deferred {
                 }
             }
         };
-
         let step = tokio::select! {
             step = work => step,
             () = live.dismissed.notified() => Step::Next,
             () = self.until_phase(Phase::Stopped) => Step::Leave,
         };
-
         drop(end);
         if let Step::Leave = step {
             self.leave(chain);
         }
     }
 
-    /// Reads the next task; returns `Some(None)` after the last, and `None` if the store cannot be
-    /// read and the server is stopping.
+    /// The task that comes next, if one does; `None` if the server stops before that can be told.
     async fn next(&self, chain: &TaskChain) -> Option<Option<tasks::Next>> {
         loop {
             match chain.next().await {
@@ -65,16 +61,15 @@ impl Deferred {
         }
     }
 
-    /// Waits until a task is due and tries it, unless it is cancelled first.
+    /// Waits for a task and tries it, unless it is cancelled meanwhile.
     async fn step(&self, chain: &TaskChain, live: &Live, next: tasks::Next) -> Step {
         let id = next.id;
-
         let mut attempt = pin!(self.attempt(chain, live, next));
         loop {
             tokio::select! {
                 step = &mut attempt => return step,
                 () = live.touched.notified() => {
-                    // The cancelled task may be another one of the chain.
+                    // It may have been another one of the chain that was cancelled.
                     if let Ok(false) = chain.has(id).await {
                         live.running.store(0, Ordering::Relaxed);
                         return Step::Next;
@@ -90,11 +85,10 @@ impl Deferred {
         }
         let Some(servable) = self.serving(chain).await else { return Step::Leave };
         let instances = servable.settings().instances.max;
-        // Waiting must not keep the version from draining.
+        // It must not be kept from draining while others are at work.
         drop(servable);
         let _place = self.inner.places.take(chain.tenant().name(), chain.model(), instances).await;
         let Some(servable) = self.serving(chain).await else { return Step::Leave };
-
         live.running.store(next.id, Ordering::Relaxed);
         let tried = servable.try_task(chain, next.id).await;
         live.running.store(0, Ordering::Relaxed);
@@ -124,7 +118,8 @@ impl Deferred {
         Step::Next
     }
 
-    /// Waits until the host's clock reaches `due`. Returns false if the server drains before that.
+    /// Waits until that time by the host's clock. Tells whether it has come; not if the server
+    /// stops before.
     async fn until(&self, due: i64) -> bool {
         let left = due.saturating_sub(since_1970());
         let Ok(left @ 1..) = u64::try_from(left) else { return true };
@@ -134,8 +129,8 @@ impl Deferred {
         }
     }
 
-    /// Waits until a version of the chain's model serves. Returns `None` if the server drains
-    /// before that.
+    /// The version of the chain's model that serves, once one does; `None` if the server stops
+    /// before.
     async fn serving(&self, chain: &TaskChain) -> Option<ServableHandle> {
         let mut changes = self.inner.registry.changes();
         loop {
@@ -143,8 +138,8 @@ impl Deferred {
             if let Ok(servable) =
                 self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None)
             {
-                // A later tenant with the same name finds these tasks on disk. This chain is about
-                // to be dismissed.
+                // One of the same name that came later finds on disk what this one has left, and
+                // this one is about to be told that it is no more.
                 if Arc::ptr_eq(servable.maker().tenant(), chain.tenant()) {
                     return Some(servable);
                 }

@@ -2,7 +2,7 @@ use rusqlite::params;
 
 use super::*;
 
-/// A file in use.
+/// A file that is being written to.
 struct Open {
     connection: Connection,
     journal: Journal,
@@ -29,12 +29,12 @@ impl Open {
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Ends like a server that is stopped.
+    /// Ends as a server that is stopped does.
     fn stop(mut self) {
         assert!(self.journal.end(&self.connection).unwrap());
     }
 
-    /// Ends like a server that is killed.
+    /// Ends as a server that is killed does.
     fn kill(self) {
         drop(self.connection);
     }
@@ -108,7 +108,7 @@ fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
     let (_folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);
-    // A reader of the older state prevents a complete checkpoint.
+    // A reader of the older state keeps the journal from being folded to its end.
     let reader = Connection::open(&file).unwrap();
     fold_on_close(&reader, false).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();

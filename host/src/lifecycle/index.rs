@@ -1,29 +1,29 @@
-//! Entries of the repository index.
+//! What the repository index tells of each version.
 
 use crate::model::{ModelName, Version};
 
-/// The state of a version, as the protocol names it.
+/// Where a version is in its life, as the protocol names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexState {
-    /// The version serves.
+    /// It serves.
     Ready,
-    /// The version is being loaded.
+    /// It is wanted and being tried.
     Loading,
-    /// The version answers its last requests.
+    /// It answers its last requests.
     Unloading,
-    /// The version does not serve, for the reason given in its entry.
+    /// It does not serve; the reason says why.
     Unavailable,
 }
 
-/// The entry of one version in the repository index.
+/// What the repository index tells of one version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// The model.
+    /// Which model.
     pub name: ModelName,
-    /// The version; `None` if the entry concerns the model as a whole.
+    /// Which version; `None` when it concerns the model as a whole.
     pub version: Option<Version>,
-    /// The state of the version.
+    /// Where it is in its life.
     pub state: IndexState,
-    /// The reason for the state; empty if there is none to give.
+    /// What there is to say about it; empty when there is nothing.
     pub reason: String,
 }

@@ -1,16 +1,16 @@
-//! A limit on log lines about the versions of one tenant.
+//! A bound on how many lines the log gets about the versions of one tenant.
 
 use std::time::{Duration, Instant};
 
 use crate::tenant::Verdict;
 
-/// Lines written in each period. The repository index covers every version.
+/// Lines that are written in each period; the index tells of every version.
 const MAX_LINES: u32 = 100;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Counts the log lines of one tenant.
+/// Counts one tenant's lines.
 pub(super) struct Lines {
-    /// Start of the current period.
+    /// When the present period began.
     since: Instant,
     count: u32,
 }
@@ -20,12 +20,11 @@ impl Lines {
         Lines { since: Instant::now(), count: 0 }
     }
 
-    /// Decides on one more line.
+    /// What becomes of one more line now.
     pub(super) fn next(&mut self, now: Instant) -> Verdict {
         if now.saturating_duration_since(self.since) >= PERIOD {
             *self = Lines { since: now, count: 0 };
         }
-
         self.count = self.count.saturating_add(1);
         match self.count {
             count if count <= MAX_LINES => Verdict::Write,

@@ -1,4 +1,4 @@
-//! The interface to the tenants' tasks: commands in, events in, replies out.
+//! What others see of the tasks that decide what serves: commands in, events in, answers out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use crate::repository::{Aspired, Degraded, Digest, Source};
 use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
-/// The reason for which a command was not carried out.
+/// Why a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// The repository holds no such model.
     #[error("there is no such model in the repository")]
     NotFound,
-    /// The content of the repository cannot serve.
+    /// What the repository holds cannot serve.
     #[error("{0}")]
     Failed(LoadError),
     /// The server is stopping.
@@ -37,40 +37,40 @@ pub enum CommandError {
     Stopping,
 }
 
-/// The reason for which a repository was not refreshed.
+/// Why a repository was not refreshed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
-    /// The refresh failed in whole or in part.
+    /// It could not be, or not whole.
     #[error("{0}")]
     Degraded(String),
-    /// The refresh is still running.
+    /// It is under way still.
     #[error("the refresh takes longer than {} s and goes on", REFRESH_PATIENCE.as_secs())]
     TooSlow,
-    /// The refresh cannot run now.
+    /// It cannot be now.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// Longest wait for a refresh. Fetching a large model takes minutes; the refresh continues after
-/// the caller has stopped waiting.
+/// How long somebody waits for a refresh. Fetching a large model takes minutes, and goes on without
+/// them.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The parts that a manager works with.
+/// What a manager works with.
 pub struct ManagerParts {
-    /// Loads candidates.
+    /// Makes candidates serve.
     pub loader: Arc<Loader>,
-    /// The registry in which serving versions are published.
+    /// Where what serves is published.
     pub registry: Registry,
-    /// The tenants at the start, each with the source of its candidates.
+    /// The tenants there are at the start, each with the source of its candidates.
     pub sources: Vec<(Arc<Tenant>, Source)>,
-    /// Set once every wanted model has been tried, or `ready_timeout` has passed.
+    /// Set once every wanted model has been tried, or the time for that is over.
     pub ready: Arc<AtomicBool>,
-    /// Longest time for which one tenant's models delay the server's readiness.
+    /// How long one tenant's models may keep the server from being ready.
     pub ready_timeout: Duration,
 }
 
-/// The handle to the tenants' tasks. A clone is shallow; the tasks end when the last clone is
-/// dropped or by [`stop`](Manager::stop).
+/// Tells the tenants' tasks what to do, and what they have done. A clone is shallow; the tasks end
+/// when the last is gone or when told to [`stop`](Manager::stop).
 #[derive(Clone)]
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
@@ -82,77 +82,78 @@ pub(super) struct Shared {
     metrics: Metrics,
     readiness: Arc<Readiness>,
     tenants: ArcSwap<HashMap<TenantName, Arc<Managed>>>,
-    /// Watched by every task until it ends, those of removed tenants included.
+    /// Every task watches it, those of tenants that are gone included, until it ends.
     phase: watch::Sender<Phase>,
 }
 
-/// The phase of the server as a whole.
+/// What the server as a whole is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// Versions are loaded, replaced and unloaded.
+    /// To serve.
     Open,
-    /// The server stops soon: serving versions stay, and none is loaded or replaced.
+    /// To stop soon: what serves goes on, and nothing comes.
     Closed,
-    /// Everything is unloaded.
+    /// To unload everything.
     Stopping,
 }
 
-/// The manager's handle to one tenant's task.
+/// A tenant whose models are served, as others see it.
 struct Managed {
     tenant: Arc<Tenant>,
-    /// The event queue of the tenant's task.
+    /// The mailbox of its task.
     events: mpsc::Sender<Event>,
     source: ArcSwap<Source>,
     degraded: Arc<ArcSwapOption<Degraded>>,
-    /// The interceptor chain of the tenant's models.
+    /// What wraps its models.
     wrapping: Wrapping,
 }
 
-/// An event that a tenant's task handles.
+/// Everything a tenant's task wakes up for.
 pub(super) enum Event {
-    /// A source has announced the content of the repository.
+    /// A source has announced what it sees.
     Aspired(Arc<Aspired>),
-    /// The tenant has another repository, watched by the source with this number.
+    /// The tenant has another repository, which the source of that number watches.
     Moved { source: u64 },
-    /// The tenant was removed.
+    /// The tenant is no more.
     Dismissed { reply: oneshot::Sender<()> },
-    /// The circuit breaker of a version opened because the version keeps failing.
+    /// A version was taken out of service because it keeps failing.
     Tripped { name: ModelName, version: Version, digest: Digest },
-    /// A version was validated and waits for the decision on its publication.
+    /// A version has shown that it can serve, and asks whether it is to go live.
     Proved { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
-    /// A load has ended; `None` if the version was not to be published.
+    /// A load has ended; with nothing if the version was not to go live.
     Loaded {
         name: ModelName,
         version: Version,
         digest: Digest,
         outcome: Result<Option<Loaded>, LoadError>,
     },
-    /// A version has answered its last request and its memory is freed.
+    /// A version has answered its last request and is gone.
     Drained { name: ModelName, version: Version },
-    /// A request to load a model, with the result of a scan made for it.
+    /// Somebody wants a model loaded, and has had the repository looked at for it.
     Load {
         name: ModelName,
         aspired: Arc<Aspired>,
         reply: oneshot::Sender<Result<(), CommandError>>,
     },
-    /// A request for the outcome of a version that was added to the repository or removed from it.
+    /// Somebody has put a version into the repository, or removed one, and wants to know what
+    /// becomes of it.
     Follow {
         name: ModelName,
         version: Version,
         aspired: Arc<Aspired>,
         reply: oneshot::Sender<Option<IndexEntry>>,
     },
-    /// A request to unload a model.
+    /// Somebody wants a model unloaded.
     Unload { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// A request for the repository index.
+    /// Somebody wants to know how things are.
     Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
-/// Capacity of one task's event queue. Senders wait in order, so no event is lost.
+/// Events that may wait for one tenant's task. Senders wait in turn, so nothing is lost.
 const MAX_EVENTS: usize = 256;
 
 impl Manager {
-    /// Starts a task for every tenant and one for its source.
+    /// Starts a task for every tenant, and one for its source.
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let ManagerParts { loader, registry, sources, ready, ready_timeout } = parts;
         let names = sources.iter().map(|(tenant, _)| tenant.name().clone());
@@ -171,7 +172,7 @@ impl Manager {
         manager
     }
 
-    /// Starts to serve a tenant, or serves a tenant's models from another repository from now on.
+    /// Serves another tenant's models too, or the same tenant's from another repository.
     pub async fn adopt(&self, tenant: Arc<Tenant>, source: Source) {
         match self.managed(tenant.name()).filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant)) {
             Some(managed) => {
@@ -183,13 +184,11 @@ impl Manager {
         }
     }
 
-    /// Removes a tenant. Its models drain.
+    /// Serves a tenant's models no more: they drain.
     pub async fn dismiss(&self, tenant: TenantName) {
         let Some(managed) = self.managed(&tenant) else { return };
-
         self.shared.change_tenants(|tenants| drop(tenants.remove(&tenant)));
         self.shared.loader.forget_tenant(&tenant);
-
         let (reply, done) = oneshot::channel();
         if managed.events.send(Event::Dismissed { reply }).await.is_ok() {
             let _ = done.await;
@@ -220,24 +219,23 @@ impl Manager {
         self.shared.change_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
     }
 
-    /// The index entries of a tenant's models, sorted by name. Empty once the server stops.
+    /// What there is to say of each version of a tenant's models, by name. Empty once the server
+    /// stops.
     pub async fn index(&self, tenant: &TenantName) -> Arc<Vec<IndexEntry>> {
         let (reply, answer) = oneshot::channel();
         let asked = self.send(tenant, Event::Index { reply }).await;
         if asked.is_ok() { answer.await.unwrap_or_default() } else { Arc::default() }
     }
 
-    /// The reason for which the serving versions may differ from the tenant's repository; `None` if
-    /// they do not.
+    /// Why what serves is not what a tenant's repository holds at present, if so.
     pub fn degraded(&self, tenant: &TenantName) -> Option<Degraded> {
         let managed = self.managed(tenant)?;
-        // The reason of a mirror's failure is more useful than the absence of the mirror.
+        // Where there is a mirror, that it is missing is no news beside why.
         let trouble = managed.source.load().trouble().map(Degraded::from);
         trouble.or_else(|| managed.degraded.load().as_deref().cloned())
     }
 
-    /// Scans the repository now. Fails with `Degraded` if the scan did not cover all of it, and
-    /// with `TimedOut` if it takes longer than a minute.
+    /// Looks at the repository now. Fails with why what is known of it is not what it holds.
     pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
         let source = self.source(tenant)?;
         let refreshed = tokio::time::timeout(REFRESH_PATIENCE, source.refresh()).await;
@@ -247,7 +245,7 @@ impl Manager {
         trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
     }
 
-    /// The reason for which the tenant's interceptors block all calls; `None` if they do not.
+    /// Why no call of a tenant's may pass its interceptors at present, if none may.
     pub fn shut(&self, tenant: &TenantName) -> Option<String> {
         match self.chain(tenant).check_open() {
             Err(InferError::NotReady(reason)) => Some(reason),
@@ -255,15 +253,15 @@ impl Manager {
         }
     }
 
-    /// The interceptor chain of a tenant, as of now.
+    /// What wraps a tenant's models now.
     pub(super) fn chain(&self, tenant: &TenantName) -> Arc<Chain> {
         self.managed(tenant).map(|managed| managed.wrapping.chain()).unwrap_or_default()
     }
 
-    /// Scans the repository now, retries failed versions, and waits until the model serves or has
-    /// failed. Fails with `Failed` if its newest content does not serve then.
+    /// Looks at the repository now, tries again what failed, and waits until the model serves or
+    /// has failed. Fails if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
-        // A model in the mirror can be loaded even if the mirror cannot be refreshed.
+        // What is mirrored can be loaded also if the mirror cannot be refreshed.
         let _ = self.refresh(tenant).await;
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
@@ -271,15 +269,15 @@ impl Manager {
         answer.await.map_err(|_| CommandError::Stopping)?
     }
 
-    /// Drains a model and keeps it unloaded until it is loaded on request. Returns before it has
-    /// drained. Unloading a model that is not loaded succeeds.
+    /// Lets a model drain, and keeps it unloaded until it is asked for again. Returns before it has
+    /// drained. Unloading what is not loaded succeeds.
     pub async fn unload(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
         let (reply, answer) = oneshot::channel();
         self.send(tenant, Event::Unload { name: name.clone(), reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)?
     }
 
-    /// Stops loading and replacing versions. Serving versions stay.
+    /// Loads and replaces nothing any more. What serves goes on.
     pub fn close(&self) {
         self.enter(Phase::Closed);
     }
@@ -324,7 +322,7 @@ impl Shared {
 }
 
 impl Managed {
-    /// Replaces the tenant's source.
+    /// Has its task hear of what another source sees.
     fn watch(&self, source: Source) {
         let source = Arc::new(source);
         self.follow(&source);
@@ -339,7 +337,7 @@ impl Managed {
     }
 }
 
-/// Forwards the announcements of a source to a task until either ends.
+/// Tells a task whatever a source announces, until there is no more of either.
 async fn announce(mut source: watch::Receiver<Arc<Aspired>>, events: mpsc::Sender<Event>) {
     loop {
         let aspired = source.borrow_and_update().clone();

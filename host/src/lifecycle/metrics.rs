@@ -1,4 +1,4 @@
-//! Metrics of the manager for each tenant.
+//! What is counted of the manager's work, for each tenant.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,7 +8,7 @@ use crate::model::TenantName;
 
 type Label = [(&'static str, String); 1];
 
-/// The metric families. A clone is shallow.
+/// What is counted of the manager's work. A clone is shallow.
 #[derive(Clone, Default)]
 pub(super) struct Metrics {
     loads: Family<Label, Counter>,
@@ -28,7 +28,6 @@ impl Metrics {
             "Versions taken out of service because they kept failing",
             metrics.trips.clone(),
         );
-
         metrics
     }
 
@@ -41,7 +40,7 @@ impl Metrics {
     }
 }
 
-/// The metrics of one tenant's models. They are removed from the output when this is dropped.
+/// What is counted of one tenant's models. Nothing is told of it any more once this is dropped.
 pub(super) struct TenantMetrics {
     all: Metrics,
     label: Label,

@@ -1,65 +1,65 @@
-//! The versions of a model that should serve, as a function of its state.
+//! Which versions of a model should serve, as a function of what is known.
 //!
-//! The policy preserves availability: a version that serves is not unloaded for one that has not
-//! been validated. It is stateless and idempotent. In particular
+//! Availability comes first: nothing that serves is taken down for something that has not shown
+//! that it can serve. In particular
 //! - a version that failed does not count, so the next older one takes its place, and a restart
-//!   ends in the same state as the history before it;
-//! - a version that is no longer wanted is unloaded only once every wanted version serves;
-//! - if no present version can serve, the serving ones stay, unless they were deleted and no newer
-//!   version is present;
-//! - if the repository holds nothing of the model, all its versions are unloaded;
-//! - a version that is deleted while it loads, or would be unloaded at once, is never published.
+//!   ends in the same state as the history that led here;
+//! - what is not wanted any more goes only once everything that is wanted serves;
+//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing
+//!   newer is there;
+//! - if nothing is there at all, everything goes;
+//! - what is gone, or would only be taken down again, before it has loaded never goes live.
 
 use crate::model::{Version, VersionPolicy};
 use crate::repository::Digest;
 
-/// The state of one version.
+/// What is known of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) version: Version,
-    /// The content of the repository under this number.
+    /// What the repository holds under that number.
     pub(super) present: Present,
-    /// The content that serves.
+    /// What serves under it.
     pub(super) serving: Option<Digest>,
-    /// The content that is being loaded.
+    /// What is being loaded for it.
     pub(super) loading: Option<Digest>,
-    /// The content that failed and is not retried by itself.
+    /// What failed to load, and is not tried again by itself.
     pub(super) failed: Option<Digest>,
 }
 
-/// The presence of a version in a repository.
+/// What a repository holds of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Present {
-    /// A candidate with this digest.
+    /// A candidate of that digest.
     Whole(Digest),
-    /// Files that are still changing.
+    /// Something that is still changing.
     Changing,
-    /// Invalid files.
+    /// Something that is wrong.
     Faulty,
-    /// No files.
+    /// Nothing.
     Absent,
 }
 
-/// The operator's demand for a model.
+/// Whether anybody wants the model at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
     Wanted,
-    /// The model was unloaded on request, and not loaded on request since.
+    /// Somebody asked for it to be unloaded, and for nothing since.
     Unwanted,
 }
 
-/// An action on one model.
+/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Load the candidate of this version.
+    /// Try the candidate of that version.
     Load(Version),
-    /// Drain this version.
+    /// Let that version drain.
     Unload(Version),
 }
 
-/// Returns the next action for one model; `None` if there is nothing to do for now. `elsewhere` is
-/// true if the model is present in a form without a version, such as a bare file that is being
-/// written.
+/// Decides the next thing to do for one model; `None` when all is as it should be for now.
+/// `elsewhere` tells that the model is there in a form that has no version yet, such as a bare file
+/// being written.
 pub(super) fn next_action(
     known: &[Known],
     policy: &VersionPolicy,
@@ -73,18 +73,16 @@ pub(super) fn next_action(
             .find(|one| one.serving.is_some())
             .map(|one| Action::Unload(one.version));
     }
-
     let wanted = wanted(known, policy);
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
-
     let deleted = deleted(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
 
-/// A version that serves, was deleted, and has no candidate left to replace it. A newer version
-/// that is present and invalid counts as a failed replacement and keeps it.
+/// A version that serves and was deleted, when nothing is left that could take its place. A newer
+/// one that is there and wrong is a replacement that failed, and keeps it.
 fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let left = || {
         known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version))
@@ -93,13 +91,12 @@ fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let newest = left().map(|one| one.version).max();
     let mut deleted =
         known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
-
     deleted
         .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
         .map(|one| one.version)
 }
 
-/// True if the version policy may want a version.
+/// True if a version may be wanted.
 pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     match policy {
         VersionPolicy::Latest(_) | VersionPolicy::All => true,
@@ -107,7 +104,7 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     }
 }
 
-/// True if a version that has been loaded should serve.
+/// Whether a version that has been loaded should serve.
 pub(super) fn goes_live(
     known: &[Known],
     policy: &VersionPolicy,
@@ -120,13 +117,12 @@ pub(super) fn goes_live(
     };
     let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
     let known: Vec<_> = known.iter().map(as_if_live).collect();
-
     demand == Demand::Wanted
         && there
         && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
 }
 
-/// Versions that serve and are not wanted, once every wanted version serves.
+/// The versions that serve and should not, once all that should do.
 fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
     let surplus = |one: &&Known| {
@@ -145,15 +141,14 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
             able.retain(|one| selects(policy, one.version))
         }
     }
-
     able
 }
 
-/// True if a version that is present serves or may serve.
+/// Whether a version that is there serves, or might.
 fn is_able(one: &Known) -> bool {
     match one.present {
-        // Other content may serve under the same number, and the serving content may be the one
-        // that failed.
+        // Other content may serve under its number; but what serves may be the very content that
+        // failed.
         Present::Whole(digest) => {
             one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
         }
@@ -167,7 +162,7 @@ fn needs_load(one: &Known) -> bool {
     one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
 }
 
-/// True if a wanted version serves and needs no load for now.
+/// Whether a wanted version serves as well as it can for now.
 fn is_settled(one: &Known) -> bool {
     one.serving.is_some() && one.loading.is_none() && !needs_load(one)
 }
@@ -181,13 +176,12 @@ mod tests {
     }
 
     /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad`
-    /// stand for content that cannot be loaded.
+    /// stand for what cannot be tried.
     fn known(text: &str) -> Known {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
         let mut one =
             Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
-
         for word in words {
             match word.split_once('=') {
                 Some(("whole", name)) => one.present = Present::Whole(digest(name)),
@@ -199,7 +193,6 @@ mod tests {
                 _ => panic!("{word}"),
             }
         }
-
         one
     }
 
@@ -299,11 +292,9 @@ mod tests {
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 changing"], latest()), "rest");
         assert_eq!(decide(&["1 whole=a failed=a", "2 serving=b", "3 bad"], latest()), "rest");
-
         let only = |version| VersionPolicy::Only(vec![Version::new(version).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 serving=b", "3 whole=c"], only(2)), "unload 2");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
-
         let bare = [known("1 bad"), known("2 serving=b")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
@@ -321,7 +312,6 @@ mod tests {
             "unload 1"
         );
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], VersionPolicy::All), "load 2");
-
         let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], only), "unload 2");

@@ -1,4 +1,4 @@
-//! The task that reconciles the serving versions of one tenant with its repository.
+//! The task that decides what serves of one tenant's models.
 
 mod acting;
 mod seeing;
@@ -24,61 +24,61 @@ use crate::model::{ModelName, TenantName};
 use crate::registry::{Registry, TenantModels};
 use crate::repository::{Aspired, Candidate, Degraded};
 
-/// The parts that a tenant's task works with.
+/// What a tenant's task works with.
 pub(super) struct TaskParts {
     pub(super) registry: Registry,
     pub(super) loader: Arc<Loader>,
     pub(super) readiness: Arc<Readiness>,
-    /// Its own event queue; weak, so that the task ends with the last sender elsewhere.
+    /// Its own mailbox; weak, so that the task ends with the last sender elsewhere.
     pub(super) events: mpsc::WeakSender<Event>,
     pub(super) record: TenantRecord,
-    /// The reason for which the repository cannot be trusted now, for readers outside the task.
+    /// Where to note why its repository cannot be believed.
     pub(super) degraded: Arc<ArcSwapOption<Degraded>>,
 }
 
-/// A tenant's task: its state and the parts it works with.
+/// What a tenant's task knows and works with.
 pub(super) struct Task {
     registry: Registry,
-    /// The tenant's part of the registry.
+    /// Where what serves is published.
     published: TenantModels,
     loader: Arc<Loader>,
     readiness: Arc<Readiness>,
     events: mpsc::WeakSender<Event>,
-    /// Its own event queue, held open once the tenant is removed.
+    /// Its own mailbox, held open once the tenant is no more.
     own_mailbox: Option<mpsc::Sender<Event>>,
-    /// `None` once the tenant is removed.
+    /// `None` once the tenant is no more.
     owner: Option<TenantRecord>,
     tenant: TenantName,
     degraded: Arc<ArcSwapOption<Degraded>>,
     models: BTreeMap<ModelName, ModelRecord>,
-    /// Models of which any version serves or drains.
+    /// The models of which anything serves or drains.
     busy: BTreeSet<ModelName>,
-    /// Running loads.
+    /// Loads under way.
     loads: usize,
     retries: Retries,
     lines: Lines,
-    /// Models that have changed since the last publication.
+    /// What has changed since requests were last told.
     changed: BTreeSet<ModelName>,
-    /// The interceptors have changed since the models were last updated.
+    /// Its interceptors have changed since its models were last told.
     rewrapped: bool,
     waiting: Vec<Waiter>,
-    /// The last merged announcement. The same one may arrive more than once.
+    /// What was last taken over of the repository, which is announced to several.
     merged: Option<Arc<Aspired>>,
-    /// The index; `None` once it may have changed.
+    /// The index, until something happens that may change it.
     index: Option<Arc<Vec<IndexEntry>>>,
     phase: Phase,
-    /// Time of the last artifact collection, and whether another may find anything.
+    /// When artifacts were last tidied up, and whether they could be again.
     collected: Option<Instant>,
     to_collect: bool,
 }
 
-/// Events handled, at most, before their changes are published.
+/// Events that are handled before what has changed is published, at most.
 const BATCH: usize = 64;
 
-/// Models handled before the task yields to others.
+/// How many models are looked at in a row before other tasks get a turn.
 pub(super) const MODELS_IN_A_ROW: usize = 32;
 
-/// Shortest time between two artifact collections of a tenant.
+/// The shortest time between two times that a tenant's artifacts are tidied up.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Task {
@@ -87,7 +87,6 @@ impl Task {
         let tenant = record.tenant().name().clone();
         let (models, busy, loads, retries, changed, rewrapped) = Default::default();
         let (waiting, merged, index, collected) = Default::default();
-
         Task {
             published: registry.open(&tenant),
             registry,
@@ -114,7 +113,7 @@ impl Task {
         }
     }
 
-    /// Handles events until everything is unloaded or the last sender is gone.
+    /// Handles events until everything is unloaded or nobody is left to send any.
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Event>,
@@ -123,7 +122,6 @@ impl Task {
         let mut batch = Vec::with_capacity(BATCH);
         let begun_in = *phase.borrow_and_update();
         self.enter(begun_in).await;
-
         while !self.has_ended() {
             tokio::select! {
                 biased;
@@ -141,11 +139,10 @@ impl Task {
             self.publish();
             self.report();
         }
-
         self.registry.close(&self.tenant, &self.published);
     }
 
-    /// True if nothing is left to do: everything is unloaded, and nothing will be loaded.
+    /// Whether there is nothing left to do: all is unloaded, and nothing will be loaded any more.
     fn has_ended(&self) -> bool {
         let leaving = self.owner.is_none() && self.loads == 0;
         self.busy.is_empty() && (leaving || self.phase == Phase::Stopping)
@@ -162,7 +159,6 @@ impl Task {
         if !matches!(event, Event::Index { .. }) {
             self.index = None;
         }
-
         match event {
             Event::Aspired(aspired) => self.merge(aspired).await,
             Event::Moved { source } => self.move_to(source),
@@ -190,12 +186,12 @@ impl Task {
                 let outcome = self.unload(&name);
                 self.waiting.push(Waiter::Unloaded { outcome, reply });
             }
-            // Answered once the changes of this batch are published.
+            // Answered once what this batch has changed is published.
             Event::Index { reply } => self.waiting.push(Waiter::Index { reply }),
         }
     }
 
-    /// True if versions may be loaded and replaced.
+    /// Whether anything may be loaded or replaced.
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -205,7 +201,6 @@ impl Task {
         if phase == Phase::Open {
             return;
         }
-
         self.retries.clear();
         if phase == Phase::Stopping {
             self.unload_all().await;
@@ -223,7 +218,7 @@ impl Task {
         }
     }
 
-    /// Starts the actions of the policy for a model, until it returns none for now.
+    /// Starts whatever the policy wants done for a model, until it wants nothing more for now.
     fn drive(&mut self, name: &ModelName) {
         if self.is_open() {
             self.carry_on(name);
@@ -241,7 +236,7 @@ impl Task {
         }
     }
 
-    /// Reconciles several models and yields to other tasks meanwhile.
+    /// Drives these models, and lets other tasks have their turns meanwhile.
     async fn drive_all(&mut self, names: impl IntoIterator<Item = ModelName>) {
         for (count, name) in names.into_iter().enumerate() {
             self.drive(&name);
@@ -271,7 +266,7 @@ impl Task {
         Ok(())
     }
 
-    /// Retries versions with temporary failures that are due.
+    /// Tries again what may have passed by now.
     async fn retry(&mut self) {
         self.index = None;
         let due = self.retries.take_due(Instant::now());
@@ -280,11 +275,10 @@ impl Task {
                 record.forget_passing_failure(*version);
             }
         }
-
         self.drive_all(due.into_iter().map(|(name, _)| name)).await;
     }
 
-    /// Publishes all changed models at once.
+    /// Makes what has changed visible to requests, all at once.
     fn publish(&mut self) {
         let mut changes = Vec::new();
         for name in std::mem::take(&mut self.changed) {
@@ -299,7 +293,6 @@ impl Task {
                 self.models.remove(&name);
             }
         }
-
         if !changes.is_empty() {
             self.published.publish(changes);
         }
@@ -309,7 +302,7 @@ impl Task {
         Arc::new(self.models.iter().flat_map(|(name, record)| record.index(name)).collect())
     }
 
-    /// Answers waiting callers and reports the tenant's progress.
+    /// Tells everybody who asked what has come of it.
     fn report(&mut self) {
         self.answer_waiting();
         if let Some(owner) = &self.owner {
@@ -317,7 +310,6 @@ impl Task {
                 (owner.is_settled(), owner.is_degraded(), self.loads > 0);
             self.readiness.note(&self.tenant, Progress { settled, degraded, loading });
         }
-
         self.collect();
     }
 
@@ -329,23 +321,20 @@ impl Task {
                 waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
             self.waiting.extend(waits_on);
         }
-
         self.index = index;
     }
 
-    /// Starts an artifact collection, unless it would delay a load.
+    /// Lets the loader tidy up, unless there is work it would get in the way of.
     fn collect(&mut self) {
         let waits = self.loads > 0 || !self.readiness.is_ready();
         let lately = self.collected.is_some_and(|at| at.elapsed() < COLLECT_INTERVAL);
         if !self.to_collect || waits || lately {
             return;
         }
-
         (self.collected, self.to_collect) = (Some(Instant::now()), false);
         let candidates: Vec<Candidate> =
             self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
-
         tokio::spawn(async move { loader.collect(&tenant, candidates).await });
     }
 }

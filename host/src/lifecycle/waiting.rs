@@ -1,4 +1,4 @@
-//! Callers that wait for the outcome of a model, or for its publication.
+//! Who waits for something to become known of a model, or to be published.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use super::manager::CommandError;
 use super::record::ModelRecord;
 use crate::model::{ModelName, Version};
 
-/// A caller that waits for a reply.
+/// Somebody who waits.
 pub(super) enum Waiter {
-    /// Waits until a model has been loaded.
+    /// For a model to have been loaded.
     Load { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// Waits for the outcome of a version; answered with `None` if it does not exist.
+    /// For what becomes of a version; nothing is said of one that is not there.
     Follow { name: ModelName, version: Version, reply: oneshot::Sender<Option<IndexEntry>> },
-    /// Waits until an unloaded model can no longer be found.
+    /// For a model that was unloaded not to be found any more.
     Unloaded { outcome: Result<(), CommandError>, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// Waits for the repository index.
+    /// For what there is to say of every version.
     Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
 impl Waiter {
-    /// The model that the reply depends on, if any.
+    /// The model that it depends on, if it depends on one.
     pub(super) fn name(&self) -> Option<&ModelName> {
         match self {
             Waiter::Load { name, .. } | Waiter::Follow { name, .. } => Some(name),
@@ -30,7 +30,7 @@ impl Waiter {
         }
     }
 
-    /// Replies if the outcome is known; otherwise returns the waiter.
+    /// Answers if there is an answer. Whoever has to wait on is given back.
     pub(super) fn answer(
         self,
         record: Option<&ModelRecord>,
@@ -39,7 +39,6 @@ impl Waiter {
         if record.is_some_and(|record| self.must_wait(record)) {
             return Some(self);
         }
-
         match self {
             Waiter::Load { reply, .. } => {
                 let outcome = record.map_or(Err(CommandError::NotFound), |record| {
@@ -53,7 +52,6 @@ impl Waiter {
             Waiter::Unloaded { outcome, reply } => drop(reply.send(outcome)),
             Waiter::Index { reply } => drop(reply.send(index())),
         }
-
         None
     }
 

@@ -1,14 +1,15 @@
-//! Who asks, as far as what answers may know.
+//! The caller details that models and interceptors may see.
 
 use std::sync::Arc;
 
 use super::RequestId;
 
-/// Who asks, as far as what answers may know.
+/// The caller details that models and interceptors may see: the request and the id of the API key,
+/// never the key itself.
 #[derive(Clone, Debug, Default)]
 pub struct Asker {
-    /// Names the request in logs.
+    /// Id of the request, used in logs.
     pub request_id: RequestId,
-    /// The id of the key that was shown, never the key itself; `None` where none is asked for.
+    /// Id of the API key; `None` if the server has no keys.
     pub key: Option<Arc<str>>,
 }

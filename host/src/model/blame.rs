@@ -1,25 +1,24 @@
-//! Fault and blame: which of those who take part in a request has caused its error.
+//! Attribution of errors: the party of a request that caused its error.
 
 use super::InferError;
 
-/// The party that has caused an error.
+/// The party that caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
-    /// The caller: the request is wrong, or asks for something that cannot be had.
+    /// The caller: the request is invalid, or asks for something that does not exist.
     Caller,
-    /// The model: it broke its contract.
+    /// The model: it violated its contract.
     Model,
-    /// The model and the caller: a call met a limit, and how much a call takes depends on what was
-    /// asked.
+    /// The model or the caller: a call exceeded a limit, and its cost depends on the request.
     Amount,
     /// An interceptor of the tenant.
     Interceptor,
-    /// None of them: there was no time, no room, or the host has failed.
+    /// None of these: a timeout, a lack of capacity, or a fault of the host.
     Circumstances,
 }
 
 impl InferError {
-    /// The party that has caused this error. The circuit breaker counts [`Blame::Model`] and
+    /// Returns the party that caused this error. The circuit breaker counts [`Blame::Model`] and
     /// [`Blame::Amount`], and nothing else.
     pub fn blame(&self) -> Blame {
         match self {
@@ -29,19 +28,18 @@ impl InferError {
             | InferError::UnsupportedMedia(_)
             | InferError::Rejected(_)
             | InferError::Refused { .. } => Blame::Caller,
-            // JSON was the caller's choice; binary output holds any value.
+            // The caller chose JSON; binary output can hold any value.
             InferError::NotJson(_) => Blame::Caller,
-            // The caller asked for so many parts.
+            // The caller requested a response of that length.
             InferError::ResponseTooLarge { .. } => Blame::Caller,
             InferError::Trapped { .. } | InferError::BadOutput(_) => Blame::Model,
             InferError::OutOfMemory { .. }
             | InferError::CpuTimeExceeded(_)
             | InferError::OversizedOutput(_) => Blame::Amount,
             InferError::InterceptorFailed { .. } => Blame::Interceptor,
-            // The contract lets a model report a failure, such as an upstream service that does not
-            // answer.
+            // The contract allows a model to report a failure, for example of an upstream service.
             InferError::Failed(_) => Blame::Circumstances,
-            // The deadline may be the caller's, and includes the time that the request has waited.
+            // The deadline may be the caller's, and includes the time in the queue.
             InferError::DeadlineExceeded(_) => Blame::Circumstances,
             InferError::QueueFull { .. }
             | InferError::QuotaExceeded(_)

@@ -1,9 +1,9 @@
-//! The types a tensor's elements can have.
+//! Datatypes of tensor elements.
 
 use std::fmt;
 
-/// The type of a tensor's elements, as the Open Inference Protocol names them (with Triton's
-/// `BF16`).
+/// The datatype of a tensor's elements, with the names of the Open Inference Protocol and Triton's
+/// `BF16`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // The names are the protocol's own.
 pub enum Datatype {
@@ -24,7 +24,7 @@ pub enum Datatype {
 }
 
 impl Datatype {
-    /// Every datatype, in the protocol's order.
+    /// All datatypes, in the protocol's order.
     pub const ALL: [Datatype; 14] = [
         Datatype::Bool,
         Datatype::Uint8,
@@ -42,7 +42,8 @@ impl Datatype {
         Datatype::Bytes,
     ];
 
-    /// Bytes per element, or `None` for [`Datatype::Bytes`], whose elements carry their own length.
+    /// Returns the bytes per element; `None` for [`Datatype::Bytes`], whose elements have a length
+    /// prefix.
     pub fn size(self) -> Option<u64> {
         match self {
             Datatype::Bool | Datatype::Uint8 | Datatype::Int8 => Some(1),
@@ -53,7 +54,7 @@ impl Datatype {
         }
     }
 
-    /// The protocol's name, for example `FP32`.
+    /// Returns the protocol's name, for example `FP32`.
     pub fn name(self) -> &'static str {
         match self {
             Datatype::Bool => "BOOL",
@@ -73,7 +74,7 @@ impl Datatype {
         }
     }
 
-    /// The datatype of that name; names are case-sensitive.
+    /// Returns the datatype of a name. Names are case-sensitive.
     pub fn from_name(name: &str) -> Option<Datatype> {
         Datatype::ALL.into_iter().find(|datatype| datatype.name() == name)
     }

@@ -1,35 +1,35 @@
-//! The time that a request has, and who has set it.
+//! Deadlines of requests.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The time that a request has, from its arrival, and who has set it.
+/// Time limit of a request, measured from its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
-    /// From the request's arrival.
+    /// Duration from the arrival of the request.
     pub allowed: Duration,
-    /// Who has set it.
+    /// Origin of the limit, used in the error text.
     pub set_by: SetBy,
 }
 
-/// Who has set a deadline.
+/// Origin of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SetBy {
-    /// The settings of the model or of the server.
+    /// Settings of the model or of the server.
     Settings,
-    /// The caller, with the parameter `timeout`, in microseconds.
+    /// The caller's parameter `timeout`, in microseconds.
     Parameter,
-    /// The caller, with the header `Wardian-Deadline-Ms`.
+    /// The caller's header `Wardian-Deadline-Ms`.
     Header,
 }
 
 impl Deadline {
-    /// A deadline that the settings have set.
+    /// Creates a deadline that comes from the settings.
     pub fn of_settings(allowed: Duration) -> Self {
         Deadline { allowed, set_by: SetBy::Settings }
     }
 
-    /// This one, or the other if that is shorter.
+    /// Returns the shorter of both deadlines; this one if they are equal.
     #[must_use]
     pub fn or_shorter(self, other: Option<Deadline>) -> Self {
         other.filter(|other| other.allowed < self.allowed).unwrap_or(self)
@@ -48,6 +48,7 @@ impl fmt::Display for Deadline {
                     "the parameter 'timeout' ran out: it was {} microseconds",
                     self.allowed.as_micros()
                 )?;
+
                 let milliseconds = self.allowed.as_millis();
                 if milliseconds > 0 { write!(out, " ({milliseconds} ms)") } else { Ok(()) }
             }
@@ -71,14 +72,17 @@ mod tests {
         let text = |set_by, micros| {
             Deadline { allowed: Duration::from_micros(micros), set_by }.to_string()
         };
+
         assert_eq!(
             text(SetBy::Parameter, 5),
             "the parameter 'timeout' ran out: it was 5 microseconds"
         );
+
         assert_eq!(
             text(SetBy::Parameter, 60_000),
             "the parameter 'timeout' ran out: it was 60000 microseconds (60 ms)"
         );
+
         assert_eq!(
             text(SetBy::Header, 250_000),
             "the header Wardian-Deadline-Ms ran out: it was 250 ms"
@@ -91,6 +95,7 @@ mod tests {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         let settings = Deadline::of_settings(second);
         let header = |allowed| Deadline { allowed, set_by: SetBy::Header };
+
         assert_eq!(settings.or_shorter(None), settings);
         assert_eq!(settings.or_shorter(Some(header(minute))), settings);
         assert_eq!(settings.or_shorter(Some(header(second))), settings);

@@ -1,35 +1,37 @@
-//! What a content is called, and how a key is recognised: its SHA-256.
+//! SHA-256 digests of content and of API keys.
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-/// The SHA-256 of something. `Display` writes it as 64 hexadecimal digits.
+/// A SHA-256 digest. `Display` writes it as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Hashes bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Digest(Sha256::digest(bytes).into())
     }
 
-    /// The digest of what was fed to that hasher.
+    /// Finishes a hasher.
     pub fn finish(hasher: Sha256) -> Self {
         Digest(hasher.finalize().into())
     }
 
-    /// Reads what `Display` writes; `None` for anything else.
+    /// Parses 64 hexadecimal digits; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
             *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
         }
+
         plain.then_some(Digest(bytes))
     }
 
-    /// The 32 bytes.
+    /// Returns the digest's 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -61,6 +63,7 @@ mod tests {
     fn a_digest_is_the_sha_256_in_hexadecimal_and_back() {
         let digest = Digest::of(b"abc");
         let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
         assert_eq!(digest.to_string(), text);
         assert_eq!(Digest::parse(text), Some(digest));
         assert_eq!(Digest::parse(&text.to_uppercase()), Some(digest));

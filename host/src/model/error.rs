@@ -1,136 +1,135 @@
-//! What goes wrong, in two enums: one for requests, one for loads.
+//! Errors of requests and of loads.
 //!
-//! The `Display` text of an [`InferError`] is what a caller may read. What a guest said when it
-//! died, or anything else that belongs to the model's owner, is in [`InferError::private`] and goes
-//! to the log.
+//! The `Display` text of an [`InferError`] is for the caller. Details that belong to the model's
+//! owner, such as the message of a trap, are in [`InferError::private`] and go to the log.
 
 use std::time::Duration;
 
 use super::{Deadline, sanitize_lines};
 
-/// Bytes of the reason of a failed load.
+/// Limit of the reason of a failed load, in bytes.
 const MAX_REASON: usize = 16 << 10;
 
-/// Why a request was not answered.
+/// Reason for a failed request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InferError {
-    /// The request is malformed or does not fit the model.
+    /// The request is malformed or does not match the model's metadata.
     #[error("{0}")]
     InvalidInput(String),
-    /// The body is of a kind that is not read.
+    /// The content type or encoding of the body is not supported.
     #[error("{0}")]
     UnsupportedMedia(String),
-    /// There is no such model or version for this tenant.
+    /// The tenant has no such model or version.
     #[error("there is no such model or version")]
     ModelNotFound,
-    /// The body is larger than the limit.
+    /// The body exceeds the limit.
     #[error("the request is larger than the {limit} bytes allowed")]
     RequestTooLarge {
-        /// The limit, in bytes.
+        /// Limit, in bytes.
         limit: u64,
     },
-    /// The model itself refused the input.
+    /// The model rejected the input.
     #[error("{0}")]
     Rejected(String),
-    /// As many requests wait as may.
+    /// The model's queue is full.
     #[error("{limit} requests wait for this model already; try again later")]
     QueueFull {
-        /// How many may wait.
+        /// Limit of waiting requests.
         limit: u32,
     },
-    /// The tenant holds as much as it may.
+    /// A quota of the tenant is used up.
     #[error(transparent)]
     QuotaExceeded(#[from] QuotaExceeded),
     /// The guest trapped.
     #[error("the model stopped with a fault; its log has the details")]
     Trapped {
-        /// What the engine and the guest said.
+        /// Message of the engine and the guest.
         detail: String,
     },
-    /// The guest needed more memory than it may have.
+    /// The guest exceeded its memory limit.
     #[error("the model ran out of its {limit} bytes of memory")]
     OutOfMemory {
-        /// The limit, in bytes.
+        /// Limit, in bytes.
         limit: u64,
-        /// What the engine and the guest said.
+        /// Message of the engine and the guest.
         detail: String,
     },
-    /// The model answered, but not as its metadata promises.
+    /// The response contradicts the model's metadata.
     #[error("the model's answer was not valid; its log has the details")]
     BadOutput(String),
-    /// The model's answer is larger than its limits allow.
+    /// The response exceeds the model's limits.
     #[error("the model's answer was not valid; its log has the details")]
     OversizedOutput(String),
-    /// The parts of an answer are more than it may have; those before have been sent.
+    /// A streamed response exceeds its limit. The parts before have been sent.
     #[error("the answer is longer than the {limit} bytes allowed")]
     ResponseTooLarge {
-        /// The limit, in bytes.
+        /// Limit, in bytes.
         limit: u64,
     },
-    /// The answer holds something that JSON cannot.
+    /// The response contains a value that JSON cannot express.
     #[error("the answer cannot be written as JSON: {0}; ask for binary output")]
     NotJson(String),
-    /// An interceptor of the tenant's has refused the call.
+    /// An interceptor rejected the call.
     #[error("{message}")]
     Refused {
-        /// The status that it has chosen, from 400 to 499, or 503.
+        /// Status chosen by the interceptor: 400 to 499, or 503.
         status: u16,
-        /// Its words for the caller.
+        /// Text for the caller.
         message: String,
     },
-    /// An interceptor of the tenant's has failed, and without it no call may pass.
+    /// An interceptor failed. Calls must pass every interceptor, so this one fails too.
     #[error("the interceptor '{name}' failed; its log has the details")]
     InterceptorFailed {
-        /// Its name.
+        /// Name of the interceptor.
         name: String,
-        /// What it did wrong.
+        /// Details for the log.
         detail: String,
     },
-    /// The model said that it failed.
+    /// The model reported a failure.
     #[error("the model reported a failure; its log has the details")]
     Failed(String),
-    /// The model is wanted but not serving now.
+    /// The model is known but not serving.
     #[error("the model is not ready: {0}")]
     NotReady(String),
-    /// The version has done nothing but fail, and is given a rest.
+    /// The circuit breaker is open: the version failed repeatedly.
     #[error(
         "the model keeps failing and is out of service for {retry_after_seconds} s; its log has the details"
     )]
     Suspended {
-        /// When it is tried again.
+        /// Seconds until the next attempt.
         retry_after_seconds: u32,
     },
-    /// The host has no room for another instance, or is stopping.
+    /// The host has no capacity for another instance, or is stopping.
     #[error("the server is overloaded or stopping; try again later")]
     Overloaded,
-    /// The request's time was up.
+    /// The deadline has passed.
     #[error("{0}")]
     DeadlineExceeded(Deadline),
-    /// The request's CPU time was up.
+    /// The call used up its CPU time.
     #[error("the model used up its {} ms of CPU time", .0.as_millis())]
     CpuTimeExceeded(Duration),
-    /// What the host keeps for the tenant can be neither read nor written now.
+    /// The tenant's store can be neither read nor written now.
     #[error("the server cannot keep this tenant's data at present; try again later")]
     StoreUnavailable(String),
-    /// A fault of the host's own.
+    /// A fault of the host.
     #[error("the server failed to handle this request; its log has the details")]
     Internal(String),
 }
 
-/// A tenant holds as much of something as it may.
+/// A quota of a tenant is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this tenant's quota of {limit} for {quota} is used up")]
 pub struct QuotaExceeded {
-    /// Which quota, by its name in `wardian.toml`.
+    /// Name of the quota in `wardian.toml`.
     pub quota: &'static str,
-    /// How much it may hold.
+    /// Limit of the quota.
     pub limit: u64,
-    /// When it may be worth trying again; 0 if it is not, without a change.
+    /// Seconds until a retry may succeed; 0 if it cannot without a change.
     pub retry_after_seconds: u32,
 }
 
 impl InferError {
-    /// What only the model's owner or the operator may read, if there is anything.
+    /// Returns the details for the model's owner or the operator, if there are any.
     pub fn private(&self) -> Option<&str> {
         match self {
             InferError::Trapped { detail } | InferError::OutOfMemory { detail, .. } => Some(detail),
@@ -145,39 +144,40 @@ impl InferError {
     }
 }
 
-/// Where on its way to serving a version failed.
+/// Stage at which loading a version failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Asking the tenant's interceptors, before anything else and before it goes live.
+    /// Running the tenant's interceptors on the version, first of all and again before it is
+    /// published.
     Intercept,
     /// Reading its files and settings.
     Read,
-    /// Holding it against what its tenant may have.
+    /// Checking the tenant's quotas.
     Quota,
     /// Checking the component's structure, imports and exports.
     Validate,
-    /// Translating it to machine code.
+    /// Compiling the component.
     Compile,
-    /// Running its `load`.
+    /// Calling the model's `load`.
     Load,
-    /// Linking it with what the host offers.
+    /// Linking the component's imports.
     Link,
-    /// Bringing its tenant's database to where it needs it.
+    /// Running the migrations of the tenant's database.
     Migrate,
-    /// Running its `warm-up` and the warm-up requests.
+    /// Calling the model's `warm-up` and running the warm-up requests.
     WarmUp,
-    /// Comparing its answers with the golden requests.
+    /// Running the golden requests.
     Golden,
-    /// Answering requests, after it had gone live.
+    /// Answering requests after publication.
     Serve,
-    /// The host's own part in all of that: its processes, its files, its room for instances.
+    /// The host's own part: processes, files, and capacity for instances.
     Host,
-    /// Writing what it takes to a disk of the host, which is full.
+    /// Writing files of the version to a full disk of the host.
     Disk,
 }
 
 impl Stage {
-    /// Whether a failure here says nothing about the version, so that trying again may help.
+    /// True if the failure does not depend on the version, so that a retry may succeed.
     pub fn is_passing(self) -> bool {
         matches!(self, Stage::Read | Stage::Quota | Stage::Host | Stage::Disk)
     }
@@ -203,18 +203,18 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// Why a version cannot serve. Its reason is shown to whoever may list the repository.
+/// Reason for a version that cannot serve. Shown to callers who may list the repository.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{stage}: {reason}")]
 pub struct LoadError {
-    /// Where it failed.
+    /// Stage that failed.
     pub stage: Stage,
-    /// Why, and what would mend it.
+    /// Cause, with a remedy.
     pub reason: String,
 }
 
 impl LoadError {
-    /// A failure at that stage. The reason may quote a guest or a file, so it is made safe to show.
+    /// Creates an error. The reason may quote a guest or a file and is sanitized.
     pub fn new(stage: Stage, reason: impl Into<String>) -> Self {
         LoadError { stage, reason: sanitize_lines(&reason.into(), MAX_REASON) }
     }

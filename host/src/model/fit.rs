@@ -1,13 +1,12 @@
-//! Shapes that say the same as a model's, with other words.
+//! Adapts the shapes of inputs to the shapes of a model.
 //!
-//! Clients differ in how they write a column: `[3]` or `[3, 1]`. Both hold the same elements in the
-//! same order.
+//! Clients write a column as `[3]` or as `[3, 1]`. Both have the same elements in the same order.
 
 use super::{InferRequest, Metadata, TensorSpec};
 
 impl Metadata {
-    /// Gives each input the shape that the model takes, where it differs in nothing but dimensions
-    /// of 1 at its end. Other inputs stay as they are.
+    /// Reshapes each input that differs from the model's shape only in trailing dimensions of 1.
+    /// Other inputs stay unchanged.
     pub fn fit(&self, request: &mut InferRequest) {
         for tensor in &mut request.inputs {
             let spec = self.inputs.iter().find(|spec| spec.name == tensor.name);
@@ -19,14 +18,14 @@ impl Metadata {
 }
 
 impl TensorSpec {
-    /// True if a tensor may have that shape.
+    /// True if a tensor may have this shape.
     pub fn fits(&self, shape: &[u64]) -> bool {
         self.shape.len() == shape.len() && begins_with(shape, &self.shape)
     }
 
-    /// The shape to give a tensor so that it fits; `None` if it fits already, or if it is another
-    /// shape. A dimension of any number is never made up: the caller might have meant something
-    /// else.
+    /// Returns the shape that makes a tensor fit; `None` if it fits already or cannot. Only
+    /// dimensions that the model fixes at 1 are added: a dimension of variable size might have
+    /// another meaning.
     fn refit(&self, shape: &[u64]) -> Option<Vec<u64>> {
         let (known, added) = self.shape.split_at_checked(shape.len()).unwrap_or((&self.shape, &[]));
         let (kept, dropped) = shape.split_at_checked(known.len())?;
@@ -34,11 +33,12 @@ impl TensorSpec {
         let by_ones = added.iter().all(|&dimension| dimension == 1)
             && dropped.iter().all(|&dimension| dimension == 1);
         let fits = differs && by_ones && begins_with(kept, known);
+
         fits.then(|| kept.iter().copied().chain(added.iter().map(|_| 1)).collect())
     }
 }
 
-/// True if each dimension is the one of the specification, as far as both go.
+/// True if each dimension matches the specification, up to the shorter length.
 fn begins_with(shape: &[u64], spec: &[i64]) -> bool {
     shape.iter().zip(spec).all(|(&have, &want)| want < 0 || want.unsigned_abs() == have)
 }
@@ -71,11 +71,11 @@ mod tests {
             (&[1], &[], Some(vec![1])),
             (&[-1, 4], &[2, 4, 1], Some(vec![2, 4])),
             (&[-1], &[0, 1], Some(vec![0])),
-            // What fits is left alone.
+            // Shapes that fit already.
             (&[-1], &[3], None),
             (&[-1, -1], &[3, 1], None),
             (&[], &[], None),
-            // These could mean something else.
+            // Shapes that may have another meaning.
             (&[-1], &[1, 3], None),
             (&[-1], &[3, 2], None),
             (&[-1, -1], &[3], None),
@@ -95,14 +95,19 @@ mod tests {
         ) {
             let spec = spec(&want);
             let fitted = spec.refit(&have);
+
             prop_assert!(fitted.is_none() || !spec.fits(&have));
+
             let mut request = InferRequest::default();
             let data = vec![0; have.iter().product::<u64>() as usize];
+
             request.inputs.push(Tensor { name: "x".into(), datatype: Datatype::Uint8, shape: have.clone(), data });
             Metadata { inputs: vec![spec.clone()], ..Metadata::default() }.fit(&mut request);
+
             let after = &request.inputs[0];
             prop_assert_eq!(&after.shape, fitted.as_ref().unwrap_or(&have));
             prop_assert_eq!(after.check(), Ok(()));
+
             if let Some(fitted) = fitted {
                 prop_assert!(spec.fits(&fitted));
                 let (shorter, longer) = if fitted.len() < have.len() { (&fitted, &have) } else { (&have, &fitted) };

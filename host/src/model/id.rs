@@ -1,11 +1,11 @@
-//! Who is who: tenants, models, versions.
+//! Names of tenants and models, and version numbers.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::sanitize;
 
-/// Why a text cannot be a name.
+/// Reason for a rejected name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{name}' is not {what} name: use 1 to 128 letters, digits, '.', '_' or '-', starting with a letter or digit"
@@ -15,17 +15,19 @@ pub struct InvalidName {
     name: String,
 }
 
-/// The longest name, in bytes.
+/// Limit of a name, in bytes.
 const MAX_NAME: usize = 128;
 
 fn check_name(what: &'static str, name: &str) -> Result<(), InvalidName> {
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     let rest =
         name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+
     if first && rest && name.len() <= MAX_NAME {
         return Ok(());
     }
-    // Logs and answers show the name, and its author is not trusted.
+
+    // The name is not trusted and appears in logs and answers.
     Err(InvalidName { what, name: sanitize(name, MAX_NAME) })
 }
 
@@ -42,7 +44,7 @@ macro_rules! name_type {
                 Ok(Self(name.into()))
             }
 
-            /// The name as text.
+            /// Returns the name; never empty.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -60,7 +62,7 @@ macro_rules! name_type {
             }
         }
 
-        /// So that maps keyed by name can be searched with the text of a URL.
+        /// Allows lookups in maps by the text of a URL.
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
                 &self.0
@@ -80,71 +82,70 @@ name_type!(
     "a model"
 );
 
-/// What precedes an interceptor's name, and is also the folder where it lies. No model's own name
-/// has a slash.
+/// Prefix of interceptors' names, and the folder that contains them. Names of models contain no
+/// slash.
 const INTERCEPTORS: &str = "interceptors/";
 
-/// Words of the paths of HTTP, or of a repository, that stand where a model's name could.
+/// Words that have another meaning in HTTP paths or in a repository.
 const RESERVED: [&str; 2] = ["interceptors", "stats"];
 
 impl ModelName {
-    /// The name under which an interceptor is known among its tenant's models: `interceptors/` and
-    /// a name that a model could have. Fails unless it is one.
+    /// Creates the name of an interceptor, `interceptors/NAME`. Fails unless NAME is a valid model
+    /// name.
     pub fn interceptor(name: &str) -> Result<Self, InvalidName> {
         check_name("an interceptor", name)?;
         Ok(Self(format!("{INTERCEPTORS}{name}").into()))
     }
 
-    /// Checks the name of a model, or of an interceptor with what precedes it.
+    /// Parses the name of a model, or of an interceptor with its prefix.
     pub fn of_any(name: &str) -> Result<Self, InvalidName> {
         name.strip_prefix(INTERCEPTORS).map_or_else(|| Self::new(name), Self::interceptor)
     }
 
-    /// True if a model cannot be called that, in any case of its letters, because the name means
-    /// something else: `/v2/models/stats` is a path of its own, and `interceptors` a folder of its
-    /// own.
+    /// True for names that no model may have, in any case: `/v2/models/stats` is a path of its own,
+    /// and `interceptors` a folder of its own.
     pub fn is_reserved(&self) -> bool {
         RESERVED.iter().any(|reserved| self.0.eq_ignore_ascii_case(reserved))
     }
 
-    /// Whether it is an interceptor's.
+    /// True for the name of an interceptor.
     pub fn is_interceptor(&self) -> bool {
         self.0.starts_with(INTERCEPTORS)
     }
 
-    /// The name without what precedes it.
+    /// Returns the name without the prefix of interceptors.
     pub fn own(&self) -> &str {
         self.0.strip_prefix(INTERCEPTORS).unwrap_or(&self.0)
     }
 }
 
 impl TenantName {
-    /// The name of the only tenant of a server for which none are configured.
+    /// Name of the only tenant if none are configured.
     pub const DEFAULT: &str = "default";
 
-    /// The only tenant of a server for which none are configured.
+    /// Returns the name of the only tenant if none are configured.
     pub fn default_tenant() -> Self {
         Self(Self::DEFAULT.into())
     }
 }
 
-/// The number of a model's version: 1 or above, higher is newer.
+/// A version number: 1 or above. Higher is newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
 impl Version {
-    /// The version of that number; `None` for 0.
+    /// Creates a version; `None` for 0.
     pub fn new(number: u64) -> Option<Self> {
         (number > 0).then_some(Self(number))
     }
 
-    /// Reads a plain decimal number without sign or leading zeros, as it stands in a path.
+    /// Parses a decimal number without sign or leading zeros, as in a path.
     pub fn parse(text: &str) -> Option<Self> {
         let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
         plain.then(|| text.parse().ok()).flatten().and_then(Self::new)
     }
 
-    /// The number.
+    /// Returns the number, 1 or above.
     pub fn number(self) -> u64 {
         self.0
     }
@@ -159,11 +160,11 @@ impl fmt::Display for Version {
 /// One version of one model of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId {
-    /// Whose model it is.
+    /// Tenant that owns the model.
     pub tenant: TenantName,
-    /// Which model.
+    /// Name of the model.
     pub name: ModelName,
-    /// Which version of it.
+    /// Version of the model.
     pub version: Version,
 }
 
@@ -182,13 +183,16 @@ mod tests {
         for name in ["iris", "a", "A.b_c-9", &"x".repeat(128)] {
             assert!(ModelName::new(name).is_ok(), "{name}");
         }
+
         for name in
             ["", ".", "..", ".hidden", "-x", "a/b", "a\\b", "a b", "é", "a\0", &"x".repeat(129)]
         {
             assert!(ModelName::new(name).is_err(), "{name}");
         }
+
         let refusal =
             ModelName::new(&format!("a\n\u{1b}[2J{}", "x".repeat(1000))).unwrap_err().to_string();
+
         assert!(refusal.len() < 300 && !refusal.contains(char::is_control), "{refusal:?}");
     }
 
@@ -201,8 +205,10 @@ mod tests {
         );
         assert_eq!(ModelName::of_any("interceptors/audit"), Ok(audit.clone()));
         assert!(ModelName::new(audit.as_str()).is_err());
+
         let model = ModelName::of_any("interceptors").unwrap();
         assert_eq!((model.own(), model.is_interceptor()), ("interceptors", false));
+
         for name in ["interceptors/", "interceptors/a/b", "interceptors/../a", "others/a"] {
             assert!(ModelName::of_any(name).is_err(), "{name}");
         }
@@ -213,9 +219,11 @@ mod tests {
         for name in ["stats", "Stats", "interceptors", "Interceptors", "INTERCEPTORS"] {
             assert!(ModelName::new(name).unwrap().is_reserved(), "{name}");
         }
+
         for name in ["stat", "stats2", "versions", "index", "models"] {
             assert!(!ModelName::new(name).unwrap().is_reserved(), "{name}");
         }
+
         assert!(!ModelName::interceptor("stats").unwrap().is_reserved());
     }
 

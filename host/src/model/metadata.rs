@@ -1,65 +1,70 @@
-//! What a model says of itself, and whether requests and responses agree with it.
+//! A model's metadata, and checks of requests and responses against it.
 
 use super::request::MAX_PARAMETERS;
 use super::tensor::MAX_DIMENSIONS;
 use super::{Datatype, InferRequest, InferResponse, Parameter, Tensor, hint, sanitize};
 
-/// What a model says of one of its inputs or outputs.
+/// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorSpec {
-    /// Its name, unique among the inputs or among the outputs.
+    /// Name, unique among the inputs or among the outputs.
     pub name: String,
-    /// The type of its elements.
+    /// Datatype of the elements.
     pub datatype: Datatype,
-    /// Elements along each dimension; -1 where any number will do.
+    /// Elements along each dimension; -1 for any number.
     pub shape: Vec<i64>,
-    /// Whether it may be left out.
+    /// True if it may be absent.
     pub optional: bool,
 }
 
-/// What a model says of itself once it has loaded.
+/// Metadata returned by a loaded model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
-    /// A sentence for people; may be empty.
+    /// Description for people; may be empty.
     pub description: String,
-    /// The tensors a request may hold.
+    /// Tensors of a request.
     pub inputs: Vec<TensorSpec>,
-    /// The tensors a response may hold.
+    /// Tensors of a response.
     pub outputs: Vec<TensorSpec>,
-    /// Above 0, the first dimension of every tensor is a batch of at most this many items.
+    /// If above 0, the first dimension of every tensor is a batch of at most this many items.
     pub max_batch_size: u32,
-    /// Anything else worth telling a client.
+    /// Further properties for clients.
     pub properties: Vec<Parameter>,
 }
 
-/// More inputs or outputs than any real model has; a bound for what a guest can make the host keep.
+/// Limit of inputs or outputs, which bounds the memory that a guest can make the host keep.
 const MAX_SPECS: usize = 256;
 const MAX_TENSOR_NAME: usize = 256;
-/// Bytes of description and properties: a licence fits.
+/// Limit of description and properties, in bytes: enough for a licence text.
 const MAX_PROSE: usize = 64 << 10;
 
 impl Metadata {
-    /// Checks that the description makes sense. Fails with a text for the model's author.
+    /// Checks that the metadata is valid. Fails with a text for the model's author.
     pub fn check(&self) -> Result<(), String> {
         check_specs("input", &self.inputs)?;
         check_specs("output", &self.outputs)?;
+
         let size =
             self.description.len() + self.properties.iter().map(Parameter::size).sum::<usize>();
+
         if size > MAX_PROSE || self.properties.len() > MAX_SPECS {
             return Err(format!(
                 "the metadata has {} properties and {size} bytes of text; at most {MAX_SPECS} and {MAX_PROSE} are allowed",
                 self.properties.len()
             ));
         }
+
         if self.outputs.is_empty() {
             return Err("the metadata names no outputs".into());
         }
+
         if self.max_batch_size > 0 {
             let unbatched = self
                 .inputs
                 .iter()
                 .chain(&self.outputs)
                 .find(|spec| spec.shape.first() != Some(&-1));
+
             if let Some(spec) = unbatched {
                 return Err(format!(
                     "max-batch-size is above 0, so the first dimension of '{}' must be -1",
@@ -67,12 +72,14 @@ impl Metadata {
                 ));
             }
         }
+
         Ok(())
     }
 
-    /// Checks that a request's inputs are those the model takes. Fails with a text for the caller.
+    /// Checks a request's inputs. Fails with a text for the caller.
     pub fn check_request(&self, request: &InferRequest) -> Result<(), String> {
         check_tensors("input", &self.inputs, &request.inputs)?;
+
         for name in &request.outputs {
             if !self.outputs.iter().any(|spec| spec.name == *name) {
                 let hint =
@@ -80,10 +87,11 @@ impl Metadata {
                 return Err(format!("the model has no output '{}'{hint}", shorten(name)));
             }
         }
+
         self.check_batch(request)
     }
 
-    /// How many rows a request has: the size of its batch or, if the model takes no batches, 1.
+    /// Returns the number of rows: the batch size or, if the model takes no batches, 1.
     pub fn rows(&self, request: &InferRequest) -> u64 {
         let first = request.inputs.first().filter(|_| self.max_batch_size > 0);
         first.and_then(|tensor| tensor.shape.first().copied()).unwrap_or(1)
@@ -93,6 +101,7 @@ impl Metadata {
         if self.max_batch_size == 0 {
             return Ok(());
         }
+
         let mut sizes = request.inputs.iter().filter_map(|tensor| tensor.shape.first().copied());
         let Some(size) = sizes.next() else { return Ok(()) };
         if sizes.any(|other| other != size) {
@@ -100,25 +109,27 @@ impl Metadata {
                 "the first dimension is the batch, and must be the same for every input".into()
             );
         }
+
         if size > u64::from(self.max_batch_size) {
             return Err(format!(
                 "the batch of {size} items is larger than the model's {}",
                 self.max_batch_size
             ));
         }
+
         Ok(())
     }
 
-    /// Checks that a response's outputs are those the model promised. Fails with a text for the
-    /// model's author.
+    /// Checks a response's outputs. Fails with a text for the model's author.
     ///
-    /// Outputs that are optional, or that the request did not ask for, may be absent.
+    /// Optional outputs and outputs that were not requested may be absent.
     pub fn check_response(
         &self,
         wanted: &[String],
         response: &InferResponse,
     ) -> Result<(), String> {
         self.check_part(response)?;
+
         let missing = self.outputs.iter().find(|spec| {
             let asked = wanted.is_empty() || wanted.contains(&spec.name);
             asked
@@ -128,10 +139,9 @@ impl Metadata {
         missing.map_or(Ok(()), |spec| Err(format!("output '{}' is missing", spec.name)))
     }
 
-    /// Checks that a part of an answer holds nothing but what the model promised. Fails with a text
-    /// for the model's author.
+    /// Checks one part of a streamed response. Fails with a text for the model's author.
     ///
-    /// Any output may be absent: other parts may hold it.
+    /// Any output may be absent, since other parts may contain it.
     pub fn check_part(&self, part: &InferResponse) -> Result<(), String> {
         if part.parameters.len() > MAX_PARAMETERS {
             let found = part.parameters.len();
@@ -139,9 +149,11 @@ impl Metadata {
                 "the answer has {found} parameters; at most {MAX_PARAMETERS} are allowed"
             ));
         }
+
         for tensor in &part.outputs {
             tensor.check().map_err(|fault| format!("output '{}': {fault}", tensor.name))?;
         }
+
         check_known("output", &self.outputs, &part.outputs)
     }
 }
@@ -153,13 +165,16 @@ fn check_specs(what: &str, specs: &[TensorSpec]) -> Result<(), String> {
             specs.len()
         ));
     }
+
     for (index, spec) in specs.iter().enumerate() {
         check_spec(spec)
             .map_err(|fault| format!("the metadata's {what} '{}' {fault}", shorten(&spec.name)))?;
+
         if specs[..index].iter().any(|earlier| earlier.name == spec.name) {
             return Err(format!("the metadata names {what} '{}' twice", spec.name));
         }
     }
+
     Ok(())
 }
 
@@ -167,20 +182,24 @@ fn check_spec(spec: &TensorSpec) -> Result<(), String> {
     if spec.name.is_empty() {
         return Err("has no name".into());
     }
+
     if spec.name.len() > MAX_TENSOR_NAME || spec.name.chars().any(char::is_control) {
         return Err(format!(
             "has a name with control characters or longer than {MAX_TENSOR_NAME} bytes"
         ));
     }
+
     if spec.shape.len() > MAX_DIMENSIONS {
         return Err(format!("has more than {MAX_DIMENSIONS} dimensions"));
     }
+
     if spec.shape.iter().any(|&dimension| dimension < -1) {
         return Err(format!(
             "has shape {:?}; a dimension is -1 for any number, or not negative",
             spec.shape
         ));
     }
+
     let known = spec.shape.iter().filter(|&&dimension| dimension >= 0);
     let product = known.copied().try_fold(1i64, i64::checked_mul);
     match product {
@@ -189,11 +208,12 @@ fn check_spec(spec: &TensorSpec) -> Result<(), String> {
     }
 }
 
-/// No tensor larger than a guest's memory can reach a model.
+/// Limit of elements of a shape. Larger tensors exceed a guest's memory.
 const MAX_SPEC_ELEMENTS: i64 = 1 << 32;
 
 fn check_tensors(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(), String> {
     check_known(what, specs, tensors)?;
+
     let missing = specs
         .iter()
         .find(|spec| !spec.optional && !tensors.iter().any(|tensor| tensor.name == spec.name));
@@ -207,10 +227,12 @@ fn check_known(what: &str, specs: &[TensorSpec], tensors: &[Tensor]) -> Result<(
         let spec = specs.iter().find(|spec| spec.name == tensor.name);
         let spec = spec.ok_or_else(|| unknown(what, &tensor.name, specs))?;
         check_against(spec, tensor).map_err(|fault| format!("{what} '{}' {fault}", spec.name))?;
+
         if tensors[..index].iter().any(|earlier| earlier.name == tensor.name) {
             return Err(format!("{what} '{}' is given twice", spec.name));
         }
     }
+
     Ok(())
 }
 
@@ -218,9 +240,11 @@ fn check_against(spec: &TensorSpec, tensor: &Tensor) -> Result<(), String> {
     if spec.datatype != tensor.datatype {
         return Err(format!("has datatype {}, expected {}", tensor.datatype, spec.datatype));
     }
+
     if !spec.fits(&tensor.shape) {
         return Err(format!("has shape {:?}, expected {:?}", tensor.shape, spec.shape));
     }
+
     Ok(())
 }
 
@@ -234,7 +258,7 @@ fn unknown(what: &str, name: &str, specs: &[TensorSpec]) -> String {
     format!("unknown {what} '{}'{hint}", shorten(name))
 }
 
-/// Keeps a name that someone else chose from filling an error text.
+/// Shortens a name in an error text. The name comes from a guest or a caller.
 fn shorten(name: &str) -> String {
     sanitize(name, 64)
 }
@@ -270,16 +294,20 @@ mod tests {
     fn metadata_that_makes_no_sense_is_refused() {
         let y = spec("y", &[1]);
         let outputs = std::slice::from_ref(&y);
+
         assert!(model(&[spec("x", &[-1])], outputs).check().is_ok());
         assert!(model(&[], &[]).check().is_err());
+
         for bad in
             [spec("", &[1]), spec("x", &[-2]), spec("x", &[1 << 40]), spec(&"n".repeat(300), &[1])]
         {
             assert!(model(std::slice::from_ref(&bad), outputs).check().is_err(), "{bad:?}");
         }
         assert!(model(&[spec("x", &[1]), spec("x", &[1])], outputs).check().is_err());
+
         let batched =
             Metadata { max_batch_size: 4, ..model(&[spec("x", &[2])], &[spec("y", &[-1])]) };
+
         assert!(batched.check().is_err());
     }
 
@@ -296,6 +324,7 @@ mod tests {
         };
         assert!(check(&[tensor("x", &[3, 2])], &[]).is_ok());
         assert!(check(&[tensor("x", &[3, 2])], &["y"]).is_ok());
+
         for (inputs, outputs, says) in [
             (vec![], vec![], "missing"),
             (vec![tensor("z", &[1])], vec![], "unknown input 'z'"),
@@ -322,6 +351,7 @@ mod tests {
         assert!(check(&["y"], &[tensor("y", &[2])]).is_ok());
         assert!(check(&[], &[tensor("y", &[2])]).is_err());
         assert!(check(&[], &[tensor("y", &[3]), tensor("z", &[1])]).is_err());
+
         let torn = Tensor { data: vec![0], ..tensor("y", &[2]) };
         assert!(check(&["y"], &[torn]).is_err());
     }
@@ -332,6 +362,7 @@ mod tests {
         let metadata = model(&[], &[spec("y", &[2]), optional]);
         let response =
             InferResponse { outputs: vec![tensor("y", &[2])], ..InferResponse::default() };
+
         for wanted in [&[][..], &["y"], &["z"], &["y", "z"]] {
             let wanted: Vec<_> = wanted.iter().map(|name| name.to_string()).collect();
             assert_eq!(metadata.check_response(&wanted, &response), Ok(()), "{wanted:?}");

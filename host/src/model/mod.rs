@@ -1,7 +1,7 @@
-//! The vocabulary: names, tensors, requests, responses, metadata, settings and errors.
+//! Names, tensors, requests, responses, metadata, settings and errors.
 //!
-//! Nothing here does I/O or waits. Nothing here knows a wire format or the engine: `api` and
-//! `engine` each convert at their own rim.
+//! This module does no I/O and does not wait. It knows no wire format and no engine: `api` and
+//! `engine` convert at their boundaries.
 
 mod asker;
 mod blame;

@@ -1,13 +1,13 @@
-//! Whom a model may call: a scheme, a host and a port, compared as a whole.
+//! Origins that a model may call: scheme, host and port, compared as a whole.
 //!
-//! What an operator lists and what a guest asks for go through the same reader, so that the two
-//! cannot be understood differently. It is narrower than what URLs allow: where programs disagree
-//! on what a text names, as with `127.1` or `0x7f000001`, the text is refused.
+//! The operator's list and the guests' requests use the same parser, so both are understood alike.
+//! The parser is stricter than URLs: texts that programs interpret differently, such as `127.1` or
+//! `0x7f000001`, are rejected.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How a host is spoken to.
+/// Protocol of an origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // The names are the schemes' own.
 pub enum Scheme {
@@ -15,7 +15,7 @@ pub enum Scheme {
     Https,
 }
 
-/// Where a request goes to, before any name is looked up.
+/// Host of an origin, before any DNS lookup.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Host {
     /// A DNS name, in lower case.
@@ -24,8 +24,7 @@ pub enum Host {
     Address(IpAddr),
 }
 
-/// A scheme, a host and a port. Two origins are equal if they mean the same, however they were
-/// written.
+/// Scheme, host and port. Origins are normalized: different spellings of one origin are equal.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
     scheme: Scheme,
@@ -33,7 +32,7 @@ pub struct Origin {
     port: u16,
 }
 
-/// Why a text is not an origin.
+/// Reason for a rejected origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "'{text}' is not an origin like \"https://api.example.com\" or \"http://127.0.0.1:9000\": {why}"
@@ -43,16 +42,16 @@ pub struct InvalidOrigin {
     why: &'static str,
 }
 
-/// The longest DNS name and the longest label in one, in bytes.
+/// Limits of a DNS name and of one label, in bytes.
 const MAX_NAME: usize = 253;
 const MAX_LABEL: usize = 63;
 
-/// How much of a faulty text is repeated, in characters.
+/// Limit of a rejected text in the error, in characters.
 const MAX_SHOWN: usize = 100;
 
 impl Origin {
-    /// Reads `scheme://host` or `scheme://host:port`. Fails if there is anything more or less, or
-    /// if the host is neither a plain DNS name nor a literal address.
+    /// Parses `scheme://host` or `scheme://host:port`. Fails if there is anything else, or if the
+    /// host is neither a plain DNS name nor a literal address.
     pub fn parse(text: &str) -> Result<Origin, InvalidOrigin> {
         let invalid = |why| InvalidOrigin { text: text.chars().take(MAX_SHOWN).collect(), why };
         let (scheme, authority) = text
@@ -61,36 +60,40 @@ impl Origin {
         Origin::of(scheme, authority).map_err(invalid)
     }
 
-    /// The origin of a URL's two first parts. Fails as `parse` does, with the reason alone.
+    /// Creates an origin from the scheme and authority of a URL. Fails with the reason alone.
     pub fn of(scheme: &str, authority: &str) -> Result<Origin, &'static str> {
         let scheme = Scheme::parse(scheme).ok_or("the scheme is neither http nor https")?;
+
         if authority.contains('@') {
             return Err("it may not hold a user or a password");
         }
+
         if authority.contains(['/', '?', '#', '\\']) {
             return Err("it ends with the host or its port: no path, no '/'");
         }
+
         let (host, port) = split_port(authority)?;
         let port = port.map_or(Ok(scheme.default_port()), parse_port)?;
+
         Ok(Origin { scheme, host: Host::parse(host)?, port })
     }
 
-    /// How it is spoken to.
+    /// Returns `http` or `https`.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// Where it is.
+    /// Returns the host without the port.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Its port, also where it is the scheme's own.
+    /// Returns the port, or the scheme's default.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The host, and the port unless it is the scheme's own.
+    /// Returns the host, with the port unless it is the scheme's default.
     pub fn authority(&self) -> String {
         match self.port == self.scheme.default_port() {
             true => self.host.to_string(),
@@ -100,7 +103,7 @@ impl Origin {
 }
 
 impl Scheme {
-    /// Its name, as URLs have it.
+    /// Returns the scheme as written in URLs.
     pub fn name(self) -> &'static str {
         match self {
             Scheme::Http => "http",
@@ -123,8 +126,7 @@ impl Scheme {
 }
 
 impl Host {
-    /// Reads a DNS name or a literal address; an IPv6 address stands in brackets. Fails with the
-    /// reason.
+    /// Parses a DNS name or a literal address. IPv6 addresses need brackets. Fails with the reason.
     pub fn parse(text: &str) -> Result<Host, &'static str> {
         if let Some(inner) = text.strip_prefix('[') {
             let inner = inner.strip_suffix(']').ok_or("a '[' has no ']'")?;
@@ -132,12 +134,14 @@ impl Host {
                 inner.parse().map_err(|_| "what stands in brackets is not an IPv6 address")?;
             return Ok(Host::Address(address.into()));
         }
-        // What ends in a number is an address to some resolvers, however it is written.
+
+        // Some resolvers interpret any name that ends in a number as an address.
         if text.rsplit('.').next().is_some_and(is_numeric) {
             let address: Ipv4Addr =
                 text.parse().map_err(|_| "it ends in a number and is not an IPv4 address")?;
             return Ok(Host::Address(address.into()));
         }
+
         check_name(text)?;
         Ok(Host::Name(text.to_ascii_lowercase()))
     }
@@ -153,12 +157,15 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("there is no host");
     }
+
     if name.contains('*') {
         return Err("a wildcard is not possible: list each host");
     }
+
     if name.len() > MAX_NAME {
         return Err("the host is longer than a DNS name can be");
     }
+
     let sound = |label: &str| {
         let plain =
             label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -168,6 +175,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
+
     if name.split('.').all(sound) {
         Ok(())
     } else {
@@ -175,7 +183,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Splits off what follows the last colon outside of brackets.
+/// Splits at the last colon outside brackets.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     match authority[after_host..].split_once(':') {

@@ -1,19 +1,19 @@
-//! What goes into a model and what comes out.
+//! Requests and responses.
 
 use super::Tensor;
 
-/// Parameters of a request, of an answer, or of all its parts together: more than any client sends
-/// or model tells, and a bound on comparing each with the others.
+/// Limit of parameters of a request, of a response, or of all its parts together. It bounds the
+/// comparison of each with the others.
 pub(crate) const MAX_PARAMETERS: usize = 128;
 
-/// A value beside the tensors.
+/// Value of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {
     /// True or false.
     Boolean(bool),
-    /// A whole number.
+    /// A 64-bit integer.
     Integer(i64),
-    /// Any other number.
+    /// A floating-point number.
     Number(f64),
     /// A text.
     Text(String),
@@ -22,73 +22,72 @@ pub enum ParameterValue {
 /// A named value beside the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
-    /// Its name.
+    /// Name of the parameter.
     pub name: String,
-    /// Its value.
+    /// Value of the parameter.
     pub value: ParameterValue,
 }
 
 impl Parameter {
-    /// Bytes of its name and its text.
+    /// Returns the bytes of the name and of a text value.
     pub fn size(&self) -> usize {
         let text = if let ParameterValue::Text(text) = &self.value { text.len() } else { 0 };
         self.name.len() + text
     }
 }
 
-/// The place of a request in a sequence of them.
+/// Session control of a request, named sequence in the protocol.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
-    /// The caller's name for the sequence.
+    /// Session id chosen by the caller.
     pub id: String,
-    /// It is the first: whatever state there is under that name is forgotten.
+    /// First request of the session: an existing state is discarded.
     pub start: bool,
-    /// It is the last: its state is forgotten afterwards.
+    /// Last request of the session: the state is deleted afterwards.
     pub end: bool,
 }
 
-/// One request to a model.
+/// A request to a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferRequest {
-    /// The caller's name for the request, echoed in the response; empty when it gave none.
+    /// Id chosen by the caller and echoed in the response; may be empty.
     pub id: String,
-    /// Values for the model beside the tensors.
+    /// Parameters for the model.
     pub parameters: Vec<Parameter>,
-    /// The tensors to work on.
+    /// Input tensors.
     pub inputs: Vec<Tensor>,
-    /// The names of the outputs the caller wants; empty for all.
+    /// Names of the requested outputs; empty for all.
     pub outputs: Vec<String>,
-    /// The sequence it belongs to, if to one.
+    /// Session of the request, if any.
     pub sequence: Option<Sequence>,
-    /// Whom it goes before where requests wait: 1 is served first; 0 for the default, which comes
-    /// after all others.
+    /// Priority in the queue: 1 is served first; 0 is the default and is served last.
     pub priority: u32,
 }
 
 impl InferRequest {
-    /// Bytes of its tensors and parameters, names included.
+    /// Returns the bytes of tensors and parameters, including names.
     pub fn size(&self) -> u64 {
         size_of(&self.inputs, &self.parameters)
     }
 }
 
-/// A model's answer to one request.
+/// A model's response to one request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InferResponse {
-    /// Values beside the tensors.
+    /// Parameters from the model.
     pub parameters: Vec<Parameter>,
-    /// The results.
+    /// Output tensors.
     pub outputs: Vec<Tensor>,
 }
 
 impl InferResponse {
-    /// Bytes of its tensors and parameters, names included.
+    /// Returns the bytes of tensors and parameters, including names.
     pub fn size(&self) -> u64 {
         size_of(&self.outputs, &self.parameters)
     }
 }
 
-/// Bytes of tensors and parameters, names included.
+/// Returns the bytes of tensors and parameters, including names.
 pub(crate) fn size_of(tensors: &[Tensor], parameters: &[Parameter]) -> u64 {
     let tensors = tensors.iter().map(|tensor| tensor.data.len() + tensor.name.len());
     tensors.chain(parameters.iter().map(Parameter::size)).map(|size| size as u64).sum()

@@ -1,30 +1,30 @@
-//! The name of a request, in its response and in every log line about it.
+//! Request ids, used in responses and logs.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// The name of a request: printable ASCII, or empty where there is no request. A clone is shallow.
+/// A request id: printable ASCII, or empty for work without a request. A clone is shallow.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RequestId(Bytes);
 
 impl RequestId {
-    /// An id of these bytes; `None` unless they are printable ASCII.
+    /// Creates an id; `None` unless the bytes are printable ASCII.
     pub fn new(id: Bytes) -> Option<Self> {
         id.iter().all(|byte| (b' '..=b'~').contains(byte)).then_some(RequestId(id))
     }
 
-    /// The id of work that no request asked for.
+    /// Returns the empty id, for work without a request.
     pub fn none() -> Self {
         RequestId::default()
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The id as it goes into a header.
+    /// Returns the id as bytes, for a header.
     pub fn bytes(&self) -> Bytes {
         self.0.clone()
     }

@@ -1,144 +1,141 @@
-//! What is in force for one model, whether written in its `model.toml` or defaulted here.
+//! Settings of a model: from its `model.toml`, or the defaults defined here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Origin, Version};
 
-/// Which of a model's versions are wanted.
+/// Versions of a model to serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionPolicy {
-    /// The newest so many that can serve.
+    /// The newest versions that can serve, up to this number.
     Latest(u32),
-    /// All of them.
+    /// Every version.
     All,
-    /// Exactly these.
+    /// Exactly these versions.
     Only(Vec<Version>),
 }
 
-/// Whether an instance outlives a request.
+/// Lifetime of an instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Isolation {
-    /// Every request gets a fresh instance. The default: nothing one request leaves behind may
-    /// reach the next unless someone chooses otherwise.
+    /// A new instance per request. The default: no state of one request can reach another.
     #[default]
     Request,
-    /// Instances answer one request after another, within one tenant and version.
+    /// Instances serve one request after another, within one tenant and version.
     Pooled,
 }
 
-/// How many instances there may be.
+/// Sizes of the instance pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instances {
-    /// Kept ready when pooled.
+    /// Instances kept ready if they are pooled.
     pub min: u32,
-    /// The most that work at the same time.
+    /// Limit of instances that work at the same time.
     pub max: u32,
-    /// How long a pooled instance above `min` may be idle.
+    /// Idle time after which a pooled instance above `min` is dropped.
     pub idle_timeout: Duration,
 }
 
-/// How requests are grouped and queued.
+/// Batching and queueing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// The most items that go into one call; `None` for as many as the model takes. 1 for no
-    /// grouping.
+    /// Limit of items in one call; `None` for the model's own limit, 1 for no batching.
     pub max_batch_size: Option<u32>,
-    /// How long a request may wait for others to go with.
+    /// Time that a request may wait for others to join its batch.
     pub max_queue_delay: Duration,
-    /// The most requests that may wait for an instance.
+    /// Limit of requests waiting for an instance.
     pub max_queue: u32,
 }
 
-/// How much an answer in parts may be.
+/// Limits of streamed responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Streaming {
-    /// Wall-clock time from the request's arrival to the last part; takes the place of
-    /// `limits.deadline`.
+    /// Time from the request's arrival to the last part; replaces `limits.deadline`.
     pub deadline: Duration,
-    /// CPU time; takes the place of `limits.cpu_time`.
+    /// CPU time; replaces `limits.cpu_time`.
     pub cpu_time: Duration,
     /// Bytes of all parts together.
     pub total: u64,
-    /// How long nothing may be sent before a sign of life is.
+    /// Silence after which a heartbeat is sent.
     pub heartbeat: Duration,
 }
 
-/// What is kept between the requests of a sequence.
+/// Session storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sessions {
-    /// How long a session that nobody uses is kept.
+    /// Time after which an unused session expires.
     pub idle_timeout: Duration,
-    /// Bytes of one session's state.
+    /// Limit of one session's state, in bytes.
     pub max_size: u64,
 }
 
-/// What may be left for after the response.
+/// Deferred tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deferral {
-    /// How often a task is tried before it is given up.
+    /// Tries until a task counts as failed.
     pub tries: u32,
-    /// How long before it is tried again; doubled each time.
+    /// Pause before the second try; doubled for each further one.
     pub pause: Duration,
-    /// Wall-clock time of one try.
+    /// Time limit of one try.
     pub deadline: Duration,
-    /// CPU time of one try.
+    /// CPU time limit of one try.
     pub cpu_time: Duration,
-    /// Tasks that one call may leave behind.
+    /// Limit of tasks that one call may defer.
     pub per_call: u32,
-    /// Bytes of one task's payload.
+    /// Limit of one task's payload, in bytes.
     pub payload: u64,
 }
 
-/// What a model may use.
+/// Limits of calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of guest memory, summed over all memories of an instance.
+    /// Guest memory, in bytes, over all memories of an instance.
     pub memory: u64,
-    /// Wall-clock time of a request, queueing included.
+    /// Time limit of a request, including the queue.
     pub deadline: Duration,
-    /// CPU time of a request.
+    /// CPU time limit of a request.
     pub cpu_time: Duration,
-    /// Bytes of a request's body, after decompression.
+    /// Limit of a request's body after decompression, in bytes.
     pub request: u64,
-    /// Bytes of a response.
+    /// Limit of a response, in bytes.
     pub response: u64,
 }
 
-/// What is tried before a version goes live.
+/// Validation before a version is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warmup {
-    /// How many requests made up from the metadata are sent to it.
+    /// Number of generated warm-up requests.
     pub requests: u32,
 }
 
-/// When a version that keeps failing is taken out of service.
+/// Circuit breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
-    /// So many faults in a row; 0 for never.
+    /// Consecutive faults that open the breaker; 0 disables it.
     pub faults: u32,
-    /// How long before a request may try again; doubled each time it fails.
+    /// Pause before the next attempt; doubled after each failure.
     pub pause: Duration,
-    /// Whether an older version takes its place, where the version policy has one.
+    /// True if an older version takes over, where the version policy allows one.
     pub rollback: bool,
 }
 
-/// A kind of thing that the host does for a model only where it is granted.
+/// A capability that the operator must grant.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
-    /// Calling others over HTTP.
+    /// HTTP requests to other servers.
     Http,
-    /// Keeping values by key.
+    /// The tenant's key-value store.
     KeyValue,
-    /// The tenant's database.
+    /// The tenant's SQL database.
     Sql,
 }
 
 impl Capability {
-    /// Its key in `model.toml`.
+    /// Returns the key in `model.toml`.
     pub fn name(self) -> &'static str {
         match self {
             Capability::Http => "http",
@@ -148,24 +145,24 @@ impl Capability {
     }
 }
 
-/// Values that an operator sets for a model, by key.
+/// Configuration values for a model, by key.
 pub type ConfigTable = BTreeMap<String, String>;
 
-/// What the host grants a model beyond its own computing.
+/// Capabilities granted to a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Values that `wasi:config` answers with.
+    /// Values returned by `wasi:config`.
     pub config: ConfigTable,
-    /// Whom it may call over HTTP; nobody where this is empty.
+    /// Origins that the model may call over HTTP; none if empty.
     pub http: Vec<Origin>,
-    /// Whether it may use the tenant's key-value store.
+    /// True if the tenant's key-value store may be used.
     pub key_value: bool,
-    /// Whether it may use the tenant's database.
+    /// True if the tenant's database may be used.
     pub sql: bool,
 }
 
 impl Capabilities {
-    /// The kinds of things granted, in a fixed order.
+    /// Returns the granted capabilities, in a fixed order.
     pub fn granted(&self) -> Vec<Capability> {
         let kinds = [
             (Capability::Http, !self.http.is_empty()),
@@ -176,30 +173,30 @@ impl Capabilities {
     }
 }
 
-/// What is in force for one model.
+/// All settings of one model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelSettings {
-    /// Which versions are wanted.
+    /// Versions to serve.
     pub versions: VersionPolicy,
-    /// Whether an instance outlives a request.
+    /// Lifetime of an instance.
     pub isolation: Isolation,
-    /// How many instances there may be.
+    /// Sizes of the instance pool.
     pub instances: Instances,
-    /// How requests are grouped and queued.
+    /// Batching and queueing.
     pub batching: Batching,
-    /// What a request may use.
+    /// Limits of calls.
     pub limits: Limits,
-    /// How much an answer in parts may be.
+    /// Limits of streamed responses.
     pub streaming: Streaming,
-    /// What is kept between the requests of a sequence.
+    /// Session storage.
     pub sessions: Sessions,
-    /// What may be left for after the response.
+    /// Deferred tasks.
     pub deferred: Deferral,
-    /// What is tried before a version goes live.
+    /// Validation before a version is published.
     pub warmup: Warmup,
-    /// When it is taken out of service.
+    /// Circuit breaker.
     pub breaker: BreakerSettings,
-    /// What is granted.
+    /// Granted capabilities.
     pub capabilities: Capabilities,
 }
 
@@ -209,24 +206,25 @@ impl Default for VersionPolicy {
     }
 }
 
-// Instances are cheap to make, so none is kept; a guest computes, so more of them at once than a
-// few times the cores only adds memory.
+// Instances are cheap to create, so none is kept. Guests compute, so more instances than a few
+// times the cores only use memory.
 impl Default for Instances {
     fn default() -> Self {
         Instances { min: 0, max: 8, idle_timeout: Duration::from_secs(60) }
     }
 }
 
-// Longer than any queue that still answers within the deadline; short enough to bound memory.
+// Longer than any queue that still answers within the deadline, and short enough to bound memory.
 impl Default for Batching {
     fn default() -> Self {
-        // Nobody waits for company: what waits anyway, because no instance is free, goes together.
+        // No waiting for others: requests that queue because no instance is free are batched
+        // anyway.
         Batching { max_batch_size: None, max_queue_delay: Duration::ZERO, max_queue: 1000 }
     }
 }
 
-// A person reads along, for a minute or two; a text has kilobytes. Proxies close what is silent for
-// half a minute.
+// People read a streamed text for a minute or two, and it has kilobytes. Proxies close silent
+// connections after half a minute.
 impl Default for Streaming {
     fn default() -> Self {
         Streaming {
@@ -238,16 +236,15 @@ impl Default for Streaming {
     }
 }
 
-// A conversation that rests for an hour is over; what it holds is read and written at every
-// request.
+// A conversation that pauses for an hour is over. The state is read and written by every request.
 impl Default for Sessions {
     fn default() -> Self {
         Sessions { idle_timeout: Duration::from_secs(3600), max_size: 1 << 20 }
     }
 }
 
-// What fails three times in a row, with pauses, will not succeed; nobody waits for a task, so it
-// may take longer than a request.
+// A task that fails three times with pauses will not succeed. Nothing waits for a task, so it may
+// take longer than a request.
 impl Default for Deferral {
     fn default() -> Self {
         Deferral {
@@ -261,7 +258,7 @@ impl Default for Deferral {
     }
 }
 
-// Ample for small and medium models; a caller who waits longer than 5 s has usually gone.
+// Ample for small and medium models. Callers rarely wait longer than 5 s.
 impl Default for Limits {
     fn default() -> Self {
         Limits {
@@ -274,15 +271,15 @@ impl Default for Limits {
     }
 }
 
-// One request shows that the exports answer and that the metadata is true.
+// One request shows that the exports work and that the metadata is correct.
 impl Default for Warmup {
     fn default() -> Self {
         Warmup { requests: 1 }
     }
 }
 
-// Ten in a row are no coincidence; five seconds cost a model that recovers little, and one that
-// does not even less.
+// Ten consecutive faults are no coincidence. Five seconds cost little, whether the model recovers
+// or not.
 impl Default for BreakerSettings {
     fn default() -> Self {
         BreakerSettings { faults: 10, pause: Duration::from_secs(5), rollback: true }

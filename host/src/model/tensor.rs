@@ -1,31 +1,31 @@
-//! A named, typed, dense array.
+//! Tensors.
 
 use super::Datatype;
 
 /// A named, typed, dense array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// The name of the input or output it is.
+    /// Name of the input or output.
     pub name: String,
-    /// The type of its elements.
+    /// Datatype of the elements.
     pub datatype: Datatype,
     /// Elements along each dimension; empty for a scalar.
     pub shape: Vec<u64>,
-    /// The elements: little-endian, row-major, no padding. An element of `BYTES` is a 32-bit length
-    /// followed by that many bytes; one of `BOOL` is one byte, 0 or 1.
+    /// Elements: little-endian, row-major, no padding. An element of `BYTES` has a 32-bit length
+    /// prefix; one of `BOOL` is one byte, 0 or 1.
     pub data: Vec<u8>,
 }
 
-/// The most dimensions a tensor may have. NumPy allows 64; nobody has been seen to need 32.
+/// Limit of dimensions. NumPy allows 64; 32 have never been needed.
 pub(crate) const MAX_DIMENSIONS: usize = 32;
 
 impl Tensor {
-    /// The number of elements that the shape announces; `None` when it overflows.
+    /// Returns the product of the dimensions; `None` if it overflows.
     pub fn elements(&self) -> Option<u64> {
         self.shape.iter().try_fold(1u64, |product, &dimension| product.checked_mul(dimension))
     }
 
-    /// Checks that shape, datatype and data agree. Fails with a text that says what is wrong.
+    /// Checks that shape, datatype and data agree. Fails with the difference.
     pub fn check(&self) -> Result<(), String> {
         if self.shape.len() > MAX_DIMENSIONS {
             return Err(format!(
@@ -33,8 +33,10 @@ impl Tensor {
                 self.shape.len()
             ));
         }
+
         let elements =
             self.elements().ok_or_else(|| format!("its shape {:?} is too large", self.shape))?;
+
         match self.datatype.size() {
             Some(size) => self.check_fixed(elements, size),
             None => self.check_bytes(elements),
@@ -49,9 +51,11 @@ impl Tensor {
                 self.shape, self.datatype
             ));
         }
+
         if self.datatype == Datatype::Bool && self.data.iter().any(|&byte| byte > 1) {
             return Err("a BOOL is one byte, 0 or 1, and its data has another".into());
         }
+
         Ok(())
     }
 
@@ -61,24 +65,27 @@ impl Tensor {
             element?;
             count += 1;
         }
+
         if count != elements {
             return Err(format!(
                 "its shape {:?} takes {elements} BYTES elements, but its data has {count}",
                 self.shape
             ));
         }
+
         Ok(())
     }
 }
 
-/// Walks the elements of a `BYTES` tensor's data. A length that runs past the end ends the walk
-/// with an error.
+/// Iterates over the elements of `BYTES` data. A length beyond the end yields an error and ends the
+/// iteration.
 pub fn bytes_elements(data: &[u8]) -> impl Iterator<Item = Result<&[u8], String>> {
     let mut rest = data;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
+
         let element = split_element(rest);
         rest = element.map_or(&[], |(_, after)| after);
         Some(
@@ -94,8 +101,7 @@ fn split_element(data: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(u32::from_le_bytes(*length) as usize)
 }
 
-/// Appends one element to the data of a `BYTES` tensor. Fails if it is longer than a 32-bit length
-/// can say.
+/// Appends an element to `BYTES` data. Fails if it is longer than 4 GiB.
 pub fn push_bytes_element(data: &mut Vec<u8>, element: &[u8]) -> Result<(), String> {
     let length = u32::try_from(element.len())
         .map_err(|_| "a BYTES element is longer than 4 GiB".to_string())?;

@@ -1,18 +1,18 @@
-//! Texts from outside, made safe to show, and the known names that a wrong one is near to.
+//! Sanitizing of untrusted texts, and suggestions for misspelt names.
 
-/// Replaces every character that could change how the text around it is shown, or that shows
-/// nothing at all. Cuts the text to `max` bytes.
+/// Replaces invisible characters and those that change how the text around them is shown. Cuts the
+/// text to `max` bytes.
 pub fn sanitize(text: &str, max: usize) -> String {
     replace(text, max, &[])
 }
 
-/// Like [`sanitize`], for a text of several lines: line breaks and tabs stay.
+/// Does the same for a text of several lines: line breaks and tabs stay.
 pub fn sanitize_lines(text: &str, max: usize) -> String {
     replace(text, max, &['\n', '\t'])
 }
 
-/// True if a character must not reach a terminal, a log or an error text: control characters, those
-/// that change the direction of writing, and those that are invisible.
+/// True for characters that must not reach a terminal, a log or an error text: control characters,
+/// changes of the writing direction, and invisible characters.
 pub fn is_unprintable(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -24,6 +24,7 @@ pub fn is_unprintable(char: char) -> bool {
 
 fn replace(text: &str, max: usize, kept: &[char]) -> String {
     let cut = text.floor_char_boundary(max);
+
     let shown = |char| {
         if is_unprintable(char) && !kept.contains(&char) {
             char::REPLACEMENT_CHARACTER
@@ -31,31 +32,31 @@ fn replace(text: &str, max: usize, kept: &[char]) -> String {
             char
         }
     };
+
     text.get(..cut).unwrap_or_default().chars().map(shown).collect()
 }
 
-// === Near names ===
+// === Suggestions ===
 
-/// Longer names are not compared: the cost grows with the square of the length.
+/// Limit of compared names, in bytes. The cost grows with the square of the length.
 const MAX_COMPARED: usize = 48;
-/// Of more names, those after the first so many are not compared.
+/// Limit of compared names; the rest is ignored.
 const MAX_CANDIDATES: usize = 200;
-/// As many as a person reads.
+/// Limit of suggested names.
 const MAX_SUGGESTED: usize = 3;
-/// So few names are all listed where none is near.
+/// Limit of names that are all listed if none is near.
 const MAX_LISTED: usize = 6;
 
-/// A hint at what `wrong` may have meant, to be appended to an error text: the nearest of the names
-/// that there are, or, if none is near, the names themselves while they are few. Empty if there is
-/// nothing to say.
+/// Returns a hint for an error text: the nearest names or, if none is near, the first names.
 ///
-/// `kind` is what the names are called in the plural, such as `models`.
+/// `kind` is the plural of the named thing, such as `models`.
 pub fn hint<'a>(kind: &str, wrong: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     let near = nearest(wrong, names.iter().copied());
     if !near.is_empty() {
         return format!("; did you mean {}?", quoted(&near, " or "));
     }
+
     match names.len() {
         0 => format!("; there are no {kind}"),
         count if count <= MAX_LISTED => format!("; there are the {kind} {}", quoted(&names, ", ")),
@@ -66,28 +67,32 @@ pub fn hint<'a>(kind: &str, wrong: &str, names: impl IntoIterator<Item = &'a str
     }
 }
 
-/// The names that are nearest to `wrong`, nearest first; none if no name is near.
+/// Returns the names nearest to `wrong`, nearest first; empty if none is near.
 pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if wrong.is_empty() || wrong.len() > MAX_COMPARED {
         return Vec::new();
     }
+
     let lower = wrong.to_lowercase();
     let comparable =
         names.into_iter().filter(|name| name.len() <= MAX_COMPARED).take(MAX_CANDIDATES);
+
     let mut near: Vec<_> =
         comparable.filter_map(|name| Some((distance(&lower, name)?, name))).collect();
     near.sort_unstable();
+
     near.into_iter().take(MAX_SUGGESTED).map(|(_, name)| name).collect()
 }
 
-/// How far a name is from a wrong one in lower case; `None` if it is too far for a slip.
+/// Returns the edit distance to a name; `None` if it is too large for a misspelling.
 fn distance(wrong: &str, name: &str) -> Option<usize> {
     let name = name.to_lowercase();
     let slips = strsim::osa_distance(wrong, &name);
-    // Of two letters, one may not be wrong: nearly every other name would do.
+    // With two letters, no error is allowed: nearly every other name would match.
     let allowed = wrong.chars().count() / 3;
-    // A part of a name is what people write who do not remember all of it.
+    // People remember parts of names.
     let part = wrong.len() >= 3 && name.contains(wrong) || name.len() >= 3 && wrong.contains(&name);
+
     (slips <= allowed || part).then_some(slips)
 }
 
@@ -110,14 +115,17 @@ mod tests {
         ] {
             assert_eq!(sanitize(&format!("a{char}b"), 100), "a\u{fffd}b", "{char:?}");
         }
+
         for char in
             ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain('\u{200b}'..='\u{200d}')
         {
             assert!(is_unprintable(char), "{char:?}");
         }
+
         for text in ["grün", "日本語", "🌱", "a b", "'\"\\"] {
             assert_eq!(sanitize(text, 100), text);
         }
+
         assert_eq!(sanitize("äää", 3), "ä");
         assert_eq!(sanitize_lines("a\n\tb\r\u{202e}", 100), "a\n\tb\u{fffd}\u{fffd}");
     }
@@ -142,8 +150,10 @@ mod tests {
             "; there are the models 'iris', 'upper'"
         );
         assert_eq!(hint("models", "iris", []), "; there are no models");
+
         let many: Vec<_> = (0..20).map(|number| format!("{number}")).collect();
         let text = hint("models", "penguins", many.iter().map(String::as_str));
+
         assert_eq!(text, "; there are 20 models, such as '0', '1', '2', '3', '4', '5'");
     }
 

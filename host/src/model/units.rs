@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `"60s"`, `"256MiB"`.
+//! Durations and sizes with units: `"60s"`, `"256MiB"`.
 
 use std::time::Duration;
 
@@ -16,26 +16,26 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 const DURATION_UNITS: [(&str, u64); 5] =
     [("us", 1), ("ms", 1000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
 
-/// Reads a size, in bytes. Fails with a text that says what is expected.
+/// Parses a size, in bytes. Fails with the expected form.
 pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
     parse(text, &SIZE_UNITS).ok_or_else(|| {
         format!("'{}' is not a size like \"64kB\", \"256MiB\" or \"1GiB\"", clip(text))
     })
 }
 
-/// Reads a duration. Fails with a text that says what is expected.
+/// Parses a duration. Fails with the expected form.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     parse(text, &DURATION_UNITS).map(Duration::from_micros).ok_or_else(|| {
         format!("'{}' is not a duration like \"100ms\", \"60s\" or \"5m\"", clip(text))
     })
 }
 
-/// Writes a size so that [`parse_size`] reads it back, in the largest unit that divides it.
+/// Formats a size for [`parse_size`], in the largest unit that divides it.
 pub(crate) fn show_size(bytes: u64) -> String {
     show(bytes, &[SIZE_UNITS[0], SIZE_UNITS[5], SIZE_UNITS[6], SIZE_UNITS[7]])
 }
 
-/// Writes a duration so that [`parse_duration`] reads it back, to the microsecond.
+/// Formats a duration for [`parse_duration`], with a resolution of microseconds.
 pub(crate) fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
@@ -45,6 +45,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (number, unit) = text.split_at(digits);
     let unit = unit.trim_start_matches(' ');
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+
     number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
@@ -56,7 +57,7 @@ fn show(value: u64, units: &[(&str, u64)]) -> String {
     }
 }
 
-/// Keeps a text that someone else wrote from filling a message.
+/// Shortens an untrusted text in an error message.
 fn clip(text: &str) -> String {
     super::sanitize(text, 40)
 }
@@ -79,6 +80,7 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
+
         for text in ["", "1", "MiB", "-1B", "1.5GiB", "1 mib", "1MiBB", "99999999999TiB", "1\tB"] {
             assert!(parse_size(text).is_err(), "{text}");
         }
@@ -95,6 +97,7 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_micros(micros)), "{text}");
         }
+
         for text in ["", "60", "s", "1.5s", "1 day", "1s1ms", "99999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

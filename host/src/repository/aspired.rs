@@ -1,4 +1,4 @@
-//! The announcement of a source: the complete result of one scan.
+//! What a source announces: everything it sees, each time.
 
 use std::sync::Arc;
 
@@ -6,39 +6,36 @@ use super::Digest;
 use crate::files::FileIn;
 use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
 
-/// The complete result of one scan of a tenant's repository. It replaces every earlier
-/// announcement: a model or version that is not in it is no longer wanted.
+/// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a
+/// model or version that is not in it is not wanted any more.
 #[derive(Clone, Debug)]
 pub struct Aspired {
-    /// The tenant that owns the repository.
+    /// Whose repository it is.
     pub tenant: TenantName,
-    /// Identifies the source that announces this. A tenant's repository may be replaced by another
-    /// one.
+    /// Which source announces it: a tenant's repository may be replaced by another.
     pub source: u64,
-    /// Models and versions, sorted by name, then version. An entry for a model as a whole precedes
-    /// its versions. While degraded, this is the result of the last successful scan.
+    /// Models and versions, sorted by name, then version; what concerns a model as a whole comes
+    /// first. While degraded, this is what was seen last.
     pub seen: Vec<Seen>,
-    /// The reason why the repository cannot be trusted now; `None` if it can. While set, all
-    /// serving versions stay and the reason is reported.
+    /// Why the repository itself cannot be believed now, if so. Keep everything that serves, and
+    /// report it.
     pub degraded: Option<Degraded>,
-    /// The reason why the scan was incomplete; `None` if it was complete. Versions that were not
-    /// scanned keep serving.
+    /// Why not all of it was looked at, if so. What was not keeps serving.
     pub partial: Option<String>,
-    /// True once every entry that existed at the start has been seen settled. Stays true.
+    /// Whether everything there at the start has been seen settled, at least once. Stays true.
     pub first_settled: bool,
-    /// Number of rescans requested before this scan began.
+    /// How many rescans had been asked for before this look began.
     pub asked: u64,
 }
 
-/// The reason why a repository cannot be trusted.
+/// Why a repository cannot be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
-    /// Text for the tenant: names files relative to the repository only.
+    /// For its tenant: names files relative to the repository only.
     pub reason: String,
-    /// Text for the operator: includes host paths and other tenants' names.
+    /// For the operator: with the host's paths and other tenants' names.
     pub detail: String,
-    /// True if an operator has to act. False for a missing repository, which may come back by
-    /// itself.
+    /// Whether somebody has to mend it. What is only missing may come by itself.
     pub fault: bool,
 }
 
@@ -49,7 +46,7 @@ impl From<String> for Degraded {
 }
 
 impl Aspired {
-    /// The announcement before the first scan.
+    /// What is announced before the first look.
     pub fn nothing_yet(tenant: TenantName) -> Self {
         Aspired {
             tenant,
@@ -62,62 +59,62 @@ impl Aspired {
         }
     }
 
-    /// Returns every entry of one model.
+    /// Everything seen under that name.
     pub fn of<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Seen> {
         let start = self.seen.partition_point(|seen| seen.name() < name);
         self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
     }
 
-    /// Returns true if both announcements of one source have the same content.
+    /// True if it says the same of the repository as another announcement of the same source.
     pub(super) fn says_the_same(&self, other: &Aspired) -> bool {
-        // Destructured so that a new field cannot be forgotten here.
+        // Taken apart so that a new field cannot be forgotten here.
         let Aspired { tenant: _, source: _, seen, degraded, partial, first_settled, asked } = self;
         (degraded, partial, first_settled, asked)
             == (&other.degraded, &other.partial, &other.first_settled, &other.asked)
             && *seen == other.seen
     }
 
-    /// Returns true if no entry is still changing.
+    /// Whether anything is still changing.
     pub fn is_settled(&self) -> bool {
         !self.seen.iter().any(|seen| matches!(seen, Seen::Unsettled { .. }))
     }
 }
 
-/// The state of one model or version in a repository.
+/// One thing in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
 pub enum Seen {
-    /// A version that can be loaded.
+    /// A version that can be tried.
     Whole(Candidate),
-    /// Present now, or a moment ago, and still changing. The serving version stays.
+    /// It is there, or was a moment ago, and is still changing. Keep what serves.
     Unsettled {
-        /// The model.
+        /// Which model.
         name: ModelName,
-        /// The version; `None` if this concerns all versions.
+        /// Which version; `None` when it concerns all of them.
         version: Option<Version>,
     },
-    /// Present and invalid. The serving version stays and the reason is reported.
+    /// It is there and wrong. Keep what serves, and report it.
     Faulty {
-        /// The model.
+        /// Which model.
         name: ModelName,
-        /// The version; `None` if this concerns all versions.
+        /// Which version; `None` when it concerns all of them.
         version: Option<Version>,
-        /// The fault and its remedy. Names files relative to the repository only.
+        /// What is wrong and what would mend it. Names files relative to the repository only.
         reason: String,
     },
-    /// Absent, although the model's settings name it.
+    /// It is not there, although the model's settings name it.
     Missing {
-        /// The model.
+        /// Which model.
         name: ModelName,
-        /// The version.
+        /// Which version.
         version: Version,
-        /// The setting that names it, and the remedy.
+        /// What names it and what would mend it.
         reason: String,
     },
 }
 
 impl Seen {
-    /// The model that the entry is, or belongs to.
+    /// Which model it is or belongs to.
     pub fn name(&self) -> &ModelName {
         match self {
             Seen::Whole(candidate) => &candidate.name,
@@ -127,12 +124,12 @@ impl Seen {
         }
     }
 
-    /// Returns true if the repository contains it, valid or not.
+    /// True if the repository holds it, right or wrong.
     pub fn is_there(&self) -> bool {
         !matches!(self, Seen::Missing { .. })
     }
 
-    /// The version; `None` if the entry concerns the model as a whole.
+    /// Which version it is; `None` when it concerns the model as a whole.
     pub fn version(&self) -> Option<Version> {
         match self {
             Seen::Whole(candidate) => Some(candidate.version),
@@ -142,77 +139,76 @@ impl Seen {
     }
 }
 
-/// A version that can be loaded: its files have settled and its component is structurally complete.
+/// A version that can be tried: its files have settled and its component is structurally whole.
 ///
-/// The digests describe the files as they were read. The files can change afterwards, so code that
-/// opens one must compare what it reads with the digest stored here.
+/// Its digests say what its files held when they were read, and nothing keeps them from changing
+/// since. Who opens a file must compare what it reads with the digest beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The model.
+    /// Which model.
     pub name: ModelName,
-    /// The version.
+    /// Which version of it.
     pub version: Version,
-    /// The component file.
+    /// The file of the component.
     pub component: FileIn,
-    /// Digest of the component.
+    /// What it held.
     pub component_digest: Digest,
-    /// Size of the component in bytes.
+    /// Its size in bytes.
     pub component_size: u64,
-    /// Time of the component file's last status change by the file system's clock, in seconds and
-    /// nanoseconds.
+    /// When its file last changed, by the file system's clock: seconds and nanoseconds.
     pub changed: (i64, i64),
     /// The other files of the version, sorted by name.
     pub sidecars: Vec<Sidecar>,
-    /// The golden requests, which the version must answer as recorded before it is published.
+    /// The requests it must answer as written before it goes live.
     pub golden: Option<Sidecar>,
-    /// The model's settings.
+    /// What is in force for the model.
     pub settings: Arc<ModelSettings>,
-    /// The model's live configuration.
+    /// The part of its configuration that changes while it serves.
     pub live: Arc<Live>,
-    /// Identity of the candidate: equal for equal component, sidecars, golden requests and
-    /// settings, at any path. The version policy and the live configuration are not part of it,
-    /// because a change of these does not reload a version.
+    /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever
+    /// they lie. Which versions are wanted, and what is live, is not part of it, since no version
+    /// must load again for that.
     pub digest: Digest,
 }
 
 impl Candidate {
-    /// Total size of all files in bytes.
+    /// Bytes of all its files.
     pub fn size(&self) -> u64 {
         let beside = self.sidecars.iter().chain(&self.golden);
         self.component_size + beside.map(|sidecar| sidecar.size).sum::<u64>()
     }
 }
 
-/// The part of a model's configuration that can change while it serves.
+/// The part of a model's configuration that changes while it serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// Values of the last valid `config.toml`; empty if there is none.
+    /// What the file said when it was right last; empty if there is none.
     pub values: Arc<ConfigTable>,
-    /// The fault of the present file; `None` if it is valid or absent.
+    /// What is wrong with the file now, if anything is.
     pub fault: Option<String>,
 }
 
-/// A file of a version besides its component.
+/// A file beside a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecar {
-    /// File name, by which the model opens it.
+    /// By which the model asks for it.
     pub name: String,
-    /// The file itself.
+    /// The file.
     pub file: FileIn,
-    /// Digest of its content.
+    /// What it held.
     pub digest: Digest,
-    /// Size in bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
-/// Returns the identity of a candidate. Compared only within one run of the host.
+/// The identity of a candidate made of these. Only ever compared within one run of the host.
 pub(super) fn identity(
     component: &Digest,
     sidecars: &[Sidecar],
     golden: Option<&Sidecar>,
     settings: &ModelSettings,
 ) -> Digest {
-    // Destructured so that a new setting cannot be forgotten here.
+    // Taken apart so that a new setting cannot be forgotten here.
     let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
     let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
         settings;
@@ -228,6 +224,6 @@ pub(super) fn identity(
         breaker,
         capabilities,
     );
-    // `Debug` quotes and escapes texts, so two different inputs never produce the same text.
+    // `Debug` writes texts quoted and escaped, so that no two of these look alike.
     Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

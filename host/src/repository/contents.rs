@@ -1,9 +1,10 @@
-//! Cache of file contents, read once per change.
+//! What files hold, read once for each time they change.
 //!
-//! A stamp only decides if a file must be read again; its content is identified by its digest. A file
-//! is read after its stamp has been stable for the settle time, so a later change always changes the
-//! stamp, provided that the settle time is longer than the resolution of the file system's clock (a
-//! few milliseconds on Linux's own file systems; one or two seconds on some network and FAT volumes).
+//! A stamp tells only whether a file must be read again; what it holds is known by its digest.
+//! Since a file is read only after its stamp has stood for the settle time, a later change always
+//! shows in the stamp, provided that the settle time is longer than the step of the file system's
+//! clock (a few milliseconds on Linux's own file systems; one or two seconds on some network and
+//! FAT volumes).
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek};
@@ -18,7 +19,7 @@ use super::tree::{Place, Tree, unreadable};
 use super::{Digest, whole};
 use crate::model::{ConfigTable, ModelName, ModelSettings};
 
-/// The purpose for which a file is read.
+/// What a file is read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     Component,
@@ -28,15 +29,13 @@ pub(super) enum Role {
     Live,
 }
 
-/// Ten times the largest component seen in practice. Compiling one takes tens of times its size in
-/// memory.
+/// Ten times the largest component seen; translating one takes tens of times its size in memory.
 pub(super) const MAX_COMPONENT: u64 = 1 << 30;
 
-/// Maximum size of a file of golden requests in bytes. It is read into memory and parsed as a
-/// whole.
+/// The largest file of golden requests, in bytes: it is read into memory and parsed as a whole.
 pub const MAX_GOLDEN: u64 = 16 << 20;
 
-/// The content of a settled file.
+/// What a file held.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
     pub(super) digest: Digest,
@@ -44,7 +43,7 @@ pub(super) struct Content {
     pub(super) said: Said,
 }
 
-/// The parsed content of a configuration file.
+/// What a file says that is read for its meaning.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Nothing,
@@ -54,37 +53,38 @@ pub(super) enum Said {
     Live(Arc<ConfigTable>),
 }
 
-/// Result of reading one file during a scan.
+/// What one look at a file came to.
 pub(super) enum Reading {
-    /// Settled and valid.
+    /// It has settled and is right.
     Settled(Content),
-    /// Not settled yet; it may settle at this instant.
+    /// It may count from then on.
     Unsettled(Instant),
-    /// Settled and invalid, with the reason.
+    /// It has settled and is wrong.
     Faulty(String),
 }
 
 impl Role {
-    /// Maximum size of such a file in bytes.
+    /// The most bytes such a file may have.
     pub(super) fn limit(self) -> u64 {
         match self {
             Role::Component => MAX_COMPONENT,
-            // A larger file would not fit into a guest's memory.
+            // More would not fit into a guest's memory.
             Role::Sidecar => 4 << 30,
             Role::Golden => MAX_GOLDEN,
-            // A thousand times the size of a file that sets every key.
+            // A thousand times what every key takes.
             Role::Settings | Role::Live => 256 << 10,
         }
     }
 }
 
-/// Cached contents of the files in one repository.
+/// The memory of what files held.
 pub(super) struct Contents {
     settle: Duration,
-    /// By path and role; `None` for a folder, which is not read. Links can give one file several
+    /// By path and by what it is read as; folders are not read. Links may give one file several
     /// roles.
     known: HashMap<(PathBuf, Option<Role>), Known>,
-    /// The last valid live configuration of each model, and the scan that last requested it.
+    /// What each model's live configuration was when it was right last, and when it was last asked
+    /// for.
     live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
     round: u64,
     effort: Effort,
@@ -93,7 +93,7 @@ pub(super) struct Contents {
 struct Known {
     look: Look,
     judged: Option<Judged>,
-    /// The scan that last requested it. Entries that a scan does not request are dropped.
+    /// When it was last asked for; what no round asks for is forgotten.
     round: u64,
 }
 
@@ -102,7 +102,7 @@ impl Contents {
         Contents { settle, known: HashMap::new(), live: HashMap::new(), round: 0, effort }
     }
 
-    /// Removes the entries that the ending scan did not request.
+    /// Forgets what the round that ends has not asked for.
     pub(super) fn end_round(&mut self) {
         let round = self.round;
         self.known.retain(|_, known| known.round == round);
@@ -111,7 +111,8 @@ impl Contents {
         self.effort.begin_look();
     }
 
-    /// Returns a model's live configuration: `now`, or the previous values if `now` is `None`.
+    /// The live configuration of a model: these values, or while there are none those that it had
+    /// last.
     pub(super) fn live(
         &mut self,
         model: &ModelName,
@@ -122,14 +123,13 @@ impl Contents {
         values.clone()
     }
 
-    /// Returns the instant at which a folder settles if it does not change; `None` if it has
-    /// settled.
+    /// When a folder counts if nothing is put into it or taken out; `None` if it counts already.
     pub(super) fn unsettled(&mut self, folder: &Place) -> Option<Instant> {
         let settle = self.settle;
         pending(look(&mut self.known, self.round, folder, None).look.due(settle))
     }
 
-    /// Reads a file if it has settled and changed; otherwise returns the cached result.
+    /// Looks at a file and, if it has settled and changed, reads it.
     pub(super) fn read(&mut self, tree: &Tree, file: &Place, role: Role) -> Reading {
         let settle = self.settle;
         let known = look(&mut self.known, self.round, file, Some(role));
@@ -140,7 +140,7 @@ impl Contents {
             let judged = read_steady(tree, file, role, &mut self.effort);
             known.judged = match judged {
                 Ok(judged) => judged,
-                // Not cached: a file that cannot be read now may be readable at the next scan.
+                // Not remembered: what could not be read may be readable at the next look.
                 Err(error) => {
                     return Reading::Faulty(format!("cannot be read: {}", unreadable(&error)));
                 }
@@ -153,7 +153,7 @@ impl Contents {
     }
 }
 
-/// Updates the cache entry of a path with a new observation.
+/// What is known of a place after another look at it.
 fn look<'k>(
     known: &'k mut HashMap<(PathBuf, Option<Role>), Known>,
     round: u64,
@@ -173,10 +173,10 @@ fn pending(due: Instant) -> Option<Instant> {
     (due > Instant::now()).then_some(due)
 }
 
-/// The content of a file, or its fault.
+/// What was found in a file, or what is wrong with it.
 type Judged = Result<Content, String>;
 
-/// Reads and checks a file. Returns `None` if it changed before or meanwhile, or was removed.
+/// Reads and judges a file; `None` if it changed before or meanwhile, or has just gone.
 fn read_steady(
     tree: &Tree,
     file: &Place,

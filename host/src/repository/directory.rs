@@ -1,8 +1,6 @@
-//! A directory as a source: one thread that sleeps until it is woken, scans, and announces the
-//! result.
+//! A directory as a source: one thread that sleeps, is woken, looks, and announces.
 //!
-//! This is the only code that names `notify`. An event only wakes the thread; its content decides
-//! nothing about the repository.
+//! This is the only code that names `notify`, and all it takes from it is that something happened.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,42 +28,42 @@ use crate::essential;
 use crate::model::TenantName;
 use crate::tenant::{Tenant, Workers};
 
-/// The way changes are noticed.
+/// How changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// By events where the file system supports them, otherwise by polling.
+    /// By events where the file system has them, else by polling.
     Auto,
-    /// By events. Starting fails if they are not available.
+    /// By events; starting fails where there are none.
     Events,
-    /// By a scan every `poll_interval`.
+    /// By looking every `poll_interval`.
     Poll,
 }
 
-/// Settings of a directory source.
+/// What a directory source needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// The tenant that owns the repository.
+    /// Whose repository it is.
     pub tenant: TenantName,
-    /// Path of the repository. The folder may not exist yet.
+    /// The repository; it may be missing for now.
     pub root: PathBuf,
-    /// Private folder of this source, where version numbers are stored.
+    /// A folder of this source's own, where version numbers are kept.
     pub state: PathBuf,
-    /// The way changes are noticed.
+    /// How changes are noticed.
     pub watch: Watch,
-    /// Time between scans while polling, or while the root is missing.
+    /// How often to look while polling, or while the root is missing.
     pub poll_interval: Duration,
-    /// Time between scans without an event.
+    /// How often to look although no event came.
     pub rescan_interval: Duration,
-    /// Time for which a file must be unchanged before it is read.
+    /// How long a file must be unchanged before it counts.
     pub settle: Duration,
-    /// Maximum number of versions per scan.
+    /// How many versions may be looked at.
     pub max_versions: u32,
 }
 
-/// The reason why a directory source cannot start.
+/// Why a directory source cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Events were requested but are not available.
+    /// Events were asked for and there are none.
     #[error("cannot watch for file events: {0}; use `watch = \"poll\"`")]
     Events(String),
     /// The thread cannot be started.
@@ -73,12 +71,12 @@ pub enum DirectoryError {
     Thread(std::io::Error),
 }
 
-/// The source has stopped and makes no more announcements.
+/// The source has stopped and announces nothing more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the repository is not being watched any more")]
 pub struct Stopped;
 
-/// A directory source. Dropping it stops the thread.
+/// A directory being watched. Dropping it stops the watching.
 #[derive(Debug)]
 pub struct Directory {
     number: u64,
@@ -87,19 +85,19 @@ pub struct Directory {
     uploads: Arc<Uploads>,
 }
 
-/// A requested rescan.
+/// A rescan that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rescan(u64);
 
 impl Directory {
-    /// Starts a thread that scans at once, and again after each possible change. No tenant is
+    /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is
     /// charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
         Directory::start(config, Effort::of_nobody(), None)
     }
 
-    /// Like [`Directory::spawn`], but charges the tenant. `workers` hash large files. With
-    /// `grounds`, the root must not overlap another tenant's root.
+    /// The same at a tenant's expense. Large files are hashed by those workers. With `grounds` the
+    /// root must be nobody else's.
     pub fn spawn_for(
         tenant: &Arc<Tenant>,
         config: DirectoryConfig,
@@ -144,30 +142,30 @@ impl Directory {
         Ok(Directory { number, bell, announced, uploads })
     }
 
-    /// Number of the source, unique within the process. Its announcements carry it.
+    /// Its number, which no other source of this process has; what it announces carries it.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The uploads into this directory.
+    /// The uploads into it.
     pub fn uploads(&self) -> &Arc<Uploads> {
         &self.uploads
     }
 
-    /// Returns a receiver of the announcements. Only the newest one is kept, since each is
-    /// complete.
+    /// What is announced, now and from now on. Only the newest announcement is kept, since it holds
+    /// everything.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
         self.announced.clone()
     }
 
-    /// Requests a scan without waiting for it.
+    /// Asks for a look at once, without waiting for it.
     pub fn poke(&self) -> Rescan {
         let rescan = Rescan(self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1);
         self.bell.ring();
         rescan
     }
 
-    /// Waits for the announcement of a scan that begins after this call.
+    /// Waits for the announcement of a look that began after this call.
     pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
         let rescan = self.poke();
         let mut announced = self.subscribe();
@@ -184,7 +182,7 @@ impl Drop for Directory {
 }
 
 impl Aspired {
-    /// Returns true if the scan began after that rescan was requested.
+    /// Whether the look began after that rescan was asked for.
     pub fn answers(&self, Rescan(number): Rescan) -> bool {
         self.asked >= number
     }
@@ -192,10 +190,10 @@ impl Aspired {
 
 // === The thread ===
 
-/// Minimum time between two scans, whatever the number of events: at most twenty scans a second.
+/// However many events come, there are at most so many looks in a row: twenty a second.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Wakes the thread. Several wake-ups before it runs count as one.
+/// Wakes the thread. It may ring any number of times; once is enough.
 #[derive(Clone, Debug)]
 struct Bell {
     ring: SyncSender<()>,
@@ -205,8 +203,8 @@ struct Bell {
 
 impl Bell {
     fn ring(&self) {
-        // If the channel is full, the thread has yet to receive an earlier wake-up; the scan that
-        // follows covers this one too.
+        // If it is full, the thread has yet to hear the last ring, and will look after this one
+        // too.
         let _ = self.ring.try_send(());
     }
 }
@@ -220,7 +218,7 @@ struct Watching {
     scanner: Scanner,
     effort: Effort,
     announce: watch::Sender<Arc<Aspired>>,
-    /// Time of the last announcement.
+    /// When something was announced last.
     told: Option<Instant>,
 }
 
@@ -232,13 +230,14 @@ impl Watching {
             let asked = self.bell.asked.load(Ordering::SeqCst);
             let Look { aspired, folders, due } = self.effort.charged(|| self.scanner.look());
             let degraded = aspired.degraded.is_some();
-            // A change may have happened in a folder between its scan and the start of its watch.
+            // Something may have happened in a folder between the look at it and the first watch on
+            // it.
             let unwatched = self.folders.follow(&folders);
             self.tell(Aspired { source: self.number, asked, ..aspired });
             let ended = Instant::now();
             let allowed = pace.spend(ended - began, ended);
             let due = due.into_iter().chain(unwatched.then_some(ended + PAUSE)).min();
-            // A large repository is not polled more often than it can be scanned.
+            // A large repository is not polled more often than it can be looked at.
             let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
             if !self.sleep(next, allowed, asked) {
@@ -247,8 +246,8 @@ impl Watching {
         }
     }
 
-    /// Publishes an announcement if it has changed. An unchanged one is repeated every
-    /// `rescan_interval`, because its effect may change with the tenant's settings.
+    /// Announces what was seen, if that is news. Now and then it is announced all the same: what it
+    /// means may change with a tenant's settings.
     fn tell(&mut self, aspired: Aspired) {
         let is_old = self.told.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
         if is_old || !self.announce.borrow().says_the_same(&aspired) {
@@ -266,9 +265,8 @@ impl Watching {
         }
     }
 
-    /// Sleeps until the next scan is due. A wake-up shortens the wait: to the pause after a change,
-    /// and to the earliest allowed instant after a rescan request. Returns false if the source has
-    /// stopped.
+    /// Sleeps until the next look is due, or until one is allowed if the bell rings: after a pause
+    /// if something has changed, and without one if somebody asks for it. Tells whether to go on.
     fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
         let changed = allowed.max(Instant::now() + PAUSE);
         loop {
@@ -290,19 +288,20 @@ impl Watching {
 
 // === Events ===
 
-/// Maximum number of watched folders of one repository. All tenants share the system's limit.
+/// Folders of one repository whose events are heard of. What the system allows is shared by all
+/// tenants.
 const MAX_WATCHED: usize = 4096;
 
-/// The folders whose events wake the thread.
+/// The folders whose events ring the bell.
 struct Folders {
     watcher: Option<RecommendedWatcher>,
     auto: bool,
-    /// Device and inode of each watched folder. Another folder at the same path needs a new watch.
+    /// Each folder's device and inode: another folder under the same path must be watched anew.
     watched: BTreeMap<PathBuf, (u64, u64)>,
-    /// Set when a folder was removed or moved. The system has then dropped watches, and a new
-    /// folder may have received the old one's inode.
+    /// Set when a folder went or moved: the system has then dropped watches, and a new folder may
+    /// have been given the old one's inode.
     stale: Arc<AtomicBool>,
-    /// The reason why events are unreliable; `None` if they are reliable.
+    /// Why events cannot be relied on, if so.
     trouble: Option<String>,
 }
 
@@ -330,13 +329,13 @@ impl Folders {
         }
     }
 
-    /// Returns true if every change wakes the thread.
+    /// Whether every change rings the bell.
     fn working(&self) -> bool {
         self.watcher.is_some() && self.trouble.is_none()
     }
 
-    /// Watches exactly these folders, of which the first is the root. Returns true if one of them
-    /// was not watched before.
+    /// Watches these folders, the root first, and no others. Tells whether any was not watched
+    /// before.
     fn follow(&mut self, folders: &[Place]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let all = self.stale.swap(false, Ordering::SeqCst);
@@ -354,9 +353,9 @@ impl Folders {
         if folders.len() > MAX_WATCHED && remote.is_none() {
             trouble = Some(format!("the repository has more than {MAX_WATCHED} folders"));
         }
-        // Removed before new watches are added: a renamed folder has one watch under both names.
+        // Before the new: a folder that was renamed has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
-            // The system has often dropped this watch already.
+            // The system has often dropped it already.
             let _ = watcher.unwatch(path);
         }
         let (mut new, mut lost) = (Vec::new(), false);
@@ -365,7 +364,7 @@ impl Folders {
         {
             match watch(watcher, path) {
                 Some(Ok(())) => new.push((path.clone(), *id)),
-                // Removed meanwhile; the next scan finds out.
+                // It has gone meanwhile; the next look will tell.
                 Some(Err(error)) if is_absent(&error) => {}
                 Some(Err(error)) => trouble = Some(error.to_string()),
                 None => {
@@ -384,9 +383,9 @@ impl Folders {
         any
     }
 
-    /// Switches to polling for good.
+    /// Polls from now on.
     fn give_up_events(&mut self) -> bool {
-        // Dropping it would send a message to its thread, which fails like every other call.
+        // Telling its thread to end would fail like everything else.
         std::mem::forget(self.watcher.take());
         self.report(Some(
             "the thread that hears of events has ended, or could not be started".into(),
@@ -402,13 +401,13 @@ impl Folders {
     }
 }
 
-/// Watches a folder. Returns `None` if the watcher is unusable: it panics if its thread is missing,
-/// which happens if the system could not start one.
+/// Has a folder watched. `None` if that is not possible any more: the watcher panics where its
+/// thread is missing, as it is if the system had no room for another.
 fn watch(watcher: &mut RecommendedWatcher, path: &Path) -> Option<notify::Result<()>> {
     catch_unwind(AssertUnwindSafe(|| watcher.watch(path, RecursiveMode::NonRecursive))).ok()
 }
 
-/// Checks that the system supports file events.
+/// Finds out whether the system offers events.
 pub fn check_events() -> Result<(), DirectoryError> {
     let watcher = notify::recommended_watcher(|_: notify::Result<notify::Event>| {});
     watcher.map(drop).map_err(|error| DirectoryError::Events(error.to_string()))
@@ -418,7 +417,7 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     let of_ignored = event.as_ref().is_ok_and(is_of_ignored);
     let kind = event.map_or(EventKind::Any, |event| event.kind);
     match kind {
-        // Reading files during a scan raises these events itself.
+        // Looking raises these itself.
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
         EventKind::Access(_) => return,
         EventKind::Remove(RemoveKind::File) => {}
@@ -432,11 +431,12 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     }
 }
 
-/// Returns true if an event concerns only files with ignored names, such as temporary files.
+/// True if an event is only about files whose names are ignored, such as one that is being written
+/// elsewhere.
 fn is_of_ignored(event: &notify::Event) -> bool {
     let is_ignored = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // In a Kubernetes volume, the targets of links lie in `..data`.
+        // Kubernetes keeps what links lead to in `..data`.
         is_temporary(&name) && !name.starts_with("..")
     };
     !event.need_rescan() && !event.paths.is_empty() && event.paths.iter().all(is_ignored)
@@ -450,11 +450,11 @@ fn is_absent(error: &notify::Error) -> bool {
     }
 }
 
-/// Returns the kind of network file system a folder is on. Other machines can change such a folder
-/// without an event on this one.
+/// What kind of network file system a folder is on, if it is on one: other machines can change it,
+/// and the kernel here does not hear of it.
 #[cfg(target_os = "linux")]
 fn remote_kind(place: &Place) -> Option<&'static str> {
-    // Values from linux/magic.h and the file systems' own sources.
+    // From linux/magic.h and the file systems' own sources.
     let kind = match rustix::fs::statfs(&place.path).ok()?.f_type as u32 {
         0x6969 => "NFS",
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
@@ -480,7 +480,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns true if an event with these names wakes the thread.
+    /// True if somebody who hears of these names wakes up.
     fn wakes(kind: EventKind, names: &[&str]) -> bool {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };

@@ -1,10 +1,9 @@
-//! Detects the format of a file that is not a WebAssembly component, by its first bytes or its
-//! name.
+//! The kind of a file that is no WebAssembly component, told by its first bytes or by its name.
 
-/// Number of leading bytes that are enough to detect a format.
+/// As many bytes of a file as its kind is told by.
 pub(super) const BEGINNING: usize = 1024;
 
-/// Returns the format of a file that begins with these bytes; `None` if it is unknown.
+/// What a file is that begins with these bytes; `None` if that is not known.
 pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {
     let kind = match bytes {
         [b'P', b'K', 3, 4, ..] => archive(bytes),
@@ -32,8 +31,7 @@ pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {
     Some(kind)
 }
 
-/// Returns the format of a file by the extension of its name, if that is used for models of other
-/// servers.
+/// What a file of that name is, if its ending says that it is a model for another server.
 pub(super) fn by_name(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
     let kind = match ending.to_ascii_lowercase().as_str() {
@@ -59,7 +57,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
     Some(kind)
 }
 
-/// Detects the kind of a ZIP archive by the name of its first entry.
+/// A ZIP archive is told by the name of its first entry.
 fn archive(bytes: &[u8]) -> &'static str {
     let length = match bytes.get(26..28) {
         Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
@@ -87,14 +85,14 @@ fn pickle(bytes: &[u8]) -> &'static str {
     if holds(b"torch") { "a Python pickle of a PyTorch model" } else { "a Python pickle" }
 }
 
-/// A header length followed by a JSON object.
+/// The length of the header, then a JSON object.
 fn is_safetensors(bytes: &[u8]) -> bool {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
     let length = u64::from_le_bytes(*length);
     (2..100 << 20).contains(&length) && rest.starts_with(b"{\"")
 }
 
-/// A UBJSON object whose first key is preceded by its length.
+/// A binary object whose first key has its length before it.
 fn is_ubjson(bytes: &[u8]) -> bool {
     matches!(bytes.get(2..11), Some(&[0, 0, 0, 0, 0, 0, 0, 1..=64, _]))
 }
@@ -102,7 +100,7 @@ fn is_ubjson(bytes: &[u8]) -> bool {
 fn text(bytes: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The last character may be cut off.
+        // The last character may be cut.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?
         }
@@ -134,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns a ZIP archive whose first entry has this name.
+    /// A ZIP archive whose first entry has that name.
     fn zip(name: &str) -> Vec<u8> {
         let mut bytes = b"PK\x03\x04".to_vec();
         bytes.resize(26, 0);

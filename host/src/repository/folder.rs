@@ -1,4 +1,4 @@
-//! Scan of one model folder: its settings, its versions, and the files of each.
+//! A look at one model's folder: its settings, its versions, and the files of each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,15 +11,14 @@ use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
 
-/// Each sidecar costs work at every rescan and an entry in the identity. Real models have one to
+/// Each sidecar costs a look at every rescan and a line in the identity; real models have one to
 /// ten.
 pub(super) const MAX_SIDECARS: usize = 64;
-/// Maximum number of reported missing versions. A version list may name thousands; the first few
-/// are enough.
+/// A list of versions may name thousands that are not there; the first few tell enough.
 const MAX_MISSING: usize = 16;
 
 impl Scan<'_> {
-    /// Scans a model folder.
+    /// Looks at everything in a model's folder.
     pub(super) fn folder(&mut self, name: &ModelName, place: Place) {
         let Some(entries) = self.list(name, None, &place) else { return };
         let mut trouble = Trouble::default();
@@ -42,7 +41,7 @@ impl Scan<'_> {
         let before = self.sight.seen.len();
         self.missing(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
-        // The model itself counts as one version. The newest versions take precedence.
+        // One is counted already. The newest matter most.
         let counted = 1 + self.count(versions.len().saturating_sub(1));
         versions.drain(..versions.len().saturating_sub(counted));
         for (version, kind) in versions {
@@ -59,7 +58,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Reports the versions that the settings name but that have no folder.
+    /// Tells which versions the settings name that have no folder.
     fn missing(&mut self, name: &ModelName, policy: &VersionPolicy, there: &[(Version, Kind)]) {
         let VersionPolicy::Only(named) = policy else { return };
         let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
@@ -72,7 +71,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Reads every file of a version except its component. Fails with the faults found.
+    /// Looks at all that a version is made of but its component. Fails with what is wrong with it.
     pub(super) fn beside(&mut self, name: &ModelName, version: Version) -> Result<Parts, String> {
         let (mut trouble, mut parts, mut files) =
             (Trouble::default(), Parts::default(), Vec::new());
@@ -162,7 +161,7 @@ impl Scan<'_> {
         }
         let place = match kind {
             Kind::File(place) if role != Role::Sidecar || is_plain(&entry) => place,
-            // A broken link was put there on purpose, so it is not ignored.
+            // Whoever put it there counts on its being read.
             Kind::Broken(_) => return trouble.faults.push(wrong_kind(&shown(&entry), kind)),
             kind if role != Role::Sidecar => return trouble.faults.push(wrong_kind(&entry, kind)),
             _ => {
@@ -173,7 +172,7 @@ impl Scan<'_> {
                 return;
             }
         };
-        // One more than allowed is enough to refuse all.
+        // One more than allowed is enough to refuse them all.
         if role == Role::Sidecar && parts.sidecars.len() > MAX_SIDECARS {
             return;
         }

@@ -1,14 +1,14 @@
-//! Meaning of file and folder names in a repository, derived from the name alone.
+//! What a name in a repository stands for, told from the name alone.
 
 use super::misplaced;
 use crate::model::{InvalidName, ModelName, sanitize};
 
-/// A folder that contains models. Names of models in each differ.
+/// Where things lie that are read as models: the names that they get differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {
-    /// The root.
+    /// The root itself.
     Models,
-    /// The `interceptors` folder in the root.
+    /// The folder of the components that wrap the models.
     Interceptors,
 }
 
@@ -21,46 +21,46 @@ impl Shelf {
     }
 }
 
-/// The meaning of an entry in such a folder.
+/// What an entry of a shelf is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InRoot {
     /// `iris.wasm`: the only version of model `iris`.
     Bare(ModelName),
-    /// `iris.cwasm`: native code, refused as model `iris`.
+    /// `iris.cwasm`: native code that wants to be model `iris`.
     Precompiled(ModelName),
     /// `iris/`: a model with numbered versions.
     Model(ModelName),
-    /// A file or folder whose name is reserved and cannot be a model's.
+    /// A file or folder whose name would be a model's, if that did not mean something else.
     Reserved(ModelName),
     /// `interceptors/`, in the root.
     Interceptors,
-    /// Not part of a model.
+    /// Nothing to us.
     Ignored,
-    /// Probably meant as part of a model; the reason why it is not, for the operator.
+    /// Someone may have meant it as a model; tell the operator why it is none.
     Odd(String),
 }
 
-/// Names with a fixed meaning in a model's or a version's folder. Any other file of a version is a
+/// What is in a model's or a version's folder under these names is the host's; all else is a
 /// sidecar.
 pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
 pub(super) const LIVE: &str = "config.toml";
 
-/// Folder of the components that wrap calls to the tenant's models.
+/// Components that wrap calls to the tenant's models.
 pub(super) const INTERCEPTORS: &str = "interceptors";
 
-/// A folder at the root of every ext4 volume.
+/// What every ext4 volume has at its root.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Returns true for names that programs use for unfinished or private files: `.x`, `x~`, `#x#`,
-/// `x.tmp`, `x.part`, `x.swp` and similar.
+/// Whether programs use such names for files they have not finished, or that are none of ours:
+/// `.x`, `x~`, `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
 pub(crate) fn is_temporary(name: &str) -> bool {
     let unfinished = ["~", "#", ".tmp", ".part", ".partial", ".swp", ".crdownload"];
     name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Returns the meaning of a file or link.
+/// What a file or link of that name on a shelf is.
 pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     if let Some(stem) = name.strip_suffix(".wasm") {
         return named(shelf, name, stem, InRoot::Bare);
@@ -71,7 +71,7 @@ pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     misplaced::file_in_root(name).map_or(InRoot::Ignored, InRoot::Odd)
 }
 
-/// Returns the meaning of a folder.
+/// What a folder of that name on a shelf is.
 pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
     match (shelf, name) {
         (Shelf::Models, INTERCEPTORS) => InRoot::Interceptors,
@@ -80,14 +80,14 @@ pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
     }
 }
 
-/// Returns true if a folder of this name is read as a model and cannot be mistaken for a file.
+/// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
     let file = matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_))
         || name.ends_with(".toml");
     !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
-/// Returns the reason why a file or folder with a reserved name is not a model.
+/// Why a file or folder of a reserved name is no model.
 pub(crate) fn reserved(name: &str) -> String {
     format!(
         "{}: no model can have this name, which means something else to the server; rename it",
@@ -95,12 +95,12 @@ pub(crate) fn reserved(name: &str) -> String {
     )
 }
 
-/// Returns true if the name is short and printable, as required of a sidecar.
+/// Whether a sidecar may have that name: short, and safe to print.
 pub(super) fn is_plain(name: &str) -> bool {
     name.len() <= 128 && !name.chars().any(char::is_control)
 }
 
-/// Returns a name in printable form, for a log line or message.
+/// A name that someone else chose, fit for a log line.
 pub(super) fn shown(name: &str) -> String {
     sanitize(name, 128)
 }

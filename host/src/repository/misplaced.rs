@@ -1,16 +1,14 @@
-//! Messages for the operator about files and folders that are ignored because of their place or
-//! name.
+//! Files and folders that lie where nothing reads them: what an operator is told of each.
 //!
-//! Each message is derived from the name alone. A name without a known meaning, such as `README.md`,
-//! produces none.
+//! Everything here is told from the name alone. A name of which nothing is known, such as
+//! `README.md`, is nobody's mistake.
 
 use super::file_kind::by_name;
 use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, shown};
 use super::whole::COMPONENTS;
 use crate::model::{ModelName, Version};
 
-/// Returns a message about an ignored file in the root, if it may have been meant as part of a
-/// model.
+/// A file in the root that is no model, if somebody may have meant it as part of one.
 pub(super) fn file_in_root(name: &str) -> Option<String> {
     let shown = shown(name);
     if name == GOLDEN {
@@ -31,7 +29,7 @@ pub(super) fn file_in_root(name: &str) -> Option<String> {
     Some(format!("{shown} is ignored: it is {kind}; {COMPONENTS}"))
 }
 
-/// Returns a message about an ignored file in a model folder.
+/// A file in a model's folder that is none of the files that are read there.
 pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     let shown = shown(name);
     if name.ends_with(".wasm") || name.ends_with(".cwasm") {
@@ -49,7 +47,7 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     })
 }
 
-/// Returns a message about a folder in a model folder that is not a version.
+/// A folder in a model's folder that is no version.
 pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
     let shown = shown(name);
     match meant_version(name) {
@@ -63,8 +61,7 @@ pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
     }
 }
 
-/// Returns a message about a file in a version folder that is read as a sidecar but looks like
-/// settings.
+/// A file in a version's folder that is read as a sidecar and looks like something else.
 pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -> Option<String> {
     let settings = name == SETTINGS || name == LIVE;
     settings.then(|| {
@@ -72,7 +69,7 @@ pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -
     })
 }
 
-/// Returns a message about a model folder without versions.
+/// A model's folder without versions.
 pub(super) fn no_versions(model: &ModelName) -> String {
     match Version::parse(model.own()) {
         Some(version) => format!(
@@ -83,7 +80,7 @@ pub(super) fn no_versions(model: &ModelName) -> String {
     }
 }
 
-/// Returns the fault of a version folder that contains these sidecars but no component.
+/// What is wrong with a version's folder that holds these sidecars and no component.
 pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> String {
     let missing = format!("no {COMPONENT} in it yet");
     for name in sidecars {
@@ -98,7 +95,7 @@ pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> Strin
     missing
 }
 
-/// Returns the version that a name such as `v1`, `version-1`, `01` or `1.0` stands for.
+/// The version that somebody means by `v1`, `version-1`, `01` or `1.0`.
 fn meant_version(name: &str) -> Option<Version> {
     let name = name.to_ascii_lowercase();
     let number = name

@@ -1,4 +1,4 @@
-//! Scan of a whole repository: from directory entries to the state of each model and version.
+//! One look at a whole repository: from entries and names to everything that is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,32 +14,31 @@ use super::numbers::Numbers;
 use super::tree::{Entry, Kind, Place, Tree, plain, unreadable};
 use crate::model::{ModelName, ModelSettings, Version};
 
-/// The result of one scan.
+/// What one look found.
 pub(super) struct Sight {
     pub(super) seen: Vec<Seen>,
-    /// The scanned folders, beginning with the root.
+    /// The folders whose entries made a difference, the root first.
     pub(super) folders: Vec<Place>,
-    /// Messages that an operator should see once.
+    /// What an operator should know once.
     pub(super) notes: Notes,
-    /// The earliest instant at which an unsettled entry may settle.
+    /// When the first of what is unsettled may have settled.
     pub(super) due: Option<Instant>,
-    /// True if the root has no entries.
+    /// Whether the root had no entries.
     pub(super) empty: bool,
-    /// True if there are more versions than were scanned.
+    /// Whether there are more versions than were looked at.
     pub(super) partial: bool,
 }
 
-/// Limits of a scan.
+/// What a look is limited to.
 pub(super) struct Bound<'a> {
-    /// Maximum number of versions.
+    /// How many versions may be looked at.
     pub(super) versions: usize,
-    /// Models that were present before. They are scanned before others.
+    /// The models that were there before: they go before others.
     pub(super) known: &'a BTreeSet<ModelName>,
 }
 
-/// Scans everything in the tree up to the limit. Fails if the root cannot be listed, or if some
-/// interceptors cannot be scanned: a shorter list of interceptors must not be announced as
-/// complete.
+/// Looks at everything in the tree, as far as the bound allows. Fails if the root itself cannot be
+/// listed, or if not all interceptors can be looked at: it must not look as if there were fewer.
 pub(super) fn scan(
     tree: &Tree,
     contents: &mut Contents,
@@ -72,8 +71,8 @@ pub(super) fn scan(
     Ok(scan.sight)
 }
 
-/// Reads the files next to a component that is about to replace a version's: the model's settings,
-/// and the version's sidecars and golden requests. Fails with the faults found.
+/// Looks at what lies beside a component that is about to take a version's place: the model's
+/// settings, and the version's sidecars and golden requests. Fails with what is wrong with it.
 pub(super) fn beside(
     tree: &Tree,
     contents: &mut Contents,
@@ -85,24 +84,24 @@ pub(super) fn beside(
     Scan { tree, contents, numbers: &mut Numbers::default(), sight, left: 1 }.beside(name, version)
 }
 
-/// A scan in progress.
+/// A look under way.
 pub(super) struct Scan<'a> {
     pub(super) tree: &'a Tree,
     contents: &'a mut Contents,
     numbers: &'a mut Numbers,
     pub(super) sight: Sight,
-    /// Number of versions that may still be scanned.
+    /// How many more versions may be looked at.
     left: usize,
 }
 
-/// An entry in the root that claims a model's name.
+/// What in the root claims a model's name.
 enum Claim {
     Bare(Place),
     Folder(Place),
     Refused(String),
 }
 
-/// Faults and unsettled files of an entry that consists of several files.
+/// What is wrong, or not settled yet, with something made of several files.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) faults: Vec<String>,
@@ -129,8 +128,8 @@ impl Scan<'_> {
         Ok(claims)
     }
 
-    /// Returns the entries of the interceptors folder. Fails if they cannot be listed: an empty
-    /// list must not be announced instead.
+    /// What claims to be an interceptor. Fails if that cannot be told: it must not look as if there
+    /// were none.
     fn interceptors(&mut self, kind: Kind) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
         let Kind::Folder(place) = kind else {
             return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind)));
@@ -161,14 +160,14 @@ impl Scan<'_> {
 
     fn models(&mut self, all: Vec<(ModelName, Vec<Claim>)>) {
         for (name, claims) in all {
-            // A model without versions counts as one.
+            // Each counts as one at least: it is looked at, and told of.
             if self.count(1) == 1 {
                 self.model(&name, claims);
             }
         }
     }
 
-    /// Counts versions against the limit. Returns how many of them may be scanned.
+    /// Counts so many versions, or as many as may still be looked at. Gives how many that are.
     pub(super) fn count(&mut self, versions: usize) -> usize {
         let counted = versions.min(self.left);
         self.left -= counted;
@@ -209,14 +208,14 @@ impl Scan<'_> {
         }
     }
 
-    // === Shared by both layouts ===
+    // === What both kinds share ===
 
-    /// Returns the path of a model's folder, which may not exist.
+    /// Where the folder of a model is, if it has one.
     pub(super) fn folder_of(&self, name: &ModelName) -> PathBuf {
         name.as_str().into()
     }
 
-    /// Returns the entries of a folder; none if it does not exist.
+    /// The entries of a folder; none if it is not there.
     pub(super) fn entries(&self, folder: &Path) -> Result<Vec<Entry>, String> {
         match self.tree.list(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -278,8 +277,8 @@ impl Scan<'_> {
         None
     }
 
-    /// Reads a model's live configuration. While the file is faulty or unsettled, the previous
-    /// values stay.
+    /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what
+    /// it was.
     pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Arc<Live> {
         let (mut values, mut fault) = (None, None);
         match kind {
@@ -323,8 +322,7 @@ impl Scan<'_> {
         }));
     }
 
-    /// Unsettled takes precedence over faulty: a file that is still changing may be invalid only
-    /// for now.
+    /// What is still changing may be wrong only for now, so unsettled goes before faulty.
     pub(super) fn report(&mut self, name: &ModelName, version: Option<Version>, trouble: Trouble) {
         if trouble.unsettled {
             self.sight.seen.push(Seen::Unsettled { name: name.clone(), version });
@@ -341,8 +339,7 @@ impl Scan<'_> {
         self.sight.due = Some(self.sight.due.map_or(due, |other| other.min(due)));
     }
 
-    /// Saves new version numbers. A candidate without a saved number becomes faulty: after a crash
-    /// its number could be assigned to other content.
+    /// A number counts only once it is on disk: else a crash could give it to another content.
     fn keep_numbers(&mut self) {
         let Err(error) = self.numbers.save() else { return };
         for seen in &mut self.sight.seen {
@@ -357,7 +354,7 @@ impl Scan<'_> {
     }
 }
 
-/// The parts of a version besides its component.
+/// What a candidate has beside its component.
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) settings: Arc<ModelSettings>,
@@ -371,7 +368,7 @@ impl Trouble {
         self.faults.is_empty() && !self.unsettled
     }
 
-    /// Returns all faults as one text.
+    /// Everything that is wrong, as one text.
     pub(super) fn into_result(self) -> Result<(), String> {
         match (self.faults.is_empty(), self.unsettled) {
             (false, _) => Err(self.faults.join("; ")),
@@ -391,7 +388,7 @@ impl Trouble {
 fn meaning(shelf: Shelf, name: &str, kind: &Kind) -> InRoot {
     match kind {
         Kind::Folder(_) => folder_on(shelf, name),
-        // A broken link without an extension may have been meant as a folder.
+        // A broken link without an ending may have been meant as a folder.
         Kind::Broken(_) if !name.contains('.') => folder_on(shelf, name),
         _ => file_on(shelf, name),
     }
@@ -401,7 +398,7 @@ fn precompiled(name: &str) -> String {
     format!("{name}: precompiled artifacts are never accepted; drop in the .wasm component itself")
 }
 
-/// Returns the fault of an entry whose kind does not match its name.
+/// What is wrong with an entry that is not what its name promises.
 pub(super) fn wrong_kind(name: &str, kind: Kind) -> String {
     match kind {
         Kind::Broken(why) => format!("{name}: {why}"),

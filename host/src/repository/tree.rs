@@ -1,10 +1,11 @@
-//! Confined access to the files beneath one root.
+//! The file system under one root, and nothing outside it.
 //!
-//! A tenant that can write into a repository must not be able to make the host read any other file.
-//! So a link is resolved to its real path, which must lie beneath the root and is then opened from the
-//! root down, one component at a time, following no link: replacing a folder by a link in between
-//! makes the opening fail. Only regular files are read, and opening never blocks, not even on a FIFO.
-//! The root is held open, so all steps use the same folder even if its path later leads elsewhere.
+//! Whoever may write into a repository must not be able to make the host read any other file. So a
+//! link is followed by asking for the real path, that path must lie beneath the root, and it is
+//! then opened from the root down, one component at a time, following no link: swapping a folder
+//! for a link in between makes the opening fail. Nothing but regular files is ever read, and
+//! opening never waits, not even for a FIFO. The root is held open, so all of this goes on in the
+//! same folder, whatever its path has come to lead to.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -24,17 +25,17 @@ use super::settle::Stamp;
 pub(crate) use crate::disk::plain;
 use crate::files::{FileIn, Folder, path_in, where_is};
 
-/// A repository's root, opened for one scan.
+/// A repository's root, opened for one look at it.
 pub(super) struct Tree {
     folder: Arc<Folder>,
-    /// Path of the root.
+    /// Where the root is.
     real: PathBuf,
     stamp: Stamp,
-    /// Number of entries that may still be listed.
+    /// How many more entries may be listed.
     entries: Cell<usize>,
 }
 
-/// Maximum number of entries that an upload may list.
+/// Entries that one look at a part of a repository may list.
 pub(super) const MAX_ENTRIES: usize = 100_000;
 
 /// An entry of a folder.
@@ -43,7 +44,7 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
 }
 
-/// The kind of an entry, after links were followed.
+/// What an entry is, after following links.
 pub(super) enum Kind {
     /// A regular file.
     File(Place),
@@ -51,11 +52,11 @@ pub(super) enum Kind {
     Folder(Place),
     /// A FIFO, a socket or a device.
     Special,
-    /// A link that cannot be followed, or an unreadable entry, with the reason.
+    /// It cannot be followed; why.
     Broken(String),
 }
 
-/// A path beneath the root, free of links, and its stamp.
+/// A path beneath the root, free of links, and what it showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -63,7 +64,7 @@ pub(super) struct Place {
 }
 
 impl Tree {
-    /// Opens a root for a scan that may list this many entries. Fails on an I/O error.
+    /// A look at that root, which may list so many entries. Fails as the file system does.
     pub(super) fn new(root: OpenRoot, entries: usize) -> io::Result<Self> {
         let OpenRoot { folder, real } = root;
         let stamp = stamp(&folder.metadata()?);
@@ -75,24 +76,24 @@ impl Tree {
         Place { path: PathBuf::new(), stamp: self.stamp }
     }
 
-    /// Descriptor of the root.
+    /// The root itself, opened.
     pub(super) fn folder(&self) -> &OwnedFd {
         self.folder.descriptor()
     }
 
-    /// Replaces the path of `place` by an absolute one.
+    /// Where something beneath the root is, for whoever has to name it to the system.
     pub(super) fn absolute(&self, place: Place) -> Place {
         Place { path: self.real.join(place.path), ..place }
     }
 
-    /// Returns a handle of a file, to be opened later.
+    /// A file of this tree, to be opened later.
     pub(super) fn file(&self, path: PathBuf) -> FileIn {
         self.folder.file(path)
     }
 
-    /// Returns the entries of a folder, sorted by name, without hidden and temporary ones. A name
-    /// that is not UTF-8 contains replacement characters, which no valid name has. Fails on an I/O
-    /// error, and if the limit of entries is exceeded.
+    /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A
+    /// name that is not UTF-8 comes with replacement characters, which no valid name has. Fails as
+    /// the file system does, and if there are more entries than may be listed.
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let folder = self.folder.open_folder(path)?;
         let mut entries = Vec::new();
@@ -117,15 +118,15 @@ impl Tree {
         Ok(entries)
     }
 
-    /// Opens a regular file for reading. Fails if the path now contains a link, or is not a regular
-    /// file.
+    /// Opens a regular file of this tree for reading. Fails if the path has come to lead over a
+    /// link, or to anything but a regular file.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<(File, Stamp)> {
         let file = self.folder.open_file(path)?;
         let stamp = stamp(&file.metadata()?);
         Ok((file, stamp))
     }
 
-    /// Returns the kind of an entry of an open folder.
+    /// What an entry of an open folder is.
     fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> Kind {
         let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => there,
@@ -143,7 +144,7 @@ impl Tree {
         }
     }
 
-    /// Follows a link that leads to an entry beneath the root.
+    /// Follows a link, if it leads to something beneath the root.
     fn follow(&self, path: &Path) -> Result<(PathBuf, Stat), String> {
         let nowhere = |error: io::Error| format!("a link that leads nowhere: {}", plain(&error));
         let root = where_is(self.folder()).map_err(nowhere)?;
@@ -183,7 +184,7 @@ fn stamp_of(there: &Stat) -> Stamp {
     }
 }
 
-/// Returns the stamp of a file.
+/// The stamp of a file.
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     Stamp {
         device: metadata.dev(),
@@ -194,7 +195,7 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// Returns the text of a read error, with a remedy where there is one.
+/// An error that kept something from being read, with what would mend it.
 pub(crate) fn unreadable(error: &io::Error) -> String {
     let text = plain(error);
     match error.kind() {

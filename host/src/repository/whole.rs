@@ -1,66 +1,66 @@
-//! Checks that a `.wasm` file is a complete component, without compiling it.
+//! Whether a `.wasm` file is all there, told without compiling it.
 //!
-//! A component is a header followed by sections, each preceded by its length. A truncated file ends
-//! inside a section, unless it was cut exactly between two; validation by the engine and the golden
-//! requests catch that case. The contents of the sections are not read here.
+//! A component is a header and a row of sections, each of which announces its length. A file that
+//! was cut short ends inside a section, unless it was cut exactly between two; the engine's
+//! validation and the golden requests are there for that case. What the sections hold is not looked
+//! at here.
 
 use std::io::{self, BufReader, Read, Seek};
 
 use super::file_kind::{BEGINNING, by_content};
 
-/// The reason why a file is not a complete component.
+/// Why a file is not a whole component.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwhole {
-    /// The file is empty.
+    /// It has no bytes.
     #[error("the file is empty")]
     Empty,
-    /// Another file format, with its name.
+    /// It is something other than WebAssembly, and what.
     #[error("{0}, not WebAssembly; {COMPONENTS}")]
     Other(&'static str),
-    /// An unknown file format.
+    /// It is something other than WebAssembly, and nobody knows what.
     #[error("not WebAssembly: the file does not begin with `\\0asm`; {COMPONENTS}")]
     NotWasm,
-    /// Native code, which is unconfined and therefore never loaded.
+    /// It is native code, which could do anything.
     #[error(
         "native code: precompiled artifacts are never accepted; drop in the WebAssembly component itself"
     )]
     Precompiled,
-    /// A core module.
+    /// It is a module, not a component.
     #[error("a core module, not a component; build it with `cargo build --target wasm32-wasip2`")]
     CoreModule,
-    /// A component of an unsupported binary version.
+    /// It is a component for tools of another age.
     #[error(
         "a component of binary version {0:#x}, and only 0xd is supported; build it with newer tools"
     )]
     OtherVersion(u16),
-    /// The file ends inside a section or the header.
+    /// It ends too early.
     #[error("truncated: {0}")]
     Truncated(String),
-    /// A section's length is not a valid number.
+    /// A section's length is not a number.
     #[error("corrupt: the section at byte {0} has a malformed length")]
     Malformed(u64),
-    /// The file has more sections than any real component.
+    /// It has more sections than any real component.
     #[error("corrupt: it has more than {MAX_SECTIONS} sections")]
     TooManySections,
-    /// An I/O error.
+    /// It could not be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }
 
-/// The accepted format, for operators who provided another one.
+/// What this server takes, for somebody who has brought something else.
 pub(super) const COMPONENTS: &str = "this server takes models as WebAssembly components (.wasm): `wardian new` makes a \
                                      crate for one, and docs/writing-models.md tells the rest";
 
-/// Maximum number of sections. Components have a few hundred; reading a hostile gigabyte of empty
-/// ones would take minutes.
+/// Components have a few hundred; a hostile gigabyte of empty ones would take minutes to walk.
 const MAX_SECTIONS: usize = 100_000;
 
 const MAGIC: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
 const COMPONENT_VERSION: u16 = 0x0d;
 
-/// Checks that a file of `length` bytes contains every section it announces. Reads from the start
-/// of the file.
+/// Checks that a file of `length` bytes holds every section it announces. Reads from the file's
+/// start.
 pub fn check(file: impl Read + Seek, length: u64) -> Result<(), Unwhole> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
@@ -97,7 +97,7 @@ fn check_header(reader: &mut impl Read, length: u64) -> Result<(), Unwhole> {
     check_kind(u16::from_le_bytes([low, high]), layer)
 }
 
-/// Returns the error for a file without the magic number of WebAssembly.
+/// What a file is that does not begin like WebAssembly.
 fn other_kind(reader: &mut (impl Read + Seek)) -> io::Result<Unwhole> {
     let mut beginning = Vec::with_capacity(BEGINNING);
     reader.rewind()?;
@@ -113,7 +113,7 @@ fn check_kind(version: u16, layer: u8) -> Result<(), Unwhole> {
     }
 }
 
-/// Returns the position after the section that begins at `position`.
+/// Gives the position after the section that begins at `position`.
 fn skip_section<R: Read + Seek>(
     reader: &mut BufReader<R>,
     position: u64,
@@ -132,7 +132,7 @@ fn skip_section<R: Read + Seek>(
     Ok(end)
 }
 
-/// Reads a LEB128 number of at most 32 bits. Returns it and its length in bytes.
+/// Reads a LEB128 number of at most 32 bits; gives it and the bytes it took.
 fn read_size(reader: &mut impl Read, position: u64) -> Result<(u32, u64), Unwhole> {
     let mut size = 0u64;
     for taken in 0..5 {

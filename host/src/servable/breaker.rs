@@ -1,14 +1,14 @@
-//! The circuit breaker: refuses requests to a version that keeps failing.
+//! The circuit breaker: takes a version out of service that does nothing but fail.
 //!
-//! After `faults` consecutive faults, requests are refused for a pause, at no cost. Then one
-//! request is let through as a probe: if it succeeds, the version serves again; if it fails, the
-//! pause is doubled.
+//! After so many faults in a row, requests are refused at once for a while, so that they cost
+//! nothing. Then one is let through: if it is answered the version serves again, if not the pause
+//! is doubled.
 //!
-//! Callers must not be able to take a version from each other. Therefore only errors that the model
-//! is to blame for count ([`Blame`]), repeats of a request count once ([`RequestSource`]), and each
-//! caller has a circuit of its own: a caller whose requests only fail is refused alone. The version
-//! is taken out of service for all callers only after that has happened to two callers without a
-//! success in between, or to the tenant's only caller.
+//! Callers must not be able to take a version from each other. So only errors count that the model
+//! is to blame for ([`Blame`]), repeats count once ([`RequestSource`]), and each caller has a count
+//! of its own: a caller whose requests do nothing but fail is refused alone. The version goes out
+//! of service for everybody only when that has happened to two callers, with no answer to anybody
+//! in between, or to the only one that there is.
 
 mod circuit;
 mod source;
@@ -25,15 +25,15 @@ use crate::tenant::Tenant;
 use circuit::Circuit;
 pub(super) use source::RequestSource;
 
-/// Limit on separately counted callers. It exceeds the number of a tenant's keys and bounds the
-/// memory.
+/// Callers that are counted by themselves: more keys than a tenant has, and a bound on what is
+/// kept.
 const MAX_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
     id: ModelId,
     settings: BreakerSettings,
     tenant: Arc<Tenant>,
-    /// True if any fault is counted. Requests take the lock only then.
+    /// True if anything is counted. Without it requests take no lock.
     counts_anything: AtomicBool,
     /// True if the version is out of service.
     open: AtomicBool,
@@ -43,22 +43,21 @@ pub(super) struct Breaker {
 
 #[derive(Default)]
 struct Counts {
-    /// Faults of all callers.
+    /// Over all callers.
     version: Circuit,
-    /// One circuit for each caller with faults since its last success. `None` stands for callers
-    /// without a key.
+    /// By caller, for those with faults since their last answer.
     callers: HashMap<Option<Arc<str>>, Circuit>,
 }
 
-/// An admitted request whose outcome counts. Dropping it without an outcome, because the caller has
-/// disconnected, counts nothing.
+/// A request that was let through, and whose outcome counts. One that ends without an outcome,
+/// because its caller has gone, leaves everything as it was.
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
     source: RequestSource,
     probes: Probes,
 }
 
-/// The circuits that this request probes.
+/// The circuits that a request is the probe of.
 #[derive(Clone, Copy, Default)]
 struct Probes {
     version: bool,
@@ -66,6 +65,7 @@ struct Probes {
 }
 
 impl Breaker {
+    /// The breaker of that version.
     pub(super) fn new(id: ModelId, settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
         let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
         Breaker {
@@ -79,7 +79,7 @@ impl Breaker {
         }
     }
 
-    /// Admits a request. Fails with `Suspended` while its caller or the version is refused.
+    /// Lets a request through. Fails while its caller, or the version, is out of service.
     pub(super) fn admit(&self, source: &RequestSource) -> Result<Attempt<'_>, InferError> {
         self.admit_at(source, Instant::now())
     }
@@ -93,24 +93,24 @@ impl Breaker {
         Ok(Attempt { breaker: self, source: source.clone(), probes })
     }
 
-    /// Fails as [`Breaker::admit`] would now, without admitting the request.
+    /// Fails as [`Breaker::admit`] would now, without letting anything through.
     pub(super) fn check(&self, source: &RequestSource) -> Result<(), InferError> {
         if self.counts_anything() { self.lock().check(source, Instant::now()) } else { Ok(()) }
     }
 
-    /// Fails while the version is out of service for all callers.
+    /// Fails while the version is out of service for everybody.
     pub(super) fn check_version(&self) -> Result<(), InferError> {
         if self.is_open() { self.lock().version.check(Instant::now()) } else { Ok(()) }
     }
 
-    /// Puts the version back into service and clears all counts.
+    /// Puts the version back into service, as if it had never failed.
     pub(super) fn reset(&self) {
         let mut counts = self.lock();
         *counts = Counts::default();
         self.note(&counts);
     }
 
-    /// A counter of how often the version was taken out of service.
+    /// How often it was taken out of service.
     pub(super) fn trips(&self) -> watch::Receiver<u64> {
         self.trips.subscribe()
     }
@@ -137,7 +137,6 @@ impl Breaker {
             return;
         }
         let callers = if self.tenant.has_one_caller() { 1 } else { 2 };
-
         let mut counts = self.lock();
         let refuses_caller = counts.fail(source, blame, probes, &self.settings, now);
         let trips = counts.has_failed_for(callers, &self.settings)
@@ -159,10 +158,9 @@ impl Breaker {
         tracing::warn!(%tenant, model = %name, %version, key, "a caller's requests keep failing; it is refused for now");
     }
 
-    /// Updates the flags that are read without the lock.
+    /// Keeps what is read without the lock.
     fn note(&self, counts: &Counts) {
         self.open.store(counts.version.is_open(), Ordering::Relaxed);
-
         self.counts_anything
             .store(!counts.version.is_idle() || !counts.callers.is_empty(), Ordering::Relaxed);
     }
@@ -202,7 +200,7 @@ impl Counts {
         }
     }
 
-    /// Counts a fault. Returns true if its caller is refused from now on.
+    /// Counts a fault. Tells whether its caller is refused from now on.
     fn fail(
         &mut self,
         source: &RequestSource,
@@ -216,14 +214,12 @@ impl Counts {
         if self.callers.len() >= MAX_CALLERS && !self.callers.contains_key(source.caller()) {
             return false;
         }
-
         let caller = self.callers.entry(source.caller().clone()).or_default();
         caller.fail(came_of, probes.caller, settings, now);
         caller.has_failed_enough(settings) && caller.open(settings, now)
     }
 
-    /// True if there are enough consecutive faults over all callers, and enough callers are
-    /// refused.
+    /// True if it has failed often enough in a row, over all and for so many callers.
     fn has_failed_for(&self, callers: usize, settings: &BreakerSettings) -> bool {
         let refused = || self.callers.values().filter(|caller| caller.is_open());
         self.version.has_failed_enough(settings) && refused().count() >= callers
@@ -231,7 +227,7 @@ impl Counts {
 }
 
 impl Attempt<'_> {
-    /// Counts the outcome.
+    /// Counts how it ended.
     pub(super) fn conclude<T>(self, outcome: &Result<T, InferError>) {
         match outcome.as_ref().map_err(InferError::blame) {
             Ok(_) => self.breaker.succeed(&self.source, self.probes),

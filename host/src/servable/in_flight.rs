@@ -1,23 +1,23 @@
-//! A count of operations in flight that can be awaited until it is zero.
+//! What is under way, for whoever waits for its end.
 
 use tokio::sync::watch;
 
-/// A set of operations in flight. Clones share the set.
+/// Things that are under way. A clone is of the same.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(watch::Sender<()>);
 
-/// One operation in flight; it ends on drop.
+/// One of them, until this is dropped.
 #[derive(Debug)]
 pub struct Flight(#[allow(dead_code)] watch::Receiver<()>);
 
 impl InFlight {
-    /// Adds an operation.
+    /// Another one.
     pub fn begin(&self) -> Flight {
-        // No value is ever sent. Only the number of receivers matters.
+        // Nothing is ever sent: what counts is that the other end is there.
         Flight(self.0.subscribe())
     }
 
-    /// Waits until no operation is in flight.
+    /// Waits until none is under way.
     pub async fn ended(&self) {
         self.0.closed().await;
     }

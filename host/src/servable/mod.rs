@@ -1,9 +1,9 @@
-//! A servable: one loaded version of a model that can be called.
+//! One version of one model that can answer requests.
 //!
-//! A request resolves a model to a [`ServableHandle`] and owns the handle until it is answered. The
-//! handle keeps the version alive; when the last one is dropped, the version has drained. Its
-//! remaining resources ([`Leftovers`]) are sent to the receiver of [`Drained`], so that nothing is
-//! freed on the path of a request.
+//! A request resolves a model to a [`ServableHandle`] and owns it until it has its answer: holding
+//! the handle keeps the version alive, and when the last one is dropped the version has drained.
+//! What is left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is
+//! freed on a request's path.
 
 mod batching;
 mod breaker;
@@ -47,59 +47,60 @@ use breaker::Breaker;
 use metrics::VersionMetrics;
 use pool::InstancePool;
 
-/// A shared reference to a version. The version stays loaded while one exists.
+/// A version that a request holds on to.
 pub type ServableHandle = Arc<Servable>;
 
-/// One loaded version of a model.
+/// One version of one model that can answer requests.
 pub struct Servable {
     id: ModelId,
-    /// SHA-256 over all files of the version, in hexadecimal.
+    /// SHA-256 over everything the version is made of, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
     maker: Maker,
     pool: Arc<InstancePool>,
     breaker: Breaker,
-    /// The tenant's interceptors. Set before the version serves; never set for an interceptor.
+    /// What wraps its calls; given to it before it serves, and never to an interceptor.
     wrapping: OnceLock<Wrapping>,
-    /// `None` if the model takes one request at a time.
+    /// Groups its requests, if it takes several in one call.
     batcher: Option<Arc<Batcher>>,
     batch_limit: Option<BatchLimit>,
-    /// Sessions and tasks of the model, shared by all its versions.
+    /// Its model's sessions and tasks, which it shares with the model's other versions.
     sequences: Arc<ModelSequences>,
     families: ServableMetrics,
-    /// The version's series, created with its first request.
+    /// Its share of the families, from its first request on.
     metrics: OnceLock<VersionMetrics>,
-    /// Taken when the version has drained.
+    /// Gone once the version has drained.
     drained: Option<oneshot::Sender<Leftovers>>,
 }
 
-/// Resolves when the last handle to a version is dropped.
+/// Resolves when the last handle to a version is gone. Fails only if its leftovers were dropped
+/// unseen.
 pub type Drained = oneshot::Receiver<Leftovers>;
 
-/// The instance pool of a drained version. Dropping it frees the instances.
+/// What is left of a version that has answered its last request.
 pub struct Leftovers {
     _pool: Arc<InstancePool>,
 }
 
-/// The state of a version that serves.
+/// What there is to say of a version that serves.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// `Ok` if instances start from a snapshot, or the reason that none was taken.
+    /// Whether instances start already loaded, or why not.
     pub snapshot: Result<(), String>,
-    /// SHA-256 over all files of the version, in hexadecimal.
+    /// SHA-256 over everything the version is made of, in hexadecimal.
     pub digest: String,
-    /// Bytes of memory of a new instance, shared between instances until written to.
+    /// Bytes of memory that an instance starts with, shared between instances until written to.
     pub memory_bytes: u64,
     /// Pooled instances that wait for a request.
     pub idle_instances: usize,
     /// Instances at work.
     pub busy_instances: usize,
-    /// True while the circuit breaker refuses requests.
+    /// Whether requests are refused because it keeps failing.
     pub suspended: bool,
 }
 
 impl Servable {
-    /// Returns a new version and the receiver that resolves when it has drained.
+    /// A version of that maker's, and the means to know when it has drained.
     pub fn new(
         id: ModelId,
         digest: String,
@@ -109,22 +110,18 @@ impl Servable {
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
-
         let pool = InstancePool::new(&settings, &maker);
         if settings.isolation == Isolation::Pooled {
             let pool: Arc<dyn Reclaim> = pool.clone();
             maker.tenant().enroll(Arc::downgrade(&pool));
         }
-
         let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
         let batch_limit = BatchLimit::of(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit
             .map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
-
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
         let (sequences, wrapping) = (sequences.of(maker.tenant(), &id.name), OnceLock::new());
-
         let servable = Servable {
             id,
             digest,
@@ -143,102 +140,98 @@ impl Servable {
         (Arc::new(servable), drained)
     }
 
-    /// Tenant, model and version.
+    /// Which version of which model it is.
     pub fn id(&self) -> &ModelId {
         &self.id
     }
 
-    /// SHA-256 over all files of the version, in hexadecimal.
+    /// SHA-256 over everything the version is made of, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The metadata that the component declares.
+    /// What the model says of itself.
     pub fn metadata(&self) -> &Metadata {
         self.maker.template().metadata()
     }
 
-    /// The effective settings.
+    /// What is in force for it.
     pub fn settings(&self) -> &ModelSettings {
         &self.settings
     }
 
-    /// The form and size of its batches; `None` if it takes one request at a time.
+    /// How it takes several requests in one call; `None` if it does not.
     pub fn batch_limit(&self) -> Option<BatchLimit> {
         self.batch_limit
     }
 
-    /// Creates the version's instances.
+    /// What makes its instances.
     pub fn maker(&self) -> &Maker {
         &self.maker
     }
 
-    /// The prepared component that instances are created from.
+    /// What its instances are made from.
     pub fn template(&self) -> &Template {
         self.maker.template()
     }
 
-    /// The model's sessions and tasks; `None` if this version uses neither.
+    /// Its model's sessions and tasks; `None` where it has none.
     pub fn sequences(&self) -> Option<&Arc<ModelSequences>> {
         let template = self.template();
         let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
         has.then_some(&self.sequences)
     }
 
-    /// Returns a call for validation, with the full limits of a request.
+    /// A call that tries it out.
     pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
         self.maker.proof_call(database)
     }
 
-    /// Charges CPU time of host work for one of its requests to the tenant.
+    /// Notes that handling a request for it has taken so much of the host's own CPU time.
     pub fn charge_handling(&self, time: Duration) {
         self.maker.threads.charge(self.maker.share(), time);
     }
 
-    /// A counter that changes whenever the circuit breaker takes the version out of service.
+    /// Changes whenever it is taken out of service because it keeps failing.
     pub fn trips(&self) -> watch::Receiver<u64> {
         self.breaker.trips()
     }
 
-    /// Fails as a request would while the circuit breaker is open or the tenant's interceptors
-    /// block all calls.
+    /// Fails as a request would while it is taken out of service, or its tenant's interceptors let
+    /// no call pass.
     pub fn check_in_service(&self) -> Result<(), InferError> {
         self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
         self.breaker.check_version()
     }
 
-    /// Sets the interceptors that run around its calls. Later calls have no effect.
+    /// Has its calls wrapped from now on. Once wrapped, it stays so.
     pub fn wrap_in(&self, wrapping: &Wrapping) {
         self.wrapping.get_or_init(|| wrapping.clone());
     }
 
-    /// The interceptors that run around its calls; `None` for an interceptor and before they are
-    /// set.
+    /// Where it finds what wraps its calls; `None` if nothing ever does.
     pub fn wrapping(&self) -> Option<&Wrapping> {
         self.wrapping.get()
     }
 
-    /// Returns the interceptor chain for a call that begins now; `None` if the tenant has no
-    /// interceptors.
+    /// What wraps a call that begins now, if anything does.
     fn chain(&self) -> Option<Arc<Chain>> {
         self.wrapping.get()?.in_force()
     }
 
-    /// Closes the circuit breaker and clears its counts.
+    /// Puts it back into service if it was taken out.
     pub fn put_back_into_service(&self) {
         self.breaker.reset();
     }
 
-    /// Returns the current state.
+    /// How it is doing.
     pub fn report(&self) -> Report {
         let snapshot = match self.template().snapshot() {
             Snapshot::Taken => Ok(()),
             Snapshot::Impossible(reason) => Err(reason.clone()),
         };
-
         let (idle_instances, busy_instances) = self.pool.count();
         let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
-
         Report {
             snapshot,
             digest: self.digest.clone(),
@@ -249,7 +242,7 @@ impl Servable {
         }
     }
 
-    /// Returns the totals since the version was published.
+    /// What it has done since it went live.
     pub fn statistics(&self) -> Statistics {
         self.metrics().counts.read()
     }
@@ -258,8 +251,7 @@ impl Servable {
         self.metrics.get_or_init(|| self.families.version(&self.id))
     }
 
-    /// Creates the `instances.min` instances that must exist before the first request. Fails as
-    /// instantiation does.
+    /// Makes the instances that are to be there before the first request. Fails as making one does.
     pub async fn fill(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.kept_ready() {
             self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
@@ -267,7 +259,7 @@ impl Servable {
         Ok(())
     }
 
-    /// Drops pooled instances that have been idle for longer than `instances.idle_timeout`.
+    /// Lets go of pooled instances that have been idle for too long.
     pub fn retire_idle(&self, now: Instant) {
         self.pool.retire_idle(now);
     }
@@ -276,7 +268,7 @@ impl Servable {
 impl Drop for Servable {
     fn drop(&mut self) {
         if let Some(sender) = self.drained.take() {
-            // The receiver is gone when the server itself stops.
+            // Nobody waits for it when the server itself is going down.
             let _ = sender.send(Leftovers { _pool: self.pool.clone() });
         }
     }

@@ -1,4 +1,5 @@
-//! A version's totals since it was published, for the protocol's statistics. They only grow.
+//! What a version has done since it went live, in numbers that only grow, as the protocol's
+//! statistics tell it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,39 +7,39 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::executions::ExecutionCounts;
 use super::{Executions, Timings};
 
-/// A number of events and their summed duration.
+/// How often something happened, and how long it took in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// Number of events.
+    /// How often.
     pub count: u64,
-    /// Sum of their durations.
+    /// How long in all.
     pub time: Duration,
 }
 
-/// A version's totals since it was published.
+/// What a version has done since it went live.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// Time of the last request, in milliseconds since 1970; 0 before the first.
+    /// When it was last asked, in milliseconds since 1970; 0 if never.
     pub last_request: u64,
-    /// Guest calls made to answer requests.
+    /// Calls of the guest that were made for answers.
     pub calls: u64,
-    /// Rows of the answered requests. A request to a model without batches counts as one row.
+    /// Rows of the requests answered; a request to a model that takes no batches is one.
     pub rows: u64,
-    /// Answered requests.
+    /// Requests answered.
     pub success: Total,
-    /// Failed requests, with the time since their arrival.
+    /// Requests not answered, and how long they took from their arrival.
     pub failure: Total,
-    /// Time spent waiting for the permit to run an instance.
+    /// Waiting for the right to have an instance at work.
     pub queue: Total,
-    /// Time to create an instance or take one from the pool.
+    /// Getting an instance.
     pub instance: Total,
-    /// Time in the guest.
+    /// The calls.
     pub compute: Total,
-    /// Successful calls by batch size, in rows.
+    /// Calls that went well, by the rows of their batch.
     pub executions: Vec<(u64, Executions)>,
 }
 
-/// The counters behind [`Statistics`]. Times are in nanoseconds.
+/// Counts what a version does.
 #[derive(Default)]
 pub(super) struct Counts {
     last_request: AtomicU64,
@@ -46,6 +47,7 @@ pub(super) struct Counts {
     answered: AtomicU64,
     rows: AtomicU64,
     failed: AtomicU64,
+    /// Nanoseconds.
     failing: AtomicU64,
     queue: AtomicU64,
     instance: AtomicU64,
@@ -54,11 +56,10 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts an answered request with `rows` rows.
+    /// Counts an answer to a request of so many rows.
     pub(super) fn answered(&self, timings: &Timings, rows: u64) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
-
         for (sum, time) in [
             (&self.queue, timings.queue),
             (&self.instance, timings.instance),
@@ -69,19 +70,19 @@ impl Counts {
         self.note_time();
     }
 
-    /// Counts a request that failed after `took`.
+    /// Counts a request that was not answered after so long.
     pub(super) fn failed(&self, took: Duration) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.failing.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.note_time();
     }
 
-    /// Counts a guest call, for one request or several.
+    /// Counts a call of the guest for one request or several.
     pub(super) fn called(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a successful guest call with `rows` rows.
+    /// Counts a call with so many rows that went well.
     pub(super) fn executed(&self, rows: u64, instance: Duration, compute: Duration) {
         self.executions.note(rows, instance, compute);
     }
@@ -91,18 +92,15 @@ impl Counts {
         self.last_request.store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// Returns the current totals. They are read one by one, so they may differ by the requests
-    /// that end meanwhile.
+    /// The numbers as they are now. Read one after the other, so that they may be a request apart.
     pub(super) fn read(&self) -> Statistics {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let answered = number(&self.answered);
         let total =
             |sum: &AtomicU64| Total { count: answered, time: Duration::from_nanos(number(sum)) };
-
         let (queue, instance, compute) =
             (total(&self.queue), total(&self.instance), total(&self.compute));
         let success = Total { count: answered, time: queue.time + instance.time + compute.time };
-
         Statistics {
             last_request: number(&self.last_request),
             calls: number(&self.calls),

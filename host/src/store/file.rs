@@ -1,4 +1,4 @@
-//! A store's file: found or made, and set up.
+//! Opens a store's file, and creates it if it does not exist.
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -13,19 +13,19 @@ use crate::disk;
 use crate::journal::{self, Journal};
 use crate::tenant::{Resource, Tenant, UNLIMITED};
 
-/// How much a machine that loses its power may take with it. What is kept survives the end of the
-/// process either way.
+/// Durability of writes against power failure. A crash of the process loses no acknowledged write
+/// in either mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing that was acknowledged.
+    /// A power failure loses no acknowledged write.
     #[default]
     Full,
-    /// The last moments before it, as a whole: what is left is as it was then.
+    /// A power failure may lose the most recent writes. The file stays consistent.
     Normal,
 }
 
 impl Durability {
-    /// What SQLite calls it.
+    /// Returns the value of SQLite's `synchronous` pragma.
     pub fn synchronous(self) -> &'static str {
         match self {
             Durability::Full => "FULL",
@@ -34,22 +34,22 @@ impl Durability {
     }
 }
 
-/// Every table there is. A file of another version is left alone.
+/// All tables. A file with another schema version is not opened.
 pub(super) const SCHEMA: &[&str] = &[totals::SCHEMA, keys::SCHEMA, sessions::SCHEMA, tasks::SCHEMA];
 
-/// Raised whenever a table changes.
+/// Schema version. Increased whenever a table changes.
 const VERSION: i64 = 1;
 
-/// The size of SQLite's pages unless told otherwise.
+/// SQLite's default page size, in bytes.
 const PAGE: u64 = 4096;
 
-/// The most that SQLite can count.
+/// SQLite's limit of pages.
 const MAX_PAGES: u64 = u32::MAX as u64 - 1;
 
-/// Pages that one job may use beyond the quota before that is noticed, and it is undone.
+/// Pages that one job may use beyond the quota before SQLite itself stops it.
 const SLACK: u64 = (64 << 20) / PAGE;
 
-/// A file that may or may not be there yet.
+/// Path and settings of a store's file, which may not exist yet.
 pub(super) struct StoreFile {
     path: PathBuf,
     durability: Durability,
@@ -61,41 +61,43 @@ impl StoreFile {
         StoreFile { path, durability, tenant }
     }
 
-    /// Whose it is.
     pub(super) fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 
-    /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens it, and makes it if need be.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(&self) -> Result<Opened, StoreError> {
         make_folder(&self.path).map_err(|error| match disk::is_full(&error) {
             true => StoreError::DiskFull,
             false => StoreError::Unavailable(error.to_string()),
         })?;
         journal::check(&self.path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+
         let connection = Connection::open(&self.path)?;
-        // Nobody else writes but what is still under way for a predecessor; an operator's backup
-        // may read for a moment.
+        // Other writers exist only while a removed tenant of the same name still has calls; an
+        // operator's backup may read for a moment.
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", self.durability.synchronous())?;
+
         let mut journal = Journal::of(&self.path, &connection)?;
         prepare(&connection, &mut journal)?;
         self.note_size(&connection)?;
+
         Ok(Opened { connection, journal })
     }
 
-    /// The pages that may be in use, by the tenant's quota as it is now.
+    /// Sets SQLite's page limit and returns the number of pages allowed by the tenant's current
+    /// quota.
     pub(super) fn apply_limit(&self, connection: &Connection) -> Result<u64, StoreError> {
         let limit = self.tenant.settings().quota.data;
         let pages = if limit == UNLIMITED { MAX_PAGES } else { (limit / PAGE).clamp(1, MAX_PAGES) };
-        // SQLite's own limit undoes whole transactions, with everything that others have written in
-        // them.
+        // SQLite's own limit rolls back the whole transaction, including the writes of other jobs.
+        // So it lies above the quota, which is checked for each job.
         connection.pragma_update(
             None,
             "max_page_count",
@@ -104,8 +106,8 @@ impl StoreFile {
         Ok(pages)
     }
 
-    /// Tells a full disk from a job that met SQLite's own limit, which lies beyond the quota:
-    /// SQLite has one error for both.
+    /// Distinguishes a full disk from a job that hit SQLite's page limit above the quota. SQLite
+    /// reports the same error for both.
     pub(super) fn explain(&self, error: StoreError) -> StoreError {
         let quota = self.tenant.settings().quota.data;
         let is_limit = || self.tenant.used(Resource::Data).saturating_add(SLACK * PAGE) >= quota;
@@ -119,21 +121,21 @@ impl StoreFile {
         }
     }
 
-    /// Tells the tenant how much of its quota the file takes.
+    /// Reports the used size of the file to the tenant's quota.
     pub(super) fn note_size(&self, connection: &Connection) -> Result<(), StoreError> {
         self.tenant.note_kept(Resource::Data, used(connection)? * PAGE);
         Ok(())
     }
 }
 
-/// An open file.
+/// An open file and its journal.
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) journal: Journal,
 }
 
 impl Opened {
-    /// Closes it, with everything in the file itself.
+    /// Folds the journal into the file and closes it.
     pub(super) fn close(mut self, tenant: &Tenant) {
         let folded = self.journal.end(&self.connection);
         let closed = self.connection.close().map_err(|(_, error)| error);
@@ -149,7 +151,7 @@ impl Opened {
     }
 }
 
-/// The pages that are in use.
+/// Returns the number of pages in use.
 pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
     let count = |pragma| -> rusqlite::Result<i64> {
         connection.prepare_cached(pragma)?.query_row([], |row| row.get(0))
@@ -159,7 +161,7 @@ pub(super) fn used(connection: &Connection) -> Result<u64, StoreError> {
 
 fn make_folder(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    // Only the host's own: what is in there is its tenants'.
+    // Only the host's user may read tenants' data.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
@@ -169,13 +171,15 @@ fn prepare(connection: &Connection, journal: &mut Journal) -> Result<(), StoreEr
         0 => {
             journal.begin(connection);
             connection.execute_batch("BEGIN IMMEDIATE")?;
-            // Somebody else may have made them since.
+
+            // Another process may have created them since.
             if version()? == 0 {
                 connection.execute_batch(&format!(
                     "{} PRAGMA user_version = {VERSION}",
                     SCHEMA.concat()
                 ))?;
             }
+
             Ok(connection.execute_batch("COMMIT")?)
         }
         VERSION => Ok(()),
@@ -197,8 +201,10 @@ mod tests {
             let tenant = Tenant::unlimited(TenantName::default_tenant());
             let opened =
                 StoreFile::new(folder.path().join("store"), durability, tenant).open().unwrap();
+
             let found: i64 =
                 opened.connection.query_row("PRAGMA synchronous", [], |row| row.get(0)).unwrap();
+
             assert_eq!(found, level, "{durability:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Values by key, in buckets.
+//! Key-value pairs, grouped in buckets.
 
 mod names;
 
@@ -7,36 +7,36 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::StoreError;
 pub use names::{BucketName, Key, KeyError, MAX_KEY, MAX_VALUE, check_value};
 
-/// The table: one tree and no second one for the order of keys, since most values are as small as a
-/// counter.
+/// `WITHOUT ROWID` stores keys and values in one tree. Most values are as small as a counter, so a
+/// second tree for the index would cost more than it saves.
 pub const SCHEMA: &str =
     "CREATE TABLE key_values (bucket TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (bucket, key)) WITHOUT ROWID;";
 
-/// Why a value cannot be counted up.
+/// Reason for a failed increment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CountError {
-    /// It is something else.
+    /// The value is not a decimal integer.
     #[error("the value is no whole number in decimal digits")]
     NotANumber,
-    /// There is no such number.
+    /// The sum does not fit into 64 bits.
     #[error("the sum does not fit into 64 bits")]
     Overflow,
 }
 
-/// The values of one bucket, for the length of a job. Keys are in the order of their bytes.
+/// The pairs of one bucket, borrowed for one job. Keys are ordered by their bytes.
 pub struct Bucket<'a> {
     connection: &'a Connection,
     name: &'a str,
 }
 
 impl<'a> Bucket<'a> {
-    /// The bucket of that name, which is there as long as something is in it.
+    /// Returns the bucket of that name. A bucket exists as long as it has a key.
     pub fn new(connection: &'a Connection, name: &'a BucketName) -> Self {
         Bucket { connection, name: name.as_str() }
     }
 
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, StoreError> {
         let mut get = self
             .connection
@@ -44,7 +44,7 @@ impl<'a> Bucket<'a> {
         Ok(get.query_row(params![self.name, key.as_str()], |row| row.get(0)).optional()?)
     }
 
-    /// Whether a key has a value.
+    /// True if a key has a value.
     pub fn exists(&self, key: &Key) -> Result<bool, StoreError> {
         let mut find = self
             .connection
@@ -52,7 +52,7 @@ impl<'a> Bucket<'a> {
         Ok(find.exists(params![self.name, key.as_str()])?)
     }
 
-    /// At most so many keys, from the first one after `after`.
+    /// Returns at most `most` keys, starting after `after`.
     pub fn keys(&self, after: &str, most: usize) -> Result<Vec<String>, StoreError> {
         let text = "SELECT key FROM key_values WHERE bucket = ? AND key > ? ORDER BY key LIMIT ?";
         let mut list = self.connection.prepare_cached(text)?;
@@ -60,8 +60,7 @@ impl<'a> Bucket<'a> {
         Ok(keys.collect::<Result<_, _>>()?)
     }
 
-    /// The values of several keys, `None` for all of them if they have more bytes than `most`
-    /// together.
+    /// Returns the values of several keys; `None` if they have more than `most` bytes in total.
     pub fn get_many(
         &self,
         keys: &[Key],
@@ -74,12 +73,14 @@ impl<'a> Bucket<'a> {
                 Some(rest) => left = rest,
                 None => return Ok(None),
             }
+
             values.push(value);
         }
+
         Ok(Some(values))
     }
 
-    /// Gives a key a value.
+    /// Sets the value of a key.
     pub fn set(&self, key: &Key, value: &[u8]) -> Result<(), StoreError> {
         let text = "INSERT INTO key_values (bucket, key, value) VALUES (?, ?, ?)
             ON CONFLICT (bucket, key) DO UPDATE SET value = excluded.value";
@@ -87,7 +88,7 @@ impl<'a> Bucket<'a> {
         Ok(())
     }
 
-    /// Takes a key's value away. Tells whether it had one.
+    /// Deletes a key. Returns false if it had no value.
     pub fn delete(&self, key: &Key) -> Result<bool, StoreError> {
         let mut delete = self
             .connection
@@ -95,7 +96,7 @@ impl<'a> Bucket<'a> {
         Ok(delete.execute(params![self.name, key.as_str()])? > 0)
     }
 
-    /// Adds to the number that a key's value says, 0 where there is none. Gives the sum.
+    /// Adds `delta` to a decimal integer, which is 0 if the key has no value. Returns the sum.
     pub fn increment(&self, key: &Key, delta: i64) -> Result<Result<i64, CountError>, StoreError> {
         let before = self.get(key)?;
         let sum = before.map_or(Ok(0), |value| number(&value));
@@ -103,10 +104,12 @@ impl<'a> Bucket<'a> {
         if let Ok(sum) = sum {
             self.set(key, sum.to_string().as_bytes())?;
         }
+
         Ok(sum)
     }
 
-    /// Gives a key another value if its value is still the expected one; else tells what it is now.
+    /// Sets the value of a key if its current value is `expected`. Returns the current value
+    /// otherwise.
     pub fn swap(
         &self,
         key: &Key,
@@ -117,17 +120,18 @@ impl<'a> Bucket<'a> {
         if now.as_deref() != expected {
             return Ok(Err(now));
         }
+
         self.set(key, value).map(Ok)
     }
 }
 
-/// At most so many names of buckets, from the first one after `after`.
+/// Returns at most `most` names of buckets, starting after `after`.
 pub fn buckets(
     connection: &Connection,
     after: &str,
     most: usize,
 ) -> Result<Vec<String>, StoreError> {
-    // One step for each bucket, however many keys it has.
+    // One index step per bucket, independent of its number of keys.
     let mut next =
         connection.prepare_cached("SELECT min(bucket) FROM key_values WHERE bucket > ?")?;
     let mut names: Vec<String> = Vec::new();
@@ -138,6 +142,7 @@ pub fn buckets(
             None => break,
         }
     }
+
     Ok(names)
 }
 

@@ -1,13 +1,13 @@
-//! What the host keeps for a tenant: values by key, the state of sessions, tasks for later.
+//! Data stored by the host for a tenant: key-value pairs, session states and deferred tasks.
 //!
-//! Each tenant has one file of its own, `<state>/tenants/<tenant>/store.sqlite`, which SQLite keeps
-//! whole whatever happens to the process. [`Stores`] finds a tenant's [`Store`]; whoever has one
-//! hands it jobs, which it works off in order, one at a time, where blocking is allowed ([`pump`]).
-//! What waits goes into one transaction, so that many small writes share the cost of reaching the
-//! disk, and nobody hears of success before it has.
+//! Each tenant has one SQLite file, `<state>/tenants/<tenant>/store.sqlite`. SQLite keeps the file
+//! consistent if the process is killed. [`Stores`] returns the [`Store`] of a tenant. The jobs of a
+//! store run in order, one at a time, on a thread that may block. Waiting jobs share one
+//! transaction, so many small writes share the cost of one disk flush. A write is acknowledged only
+//! after its commit.
 //!
-//! The tables are each one's own: every file here that has some names them in its `SCHEMA`, and the
-//! functions in it are the only ones that touch them.
+//! Each table belongs to one file of this module, which defines it in its `SCHEMA`. Only the
+//! functions of that file access the table.
 
 mod file;
 pub mod keys;
@@ -35,25 +35,24 @@ use crate::tenant::{Resource, Tenant, UNLIMITED};
 use file::{SCHEMA, StoreFile};
 use pump::{Kind, Pump};
 
-/// The name of a tenant's file.
 const FILE: &str = "store.sqlite";
 
-/// Why something was not kept, or not found.
+/// Reason for a failed read or write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The tenant keeps as much as it may.
+    /// The tenant's quota for data is used up.
     #[error("there is no room for more data")]
     Full,
-    /// The disk is full, whatever the tenant keeps.
+    /// The disk of the state directory is full, independently of the tenant's quota.
     #[error("the disk of the state directory is full")]
     DiskFull,
-    /// The tenant keeps as many of something as it may.
+    /// The tenant's quota for sessions or tasks is used up.
     #[error(transparent)]
     Refused(QuotaExceeded),
-    /// Too many jobs wait.
+    /// Too many jobs are waiting.
     #[error("too much is being written at once; try again later")]
     Busy,
-    /// The file cannot be used now. The text is for the operator.
+    /// The file cannot be used now. The text is for the operator and is not shown to callers.
     #[error("the store cannot be used: {0}")]
     Unavailable(String),
 }
@@ -69,7 +68,7 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
-    /// What it means for a request of that tenant's.
+    /// Converts the error into the answer for a request of this tenant.
     pub fn for_request(self, tenant: &Tenant) -> InferError {
         let is_unlimited = tenant.settings().quota.data == UNLIMITED;
         match self {
@@ -86,18 +85,20 @@ impl StoreError {
     }
 }
 
-/// The caller is not told more than that; the operator finds the reason in the log.
+/// Logs the reason for the operator. The caller's answer does not contain it.
 fn unavailable(tenant: &Tenant, reason: String) -> InferError {
     tracing::error!(tenant = %tenant.name(), reason, "a tenant's store cannot be used");
     InferError::StoreUnavailable(reason)
 }
 
-/// Milliseconds of the host's clock since 1970: what times in the tables are.
+/// Returns the time of the host's clock in milliseconds since 1970, the unit of all times in the
+/// tables.
 pub fn since_1970() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as i64)
 }
 
-/// A number that is never negative. SQLite knows no others than 64 bits with a sign.
+/// Reads an unsigned number. SQLite stores only signed 64-bit integers; a negative value reads as
+/// 0.
 fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.max(0) as u64)
 }
@@ -107,24 +108,22 @@ fn count(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
 pub struct Stores {
     root: Arc<PathBuf>,
     durability: Durability,
-    /// Where jobs are worked off, whoever hands them in: guests' own threads run only where nothing
-    /// else wants to.
+    /// Runtime that runs the jobs. Guest threads have idle priority and must not run them.
     runtime: Option<Handle>,
     open: Arc<Mutex<HashMap<TenantName, Store>>>,
 }
 
 impl Stores {
-    /// Stores below that directory, one folder for each tenant. Nothing is made before it is
-    /// needed.
+    /// Creates the stores below `root`, one folder per tenant. Files are created at first use.
     pub fn new(root: PathBuf, durability: Durability) -> Self {
-        // Without one, nobody hands in a job from elsewhere.
+        // Outside a runtime, jobs are only submitted from ordinary threads.
         let runtime = Handle::try_current().ok();
         Stores { root: Arc::new(root), durability, runtime, open: Arc::default() }
     }
 
-    /// The store of a tenant. One that was removed and is there again is another one, with a store
-    /// of its own; while the old one is still in use they share the file, in which SQLite lets one
-    /// write at a time.
+    /// Returns the store of a tenant. A tenant that was removed and added again gets a new store.
+    /// Both stores share the file while the old one is still in use; SQLite allows one writer at a
+    /// time.
     pub fn of(&self, tenant: &Arc<Tenant>) -> Store {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) =
@@ -132,12 +131,13 @@ impl Stores {
         {
             return known.clone();
         }
+
         let made = self.make(tenant);
-        // What is still under way for a tenant that is no more must not stand in the way of its
-        // successor.
+        // A late call of a removed tenant must not register a store in the name of its successor.
         if !tenant.is_dismissed() {
             open.insert(tenant.name().clone(), made.clone());
         }
+
         made
     }
 
@@ -148,8 +148,8 @@ impl Stores {
         Store { pump, places: Arc::new(Semaphore::new(PLACES)) }
     }
 
-    /// Closes every store, with everything in its file, until then at the latest. Those that nobody
-    /// has opened since a server was killed are folded too. Blocks.
+    /// Closes every store and folds its journal into its file. Also folds the journals left by a
+    /// killed server. Blocks until `until` at the latest.
     pub fn close(&self, until: Instant) {
         let open: Vec<_> = {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,31 +159,32 @@ impl Stores {
         journal::fold_leftovers(&self.root, FILE, until);
     }
 
-    /// Forgets the store of a tenant that is gone. Its file stays.
+    /// Removes the store of a tenant that was removed. The file stays.
     pub fn forget(&self, tenant: &TenantName) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(tenant);
     }
 }
 
-/// What the host keeps for one tenant. A clone is shallow.
+/// Storage of one tenant. A clone is shallow.
 #[derive(Clone)]
 pub struct Store {
     pump: Arc<Pump>,
     places: Arc<Semaphore>,
 }
 
-/// Jobs of a tenant's guests that may wait or be carried out at once. Each holds what it is to
-/// write, also when its guest is gone; and each is one more that shares the cost of a commit.
+/// Limit of a tenant's concurrent jobs from guests. Each waiting job holds its data in memory, even
+/// after its guest has ended; each also shares the cost of a commit.
 const PLACES: usize = 64;
 
 impl Store {
-    /// Waits for the right to hand in a job that a guest has made up, until the result is dropped.
+    /// Waits for a permit to submit a job from a guest. The permit is returned when the result is
+    /// dropped.
     pub async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed.
+        // Not closed while the store exists.
         self.places.clone().acquire_owned().await.ok()
     }
 
-    /// Reads. Sees everything that was written by jobs handed in before.
+    /// Runs a read. It sees the writes of all jobs submitted before.
     pub async fn read<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -191,8 +192,8 @@ impl Store {
         self.pump.run(Kind::Reads, job).await
     }
 
-    /// Writes, as a whole or not at all. When it returns, what was written survives the end of the
-    /// process. A job that has been handed in is carried out even if nobody waits for it any more.
+    /// Runs a write, atomically. When it returns, the data survives the end of the process. A
+    /// submitted job runs even if the caller stops waiting.
     pub async fn write<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -200,8 +201,8 @@ impl Store {
         self.pump.run(Kind::Writes, job).await
     }
 
-    /// Writes what hardly takes room and must not wait for any, whatever the tenant's quota for
-    /// data says.
+    /// Runs a write that frees or barely uses space, such as a deletion. The tenant's quota for
+    /// data is not checked.
     pub async fn write_regardless<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,

@@ -1,8 +1,7 @@
-//! Works off a store's jobs, in order, one at a time, on a thread that may block.
+//! Queue of a store's jobs. They run in order, one at a time, on a thread that may block.
 //!
-//! There is such a thread only while there is work, and for a moment after it. Whatever waits when
-//! it looks goes into one transaction; each job in it has a savepoint, so that one that fails takes
-//! back its own part and no other's.
+//! The thread exists only while there are jobs, and for a short idle time after. All waiting jobs
+//! run in one transaction. Each has a savepoint, so a failed job rolls back only its own changes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,38 +15,38 @@ use super::StoreError;
 use super::file::{Opened, StoreFile, used};
 use crate::tenant::Tenant;
 
-/// Jobs that may wait. Each is a call or a request that waits with it.
+/// Limit of waiting jobs. Each belongs to a call or request that waits for it.
 const MAX_WAITING: usize = 4096;
 
-/// Jobs that go into one transaction: enough to share its cost, few enough that the first need not
-/// wait long.
+/// Limit of jobs in one transaction: enough to share the cost of a commit, few enough to keep the
+/// first job's wait short.
 const MAX_TOGETHER: usize = 256;
 
-/// How long a thread waits for more: whoever asks for one thing after another need not have a
-/// thread found for each.
+/// Time that an idle worker waits for further jobs, so that a series of single jobs does not need a
+/// new thread each.
 const LINGER: Duration = Duration::from_millis(2);
 
 pub(super) struct Pump {
     file: StoreFile,
-    /// Where jobs are worked off; `None` for where they are handed in.
+    /// Runtime of the workers; `None` runs them on the runtime of the caller.
     runtime: Option<Handle>,
     queue: Mutex<Queue>,
-    /// There is a job for who lingers.
+    /// Signalled when a job arrives while the worker is idle.
     handed_in: Condvar,
-    /// Held by the thread that works off jobs, and by no other.
+    /// Locked only by the worker.
     connection: Mutex<Option<Opened>>,
-    /// Why the file could not be opened last, so that it is told once.
+    /// Error of the last attempt to open the file, so that it is logged once.
     trouble: Mutex<Option<StoreError>>,
 }
 
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Somebody is working them off.
+    /// A worker exists.
     running: bool,
-    /// Nothing was left to do, and whoever works them off waits for more.
+    /// The worker waits for further jobs.
     lingering: bool,
-    /// The file was closed for good.
+    /// The file is closed for good.
     closed: bool,
 }
 
@@ -56,16 +55,16 @@ struct Job {
     work: Work,
 }
 
-/// What a job may do.
+/// Access that a job needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Reads,
     Writes,
-    /// Also where the tenant has no room left.
+    /// A write that is allowed even if the quota is used up.
     WritesRegardless,
 }
 
-/// What a job does. Given an error in place of a connection, it fails with that.
+/// Work of a job. If it receives an error in place of the connection, it fails with that error.
 type Work = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Done + Send>;
 
 impl Job {
@@ -74,7 +73,7 @@ impl Job {
     }
 }
 
-/// A job that was carried out, and whom to tell once it is certain.
+/// A finished job and its notification, which is sent after the commit.
 struct Done {
     failed: bool,
     tell: Box<dyn FnOnce(Result<(), StoreError>) + Send>,
@@ -90,7 +89,7 @@ impl Pump {
         self.file.tenant()
     }
 
-    /// Has a job done and waits for it.
+    /// Submits a job and waits for its result.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         kind: Kind,
@@ -103,12 +102,14 @@ impl Pump {
             let failed = outcome.is_err();
             let tell = Box::new(move |end: Result<(), StoreError>| {
                 let outcome = end.and(outcome).map_err(|error| pump.file.explain(error));
-                // Nobody may be waiting any more.
+                // The caller may have stopped waiting.
                 drop(sender.send(outcome));
             });
+
             Done { failed, tell }
         });
         self.hand_in(Job { kind, work })?;
+
         receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("a job was lost".into())))
     }
 
@@ -117,15 +118,19 @@ impl Pump {
         if queue.closed {
             return Err(StoreError::Unavailable("the server is stopping".into()));
         }
+
         if queue.jobs.len() >= MAX_WAITING {
             return Err(StoreError::Busy);
         }
+
         queue.jobs.push_back(job);
+
         if !std::mem::replace(&mut queue.running, true) {
             self.start();
         } else if std::mem::take(&mut queue.lingering) {
             self.handed_in.notify_one();
         }
+
         Ok(())
     }
 
@@ -133,8 +138,8 @@ impl Pump {
         let pump = self.clone();
         let work = move || pump.work_off();
         match &self.runtime {
-            // From within: a thread is made in the image of the one that starts it, and those for
-            // guests run only where no other wants to.
+            // Spawned from within the runtime: a thread inherits its parent's scheduling class, and
+            // guest threads have idle priority.
             Some(runtime) => drop(runtime.spawn(async { drop(tokio::task::spawn_blocking(work)) })),
             None => drop(tokio::task::spawn_blocking(work)),
         }
@@ -143,28 +148,34 @@ impl Pump {
     fn work_off(self: &Arc<Self>) {
         let _running = Running(self);
         let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken out, so that a job that panics takes the connection with it, and whatever it has
-        // begun.
+        // Taken out of the lock, so that a panicking job drops the connection together with its
+        // open transaction.
         let mut connection = kept.take();
         while let Some(jobs) = self.take() {
             self.carry_out(&mut connection, jobs);
         }
+
         *kept = connection;
     }
 
-    /// What waits, or `None` where nothing does and nobody works any more.
+    /// Returns the waiting jobs; `None` if there are none after the idle time, which ends the
+    /// worker.
     fn take(&self) -> Option<Vec<Job>> {
         let mut queue = self.lock();
         if queue.jobs.is_empty() {
             queue.lingering = true;
+
             let waited =
                 self.handed_in.wait_timeout_while(queue, LINGER, |queue| queue.jobs.is_empty());
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             queue.lingering = false;
         }
+
         let together = queue.jobs.len().min(MAX_TOGETHER);
         let jobs: Vec<_> = queue.jobs.drain(..together).collect();
+
         queue.running = !jobs.is_empty();
+
         queue.running.then_some(jobs)
     }
 
@@ -177,6 +188,7 @@ impl Pump {
             Ok(open) => connection.insert(open),
             Err(error) => return jobs.into_iter().for_each(|job| job.refuse(error.clone())),
         };
+
         if let Err(error) = self.together(open, jobs) {
             tracing::warn!(tenant = %self.tenant().name(), %error, "a tenant's store");
             *connection = None;
@@ -191,14 +203,16 @@ impl Pump {
             let (tenant, file) = (self.tenant().name(), self.file.path().display());
             tracing::error!(%tenant, %file, %error, "cannot open a tenant's store");
         }
+
         *told = trouble;
+
         opened
     }
 
-    /// Does no more jobs, and closes the file with everything in it, until then at the latest.
-    /// Blocks.
+    /// Accepts no more jobs and closes the file. Blocks until `until` at the latest.
     pub(super) fn close(&self, until: Instant) {
         self.lock().closed = true;
+
         loop {
             if let Ok(mut connection) = self.connection.try_lock() {
                 if let Some(opened) = connection.take() {
@@ -206,22 +220,26 @@ impl Pump {
                 }
                 return;
             }
+
             if Instant::now() >= until {
                 return tracing::warn!(tenant = %self.tenant().name(), "a tenant's store was not closed in time");
             }
+
             std::thread::sleep(LINGER);
         }
     }
 
-    /// Carries jobs out in one transaction, if one of them writes. Fails if the connection is not
-    /// fit for more.
+    /// Runs jobs in one transaction, or without one if all of them read. Fails if the connection
+    /// must not be used again.
     fn together(&self, opened: &mut Opened, jobs: Vec<Job>) -> Result<(), StoreError> {
         let (connection, journal) = (&opened.connection, &mut opened.journal);
         if jobs.iter().all(|job| job.kind == Kind::Reads) {
             jobs.into_iter().for_each(|job| ((job.work)(Ok(connection)).tell)(Ok(())));
             return Ok(());
         }
+
         journal.begin(connection);
+
         let begin = |limit| execute(connection, "BEGIN IMMEDIATE").map(|()| limit);
         let limit = match self.file.apply_limit(connection).and_then(begin) {
             Ok(limit) => limit,
@@ -233,17 +251,21 @@ impl Pump {
         let (mut done, mut jobs) = (Vec::new(), jobs.into_iter());
         for job in jobs.by_ref() {
             done.push(one(connection, job, limit));
+
             if connection.is_autocommit() {
                 undone(done, jobs);
                 return Ok(());
             }
         }
+
         let end = execute(connection, "COMMIT");
-        // It is kept, whether its size can be told or not.
+        // The commit counts, even if the size cannot be read.
         let _ = self.file.note_size(connection);
+
         done.into_iter().for_each(|done| (done.tell)(end.clone()));
         journal.shorten(connection);
-        // Some errors have rolled back already, and then there is nothing to roll back.
+
+        // Some errors have already rolled back the transaction.
         if end.is_err() && !connection.is_autocommit() {
             execute(connection, "ROLLBACK")
         } else {
@@ -256,15 +278,17 @@ impl Pump {
     }
 }
 
-/// Carries out one job within the transaction.
+/// Runs one job within the transaction.
 fn one(connection: &Connection, job: Job, limit: u64) -> Done {
     let limit = match job.kind {
         Kind::Reads => return (job.work)(Ok(connection)),
         Kind::Writes => limit,
         Kind::WritesRegardless => u64::MAX,
     };
+
     let begun =
         used(connection).and_then(|before| execute(connection, "SAVEPOINT job").map(|()| before));
+
     let before = match begun {
         Ok(before) => before,
         Err(error) => return (job.work)(Err(error)),
@@ -273,7 +297,8 @@ fn one(connection: &Connection, job: Job, limit: u64) -> Done {
     if connection.is_autocommit() {
         return done;
     }
-    // Rolled back or kept: in both cases the savepoint itself goes.
+
+    // The savepoint itself is removed in both cases.
     let end = if done.failed { "ROLLBACK TO job; RELEASE job" } else { "RELEASE job" };
     match execute(connection, end) {
         Ok(()) => done,
@@ -282,7 +307,7 @@ fn one(connection: &Connection, job: Job, limit: u64) -> Done {
 }
 
 impl Done {
-    /// Fails if the job has taken pages that there is no room for.
+    /// Turns a success into a failure if the job used pages beyond the quota.
     fn within(self, connection: &Connection, before: u64, limit: u64) -> Done {
         match used(connection) {
             Ok(after) if !self.failed && after > limit && after > before => {
@@ -298,13 +323,14 @@ impl Done {
     }
 }
 
-/// The last of these jobs has met an error, such as a full disk, with which the whole transaction
-/// was undone.
+/// Handles an error, such as a full disk, that has rolled back the whole transaction. The last
+/// finished job caused it.
 fn undone(mut done: Vec<Done>, rest: impl Iterator<Item = Job>) {
     if let Some(failed) = done.pop() {
-        // It knows why.
+        // This job already has the error.
         (failed.tell)(Ok(()));
     }
+
     let reason =
         StoreError::Unavailable("a write that could not be carried out has undone this one".into());
     done.into_iter().for_each(|done| (done.tell)(Err(reason.clone())));
@@ -315,15 +341,16 @@ fn execute(connection: &Connection, statements: &str) -> Result<(), StoreError> 
     Ok(connection.execute_batch(statements)?)
 }
 
-/// Has another thread go on should this one end unexpectedly.
+/// Starts another worker if this one panics.
 struct Running<'a>(&'a Arc<Pump>);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.lock();
-            // Whoever handed in a job since relies on this thread.
+            // Jobs that were submitted in the meantime depend on this worker.
             queue.running = !queue.jobs.is_empty();
+
             if queue.running {
                 self.0.start();
             }
@@ -365,6 +392,7 @@ mod tests {
         let first = store(&folder);
         let written = (0..100).map(|_| first.write(add));
         let mut counts = futures_util::future::try_join_all(written).await.unwrap();
+
         counts.sort_unstable();
         assert_eq!(counts, (1..=100).collect::<Vec<_>>());
         drop(first);
@@ -387,6 +415,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let impatient = tokio::time::timeout(Duration::ZERO, store.write(add)).await;
+
         assert!(impatient.is_err());
         assert_eq!(store.read(count).await, Ok(1));
     }
@@ -396,6 +425,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
         let panicked = store.write(|_| -> Result<(), StoreError> { panic!("a fault") }).await;
+
         assert!(matches!(panicked, Err(StoreError::Unavailable(_))));
         assert_eq!(store.write(add).await, Ok(1));
     }
@@ -404,12 +434,15 @@ mod tests {
     async fn a_job_that_finds_no_room_is_the_only_one_that_fails() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
+
         store.write(add).await.unwrap();
+
         let large = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(1000000))", [])?)
         };
+
         for round in 0..20 {
-            // Handed in together, and so carried out together.
+            // Submitted together, so they share a transaction.
             let (one, full, two) =
                 tokio::join!(store.write(add), store.write(large), store.write(add));
             assert_eq!((one.is_ok(), full, two.is_ok()), (true, Err(StoreError::Full), true));
@@ -421,7 +454,9 @@ mod tests {
     async fn what_must_not_wait_for_room_is_written_where_there_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
+
         store.write(add).await.unwrap();
+
         let page = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(5000))", [])?)
         };
@@ -434,8 +469,10 @@ mod tests {
     async fn an_error_that_undoes_a_whole_transaction_is_told_to_all_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = limited(&folder, 64 << 10);
+
         store.write(add).await.unwrap();
-        // Beyond the slack, SQLite itself puts an end to it.
+
+        // Beyond the slack, SQLite's own limit ends the transaction.
         let huge = |connection: &Connection| {
             Ok(connection.execute("INSERT INTO t VALUES (zeroblob(90000000))", [])?)
         };
@@ -462,6 +499,7 @@ mod tests {
             runtime.block_on(store.write(policy))
         });
         let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
+
         assert_eq!(guest.join().unwrap(), Ok(ordinary));
     }
 

@@ -1,17 +1,17 @@
-//! A store that is kept nowhere: for calls of which nothing may remain.
+//! A store in memory, for calls that must leave nothing behind.
 
 use rusqlite::Connection;
 
 use super::{SCHEMA, StoreError};
 
-/// Pages that it may have, of 4 KiB each: as much as a request that tries a model out can need.
+/// Limit of pages of 4 KiB: as much as a warm-up or golden request needs.
 const MAX_PAGES: i64 = 4096;
 
-/// A store with nothing in it, in memory.
+/// An empty store in memory.
 pub struct Scratch(Connection);
 
 impl Scratch {
-    /// Makes one.
+    /// Creates the tables. Fails if memory is exhausted.
     pub fn new() -> Result<Self, StoreError> {
         let connection = Connection::open_in_memory()?;
         connection.pragma_update(None, "max_page_count", MAX_PAGES)?;
@@ -19,19 +19,21 @@ impl Scratch {
         Ok(Scratch(connection))
     }
 
-    /// Carries out a job, as a whole or not at all.
+    /// Runs a job, atomically.
     pub fn run<T>(
         &self,
         job: impl FnOnce(&Connection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.0.execute_batch("BEGIN")?;
+
         let outcome = job(&self.0);
         let end = if outcome.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        // Some errors have rolled back already.
+        // Some errors have already rolled back.
         if !self.0.is_autocommit() {
             self.0.execute_batch(end)?;
         }
-        // It is on no disk.
+
+        // Nothing is on a disk: the page limit is reached.
         outcome
             .map_err(|error| if error == StoreError::DiskFull { StoreError::Full } else { error })
     }

@@ -1,8 +1,6 @@
-//! The sessions that are kept: each has a state, the version that wrote it, and a time after which
-//! it is over.
+//! Stored sessions: state, version that wrote it, and expiry.
 //!
-//! Times are milliseconds of the host's clock since 1970, so that they mean the same after a
-//! restart.
+//! Times are milliseconds since 1970, so they stay valid across restarts.
 
 use rusqlite::{Connection, OptionalExtension, named_params, params};
 
@@ -32,48 +30,48 @@ CREATE TRIGGER session_removed AFTER DELETE ON sessions BEGIN
 END;
 ";
 
-/// What was kept of a session.
+/// State of a stored session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// What the model keeps.
+    /// State as written by the model; `None` if it has stored none.
     pub state: Option<Vec<u8>>,
-    /// The number of the version that wrote it.
+    /// Version number that wrote the state.
     pub version: u64,
 }
 
-/// What is to be kept of a session.
+/// Change of a session after a call.
 #[derive(Clone, Debug)]
 pub struct Save {
-    /// Whose session it is.
+    /// Model that owns the session.
     pub model: ModelName,
-    /// The caller's name for it.
+    /// Session id chosen by the caller.
     pub id: String,
-    /// The version that asks.
+    /// Version that was called.
     pub version: Version,
-    /// The state, if it is another one than before.
+    /// New state; `None` if it is unchanged.
     pub state: Option<Option<Vec<u8>>>,
-    /// It begins with this.
+    /// True for the first request of a session.
     pub begins: bool,
-    /// It is over once its tasks are done.
+    /// True if the session ends after its deferred tasks.
     pub ending: bool,
-    /// When it is over if nobody uses it, in milliseconds from now.
+    /// Time until the session expires if it is not used, in milliseconds.
     pub idle_timeout_ms: i64,
 }
 
-/// A session as it is listed.
+/// One entry of a session list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The caller's name for it.
+    /// Session id chosen by the caller.
     pub id: String,
-    /// Bytes of its state.
+    /// Size of the state, in bytes.
     pub size: u64,
-    /// The number of the version that wrote it.
+    /// Version number that wrote the state.
     pub version: u64,
-    /// When it began, when it was last used, and when it is over if it is not used again.
+    /// Times of creation, of the last use, and of expiry.
     pub times: [i64; 3],
 }
 
-/// Finds a session. One whose time is over is none, unless tasks of it still wait.
+/// Loads a session. An expired session counts as missing.
 pub fn load(
     connection: &Connection,
     model: &ModelName,
@@ -84,10 +82,11 @@ pub fn load(
         "SELECT state, version FROM sessions WHERE model = ?1 AND id = ?2 AND expires > ?3";
     let mut select = connection.prepare_cached(select)?;
     let kept = |row: &rusqlite::Row<'_>| Ok(Kept { state: row.get(0)?, version: count(row, 1)? });
+
     Ok(select.query_row(params![model.as_str(), id, now], kept).optional()?)
 }
 
-/// Keeps a session. Fails if the tenant may not keep one more.
+/// Stores a session. Fails with the quota if it is new and the tenant has too many.
 pub fn save(connection: &Connection, tenant: &Tenant, save: &Save) -> Result<(), StoreError> {
     let now = since_1970();
     let expires = now.saturating_add(save.idle_timeout_ms);
@@ -98,25 +97,29 @@ pub fn save(connection: &Connection, tenant: &Tenant, save: &Save) -> Result<(),
         connection.prepare_cached(update)?.execute(values)?;
         return Ok(());
     };
+
     let upsert = "
         INSERT INTO sessions (model, id, version, began, used, expires, ending, state)
         VALUES (:model, :id, :version, :now, :now, :expires, :ending, :state)
         ON CONFLICT DO UPDATE SET version = :version, began = CASE WHEN :begins THEN :now ELSE began END,
             used = :now, expires = :expires, ending = :ending, state = :state";
+
     connection.prepare_cached(upsert)?.execute(named_params! {
         ":model": save.model.as_str(), ":id": save.id, ":version": save.version.number() as i64, ":now": now,
         ":expires": expires, ":begins": save.begins, ":ending": save.ending, ":state": state,
     })?;
+
     if save.begins { totals::check(connection, Kind::Sessions, tenant) } else { Ok(()) }
 }
 
-/// Keeps a session after one of its tasks. Whether it is to end stays as it was.
+/// Stores a session after one of its tasks. The `ending` flag is unchanged.
 pub fn save_after_task(connection: &Connection, save: &Save) -> Result<(), StoreError> {
     let now = since_1970();
     let update = "
         UPDATE sessions SET used = :now, expires = :expires, version = CASE WHEN :changed THEN :version ELSE version END,
             state = CASE WHEN :changed THEN :state ELSE state END
         WHERE model = :model AND id = :id";
+
     connection.prepare_cached(update)?.execute(named_params! {
         ":model": save.model.as_str(), ":id": save.id, ":version": save.version.number() as i64, ":now": now,
         ":expires": now.saturating_add(save.idle_timeout_ms), ":changed": save.state.is_some(),
@@ -125,21 +128,21 @@ pub fn save_after_task(connection: &Connection, save: &Save) -> Result<(), Store
     Ok(())
 }
 
-/// Forgets a session. Tells whether there was one.
+/// Deletes a session. Returns false if there was none.
 pub fn remove(connection: &Connection, model: &ModelName, id: &str) -> Result<bool, StoreError> {
     let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2";
     Ok(connection.prepare_cached(delete)?.execute([model.as_str(), id])? > 0)
 }
 
-/// Forgets a session that was to end with its last task.
+/// Deletes a session that was marked to end after its last task.
 pub(super) fn end(connection: &Connection, model: &str, id: &str) -> Result<(), StoreError> {
     let delete = "DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND ending";
     connection.prepare_cached(delete)?.execute([model, id])?;
     Ok(())
 }
 
-/// Sessions of a model whose time was over at `now`, some of them if there are many. One with tasks
-/// that wait is not over.
+/// Returns at most 1000 sessions of a model that had expired at `now`. Sessions with waiting tasks
+/// are not returned.
 pub fn expired(
     connection: &Connection,
     model: &ModelName,
@@ -151,10 +154,11 @@ pub fn expired(
         LIMIT 1000";
     let mut select = connection.prepare_cached(select)?;
     let ids = select.query_map(params![model.as_str(), now], |row| row.get(0))?;
+
     Ok(ids.collect::<Result<_, _>>()?)
 }
 
-/// Forgets these, unless they were used since `now`.
+/// Deletes these sessions, except those used since `now`.
 pub fn expire(
     connection: &Connection,
     model: &ModelName,
@@ -163,13 +167,15 @@ pub fn expire(
 ) -> Result<(), StoreError> {
     let mut delete = connection
         .prepare_cached("DELETE FROM sessions WHERE model = ?1 AND id = ?2 AND expires <= ?3")?;
+
     for id in ids {
         delete.execute(params![model.as_str(), id, now])?;
     }
+
     Ok(())
 }
 
-/// The sessions of a model after that name, in order, at most `limit`.
+/// Returns the sessions of a model after an id, in order, at most `limit`.
 pub fn list(
     connection: &Connection,
     model: &str,
@@ -184,5 +190,6 @@ pub fn list(
         let times = [row.get(3)?, row.get(4)?, row.get(5)?];
         Ok(Listed { id: row.get(0)?, size: count(row, 1)?, version: count(row, 2)?, times })
     })?;
+
     Ok(listed.collect::<Result<_, _>>()?)
 }

@@ -1,8 +1,8 @@
-//! The tasks that were left for after a response.
+//! Deferred tasks.
 //!
-//! The tasks of one request are a chain: they run one after another, and what they leave behind in
-//! turn goes to its end. A try is counted before it begins, so that a task which ends the whole
-//! process is not tried for ever. A task that was given up is kept for a while, to be looked at.
+//! The tasks of one request form a chain and run one after another. Tasks deferred by a task are
+//! appended to its chain. A try is counted before it starts, so a task that kills the process is
+//! not retried for ever. Failed tasks are kept for inspection, up to a limit.
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
@@ -42,79 +42,78 @@ CREATE TRIGGER task_removed AFTER DELETE ON tasks WHEN old.failed IS NULL BEGIN
 END;
 ";
 
-/// Tasks that were given up and are kept, for each tenant; the oldest go first.
+/// Limit of failed tasks kept per tenant. The oldest are deleted first.
 const MAX_FAILED: u32 = 1000;
 
-/// What is left for later.
+/// A task to defer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTask {
-    /// What the model calls it.
+    /// Name chosen by the model.
     pub name: String,
-    /// What the model needs to know for it.
+    /// Payload for the model.
     pub payload: Vec<u8>,
 }
 
-/// Who leaves tasks behind.
+/// Request that defers tasks.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The model.
+    /// Model that was called.
     pub model: ModelName,
-    /// The version that was called.
+    /// Version that was called.
     pub version: Version,
-    /// The session, if the request was of one.
+    /// Session of the request, if any.
     pub session: Option<String>,
-    /// The request.
+    /// Request id.
     pub request: String,
 }
 
-/// A chain that is not at its end.
+/// An unfinished chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// The number of the chain.
+    /// Id of the first task of the chain.
     pub chain: i64,
-    /// The session that its tasks belong to.
+    /// Session of its tasks, if any.
     pub session: Option<String>,
 }
 
-/// The task of a chain that comes next.
+/// The next task of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Next {
-    /// Its number.
+    /// Id, unique within the tenant.
     pub id: i64,
-    /// When it is to be tried.
+    /// Time of the next try.
     pub due: i64,
 }
 
-/// A task that is about to be tried.
+/// A task whose try starts now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// What the model calls it.
+    /// Name chosen by the model.
     pub name: String,
-    /// What the model needs to know for it.
+    /// Payload for the model.
     pub payload: Vec<u8>,
-    /// The request that left it behind, or had it left behind.
+    /// Id of the request that started the chain.
     pub request: String,
-    /// How often it has been tried, with this.
+    /// Number of tries, including this one.
     pub tries: u32,
-    /// How many tasks its chain has had so far.
+    /// Number of tasks that the chain has had so far.
     pub chain_length: u32,
-    /// The session's state, where there is one.
+    /// State of the session, if the task belongs to one.
     pub session: Option<sessions::Kept>,
 }
 
-/// What has come of beginning a try.
+/// Result of starting a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begun {
-    /// It is counted, and may begin.
+    /// The try is counted and may start.
     Try(Box<Due>),
-    /// It has been tried as often as it may; the process ended during the last try. It is given up
-    /// now.
+    /// The process ended during the last allowed try. The task is now marked as failed.
     GivenUp,
-    /// It was cancelled.
+    /// The task was deleted.
     Gone,
 }
 
-/// A task as it is listed.
+/// One entry of a task list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // As in the table.
 pub struct Listed {
@@ -128,15 +127,15 @@ pub struct Listed {
     pub deferred: i64,
     pub due: i64,
     pub tries: u32,
-    /// When it was given up.
+    /// Time of the failure; `None` while the task waits.
     pub failed: Option<i64>,
     pub error: Option<String>,
-    /// Bytes of its payload.
+    /// Size of the payload, in bytes.
     pub size: u64,
 }
 
-/// Adds tasks to a chain, or begins one with them. Tells the number of the chain. Fails if more
-/// would wait than the tenant may have.
+/// Appends tasks to a chain, given by its number and length, or starts a chain. Returns the number
+/// of the chain. Fails if the tenant has too many waiting tasks.
 pub fn add(
     connection: &Connection,
     tenant: &Tenant,
@@ -150,14 +149,16 @@ pub fn add(
     let mut insert = connection.prepare_cached(insert)?;
     let (now, mut number, length) =
         (since_1970(), chain.map(|(chain, _)| chain), chain.map_or(0, |(_, length)| length));
+
     for (ordinal, task) in (length + 1..).zip(tasks) {
         insert.execute(named_params! {
             ":chain": number.unwrap_or(0), ":ordinal": ordinal, ":model": origin.model.as_str(),
             ":session": origin.session, ":request": origin.request, ":version": origin.version.number() as i64,
             ":name": task.name, ":now": now, ":payload": task.payload,
         })?;
+
         if number.is_none() {
-            // A chain is called by the number of its first task.
+            // The number of a chain is the id of its first task.
             let first = connection.last_insert_rowid();
             connection
                 .prepare_cached("UPDATE tasks SET chain = id WHERE id = ?1")?
@@ -165,22 +166,25 @@ pub fn add(
             number = Some(first);
         }
     }
+
     if !tasks.is_empty() {
         totals::check(connection, Kind::Tasks, tenant)?;
     }
+
     Ok(number)
 }
 
-/// The chains of a model that are not at their end, oldest first.
+/// Returns the unfinished chains of a model, oldest first.
 pub fn pending(connection: &Connection, model: &ModelName) -> Result<Vec<Pending>, StoreError> {
     let select = "SELECT DISTINCT chain, session FROM tasks WHERE model = ?1 AND failed IS NULL ORDER BY chain";
     let mut select = connection.prepare_cached(select)?;
     let pending = |row: &Row<'_>| Ok(Pending { chain: row.get(0)?, session: row.get(1)? });
     let chains = select.query_map([model.as_str()], pending)?;
+
     Ok(chains.collect::<Result<_, _>>()?)
 }
 
-/// The task of a chain that comes next; `None` at its end.
+/// Returns the next task of a chain; `None` if the chain is finished.
 pub fn next(connection: &Connection, chain: i64) -> Result<Option<Next>, StoreError> {
     let select =
         "SELECT id, due FROM tasks WHERE chain = ?1 AND failed IS NULL ORDER BY ordinal LIMIT 1";
@@ -188,13 +192,14 @@ pub fn next(connection: &Connection, chain: i64) -> Result<Option<Next>, StoreEr
     Ok(connection.prepare_cached(select)?.query_row([chain], next).optional()?)
 }
 
-/// Counts a try that is about to begin.
+/// Counts a try before it starts.
 pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, StoreError> {
     let select = "
         SELECT t.name, t.payload, t.request, t.tries + 1, s.state, s.version, t.session IS NOT NULL,
             (SELECT max(ordinal) FROM tasks WHERE chain = t.chain)
         FROM tasks AS t LEFT JOIN sessions AS s ON s.model = t.model AND s.id = t.session
         WHERE t.id = ?1 AND t.failed IS NULL";
+
     let due = |row: &Row<'_>| {
         let of_session: bool = row.get(6)?;
         let kept = sessions::Kept {
@@ -203,29 +208,34 @@ pub fn begin_try(connection: &Connection, id: i64, limit: u32) -> Result<Begun, 
         };
         let session = of_session.then_some(kept);
         let (name, payload, request, tries) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+
         Ok(Due { name, payload, request, tries, chain_length: row.get(7)?, session })
     };
+
     let Some(due) = connection.prepare_cached(select)?.query_row([id], due).optional()? else {
         return Ok(Begun::Gone);
     };
+
     if due.tries > limit {
         give_up(connection, id, "the server ended during the last try")?;
         return Ok(Begun::GivenUp);
     }
+
     connection
         .prepare_cached("UPDATE tasks SET tries = ?2 WHERE id = ?1")?
         .execute(params![id, due.tries])?;
+
     Ok(Begun::Try(Box::new(due)))
 }
 
-/// Takes back a try that was counted and did not begin after all.
+/// Reverts a counted try that did not start.
 pub fn take_back_try(connection: &Connection, id: i64, due: i64) -> Result<(), StoreError> {
     let update = "UPDATE tasks SET tries = max(tries - 1, 0), due = ?2 WHERE id = ?1";
     connection.prepare_cached(update)?.execute([id, due])?;
     Ok(())
 }
 
-/// Notes that a try has failed and when the next one is due.
+/// Records a failed try and the time of the next one.
 pub fn try_again(
     connection: &Connection,
     id: i64,
@@ -237,18 +247,20 @@ pub fn try_again(
     Ok(())
 }
 
-/// Notes that a task will not be tried again. The oldest of those that are kept makes room for it.
+/// Marks a task as failed. Deletes the oldest failed tasks beyond the limit.
 pub fn give_up(connection: &Connection, id: i64, error: &str) -> Result<(), StoreError> {
     let update = "UPDATE tasks SET failed = ?2, error = ?3 WHERE id = ?1 AND failed IS NULL";
     connection.prepare_cached(update)?.execute(params![id, since_1970(), error])?;
+
     let prune = "
         DELETE FROM tasks WHERE failed IS NOT NULL AND id <=
             (SELECT id FROM tasks WHERE failed IS NOT NULL ORDER BY id DESC LIMIT 1 OFFSET ?1)";
     connection.prepare_cached(prune)?.execute([MAX_FAILED])?;
+
     Ok(())
 }
 
-/// Ends the session of a chain that is at its end, if it was to end then.
+/// Deletes the session of a finished chain if it was marked to end.
 pub fn end_chain(
     connection: &Connection,
     chain: i64,
@@ -261,7 +273,7 @@ pub fn end_chain(
     Ok(())
 }
 
-/// Removes a task, waiting or given up. Returns what it was, if there was one.
+/// Deletes a task, waiting or failed, and returns it.
 pub fn remove(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
     let found = get(connection, id)?;
     connection.prepare_cached("DELETE FROM tasks WHERE id = ?1")?.execute([id])?;
@@ -272,7 +284,7 @@ const LISTED: &str = "
     SELECT id, chain, model, session, request, version, name, deferred, due, tries, failed, error, length(payload)
     FROM tasks";
 
-/// One task.
+/// Returns one task.
 pub fn get(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreError> {
     Ok(connection
         .prepare_cached(&format!("{LISTED} WHERE id = ?1"))?
@@ -280,7 +292,7 @@ pub fn get(connection: &Connection, id: i64) -> Result<Option<Listed>, StoreErro
         .optional()?)
 }
 
-/// The tasks after that number, in order, at most `limit`.
+/// Returns the tasks after an id, in order, at most `limit`.
 pub fn list(connection: &Connection, after: i64, limit: u32) -> Result<Vec<Listed>, StoreError> {
     let mut select =
         connection.prepare_cached(&format!("{LISTED} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;

@@ -1,5 +1,5 @@
-//! How much there is of what is counted: kept beside the tables by the database itself, so that a
-//! limit is checked without counting.
+//! Numbers of sessions and waiting tasks. Triggers keep them up to date, so a quota check does not
+//! count rows.
 
 use rusqlite::Connection;
 
@@ -7,7 +7,7 @@ use super::{StoreError, count};
 use crate::model::ModelName;
 use crate::tenant::{Resource, Tenant};
 
-/// By kind and model. The tables that are counted bring the triggers.
+/// Amounts by kind and model. The triggers are defined with the counted tables.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE totals (
     kind TEXT NOT NULL,
@@ -17,17 +17,17 @@ CREATE TABLE totals (
 ) WITHOUT ROWID;
 ";
 
-/// What is counted.
+/// Kind of counted row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Sessions that are kept.
+    /// Stored sessions.
     Sessions,
-    /// Tasks that wait or run.
+    /// Waiting and running tasks.
     Tasks,
 }
 
 impl Kind {
-    /// Its name in the table, and in the triggers.
+    /// Name of the kind in the table and in the triggers.
     fn name(self) -> &'static str {
         match self {
             Kind::Sessions => "sessions",
@@ -43,13 +43,13 @@ impl Kind {
     }
 }
 
-/// How many there are of all models together.
+/// Returns the amount over all models.
 pub fn all(connection: &Connection, kind: Kind) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1";
     Ok(connection.prepare_cached(sum)?.query_row([kind.name()], |row| count(row, 0))?)
 }
 
-/// How many there are of one model.
+/// Returns the amount of one model.
 pub fn of(connection: &Connection, kind: Kind, model: &ModelName) -> Result<u64, StoreError> {
     let sum = "SELECT coalesce(sum(amount), 0) FROM totals WHERE kind = ?1 AND model = ?2";
     Ok(connection
@@ -57,7 +57,7 @@ pub fn of(connection: &Connection, kind: Kind, model: &ModelName) -> Result<u64,
         .query_row([kind.name(), model.as_str()], |row| count(row, 0))?)
 }
 
-/// Holds what there is now against the tenant's quota, after something was added.
+/// Checks the amount against the tenant's quota after an insertion.
 pub(super) fn check(
     connection: &Connection,
     kind: Kind,
@@ -67,11 +67,12 @@ pub(super) fn check(
     if amount > tenant.settings().quota.of(resource) {
         return Err(StoreError::Refused(tenant.refuse(resource)));
     }
+
     tenant.note_kept(resource, amount);
     Ok(())
 }
 
-/// Tells the tenant how much it keeps now.
+/// Reports the current amounts to the tenant's quota.
 pub fn note(connection: &Connection, tenant: &Tenant) -> Result<(), StoreError> {
     for kind in [Kind::Sessions, Kind::Tasks] {
         tenant.note_kept(kind.resource(), all(connection, kind)?);

@@ -1,5 +1,5 @@
-//! The log of a tenant's guests. The latest lines are kept for the tenant to read, and a rate limit
-//! keeps guests from filling the operator's disk.
+//! What a tenant's guests have written: the last of it, for the tenant to read, and no more than so
+//! much of it at a time, so that no guest can fill the operator's disk.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,31 +7,31 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{ModelName, Version};
 
-/// Bytes of kept lines.
+/// Bytes of lines that are kept for reading.
 const KEPT: usize = 256 << 10;
 
-/// Bytes that may be written at once, and in each second after that: an amount that an operator can
-/// still read.
+/// Bytes that may be written at once, and in each second from then on: what an operator can still
+/// read.
 const BURST: u64 = 1 << 20;
 const PER_SECOND: u64 = 64 << 10;
 
-/// Bytes counted for a line in addition to its text.
+/// What a line costs beyond its text.
 const OVERHEAD: usize = 32;
 
 /// One line of a tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Time at which it was written.
+    /// When it was written.
     pub time: SystemTime,
-    /// The model that wrote it.
+    /// Which model wrote it.
     pub model: ModelName,
-    /// The version that wrote it.
+    /// Which version.
     pub version: Version,
-    /// The request during which it was written; empty if there was none.
+    /// During which request; empty if during none.
     pub request_id: String,
-    /// `trace`, `debug`, `info`, `warn` or `error`.
+    /// How much it matters: `trace`, `debug`, `info`, `warn` or `error`.
     pub level: &'static str,
-    /// The context that the guest gave.
+    /// What the guest says it is about.
     pub context: String,
     /// The text.
     pub message: String,
@@ -43,14 +43,14 @@ impl Entry {
     }
 }
 
-/// The rate limit's decision on a line.
+/// Whether a line may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The line is written.
+    /// It may.
     Write,
-    /// The line is dropped, and is the first one: a notice is written in its place.
+    /// It may not, and nobody has been told yet that lines are being dropped.
     DropAndSay,
-    /// The line is dropped.
+    /// It may not.
     Drop,
 }
 
@@ -62,7 +62,7 @@ pub struct Log {
 struct Inner {
     kept: VecDeque<Entry>,
     size: usize,
-    /// Bytes that may be written now, as of `refilled`.
+    /// What may be written now, as of `refilled`.
     allowance: u64,
     refilled: Instant,
     dropping: bool,
@@ -86,17 +86,17 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Keeps a line for reading, if the rate limit allows it.
+    /// Keeps a line for reading, if it may be written.
     pub fn push(&self, entry: &Entry) -> Verdict {
         self.lock().push(entry, Instant::now())
     }
 
-    /// The kept lines, oldest first.
+    /// The lines that are kept, oldest first.
     pub fn recent(&self) -> Vec<Entry> {
         self.lock().kept.iter().cloned().collect()
     }
 
-    /// Number of dropped lines.
+    /// How many lines were dropped.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -118,18 +118,16 @@ impl Inner {
                 Verdict::DropAndSay
             };
         }
-
         self.dropping = false;
         self.allowance -= cost;
         self.keep(entry.clone());
-
         Verdict::Write
     }
 
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.refilled).min(Duration::from_secs(3600));
         let earned = passed.as_millis() as u64 * PER_SECOND / 1000;
-        // Time too short to earn a byte is left to count later.
+        // What is too little to count yet goes on waiting.
         if earned > 0 {
             self.allowance = (self.allowance + earned).min(BURST);
             self.refilled = now;
@@ -169,7 +167,6 @@ mod tests {
         let line = entry(&"x".repeat(1000));
         let push = |millis| log.lock().push(&line, start + Duration::from_millis(millis));
         let written = (0..2000).take_while(|_| push(0) == Verdict::Write).count() as u64;
-
         assert!((BURST / 1100..=BURST / 1000).contains(&written), "{written}");
         assert_eq!((push(0), push(0)), (Verdict::Drop, Verdict::Drop));
         assert_eq!((push(1000), push(1000)), (Verdict::Write, Verdict::Write));
@@ -183,7 +180,6 @@ mod tests {
         for number in 0..10_000 {
             log.lock().push(&entry(&number.to_string()), start + Duration::from_secs(number));
         }
-
         let kept = log.recent();
         assert_eq!(kept.last().unwrap().message, "9999");
         assert!(kept.iter().map(Entry::size).sum::<usize>() <= KEPT);

@@ -1,9 +1,10 @@
-//! Tenants: their models, their API keys and their quotas.
+//! Tenants: whose models they are, who may ask, and how much each may hold.
 //!
-//! [`Tenants`] holds the tenants in force. It identifies a caller by an API key, and finds a
-//! [`Tenant`] by name. A tenant lives as long as any reference to it, so its use of resources is
-//! counted in one place however often its settings change. Resources are given back by guards on
-//! drop, never by hand. The fair scheduler gives turns on the cores to tenants and models.
+//! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and
+//! finds a [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is
+//! counted in one place however often its settings change: what is taken comes back through a guard
+//! ([`Held`], [`InstancePermit`]) and never by hand. Its part of the cores is kept in its
+//! [`Account`], by which [`Turns`] are given out.
 
 mod account;
 mod allotment;
@@ -55,10 +56,10 @@ use allotment::Allotment;
 use instances::InstanceLimit;
 use rate::Rate;
 
-/// A resource that a quota limits.
+/// Something a tenant may hold so much of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Requests in progress, waiting ones included.
+    /// Requests under way, waiting ones included.
     Concurrency,
     /// Requests that wait for an instance.
     Queue,
@@ -66,8 +67,8 @@ pub enum Resource {
     Memory,
     /// Models that serve or are being loaded.
     Models,
-    /// Bytes in its repository, including uploads in progress. Compiled artifacts in use count
-    /// against the same limit.
+    /// Bytes in its repository, with what is being uploaded. Compiled artifacts that are in use
+    /// count against its limit.
     Storage,
     /// Bytes of its compiled artifacts, in use or not. They have no limit of their own.
     Artifacts,
@@ -75,9 +76,9 @@ pub enum Resource {
     Database,
     /// Bytes that the host keeps for its models.
     Data,
-    /// Stored sessions.
+    /// Sessions that are kept.
     Sessions,
-    /// Deferred tasks that wait or run.
+    /// Tasks that wait or run.
     Tasks,
 }
 
@@ -113,7 +114,7 @@ impl Resource {
     }
 }
 
-/// A tenant and the resources it holds.
+/// A tenant, and everything it holds.
 pub struct Tenant {
     name: TenantName,
     settings: ArcSwap<TenantSettings>,
@@ -121,23 +122,23 @@ pub struct Tenant {
     rate: Rate,
     allotments: [Allotment; Resource::ALL.len()],
     instances: InstanceLimit,
-    /// Pools with idle instances that can be dropped.
+    /// Who has instances waiting for work that could be let go of.
     pools: Mutex<Vec<Weak<dyn Reclaim>>>,
     log: Log,
     payer: Payer,
-    /// Permits for loads.
+    /// Loads that may be under way.
     loads: Semaphore,
     refused: AtomicU64,
     key_value_operations: AtomicU64,
     dismissed: AtomicBool,
 }
 
-/// Loads of one tenant that run at the same time, however many files it has.
+/// Loads of one tenant that may be under way at once, however many files it has been given.
 const MAX_LOADS: usize = 4;
 
-/// A pool of idle instances.
+/// Something that keeps instances which nobody is using.
 pub trait Reclaim: Send + Sync {
-    /// Drops one idle instance. Returns false if there is none.
+    /// Lets go of one instance. Tells whether there was one.
     fn reclaim(&self) -> bool;
 }
 
@@ -161,11 +162,11 @@ impl Tenant {
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
-
         Arc::new(tenant)
     }
 
-    /// The tenant of a host without configured tenants, limited only by the host's own resources.
+    /// The tenant of a host that has configured none, with limits that only the host's own
+    /// resources set.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
         Tenant::new(name, TenantSettings::unlimited(Site::Directory("models".into())))
     }
@@ -175,79 +176,77 @@ impl Tenant {
         &self.name
     }
 
-    /// The settings in force.
+    /// What is in force for it.
     pub fn settings(&self) -> Arc<TenantSettings> {
         self.settings.load_full()
     }
 
-    /// True if at most one of its own keys may call models, so that all requests come from one
-    /// caller.
+    /// True if no two keys of its own may ask its models, so that all requests are of one caller.
     pub fn has_one_caller(&self) -> bool {
         let settings = self.settings();
         let may_ask = settings.keys.iter().filter(|key| key.scopes.allow(Scope::Infer));
         may_ask.count() <= 1
     }
 
-    /// Its use of the cores.
+    /// Its part of the cores.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// The payer of host work for the tenant.
+    /// For whom the host works when it works for it.
     pub fn payer(&self) -> &Payer {
         &self.payer
     }
 
-    /// The log of its guests.
+    /// What its guests have written.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Applies new settings. Resources held beyond a lower limit are not taken away.
+    /// Puts other settings in force. What it holds beyond a smaller limit is not taken away.
     pub(super) fn apply(&self, settings: TenantSettings) {
         let quota = &settings.quota;
         self.account.set_weight(settings.weight);
         self.rate.set_limit(quota.requests_per_second);
         self.instances.set_limit(quota.instances);
-
         for resource in Resource::ALL {
             self.allotment(resource).set_limit(quota.of(resource));
         }
-
         self.settings.store(Arc::new(settings));
     }
 
-    /// Admits a request until the result is dropped. Fails with `QuotaExceeded` if the tenant's
-    /// rate limit or its limit on concurrent requests does not allow it.
+    /// Lets a request in, until the result is dropped. Fails if it comes too soon after others, or
+    /// if as many are under way as may be.
     pub fn admit(self: &Arc<Self>) -> Result<Held, QuotaExceeded> {
         self.rate.take().map_err(|refusal| self.note(refusal))?;
         self.take(Resource::Concurrency, 1)
     }
 
-    /// Takes an amount of a resource until the result is dropped. Fails with `QuotaExceeded` if the
-    /// quota does not allow it.
+    /// Takes so much of a resource, until the result is dropped. Fails if that would be more than
+    /// it may hold.
     pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
         Held::take(self, resource, amount)
     }
 
-    /// Marks it as removed. A later tenant of the same name is another tenant.
+    /// Notes that it is no more. One of the same name that comes later is another one.
     pub(super) fn dismiss(&self) {
         self.dismissed.store(true, Ordering::SeqCst);
     }
 
-    /// True if it was removed. Its requests in progress still end normally.
+    /// Whether it is no more. What is under way for it still ends well.
     pub fn is_dismissed(&self) -> bool {
         self.dismissed.load(Ordering::SeqCst)
     }
 
-    /// Waits for the permission to have one more instance, idle ones included: first for the quota,
-    /// then for slots of the engine. Requests are served in order.
+    /// Waits for the right to have one more instance, idle ones included: first until its quota
+    /// allows one, then for room in the engine. Requests are served in the order in which they
+    /// came.
     pub async fn instance(self: &Arc<Self>, room: &Room) -> InstancePermit {
         let counted = match self.instances.try_take(self) {
             Some(counted) => counted,
             None => {
-                // Registered before the search for an idle instance, so that a call that returns
-                // one after the search sees that it is wanted.
+                // Before looking for one that is idle: whoever lays one down after that look sees
+                // that it is wanted.
                 let _waiting = self.instances.wait();
                 self.reclaim();
                 self.instances.take(self).await
@@ -256,66 +255,67 @@ impl Tenant {
         InstancePermit::new(self, Some(counted), room.take(self).await)
     }
 
-    /// The permission to have one more instance, if it is available at once.
+    /// The right to have one more instance, if it can be had at once.
     pub fn try_instance(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
         let counted = self.instances.try_take(self)?;
         Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
     }
 
-    /// The permission to have an instance in addition to one that the same call holds; `None` if
-    /// the engine has no free slots. It does not wait and does not count against the quota: calls
-    /// that each hold one instance and wait for another could deadlock.
+    /// The right to have an instance beside one that the same call holds already; `None` if the
+    /// engine has no room. It is had at once, and takes nothing of the quota: calls that each hold
+    /// one and wait for another could wait for each other for ever.
     pub fn instance_beside(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
         Some(InstancePermit::new(self, None, room.try_take(self)?))
     }
 
-    /// True if a caller waits for the permission to have an instance.
+    /// Whether somebody waits for the right to have an instance.
     pub fn lacks_instances(&self) -> bool {
         self.instances.is_waited_for()
     }
 
-    /// Waits for the permission to load a model, held until the result is dropped.
+    /// Waits until another of its models may be loaded, until the result is dropped.
     pub async fn load_turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.loads.acquire().await.ok()
     }
 
-    /// Registers a pool, whose idle instances are dropped when the tenant needs one elsewhere.
+    /// Has that pool asked to let go of an instance when the tenant needs one elsewhere.
     pub fn enroll(&self, pool: Weak<dyn Reclaim>) {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
-    /// Drops an idle instance with its permit and its memory. Returns false if there is none.
+    /// Lets go of an instance that nobody is using, with its permit and its memory. Tells whether
+    /// there was one.
     pub fn reclaim(&self) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Dropping an instance frees its permit, which goes to the first waiting caller.
+        // Dropping an instance frees its permit, which goes to whoever waits.
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
     }
 
-    /// Sets the number of bytes in its repository.
+    /// Notes how many bytes its repository holds, in place of what was noted before.
     pub fn note_stored(&self, bytes: u64) {
         self.allotment(Resource::Storage).set_base(bytes);
     }
 
-    /// Sets the amount of a resource that is kept on disk for it.
+    /// Notes how much of a resource is kept on disk for it, in place of what was noted before.
     pub fn note_kept(&self, resource: Resource, amount: u64) {
         self.allotment(resource).set_base(amount);
     }
 
-    /// The error for a request that exceeds a quota. Counts it as a refusal.
+    /// The refusal of something that would be more than it may keep.
     pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
         let limit = self.settings().quota.of(resource);
         self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
-    /// Bytes of compiled artifacts in use, which count as storage.
+    /// Bytes of compiled artifacts that are in use, which are part of its storage.
     pub fn used_by_artifacts(&self) -> u64 {
         self.allotment(Resource::Artifacts).taken()
     }
 
-    /// Bytes left of its storage quota; [`UNLIMITED`] if it has no limit.
+    /// Bytes that are left of its storage; [`UNLIMITED`] where it has no limit.
     pub fn storage_left(&self) -> u64 {
         match self.settings().quota.storage {
             UNLIMITED => UNLIMITED,
@@ -323,8 +323,8 @@ impl Tenant {
         }
     }
 
-    /// The amount of a resource in use. For storage: bytes in its repository and in uploads,
-    /// without artifacts.
+    /// How much of a resource it holds. Of its storage, what is in its repository or being
+    /// uploaded: artifacts are told apart.
     pub fn used(&self, resource: Resource) -> u64 {
         let used = self.allotment(resource).used();
         if resource == Resource::Storage {
@@ -334,22 +334,22 @@ impl Tenant {
         }
     }
 
-    /// Number of its instances, idle ones included.
+    /// How many instances it has, idle ones included.
     pub fn instances(&self) -> u64 {
         self.instances.used()
     }
 
-    /// Number of refusals for its quota.
+    /// How often it was refused something for its quota.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Number of key-value operations of its models.
+    /// How many key-value operations its models have made.
     pub fn key_value_operations(&self) -> u64 {
         self.key_value_operations.load(Ordering::Relaxed)
     }
 
-    /// Counts a key-value operation of one of its models.
+    /// Notes that one of its models has made a key-value operation.
     pub fn note_key_value_operation(&self) {
         self.key_value_operations.fetch_add(1, Ordering::Relaxed);
     }

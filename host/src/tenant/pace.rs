@@ -1,4 +1,4 @@
-//! Checkpoints of host work for a tenant.
+//! Checkpoints of the host's work for a tenant.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::time::Instant;
 
 use super::{Bill, Meter, Share, Turns};
 
-/// The reason for which a piece of work ended early.
+/// Why a piece of work ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
-    /// The caller no longer waits for it.
+    /// Nobody waits for it any more.
     #[error("nobody waits for the work any more")]
     Abandoned,
-    /// Its deadline has passed.
+    /// Its time is up.
     #[error("the work did not end in time")]
     Late,
 }
 
-/// Paces host work: at each checkpoint the work yields to other tenants and checks for
-/// cancellation.
+/// How a piece of work goes on: at each checkpoint it gives way to others, and learns whether it is
+/// still wanted.
 ///
 /// A checkpoint reads the clock. Work has one every few hundred microseconds.
 pub struct Pace {
@@ -29,22 +29,22 @@ pub struct Pace {
 
 struct TakingTurns {
     meter: Meter,
-    /// `None` if the work has no deadline.
+    /// `None` if it may take as long as it takes.
     until: Option<Instant>,
     abandoned: Arc<AtomicBool>,
 }
 
-/// Cancels a piece of work on drop.
+/// Whether somebody waits for a piece of work. Tells it on drop that nobody does.
 pub(super) struct Waiting(Arc<AtomicBool>);
 
 impl Pace {
-    /// For short work and for work without a tenant: its checkpoints do nothing.
+    /// The pace of short work, and of work for nobody in particular: its checkpoints do nothing.
     pub const fn free() -> Self {
         Pace { taking_turns: None, stopped: Cell::new(None) }
     }
 
-    /// For work that takes turns on the current thread, which has idle priority. The work stops at
-    /// `until`, or when `abandoned` becomes true.
+    /// The pace of work that takes turns on the present thread, which has stepped back. It stops at
+    /// `until`, or once it is abandoned.
     pub(super) fn in_turns(
         turns: Arc<Turns>,
         share: Arc<Share>,
@@ -58,7 +58,7 @@ impl Pace {
         }
     }
 
-    /// Runs a piece of work once its turn has come, and charges its CPU time.
+    /// Does a piece of work once its turn has come, and charges what it takes.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Pace) -> T) -> Result<T, Stopped> {
         let _paying =
             self.taking_turns.as_ref().map(|taking| taking.meter.paid_by(&Bill::default()));
@@ -66,13 +66,12 @@ impl Pace {
             Some(why) => Err(why),
             None => taking.meter.begin(|| taking.why_stop()),
         })?;
-
         let outcome = work(self);
         self.stopped.get().map_or(Ok(outcome), Err)
     }
 
-    /// Yields if other work is due. Fails if the work is cancelled or late; then it must end, and
-    /// its result is dropped.
+    /// Has the work give way if others are due. Fails if it is not wanted any more; it is to end
+    /// then, whatever with.
     pub fn give_way(&self) -> Result<(), Stopped> {
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
@@ -80,12 +79,11 @@ impl Pace {
         })
     }
 
-    /// Runs an operation that may block, such as reading from a disk. The turn is free meanwhile.
+    /// Does something that may have to wait, such as for a disk. The turn is for others meanwhile.
     pub fn aside<T>(&self, work: impl FnOnce() -> T) -> Result<T, Stopped> {
         if let Some(taking) = &self.taking_turns {
             taking.meter.end();
         }
-
         let outcome = work();
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
@@ -119,7 +117,7 @@ impl Waiting {
         Waiting(Arc::default())
     }
 
-    /// The flag that becomes true when the work is cancelled.
+    /// Becomes true when nobody waits any more.
     pub(super) fn abandoned(&self) -> Arc<AtomicBool> {
         self.0.clone()
     }

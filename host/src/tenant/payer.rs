@@ -1,4 +1,4 @@
-//! The payer of host work: the share it is charged to, and a limit on concurrent work.
+//! For whom the host works: who pays, and how much of the work is under way at once.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Account, Share};
 
-/// Pieces of host work of one payer that run at the same time.
+/// Pieces of work for one payer that are under way at once.
 const AT_ONCE: usize = 4;
 
-/// The payer of host work.
+/// For whom the host works.
 #[derive(Debug)]
 pub struct Payer {
     share: Arc<Share>,
@@ -17,22 +17,22 @@ pub struct Payer {
 }
 
 impl Payer {
-    /// A payer whose work is charged to this tenant, like that of one more model.
+    /// A payer whose work is charged to that account, as one model more.
     pub(super) fn new(account: Arc<Account>) -> Self {
         Payer { share: Share::new(account), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// The payer of work without a tenant.
+    /// A payer of its own, for work that belongs to no tenant.
     pub(super) fn nobody() -> Self {
         Payer::new(Account::new(1))
     }
 
-    /// The share for work without a model.
+    /// What work is charged to that belongs to no model.
     pub fn share(&self) -> &Arc<Share> {
         &self.share
     }
 
-    /// Waits until another piece of work may begin, in order.
+    /// Waits until another piece of work may begin. Those that wait first are first.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()

@@ -1,4 +1,4 @@
-//! The settings of a tenant, as its operator configures them.
+//! What the operator says of a tenant.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use super::{Credential, Resource, Site};
 use crate::model::{Deferral, Limits, Origin, QuotaExceeded, Streaming, show_size};
 
-/// The limit of an unlimited resource.
+/// The limit of what has none.
 pub const UNLIMITED: u64 = u64::MAX;
 
-/// The settings of one tenant.
+/// What is in force for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// The location of its models.
+    /// Where its models are.
     pub repository: Site,
-    /// Interval of scans for a repository that announces no changes.
+    /// How often to look for changes where nobody tells of them.
     pub refresh: Duration,
-    /// Its weight relative to other tenants when the cores are contended.
+    /// Its part of the cores when they are contended, beside the weights of the others.
     pub weight: u32,
-    /// Its API keys.
+    /// Who may ask in its name.
     pub keys: Vec<Credential>,
-    /// Its quota.
+    /// How much it may hold.
     pub quota: Quota,
-    /// Upper bounds for the settings of its models.
+    /// The most that its models' own settings may ask for.
     pub ceilings: Ceilings,
-    /// Capabilities that its models may be granted.
+    /// What its models may be granted.
     pub grants: TenantGrants,
-    /// Its database; `None` for a file of its own in the state directory.
+    /// Where its database is; `None` for a file of its own in the state directory.
     pub database: Option<PostgresSettings>,
 }
 
-/// A PostgreSQL database of one tenant.
+/// A database that the operator keeps for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// Its address, without a password.
     pub url: String,
-    /// The source of the password; `None` if it takes none.
+    /// Where the password is; `None` if it takes none.
     pub password: Option<PasswordFrom>,
 }
 
-/// The source of a password. The configuration never holds the password itself.
+/// Where a password is. The password itself is nowhere in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordFrom {
     /// The only line of a file.
@@ -48,13 +48,12 @@ pub enum PasswordFrom {
     Variable(String),
 }
 
-/// Limits on the resources of a tenant. [`UNLIMITED`] where only the host's own resources set a
-/// limit.
+/// How much a tenant may hold. [`UNLIMITED`] where only the host's own resources set a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Requests per second. A burst of one second's requests is admitted.
+    /// Requests a second; as many may come at once.
     pub requests_per_second: u64,
-    /// Requests in progress, waiting ones included.
+    /// Requests under way, waiting ones included.
     pub concurrency: u64,
     /// Requests that wait for an instance.
     pub queue: u64,
@@ -64,31 +63,32 @@ pub struct Quota {
     pub memory: u64,
     /// Models that serve or are being loaded.
     pub models: u64,
-    /// Bytes in its repository, and of compiled artifacts in use.
+    /// Bytes in its repository, and of compiled artifacts that are in use.
     pub storage: u64,
-    /// Bytes of one uploaded component.
+    /// Bytes of one component that is uploaded.
     pub artifact_size: u64,
-    /// Bytes that the host keeps for its models: sessions, deferred tasks and key-value data.
+    /// Bytes that the host keeps for its models: sessions, tasks for later, values by key.
     pub data: u64,
     /// Bytes of its database.
     pub database: u64,
-    /// Stored sessions.
+    /// Sessions that are kept.
     pub sessions: u64,
-    /// Deferred tasks that wait or run.
+    /// Tasks that wait or run.
     pub tasks: u64,
 }
 
-/// Upper bounds for a model's settings.
+/// The most that a model's own settings may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ceilings {
-    /// For `limits`.
+    /// Of `limits`.
     pub limits: Limits,
-    /// For `streaming`.
+    /// Of `streaming`.
     pub streaming: StreamCeilings,
 }
 
-/// Upper bounds for streaming. A bound that is not set is the one for whole responses: a model gets
-/// no more by streaming than its operator intended.
+/// The most that a model may ask for its answers in parts. Where nothing is said, what holds for
+/// whole answers holds for these: no model gets more by answering in parts than its operator has
+/// thought of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCeilings {
     /// Wall-clock time; `None` for that of `limits`.
@@ -99,17 +99,17 @@ pub struct StreamCeilings {
     pub total: Option<u64>,
 }
 
-/// Capabilities that a tenant's models are granted on request.
+/// What a tenant's models may be granted if they ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantGrants {
-    /// Destinations of outgoing HTTP requests.
+    /// Whom they may send HTTP requests to.
     pub http: Callable,
 }
 
-/// Origins that a tenant's models may call.
+/// Whom a tenant's models may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callable {
-    /// Every origin: the owner of these models also runs the host.
+    /// Whomever they name: whose models these are also runs the host.
     Anyone,
     /// These origins and no others.
     Listed(Vec<Origin>),
@@ -122,16 +122,14 @@ impl Default for Callable {
 }
 
 impl Callable {
-    /// Checks the origins that a model requests. Fails with those that it may not call.
+    /// Checks what a model asks for. Fails with the origins that it may not call.
     pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
         let Callable::Listed(listed) = self else { return Ok(()) };
-
         let refused: Vec<_> =
             asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
         if refused.is_empty() {
             return Ok(());
         }
-
         Err(format!(
             "capabilities.http: this tenant's models may not call {}; the operator can list it in the tenant's grants",
             refused.join(", ")
@@ -139,10 +137,10 @@ impl Callable {
     }
 }
 
-/// A key of the host: it has scope `admin`, and its requests must name a tenant.
+/// A key that belongs to no tenant: it is allowed everything and must say for whom.
 pub type HostKey = Credential;
 
-/// Soon enough for a change that no caller waits for; listing a thousand objects costs a store
+/// As often as somebody who does not wait for it notices; listing a thousand objects costs a store
 /// little.
 pub const REFRESH: Duration = Duration::from_secs(600);
 
@@ -162,7 +160,8 @@ impl Default for TenantSettings {
 }
 
 impl TenantSettings {
-    /// Settings without limits, for a tenant whose owner also runs the host.
+    /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as
+    /// there is.
     pub fn unlimited(repository: Site) -> Self {
         let grants = TenantGrants { http: Callable::Anyone };
         TenantSettings {
@@ -175,7 +174,7 @@ impl TenantSettings {
 }
 
 impl TenantSettings {
-    /// True if its repository and the interval of its scans are the same.
+    /// Whether its models come from the same place in the same way.
     pub fn has_same_source(&self, other: &TenantSettings) -> bool {
         self.repository == other.repository
             && (self.refresh == other.refresh || self.repository.directory().is_some())
@@ -183,7 +182,7 @@ impl TenantSettings {
 }
 
 impl Quota {
-    /// A quota without limits.
+    /// A quota that limits nothing.
     pub fn unlimited() -> Self {
         Quota {
             requests_per_second: UNLIMITED,
@@ -218,25 +217,25 @@ impl Quota {
     }
 }
 
-// Resources that cost memory of the host have a default limit. Those that an operator may want to
-// give to one tenant in full have none.
+// Bounds for what takes memory of the host's own even when nobody has thought of a quota; no bounds
+// for what an operator may well mean to give whole to one tenant.
 impl Default for Quota {
     fn default() -> Self {
         Quota {
-            // Each request in progress holds its body.
+            // Each request under way holds its body.
             concurrency: 1024,
             queue: 1000,
-            // A quarter of the engine's default number of slots.
+            // A quarter of the slots that the engine has unless told otherwise.
             instances: 250,
-            // Larger models hold weights, up to the 1 GiB of memory that a component may have.
+            // Larger models are weights, which a component can hold up to its 1 GiB of memory.
             artifact_size: 256 << 20,
-            // A hundred thousand conversations; a disk holds the data of a thousand such tenants.
+            // A hundred thousand conversations; a disk holds a thousand such tenants.
             data: 1 << 30,
-            // Its models write it without the operator, up to the size of the host's disk.
+            // Its models write it by themselves, whatever the host's disk can take.
             database: 1 << 30,
             sessions: 100_000,
-            // Each waiting task takes some memory of the host, and a longer queue is not worked off
-            // in time.
+            // Each takes a little of the host's memory while it waits; more than this is work that
+            // nobody keeps up with.
             tasks: 10_000,
             ..Quota::unlimited()
         }
@@ -258,8 +257,8 @@ impl Default for Ceilings {
 }
 
 impl Ceilings {
-    /// The limits in force for a model with these settings. Limits left at the default are lowered
-    /// to the bounds. Fails with all settings that exceed them.
+    /// The limits in force for a model that asks for these. What it leaves at the default is
+    /// lowered to what it may have; fails with everything that it asks for and may not have.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
         let (most, default) = (&self.limits, Limits::default());
         let mut fitting = Fitting { table: "limits", faults: Vec::new() };
@@ -270,11 +269,10 @@ impl Ceilings {
             deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
         };
-
         fitting.finish(limits)
     }
 
-    /// As [`Ceilings::apply`], for streaming.
+    /// As [`Ceilings::apply`], for answers in parts.
     pub fn apply_to_streaming(&self, asked: &Streaming) -> Result<Streaming, String> {
         let (most, whole, default) = (&self.streaming, &self.limits, Streaming::default());
         let mut fitting = Fitting { table: "streaming", faults: Vec::new() };
@@ -287,11 +285,11 @@ impl Ceilings {
             total: fitting.bytes("total", asked.total, default.total, total),
             heartbeat: asked.heartbeat,
         };
-
         fitting.finish(streaming)
     }
 
-    /// As [`Ceilings::apply`], for deferred tasks: a task has the same bounds as a request.
+    /// What is in force for the deferred tasks of a model that asks for this: a task may take what
+    /// a request may.
     pub fn apply_to_deferred(&self, asked: &Deferral) -> Result<Deferral, String> {
         let (most, default) = (&self.limits, Deferral::default());
         let mut fitting = Fitting { table: "deferred", faults: Vec::new() };
@@ -300,12 +298,11 @@ impl Ceilings {
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
             ..asked.clone()
         };
-
         fitting.finish(deferred)
     }
 }
 
-/// Compares the settings of one table with their bounds.
+/// Holds what a model asks for in one table against what it may have.
 struct Fitting {
     table: &'static str,
     faults: Vec<String>,
@@ -339,7 +336,7 @@ impl Fitting {
 }
 
 impl Quota {
-    /// Checks the size of an uploaded component, in bytes.
+    /// Checks the size of a component that is uploaded, in bytes.
     pub fn check_artifact(&self, size: u64) -> Result<(), QuotaExceeded> {
         let limit = self.artifact_size;
         if size <= limit {
@@ -363,13 +360,10 @@ mod tests {
         };
         let ceilings = Ceilings { limits, ..Ceilings::default() };
         let granted = ceilings.apply(&Limits::default()).unwrap();
-
         assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
         assert_eq!(granted.request, Limits::default().request);
-
         let modest = Limits { memory: 1 << 20, ..Limits::default() };
         assert_eq!(ceilings.apply(&modest).unwrap().memory, 1 << 20);
-
         let greedy =
             Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
         let told = ceilings.apply(&greedy).unwrap_err();
@@ -379,7 +373,6 @@ mod tests {
         ] {
             assert!(told.contains(says), "{told}");
         }
-
         assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
     }
 
@@ -389,14 +382,11 @@ mod tests {
         let limits = Limits { deadline: second, response: 1 << 10, ..Ceilings::default().limits };
         let ceilings = Ceilings { limits: limits.clone(), ..Ceilings::default() };
         let granted = ceilings.apply_to_streaming(&Streaming::default()).unwrap();
-
         assert_eq!((granted.deadline, granted.total), (second, 1 << 10));
         assert_eq!(granted.cpu_time, Streaming::default().cpu_time);
-
         let streaming = StreamCeilings { deadline: Some(minute), ..StreamCeilings::default() };
         let ceilings = Ceilings { limits, streaming };
         assert_eq!(ceilings.apply_to_streaming(&Streaming::default()).unwrap().deadline, minute);
-
         let greedy = Streaming { deadline: 2 * minute, ..Streaming::default() };
         let told = ceilings.apply_to_streaming(&greedy).unwrap_err();
         assert!(

@@ -1,7 +1,7 @@
-//! The engine's slots: a limit on instances, divided among tenants.
+//! The engine's slots: how many instances there may be at once, divided among tenants.
 //!
-//! An instance takes as many slots as its component needs, and gives them back when it is dropped.
-//! wasmtime's pools have room for all slots, so they never refuse an instance that has its slots.
+//! An instance takes as many slots as its component needs, and gives them back when it is gone.
+//! wasmtime's pools have room for all slots, so whoever holds its slots is never refused by them.
 
 mod division;
 
@@ -18,40 +18,40 @@ use division::{Division, Ticket};
 /// The slots of one engine.
 pub struct Slots {
     shared: Mutex<Shared>,
-    /// Held from the choice of a tenant until one of its idle instances is dropped.
+    /// Held from the choice of a tenant until an idle instance of it is gone.
     reclaiming: Mutex<()>,
 }
 
 struct Shared {
     division: Division,
-    /// Waiting requests.
+    /// The requests that wait.
     places: HashMap<Ticket, Arc<Place>>,
-    /// Tenants whose idle instances can be dropped.
+    /// Who may be asked to let go of idle instances.
     tenants: HashMap<TenantName, Weak<Tenant>>,
 }
 
-/// A waiting request.
+/// A request's place in the line.
 #[derive(Default)]
 struct Place {
     granted: AtomicBool,
     bell: Notify,
 }
 
-/// The number of slots that an instance of a component takes. A clone is shallow.
+/// What an instance takes: so many slots of that engine. A clone is shallow.
 #[derive(Clone)]
 pub struct Room {
     slots: Arc<Slots>,
     count: u32,
 }
 
-/// Slots held by a tenant's instance, given back on drop.
+/// Slots that a tenant's instance holds, given back on drop.
 pub(super) struct HeldSlots {
     slots: Arc<Slots>,
     tenant: TenantName,
     count: u32,
 }
 
-/// A waiting request. It leaves the queue on drop.
+/// A request that waits. It leaves the line on drop.
 struct Waiting<'a> {
     room: &'a Room,
     tenant: &'a Arc<Tenant>,
@@ -60,7 +60,7 @@ struct Waiting<'a> {
 }
 
 impl Slots {
-    /// Slots without guarantees to any tenant.
+    /// So many slots, of which nothing is guaranteed to anybody yet.
     pub fn new(count: u32) -> Arc<Self> {
         let shared = Shared {
             division: Division::new(count),
@@ -70,8 +70,7 @@ impl Slots {
         Arc::new(Slots { shared: Mutex::new(shared), reclaiming: Mutex::default() })
     }
 
-    /// Guarantees each of these tenants its part of the slots by weight, and no slots to other
-    /// tenants.
+    /// Guarantees each of these tenants its part of the slots by weight, and others nothing.
     pub fn divide(&self, tenants: &[Arc<Tenant>]) {
         let weights =
             tenants.iter().map(|tenant| (tenant.name().clone(), tenant.settings().weight));
@@ -82,7 +81,6 @@ impl Slots {
                 .collect();
             shared.division.divide(weights)
         });
-
         if !each_has_one {
             tracing::warn!(
                 tenants = tenants.len(),
@@ -91,18 +89,18 @@ impl Slots {
         }
     }
 
-    /// The largest number of slots that this tenant can ever hold.
+    /// The most slots that this tenant can ever have at once.
     pub fn most_for(&self, tenant: &TenantName) -> u64 {
         self.lock().division.most_for(tenant)
     }
 
-    /// True if a request waits for slots of this tenant: the tenant itself waits, or it holds more
-    /// than its guarantee.
+    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than
+    /// its guarantee.
     pub fn wants_back(&self, tenant: &TenantName) -> bool {
         self.lock().division.wants_back(tenant)
     }
 
-    /// Changes the division and wakes the requests that have their slots then.
+    /// Changes the division, and wakes those whose slots are there then.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let mut shared = self.lock();
         let outcome = change(&mut shared);
@@ -112,7 +110,6 @@ impl Slots {
                 place.bell.notify_one();
             }
         }
-
         outcome
     }
 
@@ -122,29 +119,29 @@ impl Slots {
 }
 
 impl Room {
-    /// A request for `count` of these slots.
+    /// So many slots of these.
     pub fn new(slots: Arc<Slots>, count: u32) -> Self {
         Room { slots, count }
     }
 
-    /// The slots it is a part of.
+    /// The slots that it is part of.
     pub fn slots(&self) -> &Arc<Slots> {
         &self.slots
     }
 
-    /// The number of slots.
+    /// How many slots it is.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Takes the slots for an instance of this tenant, if they are free.
+    /// Takes it for an instance of that tenant, if it is to be had at once.
     pub(super) fn try_take(&self, tenant: &Tenant) -> Option<HeldSlots> {
         let taken = self.slots.lock().division.try_take(tenant.name(), self.count.into());
         taken.then(|| self.held(tenant))
     }
 
-    /// Waits for the slots and takes them. Idle instances are dropped for it: first those of the
-    /// tenant that holds the most beyond its guarantee.
+    /// Waits until it is to be had, and takes it. Idle instances are let go of for it: first those
+    /// of the tenant that holds the most beyond its guarantee.
     pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> HeldSlots {
         if let Some(held) = self.try_take(tenant) {
             return held;
@@ -170,14 +167,15 @@ impl Room {
 }
 
 impl Waiting<'_> {
-    /// Drops idle instances one by one until the slots are free or none is left: those of the
-    /// tenant that holds the most beyond its guarantee at the time, and last those of the tenant
-    /// itself.
+    /// Lets go of idle instances until the slots are there or no such instance is left: one after
+    /// the other, of the tenant that holds the most beyond its guarantee then, and at last of the
+    /// tenant itself.
     fn make_room(&self) {
         let mut have_none = Vec::new();
         while !self.is_granted() {
             let slots = &self.room.slots;
-            // One request at a time: two choices at once could together take guaranteed slots.
+            // One request at a time: two that choose at once could together take what is
+            // guaranteed.
             let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
             let holder = slots.lock().tenants.get(&name).and_then(Weak::upgrade);
@@ -185,7 +183,6 @@ impl Waiting<'_> {
                 have_none.push(name);
             }
         }
-
         while !self.is_granted() && self.tenant.reclaim() {}
     }
 
@@ -197,7 +194,7 @@ impl Waiting<'_> {
         while !self.is_granted() {
             self.place.bell.notified().await;
         }
-        // The returned guard gives the slots back from here on.
+        // From here on they are given back by what is returned.
         self.place.granted.store(false, Ordering::Release);
         self.room.held(self.tenant)
     }
@@ -236,11 +233,9 @@ mod tests {
         let (room, tenant) = (Room::new(slots.clone(), 2), tenant("a"));
         let held = room.take(&tenant).await;
         let (mut first, second) = (Box::pin(room.take(&tenant)), room.take(&tenant));
-
         assert!(futures_util::poll!(&mut first).is_pending());
-
         drop(held);
-        // It has its slots, but is dropped before it is polled.
+        // It has its slots, but goes away before it looks.
         drop(first);
         drop(second.await);
         assert!(room.try_take(&tenant).is_some());
@@ -252,7 +247,6 @@ mod tests {
         let slots = Slots::new(10);
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);
-
         let room = Room::new(slots, 1);
         let held: Vec<_> = (0..20).map_while(|_| room.try_take(&a)).collect();
         assert_eq!(held.len(), 8);

@@ -1,8 +1,8 @@
-//! Media types and schemas of request and response bodies.
+//! The content of requests and answers: which media types, and the schema of each.
 
 use serde_json::{Map, Value, json};
 
-/// Returns the content of a body kind: a schema name, or media types separated by commas.
+/// The content of that kind: a schema by its name, or media types with commas between them.
 pub(super) fn content(kind: &str) -> Value {
     let mut content = Map::new();
     match kind {
@@ -10,25 +10,24 @@ pub(super) fn content(kind: &str) -> Value {
         "application/json" => {
             drop(content.insert(kind.into(), json!({ "schema": { "type": "object" } })))
         }
-        // Browsers receive the page.
+        // A browser gets the page.
         "Alive" => content.extend([schema(kind), text_or_bytes("text/html")]),
         "Component" | "Value" => content.extend([text_or_bytes("application/octet-stream")]),
         media if media.contains('/') => content.extend(media.split(',').map(text_or_bytes)),
         "InferRequest" | "InferResponse" => {
             content.extend([schema(kind), text_or_bytes("application/octet-stream")]);
         }
-        // Generated clients cannot distinguish SageMaker's content type from the other binary one,
-        // and cannot set its parameter.
+        // A generated client cannot tell SageMaker's content type from the other binary one, nor
+        // set its parameter.
         "Invocation" => {
             content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")])
         }
         _ => content.extend([schema(kind)]),
     }
-
     content.into()
 }
 
-/// Describes the body beyond its schema.
+/// Says what a body of that kind must be like, beyond its schema.
 pub(super) fn description(kind: &str) -> &'static str {
     match kind {
         "InferRequest" => {
@@ -45,17 +44,17 @@ pub(super) fn description(kind: &str) -> &'static str {
     }
 }
 
-/// True if the body may be omitted.
+/// True if a body of that kind may be left out.
 pub(super) fn is_optional(kind: &str) -> bool {
     matches!(kind, "IndexRequest" | "LoadRequest" | "UnloadRequest" | "Value")
 }
 
-/// True if the body is JSON or can be.
+/// True if a body of that kind is JSON, or may be.
 pub(super) fn is_json(kind: &str) -> bool {
     !matches!(kind, "" | "Component" | "Value")
 }
 
-/// True if the body can contain binary tensors.
+/// True if a body of that kind may hold binary tensors.
 pub(super) fn is_binary(kind: &str) -> bool {
     matches!(kind, "InferRequest" | "Invocation")
 }

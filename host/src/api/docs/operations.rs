@@ -1,4 +1,4 @@
-//! The descriptions of the routes in `router`.
+//! The description of each route. The routes themselves are in `router`.
 
 use super::refusals::{
     INFERENCE, LOAD, MODEL, NOTHING, REFRESH, REMOVE, SESSION, STORE, UNLOAD, UPLOAD,
@@ -7,23 +7,23 @@ use crate::api::router::Route;
 
 /// The description of a route.
 pub(super) struct Operation {
-    /// Function name in generated clients.
+    /// The name of the function in a generated client.
     pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// Names of the query parameters.
+    /// The parameters in the path's query.
     pub(super) query: &'static [&'static str],
-    /// Kind of the request body, see `bodies`; empty for none.
+    /// A kind of body, see `bodies`; empty if there is none.
     pub(super) body: &'static str,
-    /// Kind of the response body on success.
+    /// The kind of the answer if all is well.
     pub(super) answer: &'static str,
-    /// Statuses on success.
+    /// The statuses of such an answer.
     pub(super) statuses: &'static [&'static str],
-    /// Error statuses beyond those that follow from access and body.
+    /// The statuses in which this route refuses, beside those of every route like it.
     pub(super) refusals: &'static [&'static str],
 }
 
-/// Returns the description of a route; `None` if it has none.
+/// The description of that route; `None` if the table has none.
 pub(super) fn operation(route: &Route) -> Option<Operation> {
     let line = TABLE.iter().find(|line| (line.0, line.1) == (route.method, route.path))?;
     let &(_, _, id, tag, summary, body, answer, refusals) = line;
@@ -32,17 +32,16 @@ pub(super) fn operation(route: &Route) -> Option<Operation> {
     let statuses = statuses.map_or(&["200"][..], |(_, _, statuses)| statuses);
     let query =
         QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
-
     Some(Operation { id, tag, summary, query, body, answer, statuses, refusals })
 }
 
-/// Returns the number of descriptions.
+/// How many routes are described.
 #[cfg(test)]
 pub(super) fn count() -> usize {
     TABLE.len()
 }
 
-/// Query parameters by path.
+/// The parameters in the query of a path.
 const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/logs", &["model"]),
     ("/v2/keyvalue", &["cursor", "limit"]),
@@ -51,7 +50,7 @@ const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/tasks", &["cursor", "limit"]),
 ];
 
-/// Success statuses other than 200 alone.
+/// The statuses of routes that may answer with others than 200.
 const STATUSES: [(&str, &str, &[&str]); 6] = [
     ("GET", "/v2/health/ready", &["200", "503"]),
     ("GET", "/ping", &["200", "503"]),

@@ -1,24 +1,23 @@
-//! Schemas of the request and response bodies.
+//! The bodies that go in and out, as far as clients must know them.
 
 use serde_json::{Map, Value, json};
 
-/// Returns all schemas by name.
+/// Every schema by its name.
 pub(super) fn schemas() -> Map<String, Value> {
     let text = json!({ "type": "string" });
     let object = json!({ "type": "object" });
-    // A cursor is null on the last page.
+    // A cursor, where there are no more pages.
     let text_or_null = json!({ "type": ["string", "null"] });
-    // A tensor under its own key: a single element or an array.
+    // A tensor where it is named by its key: its one element, or all of them.
     let elements = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
     let tensor = tensor();
     let [named, inputs, outputs] =
         ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
     let parameters = json!({ "type": "object", "additionalProperties": scalar() });
-    // An array reaches the model as JSON text.
+    // An array reaches the model as its JSON.
     let flexible = json!({ "type": "object", "additionalProperties": elements });
-    // The type differs if the model has an input or output of that name.
+    // Another type where the model has an input or output of that name.
     let id = json!({ "description": "the request's, unless the model has one of that name" });
-
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
         (
@@ -67,7 +66,7 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[("id", &text), ("parameters", &parameters)],
             ),
         ),
-        // Also contains a key for each input, parameter and output of the model.
+        // Beside these, a key for each input or parameter of the model, and for each output.
         (
             "GenerateRequest",
             open(record(&[], &[("text_input", &elements), ("id", &id), ("parameters", &flexible)])),
@@ -115,7 +114,6 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("Logs", object.clone()),
         ("Tenants", object),
     ];
-
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -125,16 +123,14 @@ fn tensor() -> Value {
         "description": "row-major; nested in the tensor's shape, or flat",
         "items": { "anyOf": [scalar(), { "type": "array", "items": {} }] },
     });
-
     let text = json!({ "type": "string" });
-
     record(
         &[("name", &text), ("datatype", &datatype()), ("shape", &list(integer())), ("data", &data)],
         &[("parameters", &json!({ "type": "object" }))],
     )
 }
 
-/// An element of a tensor, or a parameter value.
+/// An element of a tensor, or a parameter.
 fn scalar() -> Value {
     json!({ "type": ["string", "number", "boolean"] })
 }
@@ -151,17 +147,16 @@ fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
         .chain(optional)
         .map(|&(name, schema)| (name.to_owned(), schema.clone()))
         .collect();
-
     json!({ "type": "object", "required": names, "properties": members })
 }
 
-/// Disallows additional keys.
+/// The same without room for keys of other names.
 fn closed(mut record: Value) -> Value {
     record["additionalProperties"] = json!(false);
     record
 }
 
-/// Allows additional keys.
+/// The same with room for keys of other names.
 fn open(mut record: Value) -> Value {
     record["additionalProperties"] = json!(true);
     record

@@ -1,4 +1,4 @@
-//! One generate request, from its head to its last response part.
+//! One request to generate, from its head to its last part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// A request whose model call has started. It holds the servable and the resources of the call
-/// until dropped.
+/// A request whose model has been asked. It holds its version, and whatever its call holds, until
+/// it is dropped.
 pub(super) struct Answering {
     context: Context,
     workers: Workers,
@@ -39,13 +39,13 @@ pub(super) struct Answering {
     parts: Parts,
     asked: Instant,
     handling: Handling,
-    /// `None` once the outcome has been recorded.
+    /// `None` once it is known how the request has ended.
     tally: Option<Tally>,
     memory: Memory,
 }
 
 impl Answering {
-    /// Reads a request and starts the model call.
+    /// Reads a request, and asks its model.
     pub(super) async fn begin(
         state: &ApiState,
         context: Context,
@@ -61,7 +61,6 @@ impl Answering {
         let (head, body) = request.into_parts();
         let received = context.received;
         let read = read(&head.headers, &handle, received, &mut handling, body, &mut memory).await;
-
         let (in_header, json) = match read {
             Ok(read) => read,
             Err(error) => {
@@ -69,18 +68,14 @@ impl Answering {
                 return Err(error);
             }
         };
-
         let RequestJson { request, timeout, .. } = json;
-
         tally.note_rows(&request);
-
         let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
         let asker = caller.asker(context.request_id.clone());
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
         let tally = Some(tally);
         let workers = state.workers.clone();
-
         Ok(Answering {
             context,
             workers,
@@ -96,37 +91,37 @@ impl Answering {
         })
     }
 
-    /// The version that answers.
+    /// Which version answers.
     pub(super) fn version(&self) -> Version {
         self.handle.id().version
     }
 
-    /// Maximum silence before a keep-alive comment is sent.
+    /// How long nothing may be sent before a sign of life is.
     pub(super) fn heartbeat(&self) -> Duration {
         self.handle.settings().streaming.heartbeat
     }
 
-    /// Time at which the model call ends at the latest.
+    /// When the model has come to its end at the latest.
     pub(super) fn deadline(&self) -> Instant {
         self.parts.deadline()
     }
 
-    /// The connection that carries the request.
+    /// What it came on.
     pub(super) fn connection(&self) -> Connection {
         self.context.connection.clone()
     }
 
-    /// Waits for the next response part; see [`Parts::next`].
+    /// Waits for the next part; see [`Parts::next`].
     pub(super) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
         self.parts.next().await
     }
 
-    /// Encodes a response part as JSON.
+    /// Writes a part as JSON.
     pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
         self.write_as(part.size(), move |_| Ok(part)).await
     }
 
-    /// Merges all parts and encodes the result as JSON.
+    /// Joins all parts, and writes that as JSON.
     pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
         let (handle, size) = (self.handle.clone(), whole.size());
         let join = move |pace: &Pace| {
@@ -135,13 +130,13 @@ impl Answering {
         self.write_as(size, join).await
     }
 
-    /// Encodes the response of a model that produced no part.
+    /// Writes what stands for an answer without any part.
     pub(super) async fn write_none(&mut self) -> Result<Bytes, InferError> {
         let none = complete(self.handle.metadata(), InferResponse::default());
         self.write(none).await
     }
 
-    /// Creates and encodes a response of about `bytes` bytes.
+    /// Writes what comes of so many bytes.
     async fn write_as(
         &mut self,
         bytes: u64,
@@ -154,7 +149,7 @@ impl Answering {
         self.handling.write(bytes as usize, work).await
     }
 
-    /// Compresses a whole response if the client accepts it and it is large enough.
+    /// Compresses the whole answer, if that is accepted and worth it.
     pub(super) async fn compress(
         &mut self,
         coding: Option<Coding>,
@@ -163,37 +158,37 @@ impl Answering {
         compress(&self.workers, Some(&self.tenant), coding, response).await
     }
 
-    /// Sets the host memory of the response. Fails if the tenant's memory quota is used up.
+    /// Notes how many bytes the host holds of the answer so far. Fails if the tenant may not hold
+    /// so many.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), InferError> {
         Ok(self.memory.hold(bytes)?)
     }
 
-    /// Makes bytes count against the memory quota until they have been sent. Fails like
-    /// [`Answering::hold`].
+    /// Has the bytes of a part count as held until they have left. Fails as [`Answering::hold`].
     pub(super) fn keep(&self, bytes: Bytes) -> Result<Bytes, InferError> {
         let mut memory = Memory::of(&self.tenant);
         memory.hold(bytes.len())?;
         Ok(keep_bytes(memory, bytes))
     }
 
-    /// Returns the request's memory, for the response to hold.
+    /// What it holds, which the response keeps.
     pub(super) fn into_memory(self) -> Memory {
         self.memory
     }
 
-    /// Returns the work that starts after the response; see [`Parts::take_afterwards`].
+    /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
     pub(super) fn take_afterwards(&mut self) -> Option<Afterwards> {
         self.parts.take_afterwards()
     }
 
-    /// Returns the `Server-Timing` value at this time.
+    /// Where the time has gone so far.
     pub(super) fn server_timing(&self) -> HeaderValue {
         let timings = self.parts.timings();
         let others = timings.queue + timings.instance + timings.interceptors;
         infer::show(&Timings { compute: self.asked.elapsed().saturating_sub(others), ..timings })
     }
 
-    /// Records and logs the outcome. Must be called once.
+    /// Counts and logs how it ended; to be told once.
     pub(super) fn tell<T>(&mut self, outcome: &Result<T, InferError>) {
         if let Some(tally) = self.tally.take() {
             match outcome {
@@ -214,23 +209,18 @@ async fn read(
     memory: &mut Memory,
 ) -> Result<(Option<Deadline>, RequestJson), InferError> {
     content_type::ONLY_JSON.check(headers)?;
-
     let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
     let body = body::read(body, limit, memory).await?;
     let now = handling.bytes_here();
     let packed = handling.count(|| Packed::new(coding, body, limit, now))?;
     let (length, handle) = (packed.length(), handle.clone());
-
     let work = move |pace: &Pace| {
         let mut memory = Memory::of(handle.maker().tenant());
         let body = packed.unpack(limit, &mut memory, pace)?;
         request::read(handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
-
     let read = handling.read(length, received, deadline, work).await?;
-
     memory.hold(read.request.size() as usize)?;
-
     Ok((deadline, read))
 }

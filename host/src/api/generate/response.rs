@@ -1,15 +1,15 @@
-//! The flat JSON of a generate response: the model's name and version, then one key for each
-//! parameter and output.
+//! The flat JSON of an answer: the model's name and version, then a key for each parameter and each
+//! output.
 //!
-//! Each key is written once. Output names take precedence over parameters, and both over protocol
-//! keys.
+//! A key is written once. The model's own names win: an output before a parameter, and both before
+//! the names that the protocol gives.
 
 use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
 use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
 use crate::tenant::Pace;
 
-/// Encodes a response or one part. Fails with [`InferError::NotJson`] if JSON cannot represent a
+/// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a
 /// value.
 pub(super) fn write(
     model: &ModelId,
@@ -27,21 +27,18 @@ pub(super) fn write(
         write_parameter(&mut body, parameter)?;
         body.push(b',');
     }
-
     for output in &response.outputs {
         write_key(&mut body, &output.name);
         write_output(&mut body, output, pace)?;
         body.push(b',');
     }
-
-    // Removes the last comma.
+    // Whatever came last ended with a comma.
     body.pop();
     body.push(b'}');
-
     Ok(body)
 }
 
-/// Writes the protocol keys that the response does not use itself.
+/// Writes what the protocol gives, but for names that the answer has itself.
 fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResponse) {
     let is_free = |name: &str| {
         !has_output(response, name)
@@ -52,13 +49,11 @@ fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResp
         write_string(out, model.name.as_str());
         out.push(b',');
     }
-
     if is_free("model_version") {
         out.extend_from_slice(b"\"model_version\":\"");
         write_integer(out, model.version.number());
         out.extend_from_slice(b"\",");
     }
-
     if is_free("id") && !id.is_empty() {
         write_key(out, "id");
         write_string(out, id);
@@ -75,16 +70,14 @@ fn write_key(out: &mut Vec<u8>, name: &str) {
     out.push(b':');
 }
 
-/// Writes a single element as a value, other numbers of elements as a flat array.
+/// One element as it is, any other number of them as an array without nesting.
 fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
     if tensor.elements() == Some(1) {
         return write_elements(out, tensor, pace);
     }
-
     out.push(b'[');
     write_elements(out, tensor, pace)?;
     out.push(b']');
-
     Ok(())
 }
 
@@ -102,7 +95,6 @@ mod tests {
             name,
             version: Version::new(7).unwrap(),
         };
-
         String::from_utf8(write(&model, "a", response, &Pace::free()).unwrap()).unwrap()
     }
 
@@ -110,17 +102,14 @@ mod tests {
     fn one_element_is_a_value_and_more_are_a_list() {
         let mut data = Vec::new();
         push_bytes_element(&mut data, "say \"hé\"\n".as_bytes()).unwrap();
-
         let text =
             Tensor { name: "text_output".into(), datatype: Datatype::Bytes, shape: vec![1], data };
-
         let numbers = Tensor {
             name: "n".into(),
             datatype: Datatype::Uint8,
             shape: vec![2, 1],
             data: vec![1, 2],
         };
-
         let none =
             Tensor { name: "none".into(), datatype: Datatype::Uint8, shape: vec![0], data: vec![] };
         let parameter =
@@ -129,7 +118,6 @@ mod tests {
             parameters: vec![parameter("n"), parameter("done")],
             outputs: vec![text, numbers, none],
         };
-
         assert_eq!(
             written(&response),
             "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\",\"done\":true,\
@@ -149,12 +137,10 @@ mod tests {
             shape: vec![1],
             data: vec![1],
         };
-
         let parameter = |name: &str, value: i64| Parameter {
             name: name.into(),
             value: ParameterValue::Integer(value),
         };
-
         let response = InferResponse {
             parameters: vec![
                 parameter("model_version", 2),
@@ -165,12 +151,10 @@ mod tests {
             ],
             outputs: vec![output("id"), output("model_name"), output("o")],
         };
-
         assert_eq!(
             written(&response),
             "{\"model_version\":2,\"p\":4,\"id\":1,\"model_name\":1,\"o\":1}"
         );
-
         let all = InferResponse {
             outputs: vec![output("id"), output("model_name"), output("model_version")],
             ..response

@@ -1,5 +1,4 @@
-//! Content codings: `Content-Encoding` of requests and `Accept-Encoding` of responses (gzip and
-//! deflate).
+//! `Content-Encoding` of requests, `Accept-Encoding` of responses: gzip and deflate.
 
 use std::io::{self, Read, Write};
 
@@ -15,19 +14,19 @@ use crate::api::memory::Memory;
 use crate::model::InferError;
 use crate::tenant::{Pace, Stopped};
 
-/// A content coding.
+/// A way to compress a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Coding {
     Gzip,
-    /// A zlib stream, which HTTP calls deflate.
+    /// What HTTP calls deflate: a zlib stream.
     Deflate,
 }
 
-/// Minimum size of a compressed response in bytes. A shorter response fits two packets either way.
+/// Below this a response fits two packets either way, and compressing it only costs time.
 pub(in crate::api) const MIN_RESPONSE: usize = 2048;
 
 impl Coding {
-    /// The coding's name in HTTP headers.
+    /// Its name in HTTP headers.
     pub(in crate::api) fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
@@ -42,25 +41,22 @@ impl Coding {
     }
 }
 
-/// Returns the coding of a request body. Fails if it is not supported.
+/// How a request's body is compressed. Fails for codings not offered.
 pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
     let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     let name = value.to_str().unwrap_or_default().trim();
-
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
         return Ok(None);
     }
-
     let unknown = || {
         InferError::InvalidInput(
             "the body's Content-Encoding must be gzip, deflate or identity".into(),
         )
     };
-
     Coding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
-/// Returns the first supported coding that the client accepts.
+/// How a response may be compressed: the first coding the caller accepts and we offer.
 pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
     accepted.split(',').find_map(|entry| {
@@ -71,15 +67,16 @@ pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     })
 }
 
-/// A request body that may still be compressed.
+/// A body that may still be compressed.
 pub(in crate::api) struct Packed {
     coding: Option<Coding>,
     body: Bytes,
 }
 
 impl Packed {
-    /// Decompresses a body at once if the result has at most `now` bytes; the compressed length
-    /// says nothing about the result. Fails like [`Packed::unpack`].
+    /// A body that is compressed in that way, if in any. One that has no more than `now` bytes once
+    /// decompressed is decompressed now: its compressed length does not tell how long it is. Fails
+    /// as [`Packed::unpack`].
     pub(in crate::api) fn new(
         coding: Option<Coding>,
         body: Bytes,
@@ -98,14 +95,13 @@ impl Packed {
         }
     }
 
-    /// Bytes for the choice between inline and offloaded work; `usize::MAX` while the body is
-    /// compressed.
+    /// How many bytes the body has; without end while it is compressed.
     pub(in crate::api) fn length(&self) -> usize {
         if self.coding.is_some() { usize::MAX } else { self.body.len() }
     }
 
-    /// Returns the decompressed body and accounts for it in `memory`. Fails with
-    /// [`InferError::RequestTooLarge`] if it exceeds `limit` bytes.
+    /// The body as it was before it was compressed, as far as `memory` has room for it. Fails with
+    /// [`InferError::RequestTooLarge`] if it has more than `limit` bytes.
     pub(in crate::api) fn unpack(
         self,
         limit: u64,
@@ -119,8 +115,8 @@ impl Packed {
     }
 }
 
-/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] if the result exceeds `limit`
-/// bytes, and allocates no more than that.
+/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes,
+/// having allocated no more than that.
 fn decompress(
     coding: Coding,
     body: &[u8],
@@ -134,7 +130,7 @@ fn decompress(
     }
 }
 
-/// Bytes between two checkpoints.
+/// How much is decompressed or compressed at a time.
 const STEP: usize = 16 << 10;
 
 fn read_bounded(
@@ -147,7 +143,6 @@ fn read_bounded(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
     let mut step = [0; STEP];
-
     loop {
         let read = source.read(&mut step).map_err(|_| damaged())?;
         let piece = step.get(..read).unwrap_or_default();
@@ -166,7 +161,7 @@ fn read_bounded(
     }
 }
 
-/// Doubles the capacity like `Vec`, but never beyond `most`.
+/// Grows as a vector does, by doubling, but never beyond `most`.
 fn reserve(whole: &mut Vec<u8>, more: usize, most: usize) {
     if whole.capacity() - whole.len() < more {
         let target = whole.capacity().saturating_mul(2).max(whole.len() + more).min(most);
@@ -180,8 +175,7 @@ fn damaged() -> InferError {
     )
 }
 
-/// Compresses a response if the client accepts it and it is large enough. Returns the coding that
-/// was used.
+/// Compresses a response where that is accepted and worth it; tells whether it was.
 pub(super) fn compress(
     coding: Option<Coding>,
     encoded: Encoded,
@@ -196,13 +190,13 @@ pub(super) fn compress(
     }
 }
 
-/// Returns the cost of work on a body, in bytes of uncompressed work. Compression costs about eight
-/// times as much as encoding.
+/// How many bytes work on a body takes that is compressed afterwards, in terms of work on one that
+/// is not.
 pub(in crate::api) fn weight(coding: Option<Coding>, bytes: usize) -> usize {
     coding.map_or(bytes, |_| bytes.saturating_mul(8))
 }
 
-/// Compresses a body. Fails only if the work is stopped.
+/// Compresses a body. Writing to memory does not fail; the work may be stopped.
 pub(in crate::api) fn compressed(coding: Coding, body: &[u8], pace: &Pace) -> io::Result<Vec<u8>> {
     let out = Vec::with_capacity(body.len() / 2);
     match coding {
@@ -228,7 +222,7 @@ fn write_paced(encoder: &mut impl Write, body: &[u8], pace: &Pace) -> io::Result
 
 impl From<Stopped> for InferError {
     fn from(stopped: Stopped) -> Self {
-        // No client receives this error: the request is gone.
+        // What a stopped piece of work ends with, nobody hears.
         InferError::Internal(stopped.to_string())
     }
 }
@@ -283,7 +277,6 @@ mod tests {
         assert_eq!(of_request(&header(CONTENT_ENCODING, "GZIP")), Ok(Some(Coding::Gzip)));
         assert_eq!(of_request(&header(CONTENT_ENCODING, "identity")), Ok(None));
         assert!(of_request(&header(CONTENT_ENCODING, "br")).is_err());
-
         for (accepted, expected) in [
             ("gzip, deflate", Some(Coding::Gzip)),
             ("br;q=1.0, deflate;q=0.5, gzip", Some(Coding::Deflate)),

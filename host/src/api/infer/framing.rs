@@ -1,4 +1,5 @@
-//! Framing of bodies that combine JSON and binary data, in the protocol's two dialects.
+//! Where in a body the JSON ends and binary data begins, in the two ways the protocol has of saying
+//! so.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,31 +10,31 @@ use crate::api::content_type;
 use crate::model::{InferError, Metadata};
 use crate::tenant::Pace;
 
-/// The parts of a request body.
+/// What a request's body consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// JSON only.
+    /// Nothing but JSON.
     Json,
-    /// JSON with this length in bytes, then binary data.
+    /// JSON of so many bytes, then binary data.
     Mixed(usize),
-    /// Only the bytes of the model's single input.
+    /// Nothing but the bytes of the only input.
     Raw,
 }
 
-/// The way in which the length of the JSON is transmitted.
+/// How the length of the JSON is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// In the header `Inference-Header-Content-Length`.
+    /// By the header `Inference-Header-Content-Length`.
     Header,
-    /// In the content type, because SageMaker drops unknown headers.
+    /// By a content type of its own, which SageMaker lets through where it drops unknown headers.
     SageMaker,
 }
 
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 const SAGEMAKER_LENGTH: &str = "json-header-size";
 
-/// Reads the framing from the request headers. Fails if the content type is not supported or the
-/// JSON length is not an integer.
+/// Reads a request's framing from its headers. Fails if the body is of another kind, or the length
+/// of the JSON is not a number.
 pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
     let media = content_type::TENSORS.check(headers)?;
     if let Some(length) = headers.get(JSON_LENGTH) {
@@ -42,7 +43,6 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
             Dialect::Header,
         ));
     }
-
     match media.filter(|media| media.name == content_type::SAGEMAKER) {
         Some(media) => {
             let length = from_length(
@@ -55,7 +55,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
     }
 }
 
-/// Decodes a request body. Fails with a text for the caller.
+/// Reads a body. Fails with a text for the caller.
 pub(super) fn decode(
     framing: Framing,
     metadata: &Metadata,
@@ -67,19 +67,17 @@ pub(super) fn decode(
         Framing::Json => body.len(),
         Framing::Mixed(length) => length,
     };
-
     let parts = body.split_at_checked(json_length);
     let (text, rest) = parts.ok_or_else(|| {
         format!("the JSON should have {json_length} bytes, but the body has {}", body.len())
     })?;
     let mut json = read_request_text(text, pace)?;
-
     binary::attach(&mut json, rest, pace)?;
-
     Ok(json)
 }
 
-/// Sets the content type of a response, and the length of its JSON if binary data may follow.
+/// Says on a response what its body consists of: `json_length` is that of the JSON if more can
+/// follow.
 pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
     let Some(length) = json_length else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

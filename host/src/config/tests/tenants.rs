@@ -10,7 +10,7 @@ use crate::tenant::{
     StreamCeilings, TenantGrants, TenantSettings, UNLIMITED,
 };
 
-/// A folder with these files in it.
+/// Creates a folder with these files.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (path, text) in files {
@@ -18,6 +18,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
+
     folder
 }
 
@@ -32,6 +33,7 @@ fn read(
     let tenancy = resolved
         .map(|config| config.tenancy)
         .map_err(|error| error.to_string().replace(&prefix, ""));
+
     (folder, tenancy)
 }
 
@@ -97,8 +99,10 @@ const EVERYTHING: &str = r#"
 fn every_key_of_a_tenant_lands_in_its_setting() {
     let keys =
         format!("keys = [{}, {}]\n", entry("ci", "'infer', 'manage'"), entry("boss", "'admin'"));
+
     let read =
         tenancy(&[("wardian.toml", ""), ("tenants/acme.toml", &format!("{keys}{EVERYTHING}"))]);
+
     let expected = TenantSettings {
         repository: Site::parse("s3://bucket/acme", Path::new("")).unwrap(),
         refresh: Duration::from_secs(120),
@@ -140,6 +144,7 @@ fn every_key_of_a_tenant_lands_in_its_setting() {
             password: Some(PasswordFrom::Variable("ACME_PASSWORD".into())),
         }),
     };
+
     assert_eq!(read.tenants, [(TenantName::new("acme").unwrap(), expected)].into());
 }
 
@@ -159,6 +164,7 @@ fn what_is_left_out_is_the_default_and_lies_beside_the_host_s_file() {
         let repository = folder.path().join("models").join(name).into();
         assert_eq!(read.tenants[name], TenantSettings { repository, ..TenantSettings::default() });
     }
+
     assert!(!read.asks_for_keys());
 }
 
@@ -167,6 +173,7 @@ fn without_tenants_there_is_one_that_may_use_whatever_there_is() {
     let root = entry("root", "'admin'");
     let read = tenancy(&[("wardian.toml", &format!("models = '/srv'\nkeys = [{root}]"))]);
     let keys = vec![key("root", &[Scope::Admin])];
+
     assert_eq!(read, Tenancy { keys, ..Tenancy::single("/srv".into()) });
     assert_eq!(
         tenancy(&[
@@ -187,6 +194,7 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
         read.map(|tenancy| tenancy.tenants["default"].repository.clone())
     };
     let text = "models = '/srv'\n[tenants.default]\nweight = 2\n[tenants.a]";
+
     assert_eq!(of(text, Overrides::default()), Ok("/srv".into()));
     assert_eq!(of(text, models.clone()), Ok("/elsewhere".into()));
     assert!(
@@ -196,6 +204,7 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
             .unwrap()
             .ends_with("models/default")
     );
+
     for text in
         ["models = '/srv'\n[tenants.a]", "models = '/srv'\n[tenants.default]\nrepository = '/x'"]
     {
@@ -205,6 +214,7 @@ fn the_host_s_models_are_those_of_the_default_tenant() {
                 .contains("models: /srv is no tenant's repository")
         );
     }
+
     assert!(
         of("[tenants.a]", models)
             .unwrap_err()
@@ -234,6 +244,7 @@ fn every_fault_names_its_file_line_and_key() {
             "[database]\nurl = 'postgres://a:secret@b/c'\npassword_file = 'x'\npassword_env = 'Y'",
         ),
     ]);
+
     for says in [
         "wardian.toml line 1: listn: unknown key; the keys here are listen",
         "wardian.toml line 3: tenants.a.weight: 1001 is not between 1 and 1000",
@@ -282,6 +293,7 @@ fn keys_are_tables_in_a_list() {
     ] {
         assert!(host_fault(text).contains(says), "{}", host_fault(text));
     }
+
     let twins = format!("keys = [\n{},\n{},\n]", entry("a", "'admin'"), entry("a", "'admin'"));
     assert!(
         host_fault(&twins)
@@ -304,6 +316,7 @@ fn tenants_that_do_not_go_together_are_told_together() {
         ("tenants/outer.toml", "repository = 'm/z/../x'"),
         ("tenants/same.toml", "repository = './m/x/'"),
     ]);
+
     for says in [
         "tenants/acme.toml line 1: tenant 'acme' differs from 'ACME' (tenants/ACME.toml line 1) only in case",
         "wardian.toml line 3: key 'one' has the sha256 of key 'two' (wardian.toml line 1); make another",
@@ -313,6 +326,7 @@ fn tenants_that_do_not_go_together_are_told_together() {
     ] {
         assert!(told.contains(says), "'{says}' is missing in {told}");
     }
+
     let twice = faults(&[("wardian.toml", "[tenants.acme]"), ("tenants/acme.toml", "")]);
     assert_eq!(
         twice,
@@ -329,20 +343,25 @@ fn repositories_are_compared_as_they_are_written() {
     let config = Some(folder.path().join("wardian.toml"));
     let told =
         Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
+
     assert!(
         told.contains("the repository of tenant 'b'") && told.contains("lies within that of 'a'"),
         "{told}"
     );
-    // Links are looked at when repositories are, and stop their own tenant alone.
+    // Symbolic links are resolved when repositories are scanned, and affect only their own tenant.
     std::os::unix::fs::symlink("real", folder.path().join("link")).unwrap();
+
     let linked = "[tenants.a]\nrepository='real'\n[tenants.b]\nrepository='link/sub'";
     std::fs::write(folder.path().join("wardian.toml"), linked).unwrap();
+
     let config = Some(folder.path().join("wardian.toml"));
     Config::resolve(Overrides { config, ..Overrides::default() }).unwrap();
+
     let apart = [(
         "wardian.toml",
         "[tenants.a]\nrepository='m'\n[tenants.b]\nrepository='m-2'\n[tenants.c]\nrepository='n/../k'",
     )];
+
     tenancy(&apart);
 }
 
@@ -392,6 +411,7 @@ fn a_url_that_is_no_repository_is_told_without_its_secrets() {
 fn with_a_key_other_machines_may_reach_the_server() {
     let inside = format!("listen = '0.0.0.0:1'\n[tenants.a]\nkeys = [{}]", entry("k", "'infer'"));
     assert!(tenancy(&[("wardian.toml", &inside)]).asks_for_keys());
+
     let host = format!("listen = '0.0.0.0:1'\nkeys = [{}]", entry("k", "'admin'"));
     assert!(tenancy(&[("wardian.toml", &host)]).asks_for_keys());
     assert!(
@@ -404,6 +424,7 @@ fn with_a_key_other_machines_may_reach_the_server() {
 fn files_that_cannot_be_read_are_told() {
     let folder = folder(&[("wardian.toml", ""), ("tenants/a.toml/x", ""), ("tenants/b.toml", "")]);
     fs::write(folder.path().join("tenants/b.toml"), [0xff]).unwrap();
+
     let config = Some(folder.path().join("wardian.toml"));
     let told =
         Config::resolve(Overrides { config, ..Overrides::default() }).unwrap_err().to_string();
@@ -422,6 +443,7 @@ fn the_documentation_s_tenants_are_sound() {
         text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let [host, acme] = samples[..] else { panic!("{} samples", samples.len()) };
     let read = tenancy(&[("wardian.toml", host), ("tenants/acme.toml", acme)]);
+
     assert_eq!((read.keys.len(), read.tenants.len()), (1, 2));
     assert_eq!((read.tenants["acme"].weight, &read.tenants["acme"].quota), (2, &Quota::default()));
 }

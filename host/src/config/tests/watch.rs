@@ -7,7 +7,7 @@ use crate::model::Digest;
 use crate::model::TenantName;
 use crate::tenant::TenancyFaults;
 
-/// A configuration that is being watched, looked at whenever a test says so.
+/// A watched configuration, polled by the test.
 struct Watched {
     folder: tempfile::TempDir,
     watching: Watching,
@@ -24,15 +24,19 @@ fn watch(host: &str, tenants: &[(&str, &str)]) -> Watched {
 fn watch_file(host: &str, tenants: &[(&str, &str)]) -> Watched {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("tenants")).unwrap();
+
     for (name, text) in tenants {
         fs::write(folder.path().join("tenants").join(name), text).unwrap();
     }
+
     let file = folder.path().join("wardian.toml");
     fs::write(&file, host).unwrap();
+
     let overrides = Overrides { config: Some(file), ..Overrides::default() };
     let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
     let (announce, news) = tokio::sync::watch::channel(watched.start.tenancy.clone());
     let faults = TenancyFaults::default();
+
     Watched { folder, watching: Watching::new(watched, announce, faults.clone()), news, faults }
 }
 
@@ -45,7 +49,7 @@ impl Watched {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// Looks until it is so.
+    /// Polls until the condition is true.
     fn until(&mut self, so: impl Fn(&Tenancy, &[String]) -> bool) {
         let patience = Instant::now() + Duration::from_secs(30);
         while !so(&self.news.borrow(), &self.faults.list()) {
@@ -55,8 +59,7 @@ impl Watched {
         }
     }
 
-    /// Waits until it is told that something is wrong with these words; tells the tenants' names
-    /// then.
+    /// Waits until a fault contains these words; returns the tenants' names.
     fn until_refused(&mut self, words: &str) -> String {
         self.until(|_, faults| faults.iter().any(|fault| fault.contains(words)));
         self.names()
@@ -164,6 +167,7 @@ fn after_a_conflict_a_file_that_turns_faulty_goes_back_to_what_was_in_force() {
 fn a_folder_that_vanishes_removes_nobody() {
     let mut watched = watch("", &[("a.toml", ""), ("b.toml", "")]);
     let (folder, aside) = (watched.path("tenants"), watched.path("aside"));
+
     fs::rename(&folder, &aside).unwrap();
     assert_eq!(watched.until_refused("its tenants stay as they are"), "a b");
     watched.write("tenants", "no folder");
@@ -182,7 +186,7 @@ fn the_last_key_stays_while_others_can_reach_the_server() {
     watched.until_refused("no keys are configured");
     assert!(watched.news.borrow().asks_for_keys());
     watched.write("wardian.toml", &format!("{QUICK}listen = '127.0.0.1:1'"));
-    // It still listens as it began.
+    // It still listens on the first address.
     watched.until_refused("other machines could reach 0.0.0.0:1");
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_refused("no keys are configured");
@@ -208,6 +212,7 @@ fn without_tenants_the_default_one_is_back() {
     fs::remove_file(watched.path("tenants/a.toml")).unwrap();
     watched.until_names("default");
     watched.write("wardian.toml", &format!("{QUICK}models = 'm'"));
+
     let models = watched.path("m").into();
     watched.until(|tenancy, _| tenancy.tenants["default"].repository == models);
 }
@@ -244,12 +249,16 @@ fn what_stays_the_same_is_not_announced() {
 async fn the_watch_tells_what_changes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
+
     fs::write(&file, QUICK).unwrap();
+
     let overrides = Overrides { config: Some(file.clone()), ..Overrides::default() };
     let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
     let mut watch = TenancyWatch::start(watched);
+
     fs::create_dir(folder.path().join("tenants")).unwrap();
     fs::write(folder.path().join("tenants/a.toml"), "").unwrap();
+
     let next = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap();
     assert_eq!(names(&next), "a");
     assert!(watch.faults().list().is_empty());
@@ -259,12 +268,16 @@ async fn the_watch_tells_what_changes() {
 async fn a_hangup_reads_the_files_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("wardian.toml");
+
     fs::write(&file, "poll_interval = '1h'\nrescan_interval = '1h'\nsettle = '1h'").unwrap();
+
     let overrides = Overrides { config: Some(file.clone()), ..Overrides::default() };
     let (_, watched) = Config::resolve_and_watch(overrides).unwrap();
     let mut watch = TenancyWatch::start(watched);
+
     fs::write(&file, "[tenants.a]").unwrap();
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+
     let next = tokio::time::timeout(Duration::from_secs(30), watch.next()).await.unwrap();
     assert_eq!(names(&next), "a");
 }

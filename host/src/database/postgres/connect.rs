@@ -1,4 +1,4 @@
-//! Making a connection in a tenant's name.
+//! Connects to a tenant's database with the tenant's role.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::{DatabaseConfig, SqlError};
 use crate::tenant::{PasswordFrom, PostgresSettings, Resource, Tenant};
 
-/// How long connecting may take.
+/// Time limit of connecting.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// Everything that it takes to connect.
+/// Settings of a tenant's connections.
 pub(super) struct Connector {
     settings: PostgresSettings,
     options: String,
@@ -38,12 +38,12 @@ impl Connector {
         Connector { settings, options, tls, tenant }
     }
 
-    /// What TLS connections are made with, for connecting and for cancelling.
+    /// Returns the TLS settings for connecting and cancelling.
     pub(super) fn tls(&self) -> MakeRustlsConnect {
         MakeRustlsConnect::new(rustls::ClientConfig::clone(&self.tls))
     }
 
-    /// Makes a connection. What goes wrong is for the operator; a guest only hears that it did.
+    /// Connects. The reason for a failure is logged; the returned text does not contain it.
     pub(super) async fn connect(&self) -> Result<Client, SqlError> {
         self.try_connect().await.map_err(|why| {
             tracing::error!(tenant = %self.tenant.name(), why, "cannot connect to the tenant's database");
@@ -54,22 +54,26 @@ impl Connector {
     async fn try_connect(&self) -> Result<Client, String> {
         let mut config = parse(&self.settings.url)?;
         config.options(&self.options).application_name("wardian").connect_timeout(CONNECT_TIME);
+
         if let Some(password) = &self.settings.password {
             config.password(read(password)?);
         }
+
         let (client, connection) =
             config.connect(self.tls()).await.map_err(|error| plain(&error))?;
-        // It ends with the client.
+
+        // The connection task ends when the client is dropped.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a database connection ended");
             }
         });
         self.look(&client).await?;
+
         Ok(client)
     }
 
-    /// Refuses a role that no rule binds, and notes how large the database is.
+    /// Refuses superusers and reports the size of the database to the tenant's quota.
     async fn look(&self, client: &Client) -> Result<(), String> {
         let about = "select rolsuper, pg_database_size(current_database()) from pg_roles where rolname = current_user";
         let row = client.query_one(about, &[]).await.map_err(|error| plain(&error))?;
@@ -78,12 +82,14 @@ impl Connector {
                 "the role is a superuser, who may read the server's files; give the tenant a role of its own".into()
             );
         }
+
         self.tenant.note_kept(Resource::Database, u64::try_from(row.get::<_, i64>(1)).unwrap_or(0));
+
         Ok(())
     }
 }
 
-/// Checks an address of a database. Fails with what is wrong with it.
+/// Checks the URL of a database. Fails with the reason.
 pub fn check(url: &str) -> Result<(), String> {
     parse(url).map(drop)
 }
@@ -91,16 +97,19 @@ pub fn check(url: &str) -> Result<(), String> {
 fn parse(url: &str) -> Result<Config, String> {
     let mut config: Config =
         url.parse().map_err(|error| format!("not an address of a database: {error}"))?;
+
     if config.get_password().is_some() {
         return Err("put the password into a file or a variable, and name that as password_file or password_env".into());
     }
+
     if config.get_hosts().is_empty() || config.get_user().is_none() || config.get_dbname().is_none()
     {
         return Err(
             "an address has a user, a host and a database, as in \"postgres://acme@db.example.com/acme\"".into()
         );
     }
-    // Without a word on it, only a connection that stays on this machine goes without TLS.
+
+    // Without `sslmode`, only local connections may go without TLS.
     if !url.contains("sslmode") {
         config.ssl_mode(if config.get_hosts().iter().all(is_here) {
             SslMode::Prefer
@@ -108,6 +117,7 @@ fn parse(url: &str) -> Result<Config, String> {
             SslMode::Require
         });
     }
+
     Ok(config)
 }
 
@@ -118,7 +128,7 @@ fn is_here(host: &Host) -> bool {
     }
 }
 
-/// Finds out whether the password can be read where the settings say it is. Fails with why not.
+/// Checks that the password can be read. Fails with the reason.
 pub fn check_password(settings: &PostgresSettings) -> Result<(), String> {
     let read = settings.password.as_ref().map_or(Ok(()), |password| read(password).map(drop));
     read.map_err(|why| format!("the password of its database cannot be read: {why}"))
@@ -137,7 +147,7 @@ fn read(password: &PasswordFrom) -> Result<String, String> {
     }
 }
 
-/// What an error says, with what it says of its cause.
+/// Returns the text of an error and of its cause.
 fn plain(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => said.message().to_owned(),
@@ -160,7 +170,9 @@ mod tests {
         ] {
             assert_eq!(parse(url).unwrap().get_ssl_mode(), mode, "{url}");
         }
+
         assert!(check("postgres://acme:secret@db/acme").unwrap_err().contains("password_file"));
+
         for url in ["postgres://db/acme", "postgres://acme@/acme", "mysql://acme@db/acme", ""] {
             assert!(check(url).is_err(), "{url}");
         }

@@ -1,4 +1,4 @@
-//! What an error of PostgreSQL's means to whoever has written the statement.
+//! Converts errors of PostgreSQL for the author of the statement.
 
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, SqlState};
@@ -10,8 +10,9 @@ pub(super) fn explain(error: &Error) -> SqlError {
         Some(said) => said_by_server(said),
         None if error.is_closed() => SqlError::Unavailable("the connection has ended".into()),
         None => {
-            // A value that cannot be sent or read, or a connection that broke.
+            // A value could not be encoded or decoded, or the connection broke.
             tracing::debug!(%error, "a statement was not carried out");
+
             match std::error::Error::source(error) {
                 Some(cause) if !cause.is::<std::io::Error>() => {
                     SqlError::Invalid(cause.to_string())
@@ -27,10 +28,12 @@ fn said_by_server(said: &DbError) -> SqlError {
     if *code == SqlState::QUERY_CANCELED {
         return SqlError::Limit("the statement took too long".into());
     }
+
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
         return SqlError::Denied(text);
     }
-    // The first two characters are the class.
+
+    // The first two characters are the error class.
     match code.code().get(..2).unwrap_or_default() {
         "23" => SqlError::Constraint(text),
         "40" => SqlError::Busy,

@@ -1,57 +1,59 @@
-//! What waits to be used again, for a while and no longer.
+//! Keeps idle connections for reuse, for a limited time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What waits to be used again. Whatever nobody has asked for in time is dropped then, also if
-/// nobody ever asks again.
+/// A list of idle items. Items that are not reused in time are dropped, even if the list is not
+/// used again.
 pub(super) struct Idle<T>(Arc<Mutex<Waiting<T>>>);
 
 struct Waiting<T> {
     patience: Duration,
-    /// With when they came, the oldest first.
+    /// Items with the time of their return, oldest first.
     things: Vec<(T, Instant)>,
-    /// Somebody drops those whose time is over.
+    /// A task that drops expired items is running.
     watched: bool,
 }
 
 impl<T: Send + 'static> Idle<T> {
-    /// Keeps things for so long.
+    /// Creates an empty list. Items expire after `patience`.
     pub(super) fn new(patience: Duration) -> Self {
         Idle(Arc::new(Mutex::new(Waiting { patience, things: Vec::new(), watched: false })))
     }
 
-    /// The last that came.
+    /// Removes the most recently returned item.
     pub(super) fn take(&self) -> Option<T> {
         let mut waiting = lock(&self.0);
         waiting.retire(Instant::now());
         waiting.things.pop().map(|(thing, _)| thing)
     }
 
-    /// Keeps something for a while.
+    /// Returns an item to the list.
     pub(super) fn put(&self, thing: T) {
         let mut waiting = lock(&self.0);
         waiting.things.push((thing, Instant::now()));
+
         if waiting.watched {
             return;
         }
-        // Without a runtime there is nobody who could ask for it either.
+
+        // Without a runtime, there is no caller that could reuse it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             waiting.watched = true;
             runtime.spawn(watch(Arc::downgrade(&self.0)));
         }
     }
 
-    /// Drops everything.
+    /// Drops all items.
     pub(super) fn clear(&self) {
         lock(&self.0).things.clear();
     }
 }
 
 impl<T> Waiting<T> {
-    /// Drops what has waited for too long. Tells when that is so of the next.
+    /// Drops expired items. Returns the expiry of the next one.
     fn retire(&mut self, now: Instant) -> Option<Instant> {
         self.things.retain(|(_, since)| now.duration_since(*since) < self.patience);
         self.things.first().map(|(_, since)| *since + self.patience)
@@ -64,12 +66,14 @@ async fn watch<T>(waiting: Weak<Mutex<Waiting<T>>>) {
     }
 }
 
-/// As [`Waiting::retire`]; `None` once nothing waits, and nobody watches any more.
+/// Drops expired items. Returns `None` if the list is empty or gone, which ends the task.
 fn retire<T>(waiting: &Weak<Mutex<Waiting<T>>>) -> Option<Instant> {
     let waiting = waiting.upgrade()?;
     let mut waiting = lock(&waiting);
     let next = waiting.retire(Instant::now());
+
     waiting.watched = next.is_some();
+
     next
 }
 
@@ -84,10 +88,11 @@ mod tests {
     #[tokio::test]
     async fn what_nobody_asks_for_goes_by_itself() {
         let (idle, thing) = (Idle::new(Duration::from_millis(5)), Arc::new(()));
-        // Also what comes when nothing was left to watch.
+        // Also after the task has ended once.
         for _ in 0..3 {
             idle.put(thing.clone());
             idle.put(thing.clone());
+
             while Arc::strong_count(&thing) > 1 {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }

@@ -1,10 +1,9 @@
-//! The same interface over a PostgreSQL database that the operator keeps for a tenant.
+//! PostgreSQL backend: a database that the operator provides for a tenant.
 //!
-//! The tenants are kept apart by PostgreSQL: each has a role of its own, which owns a database of
-//! its own and may connect to no other. The host opens a few connections in that role's name
-//! ([`connect`]), lends each to one statement or transaction at a time ([`pool`]), and gives back
-//! none that it cannot vouch for. What a statement begins with decides whether it is sent at all
-//! ([`words`]).
+//! PostgreSQL isolates the tenants: each has its own role, which owns one database and may connect
+//! to no other. The host opens a few connections with that role ([`connect`]) and lends each to one
+//! statement or transaction at a time ([`pool`]). A connection in an unknown state is not reused.
+//! The first word of a statement decides whether it is sent at all ([`words`]).
 
 mod connect;
 mod explain;
@@ -27,7 +26,7 @@ use crate::tenant::{PostgresSettings, Tenant};
 
 pub use self::connect::{check, check_password};
 
-/// A tenant's database in PostgreSQL.
+/// A tenant's PostgreSQL database.
 pub(super) struct Postgres {
     pool: Pool,
     config: DatabaseConfig,
@@ -43,29 +42,34 @@ impl Postgres {
         Postgres { pool: Pool::new(Connector::new(settings, &config, tls, tenant)), config }
     }
 
-    /// Carries out one statement by itself.
+    /// Runs one statement in its own transaction.
     pub(super) async fn run(
         &self,
         statement: Statement,
         wanted: Wanted,
     ) -> Result<Outcome, SqlError> {
         words::check(&statement.text)?;
+
         let lease = self.lease(self.config.busy_timeout).await?;
         let outcome = if words::may_return_changes(&statement.text) {
-            // What it changes is there before its last row is; a row too many must take it back.
+            // The changes are complete before the last row arrives, so exceeding the limit of rows
+            // must roll them back.
             run::or_nothing(lease.client(), &statement, wanted, &self.config).await
         } else {
             run::run(lease.client(), &statement, wanted, &self.config).await
         };
+
         lease.settle(&outcome);
+
         outcome
     }
 
-    /// What is found in a table of the host's own; nothing if it is not there yet.
+    /// Queries a table of the host. Returns no rows if the table does not exist.
     pub(super) async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
         let lease = self.lease(self.config.busy_timeout).await?;
         let outcome = run::run(lease.client(), &statement, Wanted::Rows, &self.config).await;
         lease.settle(&outcome);
+
         match outcome {
             Ok(outcome) => Ok(outcome.rows),
             Err(SqlError::Invalid(said)) if said.contains("does not exist") => Ok(Vec::new()),
@@ -73,7 +77,7 @@ impl Postgres {
         }
     }
 
-    /// Begins a transaction that ends after `lifetime` at the latest.
+    /// Opens a transaction that ends after `lifetime` at the latest.
     pub(super) async fn begin(
         &self,
         lifetime: Duration,

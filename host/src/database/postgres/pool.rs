@@ -1,4 +1,4 @@
-//! A tenant's few connections, each lent to one piece of work at a time.
+//! A tenant's connection pool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::super::SqlError;
 use super::connect::Connector;
 use super::idle::Idle;
 
-/// Connections of one tenant: as many as it could use at once with a file of its own.
+/// Limit of a tenant's connections: as many as it has to a SQLite file.
 const MOST: usize = 4;
 
-/// How long a connection is kept without use.
+/// Time that an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// A tenant's connections. A clone shares them.
+/// The connections of one tenant. A clone is shallow.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Shared>);
 
@@ -26,8 +26,8 @@ struct Shared {
     idle: Idle<Client>,
 }
 
-/// A connection that is lent. Unless it was settled, it is not used again, and what it is doing is
-/// cancelled.
+/// A borrowed connection. If it is dropped without being returned, its statement is cancelled and
+/// it is closed.
 pub(super) struct Lease {
     pool: Pool,
     client: Option<Client>,
@@ -51,6 +51,7 @@ impl Pool {
             Some(client) => client,
             None => self.0.connector.connect().await?,
         };
+
         Ok(Lease { pool: self.clone(), client: Some(client), _place: place })
     }
 
@@ -65,17 +66,18 @@ impl Pool {
 }
 
 impl Lease {
-    /// The connection. It is there until the lease is settled.
+    /// Returns the connection; `None` after it was returned.
     pub(super) fn client(&self) -> Option<&Client> {
         self.client.as_ref()
     }
 
-    /// Gives the connection back if what it did left it as it was.
+    /// Returns the connection to the pool, unless its state is unknown after this outcome.
     pub(super) fn settle<T>(mut self, outcome: &Result<T, SqlError>) {
-        // After these nobody knows what it is still doing.
+        // After these errors a statement may still be running.
         if matches!(outcome, Err(SqlError::Unavailable(_) | SqlError::Limit(_) | SqlError::Busy)) {
             return;
         }
+
         if let Some(client) = self.client.take().filter(|client| !client.is_closed()) {
             self.pool.0.idle.put(client);
         }
@@ -85,6 +87,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(client) = self.client.take().filter(|client| !client.is_closed()) else { return };
+
         let (token, tls) = (client.cancel_token(), self.pool.0.connector.tls());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {

@@ -1,4 +1,4 @@
-//! Carries out one statement on a connection.
+//! Runs statements on a connection.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::super::{DatabaseConfig, Outcome, SqlError, Statement, Wanted};
 use super::explain::explain;
 use super::types::{Cell, Parameter, check_columns};
 
-/// How much longer than the server's own limit a statement is waited for.
+/// Time beyond the server's own limit before the host gives up on a statement.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Carries out one statement.
+/// Runs one statement.
 pub(super) async fn run(
     client: Option<&Client>,
     statement: &Statement,
@@ -30,16 +30,20 @@ pub(super) async fn run(
                 "the statement has {takes} parameters, and {given} are given"
             )));
         }
+
         if wanted == Wanted::Rows {
             check_columns(prepared.columns())?;
         }
+
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let rows = client.query_raw(&prepared, statement.parameters.iter().map(Parameter)).await;
+
         collect(rows.map_err(|error| explain(&error))?, Collected::new(config, columns), wanted)
             .await
     };
-    // The server ends it before; this is for one that does not answer.
+    // The server enforces the limit itself. This timeout covers an unresponsive server.
     let allowed = config.statement_time + GRACE;
+
     tokio::time::timeout(allowed, work)
         .await
         .unwrap_or_else(|_| Err(too_long(config.statement_time)))
@@ -59,11 +63,12 @@ async fn collect(
             collected.push(cells.collect::<Result<_, _>>().map_err(|error| explain(&error))?)?;
         }
     }
+
     let changed = rows.rows_affected().unwrap_or(0);
     Ok(Outcome { changed, ..collected.finish() })
 }
 
-/// Carries out one statement that leaves nothing behind if it fails.
+/// Runs one statement that leaves no changes if it fails.
 pub(super) async fn or_nothing(
     client: Option<&Client>,
     statement: &Statement,
@@ -71,17 +76,19 @@ pub(super) async fn or_nothing(
     config: &DatabaseConfig,
 ) -> Result<Outcome, SqlError> {
     own(client, "BEGIN").await?;
+
     let outcome = run(client, statement, wanted, config).await;
-    // A connection that has come to a limit is not used again, and goes back by itself.
+    // After these errors the connection is closed, which rolls back.
     match &outcome {
         Ok(_) => own(client, "COMMIT").await?,
         Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {}
         Err(_) => own(client, "ROLLBACK").await?,
     }
+
     outcome
 }
 
-/// Carries out statements of the host's own.
+/// Runs statements of the host.
 pub(super) async fn own(client: Option<&Client>, statements: &str) -> Result<(), SqlError> {
     client.ok_or_else(gone)?.batch_execute(statements).await.map_err(|error| explain(&error))
 }

@@ -1,4 +1,4 @@
-//! A transaction on a connection that nobody else has until it ends.
+//! A transaction on a connection of its own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use super::super::{DatabaseConfig, Outcome, SqlError, Statement, Wanted};
 use super::pool::Lease;
 use super::{run, words};
 
-/// An open transaction. Dropped, its connection is closed, and the server rolls it back.
+/// An open transaction. Dropping it closes the connection, and the server rolls back.
 pub(in crate::database) struct Transaction {
     lease: Lease,
     config: DatabaseConfig,
@@ -22,7 +22,7 @@ impl Transaction {
         lifetime: Duration,
         config: DatabaseConfig,
     ) -> Result<Transaction, SqlError> {
-        // The server ends it by itself if this host does not come back to it.
+        // The server ends the transaction by itself if the host does not return to it.
         let begin = format!(
             "BEGIN; SET LOCAL idle_in_transaction_session_timeout = {}",
             lifetime.as_millis()
@@ -45,25 +45,27 @@ impl Transaction {
         self.on_own_tables(statement, wanted).await
     }
 
-    /// Runs a statement that no guest has written.
+    /// Runs a statement of the host.
     pub(in crate::database) async fn on_own_tables(
         &self,
         statement: Statement,
         wanted: Wanted,
     ) -> Result<Outcome, SqlError> {
         let client = self.lease.client();
-        // An error would take back everything; so it takes back this statement alone.
+        // An error would abort the whole transaction, so the statement gets a savepoint.
         self.within(run::own(client, "SAVEPOINT wardian_statement")).await?;
+
         let outcome = self.within(run::run(client, &statement, wanted, &self.config)).await;
         match &outcome {
             Ok(_) => self.own("RELEASE SAVEPOINT wardian_statement").await?,
-            // Rows that are left unread are read before anything else; it is not worth waiting for
-            // them.
+            // The remaining rows would have to be read before the rollback. The transaction is
+            // given up instead.
             Err(SqlError::Limit(_) | SqlError::Unavailable(_)) => {
                 self.over.store(true, Ordering::Relaxed)
             }
             Err(_) => self.own("ROLLBACK TO SAVEPOINT wardian_statement").await?,
         }
+
         outcome
     }
 
@@ -72,7 +74,7 @@ impl Transaction {
         words::check_all(statements)?;
         self.own("SAVEPOINT wardian_statement").await?;
         self.own(statements).await?;
-        // It is gone if a statement has ended the transaction.
+        // Fails if a statement of the migration has ended the transaction.
         self.own("RELEASE SAVEPOINT wardian_statement").await
     }
 
@@ -80,14 +82,14 @@ impl Transaction {
         self.within(run::own(self.lease.client(), statements)).await
     }
 
-    /// Keeps what was done.
+    /// Commits.
     pub(in crate::database) async fn commit(self) -> Result<(), SqlError> {
         let outcome = self.own("COMMIT").await;
         self.lease.settle(&outcome);
         outcome
     }
 
-    /// Does something before the transaction's time is over.
+    /// Runs work within the lifetime of the transaction.
     async fn within<T>(
         &self,
         work: impl Future<Output = Result<T, SqlError>>,
@@ -97,14 +99,17 @@ impl Transaction {
                 "an earlier error has rolled the transaction back".into(),
             ));
         }
+
         let outcome = tokio::time::timeout_at(self.open_until.into(), work).await;
-        // The server ends what has been idle for as long, and its connection with it.
+        // The server closes the connection of a transaction that was idle for too long.
         let is_late = matches!(outcome, Err(_) | Ok(Err(SqlError::Unavailable(_))))
             && Instant::now() >= self.open_until;
+
         if is_late {
             self.over.store(true, Ordering::Relaxed);
             return Err(open_too_long());
         }
+
         outcome.unwrap_or_else(|_elapsed| Err(open_too_long()))
     }
 }

@@ -1,7 +1,7 @@
-//! Between the interface's types and PostgreSQL's.
+//! Converts values between the interface and PostgreSQL.
 //!
-//! A parameter goes as text, which the server reads as whatever type it stands for; a value comes
-//! back in the few types that the interface has. Whoever selects another type casts it to text.
+//! A parameter is sent as text, and the server parses it as the expected type. Results have the few
+//! types of the interface; a model casts other types to text.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked
 
 use super::super::{SqlError, Value};
 
-/// A parameter.
+/// A statement parameter.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
 
@@ -37,6 +37,7 @@ impl ToSql for Parameter<'_> {
                     .for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes()));
             }
         }
+
         Ok(IsNull::No)
     }
 
@@ -62,7 +63,7 @@ impl FromSql<'_> for Cell {
             Type::FLOAT4 => Value::Real(f32::from_sql(kind, raw)?.into()),
             Type::FLOAT8 => Value::Real(f64::from_sql(kind, raw)?),
             Type::BYTEA => Value::Blob(raw.to_owned()),
-            // What comes first is the version of the format.
+            // The first byte is the version of the format.
             Type::JSONB => {
                 Value::Text(std::str::from_utf8(raw.get(1..).unwrap_or_default())?.to_owned())
             }
@@ -79,7 +80,7 @@ impl FromSql<'_> for Cell {
     }
 }
 
-/// Those that are read as what they are; the rest of what is read is text.
+/// Types that can be read. All others must be cast to text.
 const READ: [Type; 15] = [
     Type::BOOL,
     Type::INT2,
@@ -98,7 +99,7 @@ const READ: [Type; 15] = [
     Type::UNKNOWN,
 ];
 
-/// Fails if one of the columns is of a type that cannot be read.
+/// Fails with `Invalid` if a column has a type that cannot be read.
 pub(super) fn check_columns(columns: &[Column]) -> Result<(), SqlError> {
     match columns
         .iter()

@@ -1,8 +1,7 @@
-//! What a guest's statement may begin with.
+//! Allowlist of the first words of statements.
 //!
-//! PostgreSQL itself keeps the tenants apart. This keeps a statement from ending a transaction that
-//! the host has begun, and from leaving something behind in a connection that another call gets
-//! next.
+//! PostgreSQL isolates the tenants. This check keeps a statement from ending a transaction of the
+//! host, and from leaving state in a connection that another call uses next.
 
 use super::super::SqlError;
 use super::super::sqlite::OWN;
@@ -12,7 +11,7 @@ const ALLOWED: [&str; 18] = [
     "drop", "truncate", "comment", "explain", "analyze", "refresh", "reindex", "cluster",
 ];
 
-/// These set something for the whole connection, or reach outside the database.
+/// Denied words, which change the state of a connection or reach outside the database.
 const REFUSED: [&str; 8] = [
     "set_config",
     "pg_advisory_lock",
@@ -24,7 +23,7 @@ const REFUSED: [&str; 8] = [
     "temp",
 ];
 
-/// Checks a statement by itself.
+/// Checks one statement.
 pub(super) fn check(text: &str) -> Result<(), SqlError> {
     let lower = text.to_ascii_lowercase();
     if let Some(own) = words(&lower).find(|word| word.starts_with(OWN)) {
@@ -32,6 +31,7 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
             "names that begin with {OWN} are the host's own, as is {own}"
         )));
     }
+
     let first = first_word(&lower);
     if !ALLOWED.contains(&first) {
         return Err(SqlError::Denied(format!(
@@ -39,6 +39,7 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
              interface's own functions"
         )));
     }
+
     let refused = |word: &&str| REFUSED.contains(word) || *word == "temporary";
     match words(&lower).find(refused) {
         Some(word) => Err(SqlError::Denied(format!("{word} is not permitted"))),
@@ -46,8 +47,7 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
     }
 }
 
-/// Checks the statements of a migration, as far as that can be done without taking bodies of
-/// functions apart.
+/// Checks the statements of a migration. Bodies of functions are not parsed.
 pub(super) fn check_all(text: &str) -> Result<(), SqlError> {
     if text.contains('$') {
         return check(text);
@@ -55,7 +55,7 @@ pub(super) fn check_all(text: &str) -> Result<(), SqlError> {
     text.split(';').filter(|statement| !first_word(statement).is_empty()).try_for_each(check)
 }
 
-/// Whether a statement may both change something and return rows.
+/// True if a statement may both change rows and return rows.
 pub(super) fn may_return_changes(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     !matches!(first_word(&lower), "select" | "values" | "table") && lower.contains("returning")
@@ -114,6 +114,7 @@ mod tests {
         ] {
             assert!(matches!(check(text), Err(SqlError::Denied(_))), "{text}");
         }
+
         for text in [
             "select 1",
             "(select 1) union (select 2)",
@@ -122,6 +123,7 @@ mod tests {
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
+
         assert!(check_all("create table t (x int); commit; drop table t").is_err());
         assert_eq!(check_all("create table t (x int);\n insert into t values (1);\n"), Ok(()));
     }

@@ -1,19 +1,18 @@
-//! What a guest's statement may do: whatever stays within its own tables.
+//! Permissions of guests' statements: everything that stays within their own tables.
 //!
-//! SQLite asks while it prepares a statement. What is not named here is refused, so that what a
-//! later release adds is refused too until somebody has thought about it. The host's own statements
-//! are not asked about; they are never kept for reuse, or a guest that sends the same text would
-//! get one that was not.
+//! SQLite calls the authorizer while it prepares a statement. Only listed actions are permitted, so
+//! actions added by a later SQLite release are denied. Statements of the host are not checked. They
+//! are never cached: a guest that sends the same text would reuse the unchecked statement.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 
-/// The tables of the host's own begin so.
+/// Prefix of the host's tables.
 pub(in crate::database) const OWN: &str = "wardian_";
 
-/// Pragmas that only tell something, of one table or of the whole.
+/// Permitted pragmas, which read the schema.
 const PRAGMAS: [&str; 11] = [
     "table_info",
     "table_xinfo",
@@ -28,7 +27,7 @@ const PRAGMAS: [&str; 11] = [
     "pragma_list",
 ];
 
-/// Functions that reach outside the database, or tell of the host.
+/// Denied functions, which reach outside the database or reveal details of the host.
 const FUNCTIONS: [&str; 6] = [
     "load_extension",
     "fts3_tokenizer",
@@ -38,7 +37,7 @@ const FUNCTIONS: [&str; 6] = [
     "sqlite_offset",
 ];
 
-/// Functions of virtual tables, of which there are none. Some of them run statements of their own.
+/// Functions of virtual tables, which do not exist here. Some of them run statements.
 const OF_VIRTUAL_TABLES: [&str; 14] = [
     "bm25",
     "fts5",
@@ -56,25 +55,25 @@ const OF_VIRTUAL_TABLES: [&str; 14] = [
     "snippet",
 ];
 
-/// Calls of functions in one statement. While it computes one value after the other, SQLite asks
-/// nobody whether to go on; each call may take some milliseconds.
+/// Limit of function calls in one statement. SQLite does not call the progress handler between the
+/// calls of one row, and each call may take some milliseconds.
 const CALLS: u32 = 250;
 
-/// They would lie in memory, without a bound.
+/// Temporary objects would use memory without a limit.
 const NO_TEMPORARY: &str = "temporary tables, views and triggers are not permitted";
 
-/// Who asks at present, and why something was refused. A clone is the same.
+/// Current mode and last denial of a connection. A clone is shallow.
 #[derive(Clone, Default)]
 pub(super) struct Authority {
     host: Arc<AtomicBool>,
     reason: Arc<Mutex<Option<String>>>,
-    /// Calls of functions in the present statement.
+    /// Function calls in the current statement.
     calls: Arc<AtomicU32>,
 }
 
 impl Authority {
-    /// Does something in the host's own name. SQLite may ask again while a statement runs, so all
-    /// of it is within.
+    /// Runs host work without checks. SQLite may prepare a statement again while it runs, so
+    /// preparing and running both belong inside.
     pub(super) fn as_host<T>(&self, work: impl FnOnce() -> T) -> T {
         let before = self.host.swap(true, Ordering::Relaxed);
         let outcome = work();
@@ -82,22 +81,23 @@ impl Authority {
         outcome
     }
 
-    /// Why something was refused last; forgets it.
+    /// Returns and clears the reason of the last denial.
     pub(super) fn take_reason(&self) -> Option<String> {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Notes that what SQLite asks about from here on belongs to another statement.
+    /// Starts a new statement, for the limit of function calls.
     pub(super) fn begin_statement(&self) {
         self.calls.store(0, Ordering::Relaxed);
     }
 
-    /// What SQLite is to be told.
+    /// Answers a request of SQLite's authorizer hook.
     pub(super) fn judge(&self, asked: AuthContext<'_>) -> Authorization {
-        // What a trigger or a view does is a guest's, whoever has set it off.
+        // Triggers and views are written by guests, even if a statement of the host activates them.
         if self.host.load(Ordering::Relaxed) && asked.accessor.is_none() {
             return Authorization::Allow;
         }
+
         match self.one_too_many(&asked).or_else(|| refusal(&asked)) {
             None => Authorization::Allow,
             Some(reason) => {
@@ -116,17 +116,20 @@ impl Authority {
     }
 }
 
-/// Why that is not permitted; `None` if it is.
+/// Returns the reason for a denial; `None` if the action is permitted.
 fn refusal(asked: &AuthContext<'_>) -> Option<String> {
     use AuthAction::*;
-    // Spelt `temp.t`, it is an ordinary one in another place.
+
+    // `CREATE TABLE temp.t` is reported as an ordinary table in the database `temp`.
     let creates = matches!(
         asked.action,
         CreateTable { .. } | CreateIndex { .. } | CreateTrigger { .. } | CreateView { .. }
     );
+
     if asked.database_name == Some("temp") && creates {
         return Some(NO_TEMPORARY.into());
     }
+
     let table = match asked.action {
         Select | Recursive => return None,
         Function { function_name } => return function(function_name),
@@ -167,16 +170,18 @@ fn refusal(asked: &AuthContext<'_>) -> Option<String> {
         _ => return Some("this kind of statement is not permitted".into()),
     };
     let is_own = table.get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN));
+
     is_own.then(|| format!("tables whose names begin with {OWN} are the host's own"))
 }
 
 fn function(name: &str) -> Option<String> {
     if name.eq_ignore_ascii_case("json_pretty") {
-        // It indents in memory without a bound.
+        // It indents in memory without a limit.
         return Some(
             "the function json_pretty is not permitted; indent JSON where it is shown".into(),
         );
     }
+
     let mut refused = FUNCTIONS.iter().chain(&OF_VIRTUAL_TABLES);
     let is_refused = refused.any(|refused| refused.eq_ignore_ascii_case(name));
     is_refused.then(|| format!("the function {name} is not permitted"))
@@ -184,9 +189,10 @@ fn function(name: &str) -> Option<String> {
 
 fn pragma(name: &str, value: Option<&str>) -> Option<String> {
     let is = |other: &str| other.eq_ignore_ascii_case(name);
-    // Until the end of the transaction, and of nothing else.
+    // It applies until the end of the transaction.
     let allowed = PRAGMAS.iter().any(|pragma| is(pragma)) || is("defer_foreign_keys");
     let reads = value.is_none()
         && (is("user_version") || is("page_count") || is("freelist_count") || is("page_size"));
+
     (!allowed && !reads).then(|| format!("PRAGMA {name} is not permitted"))
 }

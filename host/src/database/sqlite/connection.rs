@@ -1,4 +1,4 @@
-//! One connection to a tenant's file, with everything closed that a guest has no business with.
+//! A connection to a tenant's file, restricted to what guests may do.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -17,38 +17,39 @@ use super::watch::{STEPS, Watch};
 use crate::journal::{Journal, fold_on_close};
 use crate::tenant::Meter;
 
-/// One connection, and what keeps its statements within bounds.
+/// A connection with its authorizer and limits.
 pub(super) struct Guarded {
     pub(super) connection: Connection,
     pub(super) authority: Authority,
     pub(super) watch: Watch,
-    /// The file's journal; `None` for a connection that only reads.
+    /// Journal of the file; `None` for a read-only connection.
     journal: Option<Journal>,
-    /// Pages that the database may have, as SQLite was told last.
+    /// Page limit last set in SQLite.
     pub(super) max_pages: u64,
 }
 
-/// What a connection is for.
+/// Kind of connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Statements that change nothing, several at a time.
+    /// Read-only. Several run in parallel.
     Read,
-    /// Everything else, one at a time.
+    /// Reads and writes. One exists at a time.
     Write,
 }
 
-/// Bytes of a page, of which caches and quotas are made.
+/// Page size, in bytes. Caches and quotas are counted in pages.
 pub(super) const PAGE: u64 = 4096;
 
-/// Prepared statements that are kept for the next time, if they are no longer than this.
+/// Number and maximum text length, in bytes, of cached prepared statements.
 pub(super) const KEPT: usize = 32;
 pub(super) const KEPT_LENGTH: usize = 4 << 10;
 
-/// Bytes of SQLite's memory in the whole process. Each statement has a bound of its own far below.
+/// Limit of SQLite's memory in the whole process, in bytes. The limit of one statement is far
+/// lower.
 const ALL_MEMORY: u64 = 2 << 30;
 
 impl Guarded {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(
         path: &Path,
         role: Role,
@@ -56,20 +57,24 @@ impl Guarded {
         meter: Meter,
     ) -> rusqlite::Result<Guarded> {
         if let Some(folder) = path.parent() {
-            // Where it cannot be made, opening the file says so.
+            // If this fails, opening the file reports the reason.
             let _ = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         }
-        // Not as a URI, and without a lock for each call: one thread has it.
+
+        // No URI names. No mutex: only one thread uses the connection.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let connection = Connection::open_with_flags(path, flags)?;
+
         connection.busy_timeout(config.busy_timeout)?;
+
         let journal = prepare_file(path, &connection, role, config)?;
         harden(&connection)?;
         bound(&connection)?;
         connection.set_prepared_statement_cache_capacity(KEPT);
+
         let mut guarded = Guarded {
             connection,
             authority: Authority::default(),
@@ -78,12 +83,15 @@ impl Guarded {
             max_pages: 0,
         };
         guarded.guard()?;
+
         Ok(guarded)
     }
 
-    /// From here on, nothing is done that was not asked about.
+    /// Installs the authorizer, the progress handler and the replaced functions. Every later
+    /// statement is checked.
     fn guard(&mut self) -> rusqlite::Result<()> {
         functions::register(&self.connection, &self.watch)?;
+
         let (authority, watch) = (self.authority.clone(), self.watch.clone());
         self.connection.authorizer(Some(move |asked: rusqlite::hooks::AuthContext<'_>| {
             authority.judge(asked)
@@ -91,7 +99,7 @@ impl Guarded {
         self.connection.progress_handler(STEPS, Some(move || watch.stops()))
     }
 
-    /// Puts a quota in force, if it is another one than before.
+    /// Sets the page limit for a quota in bytes.
     pub(super) fn set_quota(&mut self, bytes: u64) -> rusqlite::Result<()> {
         // SQLite counts pages in 32 bits.
         let pages = (bytes / PAGE).clamp(1, u64::from(u32::MAX) - 1);
@@ -99,45 +107,45 @@ impl Guarded {
             self.own(&format!("PRAGMA max_page_count = {pages}"))?;
             self.max_pages = pages;
         }
+
         Ok(())
     }
 
-    /// Gets ready for something to be written.
+    /// Prepares the journal for a write.
     pub(super) fn begin_journal(&mut self) {
         let Guarded { connection, authority, journal, .. } = self;
         journal.iter_mut().for_each(|journal| authority.as_host(|| journal.begin(connection)));
     }
 
-    /// Folds the journal if it has become long and nobody reads.
+    /// Folds the journal if it is long and there are no readers.
     pub(super) fn shorten_journal(&mut self) {
         let Guarded { connection, authority, journal, .. } = self;
         journal.iter_mut().for_each(|journal| authority.as_host(|| journal.shorten(connection)));
     }
 
-    /// Folds the journal unless somebody reads. Tells whether everything is in the file now.
+    /// Folds the journal if there are no readers. Returns true if the file is complete afterwards.
     pub(super) fn fold_journal(&mut self) -> rusqlite::Result<bool> {
         let Guarded { connection, authority, journal, .. } = self;
         journal.as_mut().map_or(Ok(true), |journal| authority.as_host(|| journal.fold(connection)))
     }
 
-    /// How long the journal is, in bytes.
+    /// Returns the length of the journal, in bytes.
     pub(super) fn journal_length(&self) -> u64 {
         self.journal.as_ref().map_or(0, Journal::length)
     }
 
-    /// Closes the connection. The last one to be closed removes the journal, if everything is in
-    /// the file.
+    /// Closes the connection. Closing the last one removes the journal if it is folded.
     pub(super) fn close(self, is_folded: bool) -> rusqlite::Result<()> {
         fold_on_close(&self.connection, is_folded)?;
         self.connection.close().map_err(|(_, error)| error)
     }
 
-    /// Carries out statements of the host's own.
+    /// Runs statements of the host.
     pub(super) fn own(&self, statements: &str) -> rusqlite::Result<()> {
         self.authority.as_host(|| self.connection.execute_batch(statements))
     }
 
-    /// The number that a statement of the host's own finds.
+    /// Runs a statement of the host that returns one number.
     pub(super) fn number(&self, statement: &str) -> rusqlite::Result<u64> {
         let found = self
             .authority
@@ -156,13 +164,14 @@ fn prepare_file(
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
+
     if connection.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0))? == 0 {
-        // What is deleted can be given back to the disk, which takes being asked before the first
-        // table. Asking writes.
+        // Incremental vacuum must be enabled before the first table exists. The pragma writes.
         connection.execute_batch(&format!(
             "PRAGMA page_size = {PAGE}; PRAGMA auto_vacuum = INCREMENTAL;"
         ))?;
     }
+
     connection.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; \
          PRAGMA synchronous = {synchronous}; PRAGMA wal_autocheckpoint = 0; \
@@ -170,15 +179,18 @@ fn prepare_file(
          PRAGMA cell_size_check = ON; PRAGMA hard_heap_limit = {ALL_MEMORY}; PRAGMA query_only = {}",
         role == Role::Read
     ))?;
+
     if role == Role::Read {
         fold_on_close(connection, false)?;
         return Ok(None);
     }
+
     let mut journal = Journal::of(path, connection)?;
     journal.begin(connection);
-    // Before a guest can give one of its own tables that name: asked about renaming, one hears only
-    // the old name.
+    // The table must exist before a guest can rename one of its own to this name: the authorizer
+    // only sees the old name.
     connection.execute_batch(&migrations::table())?;
+
     Ok(Some(journal))
 }
 
@@ -190,12 +202,13 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
         (DbConfig::SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_CREATE, false),
         (DbConfig::SQLITE_DBCONFIG_ENABLE_ATTACH_WRITE, false),
-        // Text in double quotes is a name and never a text: a misspelt column is an error.
+        // Double quotes denote identifiers only, so that a misspelt column is an error.
         (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
         (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
     ] {
         connection.set_db_config(what, on)?;
     }
+
     Ok(())
 }
 
@@ -210,7 +223,7 @@ fn bound(connection: &Connection) -> rusqlite::Result<()> {
         (Limit::SQLITE_LIMIT_VDBE_OP, 50_000),
         (Limit::SQLITE_LIMIT_FUNCTION_ARG, 100),
         (Limit::SQLITE_LIMIT_ATTACHED, 0),
-        // Matching takes time in the product of the pattern and the text.
+        // Matching takes time in the product of the lengths of pattern and text.
         (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, PATTERN as i32),
         (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, PARAMETERS as i32),
         (Limit::SQLITE_LIMIT_TRIGGER_DEPTH, 10),
@@ -220,8 +233,9 @@ fn bound(connection: &Connection) -> rusqlite::Result<()> {
     ] {
         connection.set_limit(limit, most)?;
     }
+
     Ok(())
 }
 
-/// How long closing may take to give back what was deleted.
+/// Time limit of the incremental vacuum while a connection closes.
 pub(super) const TIDYING: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! What must hold of a file whatever statements guests have sent.
+//! Invariants of a database file under any statements of guests.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,11 +14,11 @@ use super::worker::Order;
 use crate::model::TenantName;
 use crate::tenant::{Meter, Share, Tenant, TenantSettings, Turns};
 
-/// Short, so that what is endless ends.
+/// Short, so that endless statements end soon.
 const ALLOWED: Duration = Duration::from_millis(20);
 
-/// Statements of a guest, one a line, and then the same text as a migration. No table of the host's
-/// own changes, no other file is there or looked into, and no transaction of theirs is left open.
+/// Runs each line as a statement of a guest, then the whole text as a migration. Checks that no
+/// table of the host changes, no other file is created or attached, and no transaction stays open.
 pub fn sql(text: &str) {
     let folder = Folder::new();
     let guarded = folder.open();
@@ -30,7 +30,9 @@ pub fn sql(text: &str) {
             assert!(guarded.connection.is_autocommit(), "a statement left a transaction open");
         }
     }
+
     guarded.own("BEGIN").unwrap();
+
     let _ = guarded.run_all(text, &terms(&Ticket::default()));
     assert!(
         !guarded.connection.is_autocommit(),
@@ -40,7 +42,7 @@ pub fn sql(text: &str) {
     folder.check(&guarded);
 }
 
-/// Of work that nobody pays for.
+/// A meter for work that no tenant pays for.
 fn meter() -> Meter {
     let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
     Meter::new(Turns::new(1), Share::new(tenant.account().clone()))
@@ -50,7 +52,7 @@ fn terms(ticket: &Ticket) -> Terms<'_> {
     Terms { ticket, allowed: ALLOWED, open_until: None }
 }
 
-/// A folder with a database in it.
+/// A temporary folder with a database.
 struct Folder {
     path: PathBuf,
     config: DatabaseConfig,
@@ -81,20 +83,24 @@ impl Folder {
     fn check(&self, guarded: &Guarded) {
         let own = found(guarded, "SELECT name FROM wardian_migrations");
         assert_eq!(own, [Found::Text("own".into())], "a table of the host's own has changed");
-        // Besides it only the index that SQLite makes for its key.
+
+        // Besides the table, only the index of its primary key exists.
         let about = found(
             guarded,
             "SELECT type FROM sqlite_schema WHERE lower(tbl_name) = 'wardian_migrations'",
         );
+
         assert_eq!(
             about,
             [Found::Text("table".into()), Found::Text("index".into())],
             "something was put on it"
         );
+
         let databases =
             found(guarded, "SELECT name FROM pragma_database_list WHERE name <> 'temp'");
         assert_eq!(databases, [Found::Text("main".into())], "another database is attached");
         assert_eq!(found(guarded, "PRAGMA integrity_check"), [Found::Text("ok".into())]);
+
         for entry in fs::read_dir(&self.path).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             assert!(name.starts_with("database.sqlite"), "a file {name} has been made");
@@ -108,7 +114,7 @@ impl Drop for Folder {
     }
 }
 
-/// The first column of what a statement of the host's own finds.
+/// Returns the first column of the rows of a host statement.
 fn found(guarded: &Guarded, statement: &str) -> Vec<Found> {
     guarded.authority.as_host(|| {
         let mut statement = guarded.connection.prepare(statement).unwrap();

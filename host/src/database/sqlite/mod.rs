@@ -1,11 +1,11 @@
-//! A tenant's own SQLite file, and everything that keeps a guest's statements within it.
+//! A tenant's SQLite file, and the confinement of guests' statements to it.
 //!
-//! One connection writes and a few read, each on a thread of its own ([`crew`], [`worker`]); in WAL
-//! mode readers and the writer do not wait for each other, and whoever wants to write waits in line
-//! for the one that may. Each connection is hardened before it takes a statement of a guest's
-//! ([`connection`]); what a statement may do is asked while it is prepared ([`authorize`]), what it
-//! may take is watched while it runs ([`watch`]), also inside of functions that may take long
-//! ([`functions`]), and it runs in turns with the guests of all tenants ([`Meter`]).
+//! One connection writes and a few read, each on its own thread ([`crew`], [`worker`]). In WAL mode
+//! readers and the writer do not block each other; writers queue for the one write connection. Each
+//! connection is restricted before it runs a guest's statement ([`connection`]). Permissions are
+//! checked while a statement is prepared ([`authorize`]). Time and memory are checked while it runs
+//! ([`watch`]), also inside long functions ([`functions`]). Statements share the cores fairly with
+//! the guests of all tenants ([`Meter`]).
 //!
 //! [`Meter`]: crate::tenant::Meter
 
@@ -38,37 +38,37 @@ use super::{Bill, DatabaseConfig, Outcome, SqlError, Statement, Value, Wanted};
 use crate::journal::{self, journal_of};
 use crate::tenant::{Resource, Share, Tenant, Turns};
 
-/// Connections that read at the same time: a tenant's slow report must not keep its short look-ups
-/// waiting.
+/// Limit of read connections. More than one, so that a slow report does not delay a tenant's short
+/// lookups.
 const READERS: usize = 3;
 
-/// Bytes of the log of changes beyond which readers are made to wait until it is short again. It
-/// grows while there is always one of them at work.
+/// Length of the journal, in bytes, above which readers are blocked until it is folded. It grows as
+/// long as there is always a reader.
 const LOG: u64 = 64 << 20;
 
-/// One tenant's file.
+/// One tenant's file and its threads.
 pub(super) struct Sqlite {
     file: Arc<File>,
     readers: Crew,
     writer: Crew,
 }
 
-/// What the threads of one database share.
+/// State shared by the threads of one database.
 struct File {
     path: PathBuf,
     config: DatabaseConfig,
     tenant: Arc<Tenant>,
-    /// Its statements are paid for from the tenant's part of the cores, and wait for their turns.
+    /// Account that pays for statements and determines their turns.
     share: Arc<Share>,
     turns: Arc<Turns>,
-    /// Readers hold it, and the writer while it shortens the log.
+    /// Held shared by readers, and exclusively by the writer while it folds a long journal.
     gate: RwLock<()>,
-    /// The log that was there at the beginning is the file's own.
+    /// True once the existing journal is known to belong to the file.
     checked: Mutex<bool>,
 }
 
 impl Sqlite {
-    /// Opens nothing yet. Its threads are started from within that runtime.
+    /// Creates the database without opening it. Threads are spawned from `runtime`.
     pub(super) fn new(
         path: PathBuf,
         config: DatabaseConfig,
@@ -87,11 +87,12 @@ impl Sqlite {
             checked: Mutex::new(false),
         });
         file.note_size_on_disk();
+
         let readers = Crew::new(Role::Read, READERS, file.clone(), runtime.clone());
         Sqlite { readers, writer: Crew::new(Role::Write, 1, file.clone(), runtime), file }
     }
 
-    /// Carries out one statement by itself.
+    /// Runs one statement in its own transaction.
     pub(super) async fn run(
         &self,
         statement: Statement,
@@ -104,10 +105,11 @@ impl Sqlite {
                 return Ok(outcome);
             }
         }
+
         self.ask(&self.writer, Order::new(statement, wanted, bill), Job::Run).await
     }
 
-    /// What is found in a table of the host's own; nothing if it is not there yet.
+    /// Queries a table of the host. Returns no rows if the table does not exist.
     pub(super) async fn own_rows(&self, statement: Statement) -> Result<Vec<Vec<Value>>, SqlError> {
         let order = Order { own: true, ..Order::new(statement, Wanted::Rows, &Bill::default()) };
         match self.ask(&self.readers, order, Job::Read).await {
@@ -131,8 +133,8 @@ impl Sqlite {
             .unwrap_or_else(unanswered)
     }
 
-    /// Begins a transaction that ends after `lifetime` at the latest, once no other is open, for
-    /// which it waits no longer than `patience`.
+    /// Opens a transaction that ends after `lifetime` at the latest. Waits at most `patience` for
+    /// other writers.
     pub(super) async fn begin(
         &self,
         lifetime: Duration,
@@ -153,16 +155,17 @@ impl Sqlite {
         };
         self.writer.give(Job::Transaction(opening))?;
         answered(ticket, answer, Some(patience)).await.unwrap_or_else(unanswered)?;
+
         Ok(Transaction::new(steps, end, bill))
     }
 
-    /// Takes no more work.
+    /// Accepts no more jobs.
     pub(super) fn close(&self) {
         self.readers.close();
         self.writer.close();
     }
 
-    /// Waits until everything is closed, or until then. Blocks.
+    /// Blocks until every connection is closed, or until `until`.
     pub(super) fn until_closed(&self, until: Instant) {
         self.readers.until_ended(until);
         self.writer.until_ended(until);
@@ -176,41 +179,44 @@ impl Drop for Sqlite {
 }
 
 impl File {
-    /// Notes what the tenant holds.
+    /// Reports the file's size to the tenant's quota.
     fn note_size(&self, guarded: &Guarded) {
         if let Ok(pages) = guarded.number("PRAGMA page_count") {
             self.tenant.note_kept(Resource::Database, pages * PAGE);
         }
     }
 
-    /// Notes it without opening the file: it may have been there for long.
+    /// Reports the size without opening the file, which may exist from an earlier run.
     fn note_size_on_disk(&self) {
         let size = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
         self.tenant.note_kept(Resource::Database, size);
     }
 
-    /// Has the log begin anew if it has become long. If it has become very long, readers are made
-    /// to wait for that.
+    /// Folds the journal if it is long. If it is very long, readers are blocked meanwhile.
     fn shorten_log(&self, guarded: &mut Guarded) {
         guarded.shorten_journal();
+
         if guarded.journal_length() > LOG {
             let _gate = self.gate.write().unwrap_or_else(PoisonError::into_inner);
             let _ = guarded.fold_journal();
         }
     }
 
-    /// Makes sure, before the file is opened for the first time, that the log beside it is its own.
+    /// Checks, before the file is opened for the first time, that the journal beside it belongs to
+    /// it.
     fn check_log(&self) -> Result<(), SqlError> {
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if *checked {
             return Ok(());
         }
+
         journal::check(&self.path).map_err(|error| self.cannot_open(&error))?;
         *checked = true;
+
         Ok(())
     }
 
-    /// True if everything is in the file, and nothing in its log.
+    /// True if the journal is empty or missing.
     fn is_folded(&self) -> bool {
         std::fs::metadata(journal_of(&self.path)).map_or(true, |metadata| metadata.len() == 0)
     }
@@ -232,8 +238,8 @@ impl Order {
     }
 }
 
-/// Waits for an answer; `None` if there is none. Work that has not begun after `patience` is given
-/// up, and all of it when nobody waits any more.
+/// Waits for a reply; `None` if it was lost. Cancels a job that has not started after `patience`,
+/// and any job if the future is dropped.
 async fn answered<T>(
     ticket: Ticket,
     mut answer: oneshot::Receiver<Result<T, SqlError>>,
@@ -247,6 +253,7 @@ async fn answered<T>(
             Err(_elapsed) => {}
         }
     }
+
     answer.await.ok()
 }
 
@@ -254,7 +261,7 @@ fn unanswered<T>() -> Result<T, SqlError> {
     Err(SqlError::Unavailable("the statement ended unexpectedly".into()))
 }
 
-/// Somebody waits for a piece of work; gives it up on drop.
+/// Cancels a job on drop.
 struct Waiting(Ticket);
 
 impl Drop for Waiting {
@@ -263,8 +270,8 @@ impl Drop for Waiting {
     }
 }
 
-/// Whether a statement begins like one that changes nothing. One that does begins on the reading
-/// side and goes on where it may write.
+/// True if a statement starts like one that only reads. It is tried on a read connection first; if
+/// it writes after all, it runs again on the write connection.
 fn may_only_read(text: &str) -> bool {
     let word = text
         .trim_start()

@@ -1,4 +1,4 @@
-//! Carries out one statement on a connection.
+//! Runs statements on a connection.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,28 +14,28 @@ use super::watch::Ticket;
 use super::worker::Order;
 use crate::disk;
 
-/// What a statement may take.
+/// Limits of one statement.
 pub(super) struct Terms<'a> {
     pub(super) ticket: &'a Ticket,
     pub(super) allowed: Duration,
     pub(super) open_until: Option<Instant>,
 }
 
-/// What has come of a statement on a connection that may only read.
+/// Result of a statement on a read-only connection.
 pub(super) enum Read {
     Done(Outcome),
-    /// It would change something; nothing has happened.
+    /// The statement would write. Nothing was changed.
     Writes,
 }
 
-/// Why a statement came to its end early: what SQLite says, or what the host does.
+/// Reason for an early end: an error of SQLite or of the host.
 enum Fault {
     Sqlite(Error),
     Own(SqlError),
 }
 
 impl Guarded {
-    /// Carries out one statement.
+    /// Runs one statement.
     pub(super) fn run(
         &self,
         order: &Order,
@@ -45,15 +45,17 @@ impl Guarded {
         self.in_the_name_of(order, terms, || {
             let mut prepared = self.prepare(order)?;
             let prepared = prepared.get();
-            // Its changes are there before the first row is; a row too many must take them back.
+            // The changes are complete before the first row is returned, so exceeding the limit of
+            // rows must roll them back.
             if prepared.column_count() > 0 && !prepared.readonly() {
                 return self.or_nothing(|| step(&self.connection, prepared, order, config));
             }
+
             step(&self.connection, prepared, order, config)
         })
     }
 
-    /// Carries out one statement if it only reads.
+    /// Runs one statement if it only reads.
     pub(super) fn read(
         &self,
         order: &Order,
@@ -66,11 +68,12 @@ impl Guarded {
             if !prepared.readonly() {
                 return Ok(Read::Writes);
             }
+
             step(&self.connection, prepared, order, config).map(Read::Done)
         })
     }
 
-    /// Carries out one statement after another, as a migration has them.
+    /// Runs the statements of a migration one after another.
     pub(super) fn run_all(&self, statements: &str, terms: &Terms<'_>) -> Result<(), SqlError> {
         self.watched(terms, || {
             let mut batch = Batch::new(&self.connection, statements);
@@ -78,11 +81,13 @@ impl Guarded {
                 let mut rows = statement.raw_query();
                 while rows.next()?.is_some() {}
             }
+
             Ok(())
         })
     }
 
-    /// True if the disk has room. SQLite has one error for a full disk and a quota that is used up.
+    /// True if the disk has room. SQLite reports the same error for a full disk and for the page
+    /// limit.
     fn has_room(&self) -> bool {
         self.connection.path().is_none_or(|file| disk::has_room(Path::new(file)))
     }
@@ -98,16 +103,19 @@ impl Guarded {
     fn prepare(&self, order: &Order) -> rusqlite::Result<Prepared<'_>> {
         let text = &order.statement.text;
         self.authority.begin_statement();
+
         if order.own {
-            // Never kept: a guest that sends the same text would get a statement that nobody was
-            // asked about.
+            // Not cached: a guest that sends the same text would reuse a statement that was not
+            // checked.
             return self.connection.prepare(text).map(Prepared::Once);
         }
+
         if text.len() <= KEPT_LENGTH {
             return self.connection.prepare_cached(text).map(Prepared::Kept);
         }
-        // The library looks for a second statement by preparing it, and for a third within that: a
-        // long text would take all of the stack.
+
+        // `prepare` looks for a second statement by preparing the rest of the text, recursively. A
+        // long text would exhaust the stack.
         let mut batch = Batch::new(&self.connection, text);
         let first = batch.next()?.ok_or(Error::InvalidQuery)?;
         match batch.next()? {
@@ -116,9 +124,10 @@ impl Guarded {
         }
     }
 
-    /// Does something that leaves nothing behind if it fails.
+    /// Runs work that leaves no changes if it fails.
     fn or_nothing<T>(&self, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
         self.own("SAVEPOINT wardian_statement")?;
+
         let outcome = work();
         let end = match outcome {
             Ok(_) => "RELEASE wardian_statement",
@@ -126,7 +135,9 @@ impl Guarded {
         };
         let ended = self.own(end);
         let outcome = outcome?;
+
         ended?;
+
         Ok(outcome)
     }
 
@@ -143,23 +154,25 @@ impl Guarded {
         }
     }
 
-    /// Does something within its terms, and says what its end means.
+    /// Runs work within its limits and converts its error.
     fn watched<T>(
         &self,
         terms: &Terms<'_>,
         work: impl FnOnce() -> Result<T, Fault>,
     ) -> Result<T, SqlError> {
         self.authority.take_reason();
+
         let begun = self.watch.begin(terms.ticket, terms.allowed, terms.open_until);
         let outcome = begun.map_err(Fault::Own).and_then(|()| work());
         let stopped = self.watch.end();
+
         outcome.map_err(|fault| match fault {
             Fault::Own(error) => error,
             Fault::Sqlite(error) => stopped.unwrap_or_else(|| self.explain(&error)),
         })
     }
 
-    /// What an error of SQLite's means to whoever has written the statement.
+    /// Converts an error of SQLite for the author of the statement.
     pub(super) fn explain(&self, error: &Error) -> SqlError {
         match self.authority.take_reason() {
             Some(reason) => SqlError::Denied(reason),
@@ -180,7 +193,7 @@ impl From<SqlError> for Fault {
     }
 }
 
-/// A statement that is kept for the next time, or not.
+/// A prepared statement, cached or not.
 enum Prepared<'c> {
     Kept(CachedStatement<'c>),
     Once(rusqlite::Statement<'c>),
@@ -202,6 +215,7 @@ fn step(
     config: &DatabaseConfig,
 ) -> Result<Outcome, Fault> {
     bind(statement, &order.statement.parameters)?;
+
     let columns: Vec<_> = statement.column_names().map(str::to_owned).collect();
     let (width, before) = (columns.len(), connection.total_changes());
     let mut collected = Collected::new(config, columns);
@@ -212,7 +226,9 @@ fn step(
                 .push((0..width).map(|column| value(row, column)).collect::<Result<_, Fault>>()?)?;
         }
     }
+
     drop(rows);
+
     let changed = if connection.total_changes() == before { 0 } else { connection.changes() };
     Ok(Outcome { changed, ..collected.finish() })
 }
@@ -224,15 +240,15 @@ fn value(row: &rusqlite::Row<'_>, column: usize) -> Result<Value, Fault> {
         ValueRef::Real(real) => Value::Real(real),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Value::Text(text.to_owned()),
-            // SQLite takes any bytes for a text where it is told to.
+            // `CAST` can turn any bytes into a text.
             Err(_) => Value::Blob(text.to_owned()),
         },
         ValueRef::Blob(bytes) => Value::Blob(bytes.to_owned()),
     })
 }
 
-/// Gives every parameter its value, by the number in its name: `$2` is the second value, wherever
-/// it stands.
+/// Binds every parameter by the number in its name: `$2` takes the second value, independent of its
+/// position.
 fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result<(), Fault> {
     let mut highest = 0;
     for index in 1..=statement.parameter_count() {
@@ -245,10 +261,12 @@ fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result
             })?,
         };
         highest = highest.max(number);
+
         if let Some(value) = parameters.get(number - 1) {
             statement.raw_bind_parameter(index, value)?;
         }
     }
+
     if highest != parameters.len() {
         let given = parameters.len();
         return Err(SqlError::Invalid(format!(
@@ -256,6 +274,7 @@ fn bind(statement: &mut rusqlite::Statement<'_>, parameters: &[Value]) -> Result
         ))
         .into());
     }
+
     Ok(())
 }
 
@@ -288,6 +307,7 @@ fn explain(error: &Error, quota: u64, has_room: bool) -> SqlError {
         }
         other => return unavailable(other),
     };
+
     match code {
         ErrorCode::DiskFull if !has_room => {
             tracing::error!(
@@ -317,7 +337,7 @@ fn explain(error: &Error, quota: u64, has_room: bool) -> SqlError {
     }
 }
 
-/// What only the operator can mend, and what tells of the host's files.
+/// Logs an error that only the operator can fix. The returned text reveals nothing about the host.
 fn unavailable(error: &Error) -> SqlError {
     tracing::error!(%error, "a tenant's database cannot be used");
     SqlError::Unavailable("the host's log has the details".into())
@@ -338,6 +358,7 @@ mod tests {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
         let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+
         (folder, guarded)
     }
 
@@ -363,7 +384,7 @@ mod tests {
         ]
     }
 
-    /// What SQLite makes of a value: it has no booleans, and no number that is none.
+    /// Returns the value that SQLite stores: it has no booleans, and stores NaN as NULL.
     fn kept(value: &Value) -> Value {
         match value {
             Value::Boolean(boolean) => Value::Integer(i64::from(*boolean)),

@@ -1,4 +1,4 @@
-//! A transaction's end of the wire to the thread that it keeps.
+//! The caller's handle of a transaction that runs on a database thread.
 
 use std::sync::mpsc::Sender;
 
@@ -9,8 +9,7 @@ use super::answered;
 use super::watch::Ticket;
 use super::worker::{End, Order, Reply, Step};
 
-/// A transaction that is open. Dropped, it is rolled back, and a statement that is under way is
-/// stopped.
+/// An open transaction. Dropping it cancels a running statement and rolls back.
 pub(in crate::database) struct Transaction {
     steps: Sender<Step>,
     end: End,
@@ -37,7 +36,7 @@ impl Transaction {
         self.take(ticket.clone(), |reply| Step::RunAll(statements, ticket, reply)).await
     }
 
-    /// Runs a statement that no guest has written, on tables that no guest may touch.
+    /// Runs a statement of the host on the host's tables.
     pub(in crate::database) async fn on_own_tables(
         &self,
         statement: Statement,
@@ -46,12 +45,12 @@ impl Transaction {
         self.take(order.ticket.clone(), |reply| Step::Run(order, reply)).await
     }
 
-    /// Makes, releases or goes back to a point within the transaction.
+    /// Runs a statement of the host, such as a savepoint.
     pub(in crate::database) async fn own(&self, statement: &'static str) -> Result<(), SqlError> {
         self.take(Ticket::default(), |reply| Step::Own(statement, reply)).await
     }
 
-    /// Keeps what was done.
+    /// Commits.
     pub(in crate::database) async fn commit(self) -> Result<(), SqlError> {
         self.take(Ticket::default(), Step::Commit).await
     }
@@ -63,7 +62,7 @@ impl Transaction {
     ) -> Result<T, SqlError> {
         let (reply, answer) = oneshot::channel();
         self.steps.send(step(reply)).map_err(|_| self.end.why())?;
-        // Without an answer, the thread has left the transaction before it came to this step.
+        // The reply is lost if the thread ended the transaction before this step.
         answered(ticket, answer, None).await.unwrap_or_else(|| Err(self.end.why()))
     }
 }

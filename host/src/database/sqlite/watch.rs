@@ -1,7 +1,8 @@
-//! Stops a statement that takes too long, takes too much memory, or that nobody waits for any more,
-//! and has one that runs for long give way to others.
+//! Cancels statements that exceed their time or memory, or that have no caller any more. Makes long
+//! statements yield to other work.
 //!
-//! SQLite asks every so many steps of its virtual machine, while it prepares and while it runs.
+//! SQLite calls the progress handler every few steps of its virtual machine, while it prepares and
+//! while it runs.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,29 +15,29 @@ use super::super::SqlError;
 use super::super::limits::{open_too_long, too_long};
 use crate::tenant::Meter;
 
-/// Steps between two looks: a few microseconds of ordinary ones, and a tenth of a second of those
-/// that call functions on large values.
+/// Virtual machine steps between two checks: a few microseconds for ordinary steps, a tenth of a
+/// second for function calls on large values.
 pub(super) const STEPS: i32 = 250;
 
-/// Between two looks at the memory, which take a system call.
+/// Time between two measurements of memory, each of which is a system call.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Bytes that sorting and collecting may take while a statement runs. What SQLite keeps for a
-/// statement lies in memory, because files would fill the disk, and has no bound of its own.
+/// Memory limit of one statement, in bytes. Sorts and temporary tables lie in memory, since files
+/// would fill the disk, and SQLite does not limit them.
 const MEMORY: u64 = 256 << 20;
 
-/// Bytes that all statements of all tenants may take together before the large ones among them are
-/// stopped. Well below what SQLite may take in all (`ALL_MEMORY`), beyond which the small ones
-/// would fail too, and the host's own.
+/// Memory of all running statements, in bytes, above which the large ones are cancelled. It is well
+/// below `ALL_MEMORY`, SQLite's limit for the process, beyond which small statements and those of
+/// the host would fail too.
 const TOGETHER: u64 = 1 << 30;
 
-/// A statement that has taken no more than this is not large.
+/// Memory below which a statement does not count as large, in bytes.
 const SMALL: u64 = 16 << 20;
 
-/// What the statements that run now have taken, as far as anybody has looked.
+/// Bytes used by running statements, as of their last measurement.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// Whether somebody still waits for a piece of work. A clone is the same.
+/// State of a job: waiting, running or cancelled. A clone is shallow.
 #[derive(Clone, Default)]
 pub(super) struct Ticket(Arc<AtomicU8>);
 
@@ -45,28 +46,28 @@ const RUNNING: u8 = 1;
 const GIVEN_UP: u8 = 2;
 
 impl Ticket {
-    /// Begins the work, unless nobody waits for it any more.
+    /// Starts the job. Returns false if it was cancelled.
     pub(super) fn begin(&self) -> bool {
         self.0.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Gives up work that has not begun. Tells whether that was so.
+    /// Cancels a job that has not started. Returns false if it has.
     pub(super) fn withdraw(&self) -> bool {
         self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Gives up the work, begun or not.
+    /// Cancels the job in any state.
     pub(super) fn give_up(&self) {
         self.0.store(GIVEN_UP, Ordering::Release);
     }
 
-    /// Whether nobody waits for it any more.
+    /// True if the job was cancelled.
     pub(super) fn is_given_up(&self) -> bool {
         self.0.load(Ordering::Acquire) == GIVEN_UP
     }
 }
 
-/// What a connection's present statement may take. A clone is the same.
+/// Limits of a connection's current statement. A clone is shallow.
 #[derive(Clone)]
 pub(super) struct Watch {
     present: Arc<Mutex<Present>>,
@@ -76,31 +77,32 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Present {
     ticket: Ticket,
-    /// When the statement must have ended, and how long that is.
+    /// Time at which the statement must end, and its limit.
     until: Option<(Instant, Duration)>,
-    /// When the transaction must have.
+    /// Time at which the transaction must end.
     open_until: Option<Instant>,
     memory: Option<Memory>,
     stopped: Option<SqlError>,
 }
 
-/// How much memory the present thread has taken from the system since a statement began.
+/// Memory that the current thread has taken from the system since the start of a statement.
 struct Memory {
     thread: ThreadId,
     stat: Option<File>,
     before: u64,
-    /// What of it is part of [`TAKEN`].
+    /// Part of [`TAKEN`] that belongs to this thread, in bytes.
     noted: u64,
     next_look: Instant,
 }
 
 impl Watch {
-    /// Watches nothing yet.
+    /// Creates a guard without a current statement.
     pub(super) fn new(meter: Meter) -> Self {
         Watch { present: Arc::default(), meter }
     }
 
-    /// Begins to watch a statement, once it may begin. Fails if that does not come true in time.
+    /// Waits for a turn and starts to guard a statement. Fails if it was cancelled or its time
+    /// ended before.
     pub(super) fn begin(
         &self,
         ticket: &Ticket,
@@ -109,39 +111,48 @@ impl Watch {
     ) -> Result<(), SqlError> {
         let now = Instant::now();
         let mut present = self.lock();
+
         present.ticket = ticket.clone();
         (present.until, present.open_until) = (Some((now + allowed, allowed)), open_until);
         present.stopped = None;
-        // The connection may have come from another thread.
+        // The connection may have been moved from another thread.
         present.memory.take_if(|memory| memory.thread != thread::current().id());
+
         let memory = present.memory.get_or_insert_with(Memory::of_this_thread);
         memory.next_look = now + LOOK;
         memory.before = u64::MAX;
+
         self.meter.begin(|| present.why_stop(Instant::now()))
     }
 
-    /// Watches nothing any more. Tells why the statement was stopped, if it was.
+    /// Ends a statement. Returns the reason if it was cancelled.
     pub(super) fn end(&self) -> Option<SqlError> {
         self.meter.end();
+
         let mut present = self.lock();
         (present.until, present.open_until, present.ticket) = (None, None, Ticket::default());
+
         if let Some(memory) = &mut present.memory {
             memory.note(0);
         }
+
         present.stopped.take()
     }
 
-    /// Whether the statement is to be stopped. Has it give way to others if it is their turn.
+    /// True if the statement must end. Yields to other work if the statement's slice is over.
     pub(super) fn stops(&self) -> bool {
         let mut present = self.lock();
         if present.until.is_none() {
-            // The host's own, which is short.
+            // Statements of the host are short.
             return false;
         }
+
         let why = present.why_stop(Instant::now());
         let why = why.or_else(|| self.meter.give_way(|| present.why_stop(Instant::now())).err());
         let stops = why.is_some();
+
         present.stopped = why.or(present.stopped.take());
+
         stops
     }
 
@@ -155,30 +166,36 @@ impl Present {
         if self.ticket.is_given_up() {
             return Some(SqlError::Unavailable("the call has ended".into()));
         }
+
         match self.until {
             Some((until, allowed)) if now >= until => return Some(too_long(allowed)),
             _ => {}
         }
+
         if self.open_until.is_some_and(|until| now >= until) {
             return Some(open_too_long());
         }
+
         let memory = self.memory.as_mut()?;
         if now < memory.next_look {
             return None;
         }
+
         let taken = memory.look(now);
         memory.note(taken);
+
         let crowded = taken > SMALL && TAKEN.load(Ordering::Relaxed) > TOGETHER;
         let limit = if crowded { SMALL } else { MEMORY };
         let why = if crowded { " while others need it too" } else { "" };
         let text = || format!("the statement took more than {} MiB of memory{why}", limit >> 20);
+
         (taken > limit).then(|| SqlError::Limit(text()))
     }
 }
 
 impl Memory {
     fn of_this_thread() -> Memory {
-        // Where it cannot be read, only the time is bounded.
+        // If it cannot be read, only the time is limited.
         let stat = File::open("/proc/thread-self/stat").ok();
         Memory {
             thread: thread::current().id(),
@@ -189,13 +206,13 @@ impl Memory {
         }
     }
 
-    /// Makes that its part of what all have taken.
+    /// Updates this thread's part of the total.
     fn note(&mut self, taken: u64) {
         TAKEN.fetch_add(taken, Ordering::Relaxed);
         TAKEN.fetch_sub(std::mem::replace(&mut self.noted, taken), Ordering::Relaxed);
     }
 
-    /// Bytes taken since the first look, or a little more: memory that was given back and taken
+    /// Returns the bytes taken since the first measurement. Memory that was released and taken
     /// again counts twice.
     fn look(&mut self, now: Instant) -> u64 {
         self.next_look = now + LOOK;
@@ -211,13 +228,14 @@ impl Drop for Memory {
     }
 }
 
-/// Pages that a thread has touched for the first time.
+/// Returns the number of pages that a thread has touched for the first time.
 fn minor_faults(stat: &File) -> Option<u64> {
     let mut text = [0; 512];
     let length = stat.read_at(&mut text, 0).ok()?;
     let text = std::str::from_utf8(text.get(..length)?).ok()?;
-    // The thread's name is in parentheses, and may hold anything.
+    // The name of the thread is in parentheses and may contain any character.
     let (_, after) = text.rsplit_once(") ")?;
+
     after.split(' ').nth(7)?.parse().ok()
 }
 
@@ -225,17 +243,20 @@ fn minor_faults(stat: &File) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// More than an arena of the C library holds together, so that it comes from the system and not
-    /// from what another test has given back, which was touched before and would not show.
+    /// Larger than an arena of the C library, so that it comes from the system. Memory released by
+    /// another test was touched before and would not count.
     const FRESH: usize = 256 << 20;
 
     #[test]
     fn memory_that_a_thread_takes_shows() {
         let mut memory = Memory::of_this_thread();
         let now = Instant::now();
+
         assert_eq!(memory.look(now), 0);
+
         let taken = std::hint::black_box(vec![1_u8; FRESH]);
         let seen = memory.look(now);
+
         assert!(
             (FRESH as u64..2 * FRESH as u64).contains(&seen),
             "{seen} bytes for {}",

@@ -1,4 +1,5 @@
-//! A thread's work: single statements, and transactions, in which it stays until they end.
+//! Runs the jobs of one database thread: single statements and transactions. A transaction occupies
+//! its thread until it ends.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,21 +15,21 @@ use super::run::{Read, Terms};
 use super::watch::Ticket;
 use crate::tenant::Meter;
 
-/// Where an answer goes. Nobody may be there to take it.
+/// Sends a result. The caller may be gone.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, SqlError>>;
 
-/// What a thread is to do.
+/// Work of a database thread.
 pub(super) enum Job {
-    /// A statement that may turn out to change something, on a connection that only reads.
+    /// A statement on a read-only connection. The reply is `None` if the statement would write.
     Read(Order, Reply<Option<Outcome>>),
-    /// A statement by itself.
+    /// A statement in its own transaction.
     Run(Order, Reply<Outcome>),
     /// A transaction, step by step.
     Transaction(Opening),
 }
 
 impl Job {
-    /// Whether nobody waits for it any more.
+    /// True if the caller is gone.
     pub(super) fn is_given_up(&self) -> bool {
         match self {
             Job::Read(order, _) | Job::Run(order, _) => order.ticket.is_given_up(),
@@ -37,17 +38,17 @@ impl Job {
     }
 }
 
-/// A statement, who waits for it, and who pays.
+/// A statement, its cancellation state, and the account that pays for it.
 pub(super) struct Order {
     pub(super) statement: Statement,
     pub(super) wanted: Wanted,
-    /// No guest has written it, and it may use tables that no guest may touch.
+    /// Written by the host; may use the host's tables.
     pub(super) own: bool,
     pub(super) ticket: Ticket,
     pub(super) bill: Bill,
 }
 
-/// A transaction that is to be begun.
+/// A transaction to open.
 pub(super) struct Opening {
     pub(super) ticket: Ticket,
     pub(super) bill: Bill,
@@ -57,17 +58,17 @@ pub(super) struct Opening {
     pub(super) end: End,
 }
 
-/// What is to be done within a transaction.
+/// One step of a transaction.
 pub(super) enum Step {
     Run(Order, Reply<Outcome>),
-    /// Several statements of a migration.
+    /// The statements of a migration.
     RunAll(String, Ticket, Reply<()>),
-    /// A statement of the host's own.
+    /// A statement of the host.
     Own(&'static str, Reply<()>),
     Commit(Reply<()>),
 }
 
-/// Why a transaction has ended before its owner ended it. A clone is the same.
+/// Reason why a transaction ended early. A clone is shallow.
 #[derive(Clone, Default)]
 pub(super) struct End(Arc<Mutex<Option<SqlError>>>);
 
@@ -82,7 +83,7 @@ impl End {
     }
 }
 
-/// A thread with its connection.
+/// A database thread's state and its connection.
 pub(super) struct Worker {
     file: Arc<File>,
     role: Role,
@@ -96,9 +97,10 @@ impl Worker {
         Worker { file, role, meter, open: None }
     }
 
-    /// Does something, at the expense of whoever asked.
+    /// Runs a job and charges it to its payer.
     pub(super) fn carry_out(&mut self, job: Job) {
         let _paying = self.meter.paid_by(job.bill());
+
         match job {
             Job::Read(order, reply) => self.read(order, reply),
             Job::Run(order, reply) => self.run(order, reply),
@@ -106,7 +108,7 @@ impl Worker {
         }
     }
 
-    /// Whether the thread is one that is behind all others for good. Another one has to go on.
+    /// True if the thread has dropped to idle priority for good. A new thread must take over.
     pub(super) fn has_stepped_back(&self) -> bool {
         self.meter.has_stepped_back()
     }
@@ -115,8 +117,9 @@ impl Worker {
         if !order.ticket.begin() {
             return;
         }
+
         let file = self.file.clone();
-        // Held against nobody but a writer that must shorten the log.
+        // Only blocked by a writer that folds a long journal.
         let _gate = file.gate.read().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.connection().and_then(|guarded| {
             let terms = Terms {
@@ -126,6 +129,7 @@ impl Worker {
             };
             guarded.read(&order, &file.config, &terms)
         });
+
         let _ = reply.send(outcome.map(|read| match read {
             Read::Done(outcome) => Some(outcome),
             Read::Writes => None,
@@ -136,6 +140,7 @@ impl Worker {
         if !order.ticket.begin() {
             return;
         }
+
         let file = self.file.clone();
         let outcome = self.for_writing().and_then(|guarded| {
             let terms = Terms {
@@ -145,7 +150,9 @@ impl Worker {
             };
             guarded.run(&order, &file.config, &terms)
         });
+
         self.settle();
+
         let _ = reply.send(outcome);
     }
 
@@ -154,19 +161,22 @@ impl Worker {
         if !ticket.begin() {
             return;
         }
+
         let open_until = Instant::now() + lifetime;
         let outcome = self.for_writing().and_then(|guarded| {
             guarded.own("BEGIN IMMEDIATE").map_err(|error| guarded.explain(&error))
         });
         let is_open = outcome.is_ok();
         let _ = begun.send(outcome);
+
         if is_open {
             self.take_steps(&steps, open_until, &end);
         }
+
         self.settle();
     }
 
-    /// Takes steps until the transaction ends, or nobody has any more, or its time is over.
+    /// Runs steps until the transaction ends, the handle is dropped, or the lifetime is over.
     fn take_steps(&mut self, steps: &Receiver<Step>, open_until: Instant, end: &End) {
         loop {
             match steps.recv_timeout(open_until.saturating_duration_since(Instant::now())) {
@@ -181,15 +191,17 @@ impl Worker {
         }
     }
 
-    /// Takes a step. Tells whether the transaction goes on.
+    /// Runs a step. Returns false if the transaction has ended.
     fn step(&mut self, step: Step, open_until: Instant, end: &End) -> bool {
         let file = self.file.clone();
         let Ok(guarded) = self.connection() else { return false };
+
         let terms = |ticket| Terms {
             ticket,
             allowed: file.config.statement_time,
             open_until: Some(open_until),
         };
+
         match step {
             Step::Run(order, reply) if order.ticket.begin() => {
                 let outcome = guarded.run(&order, &file.config, &terms(&order.ticket));
@@ -211,18 +223,20 @@ impl Worker {
             }
             Step::Run(..) | Step::RunAll(..) => {}
         }
-        // Some errors take the whole transaction back; what followed would be kept by itself.
+
+        // Some errors roll back the whole transaction. Later statements would commit separately.
         !guarded.connection.is_autocommit()
     }
 
-    /// Ends whatever is still open, and looks at how large the file has become.
+    /// Rolls back an open transaction and reports the file's size.
     fn settle(&mut self) {
         let Some(guarded) = &mut self.open else { return };
         if !guarded.connection.is_autocommit() && guarded.own("ROLLBACK").is_err() {
-            // A connection that cannot even go back is of no use any more.
+            // The connection is unusable if it cannot roll back.
             self.open = None;
             return;
         }
+
         self.file.note_size(guarded);
         self.file.shorten_log(guarded);
     }
@@ -230,8 +244,10 @@ impl Worker {
     fn for_writing(&mut self) -> Result<&mut Guarded, SqlError> {
         let quota = self.file.tenant.settings().quota.database;
         let guarded = self.connection()?;
+
         guarded.set_quota(quota).map_err(|error| guarded.explain(&error))?;
         guarded.begin_journal();
+
         Ok(guarded)
     }
 
@@ -240,6 +256,7 @@ impl Worker {
             Some(guarded) => Ok(guarded),
             none => {
                 self.file.check_log()?;
+
                 let opened = Guarded::open(
                     &self.file.path,
                     self.role,
@@ -251,18 +268,21 @@ impl Worker {
         }
     }
 
-    /// Gives back to the disk what was deleted, as far as that is quick, and closes the connection.
+    /// Returns deleted space to the disk, within a time limit, and closes the connection.
     pub(super) fn close(self) {
         let Some(mut guarded) = self.open else { return };
+
         let mut folded = Ok(self.file.is_folded());
         if self.role == Role::Write {
             if guarded.watch.begin(&Ticket::default(), TIDYING, None).is_ok() {
                 let _ = guarded.own("PRAGMA incremental_vacuum");
             }
+
             guarded.watch.end();
             self.file.note_size(&guarded);
             folded = guarded.fold_journal();
         }
+
         if let Err(error) = folded.and_then(|folded| guarded.close(folded)) {
             tracing::warn!(%error, tenant = %self.file.tenant.name(), "a database was not closed well");
         }

@@ -1,4 +1,5 @@
-//! The reported state of a model: to callers, to the registry, and in the repository index.
+//! What there is to tell of a model: to whoever asked for it, to the registry, and in the
+//! repository index.
 
 use super::super::index::{IndexEntry, IndexState};
 use super::super::policy::{Demand, selects};
@@ -7,11 +8,11 @@ use super::version::{Content, VersionRecord};
 use crate::model::{LoadError, ModelName, Stage, Version};
 use crate::registry::Entry;
 
-/// The reason if no version that is present is wanted.
+/// Of a model of which versions are there.
 const NONE_WANTED: &str = "`versions` in its model.toml wants none of the versions that are there";
 
 impl ModelRecord {
-    /// The outcome of a request to load the model.
+    /// What a caller who asked for the model to be loaded wants to know.
     pub(in crate::lifecycle) fn outcome(&self) -> Result<(), LoadError> {
         if let Some(fault) = self.newest_fault() {
             return Err(fault);
@@ -19,31 +20,29 @@ impl ModelRecord {
         if let Some(held) = self.awaits() {
             return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
         }
-
         let serves = self.versions.values().any(|record| record.serving.is_some());
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
 
-    /// The fault of the newest wanted version, or of one that is missing.
+    /// Why what is wanted of the repository does not serve, if it is known not to: its newest, or
+    /// one that is missing.
     fn newest_fault(&self) -> Option<LoadError> {
         if let Some(Some(reason)) = &self.elsewhere {
             return Some(LoadError::new(Stage::Read, reason.clone()));
         }
-
         let may_be_wanted = |version: Version| selects(&self.policy, version);
         let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
         let newest = there.find(|(version, _)| may_be_wanted(**version));
-
         newest.and_then(|(_, record)| record.fault()).or_else(|| self.missing_fault())
     }
 
-    /// The fault of the first version that the settings name and the repository does not hold.
+    /// What to say of the first version that the settings name and that is not there.
     fn missing_fault(&self) -> Option<LoadError> {
         let (version, reason) = self.missing().next()?;
         Some(LoadError::new(Stage::Read, format!("version {version}: {reason}")))
     }
 
-    /// The reason shown for a version that serves although the repository no longer holds it.
+    /// What to say of a version that serves although the repository does not hold it any more.
     fn leftover(&self, version: Version) -> String {
         let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
         let next = there.find(|(version, _)| selects(&self.policy, **version));
@@ -59,7 +58,7 @@ impl ModelRecord {
         }
     }
 
-    /// The model's entry in the registry; `None` if the model is unknown.
+    /// What the registry should hold of it; `None` if it should not be known at all.
     pub(in crate::lifecycle) fn entry(&self) -> Option<Entry> {
         if self.elsewhere.is_none() && self.versions.is_empty() {
             return None;
@@ -69,7 +68,7 @@ impl ModelRecord {
         Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
     }
 
-    /// The reason for which the model does not serve, as far as its callers may see it.
+    /// Why it does not serve, as far as whoever asks it may know.
     pub(in crate::lifecycle) fn note(&self) -> String {
         if self.demand == Demand::Unwanted {
             return "it was unloaded on request".into();
@@ -91,12 +90,11 @@ impl ModelRecord {
         if let Some(fault) = self.missing_fault().filter(|_| stage == Stage::Read) {
             return fault.reason;
         }
-
-        // The reason may hold a guest's output, which callers of the model must not see.
+        // The reason may hold a guest's last words, which whoever asks for an answer must not see.
         format!("it failed to load, at stage {stage}; the repository index tells why")
     }
 
-    /// The index entries of the model's versions, newest first.
+    /// What the repository index tells of the model's versions, newest first.
     pub(in crate::lifecycle) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
         let entry =
             |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
@@ -105,7 +103,6 @@ impl ModelRecord {
             entry(None, (IndexState::Unavailable, reason))
         });
         let versions = self.versions.iter().rev();
-
         whole
             .into_iter()
             .chain(
@@ -115,7 +112,7 @@ impl ModelRecord {
             .collect()
     }
 
-    /// The index entry of a version, or else of the model as a whole.
+    /// What the repository index tells of a version, or else of the model as a whole.
     pub(in crate::lifecycle) fn entry_of(
         &self,
         name: &ModelName,
@@ -144,7 +141,6 @@ impl ModelRecord {
         if record.draining > 0 {
             return (IndexState::Unloading, String::new());
         }
-
         let reason = match (&record.present, self.demand) {
             (Content::Missing(reason), _) => reason.clone(),
             (_, Demand::Unwanted) => "unloaded on request".into(),

@@ -1,4 +1,4 @@
-//! The state of one version.
+//! What the manager knows of one version.
 
 use super::super::drain::Ending;
 use super::super::policy::{Known, Present};
@@ -6,27 +6,27 @@ use crate::model::{LoadError, Stage, Version};
 use crate::repository::{Candidate, Digest};
 use crate::servable::ServableHandle;
 
-/// The content of one version in the repository, and what became of it.
+/// What is there of it, and what has become of that.
 #[derive(Default)]
 pub(super) struct VersionRecord {
     pub(super) present: Content,
     pub(super) serving: Option<Serving>,
     pub(super) loading: Option<Digest>,
     pub(super) failed: Option<(Digest, LoadError)>,
-    /// The content that was last tried, and the number of its consecutive failures.
+    /// The content that was tried last, and how many loads of it have failed in a row.
     pub(super) tried: Option<Digest>,
     pub(super) failures: u32,
-    /// Number of contents of this version that are draining.
+    /// How many contents of this version are answering their last requests.
     pub(super) draining: usize,
 }
 
-/// The content of the repository under one version.
+/// What the repository holds of a version.
 #[derive(Default)]
 pub(super) enum Content {
     Whole(Box<Candidate>),
     Unsettled,
     Faulty(String),
-    /// The settings of the model name the version, and it is not present; with the reason.
+    /// Its model's settings name it, and it is not there; why that matters.
     Missing(String),
     #[default]
     Nothing,
@@ -36,7 +36,7 @@ pub(super) enum Content {
 pub(super) struct Serving {
     pub(super) digest: Digest,
     pub(super) handle: ServableHandle,
-    /// The drain to run once it no longer serves.
+    /// What is to be done once it serves no more.
     pub(super) ending: Ending,
 }
 
@@ -47,7 +47,7 @@ impl Content {
 }
 
 impl VersionRecord {
-    /// The reason shown for a version that serves in spite of a fault.
+    /// What to say of a version that serves although something is wrong with it.
     pub(super) fn excuse(&self, fault: &str) -> String {
         let same = self.serving.as_ref().is_some_and(|serving| self.present.is(serving.digest));
         if same {
@@ -57,7 +57,7 @@ impl VersionRecord {
         }
     }
 
-    /// True if the repository holds a candidate that has not failed.
+    /// Whether what the repository holds has not been found to fail.
     pub(super) fn is_usable(&self) -> bool {
         match &self.present {
             Content::Whole(candidate) => {
@@ -74,7 +74,6 @@ impl VersionRecord {
             Content::Faulty(_) => Present::Faulty,
             Content::Missing(_) | Content::Nothing => Present::Absent,
         };
-
         Known {
             version,
             present,
@@ -84,7 +83,7 @@ impl VersionRecord {
         }
     }
 
-    /// The fault of the live configuration, if there is one.
+    /// What is wrong with the live configuration, if anything is.
     pub(super) fn live_fault(&self) -> Option<String> {
         match &self.present {
             Content::Whole(candidate) => candidate.live.fault.clone(),
@@ -92,12 +91,12 @@ impl VersionRecord {
         }
     }
 
-    /// True if the repository holds nothing of the version.
+    /// True if the repository holds nothing of it.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.present, Content::Nothing | Content::Missing(_))
     }
 
-    /// The reason for which the version should be present, if it should and is not.
+    /// Why it should be there, if it should and is not.
     pub(super) fn missing(&self) -> Option<&str> {
         match &self.present {
             Content::Missing(reason) => Some(reason),
@@ -114,7 +113,7 @@ impl VersionRecord {
         self.serving.is_some() || self.loading.is_some() || self.draining > 0
     }
 
-    /// The fault of the content that the repository holds now.
+    /// What is wrong with what the repository holds now.
     pub(super) fn fault(&self) -> Option<LoadError> {
         match (&self.present, &self.failed) {
             (Content::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),

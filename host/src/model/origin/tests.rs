@@ -93,8 +93,10 @@ proptest! {
     fn what_is_shown_reads_as_the_same(host in hosts(), https: bool, port in 1u16..) {
         let scheme = if https { "https" } else { "http" };
         let origin = Origin::parse(&format!("{scheme}://{host}:{port}")).unwrap();
+
         prop_assert_eq!(origin.port(), port);
         prop_assert_eq!(Origin::parse(&origin.to_string()), Ok(origin.clone()));
+
         let louder = origin.to_string().to_ascii_uppercase();
         prop_assert_eq!(Origin::parse(&louder), Ok(origin));
     }
@@ -109,8 +111,9 @@ proptest! {
     #[test]
     fn no_text_makes_it_panic(text: String, tail in "[a-z0-9.:@/\\[\\]%*-]{0,40}") {
         let _ = Origin::parse(&text);
+
         if let Ok(origin) = Origin::parse(&format!("http://{tail}")) {
-            // Whatever is accepted means one thing to the client's own URL type as well.
+            // The HTTP client's URL type agrees on every accepted text.
             let uri: hyper::Uri = format!("{origin}/").parse().unwrap();
             prop_assert_eq!(uri.host().unwrap(), origin.host().to_string());
             prop_assert_eq!(uri.port_u16().unwrap_or(80), origin.port());

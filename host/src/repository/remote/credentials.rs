@@ -1,18 +1,18 @@
-//! Environment variables with the credentials of each store, and the error text if they are
+//! The environment variables by which a store is told who asks, and what to say where they are
 //! missing.
 
 use object_store::ObjectStoreScheme;
 use url::Url;
 
-/// The credential variables of one kind of store.
+/// How one kind of store is told who asks.
 struct Credentials {
-    /// Name of the store in messages.
+    /// What the store is called.
     store: &'static str,
-    /// Variables of which any one is sufficient.
+    /// Any of these variables is enough.
     variables: &'static [&'static str],
-    /// The most common variables, for messages.
+    /// The usual ones.
     usual: &'static str,
-    /// The setting that allows anonymous access to a public bucket.
+    /// What lets a public bucket be read without any.
     public: &'static str,
 }
 
@@ -58,8 +58,7 @@ const AZURE: Credentials = Credentials {
     public: "AZURE_SKIP_SIGNATURE=true",
 };
 
-/// Returns an error text that names the variables to set, if `why` may be caused by missing
-/// credentials. Otherwise returns `why`.
+/// Why a store could not be read, with what to set if nothing tells it who asks.
 pub(super) fn explain(url: &Url, why: String) -> String {
     explain_with(url, why, |variable| std::env::var_os(variable).is_some())
 }
@@ -81,8 +80,8 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
     )
 }
 
-/// Returns true if missing credentials may have caused a store's error. Clients without credentials
-/// query the cloud's metadata service.
+/// True if a store's error may come from credentials that are missing. Clients without any ask the
+/// cloud's metadata service for them.
 fn is_about_credentials(why: &str) -> bool {
     let lower = why.to_lowercase();
     let signs = [

@@ -1,4 +1,4 @@
-//! The listing of a store: its objects, their sizes, and the tags that identify their content.
+//! What a store lists: which objects, of what size, and what tells whether one has changed.
 
 use std::collections::BTreeMap;
 
@@ -11,44 +11,44 @@ use super::location::{Location, PATIENCE, plain};
 use super::unit::{Files, Unit};
 use crate::model::sanitize;
 
-/// The listed objects of a repository.
+/// Everything of a repository that a store lists.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     pub(super) files: Files<Object>,
-    /// Number of objects that are not part of the repository, and the name of the first.
+    /// How many objects are none of the repository's, and the first of them.
     pub(super) ignored: Option<(usize, String)>,
 }
 
-/// A listed object.
+/// One object as it was listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
-    /// Path of the object in the store.
+    /// What the store calls it.
     pub(super) path: Path,
-    /// ETag, if the store returned one.
+    /// What the store gave to ask for exactly this content, if it did.
     pub(super) etag: Option<String>,
-    /// Identifies the content.
+    /// What it holds, as far as a listing tells.
     pub(super) tag: Tag,
-    /// Time of the last modification in milliseconds since 1970.
+    /// When it was written, in milliseconds since 1970.
     pub(super) modified: i64,
 }
 
-/// Identifies the content of an object: differs after every change.
+/// What differs whenever an object's content does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tag {
-    /// ETag, or the modification time if the store has no ETags.
+    /// Its ETag, or its time where the store has none.
     pub(super) mark: String,
-    /// Size in bytes.
+    /// Bytes.
     pub(super) size: u64,
 }
 
-/// Maximum number of objects: ten times the largest expected repository. Listing this many takes a
-/// store a minute.
+/// Ten times the largest repository thought of; listing so many takes a store a minute.
 const MAX_OBJECTS: usize = 100_000;
 
-/// Lists every object in a folder. Fails with the reason, also if there are too many objects.
+/// Lists everything in a folder. Fails with what went wrong, also if that is only that there is too
+/// much.
 pub(super) async fn list(location: &Location) -> Result<Listing, String> {
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
-    // Discards the count of an earlier listing that failed.
+    // What an earlier listing that failed has left there.
     location.skipped.take();
     let mut objects = location.store.list(prefix);
     let mut listing = Listing::default();
@@ -81,14 +81,14 @@ impl Listing {
     }
 
     fn ignore(&mut self, path: &str, size: u64) {
-        // Some tools create empty objects that stand for folders.
+        // Some tools make objects without content that stand for folders.
         if size > 0 {
             self.ignored.get_or_insert_with(|| (0, sanitize(path, 128))).0 += 1;
         }
     }
 }
 
-/// Returns the path of an object within the repository; `None` if it lies outside.
+/// The name of an object within the repository; `None` if it is not in there.
 fn within<'a>(location: &'a Path, prefix: &Path) -> Option<&'a str> {
     let rest = location.as_ref().strip_prefix(prefix.as_ref())?;
     if prefix.as_ref().is_empty() { Some(rest) } else { rest.strip_prefix('/') }
@@ -107,7 +107,7 @@ impl Object {
     }
 }
 
-/// Returns the tags of a unit's files, which show if the unit has changed.
+/// What is needed to tell whether a unit has changed.
 pub(super) fn tags(files: &BTreeMap<String, Object>) -> BTreeMap<String, Tag> {
     files.iter().map(|(name, object)| (name.clone(), object.tag.clone())).collect()
 }

@@ -1,4 +1,4 @@
-//! Opens the object store behind a URL.
+//! From a URL to the store behind it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::model::sanitize;
 /// A folder in a store.
 pub(super) struct Location {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Prefix of the object names.
+    /// What the names of its objects begin with.
     pub(super) prefix: Path,
-    /// Counts the objects that listings have skipped.
+    /// What the listings since the last look at it have left out.
     pub(super) skipped: Skipped,
 }
 
 impl Location {
-    /// Opens the folder of a URL without connecting. Credentials, endpoints and regions come from
-    /// the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Fails with the missing settings.
+    /// The folder that a URL names. Credentials, endpoints and regions come from the environment
+    /// (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Talks to nobody yet. Fails with what is missing.
     pub(super) fn open(url: &Url) -> Result<Self, String> {
-        // The HTTP client uses the crypto provider of the process. Installing it fails if there is
-        // one already.
+        // Its client takes what the process has chosen. That somebody has chosen before is no
+        // failure.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
         let skipped = Skipped::default();
@@ -38,10 +38,10 @@ impl Location {
     }
 }
 
-/// Timeout of one request: the largest object over a slow line. A stalled transfer is detected much
-/// sooner, while reading.
+/// The largest object over a slow line. That nothing comes at all is noticed much sooner, where it
+/// is read.
 const LONGEST: &str = "1h";
-/// Maximum wait for the next part of a response.
+/// How long something may take that should take a moment.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 fn store(
@@ -70,8 +70,7 @@ fn store(
             Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
         }
         _ => {
-            // An `http://` URL is explicit. The clouds' builders need `AWS_ALLOW_HTTP=true` and the
-            // like.
+            // Whoever writes http:// means it; the others want `AWS_ALLOW_HTTP=true` and the like.
             let allow = if url.scheme() == "http" { "true" } else { "false" };
             let builder =
                 HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
@@ -84,15 +83,15 @@ fn store(
     })
 }
 
-/// Enough for a lost request. If the store is down, the next refresh tries again.
+/// Enough for a request that was lost. A store that is down is for the next refresh.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() }
 }
 
-/// Returns the text of an error and its causes for the operator: short, and without the query of
+/// An error's text with its causes, fit for whoever runs the host: short, and without the query of
 /// any URL, in which some stores put their signatures.
 pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
-    // The text of a refusal is complete and the same each time.
+    // It says all there is to say, and the same each time.
     if let Some(refusal) = refusal(error) {
         return sanitize(&refusal.to_string(), MAX_TEXT);
     }
@@ -112,7 +111,7 @@ pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
     sanitize(&words.collect::<Vec<_>>().join(" "), MAX_TEXT)
 }
 
-/// Returns the refusal that caused the error, if a response was not a listing.
+/// The refusal of an answer that is not a listing, if the error comes from one.
 fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -124,7 +123,7 @@ fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
     None
 }
 
-/// Maximum length of an error text in bytes. Stores answer errors with pages of markup.
+/// Stores answer errors with pages of markup.
 const MAX_TEXT: usize = 500;
 
 #[cfg(test)]

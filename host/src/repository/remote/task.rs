@@ -1,4 +1,4 @@
-//! The refresh of a mirror: list, check, plan, fetch and place, and the time of the next refresh.
+//! One refresh after another: list, judge, plan, fetch, put into place; and when to do it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::unit::{Files, Unit};
 use crate::model::ModelName;
 use crate::tenant::Tenant;
 
-/// The result of a refresh.
+/// What a refresh came to.
 pub(super) struct Outcome {
-    /// The reason why the mirror differs from the repository; `None` if it does not.
+    /// Why the mirror does not hold what the repository does, if so.
     pub(super) trouble: Option<String>,
-    /// Time until the next refresh.
+    /// When to look again.
     pub(super) again: Duration,
 }
 
-/// Refreshes one mirror repeatedly.
+/// What keeps a mirror up to date.
 pub(super) struct Refresher {
     tenant: Arc<Tenant>,
     config: RemoteConfig,
@@ -35,26 +35,25 @@ pub(super) struct Refresher {
     location: Option<Arc<Location>>,
     mirrored: Option<Mirrored>,
     hold: Option<Hold>,
-    /// Number of consecutive failed refreshes.
+    /// Refreshes in a row that have failed.
     failures: u32,
-    /// Number of objects in the last listing that are not part of a model, and the name of the
-    /// first.
+    /// How many objects the last listing held that are no part of a model, and the first of them.
     ignored: Option<(usize, String)>,
 }
 
-/// The mirror's folder, and the tags of its files.
+/// The mirror's folder, and what it holds.
 struct Mirrored {
     disk: Disk,
     held: Files<Tag>,
 }
 
-/// The reason why a refresh was not completed.
+/// Why a refresh was not carried through.
 enum Trouble {
-    /// A failure that may pass soon.
+    /// It could not be. Trying again soon may help.
     Failed(String),
-    /// The listing has lost many versions and awaits confirmation.
+    /// It lists much less than before, and that is not believed yet.
     Held(String),
-    /// Some units were refused because of the tenant's quota.
+    /// It was, but for some things that its tenant may not have.
     Refused(String),
 }
 
@@ -66,14 +65,13 @@ impl Trouble {
     }
 }
 
-/// Number of concurrent fetches. Enough to keep a line busy while one request waits for its
-/// response.
+/// Fetches at a time: enough for a line to be busy while one waits for its answer.
 const PARALLEL: usize = 4;
-/// Delay of the first retry. A restarted store is usually back by then.
+/// A store that was restarted is back after so long.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// Time for which a shrunken listing must persist, unless the refresh interval is shorter.
+/// How long what has shrunk must stay so, unless it is refreshed more often.
 const DOUBT: Duration = Duration::from_secs(60);
-/// Maximum number of reasons in the status; the log has all of them.
+/// Everything that is wrong is in the log; a status holds as much as somebody reads.
 const MAX_TOLD: usize = 5;
 
 impl Refresher {
@@ -83,14 +81,14 @@ impl Refresher {
         Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: None }
     }
 
-    /// Replaces the location of the URL.
+    /// As if the URL meant this place.
     #[cfg(test)]
     pub(super) fn at(mut self, location: Location) -> Self {
         self.location = Some(Arc::new(location));
         self
     }
 
-    /// Refreshes the mirror once.
+    /// Brings the mirror up to date once.
     pub(super) async fn refresh(&mut self) -> Outcome {
         let refreshed = self.carry_out().await;
         self.metrics.count(!matches!(refreshed, Err(Trouble::Failed(_) | Trouble::Held(_))));
@@ -115,7 +113,7 @@ impl Refresher {
 
     async fn carry_out(&mut self) -> Result<(), Trouble> {
         let location = self.location()?;
-        // Put back only when the state on disk is known again.
+        // Taken, and put back when it is known again what is on disk.
         let mut mirrored = match self.mirrored.take() {
             Some(mirrored) => mirrored,
             None => open(&self.config).await.map_err(Trouble::Failed)?,
@@ -146,7 +144,7 @@ impl Refresher {
         self.location.clone().ok_or_else(|| Trouble::Failed("cannot be opened".into()))
     }
 
-    /// Applies a listing to the mirror, if the listing is accepted.
+    /// Makes the mirror hold what is listed, if that is believed.
     async fn follow(
         &mut self,
         listing: &Listing,
@@ -164,17 +162,17 @@ impl Refresher {
         let (settings, versions): (Vec<_>, Vec<_>) =
             plan.fetch.iter().partition(|unit| !unit.is_version());
         self.fetch(settings, listing, location, mirrored, &mut failed).await;
-        // A version without the settings that were changed with it could serve with wrong ones.
+        // A version without the settings it came with might serve as nobody wants it to.
         let refused = plan.refused.keys().filter(|unit| !unit.is_version());
         let without: BTreeSet<_> =
             failed.keys().chain(refused).map(|unit: &Unit| unit.model().clone()).collect();
         let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
-        // Interceptors are mirrored before the models that came with them.
+        // What wraps models is there before a model that came with it.
         let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
         self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
         match unwrapped(listing, mirrored) {
             None => self.fetch(models, listing, location, mirrored, &mut failed).await,
-            // A model without its interceptor would serve unchecked.
+            // What would serve without it would serve unwatched.
             Some(missing) => failed.extend(models.into_iter().map(|unit: &Unit| {
                 (
                     unit.clone(),
@@ -185,8 +183,7 @@ impl Refresher {
                 )
             })),
         }
-        // A replacement may have failed, and an interceptor that is still needed must not be
-        // removed.
+        // What was to take its place may not have come; and what it wraps would be unwrapped.
         let unreplaced = unreplaced(&listing.files, &mirrored.held);
         let gone: Vec<_> =
             plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
@@ -208,8 +205,7 @@ impl Refresher {
         }
     }
 
-    /// Fetches units, several at a time. A unit that fails stays as it was, and is added to
-    /// `failed`.
+    /// Fetches these units, some at a time. What fails is noted, and stays as it was.
     async fn fetch(
         &self,
         units: Vec<&Unit>,
@@ -229,7 +225,7 @@ impl Refresher {
                 Ok(files) => drop(mirrored.held.insert(unit, files)),
                 Err(why) => drop(failed.insert(unit, why)),
             }
-            // Saved regularly, so that hours of fetching are not lost if the process ends.
+            // So that hours of fetching are not lost with the process.
             if saved.elapsed() > Duration::from_secs(1) {
                 let _ = save(mirrored).await;
                 saved = Instant::now();
@@ -280,7 +276,7 @@ async fn save(mirrored: &Mirrored) -> Result<(), String> {
     blocking(move || disk.save(&held)).await
 }
 
-/// Writes the record. Makes the mirror visible if `worth` is true.
+/// Puts down what is held, and lets it be seen if that is worth more than what was there before.
 async fn finish(mirrored: &mut Mirrored, worth: bool) -> Result<(), String> {
     save(mirrored).await?;
     if worth {
@@ -313,13 +309,13 @@ fn all(troubles: &BTreeMap<Unit, String>) -> String {
     }
 }
 
-/// Returns the delay after this many consecutive failures.
+/// How long to wait after so many failures in a row.
 fn backoff(failures: u32, refresh: Duration) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     FIRST_RETRY.saturating_mul(doubled).min(refresh)
 }
 
-/// Returns a listed interceptor that has no mirrored version.
+/// An interceptor that is listed and of which nothing is there yet.
 fn unwrapped<'a>(listing: &'a Listing, mirrored: &Mirrored) -> Option<&'a ModelName> {
     let listed = listing.files.keys().filter(|unit| unit.is_version()).map(Unit::model);
     let there = |name: &ModelName| {

@@ -1,4 +1,4 @@
-//! Errors of uploads and removals.
+//! Why an upload or a removal was refused.
 
 use std::io;
 
@@ -6,42 +6,42 @@ use crate::model::{LoadError, QuotaExceeded};
 use crate::repository::root::RootError;
 use crate::repository::tree::plain;
 
-/// The reason why an upload or a removal was refused. The texts name files relative to the
-/// repository only, and may be shown to any client with access to it.
+/// Why an upload or a removal was refused. The texts name files relative to the repository only,
+/// and are fit for whoever may manage it.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// The model name or version is invalid.
+    /// What it names cannot be a model or a version.
     #[error("{0}")]
     BadName(String),
     /// There is no such version to remove.
     #[error("there is no such version in the repository")]
     NotThere,
-    /// The target is held by a file that an upload must not change.
+    /// What is in its place is not for an upload to change.
     #[error("{0}")]
     Conflict(String),
-    /// The repository is remote, with this URL, and read-only here.
+    /// The repository is behind this URL and changes there.
     #[error(
         "the repository is {0}, which this server only reads; put the version there, then POST /v2/repository/refresh"
     )]
     Remote(String),
-    /// The component is too large.
+    /// It is larger than a component may be.
     #[error("the component is larger than the {limit} bytes that {allowed_by} allows")]
     TooLarge {
-        /// The limit in bytes.
+        /// The limit, in bytes.
         limit: u64,
-        /// The setting that limits it.
+        /// What sets it.
         allowed_by: &'static str,
     },
-    /// The tenant's quota is exhausted.
+    /// The tenant has no room for it.
     #[error(transparent)]
     QuotaExceeded(#[from] QuotaExceeded),
-    /// The version failed to load or validate.
+    /// It cannot serve.
     #[error(transparent)]
     Unfit(#[from] LoadError),
-    /// The repository cannot be opened now.
+    /// The repository cannot be entered now.
     #[error("the repository is degraded: {0}")]
     Degraded(String),
-    /// A file system error.
+    /// The file system of the repository does not take it.
     #[error("the repository cannot be written to: {}", plain(.0))]
     Unwritable(#[from] io::Error),
 }

@@ -1,4 +1,4 @@
-//! A completely received component that is not in place yet.
+//! A component that was received whole and is not in its place yet.
 
 use std::io;
 use std::path::Path;
@@ -15,41 +15,42 @@ use crate::repository::scan::{Parts, beside};
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
 
-/// A completely received component. Dropping it removes the staged files, unless they were placed,
-/// and gives back the quota.
+/// A component that was received whole. Dropping it removes it, unless it was put into its place,
+/// and gives back what it took of the tenant's quota.
 pub struct Received {
     holding: Holding,
     digest: Digest,
     size: u64,
-    /// Time of the file's last status change.
+    /// When its file last changed.
     changed: (i64, i64),
-    /// Cache of the files next to it, so that each is read once.
+    /// What the files beside it held, so that they are read once.
     contents: Contents,
 }
 
 impl Received {
     pub(super) fn new(holding: Holding, digest: Digest, size: u64, changed: (i64, i64)) -> Self {
-        // No settle time: the files are checked again when the version is loaded to serve.
+        // What lies there is taken as it is: it is judged again when the version is loaded to
+        // serve.
         let contents = Contents::new(Duration::ZERO, holding.uploads.effort.clone());
         Received { holding, digest, size, changed, contents }
     }
 
-    /// The tenant that uploaded it.
+    /// Whose it is.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.holding.tenant
     }
 
-    /// The version that it will be.
+    /// Which version it is to be.
     pub fn target(&self) -> &Target {
         &self.holding.target
     }
 
-    /// SHA-256 of the component.
+    /// Its SHA-256.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Returns true if the same content is already in place.
+    /// Whether the same content is in its place already.
     pub fn is_there(&self) -> Result<bool, UploadError> {
         let Target { name, version } = &self.holding.target;
         let path = Path::new(name.as_str()).join(version.to_string()).join(COMPONENT);
@@ -65,7 +66,7 @@ impl Received {
         Ok(digest? == Some(self.digest))
     }
 
-    /// Returns the candidate that it will be, with the files now present next to its place.
+    /// What it would be in its place, with what lies beside that now.
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
         let Target { name, version } = self.holding.target.clone();
         let parts = beside(&self.holding.tree, &mut self.contents, &name, version);
@@ -87,8 +88,7 @@ impl Received {
         })
     }
 
-    /// Moves it into place. Fails if the files next to its place differ from those it was validated
-    /// with.
+    /// Puts it into its place. Fails if what lies beside that is not what it was verified with.
     pub fn put(&mut self, verified: &Candidate) -> Result<Put, UploadError> {
         let uploads = self.holding.uploads.clone();
         let _turn = uploads.turn();

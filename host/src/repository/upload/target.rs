@@ -1,21 +1,20 @@
-//! The version that an upload is for, under names that cannot leave the repository.
+//! Which version is meant, by names that cannot leave a repository.
 
 use super::UploadError;
 use crate::model::{ModelName, Version};
 use crate::repository::layout::is_model_folder;
 
-/// A version of a model, under names that a scan accepts.
+/// A version of a model, under names that the repository reads as such.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The model.
+    /// Which model.
     pub name: ModelName,
-    /// The version.
+    /// Which version of it.
     pub version: Version,
 }
 
 impl Target {
-    /// Parses both names as they stand in a URL path after decoding. Fails with a text that
-    /// describes valid names.
+    /// Checks both names, as they stand in a path after decoding. Fails with what would be right.
     pub fn parse(model: &str, version: &str) -> Result<Self, UploadError> {
         let name =
             ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;

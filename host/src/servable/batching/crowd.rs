@@ -1,36 +1,34 @@
-//! Predicts whether several requests arrive together, so that the leader of a batch should yield
-//! once.
+//! Whether requests come in crowds, so that it is worth looking who else has come.
 //!
-//! A yield costs a turn of the runtime: some tens of microseconds without other work, as much as
-//! the whole call of a small model. After a streak of batches with one request, the leader
-//! therefore yields only now and then.
+//! Looking costs a turn of the runtime: some tens of microseconds where nobody else is there, which
+//! is as much as a small model's whole call. So whoever has been alone for a while looks only now
+//! and then.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// After this many batches of one request in a row, the next is expected to be of one request too.
+/// After so many that went alone one after the other, the next will too, as a rule.
 const ALONE: u32 = 8;
 
-/// One in this many leaders yields even then. Otherwise concurrent requests would never be
-/// detected.
+/// Even then one in so many looks, or a crowd would never be found out.
 const LOOK: u32 = 16;
 
-/// The number of consecutive batches of one request.
+/// How many batches in a row were of one request.
 #[derive(Default)]
 pub(super) struct Crowd(AtomicU32);
 
 impl Crowd {
-    /// True if the leader should yield.
+    /// Whether others may have come by now.
     pub(super) fn is_likely(&self) -> bool {
         let alone = self.0.load(Ordering::Relaxed);
         alone < ALONE || alone.is_multiple_of(LOOK)
     }
 
-    /// Records the number of requests in a batch.
+    /// Notes how many went together.
     pub(super) fn note(&self, together: usize) {
         if together > 1 {
             self.0.store(0, Ordering::Relaxed);
         } else {
-            // Wraps around after 2^32 batches, which is harmless.
+            // Begins anew after four thousand million, which does no harm.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -1,13 +1,13 @@
-//! Dynamic batching: groups concurrent requests into one guest call.
+//! Requests that are grouped into one call.
 //!
-//! Requests wait in a [`queue`] ([`batcher`]). The first request without a leader becomes the
-//! leader ([`leading`]): it yields so that the runtime reads further requests, waits for the permit
-//! to run a call, takes the requests that fit together and runs them ([`run`]). Unless
-//! `max_queue_delay` is set, no request waits for others: a batch holds the requests that arrived
-//! at the same time, or while no call could be made.
+//! Requests wait in a [`queue`] ([`batcher`]). The first that finds nobody doing so becomes the
+//! leader ([`leading`]): it lets the runtime read whatever else has arrived, waits for the right to
+//! make a call, takes those that go together, and has them answered ([`run`]). So nobody waits for
+//! company unless `max_queue_delay` says so: what goes together is what came in at the same time,
+//! and what came while no call could be made.
 //!
-//! A model takes several requests in one of two forms ([`Form`]): joined along the first dimension
-//! of their tensors ([`join`]) if its metadata has a `max-batch-size`, or side by side if it
+//! A model takes several requests in one of two ways ([`Form`]): joined along the first dimension
+//! of their tensors ([`join`]), if its metadata has a `max-batch-size`, or side by side, if it
 //! exports `batching`.
 
 mod batcher;
@@ -29,30 +29,32 @@ pub(super) use run::twice;
 use crate::engine::Template;
 use crate::model::ModelSettings;
 
-/// The form in which a model takes several requests.
+/// How a model takes several requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As one request, joined along the first dimension of its tensors.
     Joined,
-    /// As a list of requests with independent shapes.
+    /// As a list of requests, which need not be alike.
     SideBySide,
 }
 
-/// The form and the largest size of a model's batches.
+/// How a model takes several requests, and how many at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimit {
+    /// How it takes them.
     pub form: Form,
-    /// The most items in one call, at least 2: rows if joined, requests if side by side.
+    /// The most that go into one call: rows where they are joined, requests where they are side by
+    /// side. At least 2.
     pub items: u32,
 }
 
-/// The most requests side by side if neither the model nor its settings limit them.
+/// Requests side by side where neither the model nor its settings say how many.
 const SIDE_BY_SIDE: u32 = 32;
 
 impl BatchLimit {
-    /// Returns the limit in effect for a model; `None` if it takes one request at a time.
+    /// What is in force for that model; `None` if it answers one request at a time.
     pub fn of(template: &Template, settings: &ModelSettings) -> Option<Self> {
-        // A deferred task belongs to one request.
+        // What is left for later belongs to one request.
         if template.has_deferred() {
             return None;
         }
@@ -68,7 +70,7 @@ impl BatchLimit {
         let least = promised.into_iter().chain(configured).min();
         let (form, items) = match side_by_side {
             true => (Form::SideBySide, least.unwrap_or(SIDE_BY_SIDE)),
-            // Only the metadata says that the first dimension is a batch.
+            // Without its word no model's first dimension is a batch.
             false => (Form::Joined, promised.and(least)?),
         };
         (items > 1).then_some(BatchLimit { form, items })

@@ -1,4 +1,4 @@
-//! Runs a batch in one guest call, and its requests one by one if that fails.
+//! Has a batch answered: in one call, and if that fails one by one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,17 +11,16 @@ use crate::model::{InferError, InferRequest, InferResponse, RequestId};
 use crate::servable::direct::as_promised;
 use crate::servable::{Answer, Timings};
 
-/// The least CPU time of a batch call, whatever calls usually take.
+/// A call for several may always use as much CPU time as this, whatever calls usually take.
 const LEAST_CPU_TIME: Duration = Duration::from_millis(100);
 
-/// A batch call may take this many times the usual time. Beyond it, one of its requests is taken to
-/// be at fault.
+/// So many times what calls usually take is too much: there is something among its requests.
 const TOO_MUCH: u32 = 8;
 
-/// Limit on the request ids of a batch in log lines, in bytes: some seven of the usual length.
+/// Bytes of the names of a batch's requests in log lines: some seven of the usual length.
 const NAMES: usize = 256;
 
-/// Answers all requests of a batch. Stops once all receivers are gone.
+/// Answers all of a batch. Whatever it is doing ends when nobody waits for it any more.
 pub(super) async fn answer<C: Caller>(
     batcher: &Arc<Batcher>,
     caller: &Arc<C>,
@@ -45,14 +44,12 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let queue = arrived.elapsed();
     let (budget, then) = (call.budget.clone(), as_promised(&batcher.metadata, &request));
     let rows = batcher.metadata.rows(&request);
-
     caller.note_call(1);
     let called = tokio::select! {
         biased;
         called = caller.one(place, request, call, then) => called,
         () = reply.closed() => return,
     };
-
     let answer = called.map(|Called { outcome: response, instance, compute }| {
         batcher.note_usual(1, compute, &budget);
         caller.note_execution(rows, instance, compute);
@@ -73,14 +70,12 @@ async fn answer_together<C: Caller>(
     caller.note_call(batch.len());
     let call = joint_call(batcher, &**caller, &batch, started);
     let budget = call.budget.clone();
-
     let (requests, replies) = parts(&mut batch);
     let called = tokio::select! {
         biased;
         called = call_together(batcher, caller, &requests, place, call) => called,
         () = all_gone(replies) => return,
     };
-
     match called {
         Ok(Called { outcome, instance, compute }) => {
             batcher.note_usual(batch.len(), compute, &budget);
@@ -109,8 +104,8 @@ async fn answer_together<C: Caller>(
     }
 }
 
-/// Answers each request by itself, in order, after the batch has failed: one of them is at fault,
-/// and it is unknown which.
+/// Answers each by itself, in their order, where they could not be answered together: one of them
+/// is at fault, and nobody knows which.
 fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
     let (batcher, caller) = (batcher.clone(), caller.clone());
     tokio::spawn(async move {
@@ -131,7 +126,7 @@ fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<I
     });
 }
 
-/// Runs a request twice in one call, to validate that the model batches as it declares.
+/// Has a request answered twice in one call, to see whether the model does what it says.
 pub(in crate::servable) async fn twice<C: Caller>(
     batcher: &Batcher,
     caller: &Arc<C>,
@@ -142,7 +137,6 @@ pub(in crate::servable) async fn twice<C: Caller>(
     if batcher.form == Form::Joined && !join::together(request, request) {
         return Ok(());
     }
-
     let answers = call_together(batcher, caller, &[request, request], place, call).await?.outcome;
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
@@ -165,14 +159,13 @@ async fn call_together<C: Caller>(
     }
 }
 
-/// Returns the function that validates the response to joined requests and splits it.
+/// Holds the answer to joined requests against the metadata, and splits it.
 fn splitting(
     batcher: &Batcher,
     requests: &[&InferRequest],
 ) -> impl FnOnce(InferResponse) -> Result<Answers, InferError> + Send + use<> {
-    // Joined requests have the same outputs.
+    // They agree in what they want.
     let as_promised = requests.first().map(|request| as_promised(&batcher.metadata, request));
-
     let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
     move |response| {
         let response = as_promised
@@ -182,7 +175,7 @@ fn splitting(
     }
 }
 
-/// Returns the function that validates the responses to requests side by side.
+/// Holds the answers to requests side by side against the metadata.
 fn checking(
     batcher: &Batcher,
     requests: &[&InferRequest],
@@ -204,9 +197,9 @@ fn checking(
     }
 }
 
-/// Returns the call of a batch. Its CPU time is the sum of its requests' and its deadline the
-/// latest of theirs, but both are bounded by a multiple of the usual time: if one request never
-/// ends, there must be time left to answer the others.
+/// The call of a batch. It may use the CPU time of all its requests and take until the last of
+/// their deadlines, but not much more than such calls usually do: if one of its requests is
+/// endless, there must be time left to answer the others.
 fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
     let budgets = || batch.iter().map(|item| &item.call.budget);
     let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
@@ -214,21 +207,18 @@ fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Ins
         deadline.saturating_duration_since(now),
         budgets().map(Budget::cpu_time).sum::<Duration>(),
     );
-
     if let Some(usual) = batcher.usual.of(batch.len()) {
         allowed = allowed.min(usual.saturating_mul(TOO_MUCH).max(allowed / 2));
     }
     if let Some(usual) = batcher.usual_cpu_time.of(batch.len()) {
         cpu_time = cpu_time.min(usual.saturating_mul(TOO_MUCH).max(LEAST_CPU_TIME));
     }
-
     caller.call(Budget::new(now, allowed, cpu_time), names(batch))
 }
 
-/// The ids of a batch's requests, cut at the limit for log lines.
+/// The names of a batch's requests, or as many of them as a log line has room for.
 fn names(batch: &[Item]) -> RequestId {
     let mut names = String::new();
-
     for (index, item) in batch.iter().enumerate() {
         let name = item.call.scope.request_id.as_str();
         if index > 0 && names.len() + name.len() > NAMES {
@@ -238,7 +228,6 @@ fn names(batch: &[Item]) -> RequestId {
         names.push_str(if index > 0 { "," } else { "" });
         names.push_str(name);
     }
-
     RequestId::new(names.into()).unwrap_or_default()
 }
 
@@ -252,13 +241,13 @@ async fn all_gone(replies: Vec<&mut Reply>) {
     }
 }
 
-/// True if the call failed for a reason independent of its requests. A quota error is not: retrying
-/// each request alone shows whether the instance or one large request exceeded it.
+/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none:
+/// whether the instance or one greedy request has met it shows when each goes alone.
 fn is_of_all(error: &InferError) -> bool {
     matches!(error, InferError::Overloaded | InferError::Internal(_))
 }
 
 fn give(reply: Reply, answer: Result<Answer, InferError>) {
-    // The receiver is gone if the client has disconnected.
+    // If the client has gone it does not matter.
     let _ = reply.send(answer);
 }

@@ -1,5 +1,5 @@
-//! A simulation of the batcher with a fake model: random arrivals, sizes, priorities, failures and
-//! disconnecting clients.
+//! The batcher with a model that is made up: random arrivals, sizes, priorities, failures and
+//! clients that go away.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::model::{
 use crate::servable::Answer;
 use crate::tenant::{Resource, Share, Tenant};
 
-/// The behaviour of the fake model for a request.
+/// What a request is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Good,
-    /// Rejected, together with all requests joined with it.
+    /// The model refuses it, and with it whatever it was joined with.
     Refused,
-    /// Makes the whole batch fail.
+    /// Whatever it goes with comes to nothing.
     Deadly,
-    /// Makes a joined response one row too short.
+    /// Whatever it is joined with has a row too few.
     Short,
-    /// Arrives after its deadline.
+    /// Its deadline has passed when it comes.
     Late,
 }
 
-/// A client: its request, and the times at which it arrives and disconnects.
+/// A client: what it asks, when, and for how long it waits.
 #[derive(Clone, Debug)]
 struct Client {
     kind: Kind,
@@ -45,7 +45,7 @@ struct Client {
     goes_after: Option<usize>,
 }
 
-/// The number of yields after which a client that never disconnects counts as stuck.
+/// How often a client that does not go away yields before the simulation is stuck.
 const FOR_EVER: usize = 10_000_000;
 
 fn clients() -> impl Strategy<Value = Vec<Client>> {
@@ -67,8 +67,8 @@ fn clients() -> impl Strategy<Value = Vec<Client>> {
     prop::collection::vec(client, 1..60)
 }
 
-/// A model that adds one to each element after a while. Elements are a thousand times the client's
-/// number plus an index.
+/// A model that adds one to each element, after a while. Elements are numbers of clients, a
+/// thousand for each.
 struct Model {
     clients: Vec<Client>,
     places: Arc<Semaphore>,
@@ -97,7 +97,7 @@ impl Model {
         }
     }
 
-    /// Returns the response to a request, which may be joined from several.
+    /// What it answers to one request, which others may have been joined to.
     fn answer(&self, request: &InferRequest) -> Result<InferResponse, InferError> {
         let (kinds, input) = (self.kinds(request), &request.inputs[0]);
         let clients = elements(input).into_iter().map(|element| element / 1000);
@@ -210,7 +210,7 @@ fn metadata() -> Arc<Metadata> {
     Arc::new(Metadata { inputs: vec![spec("x")], outputs: vec![spec("y")], ..Metadata::default() })
 }
 
-/// A batcher, its model and their tenant.
+/// A batcher in front of a model, and their tenant.
 struct Simulation {
     batcher: Arc<Batcher>,
     model: Arc<Model>,
@@ -235,7 +235,7 @@ impl Simulation {
         Simulation { batcher, model: Arc::new(model), tenant }
     }
 
-    /// Runs one client. Returns `None` if it disconnects before its response.
+    /// A client's answer; `None` if it has gone away before.
     async fn ask(&self, number: usize) -> Option<Result<Answer, InferError>> {
         let client = &self.model.clients[number];
         yields(client.comes_after).await;
@@ -253,7 +253,7 @@ impl Simulation {
         }
     }
 
-    /// Runs all clients and checks each response.
+    /// Lets all clients ask, and holds what each gets against what it should get.
     async fn run(self: Arc<Self>) {
         let places = self.model.places.available_permits();
         let ask = |number| {
@@ -285,7 +285,7 @@ impl Simulation {
         }
     }
 
-    /// Waits until all permits and quota are returned.
+    /// Waits until everything has been given back.
     async fn until_quiet(&self, places: usize) {
         for _ in 0..FOR_EVER {
             let quiet = self.batcher.is_quiet() && self.model.places.available_permits() == places;

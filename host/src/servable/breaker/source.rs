@@ -1,25 +1,26 @@
-//! The identity of a request for the circuit breaker: its caller, and keys that detect repeats.
+//! What the breaker has to know of a request.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{Asker, Blame, InferRequest, ParameterValue, Tensor};
 
-/// A request's caller, and the hashes that distinguish it from other requests.
+/// Who has sent a request, and what makes it differ from others.
 #[derive(Clone)]
 pub(in crate::servable) struct RequestSource {
     caller: Option<Arc<str>>,
-    /// Hash of the session or, without one, of the request id.
+    /// The session or, without one, the request's name.
     occasion: u64,
-    /// Hash of the session or, without one, of the request's content.
+    /// The session or, without one, the request's content.
     content: u64,
 }
 
-/// Bytes hashed at each end of a tensor's data. Hashing all data would take too long.
+/// Bytes at each end of a tensor's data that are compared: comparing all of them would take too
+/// long.
 const ENDS: usize = 64;
 
 impl RequestSource {
-    /// Returns the source of a request. `uses_sessions` is true if its model keeps sessions.
+    /// The source of a request. `uses_sessions` says whether its model keeps sessions.
     pub(in crate::servable) fn of(
         asker: &Asker,
         request: &InferRequest,
@@ -34,12 +35,12 @@ impl RequestSource {
         RequestSource { caller, occasion, content: hash(|hasher| hash_request(request, hasher)) }
     }
 
-    /// The id of the caller's API key; `None` if the tenant has no keys.
+    /// The id of the caller's key; `None` where no keys are asked for.
     pub(super) fn caller(&self) -> &Option<Arc<str>> {
         &self.caller
     }
 
-    /// Returns the key of a fault with that blame. Faults with equal keys count once.
+    /// What a fault came of. A second fault that came of the same says nothing new.
     pub(super) fn of_fault(&self, blame: Blame) -> u64 {
         if blame == Blame::Amount { self.content } else { self.occasion }
     }

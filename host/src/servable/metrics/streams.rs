@@ -1,4 +1,4 @@
-//! Prometheus metrics of streamed responses.
+//! What is counted of answers in parts.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use super::VersionLabels;
 
 type Times = Family<VersionLabels, Histogram, fn() -> Histogram>;
 
-/// The metric families, with one series for each version that has answered with a stream.
+/// The families that every version which answers in parts has its share of.
 #[derive(Clone)]
 pub(super) struct StreamFamilies {
     open: Family<VersionLabels, Gauge>,
@@ -24,7 +24,7 @@ pub(super) struct StreamFamilies {
     whole: Times,
 }
 
-/// One version's series.
+/// One version's share.
 pub(in crate::servable) struct StreamMetrics {
     open: Gauge,
     waiting: Gauge,
@@ -34,7 +34,7 @@ pub(in crate::servable) struct StreamMetrics {
     whole: Histogram,
 }
 
-/// A stream in progress, until drop.
+/// An answer in parts that is under way until this is dropped.
 pub(in crate::servable) struct Open {
     gauge: Gauge,
     parts: Counter<u64, AtomicU64>,
@@ -51,7 +51,6 @@ impl StreamFamilies {
             (Family::default(), Family::default(), Family::default(), Family::default());
         let first: Times = Family::new_with_constructor(first_part_histogram);
         let whole: Times = Family::new_with_constructor(whole_histogram);
-
         registry.register("streams_open", "Answers in parts under way", open.clone());
         let help = "Answers in parts whose model waits for a slow reader";
         registry.register("streams_waiting", help, waiting.clone());
@@ -62,7 +61,6 @@ impl StreamFamilies {
         registry.register_with_unit("stream_first_part", help, Unit::Seconds, first.clone());
         let help = "From a request in parts to its end, however it ended";
         registry.register_with_unit("stream_duration", help, Unit::Seconds, whole.clone());
-
         StreamFamilies { open, waiting, parts, bytes, first, whole }
     }
 
@@ -88,12 +86,12 @@ impl StreamFamilies {
 }
 
 impl StreamMetrics {
-    /// The gauge of guests that wait for their reader.
+    /// Counts guests that wait for their reader.
     pub(in crate::servable) fn waiting(&self) -> Gauge {
         self.waiting.clone()
     }
 
-    /// Counts a stream as in progress.
+    /// Counts an answer as under way.
     pub(in crate::servable) fn open(&self) -> Open {
         self.open.inc();
         let (gauge, parts, bytes) = (self.open.clone(), self.parts.clone(), self.bytes.clone());
@@ -103,11 +101,10 @@ impl StreamMetrics {
 }
 
 impl Open {
-    /// Counts a part of `bytes` bytes.
+    /// Counts a part of so many bytes.
     pub(in crate::servable) fn count(&mut self, bytes: u64) {
         self.parts.inc();
         self.bytes.inc_by(bytes);
-
         if !std::mem::replace(&mut self.begun, true) {
             self.first.observe(self.since.elapsed().as_secs_f64());
         }
@@ -121,14 +118,14 @@ impl Drop for Open {
     }
 }
 
-/// Buckets from 50 µs (the overhead of a call) to 10 s.
+/// From 50 µs, the overhead of a call, to 10 s.
 fn first_part_histogram() -> Histogram {
     Histogram::new([
         0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0,
     ])
 }
 
-/// Buckets from 1 ms to 1 h, the longest time a response may take.
+/// From a millisecond to an hour, the longest that any answer may take.
 fn whole_histogram() -> Histogram {
     Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0])
 }

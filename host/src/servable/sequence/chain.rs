@@ -1,4 +1,4 @@
-//! The deferred tasks of one request, while they run.
+//! The tasks that one request has left behind, while they are being done.
 
 use std::sync::Arc;
 
@@ -11,18 +11,19 @@ use crate::servable::Flight;
 use crate::store::{Store, StoreError, tasks};
 use crate::tenant::Tenant;
 
-/// The deferred tasks of one request, with the lock of their session until all are done. The tasks
-/// are on disk; the chain is the exclusive right to run them.
+/// The tasks that one request has left behind, and the session that they own until all are done.
+/// They are on disk; this is the right to do them, which nobody else has.
 pub struct TaskChain {
     pub(in crate::servable) sequences: Arc<ModelSequences>,
     id: i64,
     session: Option<(String, Owner)>,
     response: Option<oneshot::Receiver<()>>,
-    /// Counted from creation on, so that the tasks are in flight before their request ends.
+    /// From its making on, so that there is no moment in which a request has ended and its tasks
+    /// are not there.
     in_flight: Option<Flight>,
 }
 
-/// Delays a chain until the response is sent. Dropping it starts the chain.
+/// A chain begins when this is dropped: with the response it comes after.
 #[derive(Debug)]
 pub struct Afterwards(#[allow(dead_code)] oneshot::Sender<()>);
 
@@ -36,59 +37,59 @@ impl TaskChain {
         TaskChain { sequences, id, session, response: None, in_flight }
     }
 
-    /// Returns the chain and the guard that delays it.
+    /// A chain that does not begin before the response is on its way.
     pub(super) fn after_response(mut self) -> (TaskChain, Afterwards) {
         let (sender, receiver) = oneshot::channel();
         self.response = Some(receiver);
         (self, Afterwards(sender))
     }
 
-    /// Waits until the response to the deferring request is sent.
+    /// Waits until the response to the request that left it behind is on its way.
     pub async fn may_begin(&mut self) {
         if let Some(response) = self.response.take() {
-            // No value is ever sent; the other end is dropped.
+            // Nothing is ever sent: what counts is that the other end is gone.
             let _ = response.await;
         }
     }
 
-    /// Stops counting the chain as in flight. Its unfinished tasks are for the next start; its
-    /// session stays locked.
+    /// Leaves what is not done for the next start: nobody waits for it any more, and nobody gets
+    /// its session.
     pub fn leave(&mut self) {
         self.in_flight = None;
     }
 
-    /// The chain's id, which is the id of its first task.
+    /// Its number, which is that of its first task.
     pub fn id(&self) -> i64 {
         self.id
     }
 
-    /// The tenant that owns the tasks.
+    /// Whose tasks they are.
     pub fn tenant(&self) -> &Arc<Tenant> {
         self.sequences.tenant()
     }
 
-    /// The model that deferred the tasks and runs them.
+    /// The model that left them behind, and is to do them.
     pub fn model(&self) -> &ModelName {
         self.sequences.model()
     }
 
-    /// The id of the session that the tasks belong to.
+    /// The session they belong to.
     pub fn session(&self) -> Option<&str> {
         self.session.as_ref().map(|(id, _)| id.as_str())
     }
 
-    /// The store that holds the tasks.
+    /// Where they are kept.
     pub fn store(&self) -> &Store {
         self.sequences.store()
     }
 
-    /// Reads the next task; returns `None` once all are done.
+    /// The task that comes next; `None` once all are done.
     pub async fn next(&self) -> Result<Option<tasks::Next>, StoreError> {
         let id = self.id;
         self.store().read(move |connection| tasks::next(connection, id)).await
     }
 
-    /// True if a task is still pending.
+    /// Whether a task still waits, and nobody has cancelled it.
     pub async fn has(&self, task: i64) -> Result<bool, StoreError> {
         let found = self.store().read(move |connection| tasks::get(connection, task)).await?;
         Ok(found.is_some_and(|task| task.failed.is_none()))
@@ -98,7 +99,7 @@ impl TaskChain {
         self.sequences.all.metrics.count(self.tenant().name(), self.model(), outcome);
     }
 
-    /// Converts an error of the store into one of a request.
+    /// What an error of the store means here.
     pub(in crate::servable) fn in_store(&self, error: StoreError) -> InferError {
         error.for_request(self.tenant())
     }

@@ -1,4 +1,4 @@
-//! Prometheus metrics of sessions and deferred tasks.
+//! What is counted of sessions and of tasks.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -21,16 +21,16 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// The outcome of a deferred task or of one try.
+/// What has come of a task, or of one try of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The task is done.
+    /// It is done.
     Done,
-    /// The try failed and another follows.
+    /// It failed, and will be tried again.
     Retried,
-    /// The last try failed.
+    /// It was given up.
     Failed,
-    /// The task was cancelled.
+    /// Somebody has cancelled it.
     Cancelled,
 }
 
@@ -48,7 +48,7 @@ impl Outcome {
     }
 }
 
-/// The metric families with one series for each model.
+/// The families that every model has its share of.
 #[derive(Clone, Default)]
 pub(super) struct SequenceMetrics {
     sessions: Family<ModelLabels, Gauge>,
@@ -65,7 +65,6 @@ impl SequenceMetrics {
             "Deferred tasks that wait or run",
             metrics.waiting.clone(),
         );
-
         let help = "What has come of deferred tasks; retried: a try failed and another follows";
         registry.register("tasks", help, metrics.outcomes.clone());
         metrics
@@ -78,14 +77,14 @@ impl SequenceMetrics {
             .inc();
     }
 
-    /// Sets a model's numbers of sessions and of pending tasks.
+    /// Shows how many there are of a model now.
     pub(super) fn show(&self, tenant: &TenantName, model: &ModelName, sessions: u64, waiting: u64) {
         let labels = labels(tenant, model);
         self.sessions.get_or_create(&labels).set(sessions as i64);
         self.waiting.get_or_create(&labels).set(waiting as i64);
     }
 
-    /// Removes the series of a model.
+    /// Forgets a model that is gone.
     pub(super) fn forget(&self, tenant: &TenantName, model: &ModelName) {
         let of_model = labels(tenant, model);
         self.sessions.remove(&of_model);

@@ -1,4 +1,5 @@
-//! A request's session and deferred tasks: loaded before the call, committed together after it.
+//! What one request has to do with beyond its call: the session it owns, and what it leaves for
+//! later.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,29 +13,28 @@ use crate::servable::{Servable, ServableHandle};
 use crate::store::{StoreError, sessions, since_1970, tasks};
 use crate::tenant::Resource;
 
-/// A request's session and deferred tasks. Dropping it without a commit changes nothing.
+/// What one request has to do with beyond its call. Dropping it leaves everything as it was.
 pub(in crate::servable) struct Undertaking {
     request_id: RequestId,
     scope: Scope,
     session: Option<OwnedSession>,
     tasks: Option<Arc<Deferrals>>,
-    /// Time spent waiting for the session's lock and loading its state.
+    /// How long it has waited for its session.
     pub(in crate::servable) waited: Duration,
 }
 
 struct OwnedSession {
     owner: Owner,
     session: Arc<Session>,
-    /// The request starts the session: an earlier state with the same id is discarded.
+    /// Whatever there was of that name is forgotten.
     begins: bool,
-    /// The request ends the session.
+    /// It is the last request.
     ends: bool,
 }
 
 impl Servable {
-    /// Locks and loads the request's session and prepares its task list. Returns at once if the
-    /// model uses neither sessions nor tasks. Fails with `InvalidInput` for an unknown session,
-    /// with a queue error, or at the deadline.
+    /// Gets ready what a request needs beyond its call: waits for its session and finds its state.
+    /// Costs nothing where the model keeps no sessions and leaves no tasks.
     pub(in crate::servable) async fn undertake(
         self: &ServableHandle,
         sequence: Option<&Sequence>,
@@ -52,7 +52,6 @@ impl Servable {
                 waited: Duration::ZERO,
             });
         }
-
         let arrived = Instant::now();
         let owner =
             tokio::time::timeout_at(budget.deadline().into(), self.wait_for(sequence)).await;
@@ -61,30 +60,27 @@ impl Servable {
             Some((sequence, owner)) => Some(self.find(sequence, owner).await?),
             None => None,
         };
-
         let waited = arrived.elapsed();
         let tasks = if template.uses_tasks() { Some(self.deferrals(None)?) } else { None };
-
         let of_call = session.as_ref().map(|owned| owned.session.clone());
         let scope = Scope { session: of_call, tasks: tasks.clone(), ..scope };
         Ok(Undertaking { request_id: scope.request_id.clone(), scope, session, tasks, waited })
     }
 
-    /// Returns an empty task list, limited by the model's settings and by `at_most`.
+    /// Room for what a call leaves behind: as much as the model may, and no more than `at_most`.
     pub(in crate::servable) fn deferrals(
         &self,
         at_most: Option<u32>,
     ) -> Result<Arc<Deferrals>, InferError> {
         let settings = &self.settings().deferred;
         let tasks = settings.per_call.min(at_most.unwrap_or(u32::MAX));
-
         let room =
             self.template().has_deferred().then_some(Room { tasks, payload: settings.payload });
         Ok(Arc::new(Deferrals::new(self.maker().tenant(), room)?))
     }
 
-    /// Waits for the session's lock. The pending chains of an earlier run lock their sessions
-    /// first.
+    /// Where a request has a session, waits until everything that was left behind before the server
+    /// was started has its own, and then for this request's turn.
     async fn wait_for(&self, sequence: Option<&Sequence>) -> Result<Option<Owner>, InferError> {
         let (sequences, tenant) = (&self.sequences, self.maker().tenant());
         let Some(Sequence { id, .. }) = sequence else { return Ok(None) };
@@ -97,7 +93,7 @@ impl Servable {
         Ok(Some(sequences.line.own(id).await))
     }
 
-    /// Loads the state of a session that this request has locked.
+    /// Finds what was kept of a session that is this request's now.
     async fn find(&self, sequence: &Sequence, owner: Owner) -> Result<OwnedSession, InferError> {
         let sequences = &self.sequences;
         let (model, id) = (sequences.model.clone(), sequence.id.clone());
@@ -107,7 +103,6 @@ impl Servable {
             .read(load)
             .await
             .map_err(|error| error.for_request(&sequences.tenant))?;
-
         if kept.is_none() && !sequence.start {
             return Err(InferError::InvalidInput(format!(
                 "there is no session '{}', or its time is over; set sequence_start to begin one",
@@ -119,7 +114,7 @@ impl Servable {
         Ok(OwnedSession { owner, session, begins: sequence.start, ends: sequence.end })
     }
 
-    /// Returns the capability's view of a stored session, for a call of this version.
+    /// What was kept of a session, for a call of this version.
     pub(in crate::servable) fn session(
         &self,
         id: String,
@@ -133,13 +128,13 @@ impl Servable {
 }
 
 impl Undertaking {
-    /// Takes the context for the call. To be called once.
+    /// What the call has to do with; asked once.
     pub(in crate::servable) fn scope(&mut self) -> Scope {
         std::mem::take(&mut self.scope)
     }
 
-    /// Commits the session's state and the deferred tasks in one transaction. To be called after
-    /// the call has succeeded and its response is valid.
+    /// Keeps what the call has left: the state of its session, and its tasks, both or neither.
+    /// Called once the call has succeeded and its answer is known to be valid.
     pub(in crate::servable) async fn keep(
         self,
         servable: &ServableHandle,
@@ -149,35 +144,30 @@ impl Undertaking {
             return Ok(None);
         }
         if self.session.is_none() {
-            // Otherwise `resume` could find the new tasks on disk and run them before the response
-            // is sent.
+            // Or its tasks might be found among those that were left behind, before its response is
+            // on its way.
             let resumed = servable.sequences.resume().await;
             resumed.map_err(|error| error.for_request(servable.maker().tenant()))?;
         }
-
         let (version, settings) = (servable.id().version, servable.settings());
         let save = self.session.as_ref().map(|owned| owned.save(servable, settings, version));
-
         let origin = tasks::Origin {
             model: servable.id().name.clone(),
             version,
             session: save.as_ref().map(|save| save.id.clone()),
             request: self.request_id.to_string(),
         };
-
         let kept = Kept {
             sequences: servable.sequences.clone(),
             owner: self.session.map(|owned| owned.owner),
         };
-        // Held until the write is done: the request, and the memory it is charged for, may be gone
-        // by then.
+        // Held until it is written: by then the request may be gone, with the memory it counted as.
         let place = servable.sequences.store.place().await;
-        // Spawned, so that a commit that has begun completes even if the caller disconnects.
+        // A task of its own: once it has begun it is carried through, also if the caller goes away.
         let kept = tokio::spawn(async move {
             let _place = place;
             kept.write(save, origin, tasks).await
         });
-
         kept.await.map_err(|error| {
             InferError::Internal(format!("keeping a session ended early: {error}"))
         })?
@@ -196,7 +186,7 @@ impl OwnedSession {
             model: servable.id().name.clone(),
             id: self.session.id().to_owned(),
             version,
-            // A started session has a state of its own, even an empty one.
+            // What begins has a state of its own, be it none.
             state: changed.or(self.begins.then_some(None)),
             begins: self.begins,
             ending: self.ends,
@@ -205,7 +195,7 @@ impl OwnedSession {
     }
 }
 
-/// A commit in progress, with the session's lock.
+/// Writes what a call has left, and gives the session on.
 struct Kept {
     sequences: Arc<ModelSequences>,
     owner: Option<Owner>,
@@ -222,7 +212,7 @@ impl Kept {
         let write =
             self.sequences.store.write(move |connection| -> Result<Option<i64>, StoreError> {
                 match &save {
-                    // No task follows that needs the session.
+                    // Nothing comes after it.
                     Some(save) if save.ending && left.is_empty() => {
                         sessions::remove(connection, &save.model, &save.id)?;
                         crate::store::totals::note(connection, &tenant)?;
@@ -232,7 +222,6 @@ impl Kept {
                 }
                 tasks::add(connection, &tenant, &origin, None, &left)
             });
-
         let chain = write.await.map_err(|error| error.for_request(&self.sequences.tenant))?;
         Ok(chain.and_then(|chain| self.sequences.hand_over(chain, session.zip(self.owner))))
     }

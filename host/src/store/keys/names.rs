@@ -1,41 +1,41 @@
-//! What buckets and keys may be called, and how large a value may be.
+//! Rules for names of buckets, keys and sizes of values.
 
 use std::fmt;
 
-/// Bytes of the longest key: a path or a hash with a word before it.
+/// Largest key, in bytes: enough for a path or a prefixed hash.
 pub const MAX_KEY: usize = 512;
 
-/// Bytes of the largest value. What is larger than a model's parameters belongs in a sidecar file.
+/// Largest value, in bytes. Larger data belongs in a sidecar file.
 pub const MAX_VALUE: usize = 1 << 20;
 
-/// Characters of the longest name of a bucket.
+/// Longest bucket name, in characters.
 const MAX_BUCKET: usize = 64;
 
-/// The bucket of those who name none.
+/// Bucket used when a request names none.
 const DEFAULT: &str = "default";
 
-/// Why a name or a value is not one.
+/// Reason for a rejected bucket name, key or value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Not a bucket's name.
+    /// Invalid bucket name.
     #[error(
         "a bucket is named by 1 to {MAX_BUCKET} of the characters A-Z, a-z, 0-9, '.', '_' and '-'"
     )]
     Bucket,
-    /// Not a key.
+    /// Invalid key length, in bytes.
     #[error("a key has 1 to {MAX_KEY} bytes; this one has {0}")]
     Key(usize),
-    /// Not a value.
+    /// Value too large, in bytes.
     #[error("a value has at most {MAX_VALUE} bytes; this one has {0}")]
     Value(usize),
 }
 
-/// The name of a bucket.
+/// Valid name of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketName(String);
 
 impl BucketName {
-    /// Reads a name; an empty one is that of the default bucket.
+    /// Parses a name. The empty text means the default bucket.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let text = if text.is_empty() { DEFAULT } else { text };
         let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
@@ -43,18 +43,18 @@ impl BucketName {
         if fits { Ok(BucketName(text.to_owned())) } else { Err(KeyError::Bucket) }
     }
 
-    /// The name.
+    /// Returns the name; never empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// What a value is found by: any text.
+/// Valid key: any text of a bounded size.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(String);
 
 impl Key {
-    /// Checks a key's length.
+    /// Checks the key's length.
     pub fn new(text: String) -> Result<Self, KeyError> {
         if (1..=MAX_KEY).contains(&text.len()) {
             Ok(Key(text))
@@ -63,12 +63,12 @@ impl Key {
         }
     }
 
-    /// The key.
+    /// Returns the key; never empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The key.
+    /// Returns the owned text.
     pub fn into_string(self) -> String {
         self.0
     }
@@ -94,10 +94,13 @@ mod tests {
         for good in ["a", "A.b_c-9", &"x".repeat(64)] {
             assert_eq!(BucketName::parse(good).unwrap().as_str(), good);
         }
+
         assert_eq!(BucketName::parse(""), BucketName::parse("default"));
+
         for bad in ["a/b", "ä", "a b", "a\0", &"x".repeat(65)] {
             assert_eq!(BucketName::parse(bad), Err(KeyError::Bucket), "{bad:?}");
         }
+
         assert!(Key::new("/ ä\0".into()).is_ok());
         assert_eq!(Key::new(String::new()), Err(KeyError::Key(0)));
         assert_eq!(Key::new("x".repeat(513)), Err(KeyError::Key(513)));

@@ -1,4 +1,4 @@
-//! The table beside a map that does the same, through whatever happens to it.
+//! Compares the table with a map under random operations.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ enum Step {
     Swap(String, Key, Option<Vec<u8>>, Vec<u8>),
     SetMany(String, Vec<(Key, Vec<u8>)>),
     DeleteMany(String, Vec<Key>),
-    /// Several changes, and then a failure: none of them may be seen.
+    /// Several changes followed by a failure, which must roll them back.
     Fail(String, Vec<(Key, Vec<u8>)>),
 }
 
@@ -26,7 +26,7 @@ fn bucket() -> impl Strategy<Value = String> {
     "[ab]|default".prop_map(String::from)
 }
 
-/// Few, so that they meet; with all that text can have.
+/// Few distinct keys, so that they collide, with unusual characters.
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof!["[a-c]{1,2}", "[\\x00%_'\u{ff}\u{10ffff}]{1,2}"]
         .prop_map(|text| Key::new(text).unwrap())
@@ -61,7 +61,7 @@ fn at(bucket: &str, key: &Key) -> (String, String) {
     (bucket.to_owned(), key.as_str().to_owned())
 }
 
-/// What the map does; and what it says, where there is something to say.
+/// Applies a step to the map and returns the expected result.
 fn expect(model: &mut Model, step: &Step) -> String {
     match step {
         Step::Set(bucket, key, value) => drop(model.insert(at(bucket, key), value.clone())),
@@ -72,13 +72,16 @@ fn expect(model: &mut Model, step: &Step) -> String {
             let before = model.get(&at(bucket, key)).map_or(Some(0), |value| {
                 std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok())
             });
+
             let sum = match before {
                 None => Err(CountError::NotANumber),
                 Some(before) => before.checked_add(*delta).ok_or(CountError::Overflow),
             };
+
             if let Ok(sum) = sum {
                 model.insert(at(bucket, key), sum.to_string().into_bytes());
             }
+
             return format!("{sum:?}");
         }
         Step::Swap(bucket, key, expected, value) => {
@@ -86,6 +89,7 @@ fn expect(model: &mut Model, step: &Step) -> String {
             if now != *expected {
                 return format!("{:?}", Err::<(), _>(now));
             }
+
             model.insert(at(bucket, key), value.clone());
             return format!("{:?}", Ok::<_, Option<Vec<u8>>>(()));
         }
@@ -97,10 +101,11 @@ fn expect(model: &mut Model, step: &Step) -> String {
         }
         Step::Fail(..) => {}
     }
+
     String::new()
 }
 
-/// What the table does and says.
+/// Applies a step to the table and returns its result.
 fn perform(scratch: &Scratch, step: &Step) -> String {
     let done = scratch.run(|connection| {
         let name = |bucket: &str| BucketName::parse(bucket).unwrap();
@@ -124,10 +129,13 @@ fn perform(scratch: &Scratch, step: &Step) -> String {
             Step::SetMany(bucket, pairs) | Step::Fail(bucket, pairs) => {
                 let bucket = name(bucket);
                 let bucket = Bucket::new(connection, &bucket);
+
                 pairs.iter().try_for_each(|(key, value)| bucket.set(key, value))?;
+
                 if matches!(step, Step::Fail(..)) {
                     return Err(StoreError::Busy);
                 }
+
                 String::new()
             }
             Step::DeleteMany(bucket, keys) => {
@@ -141,7 +149,7 @@ fn perform(scratch: &Scratch, step: &Step) -> String {
     done.unwrap_or_default()
 }
 
-/// Everything that can be read, by every way of reading.
+/// Reads everything, through every read operation.
 fn read_all(connection: &Connection, page: usize) -> Result<Model, StoreError> {
     let mut seen = Model::new();
     for name in pages(|after| buckets(connection, after, page))? {
@@ -157,10 +165,11 @@ fn read_all(connection: &Connection, page: usize) -> Result<Model, StoreError> {
             seen.insert(at(&name, key), value.unwrap());
         }
     }
+
     Ok(seen)
 }
 
-/// Page after page, each in order and from where the last one ended.
+/// Reads page after page, each in order and starting after the previous one.
 fn pages(
     mut page: impl FnMut(&str) -> Result<Vec<String>, StoreError>,
 ) -> Result<Vec<String>, StoreError> {
@@ -171,6 +180,7 @@ fn pages(
             assert!(all.is_sorted());
             return Ok(all);
         }
+
         all.extend(more);
     }
 }
@@ -184,6 +194,7 @@ proptest! {
         for step in &steps {
             prop_assert_eq!(perform(&scratch, step), expect(&mut model, step), "{:?}", step);
         }
+
         let seen = scratch.run(|connection| read_all(connection, page)).unwrap();
         prop_assert_eq!(seen, model);
     }
@@ -194,6 +205,7 @@ fn values_that_are_too_many_bytes_together_are_not_read() {
     let scratch = Scratch::new().unwrap();
     let (name, keys) =
         (BucketName::parse("").unwrap(), ["a", "b", "c"].map(|key| Key::new(key.into()).unwrap()));
+
     let read = |most| {
         scratch.run(|connection| {
             let bucket = Bucket::new(connection, &name);
@@ -220,6 +232,7 @@ fn a_scratch_store_is_bounded_and_goes_on_when_it_is_full() {
     };
     assert_eq!(fill(8), Ok(()));
     assert_eq!(fill(64), Err(StoreError::Full));
+
     let keys = scratch.run(|connection| Bucket::new(connection, &name).keys("", 100)).unwrap();
     assert_eq!(keys.len(), 8);
 }

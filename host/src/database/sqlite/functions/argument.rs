@@ -1,4 +1,4 @@
-//! Arguments and results of functions as SQLite sees them: as texts that are any bytes.
+//! Arguments and results of SQL functions. SQLite's texts may contain any bytes.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, ToSql};
 use super::super::super::limits::VALUE;
 use super::Call;
 
-/// A connection to nothing, with SQLite's own functions.
+/// An empty in-memory connection with SQLite's built-in functions.
 #[derive(Default)]
 pub(super) struct Originals(OnceCell<Connection>);
 
@@ -19,12 +19,13 @@ impl Originals {
         if let Some(connection) = self.0.get() {
             return Ok(connection);
         }
+
         let opened = Connection::open_in_memory()?;
         opened.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE as i32)?;
         Ok(self.0.get_or_init(|| opened))
     }
 
-    /// A number as SQLite writes it.
+    /// Formats a number as SQLite does.
     fn text(&self, number: f64) -> rusqlite::Result<Vec<u8>> {
         let mut cast = self.connection()?.prepare_cached("select cast(?1 as text)")?;
         cast.query_row([number], |row| row.get::<_, String>(0)).map(String::into_bytes)
@@ -32,7 +33,7 @@ impl Originals {
 }
 
 impl Call<'_> {
-    /// An argument's text; `None` for NULL. A blob's text is its bytes.
+    /// Returns an argument as text; `None` for NULL. The text of a blob is its bytes.
     pub(super) fn text(&self, index: usize) -> rusqlite::Result<Option<Cow<'_, [u8]>>> {
         Ok(Some(match self.context.get_raw(index) {
             ValueRef::Null => return Ok(None),
@@ -42,7 +43,7 @@ impl Call<'_> {
         }))
     }
 
-    /// The same up to the first zero byte, where some functions take a text to end.
+    /// Returns an argument as text up to the first zero byte, which ends a text in some functions.
     pub(super) fn text_to_zero(&self, index: usize) -> rusqlite::Result<Option<Cow<'_, [u8]>>> {
         let text = self.text(index)?;
         Ok(text.map(|text| match text.iter().position(|&byte| byte == 0) {
@@ -51,13 +52,12 @@ impl Call<'_> {
         }))
     }
 
-    /// Whether an argument is a blob.
     pub(super) fn is_blob(&self, index: usize) -> bool {
         matches!(self.context.get_raw(index), ValueRef::Blob(_))
     }
 }
 
-/// A result that is a text, though its bytes may be no UTF-8.
+/// A text result, which may contain invalid UTF-8.
 pub(super) struct Text(pub(super) Vec<u8>);
 
 impl ToSql for Text {

@@ -1,9 +1,9 @@
-//! Functions of SQLite's that may take long within one call, made anew so that they end in their
-//! statement's time.
+//! Replacements for SQL functions that may run long within one call. They end in time with their
+//! statement.
 //!
-//! While a function runs, SQLite asks nobody whether to go on. The functions here give the same
-//! results and ask every so many bytes. What is not here takes time in proportion to its arguments,
-//! which are bounded: a few milliseconds.
+//! SQLite does not call the progress handler while a function runs. The functions here return the
+//! same results as SQLite's and check for cancellation every few bytes. All other functions take
+//! time proportional to their arguments, which are bounded: a few milliseconds.
 
 mod argument;
 mod patch;
@@ -23,10 +23,10 @@ use self::argument::Originals;
 pub(super) use self::pattern::PATTERN;
 use super::watch::Watch;
 
-/// Steps between two looks at whether a function may go on: some ten microseconds of work.
+/// Steps between two checks for cancellation: about ten microseconds of work.
 const STEPS: usize = 4096;
 
-/// Has a connection use these functions in place of SQLite's own of the same names.
+/// Replaces SQLite's functions of the same names on a connection.
 pub(super) fn register(connection: &Connection, watch: &Watch) -> rusqlite::Result<()> {
     let functions = Functions { connection, watch };
     functions.add("instr", 2, search::instr)?;
@@ -39,6 +39,7 @@ pub(super) fn register(connection: &Connection, watch: &Watch) -> rusqlite::Resu
     functions.add("like", 3, pattern::like)?;
     functions.add("glob", 2, pattern::glob)?;
     functions.add("json_patch", 2, patch::json_patch)?;
+
     functions.add("jsonb_patch", 2, patch::jsonb_patch)
 }
 
@@ -54,7 +55,8 @@ impl Functions<'_> {
         arguments: i32,
         function: impl Fn(&Call<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> rusqlite::Result<()> {
-        // As SQLite declares its own, so that they may be used in indexes, views and triggers.
+        // The flags of SQLite's own functions, so that these may be used in indexes, views and
+        // triggers.
         let flags = FunctionFlags::SQLITE_UTF8
             | FunctionFlags::SQLITE_DETERMINISTIC
             | FunctionFlags::SQLITE_INNOCUOUS
@@ -73,11 +75,11 @@ struct Call<'a> {
     originals: &'a Originals,
 }
 
-/// Stops a function whose statement's time is up.
+/// Ends a function when its statement must end.
 struct Check {
     watch: Watch,
-    /// Steps since the last look. They add up over calls: a statement may consist of many calls and
-    /// nothing else.
+    /// Steps since the last check. They add up over calls: a statement may consist of many short
+    /// calls.
     steps: Cell<usize>,
 }
 
@@ -86,7 +88,7 @@ impl Check {
         Check { watch, steps: Cell::new(0) }
     }
 
-    /// Notes so many steps of work. Fails if the statement is to be stopped.
+    /// Counts steps of work. Fails if the statement must end.
     #[inline]
     fn did(&self, steps: usize) -> rusqlite::Result<()> {
         let done = self.steps.get().saturating_add(steps);
@@ -97,6 +99,7 @@ impl Check {
     #[cold]
     fn look(&self) -> rusqlite::Result<()> {
         self.steps.set(0);
+
         if self.watch.stops() {
             Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_INTERRUPT), None))
         } else {
@@ -105,12 +108,12 @@ impl Check {
     }
 }
 
-/// An error of whoever has written the statement.
+/// Error of an invalid call, for the author of the statement.
 fn invalid(text: &str) -> Error {
     Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_ERROR), Some(text.to_owned()))
 }
 
-/// The error of a value that is larger than allowed.
+/// Error of a value above the size limit.
 fn too_big() -> Error {
     Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_TOOBIG), None)
 }

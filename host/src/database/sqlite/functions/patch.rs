@@ -1,7 +1,7 @@
-//! `json_patch` and `jsonb_patch`, which look up each key of the patch in all of the target.
+//! `json_patch` and `jsonb_patch`. SQLite looks up each key of the patch in the whole target.
 //!
-//! SQLite's own do the work, on a connection of their own, as long as the product of both lengths
-//! is bounded.
+//! SQLite's own functions do the work on a separate connection. The product of both lengths is
+//! limited.
 
 use rusqlite::ToSql;
 use rusqlite::functions::SubType;
@@ -9,19 +9,20 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 
 use super::{Call, invalid};
 
-/// The largest product of the lengths of target and patch, in bytes: 0.2 seconds of work in the
-/// worst case. A target of 1 MiB may have a patch of 1 KiB, and one of 32 KiB a patch of 32 KiB.
+/// Limit of the product of the lengths of target and patch, in bytes squared: 0.2 seconds of work
+/// in the worst case. A target of 1 MiB may have a patch of 1 KiB, and one of 32 KiB a patch of 32
+/// KiB.
 const PRODUCT: u64 = 1 << 30;
 
-/// By this SQLite's functions tell that a text is JSON.
+/// Subtype by which SQLite's functions mark a text as JSON.
 const JSON: SubType = Some('J' as _);
 
-/// `json_patch(T, P)`: the object T changed as P says (RFC 7396).
+/// `json_patch(T, P)`: applies the merge patch P to T (RFC 7396).
 pub(super) fn json_patch(call: &Call<'_>) -> rusqlite::Result<(Value, SubType)> {
     patched(call, "select json_patch(?1, ?2)").map(|patched| (patched, JSON))
 }
 
-/// `jsonb_patch(T, P)`: the same in SQLite's binary form.
+/// `jsonb_patch(T, P)`: the same with a result in SQLite's binary JSON.
 pub(super) fn jsonb_patch(call: &Call<'_>) -> rusqlite::Result<Value> {
     patched(call, "select jsonb_patch(?1, ?2)")
 }
@@ -34,8 +35,10 @@ fn patched(call: &Call<'_>, statement: &str) -> rusqlite::Result<Value> {
             "the target and the patch of json_patch are too long together; patch less at a time",
         ));
     }
-    // As many steps as it may take, so that many calls do not add up.
+
+    // Counted before the call, at the worst case, so that many calls do not add up unnoticed.
     call.check.did(usize::try_from(product / 64).unwrap_or(usize::MAX))?;
+
     let mut statement = call.originals.connection()?.prepare_cached(statement)?;
     statement.query_row([Argument(target), Argument(patch)], |row| row.get(0))
 }

@@ -1,17 +1,18 @@
-//! LIKE and GLOB, as SQLite matches them.
+//! LIKE and GLOB with SQLite's semantics.
 
 use super::utf8::Characters;
 use super::{Call, Check, invalid};
 
-/// Bytes of a pattern. Matching takes time in the product of the pattern and the text.
+/// Limit of a pattern, in bytes. Matching takes time in the product of the lengths of pattern and
+/// text.
 pub(in super::super) const PATTERN: usize = 256;
 
-/// What the characters of a pattern mean; 0 for a meaning that none has.
+/// Special characters of a pattern. 0 means that there is no such character.
 #[derive(Clone, Copy)]
 struct Meaning {
     any_number: u32,
     any: u32,
-    /// Begins a set, or takes the next character's meaning away.
+    /// Starts a set, or escapes the next character.
     other: u32,
     has_sets: bool,
     ignores_case: bool,
@@ -32,19 +33,25 @@ const GLOB: Meaning = Meaning {
     ignores_case: false,
 };
 
-/// `like(P, X)` and `like(P, X, E)`, which is `X LIKE P ESCAPE E`.
+/// `like(P, X)` and `like(P, X, E)`: implements `X LIKE P ESCAPE E`.
 pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
     if call.context.len() < 3 {
         return matches(call, LIKE);
     }
+
     check_length(call)?;
+
     let Some(escape) = call.text_to_zero(2)? else { return Ok(None) };
+
     let (mut characters, mut counted) = (Characters::new(&escape), Characters::new(&escape));
     let escape = characters.read();
+
     counted.skip();
+
     if escape == 0 || !counted.is_at_end() {
         return Err(invalid("ESCAPE expression must be a single character"));
     }
+
     let without = |meaning: u32| if meaning == escape { 0 } else { meaning };
     matches(
         call,
@@ -57,7 +64,7 @@ pub(super) fn like(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
     )
 }
 
-/// `glob(P, X)`, which is `X GLOB P`.
+/// `glob(P, X)`: implements `X GLOB P`.
 pub(super) fn glob(call: &Call<'_>) -> rusqlite::Result<Option<bool>> {
     matches(call, GLOB)
 }
@@ -69,11 +76,14 @@ fn check_length(call: &Call<'_>) -> rusqlite::Result<()> {
 
 fn matches(call: &Call<'_>, meaning: Meaning) -> rusqlite::Result<Option<bool>> {
     check_length(call)?;
+
     let (Some(pattern), Some(text)) = (call.text_to_zero(0)?, call.text_to_zero(1)?) else {
         return Ok(None);
     };
+
     let matcher = Matcher { meaning, check: call.check };
     let outcome = matcher.compare(Characters::new(&pattern), Characters::new(&text))?;
+
     Ok(Some(outcome == Outcome::Match))
 }
 
@@ -81,7 +91,7 @@ fn matches(call: &Call<'_>, meaning: Meaning) -> rusqlite::Result<Option<bool>> 
 enum Outcome {
     Match,
     No,
-    /// No, and neither would it be if something earlier in the pattern took more of the text.
+    /// No match, even if an earlier wildcard of the pattern consumed more of the text.
     NotAtAll,
 }
 
@@ -100,13 +110,16 @@ impl Matcher<'_> {
         let mut escaped = None;
         loop {
             self.check.did(1)?;
+
             let mut wanted = pattern.read();
             if wanted == 0 {
                 return Ok(if text.is_at_end() { Outcome::Match } else { Outcome::No });
             }
+
             if wanted == meaning.any_number {
                 return self.compare_rest(pattern, text);
             }
+
             if wanted == meaning.other {
                 if meaning.has_sets {
                     if !self.is_in_set(&mut pattern, text.read())? {
@@ -114,12 +127,15 @@ impl Matcher<'_> {
                     }
                     continue;
                 }
+
                 wanted = pattern.read();
                 if wanted == 0 {
                     return Ok(Outcome::No);
                 }
+
                 escaped = Some(pattern.at);
             }
+
             let found = text.read();
             let any = wanted == meaning.any && escaped != Some(pattern.at) && found != 0;
             if !(self.is_same(wanted, found) || any) {
@@ -128,7 +144,7 @@ impl Matcher<'_> {
         }
     }
 
-    /// Compares what stands after something that stands for any number of characters.
+    /// Matches the rest of the pattern after a wildcard for any number of characters.
     fn compare_rest(
         &self,
         mut pattern: Characters<'_>,
@@ -140,30 +156,38 @@ impl Matcher<'_> {
             if wanted == meaning.any && text.read() == 0 {
                 return Ok(Outcome::NotAtAll);
             }
+
             if wanted == 0 {
                 break;
             }
+
             wanted = pattern.read();
         }
+
         if wanted == 0 {
             return Ok(Outcome::Match);
         }
+
         if wanted == meaning.other {
             if meaning.has_sets {
                 pattern.at -= 1;
                 return self.compare_everywhere(pattern, text);
             }
+
             wanted = pattern.read();
             if wanted == 0 {
                 return Ok(Outcome::NotAtAll);
             }
         }
+
         loop {
             self.check.did(1)?;
+
             let found = text.read();
             if found == 0 {
                 return Ok(Outcome::NotAtAll);
             }
+
             if self.is_same(wanted, found) {
                 let outcome = self.compare(pattern, text)?;
                 if outcome != Outcome::No {
@@ -183,27 +207,33 @@ impl Matcher<'_> {
             if outcome != Outcome::No {
                 return Ok(outcome);
             }
+
             text.skip();
         }
+
         Ok(Outcome::NotAtAll)
     }
 
-    /// Whether a character is in the set that the pattern goes on with.
+    /// Reads a set from the pattern. Returns true if it contains the character.
     fn is_in_set(&self, pattern: &mut Characters<'_>, character: u32) -> rusqlite::Result<bool> {
         if character == 0 {
             return Ok(false);
         }
+
         let (mut before, mut seen, mut next) = (0, false, pattern.read());
         let inverted = next == '^' as u32;
         if inverted {
             next = pattern.read();
         }
+
         if next == ']' as u32 {
             seen = character == ']' as u32;
             next = pattern.read();
         }
+
         while next != 0 && next != ']' as u32 {
             self.check.did(1)?;
+
             if next == '-' as u32 && pattern.peek() != b']' && pattern.peek() != 0 && before > 0 {
                 next = pattern.read();
                 seen |= (before..=next).contains(&character);
@@ -212,8 +242,10 @@ impl Matcher<'_> {
                 seen |= character == next;
                 before = next;
             }
+
             next = pattern.read();
         }
+
         Ok(next != 0 && seen != inverted)
     }
 

@@ -1,4 +1,4 @@
-//! Functions that take a set of characters as a text.
+//! Functions that take a set of characters, given as a text.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use super::argument::Text;
 use super::utf8::Characters;
 use super::{Call, Check};
 
-/// Where a text is trimmed.
+/// Ends of a text to trim.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
     Left,
@@ -14,9 +14,10 @@ pub(super) enum Ends {
     Both,
 }
 
-/// `trim(X, Y)` and its like: X without the characters at its ends that are in Y.
+/// `trim(X, Y)`, `ltrim` and `rtrim`: removes the characters in Y from the ends of X.
 pub(super) fn trim(call: &Call<'_>, ends: Ends) -> rusqlite::Result<Option<Text>> {
     let (Some(text), Some(set)) = (call.text(0)?, call.text_to_zero(1)?) else { return Ok(None) };
+
     let set = Set::new(&set, call.check)?;
     let mut rest = &text[..];
     if ends != Ends::Right {
@@ -24,6 +25,7 @@ pub(super) fn trim(call: &Call<'_>, ends: Ends) -> rusqlite::Result<Option<Text>
             rest = &rest[length..];
         }
     }
+
     if ends != Ends::Left {
         while let Some(length) =
             set.at(|length| rest.len().checked_sub(length).map(|at| &rest[at..]), call.check)?
@@ -31,11 +33,12 @@ pub(super) fn trim(call: &Call<'_>, ends: Ends) -> rusqlite::Result<Option<Text>
             rest = &rest[..rest.len() - length];
         }
     }
+
     Ok(Some(Text(rest.to_vec())))
 }
 
-/// Characters, which are of several bytes, and of any number where they are no UTF-8. Of several
-/// that fit, the first counts.
+/// A set of characters. Each is a sequence of bytes, of any length if it is invalid UTF-8. If
+/// several match, the one that comes first in the text counts.
 struct Set<'s> {
     numbers: HashMap<&'s [u8], usize>,
     lengths: BTreeSet<usize>,
@@ -49,14 +52,16 @@ impl<'s> Set<'s> {
             let start = characters.at;
             characters.skip();
             check.did(characters.at - start)?;
+
             let number = set.numbers.len();
             set.numbers.entry(&text[start..characters.at]).or_insert(number);
             set.lengths.insert(characters.at - start);
         }
+
         Ok(set)
     }
 
-    /// How long the character of the set is that stands where `at` looks.
+    /// Returns the length of the character of the set that matches the bytes returned by `at`.
     fn at<'t>(
         &self,
         at: impl Fn(usize) -> Option<&'t [u8]>,
@@ -68,35 +73,43 @@ impl<'s> Set<'s> {
             let number = at(length).and_then(|bytes| self.numbers.get(bytes));
             found = number.map(|number| (*number, length)).into_iter().chain(found).min();
         }
+
         Ok(found.map(|(_, length)| length))
     }
 }
 
-/// `unhex(X, Y)`: the bytes whose hexadecimal digits X has; characters in Y may stand between them.
-/// NULL if there is anything else in X.
+/// `unhex(X, Y)`: decodes hexadecimal digits, which characters in Y may separate. NULL if X
+/// contains anything else.
 pub(super) fn unhex(call: &Call<'_>) -> rusqlite::Result<Option<Vec<u8>>> {
     let (Some(text), Some(passed)) = (call.text_to_zero(0)?, call.text(1)?) else {
         return Ok(None);
     };
+
     let (mut set, mut characters) = (HashSet::new(), Characters::new(&passed));
     while !characters.is_at_end() {
         call.check.did(1)?;
         set.insert(characters.read());
     }
+
     let (mut bytes, mut characters) = (Vec::with_capacity(text.len() / 2), Characters::new(&text));
     loop {
         call.check.did(1)?;
+
         if characters.is_at_end() {
             return Ok(Some(bytes));
         }
+
         let Some(high) = digit(characters.peek()) else {
             if set.contains(&characters.read()) {
                 continue;
             }
             return Ok(None);
         };
+
         characters.at += 1;
+
         let Some(low) = digit(characters.peek()) else { return Ok(None) };
+
         characters.at += 1;
         bytes.push(high << 4 | low);
     }

@@ -16,17 +16,18 @@ fn guarded() -> (tempfile::TempDir, Guarded) {
     let meter = Meter::new(Turns::new(1), Share::new(tenant.account().clone()));
     let path = folder.path().join("database.sqlite");
     let guarded = Guarded::open(&path, Role::Write, &DatabaseConfig::default(), meter).unwrap();
+
     (folder, guarded)
 }
 
-/// What comes of a statement: its value, or the text of its error.
+/// Runs a query. Returns its value, or the text of its error.
 fn outcome(connection: &Connection, statement: &str, arguments: &[Value]) -> Result<Value, String> {
     let found = connection
         .query_row(statement, params_from_iter(arguments), |row| row.get_ref(0).map(owned));
     found.map_err(|error| error.to_string())
 }
 
-/// A text that is no UTF-8 as a blob, with what it was in front.
+/// Converts to an owned value. Texts become marked blobs, since they may be invalid UTF-8.
 fn owned(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Text(bytes) => Value::Blob([b"text:", bytes].concat()),
@@ -37,7 +38,7 @@ fn owned(value: ValueRef<'_>) -> Value {
     }
 }
 
-/// Few different characters, so that something is found.
+/// Values with few distinct characters, so that searches find matches.
 fn any_text() -> impl Strategy<Value = Value> {
     prop_oneof![
         "[ab]{0,6}".prop_map(Value::Text),
@@ -82,6 +83,7 @@ fn agree(statements: &[&str], arguments: &[Value]) -> Result<(), TestCaseError> 
         let theirs = outcome(&untouched, statement, arguments);
         prop_assert_eq!(ours, theirs, "{} with {:?}", statement, arguments);
     }
+
     Ok(())
 }
 
@@ -115,11 +117,13 @@ proptest! {
     }
 }
 
-/// How a statement ends that may take so long, and how long it took.
+/// Runs a statement with a time limit. Returns the reason of its cancellation and the elapsed time.
 fn watched(guarded: &Guarded, allowed: Duration, statement: &str) -> (Option<SqlError>, Duration) {
     guarded.authority.begin_statement();
+
     let started = Instant::now();
     guarded.watch.begin(&Ticket::default(), allowed, None).unwrap();
+
     let _ = guarded.connection.query_row(statement, [], |_| Ok(()));
     (guarded.watch.end(), started.elapsed())
 }
@@ -129,7 +133,7 @@ fn what_takes_long_ends_in_its_statement_s_time() {
     let (_folder, guarded) = guarded();
     let (zeros, many) = ("hex(zeroblob(524280))", "hex(zeroblob(240000))");
     for statement in [
-        // Of a kind in which each of the searched text's places looks promising.
+        // Patterns that almost match at each position of the text.
         &format!("select {zeros} glob '*[0-9]{}1'", "[0-9]".repeat(45)),
         &format!("select {zeros} like '%{}1%'", "0".repeat(240)),
         &format!("select {}", vec![format!("instr({zeros}, {many} || random())"); 30].join(", ")),

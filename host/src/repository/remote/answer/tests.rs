@@ -1,4 +1,4 @@
-//! Listings read by `object_store` from stores with arbitrary responses.
+//! Answers as `object_store` gets them, from stores that answer anything.
 
 use hyper::StatusCode;
 use object_store::ObjectStore;
@@ -19,7 +19,7 @@ use super::*;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Bucket, Protocol::Azure, Protocol::Web];
 
-/// A store that returns the same response to every request.
+/// A store that answers every request alike.
 #[derive(Clone, Debug)]
 struct Canned(u16, Vec<u8>);
 
@@ -84,7 +84,7 @@ fn listing(protocol: Protocol, status: u16, body: &[u8]) -> Result<Listing, Stri
     runtime.block_on(list(&Location { store, prefix: Path::from("models"), skipped }))
 }
 
-/// Returns a listing of objects with these keys, as encoded in the response.
+/// A listing of objects of these keys, written as they are to stand in the answer.
 fn page(protocol: Protocol, keys: &[Vec<u8>]) -> Vec<u8> {
     let date = "Sun, 01 Feb 2026 00:00:00 GMT";
     let (head, before, after, tail) = match protocol {
@@ -131,7 +131,7 @@ fn sound(protocol: Protocol) -> Vec<u8> {
     page(protocol, &[b"models/iris.wasm".to_vec()])
 }
 
-/// Returns the names of the listed files, in order.
+/// The names of the files that were listed, in order.
 fn files(listing: &Listing) -> Vec<String> {
     listing
         .files
@@ -190,7 +190,7 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
                 "{protocol:?} {other:?}"
             );
         }
-        // The right document under another status is refused too.
+        // Not even the right document under another status.
         for status in [201, 204, 206, if protocol == Protocol::Web { 200 } else { 207 }] {
             let refused = listing(protocol, status, &sound(protocol)).unwrap_err();
             assert!(refused.contains(&format!("its status is {status}")), "{refused}");
@@ -212,7 +212,7 @@ fn a_listing_that_is_cut_short_anywhere_is_refused() {
     }
 }
 
-/// Lists from a valid page with one part replaced.
+/// A sound page with something else in one place.
 fn altered(protocol: Protocol, from: &str, to: &str) -> Result<Listing, String> {
     let page = String::from_utf8(sound(protocol)).unwrap();
     assert!(page.contains(from), "{page}");
@@ -295,7 +295,7 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
         keys.push(b"models/not \xff UTF-8".to_vec());
         keys.insert(3, b"models/iris.wasm".to_vec());
         let skipped = keys.len() - 1;
-        // These are read, but are not part of a model or only stand for folders.
+        // These are read, and are no part of a model, or only stand for folders.
         keys.extend(
             [long.as_bytes(), b"models/a\\b", b"models/a b/1/x", b"models/folder/", b"models/"]
                 .map(Vec::from),
@@ -325,7 +325,7 @@ fn names_that_azure_has_encoded_are_skipped() {
     assert_eq!((files(&listed).len(), listed.ignored.map(|(count, _)| count)), (0, Some(1)));
 }
 
-/// Generates any key that a store could hold, and some that look like those of files.
+/// Any key that a store could hold, and some that look like those of files.
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -334,7 +334,7 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Encodes a key as stores do: escaped, and unchanged where XML cannot represent it.
+/// As stores write a key: escaped, and where XML has no way to write it, all the same.
 fn written(protocol: Protocol, key: &str) -> Vec<u8> {
     match protocol {
         Protocol::Web => {
@@ -359,7 +359,8 @@ proptest! {
             let listed = listing(protocol, success(protocol), &page(protocol, &written));
             let listed = files(&listed.map_err(|why| TestCaseError::fail(format!("{protocol:?}: {why}")))?);
             prop_assert!(listed.contains(&"kept.wasm".to_owned()), "{:?} {:?}", protocol, listed);
-            // Each listed object exists under that key or, over WebDAV, under an equivalent one.
+            // What is listed is there under that very key, or, over WebDAV, under one that leads to
+            // it.
             for file in listed.iter().filter(|file| *file != "kept.wasm" && protocol != Protocol::Web) {
                 prop_assert!(keys.contains(file), "{:?} {:?}", protocol, file);
             }
