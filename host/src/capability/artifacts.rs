@@ -15,7 +15,7 @@ use crate::tenant::{Resource, Tenant};
 #[derive(Clone, Default)]
 pub struct Sidecars {
     files: Arc<BTreeMap<String, Sidecar>>,
-    /// Whose memory holds what is being read.
+    /// Charged for a file while it is being read; `None` in a compile process.
     tenant: Option<Arc<Tenant>>,
 }
 
@@ -23,19 +23,20 @@ pub struct Sidecars {
 pub enum Sidecar {
     /// Its content.
     Content(Bytes),
-    /// A file that nobody changes, and its size in bytes.
+    /// An unchanging file, and its size in bytes.
     File(PathBuf, u64),
 }
 
 impl Sidecars {
-    /// These files, by name. What is read counts against the tenant's memory for as long as the
-    /// host has it.
+    /// These files, by name. A file that is read counts against the tenant's memory quota while the
+    /// host holds it.
     pub fn new(files: BTreeMap<String, Sidecar>, tenant: Option<Arc<Tenant>>) -> Self {
         Sidecars { files: Arc::new(files), tenant }
     }
 
     fn read(&self, name: &str) -> Result<Vec<u8>, String> {
         let known = || self.files.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+
         match self.files.get(name) {
             Some(Sidecar::Content(content)) => Ok(content.to_vec()),
             Some(Sidecar::File(path, size)) => {
@@ -48,7 +49,7 @@ impl Sidecars {
     }
 }
 
-/// Where the file is, is nobody's business.
+/// The error of an unreadable file, without its path.
 fn unread(name: &str, error: &io::Error) -> String {
     format!("the sidecar file '{name}' cannot be read: {}", error.kind())
 }

@@ -1,10 +1,10 @@
-//! Work of the host's own within a call.
+//! Moving calls with much host work off the threads that serve HTTP.
 
-/// Looking at so many bytes takes less than a millisecond.
+/// Bytes that the host processes in less than a millisecond.
 const SHORT: u64 = 256 << 10;
 
-/// Before work on so many bytes: if that is much, and the call is still on the thread where its
-/// request arrived, it moves to the guest threads, as with an import that has to wait.
+/// Yields before work on more than [`SHORT`] bytes. A call that is still on the thread where its
+/// request arrived then moves to the guest threads, as it does for an import that waits.
 pub async fn step_aside(bytes: u64) {
     if bytes > SHORT {
         tokio::task::yield_now().await;

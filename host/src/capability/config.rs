@@ -1,8 +1,8 @@
 //! `wasi:config/store`: the values that the operator sets for a model.
 //!
-//! Those of `model.toml` are fixed: a version is loaded with them. Those of `config.toml` are live:
-//! each call sees them as they are when it begins. While `load` runs there are no live ones, since
-//! what a model has made of them would be in its snapshot for good.
+//! Values of `model.toml` are fixed when a version loads. Values of `config.toml` are live: a call
+//! sees them as of its start. `load` sees no live values, because a snapshot would keep them for
+//! good.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::Ctx;
 use super::bindings::wasi::config::store::{Error, Host};
 use crate::model::ConfigTable;
 
-/// What `wasi:config` answers with. A clone is shallow: what is set for one is set for all.
+/// The values that `wasi:config` returns. A clone is shallow: a change is visible to all clones.
 #[derive(Clone, Default)]
 pub struct ConfigValues {
     fixed: Arc<ConfigTable>,
@@ -21,24 +21,24 @@ pub struct ConfigValues {
 }
 
 impl ConfigValues {
-    /// Values that stay, and values that may change, which go before the others.
+    /// Fixed values, and live values, which take precedence.
     pub fn new(fixed: ConfigTable, live: Arc<ConfigTable>) -> Self {
         ConfigValues { fixed: Arc::new(fixed), live: Arc::new(ArcSwap::new(live)) }
     }
 
-    /// Has calls that begin from now on see these values in place of the live ones before.
+    /// Replaces the live values for calls that start from now on.
     pub fn set_live(&self, live: Arc<ConfigTable>) {
         self.live.store(live);
     }
 
-    /// The live values now.
+    /// The current live values.
     pub fn live(&self) -> Arc<ConfigTable> {
         self.live.load_full()
     }
 }
 
 impl Ctx {
-    /// The live values that the present call sees.
+    /// The live values of the current call; `None` in `load`.
     fn live(&self) -> Option<&ConfigTable> {
         Some(&*self.live).filter(|_| !self.loading)
     }

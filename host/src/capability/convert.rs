@@ -1,4 +1,4 @@
-//! From the interfaces' types to the vocabulary, and back.
+//! Conversions between the types of the WIT interfaces and those of the host.
 
 use super::types;
 use crate::model::{

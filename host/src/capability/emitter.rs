@@ -1,8 +1,8 @@
-//! `wardian:model/emitter`: where the parts of an answer go.
+//! `wardian:model/emitter`: the parts of a streamed response.
 //!
-//! Between the guest and whoever reads its parts there is room for a few of them. When it is full,
-//! `emit` suspends the guest, which then holds its instance but neither a turn nor a thread, until
-//! the reader has taken something or has gone, or the call's deadline ends it.
+//! A buffer between the guest and the reader holds a few parts. While it is full, `emit` suspends
+//! the guest, which keeps its instance but neither a turn nor a thread, until the reader has taken
+//! a part or is gone, or the call's deadline ends it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,38 +33,39 @@ mod generated {
 
 use generated::wardian::model::emitter::{EmitError, Host};
 
-/// Bytes between a guest and its reader: what a socket takes at once, so that a reader who keeps up
-/// never waits.
+/// Bytes of the buffer between a guest and its reader: what a socket accepts at once, so that a fast
+/// reader never waits.
 const ROOM: u32 = 64 << 10;
-/// What a part takes of the room at least, so that there are no more than sixteen, however small.
+
+/// The least bytes that a part takes in the buffer, so that it holds at most sixteen parts.
 const SMALLEST: u32 = 4 << 10;
-/// What a part counts against the limit of the whole beside its own bytes: parts of nothing are not
-/// sent for nothing.
+
+/// Bytes that every part adds to the total beside its content, so that empty parts are limited too.
 const FRAME: u64 = 64;
 
-/// How much the parts of an answer may be, in bytes.
+/// The limits on the parts of a response, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamLimits {
-    /// Each of them.
+    /// Each part.
     pub part: u64,
-    /// All of them together.
+    /// All parts together.
     pub total: u64,
 }
 
-/// The guest's end: takes the parts of one answer.
+/// The guest's end of a streamed response: accepts its parts.
 pub struct Emitter {
     metadata: Arc<Metadata>,
     limits: StreamLimits,
     room: Arc<Semaphore>,
     parts: UnboundedSender<Part>,
     sent: AtomicU64,
-    /// There was to be more than there may be.
+    /// The parts exceeded the total limit.
     exhausted: AtomicBool,
-    /// Guests that wait for their reader.
+    /// The number of guests that wait for their reader.
     waiting: Gauge,
 }
 
-/// The reader's end. Dropping it tells the guest that nobody reads any more.
+/// The reader's end. Dropping it closes the stream for the guest.
 pub struct Emitted {
     room: Arc<Semaphore>,
     parts: UnboundedReceiver<Part>,
@@ -72,12 +73,12 @@ pub struct Emitted {
 
 struct Part {
     response: InferResponse,
-    /// Given back when the reader takes the part.
+    /// Freed when the reader takes the part.
     _room: OwnedSemaphorePermit,
 }
 
 impl Emitter {
-    /// Both ends. `waiting` counts the guests that wait for their reader.
+    /// Creates both ends. `waiting` counts the guests that wait for their reader.
     pub fn new(
         metadata: Arc<Metadata>,
         limits: StreamLimits,
@@ -90,7 +91,7 @@ impl Emitter {
         (Emitter { metadata, limits, room, parts: sender, sent, exhausted, waiting }, emitted)
     }
 
-    /// Fails if more was to be sent than may be.
+    /// Fails if the parts exceeded the total limit.
     pub fn check_total(&self) -> Result<(), InferError> {
         let limit = self.limits.total;
         if self.exhausted.load(Ordering::Relaxed) {
@@ -100,23 +101,25 @@ impl Emitter {
         }
     }
 
-    /// Sends a part, once there is room for it. Fails, so as to end the call, if it is no part of
-    /// what the model promised.
+    /// Sends a guest's part once there is room for it. Fails, which ends the call, if it does not
+    /// match the model's metadata or is too large.
     async fn emit(&self, part: InferResponse) -> Result<Result<(), EmitError>, InferError> {
         let size = part.size();
         step_aside(size).await;
         self.check(&part, size)?;
+
         if self.count(size).is_err() {
             return Ok(Err(EmitError::Limit(format!(
                 "all parts together may have {} bytes",
                 self.limits.total
             ))));
         }
+
         Ok(self.send(part, size).await.ok_or(EmitError::Gone))
     }
 
-    /// Sends a part as it is, once there is room for it, or leaves it if nobody reads any more.
-    /// Fails if all parts together are more than they may be.
+    /// Sends a part unchecked once there is room for it, or discards it if the reader is gone. Fails
+    /// if all parts together exceed the limit.
     pub async fn pass_on(&self, part: InferResponse) -> Result<(), InferError> {
         let size = part.size();
         self.count(size)?;
@@ -124,16 +127,17 @@ impl Emitter {
         Ok(())
     }
 
-    /// Counts a part of so many bytes. Fails if they are too many, with those before.
+    /// Adds a part to the total. Fails if that exceeds the limit.
     fn count(&self, size: u64) -> Result<(), InferError> {
         let counted = size + FRAME;
         if self.sent.fetch_add(counted, Ordering::Relaxed) + counted > self.limits.total {
             self.exhausted.store(true, Ordering::Relaxed);
         }
+
         self.check_total()
     }
 
-    /// `None` if nobody reads any more.
+    /// Returns `None` if the reader is gone.
     async fn send(&self, part: InferResponse, size: u64) -> Option<()> {
         let room = self.room(size).await?;
         self.parts.send(Part { response: part, _room: room }).ok()
@@ -146,28 +150,30 @@ impl Emitter {
                 "a part of the answer has {size} bytes; the limit is {limit}"
             )));
         }
+
         self.metadata.check_part(part).map_err(InferError::BadOutput)
     }
 
-    /// Waits until there is room for so many bytes; `None` if nobody reads any more.
+    /// Reserves buffer space for a part of `size` bytes; `None` if the reader is gone.
     async fn room(&self, size: u64) -> Option<OwnedSemaphorePermit> {
-        // What is larger than all the room there is waits until it is alone.
+        // A part larger than the buffer waits until the buffer is empty.
         let wanted = u32::try_from(size).unwrap_or(ROOM).clamp(SMALLEST, ROOM);
         if let Ok(room) = self.room.clone().try_acquire_many_owned(wanted) {
             return Some(room);
         }
+
         let _waiting = Waiting::begin(&self.waiting);
         self.room.clone().acquire_many_owned(wanted).await.ok()
     }
 }
 
 impl Emitted {
-    /// The next part, if there is one already.
+    /// Returns the next part if it is ready.
     pub fn try_next(&mut self) -> Option<InferResponse> {
         self.parts.try_recv().ok().map(|part| part.response)
     }
 
-    /// Waits for the next part; `None` if there can be no more. May be dropped and asked again.
+    /// Waits for the next part; `None` at the end. Cancel safe.
     pub async fn next(&mut self) -> Option<InferResponse> {
         self.parts.recv().await.map(|part| part.response)
     }

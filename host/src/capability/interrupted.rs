@@ -1,10 +1,10 @@
-//! How the host itself ends a call.
+//! Ending a call from the host.
 
 use std::fmt;
 
 use crate::model::InferError;
 
-/// Carries an [`InferError`] through the guest's stack when the host itself ends a call.
+/// The error by which the host ends a call. It carries an [`InferError`] through the guest's stack.
 #[derive(Debug)]
 pub struct Interrupted(pub InferError);
 

@@ -1,8 +1,8 @@
-//! `wasi:logging/logging`, and the one way for a guest's words to leave it.
+//! `wasi:logging/logging`, and the log lines of guests in general.
 //!
-//! Log lines, standard output and standard error all end as [`LogLine`]s. What a guest writes is
-//! data from somebody else: control characters are replaced, long lines are cut, and a call that
-//! writes too much is told so once and then ignored.
+//! Log calls, standard output and standard error all become [`LogLine`]s. They are untrusted:
+//! control characters are replaced and long lines are cut. A call that writes too much causes one
+//! warning, and its further lines are dropped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::bindings::wasi::logging::logging as generated;
 use super::{Ctx, Grants};
 use crate::model::{RequestId, sanitize_lines};
 
-/// How much a line matters.
+/// The severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are the interface's own.
 pub enum Level {
@@ -23,7 +23,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// Its name in logs.
+    /// The name used in logs.
     pub fn name(self) -> &'static str {
         match self {
             Level::Trace => "trace",
@@ -35,30 +35,30 @@ impl Level {
     }
 }
 
-/// One line that a guest wrote, made safe to print.
+/// One line that a guest wrote, sanitized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// How much it matters.
+    /// The severity.
     pub level: Level,
-    /// What the guest says it is about; `stdout` and `stderr` for those.
+    /// The context given by the guest; `stdout` or `stderr` for standard output and error.
     pub context: String,
     /// The text.
     pub message: String,
-    /// During which request; empty if during none.
+    /// The request during which it was written; empty if during none.
     pub request_id: RequestId,
 }
 
-/// Where a guest's lines go.
+/// The receiver of a guest's log lines.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 
 /// The longest line kept, in bytes.
 const MAX_LINE: usize = 4096;
 
-/// What one call may log, in bytes: ample for people, too little to fill a disk with.
+/// Bytes that one call may log: enough for people, too few to fill a disk.
 const CALL_BUDGET: usize = 64 << 10;
 
-/// The present call's part of the log: what it may still write, and its name. Shared with the
-/// instance's standard streams.
+/// The log budget and the request id of the current call. Shared with the instance's standard
+/// streams.
 pub(super) struct CallLog {
     left: AtomicUsize,
     request_id: Mutex<RequestId>,
@@ -79,12 +79,13 @@ impl CallLog {
         self.request_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the cost of a line; an instance runs one call at a time, so nothing races.
+    /// Charges the cost of a line. An instance runs one call at a time, so there are no races.
     fn take(&self, cost: usize) -> Allowance {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
             return Allowance::Spent;
         }
+
         self.left.store(left.saturating_sub(cost), Ordering::Relaxed);
         if cost < left { Allowance::Granted } else { Allowance::Last }
     }
@@ -96,13 +97,14 @@ enum Allowance {
     Spent,
 }
 
-/// Passes a guest's line on, cleaned and within its budget.
+/// Passes on a guest's line, sanitized and within the call's budget.
 pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str, message: &str) {
     let (context, message) = (clean(context, 128), clean(message, MAX_LINE));
-    // A line costs something even when it is empty.
+    // An empty line has a cost too.
     let allowance = call.take(message.len() + context.len() + 32);
     let line =
         |level, message| LogLine { level, context, message, request_id: call.lock().clone() };
+
     match allowance {
         Allowance::Granted => (grants.log)(line(level, message)),
         Allowance::Last => {
@@ -114,7 +116,8 @@ pub(super) fn write(grants: &Grants, call: &CallLog, level: Level, context: &str
     }
 }
 
-/// Cuts a text to that many bytes and replaces what could move a terminal's cursor or forge a line.
+/// Cuts a text to `max` bytes and replaces characters that could move a terminal's cursor or forge a
+/// line.
 pub fn clean(text: &str, max: usize) -> String {
     let cut = text.floor_char_boundary(max);
     let line = text.get(..cut).unwrap_or_default().trim_end();
@@ -130,6 +133,7 @@ impl generated::Host for Ctx {
             generated::Level::Warn => Level::Warn,
             generated::Level::Error | generated::Level::Critical => Level::Error,
         };
+
         write(&self.grants, &self.call_log, level, &context, &message);
     }
 }
@@ -151,10 +155,12 @@ mod tests {
             sql: None,
             log,
         };
+
         let call = CallLog::new(RequestId::none());
         for _ in 0..10_000 {
             write(&grants, &call, Level::Info, "flood", &"x".repeat(100));
         }
+
         let lines = lines.lock().unwrap();
         assert!(lines.len() < 1000, "{}", lines.len());
         assert!(lines.last().unwrap().message.contains("dropped"));

@@ -1,12 +1,10 @@
-//! What a model may ask of the host, one file per interface.
+//! The capabilities of models: the interfaces that the host implements for them, one file each.
 //!
-//! A version is granted a fixed set of capabilities when it loads ([`Grants`]); each instance
-//! carries a [`Ctx`] made from it. A component that imports anything else is refused before it is
-//! compiled, see [`refusal`], so a missing grant shows when a file is dropped and never at the
-//! first request.
-//!
-//! Each file has a view on which the generated traits are implemented, so that a capability knows
-//! nothing of the engine's own state; [`add_to_linker`] links them all.
+//! A version is granted a fixed set of capabilities when it loads ([`Grants`]). Each instance has a
+//! [`Ctx`] made from them, on which the generated traits are implemented, so that a capability
+//! does not depend on the engine's own state. A component that imports anything else is refused
+//! before it is compiled, see [`refusal`]: a missing grant shows when a file is dropped, not at the
+//! first request. [`add_to_linker`] links all interfaces.
 
 mod artifacts;
 mod aside;
@@ -47,7 +45,7 @@ pub use values::Values;
 use crate::database::Database;
 use crate::model::{Capability, ConfigTable};
 
-/// The generated bindings of the imports that are ours to implement.
+/// Generated bindings of the small interfaces; the others have bindings in their own files.
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
     wasmtime::component::bindgen!({
@@ -64,49 +62,50 @@ mod bindings {
     });
 }
 
-/// What one version of a model may use, fixed when it loads.
+/// The grants of one version, fixed when it loads.
 #[derive(Clone)]
 pub struct Grants {
-    /// The values that `wasi:config` answers with.
+    /// The values that `wasi:config` returns.
     pub config: ConfigValues,
     /// The sidecar files that `load` may read, by name.
     pub sidecars: Sidecars,
-    /// Whom it may call over HTTP, and with which client. `None` where it may call nobody.
+    /// The origins that the version may call over HTTP, and the client; `None` if HTTP is not granted.
     pub http: Option<Arc<Http>>,
-    /// Its tenant's values by key. `None` where it may use none.
+    /// The tenant's key-value store; `None` if it is not granted.
     pub key_value: Option<Arc<KeyValue>>,
-    /// Its tenant's database. `None` where it has none.
+    /// The tenant's database; `None` if it is not granted.
     pub sql: Option<Arc<Database>>,
-    /// Where the guest's log lines go.
+    /// The receiver of the guest's log lines.
     pub log: LogSink,
 }
 
-/// One instance's hold on what it was granted.
+/// The capabilities of one instance.
 pub struct Ctx {
     grants: Grants,
-    /// While this is set, sidecar files can be read and requests are refused.
+    /// `load` is running: sidecar files can be read, and all that outlives the instance is refused.
     loading: bool,
-    /// The live part of the configuration as it was when the present call began.
+    /// The live configuration, as of the start of the current call.
     live: Arc<ConfigTable>,
-    /// What the present call has to do with.
+    /// The context of the current call.
     scope: Arc<Scope>,
-    /// The present call's part of the log.
+    /// The log of the current call.
     call_log: Arc<logging::CallLog>,
-    // Made when first asked for: most models never touch WASI after `load`, and making it costs
-    // more than a small inference.
+    // Created at first use: most models never use WASI after `load`, and creating it costs more than
+    // a small inference.
     wasi: Option<Box<wasi::Wasi>>,
-    // As WASI.
+    // Created at first use, like `wasi`.
     http: Option<Box<Outgoing>>,
-    // As WASI.
+    // Created at first use, like `wasi`.
     key_value: Option<Box<Opened>>,
     sql: Sql,
 }
 
 impl Ctx {
-    /// The capabilities of a new instance, whose first call has that scope.
+    /// The capabilities of a new instance. `scope` is the context of its first call.
     pub fn new(grants: Grants, scope: Arc<Scope>) -> Self {
         let call_log = Arc::new(logging::CallLog::new(scope.request_id.clone()));
         let live = grants.config.live();
+
         Ctx {
             grants,
             loading: false,
@@ -120,47 +119,47 @@ impl Ctx {
         }
     }
 
-    /// Opens what is only open while `load` runs and closes what is closed then, or the other way
-    /// round.
+    /// Marks the start or the end of `load`.
     pub fn set_loading(&mut self, loading: bool) {
         self.loading = loading;
     }
 
-    /// Starts another call: it has a scope of its own and may log anew.
+    /// Starts another call, with its own context and log.
     pub fn begin_call(&mut self, scope: Arc<Scope>) {
         self.call_log.begin(scope.request_id.clone());
         self.live = self.grants.config.live();
         self.scope = scope;
+
         if let Some(opened) = &mut self.key_value {
             opened.begin_call();
         }
     }
 
-    /// Lets go of what the call that has ended had to do with.
+    /// Releases the context of the call that ended.
     pub fn end_call(&mut self) {
         self.scope = Arc::default();
     }
 
-    /// The last of what the guest wrote to its standard error: a panic's text, as a rule.
+    /// The end of the guest's standard error: after a panic, usually its message.
     pub fn last_words(&self) -> String {
         self.wasi.as_ref().map(|wasi| wasi.last_words()).unwrap_or_default()
     }
 }
 
-/// Gives access to the [`Ctx`] inside a store's data.
+/// Access to the [`Ctx`] in a store's data.
 pub trait CtxView: Send + 'static {
     /// The instance's capabilities.
     fn ctx_mut(&mut self) -> &mut Ctx;
 }
 
-/// Tells the generated code that our views borrow a [`Ctx`].
+/// Tells the generated code that the implementations borrow a [`Ctx`].
 struct HasCtx;
 
 impl HasData for HasCtx {
     type Data<'a> = &'a mut Ctx;
 }
 
-/// Links everything that a model can be granted.
+/// Links all interfaces that a model can be granted.
 pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(
     linker: &mut Linker<T>,
 ) -> wasmtime::Result<()> {
@@ -174,13 +173,14 @@ pub fn add_to_linker<T: CtxView + wasmtime_wasi::WasiView>(
     http::add_to_linker(linker)?;
     key_value::add_to_linker(linker)?;
     sql::add_to_linker(linker)?;
+
     wasi::add_to_linker(linker)
 }
 
-/// The imports any component may have, without their versions.
+/// The imports permitted to every component, without their versions.
 ///
 /// Of WASI only what a program's standard library needs to start: no sockets, and a filesystem
-/// without a single directory in it.
+/// without directories.
 const GRANTED: [&str; 28] = [
     "wardian:model/artifacts",
     "wardian:model/call-values",
@@ -212,7 +212,7 @@ const GRANTED: [&str; 28] = [
     "wasi:random/random",
 ];
 
-/// The imports that take a grant, and which.
+/// The imports that require a grant.
 const ON_REQUEST: [(&str, Capability); 6] = [
     ("wardian:model/sql", Capability::Sql),
     ("wasi:http/outgoing-handler", Capability::Http),
@@ -222,8 +222,8 @@ const ON_REQUEST: [(&str, Capability); 6] = [
     ("wasi:keyvalue/store", Capability::KeyValue),
 ];
 
-/// What a component must be granted to import the interface of that name, such as
-/// `wasi:io/streams@0.2.6`: `None` where nothing would help.
+/// Returns the capability that an import, such as `wasi:keyvalue/store@0.2.0`, requires; `None` if
+/// it requires none or if no capability permits it.
 pub fn needs(import: &str) -> Option<Capability> {
     let interface = without_version(import);
     ON_REQUEST.iter().find(|(name, _)| *name == interface).map(|&(_, capability)| capability)
@@ -233,12 +233,12 @@ fn without_version(import: &str) -> &str {
     import.split_once('@').map_or(import, |(interface, _version)| interface)
 }
 
-/// Why a component may not import the interface of that name, and what would mend it; `None` if it
-/// may.
+/// Returns the reason and a remedy if a component may not import an interface; `None` if it may.
 pub fn refusal(import: &str, granted: &[Capability]) -> Option<&'static str> {
     if GRANTED.contains(&without_version(import)) {
         return None;
     }
+
     match needs(import) {
         Some(capability) if granted.contains(&capability) => None,
         Some(Capability::Http) => Some(
@@ -264,6 +264,7 @@ mod tests {
         for import in ["wasi:io/streams@0.2.6", "wasi:random/random@0.2.0"] {
             assert_eq!(refusal(import, &[]), None, "{import}");
         }
+
         for import in [
             "wasi:http/incoming-handler@0.2.0",
             "wasi:sockets/tcp@0.2.0",

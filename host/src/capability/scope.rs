@@ -1,4 +1,4 @@
-//! What one call has to do with beyond its own request.
+//! The context of one call beyond its own request.
 
 use std::sync::Arc;
 
@@ -6,40 +6,40 @@ use super::{Deferrals, Emitter, Session, Values};
 use crate::database::Proof;
 use crate::model::RequestId;
 
-/// What one call has to do with beyond its own request. An instance is given one with each call,
-/// and keeps nothing of it afterwards.
+/// The context of one call beyond its own request. An instance receives one with each call and
+/// releases it at the end.
 #[derive(Default)]
 pub struct Scope {
-    /// Names the request in the guest's log lines; empty where no request asked for the call.
+    /// The request, as named in the guest's log lines; empty for calls without a request.
     pub request_id: RequestId,
-    /// What the interceptors of the request share; `None` where no request asked for the call, or
-    /// none wraps it.
+    /// The values shared by the interceptors of the request; `None` for calls without a request or
+    /// without interceptors.
     pub values: Option<Arc<Values>>,
-    /// Where the parts of the answer go; `None` where it is to come whole.
+    /// The receiver of response parts; `None` for a call with one complete response.
     pub emitter: Option<Emitter>,
-    /// The session it belongs to, if to one.
+    /// The session of the request, if any.
     pub session: Option<Arc<Session>>,
-    /// What it leaves for later; `None` where it can leave nothing.
+    /// The tasks that the call defers; `None` if it may defer none.
     pub tasks: Option<Arc<Deferrals>>,
-    /// It tries a version out that is not to be seen yet, so nothing that lasts may come of it.
+    /// The call validates a version that is not published yet, so it must have no lasting effects.
     pub proving: bool,
-    /// Where its statements go while its version is being proved; `None` once it serves.
+    /// The trial transaction for its statements; `None` once the version serves.
     pub proof: Option<Arc<Proof>>,
 }
 
 impl Scope {
-    /// The scope of a call for that request.
+    /// The context of a call for that request.
     pub fn of_request(request_id: RequestId) -> Self {
         Scope { request_id, ..Scope::default() }
     }
 
-    /// The scope of a call that tries a version out.
+    /// The context of a call that validates a version.
     pub fn of_proof(database: Option<&Arc<Proof>>) -> Self {
         Scope { proving: true, proof: database.cloned(), ..Scope::default() }
     }
 
-    /// Bytes of the largest thing that the guest may hand to the host by the imports whose limits
-    /// are its model's.
+    /// Bytes of the largest value that the guest may pass to an import whose limit is set for its
+    /// model.
     pub fn largest(&self) -> u64 {
         let state = self.session.as_ref().map_or(0, |session| session.max_size());
         state.max(self.tasks.as_ref().map_or(0, |tasks| tasks.largest()))

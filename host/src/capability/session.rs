@@ -1,7 +1,7 @@
-//! `wardian:model/session`: what the model keeps from one request of a sequence to the next.
+//! `wardian:model/session`: state that a model keeps from one request of a session to the next.
 //!
-//! Whoever makes the call has loaded it and keeps what is left of it; the guest works on a copy in
-//! between.
+//! The caller of the guest loads the state before the call and commits it afterwards; the guest
+//! works on a copy.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,7 +26,7 @@ mod bindings {
     });
 }
 
-/// The session that a call belongs to.
+/// The session of a call.
 pub struct Session {
     id: String,
     max_size: u64,
@@ -36,15 +36,15 @@ pub struct Session {
 struct State {
     bytes: Option<Vec<u8>>,
     changed: bool,
-    /// The version that has written it, if that was another one and this one wants to see it first.
+    /// The version that wrote the state, if it is another one and this version migrates sessions.
     from: Option<u64>,
-    /// It takes the host's memory, and counts like the guest's own.
+    /// Charges the state, which is in the host's memory, to the tenant.
     held: Held,
 }
 
 impl Session {
-    /// A session with that state. `from` is the version that has written it, if the present one is
-    /// to bring it forward. Fails if the tenant has no memory left.
+    /// A session with that state. `from` is the version that wrote it, if the current version is to
+    /// migrate it. Fails if the tenant's memory quota is used up.
     pub fn new(
         tenant: &Arc<Tenant>,
         id: String,
@@ -54,28 +54,28 @@ impl Session {
     ) -> Result<Session, QuotaExceeded> {
         let held = tenant.take(Resource::Memory, size(&bytes))?;
         let from = from.filter(|_| bytes.is_some());
+
         Ok(Session { id, max_size, state: Mutex::new(State { bytes, changed: false, from, held }) })
     }
 
-    /// The caller's name for it.
+    /// The session id chosen by the client.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The most bytes that its state may have.
+    /// The most bytes of its state.
     pub fn max_size(&self) -> u64 {
         self.max_size
     }
 
-    /// What another version has left and the present one has not brought forward: which one it was,
-    /// and its state.
+    /// The version that wrote the state, and the state, if the current version has yet to migrate
+    /// it.
     pub fn to_bring_forward(&self) -> Option<(u64, Vec<u8>)> {
         let state = self.lock();
         state.from.zip(state.bytes.clone())
     }
 
-    /// Notes what a state has become that another version had left. Fails with a text for the
-    /// model's author.
+    /// Stores the migrated state. Fails with a text for the model's author.
     pub fn brought_forward(&self, bytes: Option<Vec<u8>>) -> Result<(), String> {
         self.lock().from = None;
         self.set(bytes).map_err(|error| match error {
@@ -84,7 +84,7 @@ impl Session {
         })
     }
 
-    /// Takes out what has changed: `None` if nothing has.
+    /// Takes the state if it changed; `None` if not.
     pub fn take_changed(&self) -> Option<Option<Vec<u8>>> {
         let mut state = self.lock();
         let bytes = state.bytes.take();
@@ -99,11 +99,14 @@ impl Session {
                 "the state has {size} bytes; sessions.max_size allows {limit}"
             )));
         }
+
         let mut state = self.lock();
         let before = state.held.amount();
         state.held.shrink(before.saturating_sub(size));
+
         let grown = state.held.grow(size.saturating_sub(before));
         grown.map_err(|refusal| SessionError::TooLarge(refusal.to_string()))?;
+
         (state.bytes, state.changed) = (bytes, true);
         Ok(())
     }
@@ -122,8 +125,7 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
 }
 
 impl Ctx {
-    /// The session of the present call. What loads a model belongs to none, even where a request
-    /// waits for it.
+    /// The session of the current call. A `load` has no session, even if a request waits for it.
     fn session(&self) -> Result<&Session, SessionError> {
         let session = self.scope.session.as_deref().filter(|_| !self.loading);
         session.ok_or(SessionError::NoSession)

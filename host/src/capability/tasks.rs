@@ -1,7 +1,7 @@
-//! `wardian:model/tasks`: work for after the response.
+//! `wardian:model/tasks`: work deferred until after the response.
 //!
-//! A call only collects it. Whoever makes the call keeps it together with the session's state, if
-//! the call succeeds.
+//! A call only collects its tasks. The caller of the guest commits them together with the session
+//! state if the call succeeds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,40 +30,41 @@ mod bindings {
 /// The longest name of a task, in bytes.
 const MAX_NAME: usize = 128;
 
-/// What a call leaves for later.
+/// The tasks deferred by one call.
 pub struct Deferrals {
     room: Option<Room>,
     collected: Mutex<Collected>,
 }
 
-/// How much a call may leave behind.
+/// The limits on the tasks of one call.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// So many tasks.
+    /// The number of tasks.
     pub tasks: u32,
-    /// Bytes of each one's payload.
+    /// Bytes of each payload.
     pub payload: u64,
 }
 
 struct Collected {
     tasks: Vec<NewTask>,
-    /// They take the host's memory, and count like the guest's own.
+    /// Charges the payloads, which are in the host's memory, to the tenant.
     held: Held,
 }
 
 impl Deferrals {
-    /// Nothing yet. There is no room where the component does not export what would do the work.
+    /// An empty collection. `room` is `None` if the component does not export the function that runs
+    /// tasks.
     pub fn new(tenant: &Arc<Tenant>, room: Option<Room>) -> Result<Deferrals, QuotaExceeded> {
         let collected = Collected { tasks: Vec::new(), held: tenant.take(Resource::Memory, 0)? };
         Ok(Deferrals { room, collected: Mutex::new(collected) })
     }
 
-    /// The most bytes that a payload may have.
+    /// The most bytes of a payload.
     pub fn largest(&self) -> u64 {
         self.room.map_or(0, |room| room.payload)
     }
 
-    /// Takes out what was left.
+    /// Takes the collected tasks.
     pub fn take(&self) -> Vec<NewTask> {
         std::mem::take(&mut self.collected.lock().unwrap_or_else(PoisonError::into_inner).tasks)
     }
@@ -71,11 +72,13 @@ impl Deferrals {
     fn add(&self, name: String, payload: Vec<u8>) -> Result<(), DeferError> {
         let room = self.room.ok_or(DeferError::Unsupported)?;
         let limit = |text: String| Err(DeferError::Limit(text));
+
         if name.len() > MAX_NAME || name.chars().any(char::is_control) {
             return limit(format!(
                 "a task's name has at most {MAX_NAME} bytes and no control characters"
             ));
         }
+
         let size = payload.len() as u64;
         if size > room.payload {
             let allowed = show_size(room.payload);
@@ -83,12 +86,15 @@ impl Deferrals {
                 "the payload has {size} bytes; deferred.payload allows {allowed}"
             ));
         }
+
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         if collected.tasks.len() >= room.tasks as usize {
             return limit(format!("this call may leave {} tasks behind and no more", room.tasks));
         }
+
         collected.held.grow(size).map_err(|refusal| DeferError::Limit(refusal.to_string()))?;
         collected.tasks.push(NewTask { name, payload });
+
         Ok(())
     }
 }

@@ -1,5 +1,4 @@
-//! The vocabulary as the interfaces spell it: one set of generated types for what models export and
-//! what they import.
+//! The types of the WIT interfaces, generated once for exports and imports alike.
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]

@@ -1,4 +1,4 @@
-//! `wardian:model/call-values`: what the interceptors of one call tell each other, and its model.
+//! `wardian:model/call-values`: values that the interceptors and the model of one call share.
 
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -22,13 +22,14 @@ use wasmtime::component::Linker;
 use self::bindings::wardian::model::call_values::{self, Host, ValuesError};
 use super::{Ctx, CtxView, HasCtx};
 
-/// Values of one call. They go when the call has been answered.
+/// The values of one call. They are dropped when the call is answered.
 #[derive(Default)]
 pub struct Values {
     kept: Mutex<BTreeMap<String, String>>,
 }
 
-/// A handful for each of a handful of interceptors. What is large belongs into the request itself.
+/// The most values of a call, and their most bytes with names: a few for each of a few interceptors.
+/// Larger data belongs into the request itself.
 const MAX_VALUES: usize = 64;
 const MAX_BYTES: usize = 64 << 10;
 
@@ -37,21 +38,24 @@ impl Values {
         self.lock().get(name).cloned()
     }
 
-    /// Keeps a value in place of the one before. Fails with the limit that it would pass.
+    /// Stores a value in place of the previous one. Fails with the limit that it would exceed.
     fn set(&self, name: String, value: String) -> Result<(), String> {
         let mut kept = self.lock();
         let others = || kept.iter().filter(|(other, _)| **other != name);
         let size = others().map(|(name, value)| name.len() + value.len()).sum::<usize>()
             + name.len()
             + value.len();
+
         if others().count() >= MAX_VALUES {
             return Err(format!("a call has at most {MAX_VALUES} values"));
         }
+
         if size > MAX_BYTES {
             return Err(format!(
                 "the values of a call have at most {MAX_BYTES} bytes, with their names"
             ));
         }
+
         kept.insert(name, value);
         Ok(())
     }
@@ -94,8 +98,10 @@ mod tests {
         assert!(
             values.set("large".into(), "x".repeat(MAX_BYTES)).unwrap_err().contains("65536 bytes")
         );
+
         (0..MAX_VALUES).for_each(|name| values.set(name.to_string(), "x".repeat(900)).unwrap());
         assert!(values.set("one more".into(), String::new()).unwrap_err().contains("64 values"));
+
         values.set("0".into(), "x".repeat(1000)).unwrap();
         assert!(values.set("0".into(), "x".repeat(20_000)).is_err());
         assert_eq!(

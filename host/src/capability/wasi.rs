@@ -1,7 +1,7 @@
-//! The part of WASI that a program's standard library needs, with nothing behind it.
+//! The part of WASI that a program's standard library needs, without access to the system.
 //!
-//! No arguments, environment, directory or network; clocks that tell the millisecond and no less;
-//! standard output and error as log lines.
+//! There are no arguments, environment variables, directories or sockets. Clocks have a resolution of
+//! one millisecond. Standard output and error become log lines.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,16 +19,16 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use super::logging::{CallLog, Level, clean, write};
 use super::{Ctx, Grants};
 
-/// The most bytes a guest may ask the random source for at once.
+/// The most bytes that a guest may read from the random source at once.
 const MAX_RANDOM: u64 = 64 << 10;
 
-/// The most host resources (streams, pollables) an instance may hold.
+/// The most host resources (streams, pollables) of an instance.
 pub(super) const MAX_RESOURCES: usize = 1000;
 
-/// How much of standard error is kept to explain a trap, in bytes.
+/// Bytes kept of standard error to explain a trap.
 const LAST_WORDS: usize = 2048;
 
-/// An instance's WASI, made when first used.
+/// The WASI state of an instance, created at first use.
 pub(super) struct Wasi {
     ctx: WasiCtx,
     table: ResourceTable,
@@ -46,12 +46,14 @@ impl Wasi {
             .monotonic_clock(CoarseMonotonicClock(Instant::now()))
             .max_random_size(MAX_RANDOM)
             .build();
+
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
+
         Wasi { ctx, table, stderr }
     }
 
-    /// The resources that the guest holds.
+    /// The table of the guest's resources.
     pub(super) fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
     }
@@ -62,18 +64,20 @@ impl Wasi {
 }
 
 impl Ctx {
-    /// The instance's WASI, for the store's `WasiView`.
+    /// The instance's WASI state, for the store's `WasiView`.
     pub fn wasi(&mut self) -> WasiCtxView<'_> {
         let Ctx { wasi, grants, call_log, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
+
         if let Some(http) = http {
             http.pay_for_handles(&mut wasi.table);
         }
+
         WasiCtxView { ctx: &mut wasi.ctx, table: &mut wasi.table }
     }
 }
 
-/// Links the interfaces, and no others: sockets are not even there to be refused.
+/// Links the permitted interfaces only. Sockets are not linked at all.
 pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     // Clocks, streams, polls, secure random, standard streams.
     wasmtime_wasi::p2::add_to_linker_proxy_interfaces_async(linker)?;
@@ -88,14 +92,15 @@ pub(super) fn add_to_linker<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Re
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     filesystem::preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+
     filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
 }
 
-/// The longest text of an error that a guest is told, in bytes.
+/// The longest error text passed to a guest, in bytes.
 const MAX_ERROR_TEXT: usize = 4096;
 
-/// Replaces the function that tells a guest what an I/O error says. The engine's own writes the
-/// error with `Debug`, which adds the host's backtrace when `RUST_BACKTRACE` is set.
+/// Replaces the function that returns the text of an I/O error. The original formats the error with
+/// `Debug`, which includes the host's backtrace if `RUST_BACKTRACE` is set.
 fn replace_error_text<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
 
@@ -112,7 +117,7 @@ fn replace_error_text<T: WasiView>(linker: &mut Linker<T>) -> wasmtime::Result<(
     Ok(())
 }
 
-// A fine clock measures what neighbours leave in the caches.
+// A finer clock would let a guest measure what other tenants leave in the caches.
 const TICK: Duration = Duration::from_millis(1);
 
 struct CoarseWallClock;
@@ -140,7 +145,7 @@ impl HostMonotonicClock for CoarseMonotonicClock {
     }
 }
 
-/// Standard output or error: splits what is written into log lines.
+/// Standard output or error, which splits what is written into log lines.
 #[derive(Clone)]
 struct Output(Arc<Mutex<Lines>>);
 
@@ -149,13 +154,13 @@ struct Lines {
     call_log: Arc<CallLog>,
     level: Level,
     context: &'static str,
-    /// A line that has not ended yet.
+    /// The current, incomplete line.
     partial: Vec<u8>,
-    /// The end of what was written, for explaining a trap.
+    /// The end of the output, to explain a trap.
     recent: String,
 }
 
-/// A line is passed on unfinished once it is this long.
+/// The length at which an incomplete line is passed on, in bytes.
 const MAX_PARTIAL: usize = 4096;
 
 impl Output {
@@ -183,9 +188,11 @@ impl Lines {
     fn end_line(&mut self) {
         let line = String::from_utf8_lossy(&self.partial).into_owned();
         self.partial.clear();
+
         if self.recent.len() + line.len() > LAST_WORDS {
             self.recent.clear();
         }
+
         self.recent.push_str(&line[..line.floor_char_boundary(LAST_WORDS)]);
         write(&self.grants, &self.call_log, self.level, self.context, &line);
     }
@@ -198,7 +205,7 @@ impl IsTerminal for Output {
 }
 
 impl StdoutStream for Output {
-    // Only WASI 0.3 asks for this form, and it is not linked.
+    // Used by WASI 0.3 only, which is not linked.
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }

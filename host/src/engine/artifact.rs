@@ -1,11 +1,11 @@
-//! Compiled components on disk, so that a restart compiles nothing.
+//! The artifact store: compiled components on disk, so that a restart compiles nothing.
 //!
-//! An artifact is a directory named by its key, holding the machine code, what was learned of the
-//! model, and its sidecar files where `load` runs per instance. It is made under another name and
-//! renamed into place, so that it is there whole or not at all, and it is never written again.
+//! An artifact is a directory named by its key. It holds the machine code, a description of the
+//! model and, if `load` runs in every instance, the sidecar files. It is written under a temporary
+//! name and renamed when complete, and is never modified afterwards.
 //!
-//! Every artifact belongs to one tenant, in whose folder it is and whose name is part of its key.
-//! Code that is the host's own and the same for all could have an owner of its own.
+//! Every artifact belongs to one tenant: it lies in that tenant's folder, and the tenant's name is
+//! part of its key.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -32,18 +32,18 @@ use tenant::artifacts_in;
 pub(super) use tenant::no_room;
 pub use tenant::{Lease, TenantArtifacts};
 
-/// Mixed into the engine's fingerprint: raised whenever the content of an artifact changes its
-/// meaning.
+/// The version of the artifact format, part of the engine's fingerprint. It changes whenever the
+/// meaning of an artifact's content changes.
 pub(super) const FORMAT: &[u8] = b"wardian artifact 2";
 
-/// The name of an artifact: a digest over everything that its content depends on.
+/// The name of an artifact: a digest over everything its content depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ArtifactKey(String);
 
 impl ArtifactKey {
-    /// The key of a tenant's component's artifact. `component` and the sidecars' digests are
-    /// SHA-256 over their content; `config` counts because `load` may read it, and what is granted
-    /// because the component was refused or not on its account.
+    /// Computes the key of a component's artifact. `component` and the digests of `sidecars` are
+    /// SHA-256 over the content. `config` is included because `load` may read it, `granted` because
+    /// it decides whether the component's imports are permitted.
     pub fn new<'a>(
         tenant: &TenantName,
         fingerprint: &str,
@@ -54,28 +54,34 @@ impl ArtifactKey {
         granted: &[Capability],
     ) -> Self {
         let mut hasher = Sha256::new();
+
         field(&mut hasher, tenant.as_str().as_bytes());
         field(&mut hasher, fingerprint.as_bytes());
         field(&mut hasher, component);
+
         for (name, digest) in sidecars {
             field(&mut hasher, name.as_bytes());
             field(&mut hasher, digest);
         }
+
         field(&mut hasher, b"config");
         for (key, value) in config {
             field(&mut hasher, key.as_bytes());
             field(&mut hasher, value.as_bytes());
         }
+
         for capability in granted {
             field(&mut hasher, capability.name().as_bytes());
         }
+
         if role == Role::Interceptor {
             field(&mut hasher, b"interceptor");
         }
+
         ArtifactKey(hex(&hasher.finalize()))
     }
 
-    /// The key of that text; `None` if it cannot be one.
+    /// Parses a key; `None` if the text is not 64 lower-case hexadecimal digits.
     fn read(text: &str) -> Option<Self> {
         let is_key =
             text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -83,7 +89,7 @@ impl ArtifactKey {
     }
 }
 
-/// Lengths keep neighbouring fields from being mistaken for each other.
+/// Hashes a field with its length, so that adjacent fields cannot be confused.
 fn field(hasher: &mut Sha256, bytes: &[u8]) {
     hasher.update((bytes.len() as u64).to_le_bytes());
     hasher.update(bytes);
@@ -95,106 +101,111 @@ impl std::fmt::Display for ArtifactKey {
     }
 }
 
-/// Whether instances start already loaded.
+/// The state in which instances start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Snapshot {
-    /// They do: the artifact holds the memory that `load` left.
+    /// Already loaded: the artifact holds the memory as `load` left it.
     Taken,
-    /// They do not, for this reason; `load` runs in each.
+    /// Not loaded, for this reason: `load` runs in every instance.
     Impossible(String),
 }
 
-/// What was learned of a model while its artifact was made.
+/// The description of a model, recorded when its artifact is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct About {
-    /// What the model says of itself.
+    /// The metadata that the model reports.
     pub metadata: Metadata,
-    /// Whether instances start already loaded.
+    /// The state in which instances start.
     pub snapshot: Snapshot,
 }
 
-/// An artifact that was read and found whole.
+/// An artifact that was read and verified.
 pub struct Artifact {
     /// The file of machine code.
     pub code: PathBuf,
-    /// What was learned of the model.
+    /// The description of the model.
     pub about: About,
-    /// What `load` may read, where it runs per instance.
+    /// The files that `load` may read; empty if instances start already loaded.
     pub sidecars: BTreeMap<String, StoredFile>,
-    /// Keeps it where it is.
+    /// Keeps the artifact from being removed.
     pub lease: Arc<Lease>,
 }
 
 /// A file of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
 }
 
-/// The directory of artifacts, private to this user and to one process at a time. Each tenant's are
-/// in a folder of its name. A clone is shallow.
+/// The directory of artifacts, with one folder for each tenant. It is private to this user and
+/// open in one process at a time. A clone is shallow.
 #[derive(Clone)]
 pub struct ArtifactStore {
     root: PathBuf,
     tenants: Arc<Mutex<HashMap<TenantName, Arc<TenantArtifacts>>>>,
-    /// Locked as long as the store is open.
+    /// Holds the lock on the store.
     _lock: Arc<fs::File>,
 }
 
 impl ArtifactStore {
-    /// Opens a store, which is made if it is not there. Fails if another process has it open, or if
-    /// it belongs to another user. Nobody else may write to it: machine code is run from there, so
-    /// whoever can, owns this process.
+    /// Opens a store and creates it if necessary. Fails if another process has it open or if it
+    /// belongs to another user. No other user may write to it: its machine code runs in this
+    /// process.
     pub fn open(root: &Path) -> io::Result<Self> {
         Self::inspect(root)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+
         let metadata = fs::metadata(root)?;
         if metadata.permissions().mode() & 0o077 != 0 {
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
         }
+
         let store = ArtifactStore {
             root: root.to_owned(),
             tenants: Arc::default(),
             _lock: Arc::new(lock(root)?),
         };
+
         store.clear_leftovers()?;
         Ok(store)
     }
 
-    /// Finds out whether the store could be opened if no other process had it open. Makes and
-    /// changes nothing.
+    /// Checks that this process could open the store, apart from the lock. Changes nothing.
     pub fn inspect(root: &Path) -> io::Result<()> {
         if let Ok(metadata) = fs::metadata(root)
             && metadata.uid() != rustix::process::geteuid().as_raw()
         {
             return Err(not_private(root, "belongs to another user"));
         }
-        // What is not there yet is made in what is.
+
+        // A missing directory is created in its nearest existing ancestor.
         let there =
             root.ancestors().find(|path| path.symlink_metadata().is_ok()).unwrap_or(Path::new(""));
         let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
+
         if !fs::metadata(there)?.is_dir() {
             return Err(io::Error::new(
                 io::ErrorKind::NotADirectory,
                 format!("{} is no directory", there.display()),
             ));
         }
+
         let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
         rustix::fs::access(there, wanted).map_err(|error| {
             io::Error::new(error.kind(), format!("{} is not writable: {error}", there.display()))
         })
     }
 
-    /// True if another process has the store open now.
+    /// True if another process has the store open.
     pub fn is_in_use(root: &Path) -> bool {
         let file = fs::File::open(lock_of(root));
         file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
     }
 
-    /// The artifacts of a tenant. Looks through its folder the first time.
+    /// Returns a tenant's artifacts. The first call for a tenant reads its folder.
     pub fn of(&self, tenant: &Arc<Tenant>) -> io::Result<Arc<TenantArtifacts>> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tenants.get(tenant.name())
@@ -202,13 +213,15 @@ impl ArtifactStore {
         {
             return Ok(known.clone());
         }
+
         let artifacts = TenantArtifacts::open(tenant, self.folder_of(tenant.name()))?;
         tenants.insert(tenant.name().clone(), artifacts.clone());
+
         Ok(artifacts)
     }
 
-    /// Removes every artifact of that tenant but those, the ones in use and the ones used less than
-    /// `max_age` ago. Of tenants that are no more, all that are not in use. Returns how many went.
+    /// Removes artifacts that are not in use and returns their number: those of `tenant` that are
+    /// not in `keep` and were last used at least `max_age` ago, and all those of dismissed tenants.
     pub fn collect(
         &self,
         tenant: &TenantName,
@@ -217,6 +230,7 @@ impl ArtifactStore {
     ) -> io::Result<usize> {
         let mut removed = 0;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+
         tenants.retain(|name, artifacts| {
             let gone = artifacts.tenant().is_dismissed();
             removed += match gone {
@@ -224,29 +238,34 @@ impl ArtifactStore {
                 false if name == tenant => artifacts.collect(keep, max_age),
                 false => 0,
             };
+
             let forgotten = gone && artifacts.is_empty();
             if forgotten {
                 let _ = fs::remove_dir(self.folder_of(name));
             }
+
             !forgotten
         });
+
         for folder in self.folders()? {
             let name = folder.file_name().and_then(|name| TenantName::new(name.to_str()?).ok());
             if !name.is_some_and(|name| tenants.contains_key(&name)) {
                 removed += collect_unknown(&folder, max_age)?;
             }
         }
+
         Ok(removed)
     }
 
-    /// Removes what a killed server has left unfinished, and what an earlier release has kept for
-    /// all tenants together.
+    /// Removes unfinished artifacts, and folders of an earlier release's layout, which had no
+    /// tenants.
     fn clear_leftovers(&self) -> io::Result<()> {
         for folder in self.folders()? {
             if !is_of_tenant(&folder)? {
                 fs::remove_dir_all(&folder)?;
                 continue;
             }
+
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
                 if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
@@ -254,6 +273,7 @@ impl ArtifactStore {
                 }
             }
         }
+
         Ok(())
     }
 
@@ -268,7 +288,7 @@ impl ArtifactStore {
     }
 }
 
-/// Removes artifacts of a tenant that this server does not know, once they are old enough.
+/// Removes the artifacts of a tenant without a configuration that are at least `max_age` old.
 fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
     let mut removed = 0;
     for (_, path) in artifacts_in(folder)? {
@@ -277,13 +297,13 @@ fn collect_unknown(folder: &Path, max_age: Duration) -> io::Result<usize> {
             removed += 1;
         }
     }
-    // It stays while something is in it.
+
+    // Fails while the folder is not empty.
     let _ = fs::remove_dir(folder);
     Ok(removed)
 }
 
-/// True if a folder can be a tenant's: everything in it is named as an artifact is, or as an
-/// unfinished one.
+/// True if a folder can be a tenant's: every entry is named as an artifact or an unfinished one.
 fn is_of_tenant(folder: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -294,12 +314,13 @@ fn is_of_tenant(folder: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What a failure to write a file of the artifact store means.
+/// Maps a failure to write to the artifact store to a load error.
 pub(crate) fn unwritten(error: io::Error) -> LoadError {
     if disk::is_full(&error) {
         let reason = "the disk of the state directory is full; free space on it";
         return LoadError::new(Stage::Disk, reason);
     }
+
     LoadError::new(
         Stage::Host,
         format!("the artifact store cannot be written: {}", disk::plain(&error)),
@@ -312,7 +333,7 @@ fn lock_of(root: &Path) -> PathBuf {
     root.with_extension("lock")
 }
 
-/// Locks the store by a file beside it, for as long as that file is open.
+/// Locks the store through a file beside it, until the returned file is dropped.
 fn lock(root: &Path) -> io::Result<fs::File> {
     let file = fs::File::create(lock_of(root))?;
     match file.try_lock() {

@@ -1,4 +1,4 @@
-//! The generated bindings of what a component may export.
+//! Generated bindings of the interfaces that a component may export.
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
@@ -27,8 +27,8 @@ pub(super) use generated::exports::wardian::model::{
     batching, deferred, inference, interceptor, lifecycle, migrations, session_migration, streaming,
 };
 
-/// The interface that makes a component an interceptor.
+/// The interface that every interceptor exports.
 pub(super) const INTERCEPTOR: &str = "wardian:model/interceptor@0.1.0";
 
-/// The interface that makes a component a model.
+/// The interface that every model exports.
 pub(super) const INFERENCE: &str = "wardian:model/inference@0.1.0";

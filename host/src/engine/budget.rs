@@ -1,4 +1,4 @@
-//! What a call may spend, and what it has spent.
+//! The budget of one call: its deadline and its CPU time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,135 +10,137 @@ use std::time::{Duration, Instant};
 use crate::model::{Deadline, InferError};
 use crate::tenant;
 
-/// What a call may spend: wall-clock time until a deadline, and CPU time. A clone shares the
-/// account.
+/// The limits of a call, wall-clock time and CPU time, and the CPU time used so far. A clone shares
+/// the counters.
 #[derive(Clone, Debug)]
 pub struct Budget {
     deadline: Instant,
-    /// What to tell the caller of the deadline.
+    /// The deadline's length and origin, for the error text.
     allowed: Deadline,
     cpu_time: Duration,
     meter: Arc<Meter>,
 }
 
-/// CPU time that a call has used, in nanoseconds: what earlier polls took, and what its thread had
-/// used when the present one began. Only what the thread itself has used is the call's: it may have
-/// to let others go first.
+/// CPU time used by a call, in nanoseconds: the total of completed polls, and the thread's CPU time
+/// at the start of the current poll. Time in which the thread waits for a core is not counted.
 #[derive(Debug)]
 struct Meter {
     used: AtomicU64,
     resumed: AtomicU64,
-    /// The call runs where it takes turns, see [`Where`].
+    /// The call runs on a guest thread, where it takes turns.
     on_guest_thread: AtomicBool,
-    /// The call is suspended because its slice was over, and for no other reason.
+    /// The call is suspended only because its time slice ended.
     gave_way: AtomicBool,
 }
 
-/// Where a call runs.
+/// The kind of thread that a call runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Where {
-    /// Where its request arrived, for one slice.
+    /// The thread on which the request arrived, for at most one time slice.
     Arrival,
-    /// On a guest thread, where it takes turns with others.
+    /// A guest thread, on which calls take turns.
     GuestThread,
 }
 
-/// How long a call may run where its request arrived, and at least may on a guest thread once it
-/// has its turn.
+/// The longest CPU time of a call on the thread where its request arrived, in nanoseconds.
 const SLICE: u64 = Duration::from_millis(1).as_nanos() as u64;
 
 impl Budget {
-    /// A budget that starts counting at `received`, with a deadline that the settings have set.
+    /// A budget that starts at `received`, with a deadline from the settings.
     pub fn new(received: Instant, allowed: Duration, cpu_time: Duration) -> Self {
         Budget::within(received, Deadline::of_settings(allowed), cpu_time)
     }
 
-    /// A budget that starts counting at `received`.
+    /// A budget that starts at `received`.
     pub fn within(received: Instant, allowed: Deadline, cpu_time: Duration) -> Self {
         let (used, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
         let (on_guest_thread, gave_way) = (AtomicBool::new(false), AtomicBool::new(false));
         let meter = Meter { used, resumed, on_guest_thread, gave_way };
-        // An absurdly long duration must not overflow; nobody waits a year.
+        // Bounded to a year, so that the sum cannot overflow.
         let deadline = received + allowed.allowed.min(Duration::from_secs(365 * 24 * 3600));
+
         Budget { deadline, allowed, cpu_time, meter: Arc::new(meter) }
     }
 
-    /// When the call must have ended.
+    /// The time by which the call must have ended.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// How much CPU time the call may use.
+    /// The CPU time that the call may use.
     pub fn cpu_time(&self) -> Duration {
         self.cpu_time
     }
 
-    /// How much CPU time the call has used until it was last suspended or ended.
+    /// The CPU time used until the call was last suspended or ended.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.meter.used.load(Ordering::Relaxed))
     }
 
-    /// The error of a call whose deadline has passed.
+    /// Returns the error of a call whose deadline has passed.
     pub fn deadline_exceeded(&self) -> InferError {
         InferError::DeadlineExceeded(self.allowed)
     }
 
-    /// Fails once either is spent, and tells otherwise whether the call's slice is over. Asked at
-    /// every tick while the guest runs, on the thread where it runs. A tick is no measure of a
-    /// slice where the request arrived: it may come at once, or while the thread waits for a core.
+    /// Returns true if the call's time slice has ended. Fails if the deadline has passed or the CPU
+    /// time is used up. Runs at every epoch tick, on the guest's thread. On a guest thread every
+    /// tick ends a slice; on the thread where the request arrived only CPU time does, because there
+    /// a tick may come at once, or while the thread waits for a core.
     pub(super) fn check(&self) -> Result<bool, InferError> {
         if Instant::now() >= self.deadline {
             return Err(self.deadline_exceeded());
         }
+
         let running = self.meter.running();
         if self.meter.used.load(Ordering::Relaxed).saturating_add(running)
             >= self.cpu_time.as_nanos() as u64
         {
             return Err(InferError::CpuTimeExceeded(self.cpu_time));
         }
+
         Ok(self.meter.on_guest_thread.load(Ordering::Relaxed) || running >= SLICE)
     }
 
-    /// Notes CPU time that was spent for the call elsewhere.
+    /// Adds CPU time that was used for the call on other threads.
     pub(super) fn spend(&self, time: Duration) {
         if !time.is_zero() {
             self.meter.used.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
         }
     }
 
-    /// Notes that the call is running from now on, on this thread.
+    /// Starts counting the CPU time of the current thread.
     pub(super) fn resume(&self, place: Where) {
         self.meter.on_guest_thread.store(place == Where::GuestThread, Ordering::Relaxed);
         self.meter.resumed.store(thread_time(), Ordering::Relaxed);
     }
 
-    /// Notes that the call is not running from now on. Returns how much CPU time it took.
+    /// Stops counting. Returns the CPU time used since [`Budget::resume`].
     pub(super) fn pause(&self) -> Duration {
         let running = self.meter.running();
         self.meter.used.fetch_add(running, Ordering::Relaxed);
         Duration::from_nanos(running)
     }
 
-    /// Suspends the guest at the end of its slice. On a guest thread it goes on when whoever runs
-    /// it has found that its next turn has come; elsewhere at once.
+    /// Suspends the guest at the end of its time slice. On a guest thread the call continues with
+    /// its next turn; elsewhere it is woken at once.
     pub(super) fn give_way(&self) -> impl Future<Output = ()> + Send + 'static {
         GiveWay { meter: self.meter.clone(), done: false }
     }
 
-    /// Whether the call was suspended because its slice was over; forgets it.
+    /// Returns true if the call was suspended because its time slice ended, and resets that mark.
     pub(super) fn take_gave_way(&self) -> bool {
         self.meter.gave_way.swap(false, Ordering::Relaxed)
     }
 }
 
 impl Meter {
-    /// CPU time since the call was resumed, on the thread where it was.
+    /// CPU time since the call was resumed, in nanoseconds.
     fn running(&self) -> u64 {
         thread_time().saturating_sub(self.resumed.load(Ordering::Relaxed))
     }
 }
 
-/// CPU time that the present thread has used, in nanoseconds.
+/// CPU time used by the current thread, in nanoseconds.
 fn thread_time() -> u64 {
     tenant::thread_time().as_nanos() as u64
 }
@@ -155,10 +157,12 @@ impl Future for GiveWay {
         if std::mem::replace(&mut self.done, true) {
             return Poll::Ready(());
         }
+
         self.meter.gave_way.store(true, Ordering::Relaxed);
         if !self.meter.on_guest_thread.load(Ordering::Relaxed) {
             context.waker().wake_by_ref();
         }
+
         Poll::Pending
     }
 }
@@ -186,6 +190,7 @@ mod tests {
                 assert!(budget.pause() > Duration::ZERO);
                 spin(Duration::from_millis(5));
             }
+
             budget.resume(place);
             assert_eq!(budget.check(), Ok(place == Where::GuestThread), "{place:?}");
             while budget.check().is_ok() {}

@@ -1,4 +1,4 @@
-//! On whose account a call runs, and within what.
+//! The budget, the payer and the context of one guest call.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use super::Budget;
 use crate::capability::Scope;
 use crate::tenant::Share;
 
-/// On whose account a call runs, and within what. A clone shares the account and the budget.
+/// The budget, the payer and the context of one guest call. A clone shares all of them.
 #[derive(Clone)]
 pub struct Call {
-    /// What it may spend.
+    /// The time that the call may use.
     pub budget: Budget,
-    /// Who is charged for it.
+    /// The model's share of its tenant's CPU time, which the call is charged to.
     pub share: Arc<Share>,
-    /// What it has to do with beyond its own request.
+    /// The request's session, deferred tasks and the like.
     pub scope: Arc<Scope>,
 }

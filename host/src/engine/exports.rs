@@ -1,5 +1,4 @@
-//! What a component offers beyond answering requests, and what it asks for that concerns the host
-//! before a call; found once when its code is mapped.
+//! The interfaces that a component exports and imports, looked up once when its code is mapped.
 
 use wasmtime::component::{Component, InstancePre};
 
@@ -9,14 +8,14 @@ use super::bindings::{
 };
 use super::state::State;
 
-/// The imports that the host prepares a call for.
+/// The imports for which the host prepares a call.
 pub(super) struct Imports {
     pub(super) session: bool,
     pub(super) tasks: bool,
 }
 
 impl Imports {
-    /// Finds them.
+    /// Looks up the imports of a component.
     pub(super) fn find(component: &Component) -> Self {
         let ty = component.component_type();
         let imports =
@@ -28,7 +27,7 @@ impl Imports {
     }
 }
 
-/// Where the exported interfaces are; `None` for those that are not.
+/// The indices of the exported interfaces; `None` for those that are not exported.
 pub(super) struct Exports {
     pub(super) inference: Option<inference::GuestIndices>,
     pub(super) lifecycle: Option<lifecycle::GuestIndices>,
@@ -38,13 +37,13 @@ pub(super) struct Exports {
     pub(super) session_migration: Option<session_migration::GuestIndices>,
     pub(super) migrations: Option<migrations::GuestIndices>,
     pub(super) interceptor: Option<interceptor::GuestIndices>,
-    /// It reads or writes what the interceptors of a request share, and so has to do with one
-    /// request at a time.
+    /// The component imports the call values that the interceptors of a request share, so that a
+    /// call of it concerns one request only.
     pub(super) uses_call_values: bool,
 }
 
 impl Exports {
-    /// Finds them. Fails if an interface has another shape than its name promises.
+    /// Looks up the exports of a component. Fails if an interface does not have the expected type.
     pub(super) fn find(component: &Component, pre: &InstancePre<State>) -> wasmtime::Result<Self> {
         macro_rules! find {
             ($module:ident, $name:expr) => {
@@ -54,6 +53,7 @@ impl Exports {
                 }
             };
         }
+
         Ok(Exports {
             inference: find!(inference, INFERENCE),
             lifecycle: find!(lifecycle, "wardian:model/lifecycle@0.1.0"),

@@ -1,11 +1,11 @@
-//! wasmtime, narrowed to what serving models needs.
+//! The wasmtime runtime, reduced to what serving models needs.
 //!
-//! Read in this order: [`Engine`] is the process's one engine; a [`Job`](compile::Job) makes an
-//! artifact of a component in a child process, kept in the [`ArtifactStore`]; [`Code`] is an
-//! artifact mapped into memory; a [`Template`] is code with one version's grants and limits; an
-//! [`Instance`] is made from a template, answers calls within a [`Budget`], and is thrown away.
-//! Where a call runs is for [`GuestThreads`] to say, when is for [`Turns`], and what its end means
-//! for [`trap`].
+//! Reading order: [`Engine`] is the one engine of the process. A [`Job`](compile::Job) describes a
+//! compilation, which a child process runs; its result is an artifact in the [`ArtifactStore`].
+//! [`Code`] is an artifact mapped into memory, and a [`Template`] is code with the grants and limits
+//! of one version. An [`Instance`] is created from a template and answers calls, each within a
+//! [`Budget`]. [`GuestThreads`] chooses the thread of a call, [`Turns`] the time at which it runs,
+//! and [`trap`] maps the end of a failed call to an error.
 
 mod artifact;
 mod bindings;
@@ -44,7 +44,7 @@ use settings::Pools;
 use state::State;
 use ticker::{Ticker, Ticking};
 
-/// The process's one engine. A clone is shallow.
+/// The WebAssembly engine of the process. A clone shares it.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -60,14 +60,14 @@ struct EngineInner {
 }
 
 impl Engine {
-    /// Builds the engine, its linker and its clock. Fails if the machine cannot reserve the address
-    /// space for the instance slots. Its clock is the one by which the turns are given out.
+    /// Builds the engine and its linker, and starts the epoch clock, which also drives `turns`.
+    /// Fails if the address space for the instance slots cannot be reserved.
     pub fn new(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         Self::with_pools(config, &Pools::of_server(config), turns)
     }
 
-    /// The engine of a compile child: what it compiles can run in the server's, and a component has
-    /// one instance.
+    /// Builds the engine of a compile process. Its code runs in the server's engine. It has room
+    /// for one instance.
     pub(super) fn of_child(config: &EngineConfig, turns: Arc<Turns>) -> wasmtime::Result<Self> {
         Self::with_pools(config, &Pools::of_child(), turns)
     }
@@ -78,11 +78,14 @@ impl Engine {
         turns: Arc<Turns>,
     ) -> wasmtime::Result<Self> {
         let reset = Reset::detect();
+
         let wasmtime = wasmtime::Engine::new(&settings::wasmtime_config(config, pools, reset));
         let wasmtime = wasmtime.map_err(|error| config.explain(error))?;
+
         let slots = Slots::new(config.instances);
         let mut linker = Linker::new(&wasmtime);
         crate::capability::add_to_linker(&mut linker)?;
+
         let (engine, compared) = (wasmtime.weak(), turns.clone());
         let mut before = Instant::now();
         let ticker = Ticker::start(move || {
@@ -90,14 +93,17 @@ impl Engine {
             compared.tick(now - std::mem::replace(&mut before, now));
             engine.upgrade().map(|engine| engine.increment_epoch()).is_some()
         })?;
+
         let clock = Arc::downgrade(&ticker);
         turns.set_clock(move || Box::new(clock.upgrade().map(|ticker| ticker.keep_ticking())));
+
         Ok(Engine {
             inner: Arc::new(EngineInner { wasmtime, linker, reset, ticker, turns, slots }),
         })
     }
 
-    /// What an artifact must have been compiled for to run here: engine version, settings and CPU.
+    /// Identifies the engine version, settings and CPU that an artifact must be compiled for to run
+    /// here.
     pub fn fingerprint(&self) -> String {
         let mut hasher = StableHasher(Sha256::new());
         std::hash::Hash::hash(&self.inner.wasmtime.precompile_compatibility_hash(), &mut hasher);
@@ -105,12 +111,13 @@ impl Engine {
         hex(&hasher.0.finalize()[..16])
     }
 
-    /// How an instance's memory is made as new.
+    /// Returns the method by which an instance's memory is reset for reuse.
     pub fn reset(&self) -> Reset {
         self.inner.reset
     }
 
-    /// Keeps the clock ticking that stops guests; to be held by whoever lets one run.
+    /// Keeps the epoch clock ticking while the guard lives. Running guests are interrupted only
+    /// while it ticks, so the caller holds the guard for as long as a guest runs.
     fn keep_ticking(&self) -> Ticking {
         self.inner.ticker.keep_ticking()
     }
@@ -119,7 +126,7 @@ impl Engine {
         &self.inner.turns
     }
 
-    /// Its slots for instances, which tenants share.
+    /// Returns the instance slots, which all tenants share.
     pub fn slots(&self) -> &Arc<Slots> {
         &self.inner.slots
     }
@@ -133,7 +140,8 @@ impl Engine {
     }
 }
 
-/// The standard library's hasher may change with any release; a fingerprint on disk may not.
+/// A hasher with a stable output. That of the standard library may change with any release, and
+/// fingerprints are stored on disk.
 struct StableHasher(Sha256);
 
 impl std::hash::Hasher for StableHasher {
@@ -141,13 +149,13 @@ impl std::hash::Hasher for StableHasher {
         self.0.update(bytes);
     }
 
-    // The bytes are taken from the hash itself by `fingerprint`.
+    // Unused: `fingerprint` finalizes the inner hash.
     fn finish(&self) -> u64 {
         0
     }
 }
 
-/// Bytes as lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {

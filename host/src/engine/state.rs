@@ -1,4 +1,4 @@
-//! What the host keeps inside a guest's store.
+//! The host's data in a guest's store.
 
 use wasmtime::ResourceLimiter;
 use wasmtime_wasi::{WasiCtxView, WasiView};
@@ -8,7 +8,7 @@ use crate::capability::{Ctx, CtxView};
 use crate::model::QuotaExceeded;
 use crate::tenant::Held;
 
-/// What the host keeps inside a guest's store.
+/// The host's data in a guest's store.
 pub(super) struct State {
     pub(super) ctx: Ctx,
     pub(super) memory: MemoryLimit,
@@ -27,30 +27,30 @@ impl WasiView for State {
     }
 }
 
-/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limiter bounds each
-/// by itself. What the store has counts against its tenant's quota until the store is gone.
+/// Limits the sum of all memories in a store, and of all tables; wasmtime's own limits bound each
+/// separately. The memory counts against the tenant's quota until the store is dropped.
 pub(super) struct MemoryLimit {
     limit: u64,
     held: Held,
-    /// How much the last growth added, in case the memory cannot be had after all.
+    /// Bytes that the last growth added, in case the allocation fails.
     last: u64,
-    /// Elements of all tables, and how many of them the last growth added.
+    /// Elements of all tables, and the number that the last growth added.
     table_elements: usize,
     last_elements: usize,
-    /// The guest asked for more than it may have, which explains the trap that follows.
+    /// The limit that the guest last hit, which explains a trap that follows.
     exceeded: Option<Exceeded>,
 }
 
-/// Which limit a guest has come to.
+/// A limit on a guest's memory.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Exceeded {
-    /// Its model's own.
+    /// The model's `limits.memory`.
     Model,
-    /// Its tenant's.
+    /// The tenant's quota.
     Tenant(QuotaExceeded),
 }
 
-/// Elements over all tables of a store: functions, as a rule, and at most this many of them.
+/// The most elements over all tables of a store: more than there are functions, as a rule.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
 impl MemoryLimit {
@@ -58,7 +58,7 @@ impl MemoryLimit {
         MemoryLimit { limit, held, last: 0, table_elements: 0, last_elements: 0, exceeded: None }
     }
 
-    /// Forgets what an earlier call was refused: it explains nothing of what happens from now on.
+    /// Resets the limit hit by an earlier call, which does not explain traps of this one.
     pub(super) fn begin_call(&mut self) {
         self.exceeded = None;
     }

@@ -1,4 +1,4 @@
-//! Code that is ready to be instantiated.
+//! Compiled code that is ready to be instantiated.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::database::Database;
 use crate::model::{LoadError, Metadata, Stage};
 use crate::tenant::Room;
 
-/// A compiled component, mapped and linked. Shared by every model of its tenant whose artifact it
-/// is; an instance never is.
+/// A compiled component, mapped and linked. Shared by all models of its tenant that have the same
+/// artifact; instances are never shared.
 pub struct Code {
     engine: Engine,
     pre: InstancePre<State>,
@@ -24,25 +24,25 @@ pub struct Code {
     metadata: Arc<Metadata>,
     snapshot: Snapshot,
     sidecars: Sidecars,
-    /// What an instance takes of the engine.
+    /// The slots that an instance takes.
     room: Room,
-    /// Where its memory starts, in bytes; what a snapshot holds.
+    /// The size of its initial memory in bytes, which a snapshot contains.
     initial_memory: u64,
-    /// Bytes of its file of machine code.
+    /// The size of the file of machine code, in bytes.
     compiled_size: u64,
-    /// Keeps its files where they are.
+    /// Keeps the files on disk.
     _lease: Arc<Lease>,
 }
 
 impl Code {
-    /// Maps an artifact and links it. Fails if the artifact is of another engine, which its key
-    /// prevents.
+    /// Maps an artifact and links it. Fails if the artifact belongs to another engine, which its
+    /// key rules out.
     pub fn map(engine: &Engine, artifact: Artifact) -> Result<Code, LoadError> {
         Self::try_map(engine, artifact)
             .map_err(|error| LoadError::new(Stage::Link, format!("{error:#}")))
     }
 
-    /// What an instance takes of the engine.
+    /// The slots that an instance takes.
     pub fn room(&self) -> &Room {
         &self.room
     }
@@ -51,13 +51,16 @@ impl Code {
         let sidecars = artifact.sidecars.into_iter();
         let sidecars =
             sidecars.map(|(name, StoredFile { path, size })| (name, Sidecar::File(path, size)));
+
         let compiled_size = std::fs::metadata(&artifact.code)?.len();
         let component = trusted::map_artifact(engine.wasmtime(), &artifact.code)?;
-        // Now, so that the first request does not pay for it.
+
+        // At once, so that the first request does not pay for it.
         component.initialize_copy_on_write_image()?;
         let pre = engine.linker().instantiate_pre(&component)?;
         let exports = Exports::find(&component, &pre)?;
         let needs = component.resources_required().context("it takes modules from others")?;
+
         Ok(Code {
             room: Room::new(engine.slots().clone(), settings::slots_of(&needs)),
             engine: engine.clone(),
@@ -77,7 +80,7 @@ impl Code {
 /// Bytes of a page of WebAssembly memory.
 const PAGE: u64 = 64 << 10;
 
-/// Code with one version's grants and limits: everything an instance needs. A clone is shallow.
+/// Code with the grants and limits of one version: everything an instance needs. A clone is shallow.
 #[derive(Clone)]
 pub struct Template {
     inner: Arc<TemplateInner>,
@@ -91,99 +94,99 @@ struct TemplateInner {
 }
 
 impl Template {
-    /// A template of that code. `memory` and `response` are limits in bytes. The sidecar files of
-    /// `grants` are replaced by the artifact's own.
+    /// A template of that code. `memory` and `response` are limits in bytes. The artifact's sidecar
+    /// files replace those of `grants`.
     pub fn new(code: Arc<Code>, grants: Grants, memory: u64, response: u64) -> Self {
         let grants = Grants { sidecars: code.sidecars.clone(), ..grants };
         Template { inner: Arc::new(TemplateInner { code, grants, memory, response }) }
     }
 
-    /// What the model says of itself.
+    /// The metadata that the model reports.
     pub fn metadata(&self) -> &Arc<Metadata> {
         &self.inner.code.metadata
     }
 
-    /// Whether instances start already loaded, and if not, why.
+    /// The state in which instances start.
     pub fn snapshot(&self) -> &Snapshot {
         &self.inner.code.snapshot
     }
 
-    /// Bytes of memory that an instance starts with; shared between instances until written to.
+    /// Bytes of an instance's initial memory. Instances share it until they write to it.
     pub fn initial_memory(&self) -> u64 {
         self.inner.code.initial_memory
     }
 
-    /// What an instance takes of the engine.
+    /// The slots that an instance takes.
     pub fn room(&self) -> &Room {
         &self.inner.code.room
     }
 
-    /// Bytes of the file of machine code, which is mapped and holds the snapshot.
+    /// The size of the file of machine code in bytes. It is mapped and contains the snapshot.
     pub fn compiled_size(&self) -> u64 {
         self.inner.code.compiled_size
     }
 
-    /// Whether the model takes part in its own lifespan.
+    /// True if the component exports `lifecycle`.
     pub fn has_lifecycle(&self) -> bool {
         self.exports().lifecycle.is_some()
     }
 
-    /// Whether it can answer in parts.
+    /// True if the component exports `streaming`.
     pub fn has_streaming(&self) -> bool {
         self.exports().streaming.is_some()
     }
 
-    /// Whether it takes several requests in one call.
+    /// True if the component exports `batching`.
     pub fn has_batching(&self) -> bool {
         self.exports().batching.is_some()
     }
 
-    /// Whether it reads or writes what the interceptors of a request share.
+    /// True if the component imports the call values that the interceptors of a request share.
     pub fn uses_call_values(&self) -> bool {
         self.exports().uses_call_values
     }
 
-    /// Whether it does work after the response.
+    /// True if the component exports `deferred`.
     pub fn has_deferred(&self) -> bool {
         self.exports().deferred.is_some()
     }
 
-    /// Whether it goes on with the sessions of older versions.
+    /// True if the component exports `session-migration`.
     pub fn has_session_migration(&self) -> bool {
         self.exports().session_migration.is_some()
     }
 
-    /// Whether it keeps sessions.
+    /// True if the component imports `session`.
     pub fn uses_sessions(&self) -> bool {
         self.inner.code.imports.session
     }
 
-    /// Whether it leaves work for after the response.
+    /// True if the component imports `tasks`.
     pub fn uses_tasks(&self) -> bool {
         self.inner.code.imports.tasks
     }
 
-    /// Whether it has tables.
+    /// True if the component exports `migrations`.
     pub fn has_migrations(&self) -> bool {
         self.exports().migrations.is_some()
     }
 
-    /// Whether it wraps models.
+    /// True if the component exports `interceptor`.
     pub fn is_interceptor(&self) -> bool {
         self.exports().interceptor.is_some()
     }
 
-    /// What `wasi:config` answers its instances.
+    /// The values that `wasi:config` returns to its instances.
     pub fn config(&self) -> &ConfigValues {
         &self.inner.grants.config
     }
 
-    /// Writes a line about the guest into its log, among its own.
+    /// Writes a line about the guest into the guest's log.
     pub fn write_log(&self, line: LogLine) {
         (self.inner.grants.log)(line);
     }
 
-    /// Its tenant's database, if it was granted that.
+    /// The tenant's database; `None` if `sql` is not granted.
     pub fn database(&self) -> Option<&Arc<Database>> {
         self.inner.grants.sql.as_ref()
     }

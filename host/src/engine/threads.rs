@@ -1,10 +1,10 @@
-//! Where guests run.
+//! The threads on which guests run.
 //!
 //! A call starts on the thread where its request arrived, because a hop between threads costs more
-//! than a small model. If it is not done within its first slice (a tick of the engine's clock, or
-//! an import that has to wait) it moves to the guest threads, so nothing long ever sits on a thread
-//! that serves HTTP, and the threads that serve HTTP notice at once when a client goes away. On the
-//! guest threads it runs only while it holds one of the process's [`Turns`].
+//! than a small model. If it does not finish within its first time slice (until a tick of the epoch
+//! clock, or an import that waits), it moves to the guest threads. So no long call occupies a thread
+//! that serves HTTP, and those threads notice disconnected clients at once. On a guest thread a call
+//! runs only while it holds one of the process's [`Turns`].
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -20,15 +20,15 @@ use super::{Call, Engine};
 use crate::model::InferError;
 use crate::tenant::{Place, Share, Turns, step_back};
 
-/// The threads that long calls move to.
+/// The threads to which long calls move.
 pub struct GuestThreads {
     turns: Arc<Turns>,
-    // Taken on drop: a runtime may not be waited for from within another.
+    // Taken on drop: a runtime must not be shut down blocking within another.
     runtime: Option<Runtime>,
 }
 
 impl GuestThreads {
-    /// Starts as many threads as the engine gives out turns.
+    /// Starts as many threads as there are turns.
     pub fn start(engine: &Engine) -> std::io::Result<Self> {
         Self::taking(engine.turns().clone())
     }
@@ -43,10 +43,10 @@ impl GuestThreads {
         Ok(GuestThreads { turns, runtime: Some(builder.build()?) })
     }
 
-    /// Runs a call, beginning on the present thread if its tenant's turn allows. Dropping the
+    /// Runs a call, starting on the current thread if the tenant's turn permits it. Dropping the
     /// future ends the call at its next tick.
-    // Boxed at once and not within the future: a call is large, and every future around it would
-    // have room for it and be moved with it.
+    // Boxed outside of the future: a call is large, and every enclosing future would otherwise
+    // reserve room for it and be moved with it.
     pub fn run<T, F>(
         &self,
         call: &Call,
@@ -58,6 +58,7 @@ impl GuestThreads {
     {
         let mut work = Box::pin(work);
         let call = call.clone();
+
         async move {
             if !self.turns.may_start(&call.share) {
                 return self.continue_elsewhere(call, work).await;
@@ -71,7 +72,7 @@ impl GuestThreads {
         }
     }
 
-    /// Runs a call that is known to be long, from its start, on the guest threads.
+    /// Runs a call that is known to be long on the guest threads from its start.
     pub fn run_long<T, F>(
         &self,
         call: &Call,
@@ -84,7 +85,7 @@ impl GuestThreads {
         self.continue_elsewhere(call.clone(), Box::pin(work))
     }
 
-    /// Notes that handling a request for that share has taken so much of the host's own CPU time.
+    /// Charges CPU time of the host's own work for a request to `share`.
     pub fn charge(&self, share: &Share, time: Duration) {
         self.turns.charge(share, time);
     }
@@ -107,13 +108,15 @@ impl GuestThreads {
         F: Future<Output = Result<T, InferError>> + Send + 'static,
     {
         let Some(runtime) = &self.runtime else { return Err(InferError::Overloaded) };
+
         let (deadline, late) = (call.budget.deadline(), call.budget.deadline_exceeded());
         let taking_turns = TakingTurns { turns: self.turns.clone(), call, place: None, work };
         let task = runtime.spawn(async move {
-            // Ends a guest that waits, for its turn or inside an import; one that computes is
-            // stopped by its ticks.
+            // Ends a guest that waits, for its turn or in an import; the epoch clock ends one
+            // that computes.
             tokio::time::timeout_at(deadline.into(), taking_turns).await.unwrap_or(Err(late))
         });
+
         match AbortOnDrop(task).await {
             Ok(outcome) => outcome,
             Err(error) => Err(InferError::Internal(format!("a call's task ended early: {error}"))),
@@ -129,11 +132,11 @@ impl Drop for GuestThreads {
     }
 }
 
-/// A call that runs only while it holds a turn, and pays for what it uses.
+/// A call that runs only while it holds a turn, and is charged for its CPU time.
 struct TakingTurns<F> {
     turns: Arc<Turns>,
     call: Call,
-    /// `None` while it waits for something other than a turn.
+    /// `None` while the call waits for something other than a turn.
     place: Option<Place>,
     work: Pin<Box<F>>,
 }
@@ -144,22 +147,26 @@ impl<F: Future> Future for TakingTurns<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
         let place = this.place.get_or_insert_with(|| this.turns.line_up(&this.call.share));
+
         if !place.has_come(context) {
             return Poll::Pending;
         }
+
         this.call.budget.resume(Where::GuestThread);
         let outcome = this.work.as_mut().poll(context);
         this.turns.charge(&this.call.share, this.call.budget.pause());
+
         if outcome.is_pending() && this.call.budget.take_gave_way() {
             place.line_up_again(context);
         } else {
             this.place = None;
         }
+
         outcome
     }
 }
 
-/// Ends the task when the request that waits for it is gone.
+/// Aborts the task on drop, when the request that waits for it is gone.
 struct AbortOnDrop<T>(JoinHandle<T>);
 
 impl<T> Future for AbortOnDrop<T> {
@@ -191,6 +198,7 @@ mod tests {
         let threads = GuestThreads::taking(Turns::new(1)).unwrap();
         let tenant = Tenant::new(TenantName::default_tenant(), TenantSettings::default());
         let (share, long) = (Share::new(tenant.account().clone()), Duration::from_secs(600));
+
         for (bytes, moves) in [(100, false), (100 << 20, true)] {
             let (budget, scope) =
                 (Budget::new(Instant::now(), long, long), Arc::new(Scope::default()));

@@ -1,4 +1,4 @@
-//! The clock that lets the host stop a guest.
+//! The epoch clock, which interrupts running guests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use crate::essential;
 
-/// How often a running guest comes back to the host to be judged.
+/// The interval at which a running guest returns to the host.
 const TICK: Duration = Duration::from_millis(1);
 
-/// So many ticks without a call, and the clock rests: waking a thread a thousand times a second
-/// takes some percent of a core.
+/// Ticks without a call before the clock stops: waking a thread a thousand times a second takes some
+/// percent of a core.
 const PATIENCE: u32 = 100;
 
-/// Ticks while calls are under way, until it is dropped.
+/// A clock that ticks while calls are under way. Dropping it ends its thread.
 ///
-/// A thread of the operating system and not a task: a guest that spins can hold the very worker
+/// It runs on a thread of its own and not as a task: a guest that spins can occupy the very worker
 /// that would fire a task's timer.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
@@ -25,19 +25,19 @@ pub(super) struct Ticker {
 
 #[derive(Default)]
 struct Shared {
-    /// Calls under way.
+    /// The number of calls under way.
     calls: AtomicUsize,
-    /// The thread sleeps until it is woken.
+    /// The thread is parked until a call begins.
     resting: AtomicBool,
     stop: AtomicBool,
 }
 
-/// Keeps the clock ticking. Whoever lets a guest run must hold one, or nothing would stop the
-/// guest.
+/// Keeps the clock ticking until it is dropped. Every caller that runs a guest holds one; without it
+/// the guest would never be interrupted.
 pub(super) struct Ticking(Arc<Ticker>);
 
 impl Ticker {
-    /// Starts a clock that calls `tick`, until that returns false.
+    /// Starts a clock that calls `tick` until it returns false.
     pub(super) fn start(
         tick: impl FnMut() -> bool + Send + 'static,
     ) -> std::io::Result<Arc<Ticker>> {
@@ -49,10 +49,10 @@ impl Ticker {
         Ok(Arc::new(Ticker { shared, thread: thread.thread().clone() }))
     }
 
-    /// Keeps the clock ticking until the result is dropped.
+    /// Keeps the clock ticking until the guard is dropped.
     pub(super) fn keep_ticking(self: &Arc<Self>) -> Ticking {
-        // In one order for all threads, as in `rest`: either the clock sees this call before it
-        // goes to sleep, or this sees that it sleeps.
+        // Sequentially consistent, as in `rest`: either the clock sees this call before it parks,
+        // or this call sees that it is parked.
         self.shared.calls.fetch_add(1, Ordering::SeqCst);
         if self.shared.resting.load(Ordering::SeqCst) {
             self.thread.unpark();
@@ -100,7 +100,7 @@ impl Drop for Ticker {
 mod tests {
     use super::*;
 
-    /// Waits for a state that another thread brings about.
+    /// Spins until another thread brings about a state.
     fn until(state: impl Fn() -> bool) {
         while !state() {
             std::thread::yield_now();
@@ -116,11 +116,12 @@ mod tests {
             true
         })
         .unwrap();
+
         for _ in 0..3 {
             until(|| ticker.shared.resting.load(Ordering::SeqCst));
             let before = ticks.load(Ordering::Relaxed);
             let ticking = ticker.keep_ticking();
-            // Longer than its patience: it must not rest under a call.
+            // Longer than the idle limit: the clock must not stop during a call.
             until(|| ticks.load(Ordering::Relaxed) > before + 2 * PATIENCE as usize);
             assert!(!ticker.shared.resting.load(Ordering::SeqCst));
             drop(ticking);

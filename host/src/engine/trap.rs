@@ -1,4 +1,4 @@
-//! What the end of a call means.
+//! Mapping the end of a failed call to an error.
 
 use wasmtime::PoolConcurrencyLimitError;
 
@@ -6,17 +6,19 @@ use super::state::{Exceeded, State};
 use crate::capability::{Interrupted, clean};
 use crate::model::InferError;
 
-/// The longest private explanation kept, in bytes.
+/// The longest private detail kept, in bytes.
 const MAX_DETAIL: usize = 8 << 10;
 
-/// Tells why a call into the guest failed.
+/// Returns the reason why a call into the guest failed.
 pub(super) fn classify(error: &wasmtime::Error, state: &State) -> InferError {
     if let Some(Interrupted(reason)) = error.downcast_ref() {
         return reason.clone();
     }
+
     if error.downcast_ref::<PoolConcurrencyLimitError>().is_some() {
         return InferError::Overloaded;
     }
+
     let detail = detail(error, state);
     match state.memory.exceeded() {
         Some(Exceeded::Tenant(refusal)) => InferError::QuotaExceeded(refusal),

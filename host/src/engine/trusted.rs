@@ -1,4 +1,4 @@
-//! The one place that is unsafe: running machine code from a file.
+//! Running machine code from a file: the one unsafe operation of the engine.
 
 use std::path::Path;
 
@@ -6,17 +6,16 @@ use wasmtime::component::Component;
 
 /// Maps a compiled artifact into memory. Fails if it was compiled for another engine.
 ///
-/// The caller must have made sure of two things, which
-/// [`ArtifactStore::open`](super::ArtifactStore) does: that the file's digest is the one recorded
-/// when our own compile child wrote it, and that it lies in a directory that only this user can
-/// write to.
+/// The caller guarantees two things, which [`ArtifactStore::open`](super::ArtifactStore) provides:
+/// the file's digest is the one recorded when the compile process wrote it, and the file lies in a
+/// directory that only this user can write to.
 #[allow(unsafe_code)]
 pub(super) fn map_artifact(engine: &wasmtime::Engine, path: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: wasmtime asks that the file be the unaltered output of its compiler and stay
-    // unaltered while it is mapped. The artifact store holds only what our own child process
-    // compiled: its directory is private to this user, nothing from outside is ever put there
+    // SAFETY: wasmtime requires that the file is the unaltered output of its compiler and stays
+    // unaltered while it is mapped. The artifact store holds only what our own compile process
+    // wrote: its directory is private to this user, nothing from outside is stored there
     // (precompiled uploads are refused), and each file is checked against the digest recorded when
-    // it was written. A file is made under another name, closed to writing and renamed into place,
+    // it was written. A file is created under another name, made read-only and renamed into place,
     // and never written again: replacing or collecting it unlinks the name, and the mapping keeps
     // the old file.
     unsafe { Component::deserialize_file(engine, path) }

@@ -1,15 +1,14 @@
-//! Which addresses a request may go to once its name has been looked up.
+//! The addresses that a request may go to after its host name is resolved.
 //!
-//! A name is listed by somebody who trusts it; what it resolves to is chosen by whoever runs its
-//! DNS, and can change from one lookup to the next. So a name leads to public addresses alone. A
-//! private one can be reached only where it is listed itself, as it is, so that reading the list
-//! tells what can be reached.
+//! The operator who lists a name trusts it, but its DNS server chooses the addresses and can change
+//! them from one lookup to the next. So a name may lead to public addresses only. A private address
+//! can be reached only if it is listed itself: the list shows everything that can be reached.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::Host;
 
-/// Whether a request to that host may go to that address.
+/// True if a request to that host may go to that address.
 pub(super) fn is_permitted(host: &Host, address: IpAddr) -> bool {
     match host {
         Host::Address(listed) => *listed == address,
@@ -25,8 +24,9 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Blocks that are not the public internet's: IANA's registry of special-purpose addresses, with
-/// the multicast and reserved blocks. Cloud metadata (169.254.169.254 and its like) is link-local.
+/// Blocks that do not belong to the public internet: IANA's registry of special-purpose addresses,
+/// and the multicast and reserved blocks. Cloud metadata (169.254.169.254 and the like) is
+/// link-local.
 const NOT_PUBLIC_V4: [([u8; 4], u32); 16] = [
     ([0, 0, 0, 0], 8),
     ([10, 0, 0, 0], 8),
@@ -51,27 +51,31 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         let differing = address.to_bits() ^ Ipv4Addr::from(block).to_bits();
         differing.leading_zeros() >= length
     };
-    // What a few clouds answer on beside the link-local address.
+
+    // Metadata of some clouds, beside the link-local address.
     let metadata = address == Ipv4Addr::new(168, 63, 129, 16);
     !metadata && !NOT_PUBLIC_V4.into_iter().any(within)
 }
 
-/// Only global unicast (2000::/3), and of that neither what stands for another address nor what is
-/// set aside. Loopback, link-local, unique local (fd00:ec2::254 among them), multicast and the
-/// deprecated IPv4-compatible form are outside of it to begin with.
+/// True for global unicast addresses (2000::/3) except those that embed an IPv4 address that is not
+/// public, and those in reserved blocks. Loopback, link-local, unique local (fd00:ec2::254 among
+/// them), multicast and the deprecated IPv4-compatible form are outside of 2000::/3.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(embedded) = embedded_v4(address) {
         return is_public_v4(embedded);
     }
+
     let [first, second, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
+
     // 2001::/23 holds Teredo, benchmarking and ORCHID; the others are for documentation.
     let set_aside = first == 0x2001 && (second < 0x0200 || second == 0x0db8)
         || first == 0x3fff && second < 0x1000;
+
     global && !set_aside
 }
 
-/// The IPv4 address at which a packet to this one ends: IPv4-mapped, NAT64 (64:ff9b::/96) and 6to4.
+/// The IPv4 address to which a packet is routed: IPv4-mapped, NAT64 (64:ff9b::/96) and 6to4.
 fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let joined = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     match address.segments() {
@@ -188,6 +192,7 @@ mod tests {
                 "{listed}"
             );
         }
+
         assert!(!is_permitted(&Host::Address(address("127.0.0.1")), address("::ffff:127.0.0.1")));
         let localhost = Host::Name("localhost".into());
         for (text, permitted) in
@@ -207,6 +212,7 @@ mod tests {
             let mapped = address.to_ipv6_mapped();
             let nat64 = Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, high, low);
             let six_to_four = Ipv6Addr::new(0x2002, high, low, 0, 0, 0, 0, 1);
+
             for form in [mapped, nat64, six_to_four] {
                 prop_assert_eq!(is_public_v6(form), is_public_v4(address));
             }

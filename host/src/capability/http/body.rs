@@ -12,30 +12,30 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// Bytes of a body, in either direction: as much as a model's own requests and responses may have
-/// by default, since what is fetched usually goes into an answer.
+/// The most bytes of a body, in either direction: as many as a model's own requests and responses may
+/// have by default, since fetched data usually ends in a response.
 pub(super) const MAX_BODY: usize = 16 << 20;
 
-/// A guest's body, cut at the limit.
+/// A guest's body, limited to [`MAX_BODY`].
 pub(super) type RequestBody = Limited<WasiBody>;
 
 pub(super) fn limited(body: WasiBody) -> RequestBody {
     Limited::new(body, MAX_BODY)
 }
 
-/// A server's body. It holds its request's place among those of the call, and its connection, until
-/// it has been read to its end or dropped.
+/// A server's body. It holds the permit of its request, and its connection, until it is read to its
+/// end or dropped.
 pub(super) struct ResponseBody<B> {
     frames: Limited<B>,
-    /// How long the server may pause.
+    /// The longest time between two frames.
     pause: Duration,
-    /// Runs while the guest waits, not while it computes.
+    /// Runs only while the guest waits for a frame.
     waiting: Option<Pin<Box<Sleep>>>,
     place: Option<OwnedSemaphorePermit>,
 }
 
 impl<B: Body> ResponseBody<B> {
-    /// Fails if the body is announced to be too large.
+    /// Fails if the announced length is too large.
     pub(super) fn new(
         body: B,
         pause: Duration,
@@ -45,6 +45,7 @@ impl<B: Body> ResponseBody<B> {
         if announced > MAX_BODY as u64 {
             return Err(Error::HttpResponseBodySize(Some(announced)));
         }
+
         Ok(ResponseBody {
             frames: Limited::new(body, MAX_BODY),
             pause,
@@ -77,11 +78,14 @@ where
             ready!(self.poll_pause(context));
             return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
         };
+
         self.waiting = None;
         let frame = frame.map(|frame| frame.map_err(|error| explain(error.as_ref())));
+
         if !matches!(frame, Some(Ok(_))) {
             self.place = None;
         }
+
         Poll::Ready(frame)
     }
 
@@ -127,6 +131,7 @@ mod tests {
         let (body, places) = response(chunks(16));
         assert_eq!(body.unwrap().collect().await.unwrap().to_bytes().len(), MAX_BODY);
         assert_eq!(places.available_permits(), 1);
+
         let (body, places) = response(chunks(17));
         assert!(matches!(body.unwrap().collect().await, Err(Error::HttpResponseBodySize(Some(_)))));
         assert_eq!(places.available_permits(), 1);

@@ -1,4 +1,4 @@
-//! Connecting: one lookup, one check, and the address that was checked.
+//! Connecting to an origin: one lookup, one check, and a connection to the checked address.
 
 use std::future::Future;
 use std::io;
@@ -16,22 +16,22 @@ use super::address::is_permitted;
 use super::connection::Connection;
 use crate::model::{Host, Origin};
 
-/// Connections that a tenant may have open, idle ones included. Each takes a file descriptor and
-/// some buffers, and the whole host has perhaps 65,536 of the former.
+/// The most open connections of a tenant, idle ones included. Each takes a file descriptor and
+/// buffers, and the host has perhaps 65,536 descriptors in total.
 const MAX_CONNECTIONS: usize = 128;
 
-/// Lookups of a tenant that may be under way. The system's resolver blocks a thread for each, for
-/// many seconds where a name server is silent, and the thread cannot be called back.
+/// The most concurrent lookups of a tenant. Each blocks a thread in the system's resolver, for many
+/// seconds if a name server is silent, and cannot be cancelled.
 const MAX_LOOKUPS: usize = 4;
 
-/// Makes a tenant's connections. A clone shares its bounds.
+/// Opens a tenant's connections. A clone shares the limits.
 #[derive(Clone)]
 pub(super) struct Connector {
     connections: Arc<Semaphore>,
     lookups: Arc<Semaphore>,
 }
 
-/// Why there is no connection.
+/// The reason why a connection cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("the URL names no origin: {0}")]
@@ -58,17 +58,21 @@ impl Connector {
         }
     }
 
-    /// Connects to where the URL leads. Waits where the tenant has too many connections already;
-    /// whoever calls it bounds the time.
+    /// Connects to the origin of a URL. Waits while the tenant has too many connections; the caller
+    /// limits the time.
     async fn connect(self, url: Uri) -> Result<Connection, ConnectError> {
         let permit = self.connections.acquire_owned().await.map_err(|_| ConnectError::Closed)?;
+
         let authority = url.authority().map_or("", |authority| authority.as_str());
         let origin = Origin::of(url.scheme_str().unwrap_or_default(), authority)
             .map_err(ConnectError::NoOrigin)?;
+
         let addresses = resolve(&origin, self.lookups).await?;
         check(origin.host(), &addresses)?;
+
         let stream = connect_to_any(origin.host(), &addresses).await?;
-        // A request is written at once; waiting for more of it only adds a round trip.
+
+        // A request is written at once; delaying it to collect more would only add a round trip.
         let _ = stream.set_nodelay(true);
         Ok(Connection::new(TokioIo::new(stream), permit))
     }
@@ -102,8 +106,8 @@ async fn resolve(
     }
 }
 
-/// Asks the system's resolver. The permit stays with the thread that asks, whoever stops waiting
-/// for it.
+/// Looks a name up with the system's resolver. The permit stays with the resolver's thread, even if
+/// the caller stops waiting.
 async fn look_up(
     name: String,
     port: u16,
@@ -116,11 +120,13 @@ async fn look_up(
     asking.await.map_err(io::Error::other)?
 }
 
-/// One address that is not permitted condemns them all: a name that leads both outside and inside
-/// is a trap or a mistake, and which of its addresses is tried must not decide.
+/// Checks that all addresses are permitted. One prohibited address refuses the host: a name that
+/// leads both outside and inside is an attack or a mistake, and the order of its addresses must not
+/// decide.
 fn check(host: &Host, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
     let prohibited =
         addresses.iter().map(SocketAddr::ip).find(|address| !is_permitted(host, *address));
+
     match prohibited {
         Some(address) => Err(ConnectError::Prohibited { host: host.clone(), address }),
         None => Ok(()),
@@ -129,12 +135,14 @@ fn check(host: &Host, addresses: &[SocketAddr]) -> Result<(), ConnectError> {
 
 async fn connect_to_any(host: &Host, addresses: &[SocketAddr]) -> Result<TcpStream, ConnectError> {
     let mut last = ConnectError::Lookup(host.clone(), io::Error::other("it has no address"));
+
     for address in addresses {
         match TcpStream::connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = ConnectError::Connect(*address, error),
         }
     }
+
     Err(last)
 }
 

@@ -1,4 +1,4 @@
-//! A connection that counts for as long as it is open.
+//! A connection that counts against its tenant's limit while it is open.
 
 use std::io;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-/// An open connection, which holds its place among the tenant's.
+/// An open connection, with its permit.
 pub(super) struct Connection {
     stream: TokioIo<TcpStream>,
     _permit: OwnedSemaphorePermit,

@@ -1,4 +1,4 @@
-//! A tenant's client, and how long it waits.
+//! The HTTP client of a tenant, and its timeouts.
 
 use std::time::Duration;
 
@@ -18,24 +18,25 @@ use super::fault::explain;
 use super::handshake::{CONNECT_TIME, Handshake};
 use super::trust::Trust;
 
-/// Idle connections that are kept to one origin: what a few instances use at once.
+/// The most idle connections to one origin: as many as a few instances use at once.
 const MAX_IDLE: usize = 4;
 
-/// How long a connection is kept without use. Below the 15 s and more after which servers close
-/// theirs, so that a request seldom meets a connection that is just closing.
+/// The time for which an idle connection is kept. Servers close theirs after 15 s and more; with less
+/// than that, a request seldom meets a connection that is just closing.
 const IDLE_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of an answer's headers; servers send a few KiB.
+/// The most bytes of a response's headers; servers send a few KiB.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Until an answer begins. Most calls have a far shorter deadline; the slowest services think for a
-/// minute.
+/// The longest time until a response begins. Most calls have a far shorter deadline; the slowest
+/// services take a minute.
 const FIRST_BYTE_TIME: Duration = Duration::from_secs(60);
 
-/// Between two parts of an answer; a network that says nothing for longer has lost the connection.
+/// The longest time between two parts of a response; a network silent for longer has lost the
+/// connection.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// A tenant's client and its connections. A clone shares them.
+/// The HTTP client of a tenant, with its connections. A clone shares them.
 #[derive(Clone)]
 pub struct Egress {
     client: Client<Handshake, RequestBody>,
@@ -46,15 +47,17 @@ impl Egress {
     pub fn new(trust: &Trust) -> Egress {
         let connector = Handshake::new(trust, Connector::new(), CONNECT_TIME);
         let mut client = Client::builder(TokioExecutor::new());
+
         client
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(MAX_IDLE);
         client.http1_max_buf_size(MAX_HEAD);
+
         Egress { client: client.build(connector) }
     }
 
-    /// Sends a request and waits for the head of its answer. The answer's body keeps `place`.
+    /// Sends a request and waits for the head of the response. The response body holds `place`.
     pub(super) async fn send(
         &self,
         mut request: Request<RequestBody>,
@@ -64,6 +67,7 @@ impl Egress {
         let mut connection = capture_connection(&mut request);
         let mut response = self.client.request(request);
         let connected = async { drop(connection.wait_for_connection_metadata().await) };
+
         let head = patience.wait_for_head(&mut response, connected).await?;
         answer(head, patience.pause, place)
     }
@@ -75,19 +79,21 @@ fn answer(
     place: OwnedSemaphorePermit,
 ) -> Result<Response<WasiBody>, Error> {
     let (mut parts, body) = response.into_parts();
-    // The client's own bound is rough: it counts what it has read at once, and lets a read pass.
+    // The client's own limit is approximate: it counts what it has read so far, and may read more.
     let size: usize =
         parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+
     if size > MAX_HEAD {
         return Err(Error::HttpResponseHeaderSectionSize(u32::try_from(size).ok()));
     }
-    // What the client left in there would keep the connection beyond the body.
+
+    // The extensions would keep the connection longer than the body does.
     parts.extensions.clear();
     Ok(Response::from_parts(parts, ResponseBody::new(body, pause, place)?.boxed_unsync()))
 }
 
-/// How long a request waits for what. A guest may wait less and no longer; above all stands the
-/// deadline of its call, which takes the whole guest away.
+/// The timeouts of a request. A guest may shorten them but not extend them. The deadline of its call
+/// limits them all, since it ends the guest.
 pub(super) struct Patience {
     connect: Duration,
     first_byte: Duration,
@@ -99,6 +105,7 @@ impl Patience {
         let options = options.unwrap_or_default();
         let within =
             |asked: Option<Duration>, most: Duration| asked.map_or(most, |asked| asked.min(most));
+
         Patience {
             connect: within(options.connect_timeout, CONNECT_TIME),
             first_byte: within(options.first_byte_timeout, FIRST_BYTE_TIME),
@@ -118,6 +125,7 @@ impl Patience {
                 () = connected => None,
             }
         });
+
         let head = match early.await {
             Ok(Some(head)) => head,
             Ok(None) => {
@@ -125,6 +133,7 @@ impl Patience {
             }
             Err(_) => return Err(Error::ConnectionTimeout),
         };
+
         head.map_err(|error| explain(&error))
     }
 }
@@ -140,6 +149,7 @@ mod tests {
                 RequestOptions { connect_timeout: Some(time), ..RequestOptions::default() };
             Patience::new(Some(options)).connect
         };
+
         let most = Patience::new(None).connect;
         assert_eq!(asked(Duration::from_millis(5)), Duration::from_millis(5));
         assert_eq!(asked(Duration::MAX), most);

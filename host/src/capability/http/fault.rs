@@ -1,4 +1,4 @@
-//! Why a request failed, in the words of `wasi:http`.
+//! Translation of errors to those of `wasi:http`.
 
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -10,16 +10,15 @@ use wasmtime_wasi_http::Error;
 use super::body::MAX_BODY;
 use super::connect::ConnectError;
 
-/// Says what the client's error means to a guest. The first of its causes that says anything
-/// decides.
+/// Translates a client error for a guest. The outermost cause with a translation decides.
 pub(super) fn explain(error: &(dyn StdError + 'static)) -> Error {
     let told = causes(error).find_map(translate);
     tracing::debug!(error = ?causes(error).map(ToString::to_string).collect::<Vec<_>>(), "a model's request failed");
     told.unwrap_or(Error::HttpProtocolError)
 }
 
-/// An error and what is behind it, from the outside in. What is wrapped in an I/O error is not its
-/// source.
+/// Iterates over an error and its causes, from the outside in. The error inside an I/O error is not
+/// its `source`, so it is taken separately.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
@@ -33,19 +32,24 @@ fn translate(cause: &(dyn StdError + 'static)) -> Option<Error> {
     if let Some(error) = cause.downcast_ref::<ConnectError>() {
         return Some(in_connecting(error));
     }
+
     if cause.is::<LengthLimitError>() {
         return Some(Error::HttpRequestBodySize(Some(MAX_BODY as u64)));
     }
-    // The guest announced another length than it wrote.
+
+    // The guest announced a length that differs from what it wrote.
     if let Some(Error::HttpRequestBodySize(size)) = cause.downcast_ref::<Error>() {
         return Some(Error::HttpRequestBodySize(*size));
     }
+
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(in_tls(error));
     }
+
     if let Some(error) = cause.downcast_ref::<hyper::Error>() {
         return in_http(error);
     }
+
     cause.downcast_ref::<io::Error>().and_then(|error| in_transport(error.kind()))
 }
 
@@ -77,7 +81,7 @@ fn in_tls(error: &rustls::Error) -> Error {
     }
 }
 
-/// What HTTP itself has to say; `None` where the cause behind it says more.
+/// Translates an HTTP error; `None` if its cause is more specific.
 fn in_http(error: &hyper::Error) -> Option<Error> {
     match error {
         error if error.is_parse_too_large() => Some(Error::HttpResponseHeaderSectionSize(None)),
@@ -115,6 +119,7 @@ mod tests {
             explain(&ConnectError::Connect(address, refused())),
             Error::ConnectionRefused
         ));
+
         let wrapped =
             io::Error::other(rustls::Error::InvalidCertificate(rustls::CertificateError::Expired));
         assert!(matches!(explain(&wrapped), Error::TlsCertificateError));
@@ -122,6 +127,7 @@ mod tests {
             explain(&io::Error::other(io::Error::other("?"))),
             Error::HttpProtocolError
         ));
+
         let name = crate::model::Host::Name("a.b".into());
         assert!(matches!(
             explain(&ConnectError::Lookup(name, io::Error::other("?"))),

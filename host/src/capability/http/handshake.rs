@@ -1,4 +1,4 @@
-//! TLS over a connection where the origin asks for it, and one bound on all that connecting takes.
+//! TLS for origins that require it, and a time limit for connecting as a whole.
 
 use std::error::Error;
 use std::future::Future;
@@ -14,13 +14,13 @@ use super::connect::{ConnectError, Connector};
 use super::connection::Connection;
 use super::trust::Trust;
 
-/// From the lookup to the end of the handshake; what takes longer is down or drops packets. It is
-/// bounded here, and not only where a guest waits: the client goes on connecting for the next
-/// request when this one has found another connection, and a server that never ends its handshake
-/// would keep the place.
+/// The longest time from the lookup to the end of the TLS handshake; a server that takes longer is
+/// down or drops packets. The limit applies here and not only to the waiting guest: if a request
+/// finds another connection in the meantime, the client goes on connecting for the next one, and a
+/// server that never completes its handshake would hold the permit.
 pub(super) const CONNECT_TIME: Duration = Duration::from_secs(10);
 
-/// Makes a tenant's connections, encrypted or not. A clone shares their bounds.
+/// Opens a tenant's connections, encrypted or not. A clone shares the limits.
 #[derive(Clone)]
 pub(super) struct Handshake {
     https: HttpsConnector<Connector>,

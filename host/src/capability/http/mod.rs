@@ -1,15 +1,13 @@
 //! `wasi:http/outgoing-handler`: requests to the origins that a model's `model.toml` lists.
 //!
-//! A request passes these, in this order: [`outgoing`] asks whether it may be sent at all, that is
-//! whether its origin is listed, and takes a place for it among those of its call; [`request`]
-//! writes it anew from the origin that was checked, so that no other part of it can lead elsewhere;
-//! [`egress`] sends it over one of the tenant's connections; [`handshake`] and [`connect`] make
-//! those, to an address that [`address`] permits and no other; [`body`] counts what goes and comes;
-//! [`fault`] says in the interface's words what went wrong.
+//! The path of a request: [`outgoing`] checks that its origin is listed and takes a permit of its
+//! call. [`request`] rebuilds it from the checked origin, so that no other part of it can lead
+//! elsewhere. [`egress`] sends it over a connection of the tenant. [`handshake`] and [`connect`] open
+//! connections, only to addresses that [`address`] permits. [`body`] limits the bodies of both
+//! directions. [`fault`] translates errors to those of the interface.
 //!
-//! Redirects are not followed: the guest sees them, and what it then asks for is checked like
-//! anything else. Everything a call has under way ends with its instance, and so with its deadline
-//! at the latest.
+//! Redirects are not followed: the guest receives them, and its next request is checked like any
+//! other. All requests of a call end with its instance, and so at its deadline at the latest.
 
 mod address;
 mod body;
@@ -39,7 +37,7 @@ use super::{Ctx, CtxView};
 use crate::model::Origin;
 use crate::tenant::Tenant;
 
-/// What one version is granted: its tenant's client, and whom it may call with it.
+/// The grant of one version: the tenant's client, and the origins that the version may call.
 pub struct Http {
     egress: Egress,
     origins: Vec<Origin>,
@@ -47,12 +45,12 @@ pub struct Http {
 }
 
 impl Http {
-    /// The grant to call these origins, for as long as the tenant may.
+    /// The grant to call these origins. The tenant's current grants limit it further.
     pub fn new(egress: Egress, origins: Vec<Origin>, tenant: Arc<Tenant>) -> Http {
         Http { egress, origins, tenant }
     }
 
-    /// Whether that origin is listed, by the model and, as things are now, by its tenant's grants.
+    /// True if the model lists the origin and its tenant's current grants permit it.
     fn lists(&self, origin: &Origin) -> bool {
         let granted =
             || self.tenant.settings().grants.http.check(std::slice::from_ref(origin)).is_ok();
@@ -61,7 +59,7 @@ impl Http {
 }
 
 impl Ctx {
-    /// The instance's outgoing HTTP, made when first used.
+    /// The instance's outgoing HTTP, created at first use.
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let Ctx { grants, loading, call_log, wasi, http, .. } = self;
         let wasi = wasi.get_or_insert_with(|| Box::new(Wasi::new(grants, call_log)));
@@ -70,7 +68,7 @@ impl Ctx {
         http.view(wasi.table(), *loading)
     }
 
-    /// Whether the guest still holds a request or an answer that it has not read to its end.
+    /// True if the guest holds a request, or a response that it has not read to its end.
     pub fn holds_requests(&self) -> bool {
         self.http.as_ref().is_some_and(|http| http.holds_requests())
     }

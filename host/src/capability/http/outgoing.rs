@@ -1,4 +1,4 @@
-//! One instance's requests: which may be sent, and how many at once.
+//! The outgoing requests of one instance: which are sent, and how many at once.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -18,36 +18,34 @@ use super::request::rewrite;
 use crate::model::Origin;
 use crate::tenant::{Held, Resource};
 
-/// Requests that a call may have under way, answers not yet read to their end included. A guest is
-/// one thread; more than this at once only holds connections.
+/// The most concurrent requests of a call, including responses that are not yet read to their end.
+/// A guest has one thread; more requests would only hold connections.
 const MAX_REQUESTS: usize = 16;
 
-/// Bytes of one set of headers and of what the host needs to keep them. Servers take 8 to 16 KiB.
+/// Bytes of one set of headers and of the host's overhead for them. Servers accept 8 to 16 KiB.
 const MAX_FIELDS: usize = 32 << 10;
 
-/// Bytes that a guest may write to a body at once, and so what waits in the host for a slow server.
+/// Bytes that a guest may write to a body at once, which the host buffers for a slow server.
 const BODY_CHUNK: usize = 64 << 10;
 
-/// Bytes that the host may have to keep for a handle: headers of a request or an answer, a part of
-/// a body.
+/// Bytes charged for a handle: headers of a request or response, or a part of a body.
 const HANDLE: u64 = 64 << 10;
 
-/// Handles that are paid for together.
+/// The number of handles charged together.
 const HANDLES: usize = 8;
 
-/// An instance's requests.
+/// The outgoing requests of an instance.
 pub(in crate::capability) struct Outgoing {
     ctx: WasiHttpCtx,
     hooks: Hooks,
-    /// `None` where nothing is granted, and so nothing can be sent.
+    /// `None` if HTTP is not granted, so that nothing can be sent.
     paid: Option<Paid>,
 }
 
-/// The handles that the tenant's memory has been charged for. As the guest's own memory, it never
-/// shrinks.
+/// The handles charged to the tenant's memory quota. Like the guest's own memory, they never shrink.
 struct Paid {
     handles: usize,
-    /// `None` where the tenant holds more than it may have.
+    /// `None` if the tenant already exceeds its quota.
     memory: Option<Held>,
 }
 
@@ -58,7 +56,7 @@ struct Hooks {
     places: Arc<Semaphore>,
 }
 
-/// Why a request is not sent.
+/// The reason why a request is not sent.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
     #[error(
@@ -81,23 +79,27 @@ impl Outgoing {
     pub(in crate::capability) fn new(grants: Grants, call_log: Arc<CallLog>) -> Self {
         let mut ctx = WasiHttpCtx::new();
         ctx.set_field_size_limit(MAX_FIELDS);
+
         let places = Arc::new(Semaphore::new(MAX_REQUESTS));
         let paid = grants.http.as_ref();
         let paid = paid
             .map(|http| Paid { handles: 0, memory: http.tenant.take(Resource::Memory, 0).ok() });
+
         Outgoing { ctx, hooks: Hooks { grants, call_log, loading: false, places }, paid }
     }
 
-    /// Charges the tenant's memory for a few handles more than the guest holds. Where it has no
-    /// room, the guest gets no more handles.
+    /// Charges the tenant's memory quota for a few handles more than the guest holds. If the quota
+    /// is used up, the guest gets no more handles.
     pub(in crate::capability) fn pay_for_handles(&mut self, table: &mut ResourceTable) {
         let Some(Paid { handles, memory }) = &mut self.paid else { return };
         let wanted = (table.iter_mut().count() + HANDLES / 2).min(MAX_RESOURCES);
         let mut pay =
             || memory.as_mut().is_some_and(|memory| memory.grow(HANDLE * HANDLES as u64).is_ok());
+
         while *handles < wanted && pay() {
             *handles += HANDLES;
         }
+
         table.set_max_capacity((*handles).min(MAX_RESOURCES));
     }
 
@@ -120,7 +122,7 @@ type Answered =
     Result<(Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 impl WasiHttpHooks for Hooks {
-    // It is set when the request is written anew.
+    // `rewrite` sets it.
     fn set_host_header(&mut self) -> bool {
         false
     }
@@ -149,8 +151,8 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    /// Decides whether the request may be sent. Gives what it is sent with: the tenant's client,
-    /// the origin that was checked, and a place among the call's requests.
+    /// Decides whether the request may be sent. Returns the tenant's client, the checked origin, and
+    /// a permit of the call.
     fn admit(
         &self,
         request: &Request<WasiBody>,
@@ -158,19 +160,23 @@ impl Hooks {
         if self.loading {
             return Err(Refusal::Loading);
         }
+
         let http = self.grants.http.as_deref().ok_or(Refusal::NotGranted)?;
+
         if request.method() == Method::CONNECT {
             return Err(Refusal::Tunnel);
         }
+
         let origin = origin(request)?;
         if !http.lists(&origin) {
             return Err(Refusal::NotListed);
         }
+
         let place = self.places.clone().try_acquire_owned().map_err(|_| Refusal::TooMany)?;
         Ok((http.egress.clone(), origin, place))
     }
 
-    /// Tells in the model's log that a request was refused.
+    /// Returns a function that logs a refused request to the model's log.
     fn log(&self) -> impl Fn(&str, &dyn std::fmt::Display) + Send + Sync + 'static {
         let (grants, call_log) = (self.grants.clone(), self.call_log.clone());
         move |request, why| {
@@ -185,7 +191,7 @@ fn origin(request: &Request<WasiBody>) -> Result<Origin, Refusal> {
     Origin::of(scheme, authority).map_err(Refusal::NoOrigin)
 }
 
-/// The request as a log may have it: a path or a query can hold a secret.
+/// Describes the request for a log. The path and query are left out: they can contain a secret.
 fn shown(request: &Request<WasiBody>) -> String {
     let uri = request.uri();
     let host = uri.host().unwrap_or_default();
@@ -206,12 +212,14 @@ async fn send(
         Ok(request) => egress.send(request, patience, place).await,
         Err(error) => Err(error),
     };
+
     if let Err(Error::DestinationIpProhibited) = outcome {
         log(
             &shown,
             &"its name leads to an address that is not public; list that very address if it is meant",
         );
     }
+
     let connection: Box<dyn Future<Output = Result<(), Error>> + Send> = Box::new(ready(Ok(())));
     Ok((outcome?, connection))
 }
@@ -219,7 +227,7 @@ async fn send(
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {
-            // Its text ends in the reason why the version does not load.
+            // The guest's load error quotes the text.
             Refusal::Loading => Error::InternalError(Some(refusal.to_string())),
             Refusal::NotGranted | Refusal::NotListed | Refusal::NoOrigin(_) => {
                 Error::HttpRequestDenied

@@ -1,4 +1,4 @@
-//! Writes a guest's request anew, so that nothing but the checked origin says where it goes.
+//! Rebuilds a guest's request, so that only the checked origin determines its destination.
 
 use hyper::header::{CONTENT_LENGTH, HOST};
 use hyper::{Request, Uri, Version};
@@ -7,11 +7,11 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::body::{MAX_BODY, RequestBody, limited};
 use crate::model::Origin;
 
-/// The longest path with its query, in bytes: what common servers take.
+/// The longest path with its query, in bytes, as common servers accept it.
 const MAX_PATH: usize = 8 << 10;
 
-/// The same request with the origin's own URL and, once it is sent, the origin's own `Host`. Fails
-/// if the path could be taken for a whole URL, or if the body is announced to be too large.
+/// Returns the same request with the URL of `origin`, and with its `Host` once it is sent. Fails if
+/// the path could be read as a whole URL, or if the announced body is too large.
 pub(super) fn rewrite(
     request: Request<WasiBody>,
     origin: &Origin,
@@ -19,8 +19,10 @@ pub(super) fn rewrite(
     let (mut parts, body) = request.into_parts();
     parts.uri = uri(&parts.uri, origin)?;
     parts.version = Version::HTTP_11;
-    // The client writes it from the URL. A guest cannot set it in the first place.
+
+    // The client derives it from the URL. A guest cannot set it in the first place.
     parts.headers.remove(HOST);
+
     let announced = parts
         .headers
         .get(CONTENT_LENGTH)
@@ -28,6 +30,7 @@ pub(super) fn rewrite(
     if announced.is_some_and(|length| length > MAX_BODY as u64) {
         return Err(Error::HttpRequestBodySize(announced));
     }
+
     Ok(Request::from_parts(parts, limited(body)))
 }
 
@@ -36,11 +39,12 @@ fn uri(asked: &Uri, origin: &Origin) -> Result<Uri, Error> {
     if path.len() > MAX_PATH {
         return Err(Error::HttpRequestUriTooLong);
     }
-    // A whole URL in this place of the request line would name another host to the server that
-    // reads it.
+
+    // A server would take a whole URL in the request line for the name of another host.
     if !path.starts_with('/') {
         return Err(Error::HttpRequestUriInvalid);
     }
+
     let uri = Uri::builder()
         .scheme(origin.scheme().name())
         .authority(origin.authority())

@@ -1,4 +1,4 @@
-//! Which certificates are believed.
+//! The certificate authorities trusted for outgoing connections.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,45 +7,47 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-/// The authorities that a server's certificate may come from. A clone is shallow.
+/// The trusted certificate authorities. A clone is shallow.
 #[derive(Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
 }
 
-/// Why the authorities cannot be read.
+/// The reason why the certificate authorities cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file is not there, or not what it should be.
+    /// The file cannot be read or contains no certificates.
     #[error("cannot read certificates from {file}: {why}; it must hold authorities in PEM format")]
     Unreadable {
-        /// Which file.
+        /// The path of the file.
         file: PathBuf,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// The TLS library refuses its own settings.
+    /// The TLS library refused its settings.
     #[error("cannot set up TLS: {0}")]
     Setup(rustls::Error),
 }
 
 impl Trust {
-    /// Mozilla's authorities, compiled in, and those in a PEM file. Fails if the file holds none.
+    /// Mozilla's authorities, compiled in, and those of a PEM file. Fails if the file contains none.
     pub fn new(extra: Option<&Path>) -> Result<Trust, TrustError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() };
         if let Some(file) = extra {
             add(&mut roots, file)
                 .map_err(|why| TrustError::Unreadable { file: file.to_owned(), why })?;
         }
+
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config =
             config.map_err(TrustError::Setup)?.with_root_certificates(roots).with_no_client_auth();
+
         Ok(Trust { config: Arc::new(config) })
     }
 
-    /// What a TLS connection is made with.
+    /// The configuration of TLS connections.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
     }
@@ -58,6 +60,7 @@ fn add(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
         roots.add(certificate).map_err(|error| error.to_string())?;
         count += 1;
     }
+
     if count == 0 { Err("there is none in it".into()) } else { Ok(()) }
 }
 
@@ -74,6 +77,7 @@ mod tests {
     #[test]
     fn a_file_without_authorities_is_refused() {
         Trust::new(None).unwrap();
+
         assert!(fault(b"").contains("there is none in it"));
         let told = fault(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
         assert!(told.contains("cannot read certificates"), "{told}");

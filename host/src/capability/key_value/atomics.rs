@@ -1,4 +1,4 @@
-//! `wasi:keyvalue/atomics`: changes that depend on what is there, each a single job of the store.
+//! `wasi:keyvalue/atomics`: changes that depend on the current value, each one store transaction.
 
 use wasmtime::component::Resource as Handle;
 
@@ -26,10 +26,12 @@ impl Host for Ctx {
     async fn swap(&mut self, cas: Handle<Cas>, value: Vec<u8>) -> Result<(), CasError> {
         let Cas { bucket, key, seen, .. } = self.close(cas)?;
         check_value(&value).map_err(Refusal::from)?;
+
         let (name, of) = (bucket.clone(), key.clone());
         let swap = move |connection: &_| {
             keys::Bucket::new(connection, &name).swap(&of, seen.as_deref(), &value)
         };
+
         match self.write_values(swap).await? {
             Ok(()) => Ok(()),
             Err(now) => Err(CasError::CasFailed(self.keep_cas(bucket, key, now)?)),
@@ -52,7 +54,7 @@ impl HostCas for Ctx {
     }
 
     async fn drop(&mut self, cas: Handle<Cas>) -> wasmtime::Result<()> {
-        // The guest's own table says that it is there.
+        // The handle exists: the guest's own table has it.
         let _ = self.close(cas);
         Ok(())
     }

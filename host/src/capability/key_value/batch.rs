@@ -1,5 +1,5 @@
-//! `wasi:keyvalue/batch`: several keys in one job of the store, so that a change is seen as a whole
-//! or not at all.
+//! `wasi:keyvalue/batch`: several keys in one store transaction, so that a change is visible as a
+//! whole or not at all.
 
 use wasmtime::component::Resource as Handle;
 
@@ -10,10 +10,10 @@ use super::refusal::Refusal;
 use super::single::wanted;
 use crate::store::keys::{self, Key, MAX_VALUE, check_value};
 
-/// Keys of one operation.
+/// The most keys of one operation.
 const MAX_KEYS: usize = 1000;
 
-/// Bytes of the values that one operation reads or writes, so that the host need not hold more.
+/// Bytes of the values that one operation reads or writes, which the host holds in memory.
 const MAX_BYTES: usize = 4 * MAX_VALUE;
 
 impl Host for Ctx {
@@ -39,6 +39,7 @@ impl Host for Ctx {
         let (keys, values): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         let keys = all(keys)?;
         check_values(&values)?;
+
         let write = move |connection: &_| {
             let bucket = keys::Bucket::new(connection, &name);
             keys.iter().zip(&values).try_for_each(|(key, value)| bucket.set(key, value))

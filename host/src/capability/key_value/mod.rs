@@ -1,19 +1,18 @@
 //! `wasi:keyvalue`: values that a tenant's models share, and that outlive instances, versions and
 //! restarts.
 //!
-//! A value lies under a key in a bucket, and buckets are the tenant's: whichever of its models
-//! opens a bucket of that name finds the same values, and no other tenant's model can name it. An
-//! operation is a job for the tenant's store ([`crate::store`]): the guest is suspended until it is
-//! done, holds no turn meanwhile, and hears of success once the change is kept. A change is carried
-//! out as a whole or not at all, whatever becomes of the call.
+//! A value lies under a key in a bucket. Buckets belong to the tenant: all of its models find the
+//! same values in a bucket, and no other tenant's model can reach it. An operation is a job of the
+//! tenant's store ([`crate::store`]). The guest is suspended until the job is done, and holds no turn
+//! meanwhile; a change is durable before the guest continues. A change takes effect as a whole or
+//! not at all, even if the call ends early.
 //!
-//! [`opened`] is what an instance has open, and the one way to the store; [`single`], [`atomics`]
-//! and [`batch`] are the three interfaces; [`refusal`] says in the interface's words what was not
-//! done.
+//! [`opened`] holds an instance's handles and is the only way to the store. [`single`], [`atomics`]
+//! and [`batch`] are the three interfaces. [`refusal`] maps failures to the interface's errors.
 //!
-//! A call that tries a version out before it serves finds nothing there, and nothing of what it
-//! writes remains: golden requests are answered alike whatever has been learnt meanwhile, and a
-//! trial changes nothing for those who are served.
+//! A call that validates a version before it serves finds an empty store, and its writes are
+//! discarded. So golden requests have the same responses whatever is stored, and a validation
+//! changes nothing for served models.
 
 mod atomics;
 mod batch;
@@ -53,11 +52,11 @@ mod bindings {
     });
 }
 
-/// What one version is granted: its tenant's values.
+/// The grant of one version: its tenant's values.
 pub struct KeyValue {
     store: Store,
     tenant: Arc<Tenant>,
-    /// Where the store's work is charged.
+    /// The share charged for the store's work.
     share: Arc<Share>,
 }
 
@@ -80,8 +79,8 @@ impl KeyValue {
         self.store.write(move |connection| grant.charged(place, || job(connection))).await
     }
 
-    /// Does something at the tenant's expense. The place is held until it is done, even if nobody
-    /// waits any more.
+    /// Runs work of the store and charges its CPU time to the tenant. Holds the permit until the
+    /// work is done, even if the caller stops waiting.
     fn charged<T>(&self, _place: impl Sized, work: impl FnOnce() -> T) -> T {
         let before = thread_time();
         let outcome = work();
@@ -90,7 +89,7 @@ impl KeyValue {
     }
 }
 
-/// Something to be done with a tenant's values.
+/// A job on a tenant's values.
 trait Job<T>: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static {}
 
 impl<T, F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static> Job<T> for F {}

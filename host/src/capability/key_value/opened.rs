@@ -1,4 +1,4 @@
-//! What an instance has open, and its one way to the store.
+//! The handles of an instance, and its only way to the store.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use crate::store::keys::{BucketName, Key};
 use crate::store::{Scratch, StoreError};
 use crate::tenant::{Held, Resource};
 
-/// Handles that an instance may hold; a model needs a few.
+/// The most handles of an instance; a model needs a few.
 pub(super) const MAX_HANDLES: usize = 100;
 
-/// Operations of one call, however fast they are: its deadline bounds those that are slow.
+/// The most operations of one call, however fast they are. Its deadline limits slow ones.
 pub(super) const MAX_OPERATIONS: u32 = 10_000;
 
-/// A bucket that a guest has opened.
+/// An open bucket.
 #[allow(unreachable_pub)] // The generated code passes it on.
 pub struct Bucket {
     pub(super) name: BucketName,
 }
 
-/// A value as it was when a guest looked, to be replaced if it still is.
+/// A value as read by a guest, to be replaced if it is still unchanged.
 #[allow(unreachable_pub)] // As above.
 pub struct Cas {
     pub(super) bucket: BucketName,
     pub(super) key: Key,
     pub(super) seen: Option<Vec<u8>>,
-    /// Counts what was seen as memory of the tenant's.
+    /// Charges the value to the tenant's memory quota.
     pub(super) _held: Held,
 }
 
-/// What an instance has open, made when first used.
+/// The handles of an instance, created at first use.
 pub(in crate::capability) struct Opened {
     table: ResourceTable,
-    /// Made in the present call.
+    /// The number of operations in the current call.
     operations: u32,
-    /// The values of a call of which nothing may remain.
+    /// The values of a call that validates a version.
     scratch: Option<Scratch>,
 }
 
@@ -49,7 +49,7 @@ impl Opened {
         Opened { table, operations: 0, scratch: None }
     }
 
-    /// Starts another call. What an instance has opened stays open: it is only names.
+    /// Starts another call. Handles stay open: they are only names.
     pub(in crate::capability) fn begin_call(&mut self) {
         (self.operations, self.scratch) = (0, None);
     }
@@ -61,26 +61,29 @@ impl Ctx {
     }
 
     fn granted(&self) -> Result<&Arc<KeyValue>, Refusal> {
-        // First, because a compile child is granted nothing.
+        // First, because a compile process is granted nothing.
         if self.loading {
             return Err(Refusal::Loading);
         }
         self.grants.key_value.as_ref().ok_or(Refusal::NotGranted)
     }
 
-    /// Counts an operation. Fails if the call may make no more.
+    /// Counts an operation. Fails if the call has used up its operations.
     pub(super) fn begin_operation(&mut self) -> Result<Arc<KeyValue>, Refusal> {
         let granted = self.granted()?.clone();
         let operations = &mut self.opened().operations;
+
         if *operations >= MAX_OPERATIONS {
             return Err(Refusal::TooManyOperations);
         }
+
         *operations += 1;
         granted.tenant.note_key_value_operation();
+
         Ok(granted)
     }
 
-    /// Has a job done that changes nothing.
+    /// Runs a job that only reads.
     pub(super) async fn read_values<T: Send + 'static>(
         &mut self,
         job: impl Job<T>,
@@ -91,7 +94,7 @@ impl Ctx {
         outcome.map_err(|error| Refusal::of_store(error, &granted.tenant))
     }
 
-    /// Has a job done that changes something.
+    /// Runs a job that writes.
     pub(super) async fn write_values<T: Send + 'static>(
         &mut self,
         job: impl Job<T>,
@@ -111,28 +114,28 @@ impl Ctx {
         scratch.run(job)
     }
 
-    /// Opens something.
+    /// Adds an entry to the handle table. Fails if the instance has too many handles.
     pub(super) fn keep<T: Send + 'static>(&mut self, entry: T) -> Result<Handle<T>, Refusal> {
         self.opened().table.push(entry).map_err(|_| Refusal::TooManyHandles)
     }
 
-    /// The name of a bucket that is open.
+    /// The name of an open bucket.
     pub(super) fn bucket(&mut self, handle: &Handle<Bucket>) -> Result<BucketName, Refusal> {
         let bucket = self.opened().table.get(handle).map_err(|_| Refusal::NoHandle)?;
         Ok(bucket.name.clone())
     }
 
-    /// What a guest has looked at.
+    /// The value that a guest has read.
     pub(super) fn cas(&mut self, handle: &Handle<Cas>) -> Result<&Cas, Refusal> {
         self.opened().table.get(handle).map_err(|_| Refusal::NoHandle)
     }
 
-    /// Closes something.
+    /// Removes an entry from the handle table.
     pub(super) fn close<T: Send + 'static>(&mut self, handle: Handle<T>) -> Result<T, Refusal> {
         self.opened().table.delete(handle).map_err(|_| Refusal::NoHandle)
     }
 
-    /// Opens a look at a value.
+    /// Opens a compare-and-swap handle. Charges the value to the tenant.
     pub(super) fn keep_cas(
         &mut self,
         bucket: BucketName,
@@ -144,7 +147,7 @@ impl Ctx {
         self.keep(Cas { bucket, key, seen, _held: held })
     }
 
-    /// Opens a bucket.
+    /// Opens a bucket. Fails if its name is invalid.
     pub(super) fn open_bucket(&mut self, name: &str) -> Result<Handle<Bucket>, Refusal> {
         self.begin_operation()?;
         let name = BucketName::parse(name)
@@ -152,10 +155,11 @@ impl Ctx {
         self.keep(Bucket { name })
     }
 
-    /// Tells in the model's log what the interface has no words for.
+    /// Writes a warning to the model's log, where the interface has no error for it.
     fn warn(&self, text: &str) {
         let Ctx { grants, call_log, .. } = self;
         let grants: &Grants = grants;
+
         super::super::logging::write(
             grants,
             call_log,

@@ -1,4 +1,4 @@
-//! What was not done, in the interface's words.
+//! Failures of key-value operations, as errors of the interface.
 
 use super::bindings::wasi::keyvalue::store::Error;
 use super::opened::{MAX_HANDLES, MAX_OPERATIONS};
@@ -7,7 +7,7 @@ use crate::store::StoreError;
 use crate::store::keys::{CountError, KeyError};
 use crate::tenant::{Tenant, UNLIMITED};
 
-/// Why an operation was not carried out.
+/// The reason why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error(
@@ -42,13 +42,13 @@ pub(super) enum Refusal {
     DiskFull,
     #[error(transparent)]
     Store(StoreError),
-    /// The reason is in the host's log.
+    /// The reason is written to the host's log.
     #[error("the store cannot be used now")]
     Unavailable,
 }
 
 impl Refusal {
-    /// What a failure of the store means for one of that tenant's models.
+    /// Maps a store error for a model of that tenant.
     pub(super) fn of_store(error: StoreError, tenant: &Tenant) -> Refusal {
         let limit = tenant.settings().quota.data;
         match error {

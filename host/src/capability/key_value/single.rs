@@ -1,4 +1,4 @@
-//! `wasi:keyvalue/store`: one value at a time.
+//! `wasi:keyvalue/store`: operations on one value.
 
 use wasmtime::component::Resource as Handle;
 
@@ -8,7 +8,7 @@ use super::opened::Bucket;
 use super::refusal::Refusal;
 use crate::store::keys::{self, Key, check_value};
 
-/// Keys of one page.
+/// The most keys of one page.
 const PAGE: usize = 1000;
 
 impl Host for Ctx {
@@ -54,8 +54,8 @@ impl HostBucket for Ctx {
             .await?)
     }
 
-    /// A cursor is the last key of the page before it, so a page is where it is whatever came or
-    /// went elsewhere.
+    /// A cursor is the last key of the previous page, so that a page does not depend on changes
+    /// elsewhere.
     async fn list_keys(
         &mut self,
         bucket: Handle<Bucket>,
@@ -65,18 +65,19 @@ impl HostBucket for Ctx {
         let after = cursor.map(wanted).transpose()?.map(Key::into_string).unwrap_or_default();
         let list = move |connection: &_| keys::Bucket::new(connection, &name).keys(&after, PAGE);
         let keys = self.read_values(list).await?;
+
         let cursor = if keys.len() == PAGE { keys.last().cloned() } else { None };
         Ok(KeyResponse { keys, cursor })
     }
 
     async fn drop(&mut self, bucket: Handle<Bucket>) -> wasmtime::Result<()> {
-        // The guest's own table says that it is there.
+        // The handle exists: the guest's own table has it.
         let _ = self.close(bucket);
         Ok(())
     }
 }
 
-/// A key that a guest names.
+/// Validates a key given by a guest.
 pub(super) fn wanted(key: String) -> Result<Key, Refusal> {
     Ok(Key::new(key)?)
 }

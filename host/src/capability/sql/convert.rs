@@ -1,13 +1,13 @@
-//! Between the words of the interface and those of the database.
+//! Conversions between the types of the interface and those of the database.
 
 use super::sql;
 use crate::capability::clean;
 use crate::database::{Outcome, SqlError, Statement, Value};
 
-/// The longest text of an error, in bytes: it may repeat a part of the statement.
+/// The longest error text, in bytes; it may quote a part of the statement.
 const MAX_TEXT: usize = 1024;
 
-/// A statement as the interface hands it over.
+/// Converts a statement of the interface.
 pub(super) fn statement(text: String, parameters: Vec<sql::Value>) -> Statement {
     Statement { text, parameters: parameters.into_iter().map(Value::from).collect() }
 }

@@ -1,11 +1,11 @@
 //! `wardian:model/sql`: the tenant's own database.
 //!
-//! What a guest hands over is a statement and nothing else: it names no file, no user and no other
-//! tenant, because which database it goes to was decided when its version was loaded. A call of a
-//! version that is still being proved goes to the transaction of that proof instead ([`Proof`]),
-//! and finds the tables as its migrations have made them.
+//! A guest passes only statements. It cannot name a file, a user or another tenant, because the
+//! database is fixed when its version loads. The statements of a call that validates a version go to
+//! the trial transaction of that validation instead ([`Proof`]), in which its migrations have
+//! already run.
 //!
-//! An instance has one transaction at a time, and it ends with the call that began it.
+//! An instance has at most one transaction, which ends with the call that began it.
 
 mod convert;
 
@@ -40,24 +40,24 @@ pub(super) fn add_to_linker<T: CtxView>(linker: &mut Linker<T>) -> wasmtime::Res
     sql::add_to_linker::<T, HasCtx>(linker, |data| data.ctx_mut())
 }
 
-/// An instance's dealings with its database.
+/// The database state of an instance.
 #[derive(Default)]
 pub(super) struct Sql {
     bill: Bill,
-    /// It has a transaction.
+    /// A transaction is open.
     open: bool,
 }
 
-/// A transaction that a guest has begun. Dropped, it is rolled back.
+/// An open transaction of a guest. Dropping it rolls it back.
 #[allow(unreachable_pub)] // The generated code exports it.
 pub enum Open {
-    /// One by itself.
+    /// A transaction of its own.
     Own(Transaction),
-    /// One within the proof of its version.
+    /// A transaction nested in the trial transaction of its version.
     InProof(Nested),
 }
 
-/// Where a call's statements go.
+/// The destination of a call's statements.
 enum Target {
     Database(Arc<Database>),
     Proof(Arc<Proof>),
@@ -127,12 +127,12 @@ impl sql::HostTransaction for Ctx {
 }
 
 impl Ctx {
-    /// CPU time of the call's statements, since it was last asked for.
+    /// Takes the CPU time of the call's statements since the last time it was taken.
     pub fn take_sql_time(&self) -> std::time::Duration {
         self.sql.bill.take()
     }
 
-    /// Whether the guest has a transaction open. It ends with the instance.
+    /// True if the guest has an open transaction, which ends with the instance.
     pub fn holds_transaction(&self) -> bool {
         self.sql.open
     }
@@ -145,7 +145,7 @@ impl Ctx {
     ) -> Result<Outcome, SqlError> {
         let statement = convert::statement(text, parameters);
         match self.target()? {
-            // It would wait for the very transaction that it keeps open.
+            // A write outside of the open transaction would wait for it forever.
             _ if self.sql.open && wanted == Wanted::Count => Err(SqlError::Busy),
             Target::Database(database) => database.run(statement, wanted, &self.sql.bill).await,
             Target::Proof(proof) => proof.run(statement, wanted).await,
@@ -165,6 +165,7 @@ impl Ctx {
             let why = "a model has no database while it loads: its memory is kept for every instance, so ask in infer";
             return Err(SqlError::Denied(why.into()));
         }
+
         match (&self.scope.proof, &self.grants.sql) {
             (Some(proof), Some(_)) => Ok(Target::Proof(proof.clone())),
             (None, Some(database)) => Ok(Target::Database(database.clone())),

@@ -1,4 +1,4 @@
-//! How an artifact's description is written down. The vocabulary itself knows no format.
+//! The description of an artifact as stored on disk. The model types themselves know no format.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{About, Snapshot};
 use crate::model::{Datatype, Metadata, Parameter, ParameterValue, TensorSpec};
 
-/// What the description records.
+/// The content of the description.
 pub(super) struct Recorded {
     pub(super) about: About,
     /// SHA-256 of the machine code, in hexadecimal.
@@ -22,7 +22,7 @@ pub(super) struct Recorded {
 struct Document {
     code: String,
     sidecars: BTreeMap<String, String>,
-    /// Why there is no snapshot; absent where there is one.
+    /// The reason why there is no snapshot; absent if there is one.
     no_snapshot: Option<String>,
     metadata: MetadataDocument,
 }
@@ -48,7 +48,7 @@ struct SpecDocument {
 enum ValueDocument {
     Boolean(bool),
     Integer(i64),
-    /// The bits, because JSON cannot write every number.
+    /// The bits, because JSON cannot represent every number.
     Number(u64),
     Text(String),
 }
@@ -65,6 +65,7 @@ pub(super) fn to_json(
     let metadata = metadata_document(&about.metadata);
     let document =
         Document { code: code.into(), sidecars: sidecars.clone(), no_snapshot, metadata };
+
     Ok(serde_json::to_vec(&document)?)
 }
 
@@ -73,6 +74,7 @@ pub(super) fn from_json(json: &[u8]) -> io::Result<Recorded> {
     let snapshot = document.no_snapshot.map_or(Snapshot::Taken, Snapshot::Impossible);
     let metadata = metadata(document.metadata)
         .ok_or_else(|| io::Error::other("it names an unknown datatype"))?;
+
     Ok(Recorded {
         about: About { metadata, snapshot },
         code: document.code,

@@ -1,5 +1,4 @@
-//! The files of one artifact: how they are written, and how it is made sure that they are
-//! unchanged.
+//! The files of one artifact: writing them, and verifying that they are unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +17,7 @@ pub(super) const CODE: &str = "model.cwasm";
 pub(super) const ABOUT: &str = "about.json";
 const SIDECARS: &str = "sidecars";
 
-/// What is to be written of an artifact.
+/// The content of an artifact to be written.
 pub(in crate::engine) struct Content<'a> {
     code: &'a [u8],
     about: Vec<u8>,
@@ -26,27 +25,29 @@ pub(in crate::engine) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// An artifact of that code. The sidecars are part of it only where `load` runs per instance.
+    /// An artifact of that code. It includes the sidecars only if `load` runs in every instance.
     pub(in crate::engine) fn new(
         code: &'a [u8],
         about: &About,
         sidecars: &'a BTreeMap<String, Bytes>,
     ) -> io::Result<Self> {
         let sidecars = matches!(about.snapshot, Snapshot::Impossible(_)).then_some(sidecars);
+
         let digests =
             sidecars.into_iter().flatten().map(|(name, content)| (name.clone(), sha256(content)));
         let about = about::to_json(about, &sha256(code), &digests.collect())?;
+
         Ok(Content { code, about, sidecars })
     }
 
-    /// Bytes of all its files.
+    /// The size of all files together, in bytes.
     pub(in crate::engine) fn size(&self) -> u64 {
         let sidecars = self.sidecars.into_iter().flatten().map(|(_, content)| content.len());
         (self.code.len() + self.about.len() + sidecars.sum::<usize>()) as u64
     }
 }
 
-/// Writes an artifact's files into a staged directory.
+/// Writes an artifact's files into a staging directory.
 pub(in crate::engine) fn write_artifact(directory: &Path, content: &Content<'_>) -> io::Result<()> {
     if let Some(sidecars) = content.sidecars {
         fs::create_dir(directory.join(SIDECARS))?;
@@ -54,6 +55,7 @@ pub(in crate::engine) fn write_artifact(directory: &Path, content: &Content<'_>)
             write_synced(&directory.join(SIDECARS).join(name), content)?;
         }
     }
+
     write_synced(&directory.join(CODE), content.code)?;
     write_synced(&directory.join(ABOUT), &content.about)
 }
@@ -65,7 +67,7 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What an artifact consists of.
+/// The files and the description of an artifact.
 pub(super) struct Parts {
     code: PathBuf,
     about: About,
@@ -73,18 +75,20 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The artifact, which is kept by that lease.
+    /// Returns the artifact, kept on disk by `lease`.
     pub(super) fn leased(self, lease: Arc<Lease>) -> Artifact {
         let Parts { code, about, sidecars } = self;
         Artifact { code, about, sidecars, lease }
     }
 }
 
-/// Reads an artifact and checks every file of it against what was recorded. Fails if any differs.
+/// Reads an artifact and checks every file against its recorded digest. Fails if any differs.
 pub(super) fn read_artifact(directory: &Path) -> io::Result<Parts> {
     let recorded = about::from_json(&fs::read(directory.join(ABOUT))?)?;
+
     let code = directory.join(CODE);
     check(&code, &recorded.code, &sha256_file(&code)?)?;
+
     let mut sidecars = BTreeMap::new();
     for (name, digest) in &recorded.sidecars {
         let path = directory.join(SIDECARS).join(name);
@@ -92,10 +96,11 @@ pub(super) fn read_artifact(directory: &Path) -> io::Result<Parts> {
         let size = fs::metadata(&path)?.len();
         sidecars.insert(name.clone(), StoredFile { path, size });
     }
+
     Ok(Parts { code, about: recorded.about, sidecars })
 }
 
-/// Bytes of all files of an artifact.
+/// The size of all files of an artifact, in bytes.
 pub(super) fn size_of(directory: &Path) -> io::Result<u64> {
     let mut size = 0;
     for entry in fs::read_dir(directory)? {
@@ -110,6 +115,7 @@ fn check(path: &Path, recorded: &str, actual: &str) -> io::Result<()> {
     if recorded == actual {
         return Ok(());
     }
+
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Err(io::Error::new(io::ErrorKind::InvalidData, format!("{name} is not what was written")))
 }
@@ -122,6 +128,7 @@ fn sha256_file(path: &Path) -> io::Result<String> {
     let mut file = fs::File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
+
     loop {
         let length = file.read(&mut buffer)?;
         if length == 0 {

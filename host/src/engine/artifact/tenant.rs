@@ -1,8 +1,8 @@
-//! One tenant's artifacts. No other tenant's models use them, so nothing tells one tenant what
-//! another has.
+//! The artifacts of one tenant. No other tenant's models use them, so that no tenant can learn from
+//! load times what another has.
 //!
-//! An artifact that is in use counts against the tenant's quota `storage`. One that is not in use
-//! is kept while there is room for it: the one that was used the longest ago is removed first.
+//! An artifact in use counts against the tenant's quota `storage`. An unused one is kept while there
+//! is room; the least recently used is removed first.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,7 +16,7 @@ use super::{Artifact, ArtifactKey, UNFINISHED, unwritten};
 use crate::model::{LoadError, QuotaExceeded, Stage};
 use crate::tenant::{Held, Resource, Tenant};
 
-/// One tenant's artifacts.
+/// The artifacts of one tenant.
 pub struct TenantArtifacts {
     tenant: Arc<Tenant>,
     folder: PathBuf,
@@ -26,7 +26,7 @@ pub struct TenantArtifacts {
 #[derive(Default)]
 struct Known {
     artifacts: HashMap<ArtifactKey, Entry>,
-    /// Artifacts that there was no room for: how much there was, and what was said.
+    /// Artifacts that did not fit: the room at that time in bytes, and the error.
     refused: HashMap<ArtifactKey, (u64, LoadError)>,
 }
 
@@ -36,46 +36,48 @@ struct Entry {
     lease: Weak<Lease>,
 }
 
-/// An artifact that is in use. It is not removed, and counts against its tenant's storage, until
-/// this is dropped.
+/// Keeps an artifact on disk, counted against its tenant's storage, until it is dropped.
 pub struct Lease {
     owner: Arc<TenantArtifacts>,
     held: Option<(Held, Held)>,
 }
 
-/// Refusals that are remembered; what is forgotten is compiled once more to be refused again.
+/// The most failures remembered. A forgotten artifact is compiled again before it fails again.
 const MAX_REFUSED: usize = 1000;
 
 impl TenantArtifacts {
-    /// The tenant's artifacts in that folder, which is made if it is not there. Removes what the
-    /// quota has no room for.
+    /// Opens a tenant's folder and creates it if necessary. Removes unused artifacts that exceed
+    /// the quota.
     pub(super) fn open(tenant: &Arc<Tenant>, folder: PathBuf) -> io::Result<Arc<Self>> {
         fs::create_dir_all(&folder)?;
         let mut known = Known::default();
+
         for (key, path) in artifacts_in(&folder)? {
             let (size, last_used) = (size_of(&path)?, fs::metadata(&path)?.modified()?);
             known.artifacts.insert(key, Entry { size, last_used, lease: Weak::new() });
         }
+
         let artifacts =
             TenantArtifacts { tenant: tenant.clone(), folder, known: Mutex::new(known) };
         artifacts.make_room();
+
         Ok(Arc::new(artifacts))
     }
 
-    /// Whose they are.
+    /// The tenant that owns the artifacts.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 
-    /// Reads the artifact of that key; `None` if there is none, or if it is damaged, in which case
-    /// it is removed so that it will be made anew. Fails if the tenant's storage has no room for
-    /// it.
+    /// Reads an artifact; `None` if there is none. A damaged artifact is removed, so that it is
+    /// made again. Fails if it does not fit into the tenant's storage.
     pub fn get(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Artifact>, LoadError> {
         let Some(lease) = self.lease(key)? else { return Ok(None) };
         let folder = self.place_of(key);
+
         match read_artifact(&folder) {
             Ok(parts) => {
-                // The folder's own time tells when it was last used.
+                // The folder's modification time records the last use.
                 let _ =
                     fs::File::open(&folder).and_then(|file| file.set_modified(SystemTime::now()));
                 Ok(Some(parts.leased(lease)))
@@ -89,9 +91,9 @@ impl TenantArtifacts {
         }
     }
 
-    /// Bytes that another artifact may have: what is left of the tenant's storage once everything
-    /// that is not in use is removed. Fails if one of that key was refused before and there is no
-    /// more room now.
+    /// Returns the bytes that another artifact may have: the tenant's free storage once all unused
+    /// artifacts are removed. Fails if the artifact of that key did not fit before and the room has
+    /// not grown.
     pub fn room_for(&self, key: &ArtifactKey) -> Result<u64, LoadError> {
         let room = self.tenant.storage_left();
         match self.lock().refused.get(key) {
@@ -100,8 +102,8 @@ impl TenantArtifacts {
         }
     }
 
-    /// Remembers that an artifact did not fit into that room, so that it is not compiled again for
-    /// nothing.
+    /// Remembers that an artifact did not fit into `room` bytes, so that it is not compiled again
+    /// in vain.
     pub fn note_refused(&self, key: &ArtifactKey, room: u64, error: &LoadError) {
         let mut known = self.lock();
         if known.refused.len() >= MAX_REFUSED {
@@ -110,13 +112,13 @@ impl TenantArtifacts {
         known.refused.insert(key.clone(), (room, error.clone()));
     }
 
-    /// A private directory to make an artifact in; give it to [`publish`](Self::publish).
+    /// Creates a private directory in which to make an artifact, for [`publish`](Self::publish).
     pub fn stage(&self) -> io::Result<tempfile::TempDir> {
         tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.folder)
     }
 
-    /// Moves a finished artifact into place, and removes others that are not in use until there is
-    /// room for it. Fails if there is none, or if the disk does not take it.
+    /// Moves a finished artifact into place and removes unused ones until it fits. Fails if it does
+    /// not fit, or if the disk fails.
     pub fn publish(
         self: &Arc<Self>,
         key: &ArtifactKey,
@@ -131,51 +133,59 @@ impl TenantArtifacts {
             known.refused.remove(key);
             lease
         };
+
         self.make_room();
         let moved = self.move_into_place(key, staged);
         drop(lease);
+
         if moved.is_err() {
             self.lock().artifacts.remove(key);
             self.note_unused(&self.lock());
         }
+
         moved.map_err(unwritten)
     }
 
     fn move_into_place(&self, key: &ArtifactKey, staged: tempfile::TempDir) -> io::Result<()> {
         let target = self.place_of(key);
         fs::File::open(staged.path())?.sync_all()?;
+
         if target.exists() {
             fs::remove_dir_all(&target)?;
         }
+
         let staged = staged.keep();
         if let Err(error) = fs::rename(&staged, &target) {
             let _ = fs::remove_dir_all(&staged);
             return Err(error);
         }
+
         fs::File::open(&self.folder)?.sync_all()
     }
 
-    /// Removes every artifact but those, the ones in use and the ones used less than `max_age` ago.
-    /// Returns how many went.
+    /// Removes the unused artifacts that are not in `keep` and were last used at least `max_age`
+    /// ago. Returns their number.
     pub(super) fn collect(&self, keep: &HashSet<ArtifactKey>, max_age: Duration) -> usize {
         let mut known = self.lock();
         let is_due = |key: &ArtifactKey, entry: &Entry| {
             let age = entry.last_used.elapsed().unwrap_or_default();
             !entry.is_in_use() && !keep.contains(key) && age >= max_age
         };
+
         let due = known.artifacts.iter().filter(|(key, entry)| is_due(key, entry));
         let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+
         due.iter().for_each(|key| self.remove(&mut known, key));
         due.len()
     }
 
-    /// True if there is none.
+    /// True if the tenant has no artifacts.
     pub(super) fn is_empty(&self) -> bool {
         self.lock().artifacts.is_empty()
     }
 
-    /// Removes what is not in use, the longest unused first, until the tenant's storage has room
-    /// for the rest.
+    /// Removes unused artifacts, the least recently used first, until the rest fits into the
+    /// tenant's storage.
     fn make_room(&self) {
         let mut known = self.lock();
         while known.unused() > self.tenant.storage_left() {
@@ -185,9 +195,11 @@ impl TenantArtifacts {
             else {
                 break;
             };
+
             tracing::info!(tenant = %self.tenant.name(), key = %oldest, "removing an artifact to make room");
             self.remove(&mut known, &oldest);
         }
+
         self.note_unused(&known);
     }
 
@@ -199,16 +211,19 @@ impl TenantArtifacts {
         }
     }
 
-    /// Takes an artifact into use; `None` if there is none.
+    /// Marks an artifact as used; `None` if there is none.
     fn lease(self: &Arc<Self>, key: &ArtifactKey) -> Result<Option<Arc<Lease>>, LoadError> {
         let mut known = self.lock();
         let Some(entry) = known.artifacts.get_mut(key) else { return Ok(None) };
+
         if let Some(lease) = entry.lease.upgrade() {
             return Ok(Some(lease));
         }
+
         let lease = self.take(entry.size)?;
         (entry.lease, entry.last_used) = (Arc::downgrade(&lease), SystemTime::now());
         self.note_unused(&known);
+
         Ok(Some(lease))
     }
 
@@ -221,6 +236,7 @@ impl TenantArtifacts {
         let held = held.map_err(|QuotaExceeded { limit, .. }| {
             no_room(size, limit, self.tenant.storage_left())
         });
+
         Ok(Arc::new(Lease { owner: self.clone(), held: Some(held?) }))
     }
 
@@ -228,7 +244,7 @@ impl TenantArtifacts {
         self.folder.join(&key.0)
     }
 
-    /// Lets the tenant's account show what is kept without being in use.
+    /// Reports the size of the unused artifacts to the tenant's usage.
     fn note_unused(&self, known: &Known) {
         self.tenant.note_kept(Resource::Artifacts, known.unused());
     }
@@ -238,7 +254,8 @@ impl TenantArtifacts {
     }
 }
 
-/// The error of an artifact that a tenant's storage has no room for. All amounts are in bytes.
+/// Returns the error of an artifact that does not fit into its tenant's storage. All amounts are in
+/// bytes.
 pub(in crate::engine) fn no_room(size: u64, limit: u64, room: u64) -> LoadError {
     let reason = format!(
         "the compiled model has {size} bytes, and of this tenant's quota of {limit} bytes for storage {room} are left; \
@@ -247,7 +264,7 @@ pub(in crate::engine) fn no_room(size: u64, limit: u64, room: u64) -> LoadError 
     LoadError::new(Stage::Quota, reason)
 }
 
-/// The artifacts in a tenant's folder.
+/// Lists the artifacts in a tenant's folder.
 pub(super) fn artifacts_in(folder: &Path) -> io::Result<Vec<(ArtifactKey, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -259,7 +276,7 @@ pub(super) fn artifacts_in(folder: &Path) -> io::Result<Vec<(ArtifactKey, PathBu
 }
 
 impl Known {
-    /// Bytes of all artifacts that are not in use.
+    /// The size of all unused artifacts, in bytes.
     fn unused(&self) -> u64 {
         self.artifacts.values().filter(|entry| !entry.is_in_use()).map(|entry| entry.size).sum()
     }
@@ -272,7 +289,7 @@ impl Entry {
 }
 
 impl Lease {
-    /// Whose artifact it is.
+    /// The tenant that owns the artifact.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.owner.tenant
     }

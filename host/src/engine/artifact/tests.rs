@@ -32,7 +32,7 @@ fn tenant(name: &str, storage: u64) -> Arc<Tenant> {
     )
 }
 
-/// A store of a test's own.
+/// A store in a temporary directory.
 struct Bench {
     parent: tempfile::TempDir,
     store: ArtifactStore,
@@ -58,7 +58,7 @@ impl Bench {
     }
 }
 
-/// Makes an artifact of a little more than so many bytes.
+/// Makes an artifact of slightly more than `size` bytes.
 fn make(artifacts: &Arc<TenantArtifacts>, key: &ArtifactKey, size: usize) -> Result<(), LoadError> {
     let staged = artifacts.stage().unwrap();
     let (code, sidecars) =
@@ -86,6 +86,7 @@ fn a_damaged_artifact_is_not_used() {
         let bench = Bench::new();
         let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
         make(&artifacts, &key("a"), 4).unwrap();
+
         let folder = bench.root().join("a").join(&key("a").0);
         let mut content = fs::read(folder.join(victim)).unwrap();
         content[0] ^= 1;
@@ -105,12 +106,15 @@ fn what_is_in_use_counts_as_storage_and_the_longest_unused_makes_room() {
         || (tenant.used_by_artifacts() / 10_000, tenant.used(Resource::Artifacts) / 10_000);
     make(&artifacts, &key("a"), 10_000).unwrap();
     make(&artifacts, &key("b"), 10_000).unwrap();
+
     let in_use = artifacts.get(&key("a")).unwrap();
     assert_eq!(counts(), (1, 2));
-    // There is no room for a third beside the two.
+
+    // There is no room for a third artifact beside the two.
     make(&artifacts, &key("c"), 20_000).unwrap();
     assert!(artifacts.get(&key("b")).unwrap().is_none());
     assert_eq!(counts(), (1, 3));
+
     let refused = make(&artifacts, &key("d"), 30_000).unwrap_err();
     assert!(
         refused.stage == Stage::Quota && refused.reason.contains("raise quota.storage"),
@@ -129,6 +133,7 @@ fn what_was_refused_is_not_made_again_for_nothing() {
     let artifacts = bench.store.of(&tenant).unwrap();
     let held = tenant.take(Resource::Storage, 6_000).unwrap();
     let room = artifacts.room_for(&key("a")).unwrap();
+
     artifacts.note_refused(&key("a"), room, &no_room(5_000, 10_000, room));
     assert!(artifacts.room_for(&key("a")).is_err());
     drop(held);
@@ -141,6 +146,7 @@ fn a_smaller_quota_counts_when_the_store_is_opened() {
     let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 10_000).unwrap();
     make(&artifacts, &key("b"), 10_000).unwrap();
+
     let bench = bench.reopened();
     let tenant = tenant("a", 15_000);
     bench.store.of(&tenant).unwrap();
@@ -173,9 +179,11 @@ fn what_one_tenant_wants_says_nothing_of_another() {
 fn what_is_no_longer_wanted_is_collected() {
     let bench = Bench::new();
     let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
+
     for name in ["kept", "gone", "used"] {
         make(&artifacts, &key(name), 4).unwrap();
     }
+
     let used = artifacts.get(&key("used")).unwrap().unwrap();
     let keep = HashSet::from([key("kept")]);
     assert_eq!(bench.store.collect(&owner(), &keep, DAY).unwrap(), 0);
@@ -192,6 +200,7 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
     );
     let artifacts = bench.store.of(&tenants.find("a").unwrap()).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
+
     let used = artifacts.get(&key("a")).unwrap();
     tenants.apply(BTreeMap::new(), Vec::new());
     assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
@@ -204,9 +213,11 @@ fn the_artifacts_of_a_tenant_that_is_gone_go_once_nobody_uses_them() {
 fn the_artifacts_of_a_tenant_that_is_not_known_go_after_a_day() {
     let bench = Bench::new();
     make(&bench.store.of(&tenant("a", u64::MAX)).unwrap(), &key("a"), 4).unwrap();
+
     let bench = bench.reopened();
     let folder = bench.root().join("a");
     assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 0);
+
     let long_ago = SystemTime::now() - 2 * DAY;
     fs::File::open(folder.join(&key("a").0)).unwrap().set_modified(long_ago).unwrap();
     assert_eq!(bench.store.collect(&owner(), &HashSet::new(), DAY).unwrap(), 1);
@@ -218,12 +229,15 @@ fn unfinished_work_and_artifacts_of_earlier_releases_are_cleared_away() {
     let bench = Bench::new();
     let artifacts = bench.store.of(&tenant("a", u64::MAX)).unwrap();
     make(&artifacts, &key("a"), 4).unwrap();
+
     let unfinished = artifacts.stage().unwrap().keep();
     let flat = bench.root().join(key("b").0);
     fs::create_dir(&flat).unwrap();
     fs::write(flat.join(ABOUT), "{}").unwrap();
+
     let bench = bench.reopened();
     assert!(!unfinished.exists() && !flat.exists());
+
     let again = bench.store.of(&tenant("a", u64::MAX)).unwrap();
     assert!(again.get(&key("a")).unwrap().is_some());
 }
@@ -285,5 +299,6 @@ fn every_part_of_the_key_counts() {
         ),
         ArtifactKey::new(&a, "engine", Role::Interceptor, &[0; 32], [], &BTreeMap::new(), &[]),
     ];
+
     assert_eq!(HashSet::from(keys).len(), 11);
 }

@@ -1,4 +1,4 @@
-//! The parent's side: starting compile children when their turn has come.
+//! Starting compile processes when their tenant's turn comes.
 
 use std::fs::File;
 use std::io;
@@ -19,14 +19,14 @@ use crate::files::FileIn;
 use crate::model::{LoadError, Stage};
 use crate::tenant::{Tenant, Turns};
 
-/// Settings of the program's allocator (mimalloc). Memory counts against `compile.memory` as soon
-/// as it is writable; by default the allocator makes a gigabyte writable at once, and 32 MiB for
-/// each thread.
+/// Settings of the allocator (mimalloc) in a compile process. Memory counts against
+/// `compile.memory` as soon as it is writable, and by default the allocator makes one GiB writable
+/// at once, and 32 MiB for each thread.
 const ALLOCATOR: [(&str, &str); 2] =
     [("MIMALLOC_ARENA_EAGER_COMMIT", "0"), ("MIMALLOC_EAGER_COMMIT", "0")];
 
-/// Runs compile children: a bounded number at work at a time, which all tenants share by weight. A
-/// clone is shallow.
+/// Runs compile processes. Their number is bounded, and tenants share the slots by weight. A clone
+/// is shallow.
 #[derive(Clone)]
 pub struct Compiler {
     program: PathBuf,
@@ -34,15 +34,16 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// A compiler that starts `program compile`: at most `children` at a time, of which at most
-    /// `jobs` compute. While calls take turns, at most half as many compute as there are cores.
+    /// A compiler that starts `program compile`, at most `children` at a time, of which at most
+    /// `jobs` compute. While guest calls take turns, at most half as many compute as there are
+    /// cores.
     pub fn new(program: PathBuf, jobs: usize, children: usize, turns: Arc<Turns>) -> Self {
         Compiler { program, slots: Slots::new(jobs, children, turns) }
     }
 
-    /// Makes the artifact that the tenant's job describes. Waits for the tenant's turn; no time
-    /// limit counts before it. Calls `progress` whenever a stage begins and `log` for every line
-    /// the guest writes. Dropping the future ends the child.
+    /// Makes the artifact that a job describes. Waits for the tenant's turn; no time limit runs
+    /// before it. Calls `progress` at the start of each stage, and `log` for every line the guest
+    /// writes. Dropping the future ends the compile process.
     pub async fn run(
         &self,
         tenant: &Tenant,
@@ -52,10 +53,13 @@ impl Compiler {
     ) -> Result<(), LoadError> {
         let place = self.slots.line_up(tenant);
         place.granted().await;
+
         let files = open(job).await?;
+
         let child = self.start(job, &files).await;
         let child =
             child.map_err(|error| in_host(format!("cannot start a compile child: {error}")))?;
+
         let following = Following::new(child, place, job, progress, log);
         following
             .map_err(|error| in_host(format!("cannot follow a compile child: {error}")))?
@@ -66,26 +70,31 @@ impl Compiler {
     async fn start(&self, job: &Job, files: &[File]) -> io::Result<Child> {
         let (own, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
-        // Nothing of the server's environment is any business of a process that runs guest code.
+
+        // The process runs guest code, so it receives nothing of the server's environment.
         command.arg("compile").env_clear().envs(ALLOCATOR).current_dir("/").kill_on_drop(true);
         command.stdin(OwnedFd::from(theirs)).stdout(Stdio::piped()).stderr(Stdio::piped());
+
         let child = command.spawn()?;
         own.set_nonblocking(true)?;
         descriptors::send(&own, files)?;
+
         let mut own = tokio::net::UnixStream::from_std(own)?;
         own.write_all(&serde_json::to_vec(job)?).await?;
         own.shutdown().await?;
+
         Ok(child)
     }
 }
 
-/// Opens the files of a job, in the order in which the child expects them.
+/// Opens the files of a job, in the order in which the compile process expects them.
 async fn open(job: &Job) -> Result<Vec<File>, LoadError> {
     let component = std::iter::once(("component", &job.component));
     let sidecars = job.sidecars.iter().map(|(name, input)| (name.as_str(), input));
     let inputs =
         component.chain(sidecars).map(|(name, input)| (name.to_owned(), input.file.clone()));
     let inputs: Vec<_> = inputs.collect();
+
     let opened =
         tokio::task::spawn_blocking(move || inputs.into_iter().map(open_one).collect()).await;
     opened.map_err(|error| in_host(format!("opening the files ended early: {error}")))?

@@ -1,47 +1,47 @@
-//! How long a child has been at work. The time in which it was stopped for others does not count.
+//! The running time of a compile process, without the time in which it is paused.
 
 use std::time::{Duration, Instant};
 
 use crate::model::Stage;
 
-/// A stopwatch for a child, and for its `load`.
+/// A stopwatch for a compile process and its `load`.
 pub(super) struct Clock {
     /// Time until it was last stopped.
     before: Duration,
-    /// Since when it goes, unless it is stopped.
+    /// The start of the current run; `None` while stopped.
     since: Option<Instant>,
-    /// What it showed when `load` began.
+    /// The total when `load` began; `None` in other stages.
     load_began: Option<Duration>,
 }
 
 impl Clock {
-    /// A clock that goes.
+    /// A running stopwatch.
     pub(super) fn start() -> Self {
         Clock { before: Duration::ZERO, since: Some(Instant::now()), load_began: None }
     }
 
-    /// Notes that a stage begins.
+    /// Marks the start of a stage.
     pub(super) fn begin(&mut self, stage: Stage) {
         self.load_began = (stage == Stage::Load).then(|| self.in_all());
     }
 
-    /// Stops it.
+    /// Stops the time.
     pub(super) fn stop(&mut self) {
         self.before = self.in_all();
         self.since = None;
     }
 
-    /// Lets it go on.
+    /// Continues after a stop.
     pub(super) fn go_on(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }
 
-    /// The time at work.
+    /// The total running time.
     pub(super) fn in_all(&self) -> Duration {
         self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// The time in the present `load`, if that is what the child does.
+    /// The running time of the current `load`; `None` in other stages.
     pub(super) fn in_load(&self) -> Option<Duration> {
         self.load_began.map(|began| self.in_all().saturating_sub(began))
     }
@@ -56,10 +56,12 @@ mod tests {
         let mut clock = Clock::start();
         clock.begin(Stage::Load);
         clock.stop();
+
         let shown = (clock.in_all(), clock.in_load());
         let stopped = Instant::now();
         while stopped.elapsed() < Duration::from_millis(1) {}
         assert_eq!((clock.in_all(), clock.in_load()), shown);
+
         clock.go_on();
         while clock.in_all() == shown.0 {}
         clock.begin(Stage::Compile);

@@ -1,5 +1,5 @@
-//! The files of a job, handed from the parent to its child as open descriptors: what the child
-//! reads is what was opened, whatever has become of its name.
+//! The files of a job, passed to the compile process as open descriptors. The process reads the
+//! opened file even if its name now refers to another.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -11,13 +11,13 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// A component and its sidecars; the system allows 253.
+/// A component and its sidecars; the kernel allows 253.
 const MAX_FILES: usize = 100;
 
-/// What is sent with the descriptors, which cannot travel alone.
+/// The payload of the message: descriptors cannot be sent alone.
 const MARK: &[u8] = b"f";
 
-/// Sends these files. Fails as the socket does, and if they are too many.
+/// Sends the files. Fails if there are more than [`MAX_FILES`] or if the socket fails.
 pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
     let descriptors: Vec<BorrowedFd<'_>> = files.iter().map(AsFd::as_fd).collect();
     let mut space = space();
@@ -26,21 +26,24 @@ pub(super) fn send(socket: impl AsFd, files: &[File]) -> io::Result<()> {
     {
         return Err(io::Error::other(format!("a job cannot have {} files", files.len())));
     }
+
     sendmsg(socket, &[IoSlice::new(MARK)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Receives what [`send`] has sent. Fails as the socket does.
+/// Receives the files of [`send`]. Fails if the socket fails.
 pub(super) fn receive(socket: impl AsFd) -> io::Result<Vec<File>> {
     let (mut mark, mut space) = ([0; MARK.len()], space());
     let mut control = RecvAncillaryBuffer::new(&mut space);
     recvmsg(socket, &mut [IoSliceMut::new(&mut mark)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+
     let mut files = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
             files.extend(descriptors.map(File::from));
         }
     }
+
     Ok(files)
 }
 
@@ -63,18 +66,22 @@ mod tests {
             std::fs::write(file.path(), text).unwrap();
             file.reopen().unwrap()
         };
+
         let texts: Vec<_> = (0..65).map(|number| number.to_string()).collect();
         let files: Vec<_> = texts.iter().map(|text| file(text)).collect();
         send(&one, &files).unwrap();
         one.write_all(b"job").unwrap();
         drop((files, one));
+
         let read = |mut file: File| {
             let mut text = String::new();
             file.read_to_string(&mut text).unwrap();
             text
         };
+
         let received: Vec<_> = receive(&other).unwrap().into_iter().map(read).collect();
         assert_eq!(received, texts);
+
         let mut rest = String::new();
         other.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "job");

@@ -1,4 +1,4 @@
-//! What it means that a child ended without an artifact.
+//! Mapping the end of a compile process without an artifact to a load error.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -8,18 +8,18 @@ use rustix::process::Signal;
 use super::CompileLimits;
 use crate::model::{LoadError, Stage};
 
-/// How a child ended that did not succeed.
+/// The end of a compile process that made no artifact.
 pub(super) enum End {
-    /// It has said why.
+    /// It reported this error.
     Reported(LoadError),
-    /// It has panicked, with this message.
+    /// It panicked, with this message.
     Panicked(String),
-    /// It has said nothing.
+    /// It ended without a report.
     Died { status: ExitStatus, stderr: String },
 }
 
 impl End {
-    /// Why there is no artifact. `stage` is the one that the child had come to.
+    /// Returns the error to report. `stage` is the stage that the process had reached.
     pub(super) fn explain(self, stage: Stage, limits: &CompileLimits) -> LoadError {
         let (status, stderr) = match self {
             End::Reported(error) => return error,
@@ -29,6 +29,7 @@ impl End {
             }
             End::Died { status, stderr } => (status, stderr),
         };
+
         if stderr.contains("memory allocation of") {
             let limit = limits.memory >> 20;
             let reason = format!(
@@ -36,11 +37,13 @@ impl End {
             );
             return LoadError::new(stage, reason);
         }
+
         if status.signal() == Some(Signal::XFSZ.as_raw()) {
             let reason = "wrote a file larger than what is left of this tenant's quota for storage; remove versions \
                           that are not needed, or raise quota.storage";
             return LoadError::new(Stage::Quota, reason);
         }
+
         if status.signal() == Some(Signal::XCPU.as_raw()) {
             let limit = limits.cpu_time;
             let reason = format!(
@@ -48,13 +51,15 @@ impl End {
             );
             return LoadError::new(stage, reason);
         }
+
         tracing::error!(%status, %stderr, "a compile child died");
         if status.signal() == Some(Signal::KILL.as_raw()) {
-            // Nothing here kills a child that is still followed. The kernel does, when memory runs
-            // out.
+            // The host never kills a process that it still monitors. The kernel does if memory
+            // runs out.
             let reason = "the compile process was killed, as the kernel does when the machine runs out of memory";
             return LoadError::new(Stage::Host, reason);
         }
+
         LoadError::new(stage, format!("the compile process ended unexpectedly ({status})"))
     }
 }
@@ -73,11 +78,14 @@ mod tests {
         assert_eq!(died(Signal::KILL.as_raw(), "").stage, Stage::Host);
         let cpu = died(Signal::XCPU.as_raw(), "");
         assert!(cpu.stage == Stage::Compile && cpu.reason.contains("compile.cpu_time"), "{cpu}");
+
         let memory = died(Signal::ABORT.as_raw(), "memory allocation of 12 bytes failed");
         assert!(memory.stage == Stage::Compile && memory.reason.contains("4096 MiB"), "{memory}");
         assert_eq!(died(Signal::SEGV.as_raw(), "").stage, Stage::Compile);
+
         let file = died(Signal::XFSZ.as_raw(), "");
         assert!(file.stage == Stage::Quota && file.reason.contains("quota.storage"), "{file}");
+
         let panicked = End::Panicked("no such register".into())
             .explain(Stage::Compile, &CompileLimits::default());
         assert!(panicked.reason.contains("no such register"), "{panicked}");

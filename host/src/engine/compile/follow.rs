@@ -1,4 +1,4 @@
-//! Following a compile child: what it reports, how long it has worked, and whether it may work on.
+//! Monitoring a compile process: its reports, its running time, and its right to a slot.
 
 use std::io;
 use std::process::ExitStatus;
@@ -19,28 +19,27 @@ use super::{Job, Report, level};
 use crate::capability::{LogLine, LogSink};
 use crate::model::{LoadError, RequestId, Stage};
 
-/// How often a child is looked at.
+/// The interval between two samples of a child's CPU time.
 const TICK: Duration = Duration::from_millis(50);
 
-/// A child that has wanted a core for less than this part of the time sleeps.
+/// A child that wanted a core for less than one in `BUSY` parts of the time is sleeping.
 const BUSY: u32 = 5;
 
-/// CPU time that a child may use while it sleeps, such as to look at the clock, before it must have
-/// a slot again.
+/// CPU time that a sleeping child may use, for example for timers, before it needs a slot again.
 const SLEEPER: Duration = Duration::from_millis(50);
 
-/// The longest line a child may write; a guest's log lines are cut well below it.
+/// The longest line of a report, in bytes; the log lines of a guest are cut well below it.
 const MAX_LINE: usize = 64 << 10;
 
-/// How much of a child's standard error is kept to explain its end, in bytes.
+/// Bytes kept of a child's standard error, to explain its end.
 const MAX_STDERR: u64 = 16 << 10;
 
-/// A child at work. Dropping it ends the child.
+/// A running compile process. Dropping it kills the process.
 pub(super) struct Following<'a> {
     child: Child,
     process: Pid,
     lines: BufReader<ChildStdout>,
-    /// What has been read of the next line.
+    /// The incomplete next line.
     line: Vec<u8>,
     stderr: JoinHandle<String>,
     place: Place,
@@ -53,18 +52,18 @@ pub(super) struct Following<'a> {
     log: &'a LogSink,
 }
 
-/// What the child is doing, as far as its slot is concerned.
+/// The state of the child with regard to its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It works, with a slot.
+    /// It runs and holds a slot.
     Working,
-    /// It sleeps without a slot, and has used so much CPU time since.
+    /// It sleeps without a slot, and has used this CPU time since.
     Sleeping(Duration),
-    /// It is stopped until it has a slot.
+    /// It is stopped until it receives a slot.
     Stopped,
 }
 
-/// The next thing that happens to a child.
+/// The next event of a child.
 enum Next {
     Line(io::Result<usize>),
     Tick,
@@ -72,7 +71,7 @@ enum Next {
 }
 
 impl<'a> Following<'a> {
-    /// Follows a child that has just been started and holds a slot.
+    /// Monitors a child that was just started and holds a slot.
     pub(super) fn new(
         mut child: Child,
         place: Place,
@@ -86,6 +85,7 @@ impl<'a> Following<'a> {
             i32::try_from(id).ok().and_then(Pid::from_raw).ok_or_else(|| missing("process id"))?;
         let stdout = child.stdout.take().ok_or_else(|| missing("standard output"))?;
         let stderr = child.stderr.take().ok_or_else(|| missing("standard error"))?;
+
         Ok(Following {
             child,
             process,
@@ -103,10 +103,11 @@ impl<'a> Following<'a> {
         })
     }
 
-    /// Follows the child to its end.
+    /// Monitors the child until it ends.
     pub(super) async fn run(mut self) -> Result<(), LoadError> {
         let mut ticks = interval_at(Instant::now() + TICK, TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         loop {
             match self.next(&mut ticks).await {
                 Next::Line(read) => {
@@ -123,7 +124,8 @@ impl<'a> Following<'a> {
     async fn next(&mut self, ticks: &mut Interval) -> Next {
         let stopped = self.state == State::Stopped;
         let room = MAX_LINE.saturating_sub(self.line.len()) as u64;
-        // Whatever happens first, what has been read of a line stays in `line`.
+
+        // Whichever event comes first, the bytes read so far stay in `line`.
         let mut bounded = (&mut self.lines).take(room);
         tokio::select! {
             read = bounded.read_until(b'\n', &mut self.line) => Next::Line(read),
@@ -132,11 +134,11 @@ impl<'a> Following<'a> {
         }
     }
 
-    /// Takes a line over. Gives the outcome if it was the last.
+    /// Handles a line. Returns the outcome if it was the last.
     async fn take_line(&mut self, read: io::Result<usize>) -> Option<Result<(), LoadError>> {
         let report = match read {
             Ok(_) if self.line.is_empty() => {
-                // While it has not been waited for, the kernel still tells.
+                // Until the child is reaped, the kernel keeps its statistics.
                 self.charge();
                 return Some(Err(self.died().await));
             }
@@ -145,6 +147,7 @@ impl<'a> Following<'a> {
             }
             Err(error) => Err(error),
         };
+
         match report {
             Ok(report) => {
                 let outcome = self.take(report);
@@ -198,11 +201,11 @@ impl<'a> Following<'a> {
         end.explain(self.stage, &self.job.limits)
     }
 
-    /// Charges what the child has used, ends it if its time is up, and sees whether it keeps its
-    /// slot.
+    /// Charges the child's CPU time, ends it if its time is up, and updates its slot.
     fn tick(&mut self) -> Result<(), LoadError> {
         let used = self.charge();
         self.check_time()?;
+
         match self.state {
             State::Working if used.passed >= TICK / 2 && used.wanted < used.passed / BUSY => {
                 self.place.rest();
@@ -218,10 +221,11 @@ impl<'a> Following<'a> {
             }
             State::Working | State::Stopped => {}
         }
+
         Ok(())
     }
 
-    /// Charges what the child has used since the last look.
+    /// Charges the CPU time used since the last sample.
     fn charge(&mut self) -> Used {
         let used = self.usage.look();
         self.place.charge(used.cpu);
@@ -231,22 +235,25 @@ impl<'a> Following<'a> {
     fn check_time(&self) -> Result<(), LoadError> {
         let wall_time = self.job.limits.wall_time;
         let load_deadline = Duration::from_millis(self.job.load.deadline_ms);
+
         if self.clock.in_load().is_some_and(|time| time >= load_deadline) {
             return Err(LoadError::new(
                 Stage::Load,
                 format!("load took longer than {load_deadline:?}"),
             ));
         }
+
         if self.clock.in_all() >= wall_time {
             return Err(LoadError::new(
                 self.stage,
                 format!("took longer than {wall_time:?} (compile.wall_time)"),
             ));
         }
+
         Ok(())
     }
 
-    /// Leaves the slot to others. The child is stopped until there is another.
+    /// Gives the slot back and stops the child until it receives another.
     fn wait_for_slot(&mut self) -> Result<(), LoadError> {
         self.state = State::Working;
         if !self.place.wait_again() {
@@ -261,13 +268,13 @@ impl<'a> Following<'a> {
         self.signal(Signal::CONT)?;
         self.clock.go_on();
         self.state = State::Working;
-        // What happened until now was judged before.
+        // Discards the time in which it was stopped.
         self.usage.look();
         Ok(())
     }
 
     fn signal(&self, signal: Signal) -> Result<(), LoadError> {
-        // A child that has ended is not waited for yet, so the number is still its own.
+        // The child has not been reaped, so the process id is still its own.
         kill_process(self.process, signal)
             .map_err(|error| in_host(format!("cannot stop a compile child: {error}")))
     }
@@ -281,7 +288,7 @@ impl Drop for Following<'_> {
 
 async fn read_stderr(stderr: ChildStderr) -> String {
     let mut content = Vec::new();
-    // What is beyond the bound is left unread; the child may block on it until it is killed.
+    // The rest is left unread; the child may block on it until it is killed.
     let _ = stderr.take(MAX_STDERR).read_to_end(&mut content).await;
     String::from_utf8_lossy(&content).trim().to_owned()
 }

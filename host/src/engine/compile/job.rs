@@ -1,4 +1,4 @@
-//! The child's side: everything that is done to a component before it can serve.
+//! The compile process: every step from a component to an artifact.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -29,14 +29,15 @@ use crate::files::read_from;
 use crate::model::{InferError, LoadError, Metadata, Stage, TenantName};
 use crate::tenant::{Share, Tenant, Turns};
 
-/// Runs the job given on standard input and reports on standard output. Fails only where it cannot
-/// even report.
+/// Runs the job from standard input and reports to standard output. Fails only if it cannot report.
 pub fn run() -> anyhow::Result<()> {
     let files = descriptors::receive(io::stdin())?;
     let mut job = Vec::new();
     io::stdin().read_to_end(&mut job)?;
+
     let job: Job = serde_json::from_slice(&job)?;
     report_panics();
+
     report(match confined(&job, files) {
         Ok(()) => Report::Done,
         Err(error) => error.into(),
@@ -52,13 +53,14 @@ fn confined(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
         .block_on(perform(job, files))
 }
 
-/// Has a panic's message reported. Where it happened goes to the host's log only.
+/// Reports the message of a panic. Its location is written to the host's log only.
 fn report_panics() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+
         report(Report::Panicked {
             message: text.unwrap_or("without a message").chars().take(MAX_MESSAGE).collect(),
         });
@@ -66,29 +68,33 @@ fn report_panics() {
     }));
 }
 
-/// The longest message of a panic that is reported, in characters.
+/// The longest reported panic message, in characters.
 const MAX_MESSAGE: usize = 1000;
 
-/// Limits what this process may use, from here to its end.
+/// Sets the limits of this process, until its end.
 fn confine(limits: &CompileLimits) -> anyhow::Result<()> {
-    // A child without its parent has nobody to report to.
+    // Without its parent the process could not report.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let exactly = |value| Rlimit { current: Some(value), maximum: Some(value) };
+
     // Private writable memory. The address space is not limited: the engine reserves terabytes of
     // it and uses next to none.
     setrlimit(Resource::Data, exactly(limits.memory))?;
+
     let seconds = limits.cpu_time.as_secs().max(1);
-    // The first limit is a signal that tells the parent why; the second cannot be caught.
+    // The soft limit sends a signal that identifies the reason; the hard limit kills.
     setrlimit(Resource::Cpu, Rlimit { current: Some(seconds), maximum: Some(seconds + 5) })?;
     setrlimit(Resource::Core, exactly(0))?;
-    // Requests come first. Not the lowest priority, or a busy server would never take an update.
+
+    // Requests have precedence. Not the lowest priority, or a busy server would never load an
+    // update.
     nice(10)?;
     Ok(())
 }
 
 fn report(report: Report) {
     let mut out = io::stdout().lock();
-    // A parent that is gone needs no report.
+    // If the parent is gone, the report is lost.
     let _ = serde_json::to_writer(&mut out, &report)
         .map_err(io::Error::from)
         .and_then(|()| writeln!(out));
@@ -113,21 +119,23 @@ async fn perform(job: &Job, files: Vec<File>) -> Result<(), LoadError> {
         Role::Model => prepare(&engine, job, &component, &sidecars).await?,
         Role::Interceptor => prepare_interceptor(&engine, &component)?,
     };
+
     write(job, &Content::new(&code, &about, &sidecars).map_err(unwritten)?)
 }
 
-/// Writes the artifact, if there is room for it.
+/// Writes the artifact, if it fits into the tenant's storage.
 fn write(job: &Job, content: &Content<'_>) -> Result<(), LoadError> {
     let StorageLeft { left, quota } = job.storage;
     if content.size() > left {
         return Err(no_room(content.size(), quota, left));
     }
+
     bound_files(left).map_err(|error| in_host("limit the size of files", &error))?;
     write_artifact(&job.output, content).map_err(unwritten)
 }
 
-/// Limits the size of each file that is written from here on. Not earlier: the engine keeps memory
-/// in files as well.
+/// Limits the size of each file written from now on. Not earlier, because the engine keeps memory in
+/// files as well.
 fn bound_files(size: u64) -> io::Result<()> {
     let size = getrlimit(Resource::Fsize).maximum.unwrap_or(u64::MAX).min(size);
     if size < u64::MAX {
@@ -136,7 +144,8 @@ fn bound_files(size: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Loads the model and snapshots it if that is possible; returns machine code and what was learned.
+/// Compiles and loads the model, and takes a snapshot if possible. Returns the machine code and the
+/// model's description.
 async fn prepare(
     engine: &Engine,
     job: &Job,
@@ -149,26 +158,30 @@ async fn prepare(
             return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
         }
     };
+
     let (_, compiled) = compile(engine, instrumented.bytes())?;
     let mut loaded = load(engine, job, &compiled, sidecars).await?;
+
     if let Some(reason) = snapshot::too_large(loaded.store.data().memory.used(), component.len()) {
         drop(loaded);
         return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
     }
+
     let taken = match instrumented.take(&mut loaded.store, loaded.instance).await {
         Ok(taken) => taken,
         Err(reason) => {
             return prepare_unsnapshotted(engine, job, component, sidecars, reason).await;
         }
     };
+
     drop(loaded.store);
     report(Report::Stage(StageName::Compile));
+
     let code = engine.wasmtime().precompile_component(&taken).map_err(in_compile)?;
     Ok((code, About { metadata: loaded.metadata, snapshot: Snapshot::Taken }))
 }
 
-/// An interceptor has no `load`, so its memory starts as its compiler has left it, and there is
-/// nothing to learn of it.
+/// Compiles an interceptor. It has no `load` and no metadata, so its memory starts as compiled.
 fn prepare_interceptor(engine: &Engine, component: &[u8]) -> Result<(Vec<u8>, About), LoadError> {
     let (code, _) = compile(engine, component)?;
     Ok((code, About { metadata: Metadata::default(), snapshot: Snapshot::Taken }))
@@ -206,7 +219,9 @@ async fn load(
 ) -> Result<Loaded, LoadError> {
     report(Report::Stage(StageName::Load));
     let allowed = Duration::from_millis(job.load.deadline_ms);
-    // The parent has the clock: time in which this process is stopped for others does not count.
+
+    // The parent limits the wall-clock time, because the time in which this process is paused does
+    // not count.
     let budget = Budget::new(Instant::now(), Duration::MAX, allowed);
     let config = ConfigValues::new(job.config.clone(), Arc::default());
     let sidecars =
@@ -220,16 +235,19 @@ async fn load(
         sql: None,
         log: Arc::new(|line| report(line.into())),
     };
+
     let mut store = stand_alone_store(engine, &grants, job.load.memory, budget.clone())?;
-    // What compiling has taken of this thread's time is not the guest's.
+    // The CPU time of compiling does not count.
     budget.resume(Where::Arrival);
+
     let outcome = call_load(engine, component, &mut store).await;
     let (instance, metadata) = outcome.map_err(|error| error.explain(job, &store))?;
+
     metadata.check().map_err(in_load)?;
     Ok(Loaded { store, instance, metadata })
 }
 
-/// A store that counts against nobody: what this process may use is limited as a whole.
+/// A store that is charged to no tenant: the process is limited as a whole.
 fn stand_alone_store(
     engine: &Engine,
     grants: &Grants,
@@ -250,16 +268,18 @@ async fn call_load(
     let pre = engine.linker().instantiate_pre(component)?;
     let instance = pre.instantiate_async(&mut *store).await?;
     let inference = inference::GuestIndices::new(&pre)?.load(&mut *store, &instance)?;
+
     store.data_mut().ctx.set_loading(true);
     let outcome = inference.call_load(&mut *store).await;
     store.data_mut().ctx.set_loading(false);
+
     match outcome? {
         Ok(metadata) => Ok((instance, metadata.into())),
         Err(error) => Err(CallError::Model(error.into())),
     }
 }
 
-/// Why `load` gave no metadata.
+/// The reason why `load` returned no metadata.
 enum CallError {
     Engine(wasmtime::Error),
     Model(InferError),
@@ -278,6 +298,7 @@ impl CallError {
             CallError::Model(error) => error,
         };
         let seconds = Duration::from_millis(job.load.deadline_ms);
+
         LoadError::new(
             Stage::Load,
             match error {
@@ -305,13 +326,15 @@ fn read(name: &str, input: &Input, file: Option<File>) -> Result<Vec<u8>, LoadEr
     })?;
     let content = read_from(file, u64::MAX)
         .map_err(|error| LoadError::new(Stage::Read, format!("cannot read {name}: {error}")))?;
+
     if hex(&Sha256::digest(&content)) != input.sha256 {
         return Err(LoadError::new(Stage::Read, format!("{name} changed while it was being read")));
     }
+
     Ok(content)
 }
 
-/// A failure of the compiler's; the host's own, if the machine has run out of something.
+/// Returns a compile error, or a host error if the machine has run out of a resource.
 fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
     let error = error.into();
     let exhausted =
@@ -319,8 +342,8 @@ fn in_compile(error: impl Into<anyhow::Error>) -> LoadError {
     LoadError::new(if exhausted { Stage::Host } else { Stage::Compile }, format!("{error:#}"))
 }
 
-/// True if the machine has no more threads, descriptors or disk. Memory is not among these: this
-/// process has a limit of its own.
+/// True if the machine is out of threads, descriptors or disk. Memory does not count: this process
+/// has a limit of its own.
 fn is_exhaustion(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let exhausted = [Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];

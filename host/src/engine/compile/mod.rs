@@ -1,17 +1,17 @@
-//! Making an artifact of a component, in a child process.
+//! Compilation of components into artifacts, in a child process.
 //!
-//! Compiling is the one thing here whose cost a stranger chooses: a small file can keep a compiler
-//! busy for minutes and gigabytes. So it happens in a process of its own, `wardian compile`, with
-//! limits on memory, CPU and time and with low priority, together with running the guest's `load`
-//! and taking the snapshot. When a limit is passed the child dies and nobody else notices.
+//! Compilation is the one operation whose cost an uploader chooses: a small file can occupy a
+//! compiler for minutes and gigabytes. So it runs in a process of its own, `wardian compile`, with
+//! limits on memory, CPU and wall-clock time and with low priority. The guest's `load` and the
+//! snapshot run there too. If a limit is exceeded, only the process ends.
 //!
-//! [`child`] is the parent's side. A job waits in the [`queue`], which all tenants share by weight.
-//! Then [`child`] starts the process, [`follow`] follows its [`Report`]s and stops it while others
-//! have a better claim, and [`end`] explains its end.
+//! Server side: a job waits in the [`queue`], which all tenants share by weight. [`child`] starts
+//! the process. [`follow`] handles its [`Report`]s and pauses it while other jobs have precedence.
+//! [`end`] explains its end.
 //!
-//! [`job`] is the child's side: [`validate`], compile, load, [`snapshot`], write. A [`Job`] goes in
-//! on standard input as one JSON document, after its files as open [`descriptors`]; reports come
-//! out on standard output, one JSON document a line.
+//! Process side: [`job`] runs [`validate`], compile, load, [`snapshot`] and write. The process
+//! receives the files of a [`Job`] as open [`descriptors`] on standard input, and after them the job
+//! as one JSON document. It writes reports to standard output, one JSON document a line.
 
 mod child;
 mod clock;
@@ -38,95 +38,95 @@ use crate::capability::{Level, LogLine};
 use crate::files::FileIn;
 use crate::model::{Capability, LoadError, ModelName, Stage};
 
-/// What a compile child is to do and within which limits.
+/// A compilation, with its inputs and limits.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// What the component is to be.
+    /// The role that the component must have.
     pub role: Role,
-    /// The component.
+    /// The file of the component.
     pub component: Input,
-    /// The files that its `load` may read, by name.
+    /// The files that `load` may read, by name.
     pub sidecars: BTreeMap<String, Input>,
-    /// The values that its `load` may ask `wasi:config` for.
+    /// The values that `wasi:config` returns to `load`.
     pub config: BTreeMap<String, String>,
-    /// What the model is granted. Nothing of it can be used during `load`, but its imports need the
-    /// grant.
+    /// The granted capabilities. None can be used during `load`, but the component may import only
+    /// what is granted.
     pub granted: Vec<Capability>,
     /// The directory to write the artifact into.
     pub output: PathBuf,
-    /// How large the artifact may be.
+    /// The limit on the artifact's size.
     pub storage: StorageLeft,
-    /// What the guest's `load` may use.
+    /// The limits of the guest's `load`.
     pub load: LoadLimits,
-    /// What the child itself may use.
+    /// The limits of the compile process.
     pub limits: CompileLimits,
-    /// The most bytes of memory that the engine lets any guest have.
+    /// The most bytes of memory that the engine permits an instance.
     pub max_memory: u64,
-    /// Bytes of stack that the engine gives a guest.
+    /// Bytes of stack that the engine gives an instance.
     pub stack: u64,
 }
 
-/// What a component is wanted for.
+/// The role of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// To answer requests. It is loaded once, and snapshotted.
+    /// Answers requests. It is loaded once and snapshotted.
     Model,
-    /// To wrap models. It has nothing to load.
+    /// Wraps models. It has no `load`.
     Interceptor,
 }
 
 impl Role {
-    /// What a component is wanted for that goes by this name.
+    /// The role of a component whose model has that name.
     pub fn of(name: &ModelName) -> Self {
         if name.is_interceptor() { Role::Interceptor } else { Role::Model }
     }
 }
 
-/// A file whose content is known by its digest.
+/// A file with a known digest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Input {
-    /// SHA-256 of its content, in hexadecimal; the job fails if the file no longer matches.
+    /// SHA-256 of its content in hexadecimal. The job fails if the file does not match.
     pub sha256: String,
-    /// The file, which goes to the child as an open descriptor: the component's first, then the
-    /// sidecars' in the order of their names.
+    /// The file. It is passed as an open descriptor: the component's first, then those of the
+    /// sidecars in the order of their names.
     #[serde(skip)]
     pub file: Option<FileIn>,
 }
 
-/// How large an artifact may be, in bytes.
+/// The limit on an artifact's size, in bytes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StorageLeft {
-    /// What is left of the tenant's quota `storage`; [`u64::MAX`] where there is none.
+    /// The free part of the tenant's quota `storage`; [`u64::MAX`] if there is no quota.
     pub left: u64,
     /// The quota.
     pub quota: u64,
 }
 
-/// What a guest's `load` may use.
+/// The limits of a guest's `load`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoadLimits {
     /// Bytes of guest memory.
     pub memory: u64,
-    /// Wall-clock and CPU time, in milliseconds.
+    /// CPU time, and wall-clock time while not paused, in milliseconds.
     pub deadline_ms: u64,
 }
 
-/// What a compile child may use.
+/// The limits of a compile process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompileLimits {
     /// Bytes of memory.
     pub memory: u64,
     /// CPU time.
     pub cpu_time: Duration,
-    /// Wall-clock time.
+    /// Wall-clock time, without the time in which it is paused.
     pub wall_time: Duration,
 }
 
 impl Default for CompileLimits {
-    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB; its tenfold is a
-    // bomb.
+    // The largest model measured (20 MB of code) took 11 s and less than 1 GiB. Ten times as much is
+    // taken for an attack.
     fn default() -> Self {
         CompileLimits {
             memory: 4 << 30,
@@ -142,23 +142,23 @@ impl Job {
     }
 }
 
-/// What a compile child says, one line each.
+/// A report of a compile process, one line of JSON.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Report {
-    /// It has come to that stage.
+    /// A stage begins.
     Stage(StageName),
-    /// The guest wrote a log line while loading.
+    /// The guest wrote a log line in `load`.
     Log { level: String, context: String, message: String },
     /// The artifact is written.
     Done,
-    /// It cannot be made.
+    /// The artifact cannot be made.
     Failed { stage: StageName, reason: String },
-    /// The child has met a fault of its own.
+    /// The process panicked.
     Panicked { message: String },
 }
 
-/// A [`Stage`] as it is written down.
+/// The serialized form of a [`Stage`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum StageName {
@@ -202,6 +202,7 @@ impl From<LoadError> for Report {
             Stage::Host => StageName::Host,
             Stage::Disk => StageName::Disk,
         };
+
         Report::Failed { stage, reason: error.reason }
     }
 }

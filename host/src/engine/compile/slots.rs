@@ -1,4 +1,4 @@
-//! The queue of jobs, for tasks that wait in it.
+//! The compile queue, shared by the tasks that wait in it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,43 +9,43 @@ use tokio::sync::Notify;
 use super::queue::{Queue, Ticket};
 use crate::tenant::{Share, Tenant, Turns};
 
-/// The slots for compile children. A clone shares them.
+/// The slots for compile processes. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Slots {
     shared: Arc<Mutex<Shared>>,
     turns: Arc<Turns>,
-    /// Slots while no call takes a turn, and while calls do. Calls of more than a millisecond run
-    /// only where a child does not, so half the cores are theirs.
+    /// Slots while no guest call takes a turn, and slots while calls do. A call of more than a
+    /// millisecond runs only on a core that no child uses, so calls keep half the cores.
     alone: usize,
     beside_calls: usize,
 }
 
 struct Shared {
     queue: Queue,
-    /// Each job's bell, which is rung when the job is given a slot.
+    /// Notifies each job when it receives a slot.
     bells: HashMap<Ticket, Arc<Notify>>,
 }
 
-/// A job's place in the queue, and its slot while it has one. Both are given back on drop.
+/// A job in the queue, with its slot if it has one. Dropping it removes the job.
 pub(super) struct Place {
     slots: Slots,
     ticket: Ticket,
     bell: Arc<Notify>,
-    /// What the child uses is charged here: its tenant's calls come later for it. The order of the
-    /// children themselves is the queue's, so that a tenant's calls without end do not keep its new
-    /// version from being compiled.
+    /// The share charged for the child's CPU time, which delays the tenant's own calls. It does not
+    /// affect the order of the children: otherwise a tenant with endless calls could not get a new
+    /// version compiled.
     share: Arc<Share>,
 }
 
 impl Slots {
-    /// So many slots, for so many children, beside calls that take those turns.
+    /// `slots` slots for at most `children` children, beside calls that take `turns`.
     pub(super) fn new(slots: usize, children: usize, turns: Arc<Turns>) -> Self {
         let shared = Shared { queue: Queue::new(slots, children), bells: HashMap::new() };
         let beside_calls = slots.min(turns.cores() / 2).max(1);
         Slots { shared: Arc::new(Mutex::new(shared)), turns, alone: slots, beside_calls }
     }
 
-    /// Takes a place in the queue for a job of that tenant.
+    /// Adds a job of a tenant to the queue.
     pub(super) fn line_up(&self, tenant: &Tenant) -> Place {
         let bell = Arc::new(Notify::new());
         let ticket = self.change(|shared| {
@@ -53,20 +53,25 @@ impl Slots {
             shared.bells.insert(ticket.clone(), bell.clone());
             ticket
         });
+
         Place { slots: self.clone(), ticket, bell, share: Share::new(tenant.account().clone()) }
     }
 
-    /// Changes the queue, and gives out the slots that are free then.
+    /// Changes the queue, then assigns the free slots.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let slots = if self.turns.are_taken() { self.beside_calls } else { self.alone };
+
         let mut shared = self.lock();
         shared.queue.set_slots(slots);
+
         let outcome = change(&mut shared);
+
         for ticket in shared.queue.grant() {
             if let Some(bell) = shared.bells.get(&ticket) {
                 bell.notify_one();
             }
         }
+
         outcome
     }
 
@@ -88,25 +93,24 @@ impl Place {
         self.slots.lock().queue.is_running(&self.ticket)
     }
 
-    /// Notes CPU time that the job's child has used, and charges it to the tenant.
+    /// Charges CPU time of the child, to the job and to its tenant.
     pub(super) fn charge(&self, time: Duration) {
         self.slots.turns.charge(&self.share, time);
         self.slots.change(|shared| shared.queue.charge(&self.ticket, time));
     }
 
-    /// Gives the slot back: the child sleeps.
+    /// Frees the slot of a sleeping child.
     pub(super) fn rest(&self) {
         self.slots.change(|shared| shared.queue.rest(&self.ticket));
     }
 
-    /// Gives the slot back if there is one, and waits for the next. Tells whether the job holds one
-    /// already.
+    /// Frees the slot, if any, and waits for the next. Returns true if the job holds one already.
     pub(super) fn wait_again(&self) -> bool {
         self.slots.change(|shared| shared.queue.pause(&self.ticket));
         self.is_running()
     }
 
-    /// True if the slot should be left to a job with a better claim.
+    /// True if the slot must be left to another job.
     pub(super) fn must_pause(&self) -> bool {
         self.slots.lock().queue.must_pause(&self.ticket)
     }
@@ -133,7 +137,9 @@ mod tests {
         let tenant = Tenant::unlimited(TenantName::default_tenant());
         let jobs: Vec<_> = (0..4).map(|_| slots.line_up(&tenant)).collect();
         let running = || jobs.iter().filter(|job| job.is_running()).count();
+
         assert_eq!(running(), 4);
+
         let call = turns.line_up(&Share::new(tenant.account().clone()));
         for job in &jobs {
             job.charge(Duration::ZERO);
@@ -141,7 +147,9 @@ mod tests {
                 job.wait_again();
             }
         }
+
         assert_eq!(running(), 2);
+
         drop(call);
         jobs[0].charge(Duration::ZERO);
         assert_eq!(running(), 4);
@@ -163,14 +171,17 @@ mod tests {
         let (first, second) = (slots.line_up(&tenant("a")), slots.line_up(&tenant("b")));
         first.granted().await;
         assert!(!second.is_running());
+
         let waiting = tokio::spawn(async move {
             second.granted().await;
             second
         });
+
         first.rest();
         let second = waiting.await.unwrap();
         assert!(second.is_running() && !first.is_running());
         assert!(!first.wait_again(), "the slot is taken");
+
         drop(second);
         first.granted().await;
     }

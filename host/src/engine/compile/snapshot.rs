@@ -1,4 +1,4 @@
-//! Turning a loaded instance back into a component that starts out loaded.
+//! Snapshots: a component whose initial memory is that of a loaded instance.
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, Lift, WasmList};
@@ -6,31 +6,31 @@ use wasmtime_wizer::{ComponentContext, ComponentInstanceState, Wizer};
 
 use super::super::state::State;
 
-/// A component with exports added through which its memory can be read.
+/// A component with added exports through which its memory can be read.
 pub(super) struct Instrumented<'a> {
     wizer: Wizer,
     context: ComponentContext<'a>,
     bytes: Vec<u8>,
 }
 
-/// Prepares a component for being snapshotted. Fails with the reason why this one cannot be.
+/// Prepares a component for a snapshot. Fails with the reason if none can be taken of it.
 pub(super) fn instrument(component: &[u8]) -> Result<Instrumented<'_>, String> {
     let mut wizer = Wizer::new();
-    // `load` stays callable: it is an export like any other.
+    // Keep `load` callable: it is an ordinary export.
     wizer.keep_init_func(true);
     let (context, bytes) =
         wizer.instrument_component(component).map_err(|error| format!("{error:#}"))?;
     Ok(Instrumented { wizer, context, bytes })
 }
 
-/// The most bytes that a module may have, by the limits of the tools that read it.
+/// The most bytes of a module, a limit of the tools that read it.
 const MAX_MODULE: u64 = 1 << 30;
 
-/// Bytes that a snapshot adds beside the memory itself.
+/// Bytes that a snapshot adds to the memory.
 const OVERHEAD: u64 = 1 << 20;
 
-/// Why no snapshot can be taken of so many bytes of memory, for a component of that size; `None` if
-/// one can.
+/// Returns the reason if a snapshot of `memory` bytes, of a component of `component` bytes, would be
+/// too large; `None` if it would not.
 pub(super) fn too_large(memory: u64, component: usize) -> Option<String> {
     let size = memory.saturating_add(component as u64).saturating_add(OVERHEAD);
     (size > MAX_MODULE).then(|| {
@@ -44,13 +44,13 @@ impl Instrumented<'_> {
         &self.bytes
     }
 
-    /// The original component, with the instance's present memory as its initial one.
+    /// Returns the original component, with the instance's current memory as its initial memory.
     pub(super) async fn take(
         &self,
         store: &mut Store<State>,
         instance: Instance,
     ) -> Result<Vec<u8>, String> {
-        // Its whole memory is read in one call, and its size has a limit of its own.
+        // The whole memory is read in one call; its size has a limit of its own.
         store.set_hostcall_fuel(usize::MAX);
         let mut access = Access { store, instance };
         self.wizer
@@ -60,16 +60,16 @@ impl Instrumented<'_> {
     }
 }
 
-// wasmtime-wizer has an implementation of its own, behind a feature that brings garbage collection,
-// threads and a cache into the engine.
+// The implementation in wasmtime-wizer is behind a feature that adds garbage collection, threads and
+// a cache to the engine.
 struct Access<'a> {
     store: &'a mut Store<State>,
     instance: Instance,
 }
 
 impl Access<'_> {
-    // The functions were added by `instrument`, so a failure here is a fault of the snapshotter's
-    // own; it ends this child and is reported as such.
+    // `instrument` added the functions, so a failure is a fault of the snapshot tool. The panic ends
+    // the compile process and is reported.
     #[expect(clippy::expect_used, reason = "the trait has no room for an error")]
     async fn call<R: Lift + Send + Sync + 'static>(
         &mut self,
@@ -88,6 +88,7 @@ impl Access<'_> {
             .instance
             .get_typed_func::<(), (R,)>(&mut *self.store, function)
             .expect("the added function has its type");
+
         self.store.set_epoch_deadline(u64::MAX / 2);
         function.call_async(&mut *self.store, ()).await.expect("the added function does not trap").0
     }

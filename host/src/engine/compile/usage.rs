@@ -1,23 +1,23 @@
-//! What a child has used of the cores, as the kernel tells it.
+//! CPU time of a compile process, read from the kernel.
 
 use std::time::{Duration, Instant};
 
-/// What a child's first thread has used, as of the last look. That thread compiles, and runs the
-/// guest's `load`.
+/// CPU time of the main thread of a compile process, as of the last sample. That thread compiles and
+/// runs the guest's `load`.
 pub(super) struct Usage {
     path: String,
     before: Option<Times>,
     at: Instant,
 }
 
-/// What was used between two looks.
+/// Time used between two samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Used {
-    /// The time between them.
+    /// Wall-clock time between the samples.
     pub(super) passed: Duration,
     /// CPU time.
     pub(super) cpu: Duration,
-    /// CPU time, and the time in which the thread wanted a core and had none.
+    /// CPU time plus the time in which the thread was ready but had no core.
     pub(super) wanted: Duration,
 }
 
@@ -28,18 +28,19 @@ struct Times {
 }
 
 impl Usage {
-    /// Nothing is used yet by the process of that number.
+    /// Usage of the process with that id, starting now.
     pub(super) fn new(process: u32) -> Self {
         let path = format!("/proc/{process}/schedstat");
         Usage { before: read(&path), path, at: Instant::now() }
     }
 
-    /// What was used since the last look. Where the kernel does not tell, all the time that has
-    /// passed.
+    /// Returns the time used since the last sample. Where the kernel gives no statistics, all the
+    /// time passed counts as used.
     pub(super) fn look(&mut self) -> Used {
         let (now, at) = (read(&self.path), Instant::now());
         let passed = at - std::mem::replace(&mut self.at, at);
         let before = std::mem::replace(&mut self.before, now);
+
         match (before, now) {
             (Some(before), Some(now)) => {
                 let cpu = now.cpu.saturating_sub(before.cpu);
@@ -54,7 +55,7 @@ fn read(path: &str) -> Option<Times> {
     parse(&std::fs::read_to_string(path).ok()?)
 }
 
-/// Nanoseconds on a core, and nanoseconds waiting for one.
+/// Parses the nanoseconds on a core, and the nanoseconds waiting for one.
 fn parse(text: &str) -> Option<Times> {
     let mut numbers =
         text.split_whitespace().map(|number| number.parse().map(Duration::from_nanos).ok());
@@ -72,16 +73,19 @@ mod tests {
             |script: &str| std::process::Command::new("sh").args(["-c", script]).spawn().unwrap();
         let (mut works, mut sleeps) = (run("while :; do :; done"), run("exec sleep 60"));
         let mut usage = [Usage::new(works.id()), Usage::new(sleeps.id())];
+
         let (mut worked, mut slept) = (Duration::ZERO, Duration::ZERO);
         while worked < Duration::from_millis(200) {
             std::thread::yield_now();
             worked += usage[0].look().cpu;
             slept += usage[1].look().cpu;
         }
+
         for child in [&mut works, &mut sleeps] {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+
         assert!(slept < Duration::from_millis(50), "{slept:?} beside {worked:?}");
     }
 

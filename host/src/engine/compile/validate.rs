@@ -1,4 +1,4 @@
-//! What can be said of a component without compiling it.
+//! Checks of a component that need no compilation.
 
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
@@ -7,28 +7,31 @@ use super::Role;
 use crate::capability::refusal;
 use crate::model::{Capability, LoadError, Stage};
 
-/// A component's surface.
+/// The imports and exports of a component.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Surface {
-    /// The names of what it imports, in order.
+    /// The names of the imports, in order.
     pub imports: Vec<String>,
-    /// The names of what it exports, in order.
+    /// The names of the exports, in order.
     pub exports: Vec<String>,
 }
 
-/// Checks that the bytes are a valid component, that it can be what it is wanted for, and that it
-/// imports nothing beyond what is granted. Fails with what is wrong and what would mend it.
+/// Checks that the bytes are a valid component for that role and that it imports only granted
+/// interfaces. Fails with the reason and a remedy.
 pub fn component(bytes: &[u8], role: Role, granted: &[Capability]) -> Result<Surface, LoadError> {
     let surface = surface(bytes)?;
+
     Validator::new()
         .validate_all(bytes)
         .map_err(|error| fault(format!("not a valid component: {error}")))?;
+
     let refused = |import: &String| {
         refusal(import, granted).map(|why| format!("it imports '{import}', {why}"))
     };
     if let Some(reason) = surface.imports.iter().find_map(refused) {
         return Err(fault(reason));
     }
+
     match surface.unfit(role) {
         Some(reason) => Err(fault(reason)),
         None => Ok(surface),
@@ -36,20 +39,22 @@ pub fn component(bytes: &[u8], role: Role, granted: &[Capability]) -> Result<Sur
 }
 
 impl Surface {
-    /// Whether it wraps models and is none itself.
+    /// True if the component is an interceptor and not also a model.
     pub fn is_interceptor(&self) -> bool {
         self.has(INTERCEPTOR) && !self.has(INFERENCE)
     }
 
-    /// Why it cannot be what it is wanted for, and what would mend it; `None` if it can.
+    /// Returns the reason and a remedy if the component does not fit the role; `None` if it does.
     fn unfit(&self, role: Role) -> Option<String> {
         let (needed, every) = match role {
             Role::Model => (INFERENCE, "model"),
             Role::Interceptor => (INTERCEPTOR, "interceptor"),
         };
+
         if self.has(needed) {
             return None;
         }
+
         Some(match role {
             Role::Model if self.has(INTERCEPTOR) => {
                 "it is an interceptor and not a model; put it into the folder interceptors/ of the repository".into()
@@ -69,10 +74,11 @@ impl Surface {
     }
 }
 
-/// Reads a component's imports and exports. Fails if the bytes are not a component at all.
+/// Reads the imports and exports of a component. Fails if the bytes are not a component.
 pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     let mut surface = Surface::default();
     let mut depth = 0usize;
+
     for payload in Parser::new(0).parse_all(bytes) {
         match payload.map_err(|error| fault(format!("not a WebAssembly component: {error}")))? {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
@@ -95,6 +101,7 @@ pub fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
             _ => {}
         }
     }
+
     Ok(surface)
 }
 
@@ -116,10 +123,12 @@ mod tests {
         assert!(reason(b"").contains("not a WebAssembly component"));
         assert!(reason(b"\x7fELF").contains("not a WebAssembly component"));
         assert!(reason(b"\0asm\x01\0\0\0").contains("core module"));
+
         let empty_component = b"\0asm\x0d\0\x01\0";
         assert!(
             reason(empty_component).contains("does not export 'wardian:model/inference@0.1.0'")
         );
+
         let reason = component(empty_component, Role::Interceptor, &[]).unwrap_err().reason;
         assert!(reason.contains("does not export 'wardian:model/interceptor@0.1.0'"), "{reason}");
     }
@@ -135,12 +144,14 @@ mod tests {
                 .unwrap()
                 .contains("put it into the folder interceptors/")
         );
+
         assert!(
             model
                 .unfit(Role::Interceptor)
                 .unwrap()
                 .contains("put it beside the folder interceptors/")
         );
+
         assert!(interceptor.is_interceptor() && !model.is_interceptor());
     }
 }

@@ -1,4 +1,4 @@
-//! What an interceptor is told a call is about, and how it says no.
+//! The context of a call as interceptors see it, and their refusals.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::capability::clean;
 use crate::engine::bindings::interceptor;
 use crate::model::{InferError, ModelId, RequestId};
 
-/// What an interceptor is told a call is about.
+/// The context of a call as interceptors see it.
 #[derive(Clone, Debug)]
 pub struct CallContext {
-    /// Which version answers it.
+    /// The version that is called.
     pub id: ModelId,
-    /// Names the request in logs.
+    /// The request, as named in logs.
     pub request_id: RequestId,
-    /// The id of the caller's key; `None` where none is asked for.
+    /// The id of the caller's API key; `None` if no key is required.
     pub key: Option<Arc<str>>,
 }
 
@@ -48,18 +48,19 @@ impl From<interceptor::Rejection> for InferError {
     }
 }
 
-/// A refusal may say what a caller did wrong, or that it should come later. It may not look like a
-/// success, or like a fault of the host's.
+/// Returns the status of a refusal. It may blame the caller or ask it to retry; it must look neither
+/// like a success nor like a fault of the host.
 fn permitted(status: u16) -> u16 {
     if (400..500).contains(&status) || status == 503 { status } else { FORBIDDEN }
 }
 
 const FORBIDDEN: u16 = 403;
 
-/// The longest text of a refusal, in bytes: it is for a person to read.
+/// The longest text of a refusal, in bytes; it is meant for people.
 const MAX_REFUSAL: usize = 1024;
 
-/// What keeps a version from being loaded. The text is for whoever may list the repository.
+/// Returns the error of an interceptor that prevents a load. Its text is shown to callers that may
+/// list the repository.
 pub(super) fn objection(reason: String) -> InferError {
     InferError::Rejected(clean(&reason, MAX_ERROR_TEXT))
 }
@@ -88,6 +89,7 @@ mod tests {
                 InferError::Refused { status: is, message: "no".into() }
             );
         }
+
         let InferError::Refused { message, .. } = refused(403, &"a\nb".repeat(1000)) else {
             panic!()
         };

@@ -8,13 +8,13 @@ use super::*;
 use crate::model::{RequestId, TenantName};
 use crate::tenant::{Quota, Tenant, TenantSettings};
 
-/// Hooks with that grant, and what they log.
+/// Hooks with a grant for these origins, and the lines that they log.
 fn hooks(origins: Option<&[&str]>) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     let (outgoing, lines) = outgoing(origins, &Tenant::unlimited(TenantName::default_tenant()));
     (outgoing.hooks, lines)
 }
 
-/// The requests of an instance of that tenant's with that grant, and what they log.
+/// The outgoing requests of a tenant's instance with a grant for these origins, and the logged lines.
 fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = lines.clone();
@@ -32,6 +32,7 @@ fn outgoing(origins: Option<&[&str]>, tenant: &Arc<Tenant>) -> (Outgoing, Arc<Mu
         sql: None,
         log,
     };
+
     (Outgoing::new(grants, Arc::new(CallLog::new(RequestId::none()))), lines)
 }
 
@@ -52,6 +53,7 @@ async fn only_a_listed_origin_is_called() {
     {
         assert!(refused(&hooks, "GET", url).is_none(), "{url}");
     }
+
     for url in [
         "http://api.example.com/",
         "https://api.example.com:8443/",
@@ -70,6 +72,7 @@ async fn only_a_listed_origin_is_called() {
     ] {
         assert!(matches!(refused(&hooks, "GET", url), Some(Error::HttpRequestDenied)), "{url}");
     }
+
     assert!(matches!(
         refused(&hooks, "CONNECT", "https://api.example.com/"),
         Some(Error::HttpRequestMethodInvalid)
@@ -80,8 +83,10 @@ async fn only_a_listed_origin_is_called() {
 async fn nothing_is_sent_without_a_grant_or_while_loading() {
     let (ungranted, _) = hooks(None);
     assert!(matches!(refused(&ungranted, "GET", "http://a.b/"), Some(Error::HttpRequestDenied)));
+
     let (mut loading, _) = hooks(Some(&["http://a.b"]));
     loading.loading = true;
+
     let Some(Error::InternalError(Some(told))) = refused(&loading, "GET", "http://a.b/") else {
         panic!()
     };
@@ -106,9 +111,11 @@ async fn a_refusal_is_logged_without_what_may_be_secret() {
         None,
         Box::new(ready(Ok(()))),
     );
+
     assert!(matches!(Box::into_pin(refused).await, Err(Error::HttpRequestDenied)));
     let lines = lines.lock().unwrap().join("\n");
     assert!(lines.contains("refused GET http://c.d:81: "), "{lines}");
+
     for secret in ["sesame", "/path", "secret"] {
         assert!(!lines.contains(secret), "{lines}");
     }
@@ -126,10 +133,12 @@ async fn every_handle_is_paid_for_and_there_are_no_more_than_the_tenants_memory_
         table.push(0_u32).ok()
     };
     let first = push().unwrap();
+
     assert_eq!(tenant.used(Resource::Memory), 8 * HANDLE);
     let all = (0..100).map_while(|_| push()).count() + 1;
     assert_eq!((all, tenant.used(Resource::Memory)), (16, 1 << 20));
-    // What is given back can be had again, and is paid for as long as the instance lives.
+
+    // A freed handle can be used again, and stays charged as long as the instance lives.
     table.delete(first).unwrap();
     outgoing.pay_for_handles(&mut table);
     assert!(table.push(0_u32).is_ok() && table.push(0_u32).is_err());

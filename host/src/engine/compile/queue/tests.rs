@@ -1,4 +1,4 @@
-//! Simulations of the queue: time passes in steps, and every child behaves as it is told.
+//! Simulations of the queue: time passes in steps, and every child behaves as configured.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use super::*;
 
 const STEP: Duration = Duration::from_millis(50);
 
-/// What a child does: computes for so many steps, or sleeps for so many.
+/// The behaviour of a child, with its remaining steps.
 #[derive(Clone, Copy, Debug)]
 enum Work {
     Computes(u64),
     Sleeps(u64),
 }
 
-/// A job, whose it is, and what is left of it.
+/// A job with its tenant and its remaining work.
 struct Load {
     tenant: TenantName,
     ticket: Ticket,
@@ -27,7 +27,7 @@ struct Load {
 struct Simulation {
     queue: Queue,
     loads: Vec<Load>,
-    /// Steps of CPU time that each tenant's children have had.
+    /// Steps of CPU time used by each tenant's children.
     had: BTreeMap<TenantName, u64>,
     step: u64,
 }
@@ -50,12 +50,13 @@ impl Simulation {
         ticket
     }
 
-    /// A step in time. Returns whose jobs have ended.
+    /// Advances time by a step. Returns the tenants of the jobs that ended.
     fn step(&mut self) -> Vec<TenantName> {
         self.step += 1;
         for load in &mut self.loads {
             let running = self.queue.is_running(&load.ticket);
             load.started |= running;
+
             match &mut load.left {
                 Work::Computes(left) if running => {
                     *left -= 1;
@@ -72,20 +73,23 @@ impl Simulation {
                 _ => {}
             }
         }
+
         let over = |load: &Load| matches!(load.left, Work::Computes(0) | Work::Sleeps(0));
         let (ended, left): (Vec<_>, Vec<_>) = self.loads.drain(..).partition(over);
         self.loads = left;
         ended.iter().for_each(|load| self.queue.leave(&load.ticket));
         self.queue.grant();
         self.check();
+
         ended.into_iter().map(|load| load.tenant).collect()
     }
 
-    /// What holds at all times.
+    /// Checks the invariants.
     fn check(&self) {
         let running: usize = self.queue.lines.values().map(Line::running).sum();
         let children: usize = self.queue.lines.values().map(Line::children).sum();
         assert!(running <= self.queue.slots && children <= self.queue.children);
+
         let most = self.queue.lines.values().map(Line::children).max().unwrap_or(0);
         assert!(most <= CHILDREN_OF_ONE);
         assert!(
@@ -94,7 +98,7 @@ impl Simulation {
         );
     }
 
-    /// Steps until a job of that tenant ends.
+    /// Steps until a job of that tenant ends. Returns the number of steps.
     fn until_ended(&mut self, name: &str, limit: u64) -> u64 {
         let begun = self.step;
         while !self.step().contains(&tenant(name)) {
@@ -121,8 +125,10 @@ fn spinning_loads_of_others_only_take_their_share() {
                 drop(simulation.add(&format!("a{other}"), 1, Work::Computes(100_000)))
             });
         }
+
         (0..1000).for_each(|_| drop(simulation.step()));
         simulation.add("b", 1, Work::Computes(30));
+
         let took = simulation.until_ended("b", 1000);
         assert!(took <= 30 * (others + 1) / 2 + 30 + 10, "{took} steps beside {others}");
     }
@@ -132,6 +138,7 @@ fn spinning_loads_of_others_only_take_their_share() {
 fn sleeping_loads_hold_no_slot_however_often_they_are_repeated() {
     let mut simulation = Simulation::new(2, 16);
     (0..6).for_each(|_| drop(simulation.add("a", 1, Work::Sleeps(1200))));
+
     for _ in 0..5 {
         (0..100).for_each(|_| {
             let ended = simulation.step().len();
@@ -149,8 +156,10 @@ fn a_tenant_that_sleeps_a_lot_leaves_children_for_others() {
     for other in 0..8 {
         (0..4).for_each(|_| drop(simulation.add(&format!("a{other}"), 1, Work::Sleeps(1_000_000))));
     }
+
     (0..100).for_each(|_| drop(simulation.step()));
     simulation.add("b", 1, Work::Computes(30));
+
     let took = simulation.until_ended("b", 1000);
     assert!(took <= 35, "{took} steps");
 }
@@ -194,8 +203,10 @@ fn what_was_not_used_is_not_owed() {
     simulation.add("busy", 1, Work::Computes(100_000));
     (0..2000).for_each(|_| drop(simulation.step()));
     simulation.add("late", 1, Work::Computes(100_000));
+
     let before = simulation.had("busy");
     (0..1000).for_each(|_| drop(simulation.step()));
+
     let (busy, late) = (simulation.had("busy") - before, simulation.had("late"));
     assert!((busy - late).abs() <= 20.0, "{busy} and {late}");
 }
@@ -211,8 +222,8 @@ fn nothing_is_remembered_once_nobody_is_there() {
 }
 
 proptest! {
-    /// No tenant starves: whatever others do, each tenant's first job ends within its share of the
-    /// time.
+    /// No tenant starves: each tenant's first job ends within its share of the time, with any load
+    /// of other tenants.
     #[test]
     fn every_job_ends_within_its_share(
         slots in 1_usize..4,
@@ -220,20 +231,24 @@ proptest! {
     ) {
         let mut simulation = Simulation::new(slots, 12);
         let mut all = 0;
+
         for (owner, weight, sleeps, length) in &jobs {
             let work = if *sleeps { Work::Sleeps(*length) } else { Work::Computes(*length) };
             all += length;
             simulation.add(&format!("t{owner}"), *weight, work);
         }
+
         let limit = all + 10 * jobs.len() as u64;
         while !simulation.loads.is_empty() {
             simulation.step();
             prop_assert!(simulation.step <= limit, "jobs are left after {limit} steps");
         }
+
         prop_assert!(simulation.queue.lines.is_empty());
     }
 
-    /// A short job of a newcomer is never far behind, however many others compute or sleep.
+    /// A short job of a new tenant ends soon, with any number of computing or sleeping jobs of
+    /// others.
     #[test]
     fn a_newcomer_is_served_soon(
         others in proptest::collection::vec((0_usize..5, any::<bool>()), 1..30),
@@ -244,8 +259,10 @@ proptest! {
             let work = if *sleeps { Work::Sleeps(1_000_000) } else { Work::Computes(1_000_000) };
             simulation.add(&format!("t{owner}"), 1, work);
         }
+
         (0..before).for_each(|_| drop(simulation.step()));
         simulation.add("new", 1, Work::Computes(10));
+
         let took = simulation.until_ended("new", 10_000);
         prop_assert!(took <= 10 * 6 / 2 + 40, "{took} steps");
     }
