@@ -1,9 +1,9 @@
-//! Whether anything that one tenant's guest leaves in memory ever reaches another's.
+//! Memory residue: nothing that one tenant's guest leaves in memory may reach another tenant's
+//! guest.
 //!
-//! Guests of tenant `a` mark all the memory they can reach with bytes that only the request could
-//! tell them; guests of tenant `b` look for those bytes in all the memory *they* can reach. The
-//! engine has few slots, so that what one guest had the other gets, with the same component in it
-//! or with another.
+//! Guests of tenant `a` fill all memory they can reach with bytes from the request. Guests of
+//! tenant `b` search all memory that *they* can reach for those bytes. The engine has few slots, so
+//! both tenants use the same ones in turn, with the same component and with different ones.
 
 use serde_json::{Value, json};
 
@@ -12,11 +12,10 @@ use crate::harness::{Models, Response, Server, Setup, guest};
 /// Rounds for each pair of models.
 const ROUNDS: u64 = 45;
 
-/// Small enough that a pooled guest, which is kept while it has half of it, has to go every few
-/// rounds.
+/// Small enough that a pooled instance exceeds half of it, and is discarded, every few rounds.
 const SETTINGS: &str = "[limits]\nmemory = '64MiB'\ndeadline = '60s'\n[breaker]\nfaults = 0";
 
-/// More than a slot keeps resident when it is reset.
+/// More pages than a slot keeps resident when it is reset.
 const MANY_PAGES: u64 = 320;
 
 const MARKERS: [&str; 4] = ["fresh", "pooled", "loading", "loading-pooled"];
@@ -46,7 +45,7 @@ fn add(models: &Models, name: &str, component: Vec<u8>, settings: &str) {
     models.version(name, 1, component);
 }
 
-/// The same component, as the host sees it another one: it has a section more.
+/// Returns the same component with one section more, which the host treats as a different one.
 fn another(component: Vec<u8>) -> Vec<u8> {
     [component, vec![0, 2, 1, b'x']].concat()
 }
@@ -55,7 +54,7 @@ fn ask(server: &Server, tenant: &str, model: &str, parameters: &Value) -> Respon
     server.tenant(tenant).infer(model, &json!({ "inputs": [], "parameters": parameters }))
 }
 
-/// Has one guest mark its memory, and another look for the mark.
+/// Has one guest mark its memory and another search for the mark.
 fn round(server: &Server, marker: &str, looker: &str, round: u64, seed: u64) {
     let pages = if round % 9 == 4 { MANY_PAGES } else { 16 };
     let drown = round.is_multiple_of(2);
@@ -75,8 +74,8 @@ fn round(server: &Server, marker: &str, looker: &str, round: u64, seed: u64) {
     );
 }
 
-/// Has every kind of guest look for what every other left, on three connections at once, so that
-/// slots are taken and given back in ever new orders.
+/// Has every kind of guest search for the marks of every other kind, on three connections at once,
+/// so that slots are reused in changing orders.
 fn nothing_is_found(server: &Server) {
     let pairs: Vec<_> = MARKERS
         .iter()
@@ -96,8 +95,7 @@ fn nothing_is_found(server: &Server) {
     });
 }
 
-/// An instance that is kept sees its own mark again, so looking would find what there is to be
-/// found.
+/// A pooled instance finds its own mark again, which shows that the search works.
 fn a_kept_instance_remembers(server: &Server) {
     let parameters = |word: &str| json!({ "seed": -1, "pages": 1, "do": word });
     for model in ["pooled", "loading-pooled"] {

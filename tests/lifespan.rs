@@ -1,16 +1,16 @@
-//! The server's own beginning and end.
+//! The start and the stop of the server.
 
 use serde_json::json;
 
 use crate::harness::{Models, Server, puppet, until};
 
-/// A request may sleep for as long as a test wants.
+/// Settings for requests that may sleep for as long as a test wants.
 fn patient(models: &Models) {
     models.settings("puppet", "[limits]\ndeadline = '10m'");
     models.version("puppet", 1, puppet("version=1;unload=log"));
 }
 
-/// A server in the middle of loading, for as long as the model may take.
+/// A model whose `load` runs until its deadline.
 fn loading_for_long(models: &Models) {
     models.bare("slow", puppet("load=spin"));
 }

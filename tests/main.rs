@@ -1,11 +1,11 @@
-//! Drives the real server with real components.
+//! Integration tests: the real server with real components.
 //!
-//! Each test starts the program itself on a free port, with directories of its own, and looks at it
-//! from outside: over HTTP, in its repository, in its log. Nothing here sleeps: a test waits for a
-//! state, and the [`harness`] looks again and again until it is there or a generous deadline has
+//! Each test starts the program on a free port, with directories of its own, and observes it from
+//! outside: over HTTP, in its repository, and in its log. No test sleeps for a fixed time: it waits
+//! for a state, and the [`harness`] polls until the state is reached or a generous deadline has
 //! passed.
 
-// Here a panic is how a test fails.
+// A panic is how a test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod harness;

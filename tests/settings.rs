@@ -1,4 +1,4 @@
-//! Settings of the whole host, each by what it does to whoever asks.
+//! Settings of the host, each by its effect on clients.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -41,7 +41,7 @@ fn a_request_that_names_no_model_means_the_default_one() {
     invoke(&server, ("accept", "*/*")).refused(400, "invalid_input");
 }
 
-/// Connects to say something, which may be all that comes.
+/// Connects and sends this text, which may be all that is sent.
 fn connect(server: &Server, say: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -57,7 +57,7 @@ fn headers_that_do_not_come_in_time_end_the_connection() {
     let mut stream =
         connect(&server, "GET /v2/health/live HTTP/1.1\r\nhost: localhost\r\nx-half: ");
     let mut answer = Vec::new();
-    // A connection that is reset has ended as well.
+    // A connection that was reset has ended as well.
     let _ = stream.read_to_end(&mut answer);
     assert!(
         start.elapsed() < HttpConfig::default().header_read_timeout,
@@ -67,7 +67,7 @@ fn headers_that_do_not_come_in_time_end_the_connection() {
     server.get("/v2/health/live").ok();
 }
 
-/// Every line of a log as JSON.
+/// Returns every line of a log as JSON.
 fn lines(log: &str) -> Vec<Value> {
     let parse =
         |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));

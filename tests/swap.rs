@@ -1,4 +1,4 @@
-//! Swapping a model while it is being asked, over and over.
+//! Repeated swaps of a model under load.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,8 +13,9 @@ use crate::harness::{Server, puppet};
 const CONNECTIONS: usize = 16;
 const SWAPS: u64 = 100;
 
-/// Growth in resident memory that is noise: buffers, the allocator's arenas, slots that stay warm.
-/// Each swap maps some 300 kB of code and data, so a version that is not given back shows as 27 MB.
+/// Growth of resident memory that counts as noise: buffers, the allocator's arenas, warm slots.
+/// Each swap maps about 300 kB of code and data, so versions that are not freed would show as 27
+/// MB.
 const NOISE: u64 = 12 << 20;
 
 #[test]
@@ -39,7 +40,7 @@ fn a_model_is_swapped_a_hundred_times_under_fire() {
     server.stop();
 }
 
-/// Two contents that alternate: odd versions say 1 and even ones say 2.
+/// Two alternating contents: odd versions return 1 and even ones return 2.
 fn scripted(version: u64) -> Vec<u8> {
     puppet(&format!("version={}", says(version)))
 }
@@ -48,7 +49,7 @@ fn says(version: u64) -> i64 {
     if version % 2 == 1 { 1 } else { 2 }
 }
 
-/// Connections that ask without pause and hold every answer against what it must be.
+/// Connections that send requests without pause and check every response.
 struct Fire {
     cease: Arc<AtomicBool>,
     seen: Arc<Mutex<u64>>,
@@ -66,7 +67,7 @@ impl Fire {
         Fire { cease, seen, workers }
     }
 
-    /// Waits until some connection has had an answer of that version.
+    /// Waits until a connection has had a response of this version.
     fn until_seen(&self, version: u64) {
         crate::harness::until(&format!("an answer of version {version}"), || {
             assert!(!self.workers.iter().any(JoinHandle::is_finished), "a connection has failed");
@@ -74,7 +75,7 @@ impl Fire {
         });
     }
 
-    /// Ends it, and tells how many answers there were, each of them right.
+    /// Stops the load, and returns the number of responses, each of them correct.
     fn cease(self) -> usize {
         self.cease.store(true, Ordering::Relaxed);
         self.workers.into_iter().map(|worker| worker.join().expect("every answer is right")).sum()
@@ -95,7 +96,7 @@ fn ask_on(address: SocketAddr, cease: &AtomicBool, seen: &Mutex<u64>) -> usize {
     answers
 }
 
-/// Asks once over a connection that stays open.
+/// Sends one request over a persistent connection.
 fn ask(stream: &mut BufReader<TcpStream>) -> Value {
     const BODY: &str = r#"{"inputs":[]}"#;
     const PATH: &str = "/v2/models/puppet/infer";
@@ -121,7 +122,7 @@ fn ask(stream: &mut BufReader<TcpStream>) -> Value {
     serde_json::from_slice(&body).unwrap()
 }
 
-/// Checks that an answer belongs wholly to one version, and tells which.
+/// Asserts that a response belongs wholly to one version, and returns that version.
 fn check(answer: &Value) -> u64 {
     let version: u64 = answer["model_version"].as_str().unwrap().parse().unwrap();
     let output = |name: &str| {

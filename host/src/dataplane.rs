@@ -1,4 +1,4 @@
-//! What can be asked of a running server, whatever the protocol it is asked in.
+//! The serving operations of the host, independent of the wire protocol.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::registry::Registry;
 use crate::servable::InFlight;
 pub use crate::servable::{Answer, Flight, Parts, ServableHandle, Tally, Timings};
 
-/// The verbs of serving. A clone is shallow.
+/// Finds versions, runs inference requests and tracks readiness. A clone is shallow.
 #[derive(Clone)]
 pub struct DataPlane {
     registry: Registry,
@@ -23,8 +23,8 @@ pub struct DataPlane {
 }
 
 impl DataPlane {
-    /// The verbs over that registry. `ready` is set by the manager, once every wanted model was
-    /// tried or took too long.
+    /// Returns the data plane over `registry`. The manager sets `ready` once every wanted model has
+    /// been tried or took too long.
     pub fn new(registry: Registry, ready: Arc<AtomicBool>) -> Self {
         DataPlane { registry, ready, stopping: Arc::default(), requests: InFlight::default() }
     }
@@ -34,28 +34,29 @@ impl DataPlane {
         self.ready.load(Ordering::Acquire) && !self.is_stopping()
     }
 
-    /// True once new work is refused.
+    /// True while new requests are refused because the server is stopping.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Refuses new work from now on.
+    /// Refuses new requests from now on.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
 
-    /// Notes a request, which the server waits for when it stops. To be called before a version is
-    /// looked for, and held until the request has left behind what it leaves.
+    /// Counts a request in flight; a stopping server waits for it. Call it before the version is
+    /// looked up, and hold the guard until the request's tasks are handed over.
     pub fn note(&self) -> Flight {
         self.requests.begin()
     }
 
-    /// Waits until no request is under way.
+    /// Waits until no request is in flight.
     pub async fn idle(&self) {
         self.requests.ended().await;
     }
 
-    /// Finds a version that serves: the one named, or the newest.
+    /// Finds a serving version: the given one, or the newest. Fails with `Overloaded` while the
+    /// server stops, and with `ModelNotFound` or `NotReady` as [`Registry::find`] does.
     pub fn find(
         &self,
         tenant: &TenantName,
@@ -65,7 +66,7 @@ impl DataPlane {
         if self.is_stopping() {
             return Err(InferError::Overloaded);
         }
-        // A version that is no number is one that does not exist.
+        // A text that is not a version number names no version.
         let version = match version {
             Some(text) => Some(Version::parse(text).ok_or(InferError::ModelNotFound)?),
             None => None,
@@ -73,12 +74,12 @@ impl DataPlane {
         self.registry.find(tenant, model, version)
     }
 
-    /// The names of a tenant's models, whether they serve or not.
+    /// The names of a tenant's models, serving or not.
     pub fn models(&self, tenant: &TenantName) -> Vec<ModelName> {
         self.registry.names(tenant)
     }
 
-    /// The versions of a model that serve, newest first.
+    /// The serving versions of a model, newest first.
     pub fn versions(&self, tenant: &TenantName, model: &str) -> Vec<Version> {
         let entry = self.registry.entry(tenant, model);
         entry
@@ -88,19 +89,19 @@ impl DataPlane {
             .collect()
     }
 
-    /// The versions of a model that serve, newest first, to be held on to.
+    /// Handles to the serving versions of a model, newest first.
     pub fn serving(&self, tenant: &TenantName, model: &str) -> Vec<ServableHandle> {
         self.registry.entry(tenant, model).map(|entry| entry.serving.clone()).unwrap_or_default()
     }
 
-    /// Which versions of a model are wanted.
+    /// The model's version policy; the default one for an unknown model.
     pub fn version_policy(&self, tenant: &TenantName, model: &str) -> VersionPolicy {
         self.registry.entry(tenant, model).map(|entry| entry.policy.clone()).unwrap_or_default()
     }
 
     /// Answers one request. The deadline counts from `received` and covers queueing and computing;
-    /// the model's own limit applies where it is shorter. The tenant's interceptors, if it has any,
-    /// come first and last.
+    /// the shorter of it and the model's own limit applies. The tenant's interceptors run before
+    /// and after the model.
     pub async fn infer(
         &self,
         servable: &ServableHandle,
@@ -114,8 +115,8 @@ impl DataPlane {
         servable.infer(request, Budget::within(received, allowed, limits.cpu_time), asker).await
     }
 
-    /// Begins to answer one request in parts. The model's `streaming` settings take the place of
-    /// its limits, if it streams; the deadline counts as in [`DataPlane::infer`].
+    /// Starts to answer one request as a stream. For a model that streams, its `streaming` settings
+    /// replace its limits. The deadline counts as in [`DataPlane::infer`].
     pub fn infer_stream(
         &self,
         servable: &ServableHandle,

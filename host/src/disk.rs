@@ -1,19 +1,19 @@
-//! What is wrong with a file system, as far as those may know who use it; above all whether a disk
-//! is full, the one trouble that passes by itself, and that operators can mend at once.
+//! Texts and checks of file system errors, especially of a full disk: the one error that an
+//! operator can correct at once.
 
 use std::io;
 use std::path::Path;
 
-/// With less than this left, hardly anything can be written.
+/// With less free space than this, hardly any write succeeds.
 const ROOM: u64 = 1 << 20;
 
-/// True if an error says that there is no room left on a disk.
+/// Returns true if an error means that a disk is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// An error of the file system without its number, which tells users nothing, and without the path
-/// that some errors end with, which is the host's.
+/// Returns the text of an error without its number, which means nothing to users, and without the
+/// host path that some errors end with.
 pub(crate) fn plain(error: &io::Error) -> String {
     if is_full(error) {
         return "the disk is full; free space on it".into();
@@ -22,8 +22,8 @@ pub(crate) fn plain(error: &io::Error) -> String {
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
-/// True if the disk of a file or folder has room for a little more. One that cannot be asked is
-/// taken to have it.
+/// Returns true if the disk of a file or folder has a little free space. Also returns true if this
+/// cannot be determined.
 pub(crate) fn has_room(path: &Path) -> bool {
     rustix::fs::statvfs(path)
         .map_or(true, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >= ROOM)

@@ -1,9 +1,9 @@
-//! Opening files that others can change at any time.
+//! Safe access to files that others can change at any time.
 //!
-//! A file is opened once, from a [`Folder`] that is held open, one step at a time and over no link;
-//! never waiting, not even for a FIFO; and only if it is a regular file. What is opened is handed
-//! on as a descriptor. So whatever is renamed, replaced or linked meanwhile, nothing is read that
-//! was not in that folder.
+//! A file is opened once, from a [`Folder`] that is held open, one path component at a time and
+//! following no link; without blocking, even on a FIFO; and only if it is a regular file. Callers
+//! receive a descriptor. So whatever is renamed, replaced or linked meanwhile, only files of that
+//! folder are read.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
@@ -14,17 +14,17 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-/// How a folder is opened: to be listed, and over no link.
+/// Flags to open a folder for listing, following no link.
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// How a file is opened: to be read, over no link, and without waiting.
+/// Flags to open a file for reading, following no link and without blocking.
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-/// How a folder on the way to another is opened: it need not be readable.
+/// Flags to open an intermediate folder, which need not be readable.
 const PASSAGE: OFlags =
     OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Which folder it is, whatever it is called: its device and inode.
+/// Device and inode of a folder.
 pub(crate) type FolderId = (u64, u64);
 
 /// A folder that is held open.
@@ -42,8 +42,8 @@ pub struct FileIn {
 }
 
 impl Folder {
-    /// Opens a folder by an absolute path without links and dots. Fails as the file system does,
-    /// and over a link.
+    /// Opens a folder by an absolute path without links and dots. Fails on an I/O error and on a
+    /// link.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let root = rustix::fs::open("/", PASSAGE, Mode::empty())?;
         let relative = path.strip_prefix("/").map_err(io::Error::other)?;
@@ -52,42 +52,43 @@ impl Folder {
         Ok(Folder { descriptor, id: id_of(&metadata) })
     }
 
-    /// Which folder it is.
+    /// Device and inode of the folder.
     pub(crate) fn id(&self) -> FolderId {
         self.id
     }
 
-    /// Its descriptor.
+    /// Descriptor of the folder.
     pub(crate) fn descriptor(&self) -> &OwnedFd {
         &self.descriptor
     }
 
-    /// What the file system tells of it.
+    /// Metadata of the folder.
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
         metadata(&self.descriptor)
     }
 
-    /// Opens a folder beneath it. Fails as the file system does, and over a link.
+    /// Opens a folder beneath it. Fails on an I/O error and on a link.
     pub(crate) fn open_folder(&self, path: &Path) -> io::Result<OwnedFd> {
         descend(self.descriptor.try_clone()?, path, FOLDER, FOLDER).map(|(folder, _)| folder)
     }
 
-    /// Opens a regular file beneath it for reading. Fails as the file system does, over a link, and
-    /// on anything else.
+    /// Opens a regular file beneath it for reading. Fails on an I/O error, on a link, and on any
+    /// other kind of file.
     pub(crate) fn open_file(&self, path: &Path) -> io::Result<File> {
         let (opened, steps) = descend(self.descriptor.try_clone()?, path, FOLDER, FILE)?;
         let file = File::from(opened);
         if steps > 0 && file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
     }
 
-    /// A file beneath it, to be opened later.
+    /// Returns a handle of a file beneath it, to be opened later.
     pub(crate) fn file(self: &Arc<Self>, path: PathBuf) -> FileIn {
         FileIn { folder: self.clone(), path }
     }
 }
 
 impl FileIn {
-    /// The file of that name in the folder where it is now. Fails as the file system does.
+    /// Returns a handle of the file at a path, in the folder that is there now. Fails on an I/O
+    /// error.
     pub fn at(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or_else(not_regular)?;
         let folder =
@@ -95,24 +96,24 @@ impl FileIn {
         Ok(Arc::new(Folder::open(&folder.canonicalize()?)?).file(name.into()))
     }
 
-    /// Its path from the folder.
+    /// Path relative to the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens it for reading. Fails as the file system does, over a link, and if it is no regular
-    /// file any more.
+    /// Opens the file for reading. Fails on an I/O error, on a link, and if it is no longer a
+    /// regular file.
     pub fn open(&self) -> io::Result<File> {
         self.folder.open_file(&self.path)
     }
 
-    /// Reads it, or its first `limit` bytes if it is larger.
+    /// Reads the file, or its first `limit` bytes if it is larger.
     pub fn read(&self, limit: u64) -> io::Result<Vec<u8>> {
         read_from(self.open()?, limit)
     }
 }
 
-/// Equal if they are the same path in the same folder.
+/// Handles are equal if they have the same path in the same folder.
 impl PartialEq for FileIn {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path && self.folder.id == other.folder.id
@@ -121,13 +122,13 @@ impl PartialEq for FileIn {
 
 impl Eq for FileIn {}
 
-/// A path by which the system finds what is in a folder that is held open, wherever that folder has
-/// been moved. Links in `path` are followed.
+/// Returns a path to an entry of an open folder, valid wherever the folder has been moved. Links in
+/// `path` are followed.
 pub(crate) fn path_in(folder: impl AsFd, path: impl AsRef<Path>) -> PathBuf {
     link_to(folder).join(path)
 }
 
-/// Where a folder is now that is held open. Fails if the system does not tell.
+/// Returns the present path of an open folder. Fails on an I/O error.
 pub(crate) fn where_is(folder: impl AsFd) -> io::Result<PathBuf> {
     fs::read_link(link_to(folder))
 }
@@ -136,8 +137,8 @@ fn link_to(folder: impl AsFd) -> PathBuf {
     Path::new("/proc/self/fd").join(folder.as_fd().as_raw_fd().to_string())
 }
 
-/// Opens a regular file for reading. Never waits: a FIFO without a writer would block its reader
-/// for ever. Fails if the path has come to lead to anything but a regular file, a link included.
+/// Opens a regular file for reading. Never blocks: a FIFO without a writer would block its reader
+/// for ever. Fails on a link and on any other kind of file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let file = File::from(rustix::fs::open(path, FILE, Mode::empty())?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
@@ -156,8 +157,8 @@ pub(crate) fn read_from(file: File, limit: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Opens what a path leads to from a folder, one step at a time. Gives how many steps there were,
-/// too.
+/// Opens a path relative to a folder, one component at a time. Returns the descriptor and the
+/// number of components.
 fn descend(
     from: OwnedFd,
     path: &Path,

@@ -1,22 +1,22 @@
-//! What was written to a SQLite file and is not in it yet: its journal, `FILE-wal`.
+//! The journal of a SQLite file, `FILE-wal`: content that was committed but is not in the file yet.
 //!
-//! A file that is used by the host has its newest content in the journal, until that is *folded*
-//! into the file: when it has become long, and when the server stops. A copy of the file alone is a
-//! whole backup then.
+//! While the host uses a file, its newest content is in the journal until a *checkpoint* copies it
+//! into the file: when the journal has become long, and when the server stops. After that, a copy of
+//! the file alone is a complete backup.
 //!
-//! A journal is only of use beside the file that it was begun for. SQLite itself takes over
-//! whatever lies there, so a backup that is put back beside the journal of a killed server would be
-//! overruled without a word. Therefore each journal says for which state of the file it was begun.
-//! Both carry a number, SQLite's `application_id`:
+//! A journal is valid only beside the file that it was begun for. SQLite itself replays any journal
+//! that it finds, so a restored backup beside the journal of a killed server would be overwritten
+//! silently. Therefore each journal records the state of the file for which it was begun. Both hold a
+//! number, SQLite's `application_id`:
 //!
 //! | number | meaning |
 //! |---|---|
-//! | S, a multiple of 4 | chosen at random and put into the file itself before anything is written to a new journal |
-//! | S + 1 | the first thing in the new journal. From here on the file stays as it is |
-//! | S + 2 | the journal is being folded into the file |
+//! | S, a multiple of 4 | chosen at random and written to the file itself before the first write to a new journal |
+//! | S + 1 | the first entry of the new journal. From then on the file does not change |
+//! | S + 2 | a checkpoint is in progress |
 //!
-//! A journal that says S + 1 belongs to a file that says S, and to no other: not to an earlier
-//! copy, which has another S, and not to a copy of both together, which says S + 1.
+//! A journal with S + 1 belongs only to a file with S. It belongs neither to an earlier copy, which
+//! has another S, nor to a copy of both together, which has S + 1.
 
 mod frames;
 
@@ -31,43 +31,44 @@ use rusqlite::config::DbConfig;
 
 use frames::{APPLICATION_ID, Frames};
 
-/// Bytes of a journal beyond which it is folded.
+/// Length in bytes beyond which a journal is checkpointed.
 const LONG: u64 = 4 << 20;
 
-/// Why a file must not be opened as it lies there. The text names the journal, and what to do.
+/// The reason why a file must not be opened in its present state. The text names the journal and
+/// the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// It was begun for another file, or for an earlier or later state of this one.
+    /// The journal was begun for another file, or for another state of this one.
     #[error(
         "{journal} does not belong to the file beside it, which was restored or replaced: stop the server, and delete \
          the journal to use the file as it is, or put back the file that it belongs to"
     )]
     Foreign {
-        /// The journal.
+        /// Path of the journal.
         journal: PathBuf,
     },
-    /// It cannot be read.
+    /// The journal cannot be read.
     #[error(
         "{journal} cannot be read: {source}; stop the server, and delete the journal, which loses what it holds, or \
          restore a backup"
     )]
     Unreadable {
-        /// The journal.
+        /// Path of the journal.
         journal: PathBuf,
-        /// Why not.
+        /// The I/O error.
         source: io::Error,
     },
 }
 
-/// Where the journal of a file is.
+/// Returns the path of a file's journal.
 pub fn journal_of(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push("-wal");
     name.into()
 }
 
-/// Makes sure that the journal beside a file belongs to it, before the file is opened. What is
-/// damaged in it is told.
+/// Checks that the journal beside a file belongs to it, before the file is opened. Logs any damage.
+/// Fails with [`JournalError`] if the file must not be opened.
 pub fn check(file: &Path) -> Result<(), JournalError> {
     let journal = journal_of(file);
     let frames = match frames::read(&journal) {
@@ -75,8 +76,8 @@ pub fn check(file: &Path) -> Result<(), JournalError> {
         Err(source) => return Err(JournalError::Unreadable { journal, source }),
     };
     tell(&journal, &frames);
-    // Another program that closes the file may fold the journal between the two looks; then it is
-    // gone at the next.
+    // Another program that closes the file may run a checkpoint between the two reads; the second
+    // one then finds no journal.
     let foreign = is_foreign(&frames, file)
         && frames::read(&journal).is_ok_and(|frames| is_foreign(&frames, file));
     if foreign { Err(JournalError::Foreign { journal }) } else { Ok(()) }
@@ -90,14 +91,14 @@ fn is_foreign(frames: &Frames, file: &Path) -> bool {
 fn belongs(journal: u32, file: u32) -> bool {
     match journal % 4 {
         1 => file == journal - 1,
-        // Folding may have come as far as to the first page, or not.
+        // The checkpoint may or may not have written the first page.
         2 => file == journal || file == journal - 2,
-        // It is being begun, or an earlier release has begun it.
+        // The journal is being begun, or was begun by an earlier release.
         _ => true,
     }
 }
 
-/// The number in the file itself; `None` while there is no first page.
+/// The number in the file itself; `None` if the file has no first page yet.
 fn application_id(file: &Path) -> Option<u32> {
     let mut bytes = [0; 4];
     File::open(file).ok()?.read_exact_at(&mut bytes, APPLICATION_ID as u64).ok()?;
@@ -116,18 +117,18 @@ fn tell(journal: &Path, frames: &Frames) {
     }
 }
 
-/// The journal of a file that this process writes to, through one connection.
+/// The journal of a file that this process writes through one connection.
 pub struct Journal {
     path: PathBuf,
-    /// It says for which state of the file it was begun.
+    /// True if the journal records the state of the file.
     begun: bool,
-    /// The length beyond which folding is tried next.
+    /// Length in bytes beyond which the next checkpoint is tried.
     fold_beyond: u64,
 }
 
 impl Journal {
-    /// The journal of a file that was just opened by that connection, which from here on folds only
-    /// when told to.
+    /// Creates the journal of a file that `connection` has just opened. From then on the connection
+    /// runs checkpoints only on request.
     pub fn of(file: &Path, connection: &Connection) -> rusqlite::Result<Self> {
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         fold_on_close(connection, false)?;
@@ -136,31 +137,32 @@ impl Journal {
         Ok(Journal { path, begun, fold_beyond: LONG })
     }
 
-    /// Begins the journal if it does not say yet for which state of the file. To be called before
-    /// anything is written, outside of transactions.
+    /// Begins the journal if it does not record the state of the file yet. Must be called before
+    /// each write, outside of transactions.
     pub fn begin(&mut self, connection: &Connection) {
         if std::mem::replace(&mut self.begun, true) {
             return;
         }
-        // Where this fails, such as on a full disk, what is to be written fails too and tells why.
+        // If this fails, for example on a full disk, the write that follows fails too and reports
+        // the error.
         if let Err(error) = begin(connection) {
             tracing::debug!(%error, journal = %self.path.display(), "cannot begin a journal");
         }
     }
 
-    /// Folds the journal if it has become long. To be called after something was written.
+    /// Runs a checkpoint if the journal is long. Must be called after each write.
     pub fn shorten(&mut self, connection: &Connection) {
         let length = self.length();
         if length > self.fold_beyond {
-            // While somebody reads, a long journal cannot be cut short. It grows a while before the
-            // next try.
+            // A reader keeps a long journal from being truncated. The next checkpoint is tried
+            // after it has grown further.
             let folded = self.fold(connection).unwrap_or(false);
             self.fold_beyond = if folded { LONG } else { length + LONG };
         }
     }
 
-    /// Puts what it holds into the file. Tells whether that was possible; it is not while somebody
-    /// else reads. Waits for nobody.
+    /// Copies the content into the file. Returns false if another reader prevents it. Never blocks
+    /// on one.
     pub fn fold(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         if !self.begun {
             return Ok(true);
@@ -174,7 +176,7 @@ impl Journal {
         Ok(folded)
     }
 
-    /// Folds it for the last time, and lets closing the connection remove it.
+    /// Runs the last checkpoint, and lets closing the connection remove the journal.
     pub fn end(&mut self, connection: &Connection) -> rusqlite::Result<bool> {
         let folded = self.fold(connection)?;
         if folded {
@@ -183,14 +185,14 @@ impl Journal {
         Ok(folded)
     }
 
-    /// How long it is, in bytes.
+    /// Length in bytes.
     pub fn length(&self) -> u64 {
         length(&self.path)
     }
 }
 
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
-    // Within 31 bits: SQLite knows the number with a sign.
+    // Limited to 31 bits, because SQLite stores the number signed.
     let stamp = i64::from(random() & 0x7fff_fffc);
     connection.pragma_update(None, "application_id", stamp)?;
     if empty(connection)? {
@@ -208,7 +210,7 @@ fn random() -> u32 {
     RandomState::new().hash_one(std::process::id()) as u32
 }
 
-/// Folds whatever is in the journal, and empties it. Tells whether it is empty now.
+/// Runs a checkpoint and truncates the journal. Returns true if the journal is empty now.
 fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     let patience = connection.query_row("PRAGMA busy_timeout", [], |row| row.get::<_, u32>(0))?;
     connection.busy_timeout(Duration::ZERO)?;
@@ -218,7 +220,7 @@ fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(busy? == 0)
 }
 
-/// True if closing the last connection folds and removes the journal by itself.
+/// Sets if closing the last connection runs a checkpoint and removes the journal.
 pub fn fold_on_close(connection: &Connection, folds: bool) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, !folds).map(drop)
 }
@@ -227,9 +229,9 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Folds the journals that lie beside files of that name in the folders of `root`: those that a
-/// killed server has left, of tenants that have not been used since. Blocks, until then at the
-/// latest.
+/// Runs checkpoints of the journals beside the files called `name` in the subfolders of `root`. A
+/// killed server leaves such journals, and a tenant that has not been used since has not opened its
+/// file. Blocks until all are done or `until` is reached.
 pub fn fold_leftovers(root: &Path, name: &str, until: Instant) {
     let Ok(folders) = fs::read_dir(root) else { return };
     for folder in folders.flatten() {

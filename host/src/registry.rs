@@ -1,9 +1,9 @@
-//! What can be asked for now.
+//! The models and versions that can be called now.
 //!
-//! The two flows meet here: requests read, the manager writes. Reading takes no lock. Each tenant
-//! has a map of its own ([`TenantModels`]), and writing replaces that map by one pointer store, so
-//! a request sees a model before a swap or after it, never during, and what one tenant publishes
-//! touches no other's map.
+//! Requests read the registry, the manager writes it. Reading takes no lock. Each tenant has its
+//! own map ([`TenantModels`]), which a write replaces with one pointer store. A request therefore
+//! sees a model before a swap or after it, never between, and a publish for one tenant touches no
+//! other tenant's map.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,45 +14,46 @@ use tokio::sync::watch;
 use crate::model::{InferError, ModelName, TenantName, Version, VersionPolicy};
 use crate::servable::ServableHandle;
 
-/// What can be asked for now. A clone is shallow.
+/// The models of all tenants. A clone is shallow.
 #[derive(Clone, Default)]
 pub struct Registry {
     tenants: Arc<ArcSwap<HashMap<TenantName, TenantModels>>>,
     changes: Arc<watch::Sender<()>>,
 }
 
-/// The models of one tenant, to publish what is known of them. A clone is shallow.
+/// One tenant's part of the registry, for the writer. A clone is shallow.
 #[derive(Clone)]
 pub struct TenantModels {
     known: Arc<ArcSwap<Known>>,
     changes: Arc<watch::Sender<()>>,
 }
 
-/// What is known of one tenant's models.
+/// The models of one tenant.
 #[derive(Clone, Default)]
 struct Known {
     models: HashMap<ModelName, Arc<Entry>>,
-    /// Apart, because nobody can ask them anything.
+    /// Kept separately, because callers cannot call interceptors.
     interceptors: HashMap<ModelName, Arc<Entry>>,
-    /// Every version that serves, interceptors among them.
+    /// All serving versions, interceptors included.
     serving: Vec<ServableHandle>,
 }
 
-/// What is known of one model.
+/// One model.
 #[derive(Clone, Default)]
 pub struct Entry {
-    /// The versions that serve, newest first.
+    /// Serving versions, newest first.
     pub serving: Vec<ServableHandle>,
-    /// Which versions are wanted. It is the model's: a version that serves need not load again for
-    /// it.
+    /// The model's version policy. It belongs to the model: a changed policy does not reload a
+    /// serving version.
     pub policy: VersionPolicy,
-    /// Why a version that was asked for might not serve: what to tell the caller.
+    /// The reason that a requested version may not serve, for the caller.
     pub note: String,
 }
 
 impl Registry {
-    /// Finds a version that serves: the one named, or the newest. Fails with `NotReady` if the
-    /// model is known and nothing of it that fits serves; with `ModelNotFound` otherwise.
+    /// Finds a serving version: the given one, or the newest. Fails with `NotReady` if the model is
+    /// known but has no serving version, and with `ModelNotFound` if the model or the given version
+    /// is unknown.
     pub fn find(
         &self,
         tenant: &TenantName,
@@ -70,7 +71,7 @@ impl Registry {
         }
     }
 
-    /// What is known of a model.
+    /// Returns a model's entry; `None` if the model is unknown.
     pub fn entry(&self, tenant: &TenantName, model: &str) -> Option<Arc<Entry>> {
         self.tenants.load().get(tenant)?.known.load().models.get(model).cloned()
     }
@@ -84,7 +85,7 @@ impl Registry {
         names
     }
 
-    /// Every version that serves, of all tenants, interceptors among them.
+    /// All serving versions of all tenants, interceptors included.
     pub fn serving(&self) -> Vec<ServableHandle> {
         self.tenants
             .load()
@@ -93,13 +94,13 @@ impl Registry {
             .collect()
     }
 
-    /// Whether a version, of a model or of an interceptor, serves.
+    /// True if that version of a model or interceptor serves.
     pub fn serves(&self, tenant: &TenantName, model: &ModelName, version: Version) -> bool {
         let tenants = self.tenants.load();
         tenants.get(tenant).is_some_and(|models| models.known.load().serves(model, version))
     }
 
-    /// Makes room for a tenant's models, in place of those of a former tenant of that name.
+    /// Adds a tenant without models. Replaces the models of a former tenant with the same name.
     pub fn open(&self, tenant: &TenantName) -> TenantModels {
         let models = TenantModels { known: Arc::default(), changes: self.changes.clone() };
         self.tenants.rcu(|tenants| {
@@ -110,7 +111,7 @@ impl Registry {
         models
     }
 
-    /// Forgets a tenant's models, unless a later tenant of that name has taken their place.
+    /// Removes a tenant's models, unless a later tenant with the same name has replaced them.
     pub fn close(&self, tenant: &TenantName, models: &TenantModels) {
         self.tenants.rcu(|tenants| {
             let mut tenants = HashMap::clone(tenants);
@@ -121,16 +122,16 @@ impl Registry {
         });
     }
 
-    /// Changes whenever other versions serve than before.
+    /// Changes whenever the set of serving versions changes.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 }
 
 impl TenantModels {
-    /// Replaces what is known of these models, or forgets them. Versions left out can no longer be
-    /// found; they drain as their requests end. Called by the tenant's own task alone: two writers
-    /// would undo each other.
+    /// Replaces the given models' entries; `None` removes a model. Removed versions can no longer
+    /// be found and drain as their requests end. Only the tenant's own task may call it: concurrent
+    /// writers would overwrite each other.
     pub fn publish(&self, changes: impl IntoIterator<Item = (ModelName, Option<Entry>)>) {
         let mut known = Known::clone(&self.known.load());
         let mut moved = false;
@@ -142,7 +143,7 @@ impl TenantModels {
             known.serving =
                 known.entries().flat_map(|entry| entry.serving.iter().cloned()).collect();
         }
-        // The old map, with the handles in it, is dropped here and not on a request's thread.
+        // Drops the old map and its handles here rather than on a request's thread.
         drop(self.known.swap(Arc::new(known)));
 
         if moved {
@@ -152,7 +153,7 @@ impl TenantModels {
 }
 
 impl Known {
-    /// Replaces what is known of one model. Tells whether other versions of it serve than before.
+    /// Replaces one model's entry. Returns true if its serving versions changed.
     fn replace(&mut self, model: ModelName, entry: Option<Entry>) -> bool {
         let entries =
             if model.is_interceptor() { &mut self.interceptors } else { &mut self.models };

@@ -1,4 +1,4 @@
-//! Models that load, and answer wrongly from the first request on.
+//! Models that load and then answer wrongly from the first request on.
 
 use super::{Case, PATIENT, case, check};
 use crate::harness::puppet;
@@ -8,7 +8,7 @@ fn infer(word: &'static str, words: &'static [&'static str]) -> Case {
 }
 
 fn warm(word: &'static str, words: &'static [&'static str]) -> Case {
-    // The word's argument is no part of a model's name.
+    // The argument after the colon is not part of the model's name.
     let name = word.split(':').next().unwrap();
     case(name, puppet(&format!("warm={word}")), words)
 }

@@ -3,17 +3,17 @@
 use super::beside_a_good_model;
 use super::components::with_inference;
 
-/// Compiles for many times longer than a second.
+/// A component that compiles for many times longer than a second.
 fn slow_bomb() -> Vec<u8> {
     bomb(2000, 750)
 }
 
-/// A few hundred bytes that say that a memory of 500 MB begins with an `x` and ends with one.
+/// A component of a few hundred bytes that declares a memory of 500 MB with an `x` at both ends.
 fn large_bomb() -> Vec<u8> {
     with_inference(r#"(memory 8000) (data (i32.const 0) "x") (data (i32.const 500000000) "x")"#)
 }
 
-/// Starts a server that has compiled its good model before, and drops a bomb.
+/// Starts a server that has already compiled its good model, and drops a bomb.
 #[track_caller]
 fn defused(bomb: Vec<u8>, limits: &str, words: &str) {
     let server = beside_a_good_model(|_| {}).start();
@@ -49,8 +49,8 @@ fn a_bomb_is_stopped_by_its_memory() {
     );
 }
 
-/// A component that passes for a model until it is compiled, with a module of so many functions of
-/// so many multiplications.
+/// A component that looks like a model until it is compiled. It has `functions` functions of
+/// `steps` multiplications each.
 fn bomb(functions: usize, steps: usize) -> Vec<u8> {
     // local.get 0, local.get 1, i64.mul, local.set 0
     const STEP: [u8; 7] = [0x20, 0, 0x20, 1, 0x7e, 0x21, 0];
@@ -69,7 +69,7 @@ fn section(id: u8, content: Vec<u8>) -> Vec<u8> {
     [vec![id], size(content.len()), content].concat()
 }
 
-/// A number as WebAssembly writes it (LEB128).
+/// Encodes a number as WebAssembly does (LEB128).
 fn size(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     while number >= 0x80 {

@@ -1,4 +1,4 @@
-//! Files that are no whole component.
+//! Files that are not complete components.
 
 use super::{Case, case, check};
 use crate::harness::puppet;
@@ -61,19 +61,19 @@ fn a_component_cut_anywhere_is_truncated() {
 
 #[test]
 fn a_component_with_a_damaged_inside_is_refused() {
-    // The announced lengths hold, so that only validation can notice.
+    // The announced lengths are correct, so only validation can find the damage.
     let mut damaged = puppet("version=2");
     let middle = damaged.len() / 2;
     damaged[middle..middle + 64].fill(0xff);
     let server = check(vec![case("damaged", damaged, &["validate: not a"])], "");
-    // The same bytes under a precompiled name are not even looked at.
+    // The same bytes under the name of a precompiled file are not read at all.
     server.models().put("sneaky.cwasm", puppet("version=2"));
     server.until_refused("sneaky", 0, "precompiled artifacts are never accepted");
     std::fs::create_dir(server.models().path("folder.wasm")).unwrap();
     server.until_refused("folder.wasm", 0, "");
 }
 
-/// The same noise each time.
+/// Pseudo-random bytes, the same in each run.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = || {

@@ -1,9 +1,9 @@
-//! Whole components that are no models, written in WebAssembly's text format.
+//! Complete components that are not models, written in WebAssembly's text format.
 
 use super::{case, check};
 
-/// A component whose `inference` has functions without parameters and results; `module` is its
-/// code.
+/// A component whose `inference` interface has functions without parameters and results. `module`
+/// is its code.
 pub(super) fn with_inference(module: &str) -> Vec<u8> {
     component(&format!(
         r#"(core module $code (func (export "run")) {module})

@@ -1,4 +1,4 @@
-//! Models whose `load` goes wrong, or tells lies.
+//! Models whose `load` fails or returns wrong metadata.
 
 use super::{Case, case, check};
 use crate::harness::{puppet, puppet_without_snapshot};
@@ -29,7 +29,7 @@ fn a_load_that_goes_wrong_is_explained() {
         ],
         "[compile]\nload_deadline = '6s'",
     );
-    // Who may see the index owns the model; who asks it need not.
+    // The index is shown to the owner of the model; a caller of the model does not see the reason.
     let refused = server.behave("panic", "ok");
     refused.refused(503, "model_not_ready");
     assert!(!refused.text().contains("secret-of-the-guest"), "{refused}");

@@ -1,4 +1,5 @@
-//! Bad artifacts: each ends in a reason that tells its author what is wrong, and harms nobody else.
+//! Faulty artifacts: each is reported with a reason that its author understands, and affects no
+//! other model.
 
 mod answers;
 mod bombs;
@@ -8,12 +9,12 @@ mod loads;
 
 use crate::harness::{Models, Server, Setup, puppet, until};
 
-/// What is dropped in, and words that its reason must hold.
+/// A file to drop in, and words that its reason must contain.
 struct Case {
     name: &'static str,
     component: Vec<u8>,
     words: &'static [&'static str],
-    /// Its `model.toml`; empty for a bare file.
+    /// The model's `model.toml`; empty for a bare component.
     settings: &'static str,
 }
 
@@ -38,8 +39,9 @@ fn case(name: &'static str, component: impl Into<Vec<u8>>, words: &'static [&'st
     Case { name, component: component.into(), words, settings: "" }
 }
 
-/// Puts every case beside a good model and starts the server. None may serve, each must say why,
-/// and the good one must answer. Gives the server for a closer look.
+/// Puts every case beside a good model and starts the server. Asserts that none of the cases
+/// serves, that each has its reason, and that the good model answers. Returns the server for
+/// further checks.
 fn check(cases: Vec<Case>, config: &str) -> Server {
     let fill = |models: &Models| cases.iter().for_each(|case| case.put(models));
     let server = beside_a_good_model(fill).config(config).start();
@@ -59,7 +61,7 @@ fn beside_a_good_model(fill: impl FnOnce(&Models)) -> Setup {
     })
 }
 
-/// The reason in the index; empty while there is none.
+/// Returns the reason from the index, or an empty text if there is none yet.
 fn reason(server: &Server, name: &str) -> String {
     let index = server.index();
     let entry = index.iter().find(|entry| entry.name == name && entry.state == "UNAVAILABLE");

@@ -1,4 +1,4 @@
-//! Items that fail, and their neighbours that do not.
+//! Items that fail in a batch, and their neighbours that succeed.
 
 use crate::batching::{
     BOTH, JOINED, PATIENT, SIDE_BY_SIDE, begin, body, counted, held_up, held_up_with, hold,
@@ -6,8 +6,8 @@ use crate::batching::{
 };
 use crate::harness::Response;
 
-/// Lines up good words with these between them, lets them go, and gives the answers to these. The
-/// others must have got theirs, in calls with so many.
+/// Queues these words between good ones, releases them, and returns the responses to these. Asserts
+/// that the good ones succeed, in batches of `with` requests.
 #[track_caller]
 fn among_others<const N: usize>(
     guest: &str,
@@ -33,7 +33,7 @@ fn among_others<const N: usize>(
 #[test]
 fn a_bad_item_fails_alone_with_its_own_error() {
     for guest in BOTH {
-        // Side by side an error is of one request, and nothing is done twice.
+        // In the side-by-side form an error belongs to one request, and no request is run twice.
         let with = if guest == JOINED { 1 } else { 5 };
         let [failed, refused] = among_others(guest, PATIENT, ["fail", "reject"], with);
         failed.refused(500, "model_failed");
@@ -113,7 +113,7 @@ fn every_request_counts_once_whatever_it_was_joined_with() {
     holder.hang_up();
     let outcomes = waiting.map(|pending| pending.answer().status);
     assert_eq!(outcomes, [500, 200, 500, 200]);
-    // The holder, the batch, and each of its four.
+    // Calls: the holder, the batch, and each of its four items.
     assert_eq!(counted(&server), (9.0, 6.0, 1.0));
     assert_eq!(server.metric("wardian_requests_total{"), Some(2.0));
     assert_eq!(server.metric("wardian_request_failures_total{"), Some(2.0));

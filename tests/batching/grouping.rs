@@ -1,4 +1,4 @@
-//! Who goes with whom, and in which order.
+//! Which requests are grouped, and in which order they run.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ fn what_waits_goes_together_and_each_gets_its_own_answer() {
         for (word, pending) in words.into_iter().zip(waiting) {
             assert_eq!(said(&pending.answer()), (word.to_owned(), 5), "{guest}");
         }
-        // The holder's call was one too.
+        // The holder's call counts as well.
         assert_eq!(counted(&server), (6.0, 2.0, 0.0), "{guest}");
         assert_eq!(server.metric("wardian_requests_total{"), Some(5.0), "{guest}");
     }
@@ -38,8 +38,8 @@ fn rows_are_counted_where_requests_are_joined() {
     let waiting: Vec<_> =
         (0..).zip(asked).map(|(behind, words)| line_up(&server, behind, &rows(words))).collect();
     holder.hang_up();
-    // The first goes with the third, because the second has not room beside it; the fourth is as
-    // large as it is.
+    // The first goes with the third, because the second does not fit beside it. The fourth alone is
+    // as large as a batch may be.
     for ((words, pending), batch) in asked.into_iter().zip(waiting).zip([4, 4, 4, 6, 4]) {
         let answer = pending.answer();
         assert_eq!(answer.output("word"), words);
@@ -117,7 +117,7 @@ fn the_first_by_priority_go_first() {
         })
         .collect();
     holder.hang_up();
-    // The instance counts its calls, one after the other.
+    // The instance counts its calls one after another.
     let mut order: Vec<_> = waiting
         .into_iter()
         .map(|(word, pending)| (pending.answer().number("calls"), word))

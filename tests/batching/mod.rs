@@ -1,6 +1,6 @@
-//! Requests that are grouped into one call: who goes with whom, who waits, and who fails alone.
+//! Requests that are grouped into one call: grouping, waiting, and failures of single items.
 //!
-//! A test that needs requests to wait has one instance, and a request that keeps it for as long as
+//! A test that needs requests to wait uses one instance and a request that holds it for as long as
 //! the test wants.
 
 mod failing;
@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 
 use crate::harness::{Pending, Response, Server, guest, until};
 
-/// The two guests, and with it the two forms.
+/// The two guests, one for each of the two forms of a batch.
 const JOINED: &str = "batcher";
 const SIDE_BY_SIDE: &str = "side-by-side";
 const BOTH: [&str; 2] = [JOINED, SIDE_BY_SIDE];
 
 const PATIENT: &str = "[limits]\ncpu_time = '10m'\ndeadline = '10m'\n";
 
-/// A server with one of the guests as the model `model`, under these settings.
+/// Starts a server with one of the guests as the model `model`, under these settings.
 fn serving(name: &str, model_toml: &str) -> Server {
     serving_with(name, model_toml, "")
 }
 
-/// The same with keys of `wardian.toml`.
+/// Like `serving`, with keys of `wardian.toml`.
 fn serving_with(name: &str, model_toml: &str, config: &str) -> Server {
     let setup = Server::with_models(|models| {
         models.settings("model", model_toml);
@@ -35,12 +35,12 @@ fn serving_with(name: &str, model_toml: &str, config: &str) -> Server {
     server
 }
 
-/// A server with one instance, and a request that keeps it until it is let go.
+/// Starts a server with one instance, and a request that holds it until it is released.
 fn held_up(name: &str, model_toml: &str) -> (Server, Pending) {
     held_up_with(name, model_toml, "")
 }
 
-/// The same with keys of `wardian.toml`.
+/// Like `held_up`, with keys of `wardian.toml`.
 fn held_up_with(name: &str, model_toml: &str, config: &str) -> (Server, Pending) {
     let server = serving_with(name, &format!("{model_toml}\n[instances]\nmax = 1\n"), config);
     let holder = hold(&server);
@@ -71,44 +71,44 @@ fn begin(server: &Server, word: &str) -> Pending {
     begin_with(server, &body(word))
 }
 
-/// Begins a request that has so many milliseconds.
+/// Begins a request with a deadline in milliseconds.
 fn within(server: &Server, milliseconds: &str, word: &str) -> Pending {
     let call =
         server.call("POST", "/v2/models/model/infer").header("wardian-deadline-ms", milliseconds);
     call.json(&body(word)).begin()
 }
 
-/// Begins a request that is known to wait behind so many others.
+/// Begins a request and waits until it is queued behind `behind` others.
 fn line_up(server: &Server, behind: u64, body: &Value) -> Pending {
     let pending = begin_with(server, body);
     server.tenant("default").until_holds("queue", behind + 1);
     pending
 }
 
-/// Begins requests with these words, in this order, and waits until all of them wait.
+/// Begins requests with these words, in this order, and waits until all of them are queued.
 fn line_up_all<const N: usize>(server: &Server, words: [&str; N]) -> [Pending; N] {
     let mut behind = 0..;
     words.map(|word| line_up(server, behind.next().unwrap(), &body(word)))
 }
 
-/// The word of an answer, which must be well, and how many came with it.
+/// Returns the word of a successful response, and the number of requests in its call.
 #[track_caller]
 fn said(response: &Response) -> (String, i64) {
     (response.output("word")[0].as_str().unwrap().to_owned(), response.number("batch"))
 }
 
-/// What was asked, in how many calls, and how many of those failed.
+/// Returns the numbers of requests, of calls, and of failed calls.
 fn counted(server: &Server) -> (f64, f64, f64) {
     let of = |name: &str| server.metric(&format!("wardian_{name}{{")).unwrap_or(0.0);
     (of("batch_size_sum"), of("batch_size_count"), of("batch_failures_total"))
 }
 
-/// Waits until nobody waits.
+/// Waits until the queue is empty.
 fn until_none_waits(server: &Server) {
     server.tenant("default").until_holds("queue", 0);
 }
 
-/// Waits until so many requests have failed.
+/// Waits until `count` requests have failed.
 fn until_failed(server: &Server, count: f64) {
     until(&format!("that {count} requests have failed"), || {
         server.metric("wardian_request_failures_total{").unwrap_or(0.0) == count

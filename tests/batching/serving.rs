@@ -1,11 +1,11 @@
-//! Batches as they come about under load, in any isolation, and while the model is swapped.
+//! Batches under load, with each isolation and during a swap.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::batching::{BOTH, JOINED, SIDE_BY_SIDE, body, counted, serving};
 use crate::harness::{Server, guest, until};
 
-/// Clients that ask without pause until told to cease, each with words of its own.
+/// Clients that send requests without pause until they are stopped, each with words of its own.
 struct Crowd {
     cease: AtomicBool,
     answers: AtomicU64,
@@ -15,8 +15,7 @@ struct Crowd {
 impl Crowd {
     const CLIENTS: usize = 32;
 
-    /// Runs the clients for as long as `meanwhile` takes, and until every one of them has had many
-    /// answers.
+    /// Runs the clients while `meanwhile` runs, and until each client has had many responses.
     fn ask(server: &Server, meanwhile: impl FnOnce(&Crowd)) -> Crowd {
         let crowd = Crowd {
             cease: AtomicBool::new(false),

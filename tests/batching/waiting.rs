@@ -1,4 +1,4 @@
-//! Who waits, for how long, and who waits no more.
+//! Requests that wait for a batch: how long, and how the wait ends.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ fn a_deadline_in_the_queue_is_its_own_requests() {
     let hasty = within(&server, "50", "hasty").answer();
     hasty.refused(504, "deadline_exceeded");
     assert!(hasty.text().contains("50 ms"), "{hasty}");
-    // Whoever leads may be late too.
+    // The leader of a batch may time out as well.
     holder.hang_up();
     assert_eq!(said(&one.answer()), ("one".to_owned(), 1));
     let holder = hold(&server);
@@ -88,7 +88,7 @@ fn a_deadline_at_work_is_its_own_requests_too() {
     let patient = line_up(&server, 1, &body("sleep:600000"));
     holder.hang_up();
     hasty.answer().refused(504, "deadline_exceeded");
-    // The holder, and these two in one call, which goes on.
+    // Calls: the holder, and these two in one call, which continues.
     assert_eq!(counted(&server), (3.0, 2.0, 0.0));
     server.until_busy("model", 1);
     patient.hang_up();
@@ -106,7 +106,7 @@ fn as_many_wait_as_may() {
     assert_eq!([said(&one.answer()).1, said(&two.answer()).1], [2, 2]);
 }
 
-/// So many requests that are at work one by one, and will be until they are let go.
+/// Begins `count` requests that run one by one until they are released.
 fn begin_endless(server: &Server, count: u64) -> Vec<Pending> {
     let begin = |busy| {
         let holder = begin(server, "sleep:600000");
@@ -192,7 +192,7 @@ fn a_full_batch_goes_at_once() {
     }
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(counted(&server), (3.0, 1.0, 0.0));
-    // Different parameters make no batch, but nobody waits for more than there is room for.
+    // Requests with different parameters form no batch, but none waits beyond the queue's limit.
     let others = [("a", 1), ("b", 2), ("c", 2)]
         .map(|(word, tone)| with_parameter(word, "tone", json!(tone)));
     let pending = others.map(|body| crate::batching::begin_with(&server, &body));

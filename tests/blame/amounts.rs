@@ -1,11 +1,11 @@
-//! Limits that a call meets, because of how much was asked.
+//! Limits that a call reaches because of the amounts in its request.
 
 use serde_json::json;
 
 use super::{FAULTS, MANY, has_never_tripped, one};
 use crate::harness::Server;
 
-/// What a puppet does, under which limits, and what comes of it.
+/// The puppet's behaviour, its limits, and the expected status and error code.
 const AMOUNTS: [(&str, &str, u16, &str); 3] = [
     ("eat", "memory = '48MiB'\ncpu_time = '10m'", 500, "model_out_of_memory"),
     ("spin", "cpu_time = '100ms'", 504, "cpu_time_exceeded"),

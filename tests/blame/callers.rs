@@ -1,4 +1,4 @@
-//! Callers with keys of their own.
+//! Callers with API keys of their own.
 
 use serde_json::json;
 use wardian::model::Digest;
@@ -6,7 +6,7 @@ use wardian::model::Digest;
 use super::{FAULTS, MANY, two_puppets};
 use crate::harness::{Server, Tenant};
 
-/// A server with two versions of a puppet, and a tenant with these keys.
+/// Starts a server with two versions of a puppet, and a tenant with these keys.
 fn with_keys(keys: &[(&str, &str)]) -> Server {
     let key = |(text, scopes): &(&str, &str)| {
         format!(
@@ -45,7 +45,7 @@ fn a_caller_whose_requests_do_nothing_but_fail_is_refused_alone() {
     }
     other.get("/v2/models/model/ready").ok();
     assert_eq!(operator.entry("model", 2).unwrap().state, "READY");
-    // Whoever has it loaded again has it forgotten.
+    // A load command resets the counts of faults.
     operator.call("POST", "/v2/repository/models/model/load").json(&json!({})).send().ok();
     assert_eq!(one.behave("model", "ok").number("version"), 2);
 }

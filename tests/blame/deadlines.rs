@@ -1,4 +1,4 @@
-//! Deadlines that a caller chooses.
+//! Deadlines that a caller sets.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Interceptors that a request passes.
+//! Faults of interceptors.
 
 use serde_json::{Value, json};
 use wardian::model::Digest;

@@ -1,7 +1,8 @@
-//! Faults and blame: no caller can take a good model from the others, whatever it asks for.
+//! Faults and blame: no caller can take a good model out of service for other callers, whatever it
+//! sends.
 //!
-//! Each file is about one way to the circuit breaker. That the breaker still works for a model that
-//! does nothing but fail is in `hostile/breaker.rs`.
+//! Each file covers one way to the circuit breaker. `hostile/breaker.rs` covers the breaker for a
+//! model that only fails.
 
 mod amounts;
 mod callers;
@@ -13,15 +14,15 @@ mod streams;
 
 use crate::harness::{Models, Server, Setup, guest, puppet};
 
-/// Faults in a row that take a version out of service.
+/// Consecutive faults that take a version out of service.
 const FAULTS: usize = 3;
 
-/// More requests than that, so that all of them would have to be without blame.
+/// More requests than `FAULTS`: the version stays in service only if none of them counts.
 const MANY: usize = 2 * FAULTS;
 
 const BREAKER: &str = "[breaker]\nfaults = 3\npause = '1h'\n";
 
-/// A server, not yet running, with two versions of a puppet.
+/// A server, not yet started, with two versions of a puppet.
 fn two_puppets(settings: &str) -> Setup {
     Server::with_models(|models| add_puppets(models, settings))
 }
@@ -33,7 +34,7 @@ fn add_puppets(models: &Models, settings: &str) {
     });
 }
 
-/// A server with one version of a guest.
+/// Starts a server with one version of a guest.
 fn one(name: &str, settings: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("model", &format!("{BREAKER}{settings}"));
@@ -44,7 +45,7 @@ fn one(name: &str, settings: &str) -> Server {
     server
 }
 
-/// Asserts that the model is in service and has never been out of it.
+/// Asserts that the model is in service and has never been out of service.
 #[track_caller]
 fn has_never_tripped(server: &Server) {
     assert_eq!(server.config_of("model")["wardian"]["suspended"], false);

@@ -1,4 +1,4 @@
-//! Outputs that a caller asks for.
+//! Outputs that a caller requests.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Requests that are repeated, and sessions.
+//! Repeated requests, and sessions.
 
 use serde_json::{Value, json};
 

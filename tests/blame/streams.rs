@@ -1,4 +1,4 @@
-//! Readers of answers in parts.
+//! Readers of streams.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ fn a_reader_that_reads_nothing_leaves_no_blame() {
     };
     let slow: Vec<_> = (0..FAULTS).map(|_| server.begin_stream("model", &endless)).collect();
     open(slow.len() as f64);
-    // Their connections are cut some seconds after the deadline.
+    // The server cuts their connections some seconds after the deadline.
     open(0.0);
     drop(slow);
     has_never_tripped(&server);
@@ -44,7 +44,7 @@ fn an_answer_that_is_longer_than_it_may_be_leaves_no_blame() {
             server.generate("model", &body).refused(500, "response_too_large");
         }
     }
-    // Not even if the model does not bear the news.
+    // The model stays in service even if it traps when `emit` fails.
     for number in 0..MANY {
         let body = json!({ "parts": 20 + number, "size": 1000, "how": "stubborn", "then": "trap" });
         server.generate("model", &body).refused(500, "response_too_large");

@@ -1,5 +1,5 @@
-//! Stock clients and suites, unmodified, against the real server. A script beside this file drives
-//! each of them.
+//! Stock clients and test suites, unmodified, against the real server. A script beside this file
+//! drives each of them.
 
 mod schemathesis;
 
@@ -23,7 +23,7 @@ const EXAMPLES: [&str; 9] = [
     "upper",
 ];
 
-/// NVIDIA's `tritonclient.http`, and `sseclient-py` for answers in parts.
+/// NVIDIA's `tritonclient.http`, and `sseclient-py` for streams.
 #[test]
 fn tritonclient() {
     let Some(python) = python("WARDIAN_PYTHON") else { return };
@@ -33,7 +33,7 @@ fn tritonclient() {
     run(Command::new(&python).arg(script("triton_aio.py")).arg(address(&server)), 9);
 }
 
-/// The parsers of Prometheus.
+/// Prometheus' own parsers.
 #[test]
 fn openmetrics() {
     let Some(python) = python("WARDIAN_PYTHON") else { return };
@@ -86,10 +86,10 @@ fn perf_analyzer() {
     run(Command::new(python).arg(script("perf_analyzer.py")).arg(address(&server)), 5);
 }
 
-/// The text of the one key of a server that asks for keys.
+/// The API key of a server that has keys.
 const KEY: &str = "the-key";
 
-/// The configuration of a server with that key, which may do everything.
+/// The configuration of a server with that key, with scope `admin`.
 fn with_key() -> String {
     let digest = Digest::of(KEY.as_bytes());
     format!(
@@ -97,9 +97,10 @@ fn with_key() -> String {
     )
 }
 
-/// The interpreter of a client's environment. Skips the test where there is none.
+/// Returns the Python interpreter of a client's environment, or `None` after it has noted the test
+/// as skipped.
 fn python(variable: &str) -> Option<OsString> {
-    // `cargo xtask test` sets this up; a plain `cargo test` cannot.
+    // `cargo xtask test` prepares the environment; a plain `cargo test` cannot.
     let python = std::env::var_os(variable);
     if python.is_none() {
         PYTHON.skip(&format!("{variable} names no Python with the packages of the client"));
@@ -107,7 +108,7 @@ fn python(variable: &str) -> Option<OsString> {
     python
 }
 
-/// True if `perf_analyzer` starts. Skips the test where it does not.
+/// Returns true if `perf_analyzer` starts. Notes the test as skipped if it does not.
 fn starts(python: &OsString) -> bool {
     let output = Command::new(python).arg(script("perf_analyzer.py")).arg("--version").output();
     let starts = output.is_ok_and(|output| output.status.success());
@@ -117,7 +118,7 @@ fn starts(python: &OsString) -> bool {
     starts
 }
 
-/// A server, not yet running, with these example models.
+/// A server, not yet started, with these example models.
 fn serving(names: &[&str]) -> Setup {
     Server::with_models(|models| {
         for &name in names {
@@ -144,7 +145,7 @@ fn address(server: &Server) -> String {
     server.address().to_string()
 }
 
-/// Runs a script, which prints a line for each of so many checks.
+/// Runs a script and asserts that it prints one line for each of `checks` checks.
 #[track_caller]
 fn run(script: &mut Command, checks: usize) {
     let output = script.output().expect("the script starts");

@@ -1,12 +1,12 @@
-//! `wardian bench`. How many requests are due is told by the options, so that how many are answered
-//! can be told.
+//! `wardian bench`. The options determine how many requests are due, and with that how many
+//! responses to expect.
 
 use serde_json::json;
 
 use super::{NOWHERE, ask, wardian};
 use crate::harness::{Server, guest};
 
-/// Ten requests, none before measuring.
+/// Ten requests, and none before the measurement.
 const TEN: [&str; 8] =
     ["--connections", "2", "--rate", "20", "--duration", "500ms", "--warm-up", "0ms"];
 

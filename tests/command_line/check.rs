@@ -1,14 +1,15 @@
-//! `wardian check`: what passes here goes live there, and what does not is told.
+//! `wardian check`: a version that passes here also goes live, and a version that fails is reported
+//! with its reason.
 
 use std::net::TcpListener;
 
 use super::{folder, wardian};
 use crate::harness::{guest, guest_folder, ledger, puppet};
 
-/// Two tenants, of whom one may have less.
+/// Two tenants, one of them with tighter limits.
 const TWO: &str = "[tenants.acme]\n[tenants.acme.limits]\nmemory = '64MiB'\n[tenants.beta]\n";
 
-/// More than `acme` may have.
+/// A memory limit above that of `acme`.
 const LARGE: &str = "[limits]\nmemory = '128MiB'\n";
 
 #[test]
@@ -172,6 +173,6 @@ fn a_version_that_is_missing_and_a_name_that_is_reserved_are_told() {
     wardian(folder.directory(), &["check", "models/stats.wasm"])
         .exits(3)
         .prints(&["no model can have this name"]);
-    // One version by itself is judged by itself.
+    // A single version is checked by itself.
     wardian(folder.directory(), &["check", "models/mod/1"]).exits(0);
 }

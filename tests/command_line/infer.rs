@@ -1,4 +1,4 @@
-//! `wardian infer`; its answers in parts are tested where such answers are.
+//! `wardian infer`. Its streams are tested in `streaming/command.rs`.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -15,7 +15,7 @@ fn server() -> Server {
     server
 }
 
-/// A request as the protocol has it.
+/// A request in the protocol's JSON.
 fn request(more: Value) -> Value {
     let mut request = json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [2], "data": [1.5, -2.0] }], "id": "seven" });
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -178,7 +178,8 @@ fn numbers_are_shown_with_the_servers_own_digits() {
     }
 }
 
-/// Asks twice, for a table and for the answer as it came, and compares the last tensor of numbers.
+/// Runs the command twice, for the table and for the JSON response, and compares the last tensor of
+/// numbers.
 #[track_caller]
 fn same_digits(server: &Server, model: &str, input: &str) {
     let shown = ask(server, "infer", &[model, "--input", input]).exits(0).out;
@@ -187,7 +188,7 @@ fn same_digits(server: &Server, model: &str, input: &str) {
     assert!(shown.contains(&data.replace(',', ", ")), "{shown}{came}");
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in each run.
 struct Random(u64);
 
 impl Random {
@@ -196,7 +197,7 @@ impl Random {
         self.0 >> 33
     }
 
-    /// A finite number whose double is finite too.
+    /// Returns a finite number that is finite as a double as well.
     fn float(&mut self) -> f32 {
         let number = f32::from_bits((self.next() << 1) as u32 ^ self.next() as u32);
         if number.is_finite() && (number * 2.0).is_finite() { number } else { 0.1 }

@@ -24,7 +24,7 @@ fn a_component_is_taken_apart_and_loaded() {
     ])
     .prints(&["\n  batch     up to 1024 items", "\n  snapshot  taken", "\n  lifecycle none\n"])
     .complains(&["iris version 1: load"]);
-    // Its load reads the weights beside it.
+    // The model's `load` reads the weights beside it.
     let said =
         wardian(folder.directory(), &["inspect", "models/digits/1/model.wasm", "--json"]).exits(0);
     assert_eq!(said.err, "", "progress is left out of JSON");

@@ -1,4 +1,4 @@
-//! The program as people and scripts use it: what it prints, on which stream, and how it exits.
+//! The program's command line: output, streams and exit codes.
 
 mod bench;
 mod check;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::harness::{Models, Server, Setup};
 
-/// What the program has said, and how it has ended.
+/// The output and the exit status of the program.
 #[derive(Debug)]
 struct Said {
     code: Option<i32>,
@@ -23,7 +23,7 @@ struct Said {
     err: String,
 }
 
-/// Runs the program in that directory until it ends.
+/// Runs the program in a directory until it ends.
 fn wardian(directory: &Path, arguments: &[&str]) -> Said {
     run(program(directory, arguments))
 }
@@ -40,16 +40,16 @@ fn run(mut command: Command) -> Said {
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
-/// Asks a server, `infer` or `bench`.
+/// Runs `infer` or `bench` against a server.
 fn ask(server: &Server, command: &str, arguments: &[&str]) -> Said {
     let url = format!("http://{}", server.address());
     wardian(server.directory(), &[&[command, "--url", &url], arguments].concat())
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
-/// A directory with these models in its folder `models`, and that `wardian.toml`.
+/// Returns a directory with these models in its folder `models`, and with this `wardian.toml`.
 fn folder(config: &str, fill: impl FnOnce(&Models)) -> Setup {
     let folder = Server::with_models(fill);
     std::fs::write(folder.directory().join("wardian.toml"), config).unwrap();
@@ -64,7 +64,7 @@ impl Said {
         self
     }
 
-    /// Asserts that all of this is on standard output.
+    /// Asserts that standard output contains all of these texts.
     #[track_caller]
     fn prints(self, words: &[&str]) -> Said {
         words.iter().for_each(|word| {
@@ -73,7 +73,7 @@ impl Said {
         self
     }
 
-    /// Asserts that all of this is on standard error.
+    /// Asserts that standard error contains all of these texts.
     #[track_caller]
     fn complains(self, words: &[&str]) -> Said {
         words.iter().for_each(|word| {
@@ -82,7 +82,7 @@ impl Said {
         self
     }
 
-    /// Standard output as a JSON document.
+    /// Returns standard output as a JSON document.
     #[track_caller]
     fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self:?}"))

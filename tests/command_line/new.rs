@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::{Said, folder, run, wardian};
 
-/// Cargo, in the folder where guests are built: what the SDK depends on is there already, if it is
-/// asked for by the same profile.
+/// Runs Cargo in the folder where guests are built. The SDK's dependencies are there already for
+/// the same profile.
 fn cargo(folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
@@ -23,8 +23,8 @@ fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What Cargo calls this machine. Only a build that names its target shares with builds for another
-/// one.
+/// Returns Cargo's name of this machine. Only builds that name their target share a folder with
+/// builds for other targets.
 fn this_machine() -> String {
     let said = run({
         let mut command = Command::new("rustc");
@@ -36,7 +36,7 @@ fn this_machine() -> String {
 
 #[test]
 fn a_new_crate_builds_passes_its_own_test_and_would_serve() {
-    // Always the same place, so that what was built there is not built again beside it.
+    // The folder is always the same, so that its dependencies are not built again for each run.
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new");
     fs::create_dir_all(&place).unwrap();
     let alone = File::create(place.join("lock")).unwrap();
@@ -49,7 +49,7 @@ fn a_new_crate_builds_passes_its_own_test_and_would_serve() {
         "\n  cd demo\n",
         "wardian check target/wasm32-wasip2/release/demo.wasm\n",
     ]);
-    // What is newest on the registry today is not what is tested.
+    // The lock file pins the tested versions instead of the newest ones of the registry.
     fs::copy(workspace().join("Cargo.lock"), demo.join("Cargo.lock")).unwrap();
     cargo(&demo, &["test", "--target", &this_machine()]).exits(0).prints(&["1 passed; 0 failed"]);
     cargo(&demo, &["build", "--target", "wasm32-wasip2"]).exits(0);

@@ -1,4 +1,4 @@
-//! `wardian serve`, where it does not come to serving.
+//! `wardian serve`, in cases where it does not start.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -109,7 +109,7 @@ fn a_limit_on_addresses_is_told_with_what_takes_them() {
 /// Names and contents of files.
 type Files = &'static [(&'static str, &'static str)];
 
-/// Configurations that `serve` refuses, what is there beside them, and words of the refusal.
+/// Configurations that `serve` refuses, files beside them, and words of the error.
 const REFUSED: [(&str, Files, &str); 9] = [
     ("[egress]\nca_certificates = 'none.pem'", &[], "cannot read certificates from none.pem"),
     ("[egress]\nca_certificates = 'empty.pem'", &[("empty.pem", "")], "there is none in it"),
@@ -139,13 +139,13 @@ fn checking_says_what_serving_would_refuse_in_the_same_words_and_leaves_nothing_
         let checked =
             wardian(folder.directory(), &["serve", "--check-config"]).exits(1).complains(&[words]);
         assert_eq!(listing(folder.directory()), before, "{config}");
-        // Where it would listen for other machines is not tried out.
+        // A server that would listen for other machines is not started here.
         let served = wardian(folder.directory(), &["serve"]).exits(1);
         assert_eq!(last_line(&checked.err), last_line(&served.err), "{config}");
     }
 }
 
-/// What is said in the end; a server writes log lines before.
+/// Returns the last line; a server writes log lines before it.
 fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or_default()
 }

@@ -11,7 +11,7 @@
 //!   their place.
 //! - `127.0.0.1:8080` on a page is the address of the server under test.
 
-/// True if `printed` is what the page shows.
+/// Returns true if `printed` is what the page shows.
 pub(super) fn agrees(shown: &str, printed: &str, numbers_vary: bool) -> bool {
     let lines = |text: &str| {
         let lines = text.trim_end().lines().filter(|line| !is_progress(line));
@@ -21,7 +21,7 @@ pub(super) fn agrees(shown: &str, printed: &str, numbers_vary: bool) -> bool {
     lines_agree(&lines(shown), &lines(printed))
 }
 
-/// True if it is a line such as `   0.06 s  reading files`.
+/// Returns true for a line such as `   0.06 s  reading files`.
 fn is_progress(line: &str) -> bool {
     let Some((seconds, _)) = line.split_once(" s  ") else { return false };
     line.starts_with(" ") && seconds.trim_start().parse::<f64>().is_ok()
@@ -47,7 +47,7 @@ fn line_agrees(shown: &str, printed: &str) -> bool {
     starts.into_iter().any(|start| line_agrees(after, &rest[start..]))
 }
 
-/// The text with `#` in the place of each number that may be another one.
+/// Returns the text with `#` in place of each number that may differ.
 fn loosened(text: &str, all: bool) -> String {
     let mut loosened = String::new();
     let mut rest = text;

@@ -1,12 +1,11 @@
-//! Links between the pages, and from them to other files.
+//! Links between the pages, and from pages to other files.
 
 use std::fs;
 use std::path::Path;
 
 use super::page::{self, Page};
 
-/// Fails for a link that leads to a file or a heading which is not there. Links to other hosts are
-/// not followed.
+/// Panics if a link leads to a missing file or heading. Links to other hosts are not followed.
 pub(super) fn check(page: &Page) {
     for target in targets(&page.text).filter(|target| !target.contains(':')) {
         let (path, heading) = target.split_once('#').unwrap_or((target, ""));
@@ -31,7 +30,7 @@ fn has_heading(file: &Path, anchor: &str) -> bool {
     headings.any(|line| anchor_of(line.trim_start_matches('#').trim()) == anchor)
 }
 
-/// The anchor that renderers of Markdown make of a heading.
+/// Returns the anchor that Markdown renderers make of a heading.
 fn anchor_of(heading: &str) -> String {
     let kept =
         heading.chars().filter(|char| char.is_alphanumeric() || [' ', '-', '_'].contains(char));

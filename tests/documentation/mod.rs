@@ -36,7 +36,7 @@ const KEY: &str = "wdn_of-the-documentation";
 /// Its SHA-256.
 const KEY_SHA256: &str = "a6cdfcfe0cfab9888c35765e50548560703a30eadba9f785fac18a717dd8318d";
 
-/// Runs the commands of a page in a folder that the page's reader has, after `prepare`.
+/// Runs the commands of a page in a scratch folder, after `prepare` has filled it.
 fn run(name: &str, programs: &[&str], prepare: impl FnOnce(&mut Scratch)) {
     if programs.iter().any(|program| is_missing(program)) {
         return;
@@ -47,7 +47,7 @@ fn run(name: &str, programs: &[&str], prepare: impl FnOnce(&mut Scratch)) {
     script::run(&page, &scratch);
 }
 
-/// True if a program that commands use is not there. The test is then noted as skipped.
+/// Returns true if a program that the commands need is missing. The test is then noted as skipped.
 fn is_missing(program: &str) -> bool {
     let found = match program {
         MOTO => moto().is_some_and(|program| program.exists()),
@@ -60,7 +60,7 @@ fn is_missing(program: &str) -> bool {
     !found
 }
 
-/// A server that speaks S3, of the packages that `cargo xtask test` installs.
+/// An S3 server, from the packages that `cargo xtask test` installs.
 const MOTO: &str = "moto_server";
 
 fn moto() -> Option<PathBuf> {
@@ -100,10 +100,10 @@ pages! {
     a_new_crate: "host/src/cli/new/template/README.md.in", ["curl"], new_crate;
 }
 
-/// What `cargo xtask serve` has built is all that the reader has.
+/// Adds nothing to the folder that `cargo xtask serve` leaves behind.
 fn as_it_is(_: &mut Scratch) {}
 
-/// What the reader of `docs/command-line.md` has beside the example models.
+/// Adds the files that `docs/command-line.md` uses besides the example models.
 fn command_line(scratch: &mut Scratch) {
     scratch.put("models/iris.wasm", guest("iris"));
     scratch.put("core.wasm", b"\0asm\x01\0\0\0");
@@ -124,7 +124,7 @@ fn command_line(scratch: &mut Scratch) {
     scratch.put("models/mod/2/golden.json", golden.to_string());
 }
 
-/// A server that asks for keys, and a component to upload.
+/// Configures a server with keys, and adds a component to upload.
 fn operated(scratch: &mut Scratch) {
     let keys =
         format!("keys = [{{ id = 'ci', sha256 = '{KEY_SHA256}', scopes = ['infer', 'manage'] }}]");
@@ -133,7 +133,7 @@ fn operated(scratch: &mut Scratch) {
     scratch.put("weights.bin", [0; 256]);
 }
 
-/// A new crate, in whose folder the reader is.
+/// Makes a new crate and changes into its folder.
 fn new_crate(scratch: &mut Scratch) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
     let status =
@@ -142,7 +142,7 @@ fn new_crate(scratch: &mut Scratch) {
     scratch.put("profile", "cd demo\n");
 }
 
-/// The packages that the page installs, and a port of this test's own.
+/// Adds the packages that the page installs, and a port of this test's own.
 fn bucket(scratch: &mut Scratch) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     scratch.replace("9000", &port.to_string());
@@ -152,7 +152,7 @@ fn bucket(scratch: &mut Scratch) {
     scratch.replace("/tmp/s3", folder.to_str().unwrap());
 }
 
-/// The faults that `docs/configuration.md` shows.
+/// Adds the faulty configuration that `docs/configuration.md` shows.
 fn faulty_configuration(scratch: &mut Scratch) {
     scratch.put("wardian.toml", "\n\nengine.stack = \"1kB\"\n\n\n\nlistn = 1\n");
 }
@@ -180,7 +180,7 @@ fn json_is_json() {
     }
 }
 
-/// A block that is not run is looked at by people alone, so their number does not grow unseen.
+/// Blocks that are not run are checked by readers only, so this test pins their number.
 #[test]
 fn the_blocks_that_are_not_run_are_counted() {
     let pages = page::all();

@@ -3,15 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-/// A page, in the order in which it is read.
+/// A page of the documentation, as a sequence of steps in reading order.
 pub(super) struct Page {
-    /// Its path below the root of the repository.
+    /// The path below the root of the repository.
     pub(super) name: String,
     pub(super) text: String,
     pub(super) steps: Vec<Step>,
 }
 
-/// What a page asks its reader, or its test, to do next.
+/// One step of a page: a block, or an action on the server.
 pub(super) enum Step {
     Block(Block),
     /// A directive about the server, between blocks.
@@ -21,33 +21,33 @@ pub(super) enum Step {
 /// A fenced block.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    /// Where it opens; the first line of the page is 1.
+    /// The line on which the block opens; the first line of the page is 1.
     pub(super) line: usize,
     pub(super) kind: Kind,
     pub(super) text: String,
-    /// The file that it is the content of, from `<!-- test: is NAME -->`.
+    /// The file whose content the block shows, from `<!-- test: is NAME -->`.
     pub(super) file: Option<String>,
     /// From `<!-- test: numbers vary -->`.
     pub(super) numbers_vary: bool,
 }
 
-/// How a block is tried.
+/// The way in which a block is tested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Commands.
     Shell,
-    /// Commands, each after `$ `, with what they print.
+    /// Commands, each after `$ `, followed by their output.
     Transcript,
-    /// What the block of commands before it prints.
+    /// The output of the command block before it.
     Output,
     Json,
     Toml,
     Rust,
-    /// Not at all, for a reason.
+    /// Not tested, for a stated reason.
     NotRun,
 }
 
-/// What happens to the server that a page talks to.
+/// An action on the server that a page uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     Start,
@@ -55,7 +55,7 @@ pub(super) enum Action {
     Restart,
 }
 
-/// The directives that stand before a block.
+/// The directives before a block.
 #[derive(Default)]
 struct Notes {
     file: Option<String>,
@@ -64,11 +64,11 @@ struct Notes {
 }
 
 impl Page {
-    /// Reads a page. Panics if it holds a block that nobody would try.
+    /// Reads a page. Panics if it holds a block that no test covers.
     pub(super) fn read(name: &str) -> Page {
         let text =
             fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        // As `wardian new demo` fills its template in.
+        // Fills in the template as `wardian new demo` does.
         Page::parse(name, &text.replace("{{name}}", "demo").replace("{{file}}", "demo"))
     }
 
@@ -139,7 +139,7 @@ impl Page {
         }
     }
 
-    /// Its blocks of one kind.
+    /// Returns the blocks of one kind.
     pub(super) fn blocks(&self, kind: &Kind) -> impl Iterator<Item = &Block> {
         let blocks = self.steps.iter().filter_map(|step| match step {
             Step::Block(block) => Some(block),
@@ -148,7 +148,7 @@ impl Page {
         blocks.filter(move |block| block.kind == *kind)
     }
 
-    /// The page and the line, for messages.
+    /// Returns the page and the line, for messages.
     pub(super) fn place(&self, block: &Block) -> String {
         format!("{}:{}", self.name, block.line)
     }
@@ -159,10 +159,10 @@ pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// What `wardian new` makes the README of a new crate from.
+/// The template from which `wardian new` makes the README of a new crate.
 const TEMPLATE: &str = "host/src/cli/new/template/README.md.in";
 
-/// Every page, as paths below the root.
+/// Returns every page, as paths below the root.
 pub(super) fn all() -> Vec<String> {
     let mut found = vec!["README.md".to_owned(), TEMPLATE.to_owned()];
     for folder in ["docs", "examples", "fuzz", "guest-models", "tests"] {

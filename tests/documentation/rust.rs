@@ -1,4 +1,5 @@
-//! Code, compiled for the sandbox: all pages' blocks in one crate, each in a module of its own.
+//! Rust blocks, compiled for the sandbox: the blocks of all pages in one crate, each in a module of
+//! its own.
 
 use std::fs;
 use std::path::Path;
@@ -6,15 +7,15 @@ use std::process::Command;
 
 use super::page::{Kind, Page, root};
 
-/// What surrounds a block that is not a whole module by itself.
+/// The code around a block that is not a complete module.
 struct Context {
-    /// Occurs in the block, and in no other.
+    /// A text that occurs in this block and in no other.
     within: &'static str,
     before: &'static str,
     after: &'static str,
 }
 
-/// A model, for a block that adds to one.
+/// A model, for a block that implements a further trait for it.
 macro_rules! model {
     ($name:literal) => {
         concat!(
@@ -57,7 +58,7 @@ const CONTEXTS: &[Context] = &[
         after: "impl Chat { fn write(&self, _: &Request) -> Result<Vec<String>, Error> { Ok(Vec::new()) } }",
     },
     Context { within: "impl Migrations for Plants", before: model!("Plants"), after: "" },
-    // The SDK's trait has these functions, and asks no more of a type than the page says.
+    // The SDK's trait has these functions, and requires nothing else of a type.
     Context {
         within: "pub trait Model",
         before: "use wardian_sdk::{Error, Metadata, Request, Response};",
@@ -83,8 +84,8 @@ const CONTEXTS: &[Context] = &[
     },
 ];
 
-/// Compiles the code of all pages. An error names the page by its module, and the line from the
-/// block's beginning.
+/// Compiles the Rust blocks of all pages. An error names the page by its module, and the line from
+/// the beginning of the block.
 pub(super) fn compile(pages: &[Page]) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documented-code");
     let mut modules = String::new();
@@ -95,7 +96,7 @@ pub(super) fn compile(pages: &[Page]) {
     }
     fs::create_dir_all(folder.join("src")).unwrap();
     fs::write(folder.join("Cargo.toml"), manifest()).unwrap();
-    // What is newest on the registry today is not what is tested.
+    // The lock file pins the tested versions instead of the newest ones of the registry.
     fs::copy(root().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
     fs::write(folder.join("src/lib.rs"), format!("#![allow(unused)]\n{modules}")).unwrap();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -107,7 +108,7 @@ pub(super) fn compile(pages: &[Page]) {
         "--profile",
         "guest",
     ]);
-    // Where guests are built, so that what the SDK depends on is there already.
+    // Guests are built in this folder, so the SDK's dependencies are there already.
     let output = cargo.env("CARGO_TARGET_DIR", root().join("target/guests")).output().unwrap();
     assert!(output.status.success(), "{modules}\n{}", String::from_utf8_lossy(&output.stderr));
 }

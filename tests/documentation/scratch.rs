@@ -1,5 +1,4 @@
-//! A folder that looks like the root of the repository after `cargo xtask serve` has built
-//! everything.
+//! A folder like the root of the repository after `cargo xtask serve` has built everything.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,15 +6,16 @@ use std::path::{Path, PathBuf};
 
 use super::page::{Page, root};
 
-/// Its folder is removed when it is dropped.
+/// A scratch folder, which is removed on drop.
 pub(super) struct Scratch {
     folder: tempfile::TempDir,
     replaced: Vec<(&'static str, String)>,
 }
 
 impl Scratch {
-    /// Links to everything in the repository, and copies of what is built and may be changed. Of
-    /// the example models those that the page names: a server compiles what it finds.
+    /// Links everything in the repository, and copies build outputs that may be changed. Of the
+    /// example models it copies only those that the page names, because a server compiles all
+    /// models that it finds.
     pub(super) fn new(page: &Page) -> Scratch {
         let folder = tempfile::Builder::new().prefix("wardian-documentation-").tempdir().unwrap();
         let scratch = Scratch { folder, replaced: Vec::new() };
@@ -41,24 +41,24 @@ impl Scratch {
         scratch
     }
 
-    /// A path in it.
+    /// Returns a path in the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Puts a file there.
+    /// Writes a file into the folder.
     pub(super) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         self.make_folder_of(name);
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Has the page's commands say `with` for `text`: for what two tests at once, or a test and a
-    /// person, cannot share.
+    /// Replaces `text` with `with` in the page's commands, for names and ports that two tests
+    /// cannot share.
     pub(super) fn replace(&mut self, text: &'static str, with: &str) {
         self.replaced.push((text, with.to_owned()));
     }
 
-    /// Commands with what is to be replaced.
+    /// Returns the commands with all replacements.
     pub(super) fn fitted(&self, commands: String) -> String {
         self.replaced.iter().fold(commands, |commands, (text, with)| commands.replace(text, with))
     }

@@ -1,4 +1,4 @@
-//! The commands of a page, run one after the other in one shell, as its reader would.
+//! The commands of a page, run one after another in one shell.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,14 +8,13 @@ use super::compare::agrees;
 use super::page::{Action, Block, Kind, Page, Step};
 use super::scratch::Scratch;
 
-/// Longer than any page takes that builds a crate on two busy cores.
+/// More seconds than a page needs that builds a crate on two busy cores.
 const SECONDS: &str = "480";
 
-/// How `cargo xtask serve` starts the server.
+/// The arguments with which `cargo xtask serve` starts the server.
 const XTASK_SERVE: &str = "--models target/models";
 
-/// Runs the commands of a page in that folder, and holds what they print against what the page
-/// says.
+/// Runs the commands of a page in a folder, and compares their output with the page.
 pub(super) fn run(page: &Page, scratch: &Scratch) {
     for folder in ["out", "curl"] {
         fs::create_dir_all(scratch.path(folder)).unwrap();
@@ -39,7 +38,7 @@ pub(super) fn run(page: &Page, scratch: &Scratch) {
 }
 
 fn shell(scratch: &Scratch) -> Command {
-    // With a deadline, after which the whole group of processes is ended.
+    // `timeout` ends the whole process group after the deadline.
     let mut command = Command::new("timeout");
     command
         .args([SECONDS, "bash", "out/script"])
@@ -51,16 +50,16 @@ fn shell(scratch: &Scratch) -> Command {
     for name in ["RUST_LOG", "RUST_BACKTRACE", "CARGO_TARGET_DIR", "WARDIAN_URL"] {
         command.env_remove(name);
     }
-    // A page that builds a crate does so with the dependencies that are there already, and keeps
-    // what is built of them.
+    // A page that builds a crate uses the dependencies that are there already, and keeps what it
+    // builds.
     command.env("CARGO_NET_OFFLINE", "true");
     command.env("CARGO_BUILD_BUILD_DIR", format!("{}/documentation", env!("CARGO_TARGET_TMPDIR")));
-    // The key of the pages whose server asks for one.
+    // The key of pages whose server has keys.
     command.env("KEY", super::KEY);
     command
 }
 
-/// The page's commands with what surrounds them.
+/// Returns the page's commands with the code around them.
 fn script(page: &Page) -> String {
     let mut script = format!("set -e -o pipefail\n{}\n. ./profile\n", include_str!("prelude.sh"));
     for step in &page.steps {
@@ -89,8 +88,9 @@ fn commands(block: &Block) -> String {
     }
 }
 
-/// A command that serves would not end, so the server is started beside the shell.
-/// `cargo xtask test` is how this very test was started.
+/// Returns the commands of a block. Commands that start a server are left out, because the server
+/// is started beside the shell and would not end, and so is `cargo xtask test`, which runs this
+/// very test.
 fn shell_block(block: &Block) -> String {
     let bare = |line: &str| {
         line.split(" #").next().unwrap_or_default().trim_end_matches([' ', '&']).to_owned()
@@ -116,7 +116,8 @@ fn shell_block(block: &Block) -> String {
     )
 }
 
-/// A transcript goes on after a command that fails, and its reader sees both streams.
+/// Returns the commands of a transcript. A transcript continues after a command that fails, and
+/// shows both output streams.
 fn transcript(block: &Block) -> String {
     let lines = asked(block).into_iter().zip(1..).map(|((command, _), number)| {
         format!("{{\n{command}\n}} >\"$__OUT/{}.{number}.out\" 2>&1\n", block.line)
@@ -124,7 +125,7 @@ fn transcript(block: &Block) -> String {
     format!("set +e\n{}set -e\n", lines.collect::<String>())
 }
 
-/// The commands of a transcript with what is shown after each.
+/// Returns the commands of a transcript with the output shown after each.
 fn asked(block: &Block) -> Vec<(&str, String)> {
     let mut asked: Vec<(&str, String)> = Vec::new();
     for line in block.text.lines() {
@@ -174,7 +175,8 @@ fn expect(page: &Page, block: &Block, what: &str, shown: &str, printed: &str) {
     );
 }
 
-/// curl calls an error of the server's a success, so a page that means one shows it.
+/// Panics if the server answered with an error that the page does not show. curl exits with 0 in
+/// that case.
 fn no_error(page: &Page, block: &Block, told: &Told) {
     let printed = told.read(&format!("{}.out", block.line));
     assert!(
@@ -184,13 +186,14 @@ fn no_error(page: &Page, block: &Block, told: &Told) {
     );
 }
 
-/// What the commands have printed.
+/// The output of the commands.
 struct Told {
     folder: PathBuf,
 }
 
 impl Told {
-    /// The addresses of servers are those that the page has.
+    /// Returns the output of a block, with the address that the page shows in place of the server's
+    /// own.
     fn read(&self, name: &str) -> String {
         let read = |name: &str| fs::read(self.folder.join(name)).unwrap_or_default();
         let mut text = String::from_utf8_lossy(&read(name)).into_owned();

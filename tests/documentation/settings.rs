@@ -7,7 +7,7 @@ use super::page::{Block, Kind, Page};
 use crate::egress::tls::certificate_of;
 use crate::harness::guest;
 
-/// Has the program read every sample of a page's.
+/// Runs the program on each sample file of a page.
 pub(super) fn try_all(page: &Page) {
     for block in page.blocks(&Kind::Toml) {
         let place = page.place(block);
@@ -36,7 +36,7 @@ pub(super) fn try_all(page: &Page) {
     }
 }
 
-/// The certificate that a sample calls `ca.pem`.
+/// The certificate that a sample names `ca.pem`.
 fn authority() -> String {
     let (_, _, authority) = certificate_of("ca.test");
     authority

@@ -1,4 +1,4 @@
-//! Connections that stay open between requests, and how they end.
+//! Connections that stay open between requests, and how they are closed.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ fn the_pause_between_requests_has_a_limit_of_its_own() {
     open.goes_on();
     half.goes_on();
     half.send(HALF_A_HEAD).unwrap();
-    // Both of these have waited for longer than a head may take by now.
+    // Both connections have waited for longer than a head may take.
     fresh.until_ended();
     half.until_ended();
     open.goes_on();
@@ -40,7 +40,7 @@ fn a_client_that_takes_nothing_of_its_answers_is_cut_off() {
     let config = "[http]\nwrite_timeout = '200ms'\n[log]\nlevel = 'debug'";
     let server = Server::with_models(|_| {}).config(config).start();
     let mut wire = Wire::to(&server);
-    // The answers are more than the sockets hold.
+    // The responses are larger than the socket buffers.
     let requests = "GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1000);
     wire.send(requests).unwrap();
     server.until_logged("a connection whose client took too long was closed");

@@ -1,4 +1,4 @@
-//! Every route, asked by web pages that are not the server's own.
+//! Every route, requested by web pages of other origins.
 
 use wardian::api::routes;
 
@@ -34,14 +34,14 @@ fn server(config: &str) -> Server {
     server
 }
 
-/// Asks for every route as such a page does.
+/// Requests every route with these headers, and checks each response.
 fn ask_all(server: &Server, headers: &[(&str, &str)], check: impl Fn(&Response, &str)) {
     for route in routes() {
         let mut call = server.call(route.method, &path(&route));
         for (name, value) in headers {
             call = if *name == "host" { call.host(value) } else { call.header(name, value) };
         }
-        // What changes a repository would do so; what asks a model would not.
+        // A valid body would change a repository; for a model an invalid one is enough.
         let body = if route.path.contains("/repository/") { "{}" } else { "x" };
         check(&call.body(body).send(), &format!("{route:?} {headers:?}"));
     }

@@ -1,5 +1,5 @@
-//! HTTP as real clients and proxies speak it: bodies that are refused, connections that stay open,
-//! heads that are ambiguous, and pages that ask.
+//! HTTP as real clients and proxies use it: refused bodies, persistent connections, ambiguous
+//! heads, and requests from web pages.
 
 mod connections;
 mod foreign;

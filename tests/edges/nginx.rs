@@ -1,5 +1,4 @@
-//! The same refusals through nginx, which takes a connection that breaks under it for a failure of
-//! the server.
+//! The same refusals through nginx, which reports a broken connection as a failure of the server.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -17,7 +16,8 @@ struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one before a server; `None`, with a reason printed, where it is not installed.
+    /// Starts nginx in front of a server. Returns `None`, with a reason printed, if nginx is not
+    /// installed.
     fn before(server: &Server) -> Option<Nginx> {
         let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
             .into_iter()
@@ -27,7 +27,7 @@ impl Nginx {
             return None;
         };
         let directory = tempfile::Builder::new().prefix("wardian-nginx-").tempdir().unwrap();
-        // A port that was free a moment ago; nginx takes none by itself.
+        // A port that was free a moment ago; nginx cannot choose one by itself.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         std::fs::write(directory.path().join("nginx.conf"), configuration(server, address))
             .unwrap();
@@ -39,7 +39,7 @@ impl Nginx {
         Some(nginx)
     }
 
-    /// Everything it has complained of.
+    /// Returns the error log of nginx.
     fn complaints(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("error.log")).unwrap()
     }
@@ -52,8 +52,8 @@ impl Drop for Nginx {
     }
 }
 
-/// Connections to the server stay open and are shared, and bodies are passed on as a proxy does by
-/// default.
+/// A configuration with shared persistent connections to the server, and default buffering of
+/// bodies.
 fn configuration(server: &Server, address: SocketAddr) -> String {
     let server = server.address();
     let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];

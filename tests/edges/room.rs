@@ -1,4 +1,4 @@
-//! More connections than there may be: those that do no work make room for others.
+//! More connections than allowed: connections without work are closed to make room for new ones.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use serde_json::json;
 use super::wire::Wire;
 use crate::harness::{Server, puppet, until};
 
-/// How long a request may take whatever others do with their connections. A connection is taken for
-/// stalled after a second; the rest is for a busy machine.
+/// The longest time that a request may take, whatever other clients do with their connections. A
+/// connection counts as stalled after a second; the rest is for a busy machine.
 const LATEST: Duration = Duration::from_secs(10);
 
 const READY: &str = "GET /v2/health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
-/// A server with a puppet and so many connections.
+/// Starts a server with a puppet and a limit on connections.
 fn server(most: usize) -> Server {
     let server = Server::with_models(|models| {
         models.settings("puppet", "[limits]\ndeadline = '10m'");
@@ -25,7 +25,7 @@ fn server(most: usize) -> Server {
     server
 }
 
-/// Asks so many times, each time on a connection of its own.
+/// Sends this many requests, each on a connection of its own.
 #[track_caller]
 fn is_answered(server: &Server, times: usize) {
     for time in 0..times {
@@ -58,7 +58,7 @@ fn idle_connections_make_room_and_requests_under_way_do_not() {
     let mut idle: Vec<_> = (0..40).map(|_| Wire::to(&server)).collect();
     is_answered(&server, 50);
     for wire in &mut idle {
-        // Those that are closed already are no news.
+        // Connections that are closed already may fail here.
         let _ = wire.send(READY);
     }
     is_answered(&server, 50);

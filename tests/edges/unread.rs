@@ -1,5 +1,5 @@
-//! Refusals of requests whose body nobody has read: every sender gets the answer, also one that
-//! sends everything before it reads.
+//! Refusals of requests with unread bodies: every sender gets the response, also one that sends
+//! everything before it reads.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use super::wire::{Answer, Wire};
 use crate::harness::{Server, puppet, until};
 use crate::tenants::{HOST, key};
 
-/// A request that is refused before its body is read, or while it is.
+/// A request that is refused before or while its body is read.
 pub(super) struct Refusal {
     pub(super) status: u16,
     method: &'static str,
     pub(super) path: &'static str,
-    /// Header lines.
+    /// Additional header lines.
     headers: &'static str,
-    /// Bodies of fewer bytes are not refused so.
+    /// The least body size, in bytes, that is refused this way.
     pub(super) least: usize,
 }
 
@@ -56,7 +56,7 @@ pub(super) const REFUSALS: [Refusal; 14] = [
     refusal(503, "POST", "/v2/models/broken/infer", ADMIN),
 ];
 
-/// How a request tells where its body ends, and whether another may follow.
+/// The framing of a request's body, and whether another request may follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Framing {
     Http10,
@@ -68,7 +68,7 @@ const FRAMINGS: [Framing; 3] = [Framing::Http10, Framing::Length, Framing::Chunk
 
 const SIZES: [usize; 4] = [0, 1 << 10, 1 << 20, 30 << 20];
 
-/// A server that refuses everything in [`REFUSALS`].
+/// Starts a server that refuses everything in [`REFUSALS`].
 pub(super) fn server() -> Server {
     let config = format!(
         "keys = [{}]\n[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{}]\n[tenants.a.quota]\nconcurrency = 0",
@@ -91,7 +91,7 @@ pub(super) fn server() -> Server {
 }
 
 impl Refusal {
-    /// The whole request, for a path below a prefix.
+    /// Returns the whole request, for a path below a prefix.
     pub(super) fn bytes(&self, prefix: &str, framing: Framing, size: usize) -> Vec<u8> {
         let Refusal { method, path, headers, .. } = self;
         let tenant = if headers.contains("host-key") { "wardian-tenant: default\r\n" } else { "" };
@@ -143,7 +143,7 @@ fn every_refusal_reaches_its_sender_whatever_body_comes_with_it() {
     }
 }
 
-/// Sends a request to a model that is not there.
+/// Sends a request for a model that does not exist.
 fn refused(wire: &mut Wire, more: &str, body: &[u8]) {
     let head =
         format!("POST /v2/models/nobody/infer HTTP/1.1\r\nhost: localhost\r\n{more}\r\n\r\n");
@@ -151,7 +151,7 @@ fn refused(wire: &mut Wire, more: &str, body: &[u8]) {
     wire.send(body).unwrap();
 }
 
-/// Asserts that it is refused, with the end of the connection announced.
+/// Asserts that the request is refused and that the response announces the end of the connection.
 #[track_caller]
 fn refused_for_good(answer: &Answer) {
     assert_eq!((answer.status, answer.closes()), (404, true), "{answer:?}");

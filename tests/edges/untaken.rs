@@ -1,11 +1,11 @@
-//! Answers that their clients do not take: what they hold, and for how long.
+//! Responses that their clients do not read: what they hold, and for how long.
 
 use serde_json::json;
 
 use super::wire::Wire;
 use crate::harness::{Models, Pending, Server, Tenant, guest, until};
 
-/// More than the sockets between server and client hold.
+/// More bytes than the sockets between server and client can buffer.
 const LARGE: usize = 24 << 20;
 
 const SETTINGS: &str = "[limits]\nmemory = '256MiB'\nresponse = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n\
@@ -16,7 +16,7 @@ fn streamer(models: &Models) {
     models.version("streamer", 1, guest("streamer"));
 }
 
-/// A server whose tenant `a` has this quota and the streamer.
+/// Starts a server whose tenant `a` has this quota and the streamer.
 fn server(config: &str, quota: &str) -> Server {
     let setup = Server::with_models(|_| {});
     streamer(&setup.repository("a"));
@@ -28,7 +28,7 @@ fn server(config: &str, quota: &str) -> Server {
     server
 }
 
-/// Asks for an answer of so many bytes, and waits until it has begun. Tells its status.
+/// Requests a response of this many bytes and waits until it has begun. Returns the status as well.
 fn ask(tenant: &Tenant<'_>, verb: &str, bytes: usize) -> (Pending, u16) {
     let body = json!({ "parts": 1, "size": bytes });
     let mut pending =
@@ -44,7 +44,7 @@ fn a_request_keeps_its_place_until_its_answer_has_left() {
     for verb in ["generate", "generate_stream"] {
         let (unread, status) = ask(&tenant, verb, LARGE);
         assert_eq!(status, 200, "{verb}");
-        // The model is done.
+        // The model has finished.
         tenant.until_holds("instances", 0);
         assert_eq!(tenant.holds("concurrency"), 1, "{verb}");
         assert_eq!(ask(&tenant, verb, 1).1, 429, "{verb}");
@@ -127,7 +127,7 @@ fn whatever_is_not_taken_its_connection_is_cut() {
         heads("HEAD", "/docs", 60_000),
     ] {
         let mut wire = Wire::to(&server);
-        // It is cut while it still sends, as a rule.
+        // The connection is usually cut while the client still sends.
         let _ = wire.send(requests.replace("host: x", "host: localhost"));
         wires.push(wire);
     }
@@ -143,7 +143,7 @@ fn a_server_that_stops_waits_for_answers_that_are_being_read() {
     let (unread, _) = ask(&server.tenant("a"), "generate", LARGE);
     server.terminate();
     until("that it drains", || server.log().contains("draining"));
-    // It listens until it has drained.
+    // The server listens until it has drained.
     (0..100).for_each(|_| assert_eq!(server.get("/v2/health/ready").status, 503));
     assert!(unread.rest().unwrap() > LARGE);
     assert!(server.until_ended().success());

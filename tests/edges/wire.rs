@@ -1,4 +1,4 @@
-//! A connection that a test speaks on byte by byte.
+//! A connection on which a test sends and reads single bytes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::harness::Server;
 
-/// Ample for two busy cores.
+/// Ample time for two busy cores.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A connection to a server, or to a proxy before one.
+/// A connection to a server, or to a proxy in front of one.
 pub(super) struct Wire {
     stream: TcpStream,
-    /// Bytes that have come and belong to no answer yet.
+    /// Bytes that were read and belong to no response yet.
     read: Vec<u8>,
 }
 
-/// An answer.
+/// A parsed response.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
@@ -35,12 +35,12 @@ impl Wire {
         Wire { stream, read: Vec::new() }
     }
 
-    /// Sends all of it before anything is read, as many clients do.
+    /// Sends all bytes before anything is read, as many clients do.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    /// Reads the next answer.
+    /// Reads the next response.
     pub(super) fn answer(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.read.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -59,7 +59,7 @@ impl Wire {
         Ok(answer)
     }
 
-    /// Asserts that the server closes its side in an orderly way, without more.
+    /// Asserts that the server closes its side in an orderly way, without further bytes.
     #[track_caller]
     pub(super) fn ends(&mut self) {
         let mut rest = Vec::new();
@@ -74,7 +74,7 @@ impl Wire {
         assert_eq!(self.answer().unwrap().status, 200);
     }
 
-    /// Waits until the server ends the connection, in whatever way.
+    /// Waits until the server ends the connection, in any way.
     pub(super) fn until_ended(&mut self) {
         let mut rest = Vec::new();
         if let Err(error) = self.stream.read_to_end(&mut rest) {
@@ -95,13 +95,13 @@ impl Wire {
 }
 
 impl Answer {
-    /// The value of a header; its name in lower case.
+    /// Returns the value of a header; `name` is in lower case.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
-    /// True if it announces that the connection closes.
+    /// Returns true if the response announces that the connection closes.
     pub(super) fn closes(&self) -> bool {
         self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }

@@ -1,4 +1,4 @@
-//! Who may call at all.
+//! Which models may send requests at all.
 
 use super::{Upstream, caller, get, http};
 use crate::harness::{Server, guest};
@@ -8,7 +8,7 @@ fn without_a_grant_a_component_that_calls_others_is_refused_with_what_would_mend
     let upstream = Upstream::start();
     let server = caller(&[http(upstream.address)], "");
     let models = server.models();
-    // The same component, which is compiled already for the model that may.
+    // The same component is compiled already for the model that has the grant.
     models.bare("bare", guest("caller"));
     models.settings("empty", "[capabilities]\nhttp = []");
     models.version("empty", 1, guest("caller"));
@@ -50,7 +50,7 @@ fn nothing_is_sent_while_a_model_loads() {
     assert_eq!(upstream.made(), 0);
 }
 
-/// Waits until a model is refused at that stage, and gives the reason.
+/// Waits until a model is refused at a stage, and returns the reason.
 fn reason(server: &Server, model: &str, stage: &str) -> String {
     server.until_refused(model, 1, stage);
     server.entry(model, 1).unwrap().reason

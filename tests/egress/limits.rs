@@ -1,4 +1,4 @@
-//! How much a request may take: bytes, connections and time.
+//! The limits of one request: bytes, connections and time.
 
 use serde_json::json;
 
@@ -106,7 +106,7 @@ fn what_a_call_leaves_open_ends_with_it() {
     let upstream = Upstream::start();
     for isolation in ["request", "pooled"] {
         let server = caller(&[http(upstream.address)], &format!("isolation = '{isolation}'"));
-        // The head comes, and of the body only the beginning.
+        // The head arrives, and only the beginning of the body.
         let asks = vec![format!("GET http {} /announce/100", upstream.address); 17];
         let got = outcomes(&send(&server, &asks, json!({ "keep": true })));
         assert!(got[..16].iter().all(|got| got.status == 200), "{isolation}: {got:?}");
@@ -124,7 +124,7 @@ fn connections_are_used_again() {
         assert_eq!(get(&server, upstream.address, "/").status, 200);
     }
     assert_eq!(upstream.heads().len(), 20);
-    // Now and then one is still on its way back when the next request needs it.
+    // Sometimes a connection has not returned to the pool yet when the next request needs one.
     assert!(upstream.made() < 10, "{} connections", upstream.made());
 }
 

@@ -1,4 +1,4 @@
-//! What a model may ask of others: what its `model.toml` lists, within bounds, and nothing else.
+//! Outgoing requests of models: those to the origins in `model.toml`, within limits, and no others.
 
 mod grants;
 mod limits;
@@ -13,18 +13,18 @@ use serde_json::{Value, json};
 use crate::harness::{Response, Server, guest};
 use upstream::Upstream;
 
-/// What the guest says of one request.
+/// The guest's report of one request.
 #[derive(Debug)]
 struct Outcome {
-    /// 0 where there was no answer.
+    /// The status, or 0 if there was no response.
     status: i64,
-    /// The answer's body, or the error.
+    /// The body of the response, or the error.
     text: String,
-    /// Bytes of the body.
+    /// The length of the body in bytes.
     length: i64,
 }
 
-/// A server whose model `caller` may call these origins.
+/// Starts a server whose model `caller` may call these origins.
 fn caller(origins: &[String], more: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("caller", &format!("{more}\n[capabilities]\nhttp = {origins:?}"));

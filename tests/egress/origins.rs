@@ -1,4 +1,4 @@
-//! Where a request may go to.
+//! The destinations that a request may have.
 
 use serde_json::json;
 
@@ -125,7 +125,8 @@ fn a_name_that_leads_inside_is_refused_although_it_is_listed() {
     ));
 }
 
-/// What stands in for a name whose DNS has been turned against us.
+/// Returns a second name of the loopback address, as a stand-in for a name whose DNS record is
+/// hostile.
 fn other_name_of_loopback() -> Option<String> {
     let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let names = hosts

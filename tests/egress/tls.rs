@@ -1,4 +1,4 @@
-//! Whom a model believes.
+//! The certificates that outgoing requests accept.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use serde_json::json;
 use super::{Upstream, ask};
 use crate::harness::{Server, Setup, guest};
 
-/// What speaks TLS on a connection, with a certificate for `localhost` from an authority of its
-/// own; and that authority in PEM.
+/// Returns a function that speaks TLS on a connection, with a certificate for `localhost` from an
+/// authority of its own, and that authority in PEM.
 pub(crate) fn localhost()
 -> (impl Fn(TcpStream) -> StreamOwned<ServerConnection, TcpStream> + Send + Sync, String) {
     let (certificate, key, authority) = certificate("localhost");
@@ -42,14 +42,14 @@ fn certificate(name: &str) -> (Certificate, KeyPair, String) {
     (certificate, key, authority.pem())
 }
 
-/// A certificate for that name or address, its key, and the authority that has signed it, all in
+/// Returns a certificate for a name or address, its key, and the authority that signed it, all in
 /// PEM.
 pub(crate) fn certificate_of(name: &str) -> (String, String, String) {
     let (certificate, key, authority) = certificate(name);
     (certificate.pem(), key.serialize_pem(), authority)
 }
 
-/// A server with such a certificate.
+/// Starts a server with such a certificate.
 fn upstream() -> (Upstream, String) {
     let (wrap, authority) = localhost();
     (Upstream::start_with(wrap), authority)

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A server of the test's own. Its thread ends with the test's process.
+/// An HTTP server of one test. Its thread ends with the test's process.
 pub(crate) struct Upstream {
     pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
@@ -13,10 +13,10 @@ pub(crate) struct Upstream {
 
 #[derive(Default)]
 struct Seen {
-    /// Connections ever made, and those that are open.
+    /// Connections ever made, and open connections.
     made: AtomicUsize,
     open: AtomicUsize,
-    /// Heads of the requests that came.
+    /// Heads of the requests received.
     heads: Mutex<Vec<String>>,
 }
 
@@ -25,7 +25,7 @@ impl Upstream {
         Self::start_with(|stream| stream)
     }
 
-    /// A server that speaks through whatever `wrap` makes of a connection.
+    /// Starts a server over whatever `wrap` returns for a connection.
     pub(crate) fn start_with<S: Read + Write>(
         wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
     ) -> Upstream {
@@ -39,7 +39,7 @@ impl Upstream {
                 seen.made.fetch_add(1, Ordering::SeqCst);
                 seen.open.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
-                    // A client that goes away is no fault.
+                    // A client that disconnects is no fault.
                     let _ = serve(wrap(stream), &seen);
                     seen.open.fetch_sub(1, Ordering::SeqCst);
                 });
@@ -48,17 +48,17 @@ impl Upstream {
         Upstream { address, seen }
     }
 
-    /// Connections ever made.
+    /// Returns the number of connections ever made.
     pub(crate) fn made(&self) -> usize {
         self.seen.made.load(Ordering::SeqCst)
     }
 
-    /// Connections that are open.
+    /// Returns the number of open connections.
     pub(crate) fn open(&self) -> usize {
         self.seen.open.load(Ordering::SeqCst)
     }
 
-    /// The heads of the requests that came.
+    /// Returns the heads of the requests received.
     pub(crate) fn heads(&self) -> Vec<String> {
         self.seen.heads.lock().unwrap().clone()
     }
@@ -122,14 +122,14 @@ fn answer<S: Read + Write>(
                 "x".repeat(argument.parse().unwrap())
             )
         }
-        // Says no more until the client has gone.
+        // Sends nothing more until the client has gone.
         "silent" => std::io::copy(stream, &mut std::io::sink()).map(drop),
         _ => write!(out, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{echo}", echo.len()),
     }?;
     stream.get_mut().flush()
 }
 
-/// That many MiB of which nobody was told.
+/// Sends this many MiB without announcing the length.
 fn large(out: &mut impl Write, mebibytes: usize) -> std::io::Result<()> {
     write!(out, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
     let chunk = vec![b'x'; 1 << 20];

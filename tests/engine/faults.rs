@@ -1,4 +1,4 @@
-//! What a caller is told when a guest does wrong, and what only its log says.
+//! Faults of guests: the response for the caller, and the details in the log.
 
 use serde_json::json;
 

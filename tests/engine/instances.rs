@@ -1,11 +1,11 @@
-//! Whose instance a request gets, and what is left in it by others.
+//! The instance that a request gets, and the state that earlier requests left in it.
 
 use serde_json::json;
 
 use crate::engine::puppet_with;
 use crate::harness::{Server, puppet_without_snapshot, written};
 
-/// How many requests the instance has seen that answers this one.
+/// Returns the number of requests that the answering instance has had.
 fn calls(server: &Server) -> i64 {
     server.behave("puppet", "ok").number("calls")
 }
@@ -31,10 +31,10 @@ fn a_pooled_instance_is_used_again_until_it_fails() {
         assert!(server.behave("puppet", word).status >= 500, "{word}");
         assert_eq!((calls(&server), calls(&server)), (1, 2), "after {word}");
     }
-    // What a model reports is no fault of its instance.
+    // An error that a model returns is no fault of its instance.
     server.behave("puppet", "reject").refused(422, "model_rejected_input");
     assert_eq!(calls(&server), 4);
-    // Memory never shrinks, so an instance that has grown is not kept.
+    // Memory never shrinks, so an instance that has grown is discarded.
     server.behave("puppet", "touch:48").ok();
     assert_eq!(calls(&server), 1);
 }
@@ -77,7 +77,7 @@ fn a_component_that_cannot_be_snapshotted_is_served_and_says_so() {
     let reason = shown["snapshot_reason"].as_str().unwrap();
     assert!(reason.contains("elem.drop"), "{reason}");
     assert_eq!((calls(&server), calls(&server)), (1, 1));
-    // `load` runs in each instance, and so once for each of these requests at least.
+    // `load` runs in each instance, so at least once for each of these requests.
     assert!(server.log().matches("puppet loads version 1").count() >= 3);
     assert!(
         server.behave("pooled", "ok").number("calls")

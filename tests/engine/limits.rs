@@ -1,4 +1,4 @@
-//! Time and memory: a guest has what it was given, and costs its neighbours nothing.
+//! Limits of time and memory: a guest gets what it was granted, at no cost to others.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ fn a_guest_that_spins_is_stopped_by_its_cpu_time() {
     let refused = server.behave("puppet", "spin");
     refused.refused(504, "cpu_time_exceeded");
     assert!(refused.text().contains("1000 ms"), "{refused}");
-    // Sleeping is not computing.
+    // Sleeping uses no CPU time.
     server.behave("puppet", "sleep:1500").ok();
 }
 

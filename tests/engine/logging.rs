@@ -1,4 +1,4 @@
-//! What a guest writes: in its log, under its name, and no more than a person would read.
+//! The log of a guest: attributed to it, and limited in amount.
 
 use crate::engine::puppet_with;
 use crate::harness::{Server, puppet};
@@ -36,10 +36,10 @@ fn a_flood_is_cut_short_and_the_request_answered() {
     }
     let lines = server.log().matches("of the flood").count();
     assert!(lines < 3 * 1000, "{lines} lines");
-    // The next call may log again.
+    // The limit is per call.
     server.behave("puppet", "log").ok();
     server.until_logged("the script says to log");
-    // Nor may all calls together log what they like.
+    // The limit holds for all calls together as well.
     crate::harness::until("lines that are dropped", || {
         server.behave("puppet", "log-flood").ok();
         server.metric("wardian_tenant_log_lines_dropped_total{tenant=\"default\"}") > Some(0.0)

@@ -1,4 +1,4 @@
-//! What a guest may do to its host, to its neighbours, and to itself: nothing that lasts.
+//! Guests cannot do lasting damage to the host, to other guests, or to themselves.
 
 mod faults;
 mod instances;
@@ -8,7 +8,7 @@ mod queue;
 
 use crate::harness::{Models, Server, puppet};
 
-/// A server with one puppet, under these settings.
+/// Starts a server with one puppet under these settings.
 fn puppet_with(model_toml: &str) -> Server {
     let server = Server::with_models(|models| add(models, "puppet", model_toml)).start();
     server.until_version_of("puppet", 1);

@@ -5,14 +5,14 @@ use serde_json::json;
 use crate::engine::puppet_with;
 use crate::harness::{Response, Server, until};
 
-/// One instance, which a request may keep for as long as a test wants.
+/// Starts a server with one instance, which a request may hold for as long as a test wants.
 fn one_instance(max_queue: u32) -> Server {
     puppet_with(&format!(
         "[instances]\nmax = 1\n[batching]\nmax_queue = {max_queue}\n[limits]\ncpu_time = '10m'\ndeadline = '10m'"
     ))
 }
 
-/// Asks, and waits next to no time for an answer.
+/// Sends a request with a very short deadline.
 fn impatiently(server: &Server) -> Response {
     let call = server.call("POST", "/v2/models/puppet/infer").header("wardian-deadline-ms", "50");
     call.json(&json!({ "inputs": [] })).send()
@@ -36,7 +36,7 @@ fn as_many_wait_as_may_and_are_answered() {
     let endless = server.begin_behave("puppet", "sleep:600000");
     server.until_busy("puppet", 1);
     let waiting = [server.begin_behave("puppet", "ok"), server.begin_behave("puppet", "ok")];
-    // One of them waits, and there is no place for the other.
+    // One request waits, and the queue has no room for the other.
     until("a refusal", || server.metric("wardian_request_failures_total{").unwrap_or(0.0) == 1.0);
     endless.hang_up();
     let mut outcomes = waiting.map(|pending| pending.answer().outcome());
@@ -60,7 +60,7 @@ fn a_client_that_goes_away_stops_its_guest() {
         let endless = server.begin_behave("puppet", word);
         server.until_busy("puppet", 1);
         endless.hang_up();
-        // The only instance has to come free for this.
+        // The only instance must become free for this.
         assert_eq!(server.version_of("puppet"), 1, "after {word}");
         server.until_busy("puppet", 0);
     }

@@ -1,6 +1,6 @@
-//! The generate extension with the names that models choose, and with what callers write.
+//! The generate extension: names that models choose, and JSON that callers write.
 //!
-//! What makes an answer in parts is in `streaming`.
+//! Streams are tested in `streaming`.
 
 mod names;
 mod parameters;

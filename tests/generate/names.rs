@@ -1,4 +1,4 @@
-//! Names of inputs and outputs that the protocol has too.
+//! Inputs and outputs whose names are also names of the protocol.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ fn notes() -> Server {
     server
 }
 
-/// The answer, in which each key stands once.
+/// Returns the response, and asserts that each key occurs once.
 #[track_caller]
 fn once(answer: &Response) -> Value {
     let text = answer.ok().text();
@@ -64,6 +64,6 @@ fn a_key_that_is_nearly_an_input_names_the_input() {
             assert!(text.contains(&format!("did you mean {meant}?")), "{body}: {text}");
         }
     }
-    // Other words are parameters.
+    // Other keys are parameters.
     server.generate("notes", &json!({ "action": "list", "temperature": 1 })).ok();
 }

@@ -1,4 +1,4 @@
-//! Parameters that are arrays, and numbers of 64 bits.
+//! Parameters that are arrays, and 64-bit numbers.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn serving(name: &str) -> Server {
 
 #[test]
 fn an_array_reaches_the_model_as_its_json() {
-    // It tells the parameter `tone` back.
+    // The model returns its parameter `tone`.
     let server = serving("batcher");
     for (list, text) in [
         (json!(["a", "b\"c"]), r#"["a","b\"c"]"#),
@@ -40,7 +40,7 @@ fn an_array_reaches_the_model_as_its_json() {
     }
 }
 
-/// The same request in both forms, with one more parameter, whose value is JSON as it stands here.
+/// Returns the same request in both forms, with one more parameter whose value is this JSON text.
 fn ask_with(server: &Server, name: &str, value: &str) -> [crate::harness::Response; 2] {
     let infer = format!(r#"{{"inputs": [], "parameters": {{"{name}": {value}}}}}"#);
     let generate = format!(r#"{{"{name}": {value}}}"#);
@@ -66,7 +66,7 @@ fn numbers_of_the_protocol_are_unsigned_and_of_64_bits() {
             }
         }
     }
-    // A text names a sequence, and nothing else.
+    // A text names a sequence and is invalid for the other parameters.
     ask_with(&server, "sequence_id", "\"1\"")
         .iter()
         .for_each(|answer| assert_eq!(answer.status, 200, "{answer}"));
@@ -90,7 +90,7 @@ fn a_number_and_its_text_are_one_session() {
         assert_eq!(ask(json!(id.to_string()), false, "say b"), "a b");
         assert_eq!(ask(json!(id), false, ""), "a b");
     }
-    // Never by way of a floating-point number.
+    // The number does not pass through a floating-point number.
     ask(json!(1_u64 << 53), true, "say other");
     assert_eq!(ask(json!((1_u64 << 53) + 1), false, ""), "a b");
     ask(json!("01"), true, "say other");

@@ -1,4 +1,4 @@
-//! Answers without text.
+//! Responses without text.
 
 use serde_json::json;
 
@@ -13,7 +13,8 @@ fn an_answer_without_parts_still_has_its_outputs() {
         json!({ "model_name": "model", "model_version": "1", "id": "a", "text_output": "" });
     assert_eq!(server.generate("model", &body).ok().json(), nothing);
     assert_eq!(server.stream("model", &body).all(), [nothing]);
-    // The model has sent a part, and that is what is passed on; the whole has what was promised.
+    // The model emitted a part, and only that part is passed on; the whole response has every
+    // promised output.
     let empty = json!({ "parts": 0, "then": "empty" });
     assert_eq!(server.stream("model", &empty).all().len(), 1);
     assert_eq!(server.generate("model", &empty).ok().json()["text_output"], "");

@@ -1,4 +1,4 @@
-//! What a test asks of a server, and waits for.
+//! Requests to a server, and waiting for its state.
 
 use serde_json::{Value, json};
 
@@ -10,62 +10,63 @@ use super::wait::{until, until_some};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) name: String,
-    /// 0 where the line is about the model as a whole.
+    /// The version number, or 0 if the line is about the model as a whole.
     pub(crate) version: u64,
     pub(crate) state: String,
     pub(crate) reason: String,
 }
 
-/// Asking.
+/// Requests.
 impl Server {
-    /// A request that is being put together.
+    /// Starts a request builder.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         Call::new(self.address(), method, path)
     }
 
-    /// Asks for something.
+    /// Sends a GET request.
     pub(crate) fn get(&self, path: &str) -> Response {
         self.call("GET", path).send()
     }
 
-    /// Sends something.
+    /// Sends a POST request with a JSON body.
     pub(crate) fn post(&self, path: &str, body: &Value) -> Response {
         self.call("POST", path).json(body).send()
     }
 
-    /// Asks a model.
+    /// Sends an inference request.
     pub(crate) fn infer(&self, model: &str, body: &Value) -> Response {
         self.post(&format!("/v2/models/{model}/infer"), body)
     }
 
-    /// Asks a puppet to behave in some way, such as `trap`; `ok` is to behave well.
+    /// Sends a behaviour word to a puppet, such as `trap`; `ok` makes it answer normally.
     pub(crate) fn behave(&self, model: &str, word: &str) -> Response {
         self.infer(model, &behaviour(word))
     }
 
-    /// Like `behave`, without waiting for the answer.
+    /// Like `behave`, without waiting for the response.
     pub(crate) fn begin_behave(&self, model: &str, word: &str) -> Pending {
         self.call("POST", &format!("/v2/models/{model}/infer")).json(&behaviour(word)).begin()
     }
 
-    /// The version that a puppet says it is, which is not the number it is served under.
+    /// Returns the version that a puppet reports, which differs from the number under which it is
+    /// served.
     #[track_caller]
     pub(crate) fn version_of(&self, model: &str) -> i64 {
         self.behave(model, "ok").number("version")
     }
 
-    /// What is in force for a model.
+    /// Returns the configuration in force for a model.
     #[track_caller]
     pub(crate) fn config_of(&self, model: &str) -> Value {
         self.get(&format!("/v2/models/{model}/config")).ok().json()
     }
 
-    /// Tells it to load a model.
+    /// Sends a load command.
     pub(crate) fn load(&self, model: &str) -> Response {
         self.post(&format!("/v2/repository/models/{model}/load"), &json!({}))
     }
 
-    /// Tells it to unload a model.
+    /// Sends an unload command.
     pub(crate) fn unload(&self, model: &str) -> Response {
         self.post(&format!("/v2/repository/models/{model}/unload"), &json!({}))
     }
@@ -85,17 +86,18 @@ impl Server {
         self.call("DELETE", &version_path(model, version)).send()
     }
 
-    /// The repository index.
+    /// Returns the repository index.
     pub(crate) fn index(&self) -> Vec<Entry> {
         Entry::read_all(&self.post("/v2/repository/index", &json!({})))
     }
 
-    /// A line of the repository index. Version 0 is the model as a whole.
+    /// Returns a line of the repository index. Version 0 is the model as a whole.
     pub(crate) fn entry(&self, model: &str, version: u64) -> Option<Entry> {
         self.index().into_iter().find(|entry| entry.name == model && entry.version == version)
     }
 
-    /// The value of a metric, summed over the lines that begin so; `None` if there are none.
+    /// Returns the value of a metric, summed over the lines that begin with `beginning`; `None` if
+    /// there are none.
     pub(crate) fn metric(&self, beginning: &str) -> Option<f64> {
         let text = self.get("/metrics").text();
         let values = text.lines().filter(|line| line.starts_with(beginning));
@@ -116,24 +118,24 @@ impl Server {
         self.until_state(model, version, "READY");
     }
 
-    /// Waits until a version cannot serve, and gives the reason.
+    /// Waits until a version cannot serve, and returns the reason.
     pub(crate) fn until_unavailable(&self, model: &str, version: u64) -> String {
         self.until_state(model, version, "UNAVAILABLE").reason
     }
 
-    /// Waits until a version cannot serve for a reason with these words in it.
+    /// Waits until a version cannot serve for a reason that contains `words`.
     pub(crate) fn until_refused(&self, model: &str, version: u64, words: &str) {
         self.until_entry(model, version, words, |entry| {
             entry.state == "UNAVAILABLE" && entry.reason.contains(words)
         });
     }
 
-    /// Waits until a version is in that state of the index.
+    /// Waits until a version is in a state of the index.
     pub(crate) fn until_state(&self, model: &str, version: u64, state: &str) -> Entry {
         self.until_entry(model, version, state, |entry| entry.state == state)
     }
 
-    /// Waits until a line of the index is as wanted.
+    /// Waits until a line of the index satisfies a condition.
     pub(crate) fn until_entry(
         &self,
         model: &str,
@@ -145,14 +147,14 @@ impl Server {
         until_some(&format!("'{what}' for {model} version {version}"), found)
     }
 
-    /// Waits until nothing is known of a model.
+    /// Waits until the index has no line about a model.
     pub(crate) fn until_gone(&self, model: &str) {
         until(&format!("the end of {model}"), || {
             !self.index().iter().any(|entry| entry.name == model)
         });
     }
 
-    /// Waits until a puppet says that it is this version.
+    /// Waits until a puppet reports this version.
     pub(crate) fn until_version_of(&self, model: &str, version: i64) {
         until(&format!("the answer of {model} version {version}"), || {
             let response = self.behave(model, "ok");
@@ -160,14 +162,14 @@ impl Server {
         });
     }
 
-    /// Waits until so many instances of a model are at work.
+    /// Waits until this many instances of a model are busy.
     pub(crate) fn until_busy(&self, model: &str, instances: u64) {
         until(&format!("that {instances} instances of {model} are at work"), || {
             self.config_of(model)["wardian"]["instances"]["busy"] == instances
         });
     }
 
-    /// Waits until these words are in the log.
+    /// Waits until the log contains `words`.
     pub(crate) fn until_logged(&self, words: &str) {
         until(&format!("'{words}' in the log"), || self.log().contains(words));
     }
@@ -189,12 +191,12 @@ impl Entry {
     }
 }
 
-/// Where a version is uploaded to and removed from.
+/// The path under which a version is uploaded and removed.
 pub(crate) fn version_path(model: &str, version: u64) -> String {
     format!("/v2/repository/models/{model}/versions/{version}")
 }
 
-/// A request without inputs, which tells a puppet what to do.
+/// A request without inputs, with a behaviour word for a puppet.
 fn behaviour(word: &str) -> Value {
     json!({ "inputs": [], "parameters": { "behave": word } })
 }

@@ -1,4 +1,4 @@
-//! A client that can do what clients do: ask, wait, and hang up.
+//! An HTTP client that can send, wait, and disconnect.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::wait::DEADLINE;
 
-/// A request that is being put together.
+/// A request builder.
 #[must_use]
 pub(crate) struct Call {
     address: SocketAddr,
@@ -17,19 +17,19 @@ pub(crate) struct Call {
     framing: Framing,
 }
 
-/// How a request tells where its body ends.
+/// The framing of a request's body.
 enum Framing {
-    /// By announcing the length, which may be more than is sent at once.
+    /// An announced length, which may be more than the bytes that are sent.
     Length(Option<u64>),
     Chunked,
 }
 
-/// A request that has been sent, and whose answer may take its time. Dropping it hangs up.
+/// A request that was sent and whose response is pending. Dropping it closes the connection.
 pub(crate) struct Pending {
     stream: TcpStream,
 }
 
-/// An answer.
+/// A parsed response.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -50,7 +50,7 @@ impl Call {
         self
     }
 
-    /// Asks for another host than the server's address.
+    /// Sets the `Host` header to something other than the server's address.
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.head = self
             .head
@@ -69,7 +69,7 @@ impl Call {
         self.header("content-type", "application/json").body(body.to_string())
     }
 
-    /// Announces a longer body than there is, as one does who has not sent everything yet.
+    /// Announces a longer body than is sent, like a client that has not sent everything yet.
     pub(crate) fn announce(mut self, length: u64) -> Self {
         self.framing = Framing::Length(Some(length));
         self
@@ -81,17 +81,17 @@ impl Call {
         self
     }
 
-    /// Sends the request, and leaves the answer for later.
+    /// Sends the request without waiting for the response.
     pub(crate) fn begin(self) -> Pending {
         self.try_begin().expect("the server takes connections")
     }
 
-    /// Sends the request and waits for its answer.
+    /// Sends the request and waits for its response.
     pub(crate) fn send(self) -> Response {
         self.begin().answer()
     }
 
-    /// Sends a request whose answer has a head only. Tells its status and its length.
+    /// Sends a request whose response has only a head. Returns its status and its length.
     pub(crate) fn send_head(self) -> (u16, String) {
         let mut stream = self.begin().into_stream();
         let mut head = String::new();
@@ -122,7 +122,7 @@ impl Call {
                 stream.write_all(
                     format!("{}transfer-encoding: chunked\r\n\r\n", self.head).as_bytes(),
                 )?;
-                // A server that has seen enough answers and closes before everything is sent.
+                // A server that refuses the request answers and closes before everything is sent.
                 let _ = write_chunks(&mut stream, &self.body);
             }
         }
@@ -140,21 +140,21 @@ fn write_chunks(stream: &mut TcpStream, body: &[u8]) -> io::Result<()> {
 }
 
 impl Pending {
-    /// Waits for the answer.
+    /// Waits for the response.
     pub(crate) fn answer(self) -> Response {
         self.try_answer().expect("the server answers")
     }
 
-    /// Like `answer`, for a server that may end before.
+    /// Like `answer`, for a server that may end before it answers.
     pub(crate) fn try_answer(mut self) -> io::Result<Response> {
         let mut bytes = Vec::new();
         let read = self.stream.read_to_end(&mut bytes);
-        // Closing before everything was sent shows as an error, after the answer.
+        // If the server closes before everything was sent, an error follows the response.
         Response::parse(&bytes)
             .ok_or_else(|| read.err().unwrap_or(io::ErrorKind::UnexpectedEof.into()))
     }
 
-    /// Whether anything of the answer has come.
+    /// Returns true if a byte of the response has arrived.
     pub(crate) fn has_begun(&self) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         let peeked = self.stream.peek(&mut [0]);
@@ -162,25 +162,25 @@ impl Pending {
         !matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Waits for the answer to begin, and tells its status. The rest stays unread.
+    /// Waits for the response to begin, and returns its status. The rest stays unread.
     pub(crate) fn status(&mut self) -> u16 {
         let mut begin = [0; 12];
         self.stream.read_exact(&mut begin).expect("the server answers");
         std::str::from_utf8(&begin[9..]).unwrap().parse().unwrap()
     }
 
-    /// Reads what is left of the answer, and tells how many bytes that were.
+    /// Reads the rest of the response, and returns its length in bytes.
     pub(crate) fn rest(mut self) -> io::Result<usize> {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest)
     }
 
-    /// The connection, from which nothing has been read.
+    /// Returns the connection, from which nothing has been read.
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
     }
 
-    /// Goes away without waiting for the answer.
+    /// Closes the connection without waiting for the response.
     pub(crate) fn hang_up(self) {
         drop(self.stream);
     }
@@ -202,27 +202,27 @@ impl Response {
             response.header("transfer-encoding").is_none(),
             "this client reads no chunks: {response:?}"
         );
-        // Cut short where the server ended in the middle of its answer.
+        // A response is cut short if the server ended in the middle of it.
         (announced == Some(Ok(response.body.len()))).then_some(response)
     }
 
-    /// The value of a header; its name in lower case.
+    /// Returns the value of a header; `name` is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
-    /// The body as text.
+    /// Returns the body as text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|_| panic!("not JSON: {} {}", self.status, self.text()))
     }
 
-    /// The status, and the machine code if it is an error.
+    /// Returns the status, and the error code of an error.
     pub(crate) fn outcome(&self) -> (u16, String) {
         let code = if self.status < 400 {
             String::new()
@@ -232,7 +232,7 @@ impl Response {
         (self.status, code)
     }
 
-    /// Asserts the status and the machine code of an error.
+    /// Asserts the status and the error code.
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> &Self {
         assert_eq!(
@@ -243,14 +243,14 @@ impl Response {
         self
     }
 
-    /// Asserts that it went well.
+    /// Asserts that the status is 200.
     #[track_caller]
     pub(crate) fn ok(&self) -> &Self {
         assert_eq!(self.status, 200, "{self}");
         self
     }
 
-    /// The elements of an output tensor.
+    /// Returns the elements of an output tensor.
     #[track_caller]
     pub(crate) fn output(&self, name: &str) -> Vec<Value> {
         self.ok();
@@ -261,7 +261,7 @@ impl Response {
         output["data"].as_array().unwrap().clone()
     }
 
-    /// The only element of an output tensor of integers.
+    /// Returns the only element of an integer output tensor.
     #[track_caller]
     pub(crate) fn number(&self, output: &str) -> i64 {
         self.output(output)[0].as_i64().unwrap()

@@ -10,32 +10,32 @@ use std::time::Duration;
 
 use super::server::{Server, Setup};
 
-/// Rounds of killing and starting again.
+/// Rounds of killing a server and starting it again.
 pub(crate) struct Crashes {
     setup: Setup,
     rounds: u32,
 }
 
-/// As many as find most faults in a few seconds; `WARDIAN_CRASH_ROUNDS=100` for a thorough look.
+/// Enough rounds to find most faults in a few seconds; `WARDIAN_CRASH_ROUNDS=100` for a thorough
+/// run.
 const ROUNDS: u32 = 15;
 
-/// How many ask at once.
+/// Concurrent workers.
 const WORKERS: usize = 4;
 
-/// The server is killed at some moment before this has passed.
+/// The server is killed within this many milliseconds.
 const LONGEST: u64 = 300;
 
 impl Crashes {
-    /// Rounds with what was set up there; the same state throughout.
+    /// Rounds with one setup, which keep the same state directory.
     pub(crate) fn new(setup: Setup) -> Self {
         let said =
             std::env::var("WARDIAN_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
         Crashes { setup, rounds: said.unwrap_or(ROUNDS) }
     }
 
-    /// In each round starts the server, waits until it is `ready`, has every worker `work` until
-    /// the server does not answer any more, which is soon because it is killed, starts it again and
-    /// has it looked at.
+    /// In each round: starts the server, waits until it is `ready`, runs `work` for every worker
+    /// until the server is killed, starts it again and runs `look`.
     pub(crate) fn each<W: Send>(
         self,
         workers: &mut [W],
@@ -52,32 +52,32 @@ impl Crashes {
                     let (server, work) = (&server, &work);
                     scope.spawn(move || work(server, worker));
                 }
-                // This is no waiting for a state: the moment is the point.
+                // This is a random moment and not a wait for a state.
                 std::thread::sleep(Duration::from_millis(moment(round)));
                 server.kill_now();
             });
             let server = server.kill().start();
             ready(&server);
             look(&server, workers);
-            // In some rounds the next start finds what was left in an orderly way.
+            // In some rounds the server stops in an orderly way before the next start.
             setup = if round % 3 == 2 { server.stop() } else { server.kill() };
         }
         setup
     }
 
-    /// So many workers of a kind.
+    /// Makes one worker for each thread.
     pub(crate) fn workers<W>(make: impl Fn(usize) -> W) -> Vec<W> {
         (0..WORKERS).map(make).collect()
     }
 }
 
-/// Milliseconds, another number each time. Where it falls within the work is left to chance anyway.
+/// Returns a pseudo-random number of milliseconds, different in each round.
 fn moment(round: u32) -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     (u64::from(now.subsec_nanos()) ^ u64::from(round).wrapping_mul(0x9e37_79b9)) % LONGEST
 }
 
-/// Asserts that a database is whole.
+/// Asserts that a database file is intact.
 #[track_caller]
 pub(crate) fn check_store(file: &Path) {
     let connection = rusqlite::Connection::open(file).unwrap();

@@ -1,4 +1,4 @@
-//! A client that reads an answer in parts, as slowly as it likes.
+//! A client that reads a stream, as slowly as the test wants.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -9,17 +9,17 @@ use super::client::{Call, Pending, Response};
 use super::server::Server;
 use super::tenant::Tenant;
 
-/// An answer that comes in events. Dropping it hangs up.
+/// A response of server-sent events. Dropping it closes the connection.
 pub(crate) struct Events {
     stream: BufReader<TcpStream>,
     /// Names are in lower case.
     headers: Vec<(String, String)>,
-    /// What has been read of the next events.
+    /// Text of the next events that was read already.
     text: String,
 }
 
 impl Server {
-    /// Asks a model for its answer in parts, and waits for its beginning.
+    /// Sends a `generate_stream` request, and waits for the beginning of its response.
     pub(crate) fn stream(&self, model: &str, body: &Value) -> Events {
         self.begin_stream(model, body).events()
     }
@@ -29,14 +29,14 @@ impl Server {
         generate(self.call("POST", &path(model, "generate_stream")), body).begin()
     }
 
-    /// Asks a model for its answer in parts, and waits for all of them joined.
+    /// Sends a `generate` request, and waits for the whole response.
     pub(crate) fn generate(&self, model: &str, body: &Value) -> Response {
         generate(self.call("POST", &path(model, "generate")), body).send()
     }
 }
 
 impl Tenant<'_> {
-    /// Asks a model for its answer in parts, and waits for its beginning.
+    /// Sends a `generate_stream` request, and waits for the beginning of its response.
     pub(crate) fn stream(&self, model: &str, body: &Value) -> Events {
         self.begin_stream(model, body).events()
     }
@@ -56,7 +56,7 @@ fn generate(call: Call, body: &Value) -> Call {
 }
 
 impl Pending {
-    /// Waits for the head of an answer that comes in events.
+    /// Waits for the head of a stream.
     pub(crate) fn events(self) -> Events {
         let mut stream = BufReader::new(self.into_stream());
         let status = line(&mut stream);
@@ -71,12 +71,12 @@ impl Pending {
 }
 
 impl Events {
-    /// The value of a header; its name in lower case.
+    /// Returns the value of a header; `name` is in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 
-    /// The next event, or a comment, as it stands there; `None` after the last.
+    /// Returns the next event or comment as sent; `None` after the last.
     pub(crate) fn next_block(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -88,7 +88,7 @@ impl Events {
         }
     }
 
-    /// The data of the next event, passing over comments; `None` after the last.
+    /// Returns the data of the next event, without comments; `None` after the last.
     pub(crate) fn next_event(&mut self) -> Option<Value> {
         loop {
             let block = self.next_block()?;
@@ -101,19 +101,19 @@ impl Events {
         }
     }
 
-    /// The text of the next event.
+    /// Returns the text of the next event.
     #[track_caller]
     pub(crate) fn next_text(&mut self) -> String {
         let event = self.next_event().expect("there is another event");
         event["text_output"].as_str().unwrap_or_else(|| panic!("no text: {event}")).to_owned()
     }
 
-    /// The data of all events that are left.
+    /// Returns the data of all remaining events.
     pub(crate) fn all(mut self) -> Vec<Value> {
         std::iter::from_fn(|| self.next_event()).collect()
     }
 
-    /// The texts of all events that are left, and the machine code of the error that ends them.
+    /// Returns the texts of all remaining events, and the code of the error that ends them.
     pub(crate) fn all_until_error(self) -> (Vec<Value>, String) {
         let mut events = self.all();
         let last = events.pop().unwrap_or(json!(null));
@@ -121,13 +121,13 @@ impl Events {
         (events, code)
     }
 
-    /// Reads to the end, and tells whether that is not the proper one.
+    /// Reads to the end. Returns true if the end is not the proper one.
     pub(crate) fn ends_cut(mut self) -> bool {
         let mut all = Vec::new();
         self.stream.read_to_end(&mut all).is_err() || !all.ends_with(b"\r\n0\r\n\r\n")
     }
 
-    /// A chunk of the body; `None` at its proper end.
+    /// Returns the next chunk of the body; `None` at its proper end.
     fn chunk(&mut self) -> Option<String> {
         let length = line(&mut self.stream);
         let length = usize::from_str_radix(&length, 16)

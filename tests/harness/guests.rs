@@ -1,8 +1,8 @@
-//! The components that tests serve, as `cargo xtask guests` has built them.
+//! The components that tests serve, as built by `cargo xtask guests`.
 
 use std::path::{Path, PathBuf};
 
-/// A space for a script in a guest, see `tests/guests/README.md`.
+/// The space for a script in a guest, see `tests/guests/README.md`.
 struct Space {
     marker: &'static [u8],
     length: usize,
@@ -11,7 +11,7 @@ struct Space {
 const PUPPET: Space = Space { marker: b"@@PUPPET-SCRIPT:", length: 240 };
 const LEDGER: Space = Space { marker: b"@@LEDGER-SCRIPT:", length: 4080 };
 
-/// The component of an example model or interceptor, or of a guest made for tests.
+/// Returns the component of an example model, an example interceptor or a test guest.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let target = target();
     let places = [
@@ -24,28 +24,28 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     read(built.unwrap_or_else(|| not_built(name)))
 }
 
-/// The folder of an example model's version 1, with its sidecar files.
+/// Returns the folder of an example model's version 1, with its sidecar files.
 pub(crate) fn guest_folder(name: &str) -> PathBuf {
     let folder = target().join("models").join(name).join("1");
     if folder.exists() { folder } else { not_built(name) }
 }
 
-/// The puppet with that script, such as `version=2;infer=trap`.
+/// Returns the puppet with a script, such as `version=2;infer=trap`.
 pub(crate) fn puppet(script: &str) -> Vec<u8> {
     scripted(guest("puppet"), &PUPPET, script)
 }
 
-/// The puppet that no snapshot can be taken of, with that script.
+/// Returns the puppet that cannot be snapshotted, with a script.
 pub(crate) fn puppet_without_snapshot(script: &str) -> Vec<u8> {
     scripted(guest("puppet-no-snapshot"), &PUPPET, script)
 }
 
-/// The interceptor that does what that script says, such as `name=a;before=trap`.
+/// Returns the scripted interceptor with a script, such as `name=a;before=trap`.
 pub(crate) fn gate(script: &str) -> Vec<u8> {
     scripted(guest("gate"), &PUPPET, script)
 }
 
-/// The ledger with that script, one line each for a migration and what else it does by itself.
+/// Returns the SQL guest with a script: one line for each migration, and one for each setting.
 pub(crate) fn ledger(script: &str) -> Vec<u8> {
     scripted(guest("ledger"), &LEDGER, script)
 }

@@ -1,4 +1,4 @@
-//! What the tests are written in.
+//! The harness of the tests.
 //!
 //! ```ignore
 //! let server = Server::with_models(|models| models.bare("iris", guest("iris"))).start();

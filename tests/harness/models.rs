@@ -1,4 +1,4 @@
-//! A directory of models, and the ways in which people change one.
+//! A directory of models, and the ways in which users change one.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,28 +14,27 @@ impl Models {
         Models { root }
     }
 
-    /// Where a file of the repository is.
+    /// Returns the path of a file in the repository.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Puts the model `name` there as one bare file, in one step.
+    /// Writes the bare component of model `name`, in one step.
     pub(crate) fn bare(&self, name: &str, component: Vec<u8>) {
         self.put(&format!("{name}.wasm"), component);
     }
 
-    /// Puts a version of a model there, in one step.
+    /// Writes a version of a model, in one step.
     pub(crate) fn version(&self, name: &str, version: u64, component: Vec<u8>) {
         self.put(&format!("{name}/{version}/model.wasm"), component);
     }
 
-    /// Puts a model's settings there, in one step.
+    /// Writes a model's `model.toml`, in one step.
     pub(crate) fn settings(&self, name: &str, model_toml: &str) {
         self.put(&format!("{name}/model.toml"), model_toml);
     }
 
-    /// Puts a file there in one step, as a careful program does: written beside its place, renamed
-    /// into it.
+    /// Writes a file in one step: under a temporary name, and then renamed.
     pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         let folder = path.parent().unwrap();
@@ -45,12 +44,12 @@ impl Models {
         beside.persist(path).unwrap();
     }
 
-    /// Writes over a file where it lies, as `cp` does.
+    /// Overwrites a file in place, as `cp` does.
     pub(crate) fn write_in_place(&self, name: &str, content: impl AsRef<[u8]>) {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// Opens a file that is about to be written bit by bit, as a slow upload does.
+    /// Opens a file that is written bit by bit, as in a slow upload.
     pub(crate) fn create(&self, name: &str) -> File {
         File::create(self.path(name)).unwrap()
     }

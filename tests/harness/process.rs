@@ -1,4 +1,4 @@
-//! The program as a child process: started, listened to, told to stop, and always ended.
+//! The program as a child process, which is killed on drop.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a server, and returns it as soon as it listens.
+    /// Starts a server, and returns when it listens.
     ///
-    /// Its log goes to `stderr`, or is collected if there is none.
+    /// The log goes to `stderr`, or is collected if that is `None`.
     pub(super) fn serve(mut command: Command, stderr: Option<Stdio>) -> (Process, SocketAddr) {
         command
             .stdin(Stdio::null())
@@ -43,12 +43,12 @@ impl Process {
         self.child.lock().unwrap().id()
     }
 
-    /// Everything it has written to its log so far.
+    /// Returns the log written so far.
     pub(super) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// Sends it a signal; a process that has ended gets none.
+    /// Sends a signal; a process that has ended gets none.
     pub(super) fn signal(&self, signal: Signal) {
         let mut child = self.child.lock().unwrap();
         if let (Ok(None), Some(pid)) = (child.try_wait(), Pid::from_raw(child.id() as i32)) {
@@ -56,7 +56,7 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub(super) fn until_ended(&self) -> ExitStatus {
         until_some("the end of the server", || self.child.lock().unwrap().try_wait().unwrap())
     }
@@ -77,7 +77,7 @@ impl Drop for Process {
     }
 }
 
-/// Reads on until the other side closes, so that the program never waits for a reader.
+/// Reads until the other side closes, so that the program never blocks on its log.
 fn collect(stream: impl Read + Send + 'static, log: Arc<Mutex<String>>) {
     std::thread::spawn(move || {
         let mut reader = BufReader::new(stream);

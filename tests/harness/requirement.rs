@@ -1,13 +1,13 @@
-//! Programs that some tests need and a machine may lack.
+//! Programs that some tests need and that may be missing.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 
 /// A program, or a set of packages, that some tests need.
 pub(crate) struct Requirement {
-    /// Its name, for people.
+    /// The name, for messages.
     pub(crate) name: &'static str,
-    /// The command that brings it.
+    /// The command that installs it.
     pub(crate) command: &'static str,
     /// The environment variable that makes its absence a failure, as in CI.
     pub(crate) required_by: &'static str,
@@ -27,7 +27,7 @@ pub(crate) const PYTHON: Requirement = Requirement {
     required_by: "WARDIAN_REQUIRE_PYTHON",
 };
 
-/// A library that NVIDIA's `perf_analyzer` loads. The program is for x86-64 only.
+/// A library that NVIDIA's `perf_analyzer` loads. The program exists for x86-64 only.
 pub(crate) const LIBB64: Requirement = Requirement {
     name: "libb64 for perf_analyzer, on x86-64",
     command: "apt-get install libb64-0d",
@@ -69,7 +69,7 @@ impl Requirement {
     ///
     /// # Panics
     ///
-    /// Panics if the requirement must be there.
+    /// Panics if the requirement is mandatory.
     #[track_caller]
     pub(crate) fn skip(&self, reason: &str) {
         let Requirement { name, command, required_by } = self;
@@ -83,7 +83,7 @@ impl Requirement {
                 .append(true)
                 .open(file)
                 .expect("the list of skipped tests can be opened");
-            // One write, so that lines of several tests do not mix.
+            // A single write, so that lines of several tests do not mix.
             file.write_all(format!("{test}\t{name}\t{command}\n").as_bytes())
                 .expect("it can be written");
         }

@@ -23,7 +23,7 @@ pub(crate) struct Setup {
 
 /// A running server. Dropping it kills it and removes its directories.
 pub(crate) struct Server {
-    // Fields are dropped in this order: the process before what it works on.
+    // Fields are dropped in this order: the process before its directories.
     process: Process,
     address: SocketAddr,
     setup: Setup,
@@ -48,47 +48,47 @@ impl Setup {
         self
     }
 
-    /// Lets it have so many file descriptors and no more.
+    /// Limits the number of file descriptors.
     pub(crate) fn descriptors(mut self, most: u32) -> Self {
         self.descriptors = Some(most);
         self
     }
 
-    /// Sends its log elsewhere than to the test.
+    /// Sends the log elsewhere than to the test.
     pub(crate) fn log_to(mut self, stderr: impl Into<Stdio>) -> Self {
         self.stderr = Some(stderr.into());
         self
     }
 
-    /// Has it take its models from a URL, and not from its directory.
+    /// Serves models from a URL instead of the directory.
     pub(crate) fn models_at(mut self, url: &str) -> Self {
         self.models_at = Some(url.to_owned());
         self
     }
 
-    /// The repository of a tenant that is configured with `repository = 'NAME'`.
+    /// Returns the repository of a tenant that is configured with `repository = 'NAME'`.
     pub(crate) fn repository(&self, name: &str) -> Models {
         let root = self.directory.path().join(name);
         std::fs::create_dir_all(&root).unwrap();
         Models::new(root)
     }
 
-    /// The models that will be served.
+    /// Returns the repository that will be served.
     pub(crate) fn models(&self) -> &Models {
         &self.models
     }
 
-    /// The server's state directory.
+    /// Returns the server's state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.directory.path().join("state")
     }
 
-    /// A directory of the test's own, in which the server will run.
+    /// Returns the working directory of the server, which belongs to the test.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Starts the server, which then listens, whatever it has loaded.
+    /// Starts the server, and returns when it listens, whatever it has loaded by then.
     pub(crate) fn start(mut self) -> Server {
         let directory = self.directory.path();
         let config = directory.join("wardian.toml");
@@ -108,7 +108,7 @@ impl Setup {
     }
 }
 
-/// The server's program, with so many file descriptors.
+/// Returns the command of the server, with a limit on file descriptors.
 fn program(descriptors: Option<u32>) -> Command {
     let program = env!("CARGO_BIN_EXE_wardian");
     let Some(most) = descriptors else { return Command::new(program) };
@@ -118,7 +118,7 @@ fn program(descriptors: Option<u32>) -> Command {
 }
 
 impl Server {
-    /// A server, not yet running, that finds these models when it starts.
+    /// A server, not yet started, that finds these models when it starts.
     pub(crate) fn with_models(fill: impl FnOnce(&Models)) -> Setup {
         let directory = tempfile::Builder::new().prefix("wardian-test-").tempdir().unwrap();
         let root = directory.path().join("models");
@@ -137,49 +137,49 @@ impl Server {
         }
     }
 
-    /// A running server without models.
+    /// Starts a server without models.
     pub(crate) fn empty() -> Server {
         Self::with_models(|_| {}).start()
     }
 
     // === What is around it ===
 
-    /// Its repository.
+    /// Returns the repository.
     pub(crate) fn models(&self) -> &Models {
         &self.setup.models
     }
 
-    /// The repository of a tenant that is configured with `repository = 'NAME'`.
+    /// Returns the repository of a tenant that is configured with `repository = 'NAME'`.
     pub(crate) fn repository(&self, name: &str) -> Models {
         self.setup.repository(name)
     }
 
-    /// A directory of the test's own, on the file system of the repository.
+    /// Returns the working directory of the server, on the file system of the repository.
     pub(crate) fn directory(&self) -> &Path {
         self.setup.directory()
     }
 
-    /// Its state directory.
+    /// Returns the state directory.
     pub(crate) fn state(&self) -> PathBuf {
         self.setup.state()
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Bytes of its resident memory.
+    /// Returns the resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.memory("VmRSS:")
     }
 
-    /// The most bytes of resident memory that it has ever had.
+    /// Returns the peak of the resident memory, in bytes.
     pub(crate) fn peak(&self) -> u64 {
         self.memory("VmHWM:")
     }
@@ -191,41 +191,41 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Everything it has logged so far.
+    /// Returns the log written so far.
     pub(crate) fn log(&self) -> String {
         self.process.log()
     }
 
     // === Telling it something ===
 
-    /// Tells it to read its configuration again (SIGHUP).
+    /// Makes the server read its configuration again (SIGHUP).
     pub(crate) fn reload(&self) {
         self.process.signal(Signal::HUP);
     }
 
-    /// Tells it to stop (SIGTERM).
+    /// Makes the server stop (SIGTERM).
     pub(crate) fn terminate(&self) {
         self.process.signal(Signal::TERM);
     }
 
-    /// Waits until it has ended.
+    /// Waits until the process has ended.
     pub(crate) fn until_ended(&self) -> ExitStatus {
         self.process.until_ended()
     }
 
-    /// Kills it, if it has not ended by itself; what it worked on stays, to be started with again.
+    /// Kills the server, if it still runs. Its directories stay for the next start.
     pub(crate) fn kill(self) -> Setup {
         self.process.signal(Signal::KILL);
         self.until_ended();
         self.setup
     }
 
-    /// Kills it, while others may be asking it.
+    /// Kills the server while clients may be sending requests.
     pub(crate) fn kill_now(&self) {
         self.process.signal(Signal::KILL);
     }
 
-    /// Stops it in an orderly way; what it worked on stays, to be started with again.
+    /// Stops the server in an orderly way. Its directories stay for the next start.
     pub(crate) fn stop(self) -> Setup {
         self.terminate();
         let status = self.until_ended();

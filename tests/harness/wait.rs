@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Ample for two busy cores: it is only ever waited out by a test that fails.
+/// Ample time for two busy cores; only a failing test waits for so long.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Waits until the condition holds. `what` completes the sentence "… did not come true".
@@ -10,7 +10,7 @@ pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
     until_some(what, || condition().then_some(()));
 }
 
-/// Waits until there is a value, and gives it.
+/// Waits until there is a value, and returns it.
 pub(crate) fn until_some<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
     let start = Instant::now();
     let mut pause = Duration::from_millis(2);

@@ -1,13 +1,13 @@
-//! Models written in WebAssembly's text format: for what no compiler would emit.
+//! Models written in WebAssembly's text format, for code that no compiler emits.
 
-/// Where a written model keeps its answer: a response with one tensor.
+/// Addresses of the response in a written model: one response with one tensor.
 pub(crate) mod place {
     /// The result of `infer`: 0 for a response, which follows.
     pub(crate) const RESULT: u32 = 1536;
-    /// The only tensor of the response: the name's address and length, the datatype's number, the
-    /// address and length of the shape, those of the data; each takes four bytes.
+    /// The only tensor of the response: address and length of the name, number of the datatype,
+    /// address and length of the shape, address and length of the data; four bytes each.
     pub(crate) const TENSOR: u32 = 1600;
-    /// Where the host writes what it hands over.
+    /// The address at which the host writes its arguments.
     pub(crate) const HANDED: u32 = 1 << 16;
 }
 
@@ -18,14 +18,15 @@ const SHAPE: u32 = 1216;
 const NUMBER: u32 = 2048;
 const INT64: u32 = 8;
 
-/// A model without inputs whose one output, `answer` INT64 [1], is what the function `$answer` of
-/// this core module returns. The module may use four pages of memory, but for the places above.
+/// A model without inputs, with one output, `answer` INT64 [1]. The value is the result of the
+/// function `$answer` of this core module. The module may use four pages of memory except for the
+/// addresses above.
 pub(crate) fn written(module: &str) -> Vec<u8> {
     written_with("", "", module)
 }
 
-/// Like `written`, with imports of the component, and those core functions given to the core module
-/// as the imports of `host`.
+/// Like `written`, with additional imports of the component. `functions` are core functions that
+/// the core module imports from `host`.
 pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<u8> {
     let (memory, data) = (memory(), data());
     let text = format!(
@@ -55,7 +56,7 @@ pub(crate) fn written_with(imports: &str, functions: &str, module: &str) -> Vec<
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The memory, and a place in it for whatever the host hands over: it is never read.
+/// The memory, with space for the host's arguments, which are never read.
 fn memory() -> String {
     format!(
         r#"(core module $memory_alone
@@ -68,7 +69,7 @@ fn memory() -> String {
     )
 }
 
-/// What `load` and `infer` return, laid out as the component model wants it.
+/// The return values of `load` and `infer`, in the layout of the component model.
 fn data() -> String {
     let metadata = [0, 0, 0, 0, 0, SPEC, 1, 0, 0, 0];
     let spec = [NAME, 6, INT64, SHAPE, 1, 0];
@@ -90,7 +91,7 @@ fn words(place: u32, words: &[u32]) -> String {
     format!("(data (i32.const {place}) \"{}\")", bytes.collect::<String>())
 }
 
-/// The vocabulary of `wit/types.wit`.
+/// The types of `wit/types.wit`.
 const TYPES: &str = r#"
     (import "wardian:model/types@0.1.0" (instance $types
         (type $a (enum "bool" "uint8" "uint16" "uint32" "uint64" "int8" "int16" "int32" "int64"

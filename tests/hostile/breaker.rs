@@ -1,5 +1,5 @@
-//! A version that does nothing but fail is taken out of service, and comes back when it has
-//! stopped.
+//! The circuit breaker: a version that only fails is taken out of service, and returns when it
+//! works again.
 
 use crate::harness::{Server, puppet, until};
 
@@ -8,7 +8,7 @@ const FAULTS: usize = 3;
 /// Longer than any test.
 const LONG: &str = "pause = '1h'";
 
-/// A model that may fail twice in a row, beside one that does not fail.
+/// Starts a server with a model that may fail twice in a row, beside one that does not fail.
 fn failing(versions: u64, breaker: &str) -> Server {
     let server = Server::with_models(|models| {
         models.settings("failing", &format!("[breaker]\nfaults = {FAULTS}\n{breaker}"));
@@ -44,10 +44,10 @@ fn a_model_that_keeps_failing_is_out_of_service_and_no_other() {
     }
     assert_eq!(server.version_of("other"), 7);
     server.get("/v2/health/ready").ok();
-    // Whoever asks for it to be loaded has it tried again at once.
+    // A load command makes it serve again at once.
     server.load("failing").ok();
     assert_eq!(server.version_of("failing"), 1);
-    // So does whoever puts something else there.
+    // New content does as well.
     fail(&server);
     server.models().version("failing", 1, puppet("version=2"));
     server.until_version_of("failing", 2);
@@ -60,7 +60,7 @@ fn one_request_is_let_through_after_the_pause_and_decides() {
     until("a trial that fails", || server.behave("failing", "trap").status == 500);
     server.until_version_of("failing", 1);
     server.get("/v2/models/failing/ready").ok();
-    // It counts anew.
+    // The count starts again at zero.
     for _ in 1..FAULTS {
         server.behave("failing", "trap").refused(500, "model_trapped");
     }
@@ -74,7 +74,7 @@ fn whoever_asks_cannot_put_a_model_out_of_service() {
         server.behave("failing", word);
         let malformed = serde_json::json!({ "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1], "data": [1] }] });
         server.infer("failing", &malformed).refused(400, "invalid_input");
-        // One who goes away has seen no fault.
+        // A request whose client has disconnected is no fault.
         server.begin_behave("failing", "sleep:600000").hang_up();
     }
     assert_eq!(server.version_of("failing"), 1);
@@ -88,10 +88,10 @@ fn an_older_version_takes_the_place_of_one_that_keeps_failing() {
     server.until_refused("failing", 2, "serve: it kept failing");
     server.until_version_of("failing", 1);
     assert_eq!(server.version_of("other"), 7);
-    // Whoever asks for it gets the newer one again.
+    // A load command brings the newer version back.
     server.load("failing").ok();
     server.until_version_of("failing", 2);
-    // A newer one replaces both.
+    // A newer version replaces both.
     fail(&server);
     server.until_version_of("failing", 1);
     server.models().version("failing", 3, puppet("version=3"));

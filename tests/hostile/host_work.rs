@@ -1,5 +1,5 @@
-//! What the host does for one tenant runs where guests run, in turns, and is charged: another
-//! tenant's calls and statements take about as long beside it as alone.
+//! Host work for one tenant runs in turns and is charged to it: calls and statements of another
+//! tenant take about as long beside it as alone.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,10 +17,10 @@ const WHILE: Duration = Duration::from_secs(2);
 const PATIENT: &str =
     "[limits]\nrequest = '64MiB'\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n";
 
-/// Those who attack. The first of them has models.
+/// The attacking tenants. Only the first has models.
 const ATTACKERS: [&str; 3] = ["bad", "worse", "worst"];
 
-/// A server with attackers and a victim, `good`. Whoever has models has a database.
+/// Starts a server with attackers and a victim, `good`. Tenants with models have a database.
 fn serve() -> Server {
     let tenants = ["good"]
         .iter()
@@ -44,15 +44,14 @@ fn serve() -> Server {
     server
 }
 
-/// How long the victim's calls take: medians of a short statement and of one that computes for a
-/// while.
+/// Medians of the victim's calls: a short statement, and one that computes for a while.
 #[derive(Debug)]
 struct Medians {
     short: Duration,
     long: Duration,
 }
 
-/// Some tens of milliseconds of CPU time.
+/// A statement of some tens of milliseconds of CPU time.
 const LONG: &str = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 100000) select count(*) from n";
 
 fn query(tenant: &Tenant<'_>, statement: &str) -> Duration {
@@ -78,8 +77,8 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Lets several callers attack without end, and measures the victim before and meanwhile. At least
-/// that part of what the attack costs is charged to those who attack.
+/// Runs several attacking clients without end, and measures the victim before and during the
+/// attack. Asserts that at least this part of the cost is charged to the attackers.
 fn delays_no_other_tenant(
     server: &Server,
     callers: usize,
@@ -90,8 +89,8 @@ fn delays_no_other_tenant(
         let (cost, beside) = Cost::of(server, alone.uncharged, || victim(server));
         println!("alone {:?}, beside the attack {beside:?}; {cost:?}", alone.medians);
         cost.is_charged(part);
-        // Without turns it is fifty times as long. What takes long runs only where no other program
-        // wants to.
+        // Without turns the factor is fifty. Long calls run only when no other program uses the
+        // core.
         let is_quick = |beside: Duration, alone: Duration, times: u32| {
             beside < alone * times + Duration::from_millis(20)
         };
@@ -100,10 +99,10 @@ fn delays_no_other_tenant(
     });
 }
 
-/// Times that the victim is measured if the machine is busy with other things.
+/// Repetitions of the measurement on a machine that is busy with other work.
 const ROUNDS: u32 = 4;
 
-/// Lets several callers attack until the victim is as it should be.
+/// Runs several attacking clients until the victim's times are within the bound.
 fn while_attacked(
     server: &Server,
     callers: usize,
@@ -128,10 +127,11 @@ fn while_attacked(
     assert!(well, "the victim waits for the attack: see the figures above");
 }
 
-/// The victim without an attack.
+/// Measurements of the victim without an attack.
 struct Alone {
     medians: Medians,
-    /// What asking costs beside what is charged, such as its connections, in seconds.
+    /// Seconds of CPU time that requests cost and that are not charged, such as those of
+    /// connections.
     uncharged: f64,
 }
 
@@ -147,7 +147,7 @@ impl Alone {
     }
 }
 
-/// Seconds of CPU time that an attack took, and those that were charged for it.
+/// Seconds of CPU time that an attack used, and seconds that were charged for it.
 #[derive(Debug)]
 struct Cost {
     spent: f64,
@@ -155,8 +155,7 @@ struct Cost {
 }
 
 impl Cost {
-    /// What an attack costs while something else happens, which costs so much itself beside what is
-    /// charged for it.
+    /// Measures an attack during `meanwhile`, which itself uses `uncharged` seconds of CPU time.
     fn of<T>(server: &Server, uncharged: f64, meanwhile: impl FnOnce() -> T) -> (Cost, T) {
         let before = (charged_to_attackers(server), spent(server), charged(server, "good"));
         let outcome = meanwhile();
@@ -181,7 +180,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Seconds of CPU time that every attack takes in the time of a measurement. One that takes less
+/// Seconds of CPU time that every attack uses within one measurement. An attack that uses less
 /// shows nothing.
 const LEAST_CHARGE: f64 = 0.05;
 
@@ -189,14 +188,14 @@ fn charged_to_attackers(server: &Server) -> f64 {
     ATTACKERS.iter().map(|name| charged(server, name)).sum()
 }
 
-/// Seconds of CPU time that a tenant was charged.
+/// Returns the seconds of CPU time charged to a tenant.
 fn charged(server: &Server, tenant: &str) -> f64 {
     server
         .metric(&format!("wardian_tenant_cpu_seconds_total{{tenant=\"{tenant}\"}}"))
         .unwrap_or(0.0)
 }
 
-/// Seconds of CPU time that the server and its children have used.
+/// Returns the seconds of CPU time used by the server and its children.
 fn spent(server: &Server) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.process_id())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -211,7 +210,7 @@ fn gzipped(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A request of so many bytes, which turns out to be wrong in its last byte.
+/// A request of this many bytes whose last byte is invalid.
 fn wrong_in_the_end(bytes: usize) -> Vec<u8> {
     let mut body =
         br#"{"inputs":[{"name":"x","datatype":"FP64","shape":[99999999],"data":[0"#.to_vec();
@@ -264,13 +263,13 @@ fn hashing_large_files_that_change_delays_no_other_tenant() {
         let models = server.repository(name);
         models.version("huge", 1, puppet("version=1"));
         let file = models.create("huge/1/weights");
-        // Nothing of it lies on the disk.
+        // The file is sparse and uses no disk space.
         file.set_len(4 << 30).unwrap();
         file
     });
     let number = AtomicU64::new(1);
     delays_no_other_tenant(&server, 1, 0.6, |_| {
-        // Longer than it takes to settle, shorter than to hash all of it.
+        // Longer than the settle time, shorter than hashing the whole file.
         std::thread::sleep(Duration::from_millis(800));
         let time =
             SystemTime::UNIX_EPOCH + Duration::from_secs(number.fetch_add(1, Ordering::Relaxed));
@@ -293,7 +292,7 @@ fn compiling_without_end_is_charged_and_delays_no_new_version() {
         println!("{cost:?}");
         cost.charged > 0.3 && cost.charged > 0.5 * cost.spent
     });
-    // Its own load does not keep its new version from being compiled.
+    // The tenant's own load does not keep its new version from being compiled.
     server.repository("bad").version("last", 1, puppet("version=9;warm=ok"));
     server.tenant("bad").until_ready("last", 1);
 }

@@ -1,10 +1,10 @@
-//! What a guest may import, used to excess; and what it may not.
+//! Imports that are used to excess, and imports that do not exist.
 
 use serde_json::json;
 
 use crate::harness::{Server, written, written_with};
 
-/// Takes one handle after the other and gives none back.
+/// A model that takes handles and never gives one back.
 pub(super) fn hoarder() -> Vec<u8> {
     let imports = r#"
         (import "wasi:io/poll@0.2.6" (instance $poll (export "pollable" (type (sub resource)))))
@@ -18,7 +18,7 @@ pub(super) fn hoarder() -> Vec<u8> {
     written_with(imports, r#"(export "subscribe" (func $subscribe))"#, module)
 }
 
-/// Asks for so many random bytes, again and again.
+/// A model that requests this many random bytes, again and again.
 pub(super) fn random(bytes: &str) -> Vec<u8> {
     let imports = r#"
         (import "wasi:random/random@0.2.6" (instance $random
@@ -31,7 +31,7 @@ pub(super) fn random(bytes: &str) -> Vec<u8> {
     written_with(imports, r#"(export "bytes" (func $bytes))"#, &module)
 }
 
-/// Answers how many elements a list has that an import gives.
+/// A model that returns the number of elements in a list that an import returns.
 fn counting(interface: &str, function: &str, before: &str, element: &str) -> Vec<u8> {
     let imports = format!(
         r#"{before}
@@ -47,7 +47,7 @@ fn counting(interface: &str, function: &str, before: &str, element: &str) -> Vec
     written_with(&imports, r#"(export "list" (func $list))"#, module)
 }
 
-/// Everything that reaches outside, as far as it has a name.
+/// Interfaces that reach outside, as far as they have names.
 const FORBIDDEN: [&str; 24] = [
     "wasi:sockets/network@0.2.6",
     "wasi:sockets/instance-network@0.2.6",

@@ -1,9 +1,9 @@
-//! Versions that are hostile before they serve, and when they go.
+//! Versions that misbehave before they serve, or when they are retired.
 
 use super::{SETTINGS, beside_a_neighbour, harms_nobody};
 use crate::harness::{Server, puppet, puppet_without_snapshot};
 
-/// What a version does in one of its calls, and words of the reason for which it is refused.
+/// The behaviour of a version in one of its calls, and words of the reason for its refusal.
 const REFUSED: [(&str, &str); 13] = [
     ("load=spin", "load: load took longer than 2s"),
     ("load=trap", "load: load did not return"),
@@ -20,7 +20,7 @@ const REFUSED: [(&str, &str); 13] = [
     ("warm=fail", "warm-up: the model's warm-up failed"),
 ];
 
-/// What a version does when it is told to go.
+/// The behaviour of a version in `unload`.
 const UNLOADS: [&str; 6] = ["trap", "spin", "recurse", "eat", "exit", "stderr-flood"];
 
 fn refused_in_turn(server: &Server) {
@@ -47,14 +47,14 @@ fn going_badly(server: &Server) {
     for word in UNLOADS {
         let name = format!("going-{word}");
         server.until_version_of(&name, 1);
-        // In the middle of a request, whose caller goes as well.
+        // The swap comes in the middle of a request, whose client disconnects as well.
         server.begin_behave(&name, "spin").hang_up();
         server.models().remove(&name);
     }
     UNLOADS.iter().for_each(|word| server.until_gone(&format!("going-{word}")));
 }
 
-/// Where each instance loads by itself, a request may find that out.
+/// Where `load` runs in each instance, it may fail in a request.
 fn loading_badly_later(server: &Server) {
     server.models().settings("later", SETTINGS);
     server.models().version("later", 1, puppet_without_snapshot("version=1"));

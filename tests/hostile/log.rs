@@ -1,4 +1,4 @@
-//! Standard error that cannot be written costs log lines, and nothing else.
+//! A standard error that cannot be written costs log lines and nothing else.
 
 use std::fs::File;
 use std::io::pipe;
@@ -8,7 +8,7 @@ use crate::harness::{Server, Setup, puppet, until};
 
 const DROPPED: &str = "wardian_log_lines_dropped_total";
 
-/// A model that fails whenever it is asked to, which is logged each time, beside one that answers.
+/// A model that fails on request, with a log line for each failure, beside one that answers.
 fn failing() -> Setup {
     Server::with_models(|models| {
         models.settings("failing", "[breaker]\nfaults = 0\n");
@@ -17,7 +17,8 @@ fn failing() -> Setup {
     })
 }
 
-/// Has much logged, and then wants everything to go on: answers, swaps, metrics and an orderly end.
+/// Fills the log, and asserts that everything else continues: responses, swaps, metrics and an
+/// orderly stop.
 fn goes_on_without_a_log(server: Server, fill: impl Fn(&Server)) {
     server.until_ready("failing", 1);
     server.until_ready("neighbour", 1);
@@ -58,8 +59,7 @@ fn a_log_on_a_full_disk_holds_nothing_up() {
 #[test]
 fn a_log_whose_reader_stalls_holds_nothing_up() {
     let (reader, writer) = pipe().unwrap();
-    // At this level each request is logged several times, so that the pipe and the queue are soon
-    // full.
+    // At this level each request writes several lines, so the pipe and the queue are soon full.
     let server = failing().argument("--log-level=trace").log_to(writer).start();
     goes_on_without_a_log(server, |server| {
         until("a full queue", || {

@@ -1,6 +1,6 @@
-//! Guests and callers that mean harm. Each attempt ends in its own error within its limit; a
-//! neighbour, who keeps asking all the while, gets every answer, right and in time; and in the end
-//! the server holds what it held before.
+//! Hostile guests and callers. Each attempt ends in its own error, within its limit. Meanwhile a
+//! neighbour gets every response, correct and in time. In the end the server holds what it held
+//! before.
 
 mod breaker;
 mod host_work;
@@ -15,12 +15,12 @@ mod traces;
 
 use crate::harness::{Models, Server, Setup, puppet};
 
-/// A limit for what spins, and none for what only takes long on a busy machine.
+/// A CPU limit that ends endless loops, and a deadline that a busy machine does not reach.
 const SETTINGS: &str = "[instances]\nmax = 4\n[limits]\nmemory = '32MiB'\nresponse = '1MiB'\ncpu_time = '500ms'\n\
     deadline = '10m'\n[breaker]\nfaults = 0\n[warmup]\nrequests = 0";
 
-/// A server with two tenants: `default`, who has these models, and `good`, whose model nobody may
-/// disturb. It has few slots, so that what they keep for later is little.
+/// A server with two tenants: `default`, with these models, and `good`, the neighbour. It has few
+/// slots, so that little memory stays resident in them.
 pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
     let setup = Server::with_models(fill).config(
         "[engine]\ninstances = 12\n[compile]\nload_deadline = '2s'\n[tenants.default]\n[tenants.good]\nrepository = 'good'",
@@ -31,8 +31,7 @@ pub(crate) fn beside_a_neighbour(fill: impl FnOnce(&Models)) -> Setup {
     setup
 }
 
-/// Lets something happen on a server, under the eyes of the neighbour, and looks for what it has
-/// left behind.
+/// Runs an attack while the neighbour sends requests, and asserts that nothing is left behind.
 pub(crate) fn harms_nobody(server: &Server, attack: impl FnOnce()) {
     let before = traces::Traces::of(server);
     neighbour::keeps_being_answered(server, attack);

@@ -1,4 +1,4 @@
-//! The neighbour: another tenant, whose client asks one thing after the other.
+//! The neighbour: another tenant, whose client sends one request after another.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,14 +7,13 @@ use serde_json::json;
 
 use crate::harness::{Server, Tenant};
 
-/// Generous, because the machine may be busy with other tests; without fairness it would be
-/// minutes.
+/// Generous, because other tests may keep the machine busy; without fairness it would be minutes.
 const LATEST: Duration = Duration::from_secs(10);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Does something while the neighbour keeps asking. Every answer must be right, and none may be
-/// late.
+/// Runs `work` while the neighbour sends requests. Asserts that every response is correct and that
+/// none is late.
 pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
     let over = AtomicBool::new(false);
     let (answers, worst) = std::thread::scope(|scope| {
@@ -28,7 +27,7 @@ pub(super) fn keeps_being_answered(server: &Server, work: impl FnOnce()) {
     assert!(answers > 0 && worst < LATEST, "{answers} answers, the latest after {worst:?}");
 }
 
-/// Ends the asking even if a test fails.
+/// Stops the neighbour, also if the test fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -42,14 +41,13 @@ fn ask_until(over: &AtomicBool, tenant: Tenant<'_>) -> (u32, Duration) {
     while answers == 0 || !over.load(Ordering::Relaxed) {
         worst = worst.max(ask(tenant, answers));
         answers += 1;
-        // A caller who leaves the cores to others for most of the time, and so has a right to them
-        // now and then.
+        // The neighbour leaves the cores idle most of the time, so it is within its share.
         std::thread::sleep(PAUSE);
     }
     (answers, worst)
 }
 
-/// Asks something that has not been asked before, and tells how long the answer took.
+/// Sends a request with new content, and returns the time until its response.
 fn ask(tenant: Tenant<'_>, number: u32) -> Duration {
     let x = json!({ "name": "x", "datatype": "FP64", "shape": [2], "data": [number, 0.5] });
     let text = json!({ "name": "text", "datatype": "BYTES", "shape": [1], "data": [format!("number {number}")] });

@@ -1,15 +1,15 @@
-//! Tenants that want more than their quotas: each refusal names the quota, and what is given back
-//! can be had again.
+//! Tenants that exceed their quotas: each refusal names the quota, and a quota that is given back
+//! can be used again.
 
 use serde_json::json;
 
 use crate::harness::{Models, Response, Server, Tenant, puppet, until};
 
-/// A puppet that takes its time when told, and may fail as often as it likes.
+/// Settings of a puppet that may take long and may fail without limit.
 const PATIENT: &str =
     "[limits]\nmemory = '48MiB'\nrequest = '1kB'\ndeadline = '10m'\n[breaker]\nfaults = 0\n";
 
-/// A server where each tenant is short of one thing.
+/// Starts a server where each tenant is short of one resource.
 fn server() -> Server {
     let tenants = [
         ("concurrent", "concurrency = 2"),
@@ -41,7 +41,7 @@ fn add(models: &Models, name: &str, settings: &str) {
     models.version(name, 1, puppet("version=1"));
 }
 
-/// A refusal for a quota, which says when to come again.
+/// Asserts a refusal for a quota, with a `Retry-After` header.
 #[track_caller]
 fn refused(response: &Response, quota: &str) {
     response.refused(429, "quota_exceeded");
@@ -107,7 +107,7 @@ fn more_memory_than_there_is(tenant: &Tenant<'_>) {
     let holding: Vec<_> = (0..2).map(|_| tenant.begin_behave("puppet", "hold:32")).collect();
     until("that they hold it", || tenant.holds("memory") > 64 << 20);
     refused(&tenant.behave("puppet", "touch:32"), "memory");
-    // Its own limit is another matter.
+    // The model's own limit is a different error.
     tenant.behave("puppet", "touch:60").refused(500, "model_out_of_memory");
     holding.into_iter().for_each(|pending| pending.hang_up());
     holds_nothing(tenant);
@@ -117,7 +117,7 @@ fn more_memory_than_there_is(tenant: &Tenant<'_>) {
 fn more_instances_than_there_are(tenant: &Tenant<'_>) {
     let endless = tenant.begin_behave("puppet", "sleep:600000");
     tenant.until_holds("instances", 1);
-    // The other model may wait for the one instance, as long as its caller will.
+    // The other model may wait for the one instance until its caller's deadline.
     let ask = |milliseconds| {
         let call = tenant
             .call("POST", "/v2/models/another/infer")

@@ -1,4 +1,4 @@
-//! Requests that make a guest do its worst, some of them by callers who do not stay to see it.
+//! Requests that make a guest misbehave, some of them by clients that disconnect.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{SETTINGS, beside_a_neighbour, harms_nobody, imports};
 use crate::harness::{Models, Server, place, puppet, written};
 
-/// What the puppet is told, and how that ends.
+/// The behaviour word for the puppet, and the expected status and error code.
 const BEHAVIOURS: [(&str, u16, &str); 25] = [
     ("spin", 504, "cpu_time_exceeded"),
     ("slow:600000", 504, "cpu_time_exceeded"),
@@ -37,7 +37,7 @@ const BEHAVIOURS: [(&str, u16, &str); 25] = [
     ("duplicate-output", 500, "model_bad_output"),
 ];
 
-/// Models that do one bad thing each, and how that ends.
+/// Models that do one harmful thing each, with the expected status and error code.
 fn written_models() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let tensor = |offset: u32, value: i64| {
         let place = place::TENSOR + offset;
@@ -73,13 +73,13 @@ fn fill(models: &Models) {
     }
 }
 
-/// Sends a request, or half of one, and is gone.
+/// Sends a request, or half of one, and disconnects.
 fn hang_up(server: &Server, model: &str, word: &str) {
     server.begin_behave(model, word).hang_up();
     begin_body(server, model, 1000);
 }
 
-/// Begins to send a body of that length.
+/// Begins to send a body of this length.
 fn begin_body(server: &Server, model: &str, length: usize) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let head = format!(
@@ -90,7 +90,7 @@ fn begin_body(server: &Server, model: &str, length: usize) -> TcpStream {
     stream
 }
 
-/// Three callers ask for the same thing, and some others go away.
+/// Sends the same request from three clients while other clients disconnect.
 fn attempt(server: &Server, model: &str, word: &str, outcome: (u16, &str)) {
     hang_up(server, model, word);
     let callers = [(); 3].map(|()| server.begin_behave(model, word));
@@ -124,7 +124,7 @@ fn sleeping_too_long(server: &Server) {
     }
 }
 
-/// It is refused for what it says of itself, before it is there.
+/// A body is refused for its announced length, before it arrives.
 fn larger_than_allowed(server: &Server) {
     let mut stream = begin_body(server, "puppet", (16 << 20) + 1);
     let mut answer = [0; 12];
@@ -136,7 +136,7 @@ fn larger_than_allowed(server: &Server) {
 fn whatever_a_request_makes_of_a_guest_nobody_else_is_harmed() {
     let server = beside_a_neighbour(fill).start();
     server.until_tried();
-    // Once for whatever is made when it is first needed.
+    // The first run makes everything that is made on first use.
     attempts(&server);
     harms_nobody(&server, || attempts(&server));
 }

@@ -1,11 +1,11 @@
-//! Tables: a second kind of memory, that few compilers let grow.
+//! Tables: a second kind of guest memory, which few compilers let grow.
 
 use serde_json::json;
 
 use crate::harness::{Server, written, written_with};
 
-/// Grows the tables of so many core instances until none grows any more, and answers how many
-/// elements they have.
+/// A model that grows the tables of several core instances until none can grow, and returns the
+/// number of elements.
 fn table_eater(tables: usize) -> Vec<u8> {
     let each = |text: &dyn Fn(usize) -> String| (0..tables).map(text).collect::<String>();
     let eaters = each(&|number| {
@@ -28,7 +28,7 @@ fn table_eater(tables: usize) -> Vec<u8> {
     written_with(&format!("{eater} {eaters}"), &functions, &module)
 }
 
-/// Leaves functions in its table and a number in its global.
+/// A model that leaves functions in its table and a number in its global.
 fn leaver() -> Vec<u8> {
     written(
         "(table $t 10 funcref) (global $g (mut i64) (i64.const 0)) (elem declare func $answer)
@@ -40,8 +40,8 @@ fn leaver() -> Vec<u8> {
     )
 }
 
-/// Answers how many elements of its table are there, and how many bits of its global, where all
-/// should be empty.
+/// A model that returns the number of used elements in its table and of set bits in its global.
+/// Both should be 0.
 fn looker() -> Vec<u8> {
     written(
         "(table $t 10 funcref) (global $g (mut i64) (i64.const 0))
@@ -82,10 +82,10 @@ fn nothing_is_left_in_a_table_or_a_global() {
             models.version("leaver", 1, leaver());
             models.bare("looker", looker());
         });
-        // Each has what the other had.
+        // The two models use the same slot in turn.
         let server =
             server.config("[engine]\ninstances = 1").environment("WARDIAN_RESET", reset).start();
-        // Their warm-ups may want the only slot at once; the one that does not get it is tried
+        // Both warm-ups may need the only slot at once; the model that does not get it is tried
         // again.
         server.until_ready("leaver", 1);
         server.until_ready("looker", 1);

@@ -1,18 +1,18 @@
-//! What a server holds, from outside and by its own account.
+//! The resources that a server holds, measured from outside and by its own metrics.
 
 use std::fs;
 
 use crate::harness::{Server, until};
 
-/// What may stay resident of all that has happened: slots keep some pages for their next instance,
-/// and allocators some of everything.
+/// Resident memory that may stay: slots keep some pages for their next instance, and allocators
+/// keep some memory.
 const MAY_STAY: u64 = 96 << 20;
 
-/// Threads for reading files come when there is much to read, and stay while there is something now
-/// and then. That is fewer than one for each attempt.
+/// Threads that read files are started under load and live for a while. The bound is below one for
+/// each attempt.
 const MORE_THREADS: usize = 8;
 
-/// What a server holds at some moment.
+/// The resources that a server holds at one moment.
 #[derive(Debug)]
 pub(super) struct Traces {
     resident: u64,
@@ -33,7 +33,7 @@ impl Traces {
         }
     }
 
-    /// Waits until the server holds no more than that.
+    /// Waits until the server holds no more than this.
     pub(super) fn are_all_that_is_left(&self, server: &Server) {
         until(&format!("that the server holds no more than before, which was {self:?}"), || {
             let now = Traces::of(server);
@@ -46,7 +46,7 @@ impl Traces {
     }
 }
 
-/// How many entries a folder of the process's own has.
+/// Returns the number of entries in a folder of the process in `/proc`.
 fn entries(server: &Server, folder: &str) -> usize {
     fs::read_dir(format!("/proc/{}/{folder}", server.process_id())).unwrap().count()
 }

@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: what it says of answers is what they are.
+//! `GET /openapi.json`: its descriptions of responses are correct.
 
 use serde_json::{Value, json};
 
@@ -75,8 +75,8 @@ fn what_is_wrong_is_told_as_described() {
     held_against(&document, ["GET", "/v2/health/ready"], &ready());
 }
 
-/// Holds an answer against what the document says of its route: its status, whether there is a
-/// body, and its shape.
+/// Compares a response with the document's description of its route: status, presence of a body,
+/// and shape.
 #[track_caller]
 fn held_against(document: &Value, [method, path]: [&str; 2], answer: &Response) {
     let responses = &document["paths"][path][method.to_lowercase()]["responses"];
@@ -99,7 +99,7 @@ fn held_against(document: &Value, [method, path]: [&str; 2], answer: &Response) 
         .unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {answer}"));
 }
 
-/// Holds a body that the route takes against what the document says of it.
+/// Compares a request body with the document's description of its route.
 #[track_caller]
 fn body_held_against(document: &Value, [method, path]: [&str; 2], body: &Value) {
     let content = &document["paths"][path][method.to_lowercase()]["requestBody"]["content"]["application/json"];
@@ -108,7 +108,7 @@ fn body_held_against(document: &Value, [method, path]: [&str; 2], body: &Value) 
         .unwrap_or_else(|fault| panic!("{method} {path}: {fault} in {body}"));
 }
 
-/// The value itself, or what it refers to.
+/// Returns the value itself, or the value that it refers to.
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         Some(reference) => document.pointer(&reference[1..]).unwrap(),
@@ -116,7 +116,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Whether a value is as a schema has it, as far as the schemas here go.
+/// Checks a value against a schema, for the keywords that the document uses.
 fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let schema = resolved(document, schema);
     if let Some(schemas) = schema["anyOf"].as_array() {
@@ -152,7 +152,7 @@ fn fits(document: &Value, schema: &Value, value: &Value) -> Result<(), String> {
         .try_for_each(|item| items.map_or(Ok(()), |items| fits(document, items, item)))
 }
 
-/// True if a value is of a type that the schema names, if it names any.
+/// Checks the type of a value, if the schema names types.
 fn has_type(schema: &Value, value: &Value) -> Result<(), String> {
     let types = match &schema["type"] {
         Value::Null => return Ok(()),

@@ -1,4 +1,4 @@
-//! What does not touch a model: health, metadata, metrics, unknown paths, wrong methods.
+//! Routes that do not use a model: health, metadata, metrics, unknown paths and wrong methods.
 
 use std::io::Read;
 
@@ -134,7 +134,7 @@ fn large_answers(server: &Server) {
             assert_eq!(packed.ok().header("content-encoding"), Some(coding), "{path}");
             assert!(packed.body.len() < plain.body.len(), "{path}");
             let unpacked = unpack(coding, &packed.body);
-            // The metrics go on.
+            // The metrics change between the two requests.
             assert!(unpacked == plain.body || path == "/metrics", "{path}");
             assert!(unpacked.starts_with(&plain.body[..100]), "{path}");
         }

@@ -1,4 +1,4 @@
-//! Inference that works: JSON, binary tensors, raw bodies, compression, SageMaker's route.
+//! Successful inference: JSON, binary tensors, raw bodies, compression, and SageMaker's route.
 
 use std::io::{Read, Write};
 
@@ -57,7 +57,7 @@ fn in_binary(server: &Server) {
     let length = response.ok().header("inference-header-content-length").unwrap().parse().unwrap();
     let (text, rest) = response.body.split_at(length);
     let outputs = serde_json::from_slice::<Value>(text).unwrap()["outputs"].clone();
-    // In the model's order, whatever order they were asked for in.
+    // Outputs are in the model's order, whatever order the request has.
     assert_eq!(outputs[0]["data"], json!(["setosa"]));
     assert_eq!(outputs[1]["parameters"]["binary_data_size"], 24);
     let sum: f64 = rest.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).sum();

@@ -1,4 +1,4 @@
-//! Models that are called like a word of a path.
+//! Models whose names are also words of a path.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use wardian::api::routes;
 
 use crate::harness::{Server, puppet, version_path};
 
-/// Every word of every path that a model could be called.
+/// Returns every word of every path that could be a model's name.
 fn words() -> BTreeSet<&'static str> {
     let words = routes().into_iter().flat_map(|route| route.path.split('/'));
     words.filter(|word| !word.is_empty() && !word.starts_with('{')).collect()

@@ -1,4 +1,4 @@
-//! Inference that is refused: each with its status, its code and a text that helps.
+//! Refused inference requests: each has its status, its code and a helpful text.
 
 use std::io::Write;
 
@@ -189,7 +189,7 @@ fn content_types(server: &Server) {
             "Application/JSON ; Charset=\"UTF-8\"",
             "application/x-www-form-urlencoded",
         ] {
-            // It is read, and not JSON.
+            // The content type is accepted, and the body is not JSON.
             send(media).refused(400, "invalid_input");
         }
         server.call("POST", path).body("x").send().refused(400, "invalid_input");

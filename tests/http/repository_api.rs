@@ -20,7 +20,7 @@ fn the_index(server: &Server) {
     let names: Vec<_> =
         ready.as_array().unwrap().iter().map(|entry| entry["name"].clone()).collect();
     assert_eq!(names, ["iris", "puppet", "upper"]);
-    // Stock clients send no body at all.
+    // Stock clients send no body.
     server.call("POST", "/v2/repository/index").send().ok();
 }
 

@@ -1,4 +1,4 @@
-//! Shapes in Triton's model configuration, and shapes that clients make of it.
+//! Shapes in Triton's model configuration, and shapes that clients derive from it.
 
 use serde_json::{Value, json};
 

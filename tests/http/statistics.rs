@@ -59,7 +59,7 @@ fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_the
         server.infer("batching", &json!({"inputs": [word], "parameters": parameters})).ok();
     };
     asked(json!({}));
-    // A request of a sequence is never grouped with others.
+    // A request of a sequence is never batched with others.
     asked(json!({"sequence_id": 1}));
     asked(json!({"sequence_id": 1}));
     server.generate("batching", &json!({"word": "good", "sequence_id": 2})).ok();
@@ -68,7 +68,7 @@ fn calls_of_a_model_that_batches_are_counted_whether_or_not_its_batches_make_the
     assert_eq!(server.metric("wardian_batch_size_count{"), Some(4.0));
 }
 
-/// A request of so many rows to the batcher.
+/// A request for the batcher with this many rows.
 fn rows(count: usize) -> Value {
     let word =
         json!({"name": "word", "datatype": "BYTES", "shape": [count], "data": vec!["good"; count]});

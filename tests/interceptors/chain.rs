@@ -1,4 +1,4 @@
-//! The way of a request through all interceptors, and of its answer back.
+//! The path of a request through all interceptors, and of its response back.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{ask, parameter, trail, with_gates};
 fn they_come_in_the_order_of_their_names_and_go_in_the_opposite_one() {
     let server = with_gates(&["c", "a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
-    // A call leaves nothing behind for the next.
+    // A call leaves nothing behind for the next one.
     assert_eq!(trail(&ask(&server, &json!({}))), "a b c c b a");
     let timing = ask(&server, &json!({})).header("server-timing").unwrap().to_owned();
     assert!(timing.contains("interceptors;dur="), "{timing}");
@@ -21,7 +21,7 @@ fn a_request_and_an_answer_can_be_changed() {
     let server = with_gates(&["a", "b"]);
     assert_eq!(ask(&server, &json!({ "before": "add-x" })).output("sum"), [json!(42.0)]);
     assert_eq!(ask(&server, &json!({ "after": "negate" })).number("version"), -1);
-    // What was asked for is what is given, whatever an interceptor does to it.
+    // The response has the requested outputs, whatever an interceptor changes.
     let body = json!({ "inputs": [], "outputs": [{ "name": "version" }], "parameters": { "after": "negate" } });
     let answer = server.infer("puppet", &body).ok().json();
     let names: Vec<_> =
@@ -43,7 +43,7 @@ fn they_know_what_a_call_is_about() {
     let server = with_gates(&["a"]);
     let call = server.call("POST", "/v2/models/puppet/infer").header("x-request-id", "the-id");
     let answer = call.json(&json!({ "inputs": [] })).send();
-    // Nobody shows a key here.
+    // Without keys, the key id is empty.
     assert_eq!(parameter(&answer, "context"), "default puppet 1 the-id ");
 }
 
@@ -51,7 +51,7 @@ fn they_know_what_a_call_is_about() {
 fn there_is_an_end_to_the_values_of_a_call() {
     let server = with_gates(&["a"]);
     ask(&server, &json!({ "before": "values" })).ok();
-    // Two of the 64 are the trail and the version.
+    // The trail and the version are two of the 64 parameters.
     server.until_logged("62 values fit");
 }
 

@@ -1,11 +1,11 @@
-//! The interceptors that come with Wardian, in front of models that come with it.
+//! The example interceptors, in front of example models.
 
 use serde_json::json;
 
 use super::{indexed, parameter};
 use crate::harness::{Server, guest, guest_folder, puppet, until};
 
-/// A server with `upper` behind these interceptors.
+/// Starts a server with `upper` behind these interceptors.
 fn upper_behind(names: &[&str]) -> Server {
     let server = Server::with_models(|models| {
         models.copy_folder(&guest_folder("upper"), "upper/1");
@@ -57,7 +57,7 @@ fn a_call_that_takes_long_measures_so() {
     .start();
     server.until_ready("puppet", 1);
     let answer = server.behave("puppet", "sleep:50");
-    // Each of the two readings may be off by the clock's step.
+    // Each of the two readings may be off by one step of the clock.
     let measured = answer.ok().json()["parameters"]["measured_ms"].as_i64();
     assert!(measured.is_some_and(|took| (49..60_000).contains(&took)), "{answer}");
 }

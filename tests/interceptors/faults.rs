@@ -1,4 +1,4 @@
-//! Interceptors that go wrong: the call has failed, and nobody else notices.
+//! Faults of interceptors: the call fails, and no other call is affected.
 
 use serde_json::{Value, json};
 
@@ -8,11 +8,11 @@ use crate::harness::{Server, gate, puppet};
 const LIMITS: &str =
     "[limits]\nmemory = '32MiB'\ncpu_time = '200ms'\ndeadline = '3s'\nresponse = '1MiB'\n";
 
-/// A puppet behind a gate with tight limits that is taken out of service after that many faults; 0
-/// for never.
+/// Starts a server with a puppet behind a gate with tight limits that is taken out of service after
+/// this many faults; 0 for never.
 fn narrow(faults: u32) -> Server {
     let server = Server::with_models(|models| {
-        // Whatever else this machine is doing, the interceptor's own limits come first.
+        // The interceptor's limits are reached first, even on a busy machine.
         models.settings("puppet", "[limits]\ndeadline = '10m'");
         models.version("puppet", 1, puppet("version=1"));
         models.settings(
@@ -81,7 +81,7 @@ fn one_that_keeps_failing_is_taken_out_of_service_and_no_model_with_it() {
     refused.refused(503, "model_not_ready");
     assert!(refused.text().contains("the interceptor 'narrow' keeps failing"), "{refused}");
     assert_eq!(server.config_of("puppet")["wardian"]["suspended"], Value::Bool(false));
-    // Whoever asks for it has it tried again.
+    // A load command makes it serve again.
     server.load("interceptors%2Fnarrow").ok();
     assert_eq!(parameter(&ask(&server, &json!({})), "trail"), "narrow other other narrow");
 }

@@ -1,11 +1,11 @@
-//! What interceptors hear of versions that come and go, and what they have against it.
+//! Hooks of interceptors when versions are loaded and unloaded, and their objections.
 
 use serde_json::json;
 
 use super::{add_gate, ask, indexed, trail, with_gates};
 use crate::harness::{Server, puppet, until};
 
-/// Waits until the gates have logged these of all hooks, in this order.
+/// Waits until the gates have logged exactly these hooks, in this order.
 fn until_told(server: &Server, expected: &[&str]) {
     let told = || {
         let log = server.log();

@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 
 use crate::harness::{Models, Response, Server, gate, puppet};
 
-/// What an interceptor is called in the index.
+/// The name of an interceptor in the index.
 fn indexed(name: &str) -> String {
     format!("interceptors/{name}")
 }
 
-/// Puts a gate of that name there, as one bare file.
+/// Writes a gate with this name and script, as a bare component.
 fn add_gate(models: &Models, name: &str, script: &str) {
     models.bare(&indexed(name), gate(&format!("name={name};{script}")));
 }
 
-/// A server with a puppet and these gates, all of which serve.
+/// Starts a server with a puppet and these gates, all of which serve.
 fn with_gates(names: &[&str]) -> Server {
     let server = Server::with_models(|models| {
         models.bare("puppet", puppet("version=1"));
@@ -36,18 +36,18 @@ fn with_gates(names: &[&str]) -> Server {
     server
 }
 
-/// Asks the puppet with parameters that the gates read.
+/// Sends a request to the puppet with parameters for the gates.
 fn ask(server: &Server, parameters: &Value) -> Response {
     server.infer("puppet", &json!({ "inputs": [], "parameters": parameters }))
 }
 
-/// A parameter of an answer, as text; empty if it is not there.
+/// Returns a parameter of a response as text; empty if it is missing.
 #[track_caller]
 fn parameter(response: &Response, name: &str) -> String {
     response.ok().json()["parameters"][name].as_str().unwrap_or_default().to_owned()
 }
 
-/// Who has seen an answer's request, and the answer.
+/// Returns the names of the gates that handled the request and the response, in order.
 #[track_caller]
 fn trail(response: &Response) -> String {
     parameter(response, "trail")

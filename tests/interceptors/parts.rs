@@ -1,11 +1,11 @@
-//! Answers in parts: the interceptors see each of them.
+//! Streams: the interceptors handle each response part.
 
 use serde_json::{Value, json};
 
 use super::add_gate;
 use crate::harness::{Pending, Response, Server, guest_folder};
 
-/// A model that answers in parts behind two gates, of a tenant that may have one instance.
+/// Starts a server with a streaming model behind two gates, of a tenant that may have one instance.
 fn chat() -> Server {
     let setup = Server::with_models(|models| {
         models.copy_folder(&guest_folder("chat"), "chat/1");

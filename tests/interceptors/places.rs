@@ -1,4 +1,4 @@
-//! Where interceptors lie, what they are called, and what they are not taken for.
+//! The location and the names of interceptors, and the routes that do not accept them.
 
 use serde_json::json;
 
@@ -92,7 +92,7 @@ fn one_that_is_neither_or_reaches_out_is_refused() {
         models.settings("interceptors/golden", "");
         models.version("interceptors/golden", 1, gate(""));
         models.put("interceptors/golden/1/golden.json", "{}");
-        // It keeps its counts and asks others only where it may.
+        // It has its capabilities only if they are granted.
         models.bare(
             "interceptors/caller",
             component(r#"(import "wasi:http/outgoing-handler@0.2.0" (instance))"#),

@@ -1,4 +1,4 @@
-//! Calls that an interceptor does not let pass.
+//! Calls that an interceptor rejects.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Swapping an interceptor while what it wraps is being asked, over and over.
+//! Repeated swaps of an interceptor while its model is under load.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

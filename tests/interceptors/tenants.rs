@@ -1,4 +1,4 @@
-//! Interceptors are their tenant's own.
+//! Interceptors apply to their own tenant only.
 
 use serde_json::json;
 use wardian::model::Digest;
@@ -6,7 +6,8 @@ use wardian::model::Digest;
 use super::{add_gate, parameter};
 use crate::harness::{Server, gate, guest, puppet, until};
 
-/// Tenants `a` and `b` with a puppet each, and with keys that are called by their own texts.
+/// Starts a server with tenants `a` and `b`, with a puppet each, and with keys whose ids are their
+/// own texts.
 fn two() -> Server {
     let key = |text: &str| {
         format!(

@@ -1,4 +1,5 @@
-//! Interceptors that come, go, or cannot serve: what is put in front of models is never passed by.
+//! Interceptors that are added, removed or cannot serve: no call and no load bypasses one that is
+//! there.
 
 use serde_json::json;
 
@@ -12,7 +13,7 @@ fn they_come_and_go_while_models_serve() {
     let server = with_gates(&[]);
     assert_eq!(trail(&ask(&server, &json!({}))), "");
     add_gate(server.models(), "b", "");
-    // Until it serves, all is as before.
+    // Until the new one serves, the chain is unchanged.
     until("the first", || trail(&ask(&server, &json!({}))) == "b b");
     add_gate(server.models(), "a", "");
     until("the second", || trail(&ask(&server, &json!({}))) == "a b b a");
@@ -78,10 +79,10 @@ fn one_that_comes_later_and_cannot_serve_shuts_calls_off_too() {
     refused.refused(503, "model_not_ready");
     assert!(refused.text().contains("'broken'"), "{refused}");
     server.get("/v2/models/puppet/ready").refused(503, "model_not_ready");
-    // No model is loaded past it either.
+    // No model is loaded without it either.
     server.models().bare("second", puppet("version=2"));
     server.until_refused("second", 1, "the interceptor 'broken' does not serve");
-    // Better content opens the way at once, and nothing passes before it serves.
+    // Valid content ends the refusals, and no call passes before it serves.
     add_gate(server.models(), "broken", "");
     until("that calls pass", || ask(&server, &json!({})).status == 200);
     assert_eq!(trail(&ask(&server, &json!({}))), "a broken broken a");
@@ -109,7 +110,7 @@ fn a_restart_passes_none_by() {
     let server = with_gates(&["a", "b"]);
     assert_eq!(trail(&ask(&server, &json!({}))), "a b b a");
     let server = server.stop().start();
-    // Whatever is answered before all is loaded, it is no answer of the model by itself.
+    // Early responses may be errors, but never the model's own response without the interceptor.
     until("an answer", || {
         let answer = ask(&server, &json!({}));
         assert!(answer.status != 200 || trail(&answer) == "a b b a", "{answer}");

@@ -1,4 +1,4 @@
-//! What an operator sees and puts there.
+//! The key-value routes for operators.
 
 use serde_json::json;
 
@@ -47,7 +47,7 @@ fn what_is_no_name_or_too_large_is_refused() {
     let put = |path: &str, size: usize| server.call("PUT", path).body(vec![7; size]).send();
     put("/v2/keyvalue/a%2Fb/k", 1).refused(400, "invalid_input");
     put(&format!("/v2/keyvalue/b/{}", "x".repeat(513)), 1).refused(400, "invalid_input");
-    // It is told before it has sent any of it.
+    // The refusal comes before the client has sent the body.
     let large = server.call("PUT", "/v2/keyvalue/b/k").announce((1 << 20) + 1).send();
     large.refused(413, "request_too_large");
     put("/v2/keyvalue/b/k", 1 << 20).refused(429, "quota_exceeded");

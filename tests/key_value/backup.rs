@@ -1,4 +1,4 @@
-//! Copies of what is kept: taken of a server that was stopped, and put back.
+//! Backups of a store: copies of a stopped server, restored.
 
 use std::fs;
 

@@ -1,13 +1,13 @@
-//! Ends the server in the middle of writing, again and again: what it has said is kept is there, as
-//! it was said, and the file is sound.
+//! Kills the server while it writes, again and again: acknowledged values are there, and the file
+//! is intact.
 
 use super::{ask, ask_one, operations, said, setup, start};
 use crate::harness::{Crashes, Server, check_store};
 
-/// Somebody who counts up in three ways, one after the other, in a bucket of their own.
+/// A client that counts up in three ways, one after another, in a bucket of its own.
 struct Writer {
     bucket: String,
-    /// What has been acknowledged.
+    /// The last acknowledged count.
     count: i64,
 }
 
@@ -28,7 +28,8 @@ impl Writer {
         }
     }
 
-    /// What was acknowledged is there; of what was under way, the operations that came first.
+    /// Asserts that acknowledged operations are there, and that of an interrupted request only the
+    /// first operations are.
     fn look(&mut self, server: &Server) {
         let keys =
             ["value", "left", "right", "counted"].map(|key| format!("get {} {key}", self.bucket));
@@ -43,8 +44,7 @@ impl Writer {
             "{values:?} {}",
             self.count
         );
-        // What was under way is carried through or taken for never begun: from here on all agree
-        // again.
+        // An interrupted operation has happened or has not; from here on all counts agree again.
         self.count = values[0];
         let level = format!("set-two {0} left {1} right {1}", self.bucket, self.count);
         let counted = format!("set {} counted {}", self.bucket, self.count);

@@ -1,5 +1,4 @@
-//! Models that keep too much, too often or for too long, beside a neighbour who goes on as if
-//! nothing were.
+//! Models that store too much, too often or for too long, beside an undisturbed neighbour.
 
 use std::thread;
 
@@ -12,7 +11,7 @@ fn endless_writes_and_leaks_of_one_tenant_do_not_disturb_another() {
     let limits = "[limits]\ndeadline = '10m'\ncpu_time = '10m'\n[breaker]\nfaults = 0\n[instances]\nmax = 4\n";
     let setup = beside_a_neighbour(|models| {
         add_counter(models, "counter", limits);
-        // What the neighbour's watch looks at in this tenant.
+        // The neighbour's check reads this model.
         models.settings("puppet", &format!("{GRANT}{limits}"));
         models.version("puppet", 1, puppet("version=1"));
     });
@@ -30,7 +29,7 @@ fn endless_writes_and_leaks_of_one_tenant_do_not_disturb_another() {
     harms_nobody(&server, || attack(&server, &attacks));
 }
 
-/// Each of them, from several clients at once.
+/// Runs each attack from several clients at once.
 fn attack(server: &Server, attacks: &[&str]) {
     thread::scope(|scope| {
         for attack in attacks {
@@ -38,7 +37,7 @@ fn attack(server: &Server, attacks: &[&str]) {
                 scope.spawn(|| {
                     let response =
                         server.tenant("default").infer("counter", &operations(&[attack]));
-                    // Refused, or done within its limits.
+                    // Each response is a refusal, or a success within the limits.
                     assert!(response.status != 200 || !said(&response).is_empty(), "{response}");
                 });
             }

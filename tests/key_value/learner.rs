@@ -1,4 +1,4 @@
-//! The example that learns: what one instance has learned is what all know.
+//! The example that learns: what one instance has learned is available to all.
 
 use std::thread;
 
@@ -29,7 +29,8 @@ fn request(rows: &[(Vec<Value>, Value)], learn: bool) -> Value {
     json!({ "inputs": inputs })
 }
 
-/// How many it has learned from, and how many of these it is right about.
+/// Returns the number of rows learned from, and the number of these rows that it predicts
+/// correctly.
 fn knowledge(server: &Server, rows: &[(Vec<Value>, Value)]) -> (i64, usize) {
     let answer = server.infer("learner", &request(rows, false));
     let probabilities = answer.output("probability");
@@ -62,7 +63,7 @@ fn what_many_clients_teach_it_is_shared_and_outlives_versions_and_restarts() {
     });
     let learned = knowledge(&server, &rows);
     assert!(learned.0 == 120 && learned.1 >= 110, "{learned:?}");
-    // Its golden requests begin with nothing, and so does no other.
+    // Golden requests begin with an empty store, and so does every other trial.
     server.models().copy_folder(&guest_folder("learner"), "learner/2");
     server.models().version("learner", 2, guest("learner"));
     server.until_ready("learner", 2);

@@ -1,4 +1,4 @@
-//! Each limit, and what is said at it.
+//! Each limit, and the error at it.
 
 use super::{GRANT, add_counter, ask, ask_of, ask_one, server, setup, start};
 use crate::harness::{Server, guest};
@@ -43,7 +43,7 @@ fn a_call_makes_so_many_operations_and_no_more() {
     let server = server();
     let said = ask_one(&server, "set-for-ever b k");
     assert!(said.contains("a call may make 10000 operations"), "{said}");
-    // One of them opened the bucket; and another call makes as many again.
+    // One of them opened the bucket. Another call may make as many again.
     assert_eq!(ask_one(&server, "get b k"), "9999");
     assert!(server.metric("wardian_tenant_key_value_operations_total").unwrap() >= 10_002.0);
 }
@@ -59,7 +59,7 @@ fn a_quota_of_data_is_kept_and_what_is_deleted_makes_room() {
         let said = ask_one(&server, operation);
         assert!(said.contains("this tenant's quota data (2MiB) is used up"), "{operation}: {said}");
     }
-    // As a whole or not at all, and what is there stays readable.
+    // The write fails as a whole, and existing values stay readable.
     assert_eq!(
         ask(&server, &["get-many b p 10", "get b more", "get b k2"]),
         ["0 0", "none", "600000 bytes"]
@@ -75,7 +75,7 @@ fn what_handles_hold_counts_as_memory_of_the_tenant() {
     let server = start(server.config("[tenants.default.quota]\nmemory = '12MiB'"));
     let said = ask(&server, &["set b k *1048576", "hold-cas b k 50"]);
     assert!(said[1].contains("memory"), "{said:?}");
-    // All of it is given back with the instance.
+    // All of it is released with the instance.
     server.tenant("default").until_holds("memory", 0);
     assert_eq!(ask_one(&server, "hold-cas b k 1"), "ok");
 }
@@ -92,7 +92,7 @@ fn without_the_grant_a_component_is_refused_with_what_would_mend_it() {
         server.until_refused(name, 1, "[capabilities] key_value = true");
         assert!(server.entry(name, 1).unwrap().reason.contains("'wasi:keyvalue/"), "{name}");
     }
-    // The same component, once it is granted.
+    // The same component, once it has the grant.
     server.models().settings("off", GRANT);
     server.until_ready("off", 1);
     assert_eq!(ask_of(&server.tenant("default"), "off", "increment b n 1"), "1");

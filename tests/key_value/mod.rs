@@ -1,4 +1,4 @@
-//! Values by key: what a model keeps through `wasi:keyvalue`, and who may see and change it.
+//! The key-value store, used by models through `wasi:keyvalue`: operations, limits and isolation.
 
 mod api;
 mod backup;
@@ -17,13 +17,13 @@ use crate::harness::{Models, Response, Server, Setup, Tenant, guest};
 
 const GRANT: &str = "[capabilities]\nkey_value = true\n";
 
-/// Puts a counter there that may use values by key, with more settings.
+/// Writes a counter with the key-value capability and further settings.
 fn add_counter(models: &Models, name: &str, more: &str) {
     models.settings(name, &format!("{GRANT}{more}"));
     models.version(name, 1, guest("counter"));
 }
 
-/// A server with the model `counter`.
+/// A server, not yet started, with the model `counter`.
 fn setup(more: &str) -> Setup {
     Server::with_models(|models| add_counter(models, "counter", more))
 }
@@ -38,26 +38,25 @@ fn start(setup: Setup) -> Server {
     server
 }
 
-/// A request that has a counter carry out these operations; a space is what stands between their
-/// words.
+/// A request with operations for a counter; the words of an operation are separated by spaces.
 fn operations(operations: &[&str]) -> Value {
     let data: Vec<_> = operations.iter().map(|text| text.replace(' ', "\t")).collect();
     json!({ "inputs": [{ "name": "do", "datatype": "BYTES", "shape": [data.len()], "data": data }] })
 }
 
-/// What the model `counter` says to these operations.
+/// Returns the results of operations of the model `counter`.
 #[track_caller]
 fn ask(server: &Server, all: &[&str]) -> Vec<String> {
     said(&server.infer("counter", &operations(all)))
 }
 
-/// What the model `counter` says to one operation.
+/// Returns the result of one operation of the model `counter`.
 #[track_caller]
 fn ask_one(server: &Server, operation: &str) -> String {
     ask(server, &[operation]).remove(0)
 }
 
-/// What a tenant's model says to one operation.
+/// Returns the result of one operation of a tenant's model.
 #[track_caller]
 fn ask_of(tenant: &Tenant<'_>, model: &str, operation: &str) -> String {
     said(&tenant.infer(model, &operations(&[operation]))).remove(0)

@@ -1,4 +1,4 @@
-//! Every operation, and what it says.
+//! Every operation, and its result.
 
 use super::{ask, ask_one, server};
 
@@ -43,7 +43,7 @@ fn ten_thousand_keys_are_listed_page_by_page_in_order() {
     assert!(ask(&server, &fill).iter().all(|said| said == "ok"));
     assert_eq!(ask_one(&server, "list b"), "10000 true");
     assert_eq!(ask_one(&server, "page b"), "1000 p0-00000 p0-00999 p0-00999");
-    // A page starts behind its cursor, whether or not that key is still there.
+    // A page starts behind its cursor, even if that key has been removed.
     assert_eq!(
         ask(&server, &["delete b p0-00999", "page b p0-00999"])[1],
         "1000 p1-00000 p1-00999 p1-00999"
@@ -81,9 +81,9 @@ fn numbers_are_counted_and_what_is_none_is_left_alone() {
 #[test]
 fn a_swap_succeeds_if_nobody_else_was_faster_and_says_what_is_there_if_so() {
     let server = server();
-    // Looks, sets `one`, swaps in `two`.
+    // The operation reads the value, sets `one`, and then tries to swap in `two`.
     assert_eq!(ask(&server, &["beaten b k one two", "get b k"]), ["failed one", "one"]);
-    // What is there is what was seen, whoever has written it.
+    // The value equals the one that was read, so the swap succeeds.
     assert_eq!(ask(&server, &["beaten b k one two", "get b k"]), ["swapped", "two"]);
     assert_eq!(ask(&server, &["add b n 3", "add b n 4", "get b n"]), ["3", "7", "7"]);
 }

@@ -1,5 +1,4 @@
-//! Before a version serves: nothing can be kept in `load`, and what is tried finds nothing and
-//! leaves nothing.
+//! Validation: `load` cannot store values, and trial calls find and leave no values.
 
 use super::{GRANT, ask, ask_one, operations, server};
 use crate::harness::{Server, guest, until};
@@ -20,7 +19,7 @@ fn load_keeps_nothing() {
 fn warming_up_finds_nothing_and_leaves_nothing() {
     let server = server();
     ask_one(&server, "set b k live");
-    // Its own warm-up counts a value that is no number where it is live; tried out, there is none.
+    // The warm-up fails on the live value, which is not a number; in validation there is no value.
     let settings = format!("{GRANT}config = {{ in_warm_up = \"increment\\tb\\tk\\t1\" }}");
     server.models().settings("counter", &settings);
     server.models().version("counter", 2, guest("counter"));
@@ -32,7 +31,7 @@ fn warming_up_finds_nothing_and_leaves_nothing() {
 fn golden_requests_are_answered_alike_whatever_has_been_kept() {
     let server = server();
     ask_one(&server, "increment b n 41");
-    // The same twice: neither sees what the other did, nor what was kept.
+    // The same request twice: neither sees the other's changes, nor the stored values.
     let request = operations(&["increment b n 1", "increment b n 1", "list b"]);
     let outputs =
         json!([{ "name": "said", "datatype": "BYTES", "shape": [3], "data": ["1", "2", "n"] }]);

@@ -1,4 +1,4 @@
-//! Who sees a value, and what it outlives.
+//! The visibility and the lifetime of values.
 
 use super::{add_counter, ask, ask_of, ask_one, operations, server, setup, start};
 use crate::harness::{Server, guest};
@@ -52,7 +52,7 @@ fn a_pooled_instance_may_keep_its_buckets_open() {
     crate::harness::until("that it is pooled", || {
         server.config_of("counter")["wardian"]["isolation"] == "pooled"
     });
-    // Every call leaves 40 handles behind in the same instance, until it has no more.
+    // Every call leaves 40 handles in the same instance, until the limit is reached.
     assert_eq!(ask(&server, &["hold 40", "hold 40", "set b k 1"]), ["ok", "ok", "ok"]);
     let said = ask_one(&server, "hold 40");
     assert!(said.contains("may have 100 buckets"), "{said}");

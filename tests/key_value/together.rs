@@ -1,4 +1,4 @@
-//! Many at once: nothing is lost, and nobody sees half of a change.
+//! Concurrent operations: no change is lost, and none is seen in part.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

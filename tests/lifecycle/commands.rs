@@ -1,4 +1,4 @@
-//! Loading and unloading by command.
+//! The load and unload commands.
 
 use serde_json::json;
 
@@ -15,10 +15,10 @@ fn an_unloaded_model_stays_unloaded_until_it_is_loaded() {
     assert!(refused.text().contains("it was unloaded on request"), "{refused}");
     server.until_refused("puppet", 1, "unloaded on request");
     server.unload("puppet").ok();
-    // New content does not bring it back, ...
+    // New content does not load it again.
     server.models().version("puppet", 2, puppet("version=2"));
     server.until_refused("puppet", 2, "unloaded on request");
-    // ... and a command does, with the newest there is.
+    // A load command does, with the newest content.
     server.load("puppet").ok();
     assert_eq!(server.version_of("puppet"), 2);
 }
@@ -32,7 +32,7 @@ fn loading_answers_when_the_model_serves() {
         server.load("puppet").ok();
         assert_eq!(server.version_of("puppet"), version);
     }
-    // What serves already needs no load.
+    // A version that serves is not loaded again.
     server.load("puppet").ok();
     for name in ["loads", "swaps"] {
         assert_eq!(

@@ -1,8 +1,9 @@
-//! A version that is replaced or unloaded answers its last requests, says goodbye, and is gone.
+//! Draining: a version that is replaced or unloaded answers its last requests, runs its unload
+//! hook, and is freed.
 
 use crate::harness::{Models, Server, puppet};
 
-/// A request may sleep for as long as a test wants.
+/// Settings for requests that may sleep for as long as a test wants.
 fn patient(models: &Models) {
     models.settings("puppet", "[limits]\ndeadline = '10m'");
     models.version("puppet", 1, puppet("version=1;unload=log"));

@@ -1,4 +1,4 @@
-//! What a version took is given back when it is gone.
+//! The memory of a version is freed when the version is retired.
 
 use std::fs;
 
@@ -7,8 +7,8 @@ use crate::harness::{Pending, Server, guest, puppet, until};
 const MIB: u64 = 1 << 20;
 const ROUNDS: usize = 20;
 
-/// A third of what a single round would leave behind if its weights stayed. The rest is allocator
-/// noise: arenas of threads that first came to work during the rounds.
+/// A third of what a single round would leave behind if its weights stayed. The rest is noise of
+/// the allocator: arenas of threads that started during the rounds.
 const NOISE: u64 = 20 * MIB;
 
 #[test]
@@ -51,11 +51,11 @@ fn what_answers_took_that_nobody_read_comes_back() {
     let unread: Vec<_> = (0..40).map(|_| begin_large(&server)).collect();
     until("that all answers wait", || server.resident() > before + 40 * 8 * MIB);
     unread.into_iter().for_each(|pending| pending.hang_up());
-    // What two slots keep for their next instances stays.
+    // The memory that two slots keep for their next instances stays.
     until("the memory", || server.resident() < before + 64 * MIB);
 }
 
-/// Asks for a text of 8 MiB in capital letters.
+/// Begins a request that converts 8 MiB of text to upper case.
 fn begin_large(server: &Server) -> Pending {
     let size = 8 * MIB as usize;
     let head = serde_json::json!({
@@ -87,13 +87,13 @@ fn replaced_contents_are_unmapped_and_their_metrics_forgotten() {
     });
 }
 
-/// How many mappings of compiled models there are: their code, their data, and the memory of slots
-/// kept warm.
+/// Returns the number of mappings of compiled models: their code, their data, and the memory of
+/// warm slots.
 fn mapped_artifacts(server: &Server) -> usize {
     artifact_maps(server).len()
 }
 
-/// How many compiled models' code is mapped.
+/// Returns the number of compiled models whose code is mapped.
 fn mapped_code(server: &Server) -> usize {
     artifact_maps(server).iter().filter(|line| line.contains("r-xp")).count()
 }

@@ -1,4 +1,4 @@
-//! From a candidate to what serves, and back.
+//! The lifecycle of a version, from candidate to retirement.
 
 mod commands;
 mod draining;

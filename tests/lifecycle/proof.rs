@@ -1,10 +1,10 @@
-//! A version goes live once it has shown that it can serve; until then the last good one stays.
+//! Validation: a version goes live after it has passed; until then the last good one serves.
 
 use serde_json::json;
 
 use crate::harness::{Models, Server, guest, puppet, until};
 
-/// A puppet that is good for nothing, and the words that say why.
+/// The behaviour of a faulty puppet, and words of its reason.
 const BAD: [(&str, &str); 4] = [
     ("load=trap", "load: load did not return"),
     ("load=fail", "load: load failed: the weights are corrupt"),
@@ -16,7 +16,7 @@ fn good(models: &Models) {
     models.version("puppet", 1, puppet("version=1"));
 }
 
-/// How often a load of that version has begun.
+/// Returns the number of loads of a version that have begun.
 fn attempts(server: &Server, version: u64) -> usize {
     server.log().matches(&format!("loading tenant=default model=puppet version={version} ")).count()
 }
@@ -87,17 +87,17 @@ fn what_failed_is_not_tried_again_until_it_changes_or_somebody_asks() {
     })
     .start();
     server.until_refused("puppet", 2, "the weights are corrupt");
-    // Looks at the repository again do not matter, ...
+    // A further scan does not load it again.
     server.models().bare("other", guest("minimal"));
     server.until_ready("other", 1);
     server.load("other").ok();
     assert_eq!(attempts(&server, 2), 1);
-    // ... a request does, ...
+    // A load command does.
     let refused = server.load("puppet");
     refused.refused(422, "load_failed");
     assert!(refused.text().contains("load failed: the weights are corrupt"), "{refused}");
     assert_eq!(attempts(&server, 2), 2);
-    // ... and so does other content.
+    // New content does as well.
     server.models().version("puppet", 2, puppet("version=2"));
     server.until_version_of("puppet", 2);
     assert_eq!(attempts(&server, 2), 3);

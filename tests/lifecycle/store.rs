@@ -1,4 +1,4 @@
-//! The store of compiled models: a restart compiles nothing, and nothing damaged is ever used.
+//! The artifact store: a restart compiles nothing, and a damaged artifact is never used.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Models, Server, Setup, guest_folder, puppet, puppet_without_snapshot, until};
 
-/// The puppet says this while it is being loaded, which is only where it is being compiled.
+/// The log line of the puppet's `load`, which runs only when it is compiled.
 const LOADS: &str = "puppet loads version 1";
 
 fn models(models: &Models) {
@@ -23,7 +23,7 @@ fn warm() -> Setup {
     server.stop()
 }
 
-/// Every file of the store, with what changes when it is written anew.
+/// Returns every file of the store, with attributes that change when it is written again.
 fn files(state: &Path) -> BTreeMap<PathBuf, (u64, i64, i64)> {
     let mut files = BTreeMap::new();
     for artifact in fs::read_dir(state.join("artifacts/default")).unwrap() {

@@ -1,10 +1,10 @@
-//! Trouble that is the host's own, and models that are large.
+//! Failures of the host itself, and large models.
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Server, puppet, until, until_some};
 
-/// The compile children of a server.
+/// Returns the compile processes of a server.
 fn children(server: &Server) -> Vec<i32> {
     let parent = format!("PPid:\t{}", server.process_id());
     let numbers = std::fs::read_dir("/proc").unwrap().flatten();

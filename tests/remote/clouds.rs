@@ -1,4 +1,4 @@
-//! Stores that speak other protocols than S3.
+//! Stores with other protocols than S3.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +9,8 @@ use super::store::Bucket;
 use super::{OFTEN, SELDOM, degraded, fetched, refresh, until_degraded};
 use crate::harness::{NODE, Server, Setup, puppet};
 
-/// What is put into a store, changed and deleted there comes to serve, and is fetched once.
+/// Asserts that objects that are added, changed and deleted in a store are served accordingly, and
+/// fetched once.
 fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
     put("models/puppet.wasm", &puppet("version=1"));
     put("models/numbered/model.toml", b"versions = 'all'");
@@ -36,7 +37,7 @@ fn follows(setup: Setup, put: impl Fn(&str, &[u8]), delete: impl Fn(&str)) {
 
 #[test]
 fn models_come_from_google_cloud_storage() {
-    // It is asked in the words of S3, but for those that tell who asks.
+    // The store uses the protocol of S3, except for authentication.
     let Some(bucket) = Bucket::new() else { return };
     bucket.open_to_all();
     let setup = Server::with_models(|_| {}).models_at(&format!("gs://{}/models", bucket.name()));
@@ -66,20 +67,20 @@ fn azure_blob_storage_is_asked_in_the_name_of_an_account() {
     );
 }
 
-/// A container of a running server of Azure Blob Storage.
+/// A container of a running Azure Blob Storage server.
 struct Container {
     address: SocketAddr,
-    /// Added to URLs, it lets everything be done.
+    /// A signature for the URL that allows every operation.
     signature: String,
     _program: Program,
 }
 
-/// The server's one account, and its key.
+/// The only account of the server, and its key.
 const ACCOUNT: &str = "tests";
 const KEY: &str = "dGhlIHJpZ2h0IGtleQ==";
 
 impl Container {
-    /// Starts a server with one; `None` where there is no Node.js for it.
+    /// Starts a server with a container. Returns `None` if there is no Node.js.
     fn start() -> Option<Container> {
         let Some(packages) = std::env::var_os("WARDIAN_NODE_PACKAGES") else {
             NODE.skip("WARDIAN_NODE_PACKAGES names no folder with azurite");
@@ -113,7 +114,7 @@ impl Container {
         ask(self.address, method, &path, "x-ms-blob-type: BlockBlob\r\n", body);
     }
 
-    /// A server whose default tenant has a folder of it for its repository, and who knows that key.
+    /// A server, not yet started, whose repository is a folder of the container, with this key.
     fn serve(&self, key: &str) -> Setup {
         let setup = Server::with_models(|_| {}).models_at("az://container/models");
         setup

@@ -1,4 +1,4 @@
-//! A way to a server that can be shut and opened again.
+//! A TCP proxy that can be shut and opened again.
 
 use std::io::{Write, copy};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A way to a server. While it is shut, whoever comes is sent away at once, and who is inside is
-/// thrown out.
+/// A TCP proxy to a server. While it is shut, it closes new and existing connections.
 pub(crate) struct Door {
     address: SocketAddr,
     open: Arc<AtomicBool>,
@@ -15,7 +14,7 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// An open door. Its thread stays for as long as the process.
+    /// Starts an open proxy. Its thread lives as long as the process.
     pub(crate) fn to(server: SocketAddr) -> Door {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -33,12 +32,12 @@ impl Door {
         Door { address, open, inside }
     }
 
-    /// Where it is.
+    /// Returns the address of the proxy.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Shuts it.
+    /// Shuts the proxy.
     pub(crate) fn shut(&self) {
         self.open.store(false, Ordering::SeqCst);
         for comer in self.inside.lock().unwrap().drain(..) {
@@ -46,13 +45,13 @@ impl Door {
         }
     }
 
-    /// Opens it again.
+    /// Opens the proxy again.
     pub(crate) fn open(&self) {
         self.open.store(true, Ordering::SeqCst);
     }
 }
 
-/// Carries bytes both ways until one side has had enough.
+/// Copies bytes both ways until one side closes.
 fn pass(comer: TcpStream, server: SocketAddr) {
     let Ok(there) = TcpStream::connect(server) else { return };
     let (mut from, mut to) = (comer.try_clone().unwrap(), there.try_clone().unwrap());

@@ -1,4 +1,4 @@
-//! A store of any kind that answers requests for listings with whatever a test says.
+//! A fake store of any kind that answers listing requests as a test says.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::harness::{Server, Setup};
 
-/// What a store speaks.
+/// The protocol of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     S3,
@@ -28,7 +28,7 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    /// A store that lists nothing. Its thread stays for as long as the process.
+    /// Starts a store that lists nothing. Its thread lives as long as the process.
     pub(super) fn new(kind: Kind, content: Vec<u8>) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -44,22 +44,22 @@ impl Fake {
         fake
     }
 
-    /// Has it answer requests for listings like this from now on.
+    /// Sets the response to listing requests.
     pub(super) fn answer(&self, status: u16, body: impl Into<Vec<u8>>) {
         *self.listing.lock().unwrap() = (status, body.into());
     }
 
-    /// Has it list objects of these keys, each as it stands in the answer and of so many bytes.
+    /// Sets the listed objects: their keys as written into the response, and their size in bytes.
     pub(super) fn list(&self, keys: &[&str], size: usize) {
         self.answer(self.success(), self.kind.page(keys, size));
     }
 
-    /// The status of a listing.
+    /// Returns the status of a successful listing.
     pub(super) fn success(&self) -> u16 {
         if self.kind == Kind::Web { 207 } else { 200 }
     }
 
-    /// A server whose repository is its folder `models`.
+    /// A server, not yet started, whose repository is the folder `models` of the store.
     pub(super) fn serve(&self) -> Setup {
         let (url, at) = (self.kind.url(self.address), format!("http://{}", self.address));
         let setup = Server::with_models(|_| {}).models_at(&url);
@@ -93,7 +93,7 @@ impl Kind {
         }
     }
 
-    /// A listing of these objects.
+    /// Returns a listing of these objects.
     pub(super) fn page(self, keys: &[&str], size: usize) -> String {
         let entries: String = keys.iter().map(|key| self.entry(key, size)).collect();
         match self {

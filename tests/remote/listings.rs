@@ -1,11 +1,11 @@
-//! What a store answers counts only if it is a listing, and one object does not keep the others
-//! away.
+//! Listings: a response counts only if it is a valid listing, and one invalid object does not
+//! affect others.
 
 use super::fake::{Fake, KINDS, Kind};
 use super::{OFTEN, SELDOM, degraded, until_degraded};
 use crate::harness::{Server, puppet, until};
 
-/// A server of one model, which comes from a store of that kind.
+/// Starts a server with one model from a store of this kind.
 fn serving(kind: Kind, config: &str) -> (Fake, Server, usize) {
     let component = puppet("version=1");
     let size = component.len();
@@ -17,7 +17,7 @@ fn serving(kind: Kind, config: &str) -> (Fake, Server, usize) {
     (fake, server, size)
 }
 
-/// Answers that stores, proxies and portals give in place of a listing.
+/// Returns responses that stores, proxies and portals send instead of a listing.
 fn no_listings(kind: Kind, size: usize) -> Vec<(u16, String)> {
     let sound = kind.page(&["models/puppet.wasm"], size);
     let success = if kind == Kind::Web { 207 } else { 200 };
@@ -40,7 +40,7 @@ fn no_listings(kind: Kind, size: usize) -> Vec<(u16, String)> {
     .iter()
     .map(|answer| (success, (*answer).to_owned()))
     .collect();
-    // Cut short within an entry, and where only the end is missing.
+    // Cut within an entry, and before the end.
     answers.push((success, sound[..sound.len() / 2].to_owned()));
     answers.push((success, sound[..sound.rfind("</").unwrap()].to_owned()));
     answers.push((200, "<html><body>OK</body></html>".into()));
@@ -57,7 +57,7 @@ fn what_is_not_a_listing_unloads_nothing() {
         let (fake, server, size) = serving(kind, SELDOM);
         for (status, answer) in no_listings(kind, size) {
             fake.answer(status, answer.clone());
-            // Twice: a listing that has lost everything is believed when it is seen again.
+            // Twice, because a listing that has lost everything is accepted the second time.
             for _ in 0..2 {
                 let told = server.call("POST", "/v2/repository/refresh").send();
                 let text = told.refused(503, "repository_degraded").text();

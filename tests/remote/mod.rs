@@ -1,5 +1,5 @@
-//! Repositories behind URLs: models come from a real S3 server, which fails and lies as such
-//! servers do, and from servers of other kinds.
+//! Repositories behind URLs: models from a real S3 server, which fails as such servers do, and from
+//! stores of other kinds.
 
 mod clouds;
 mod door;
@@ -15,19 +15,19 @@ mod web;
 use self::store::Bucket;
 use crate::harness::{Server, until};
 
-/// Often enough that a test need not ask.
+/// A refresh interval short enough for tests that do not trigger refreshes.
 const OFTEN: &str = "settle = '20ms'\nrefresh = '1s'";
 
-/// Only when a test asks.
+/// A refresh interval for tests that trigger refreshes themselves.
 const SELDOM: &str = "settle = '20ms'\nrefresh = '1h'";
 
-/// Why the repository is not what it should be; empty while it is.
+/// Returns the reason why the repository is degraded; empty if it is not.
 fn degraded(server: &Server) -> String {
     server.get("/v2/health/ready").json()["degraded"].as_str().unwrap_or_default().to_owned()
 }
 
-/// Waits until the repository is degraded for a reason with these words in it; none mean that it no
-/// longer is.
+/// Waits until the repository is degraded for a reason that contains `words`; empty `words` mean
+/// that it is not degraded.
 fn until_degraded(server: &Server, words: &str) {
     until(&format!("that the repository is degraded: '{words}'"), || {
         let told = degraded(server);
@@ -35,17 +35,17 @@ fn until_degraded(server: &Server, words: &str) {
     });
 }
 
-/// Asks for a refresh, which goes well.
+/// Triggers a refresh, and asserts that it succeeds.
 fn refresh(server: &Server) {
     server.call("POST", "/v2/repository/refresh").send().ok();
 }
 
-/// Bytes that were fetched since the server started.
+/// Returns the number of bytes fetched since the server started.
 fn fetched(server: &Server) -> f64 {
     server.metric("wardian_repository_fetched_bytes_total").unwrap_or(0.0)
 }
 
-/// A server of one model that was fetched.
+/// Starts a server with one model that was fetched.
 fn serving(config: &str) -> Option<(Bucket, Server)> {
     let bucket = Bucket::new()?;
     bucket.put("models/puppet.wasm", crate::harness::puppet("version=1"));

@@ -1,15 +1,14 @@
-//! Servers that are written in other languages.
+//! Helper servers written in other languages.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-/// A program that serves until its standard input is closed: when this process ends, or when this
-/// is dropped.
+/// A program that runs until its standard input is closed: on drop, or when this process ends.
 pub(crate) struct Program(Child);
 
 impl Program {
-    /// Starts it, and waits until it has said so many lines.
+    /// Starts the program, and waits until it has written this many lines.
     pub(crate) fn start(command: &mut Command, lines: usize) -> (Program, Vec<String>) {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -29,7 +28,7 @@ impl Drop for Program {
     }
 }
 
-/// Asks a server for something, which it must grant. Gives the whole answer.
+/// Sends a request that must succeed. Returns the whole response.
 #[track_caller]
 pub(crate) fn ask(
     address: SocketAddr,

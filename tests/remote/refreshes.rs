@@ -1,4 +1,4 @@
-//! What is in the store comes to serve, and nothing is fetched that is there already.
+//! Refreshes: objects in the store come to be served, and unchanged objects are not fetched again.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ fn models_come_from_a_bucket() {
 #[test]
 fn what_has_changed_is_taken_over_and_nothing_else_is_fetched() {
     let Some((bucket, server)) = serving(OFTEN) else { return };
-    // The component last, which makes it a version.
+    // The component comes last and makes it a version.
     bucket.put("models/numbered/1/large.bin", vec![7; 1 << 20]);
     bucket.put("models/numbered/1/model.wasm", puppet("version=1"));
     server.until_version_of("numbered", 1);

@@ -1,4 +1,4 @@
-//! A real S3 server, and what tests put into it.
+//! A real S3 server, and the objects of the tests.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Starts one; `None` where there is no Python for it.
+    /// Starts an S3 server. Returns `None` if there is no Python environment for it.
     pub(crate) fn start() -> Option<Store> {
         let store = Self::try_start();
         if store.is_none() {
@@ -29,7 +29,7 @@ impl Store {
     }
 
     fn try_start() -> Option<Store> {
-        // `cargo xtask test` sets this up; a plain `cargo test` cannot.
+        // `cargo xtask test` prepares the environment; a plain `cargo test` cannot.
         let python = std::env::var_os("WARDIAN_PYTHON")?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/remote/store.py");
         let (program, said) = Program::start(Command::new(python).arg(script), 1);
@@ -39,7 +39,7 @@ impl Store {
         Some(Store { address, _program: program })
     }
 
-    /// The one that tests share, each with a bucket of its own.
+    /// Returns the S3 server that the tests share; each test has a bucket of its own.
     fn shared() -> Option<&'static Store> {
         static SHARED: OnceLock<Option<Store>> = OnceLock::new();
         let shared = SHARED.get_or_init(Store::try_start).as_ref();
@@ -50,7 +50,7 @@ impl Store {
         shared
     }
 
-    /// Asks it for something, which it must grant. Gives the whole answer.
+    /// Sends a request that must succeed. Returns the whole response.
     #[track_caller]
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> String {
         ask(self.address, method, path, headers, body)
@@ -61,11 +61,11 @@ fn skip() {
     PYTHON.skip("WARDIAN_PYTHON names no Python with moto");
 }
 
-/// What it takes for the word of its owner, unless it was told to look closer.
+/// The headers of the owner, which the server accepts unless it checks signatures.
 pub(crate) const OWNER: &str = "content-type: application/octet-stream\r\nauthorization: AWS4-HMAC-SHA256 \
                                 Credential=any/20200101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=any\r\n";
 
-/// A bucket of the store that tests share, behind a door that can be shut.
+/// A bucket of the shared S3 server, behind a proxy that can be shut.
 pub(crate) struct Bucket {
     store: &'static Store,
     name: String,
@@ -73,22 +73,23 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// A new one; `None` where there is no store.
+    /// Makes a bucket. Returns `None` if there is no S3 server.
     pub(crate) fn new() -> Option<Bucket> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let store = Store::shared()?;
-        // Not a hyphen: one client writes it as %2D, which this server takes for another name.
+        // Without a hyphen: one client encodes it as %2D, which this server treats as a different
+        // name.
         let name = format!("bucket{}", COUNT.fetch_add(1, Ordering::Relaxed));
         store.ask("PUT", &format!("/{name}"), "", b"");
         Some(Bucket { store, name, door: Door::to(store.address) })
     }
 
-    /// Puts an object there.
+    /// Writes an object.
     pub(crate) fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         self.store.ask("PUT", &format!("/{}/{path}", self.name), OWNER, content.as_ref());
     }
 
-    /// Puts the files of a folder there.
+    /// Writes the files of a folder as objects.
     pub(crate) fn put_folder(&self, from: &Path, to: &str) {
         for entry in std::fs::read_dir(from).unwrap() {
             let entry = entry.unwrap();
@@ -102,7 +103,7 @@ impl Bucket {
         self.store.ask("DELETE", &format!("/{}/{path}", self.name), OWNER, b"");
     }
 
-    /// Lets everybody read and write it.
+    /// Allows anonymous reads and writes.
     pub(crate) fn open_to_all(&self) {
         let resource = format!("arn:aws:s3:::{}/*", self.name);
         let statement =
@@ -111,22 +112,22 @@ impl Bucket {
         self.store.ask("PUT", &format!("/{}?policy", self.name), OWNER, policy.as_bytes());
     }
 
-    /// What it is called.
+    /// Returns the name of the bucket.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The URL of a folder in it.
+    /// Returns the URL of a folder in the bucket.
     pub(crate) fn url(&self, folder: &str) -> String {
         format!("s3://{}/{folder}", self.name)
     }
 
-    /// A server whose default tenant has a folder of it for its repository.
+    /// A server, not yet started, whose repository is a folder of the bucket.
     pub(crate) fn serve(&self, folder: &str, config: &str) -> Setup {
         self.reachable(Server::with_models(|_| {})).models_at(&self.url(folder)).config(config)
     }
 
-    /// Tells a server how to reach it.
+    /// Configures a server to reach the bucket.
     pub(crate) fn reachable(&self, setup: Setup) -> Setup {
         reachable_at(setup, self.door.address())
             .environment("AWS_ACCESS_KEY_ID", "any")
@@ -134,7 +135,7 @@ impl Bucket {
     }
 }
 
-/// Tells a server where S3 is.
+/// Configures the address of S3 for a server.
 pub(crate) fn reachable_at(setup: Setup, address: SocketAddr) -> Setup {
     let endpoint = format!("http://{address}");
     setup

@@ -1,11 +1,12 @@
-//! Each tenant has a repository of its own, behind a URL or not, and may get another.
+//! Repositories of several tenants, behind URLs and in directories, and changes from one to the
+//! other.
 
 use super::store::Bucket;
 use crate::harness::{Models, Server, Tenant, puppet, until};
 
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\nrefresh = '1s'\n[tenants.default]\n";
 
-/// A server, and the folder in which its tenants are described.
+/// Starts a server. Returns the folder with its tenants' files as well.
 fn serve(bucket: &Bucket, tenants: &[(&str, &str)]) -> (Server, Models) {
     let setup = bucket.reachable(Server::with_models(|_| {}).config(EAGER));
     let folder = setup.repository("tenants");

@@ -1,4 +1,4 @@
-//! Whatever happens to the store, what serves keeps serving.
+//! Failures of the store, during which served models keep serving.
 
 use super::store::{OWNER, Store, reachable_at};
 use super::{OFTEN, SELDOM, degraded, fetched, serving, until_degraded};
@@ -22,7 +22,7 @@ fn a_store_that_is_down_takes_nothing_down() {
 
 #[test]
 fn credentials_that_are_missing_are_named() {
-    // Nobody listens where the cloud's metadata service would be.
+    // The address of the cloud's metadata service has no listener.
     let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
     let server = setup.environment("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1").start();
     until_degraded(
@@ -117,7 +117,7 @@ fn an_interceptor_stays_until_the_one_that_replaces_it_has_come() {
             .refused(503, "repository_degraded")
             .text();
         assert!(told.contains("interceptors/audit/2: no model.wasm in it yet"), "{told}");
-        // What is there now is settled, and whatever is to be done about it is done.
+        // The load command waits until the current state is settled and applied.
         server.load("puppet").ok();
         server.behave("puppet", "ok").refused(451, "rejected_by_interceptor");
     }
@@ -136,7 +136,7 @@ fn credentials_are_used_and_bad_ones_take_nothing_down() {
     store.ask("PUT", "/bucket", "", b"");
     store.ask("PUT", "/bucket/models/puppet.wasm", OWNER, &puppet("version=1"));
     let (id, secret) = user(&store);
-    // From here on it checks who asks, and whether the signature is right.
+    // From here on the server checks credentials and signatures.
     store.ask("POST", "/moto-api/reset-auth", OWNER, b"0");
     let with = |id: &str, secret: &str| {
         let setup = Server::with_models(|_| {}).models_at("s3://bucket/models").config(OFTEN);
@@ -155,7 +155,7 @@ fn credentials_are_used_and_bad_ones_take_nothing_down() {
     until("that all is well", || degraded(&server).is_empty());
 }
 
-/// A user of the store who may do everything.
+/// A user of the store with all permissions.
 fn user(store: &Store) -> (String, String) {
     let iam = "content-type: application/x-www-form-urlencoded\r\nauthorization: AWS4-HMAC-SHA256 \
                Credential=any/20200101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=any\r\n";

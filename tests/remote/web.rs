@@ -11,7 +11,7 @@ use super::{SELDOM, fetched, refresh, until_degraded};
 use crate::egress::tls::localhost;
 use crate::harness::{Server, puppet};
 
-/// What a web server has, by path.
+/// The files of a web server, by path.
 type Files = BTreeMap<&'static str, Vec<u8>>;
 
 fn files() -> Files {
@@ -22,8 +22,8 @@ fn files() -> Files {
     ])
 }
 
-/// Serves these files through whatever `wrap` makes of a connection; gives the port. Its thread
-/// stays for as long as the process.
+/// Serves these files over whatever `wrap` returns for a connection, and returns the port. Its
+/// thread lives as long as the process.
 fn serve<S: Read + Write>(
     files: Files,
     wrap: impl Fn(TcpStream) -> S + Send + Sync + 'static,
@@ -34,7 +34,7 @@ fn serve<S: Read + Write>(
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let shared = shared.clone();
-            // A client that goes away, or believes no certificate, is no fault.
+            // A client that disconnects, or that rejects the certificate, is no fault.
             thread::spawn(move || drop(answer(&shared.0, (shared.1)(stream))));
         }
     });

@@ -1,4 +1,4 @@
-//! A bare component comes, changes and goes.
+//! A bare component that is added, changed and removed.
 
 use std::io::Write;
 
@@ -37,7 +37,7 @@ fn a_slow_copy_is_reported_while_it_lasts_and_served_at_its_end() {
         for part in new.chunks(new.len() / 3) {
             file.write_all(part).unwrap();
             if file.metadata().unwrap().len() < new.len() as u64 {
-                // It settles in the middle, as when a network stalls.
+                // The file settles half-written, as when a network stalls.
                 let length = format!("but the file at {}", file.metadata().unwrap().len());
                 server.until_refused("puppet", 0, "truncated");
                 server.until_refused("puppet", 0, &length);
@@ -94,7 +94,7 @@ fn the_same_content_is_the_same_version_whatever_happens_to_the_file() {
     let path = server.models().path("puppet.wasm");
     let long_ago = std::time::SystemTime::UNIX_EPOCH;
     std::fs::File::open(path).unwrap().set_modified(long_ago).unwrap();
-    // A load looks at the repository anew, so what was done before it has been seen.
+    // A load command scans the repository, so earlier changes have been seen after it.
     server.load("puppet").ok();
     server.until_ready("puppet", 1);
     assert_eq!(server.log().matches("loading tenant=default model=puppet").count(), 1);

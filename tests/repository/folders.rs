@@ -1,4 +1,4 @@
-//! A folder of numbered versions, with its settings and the files beside its components.
+//! A model folder with numbered versions, settings and sidecar files.
 
 use serde_json::json;
 

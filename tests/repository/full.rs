@@ -1,5 +1,5 @@
-//! A disk that is full is told as one, nothing that serves goes down with it, and what was to be
-//! written is, once there is room.
+//! A full disk: it is reported as such, served models keep serving, and failed writes succeed once
+//! there is room.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::harness::{Server, Setup, puppet, until};
 
-/// A small disk of a test's own.
+/// A small disk of one test.
 struct Disk {
     path: PathBuf,
 }
 
 impl Disk {
-    /// Mounts one of so many MiB; `None` where that is not allowed.
+    /// Mounts a disk of `size` MiB. Returns `None` if mounting is not permitted.
     fn mount(path: PathBuf, size: u64) -> Option<Disk> {
         fs::create_dir_all(&path).unwrap();
         let mut mount = Command::new("mount");
@@ -35,7 +35,7 @@ impl Disk {
         None
     }
 
-    /// Fills it to the last byte, until what this gives is removed.
+    /// Fills the disk to the last byte, until the returned file is removed.
     fn fill(&self) -> PathBuf {
         let path = self.path.join(".ballast");
         let mut ballast = File::create(&path).unwrap();
@@ -48,7 +48,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily, since the server may still have files open there.
+        // Lazily, because the server may still have files open there.
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
@@ -85,7 +85,7 @@ fn a_full_repository_refuses_uploads_and_lets_versions_be_deleted() {
     drop(disk);
 }
 
-/// A server that serves one model, whose state is on a small disk.
+/// Starts a server that serves one model, with its state on a small disk.
 fn with_small_state(setup: Setup) -> Option<(Server, Disk)> {
     let disk = Disk::mount(setup.state(), 24)?;
     setup.models().version("puppet", 1, puppet("version=1"));

@@ -1,4 +1,4 @@
-//! Symbolic links: how Kubernetes swaps a volume, and what must not be reached through one.
+//! Symbolic links: the volume swap of Kubernetes, and targets that must not be reached.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use super::however_watched;
 use crate::harness::{Models, Server, puppet};
 
-/// A volume as Kubernetes makes one: the files in a dated folder, `..data` leads there, the names
-/// lead through it.
+/// A volume as Kubernetes mounts it: the files are in a dated folder, `..data` links there, and the
+/// names link through it.
 fn mount(models: &Models) {
     models.put("..2026_01/puppet.wasm", puppet("version=1"));
     symlink("..2026_01", models.path("..data")).unwrap();

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use super::{however_watched, watched_by};
 use crate::harness::{Models, Response, Server, guest, until};
 
-/// A model whose configuration says `word`, fixed and live.
+/// A model whose configuration has `word`, fixed and live.
 fn caller(fixed: &str, live: Option<&str>) -> impl Fn(&Models) {
     move |models| {
-        // It is taken only if it may call somebody.
+        // The component is accepted only with at least one origin.
         let http = "http = ['http://127.0.0.1:1']";
         models.settings(
             "caller",
@@ -33,7 +33,7 @@ fn no_asks() -> Value {
     json!({ "inputs": [{ "name": "asks", "datatype": "BYTES", "shape": [0], "data": [] }] })
 }
 
-/// What a model says that its configuration says, now and when it was loaded.
+/// Returns the configured words of a response: the present one, and the one at load time.
 fn words(answer: &Response) -> (String, String) {
     let parameters = answer.ok().json()["parameters"].clone();
     let word = |name: &str| parameters[name].as_str().unwrap().to_owned();

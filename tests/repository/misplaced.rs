@@ -1,4 +1,4 @@
-//! Files that lie where nothing reads them are told of once, with where they belong.
+//! Misplaced files are logged once, with the place where they belong.
 
 use crate::harness::{Server, guest, puppet};
 
@@ -54,7 +54,7 @@ fn a_repository_full_of_them_does_not_fill_the_log() {
     .start();
     server.until_ready("good", 1);
     server.until_logged("more than 100 files and folders are ignored");
-    // Looked at again, it is not told again.
+    // A further scan does not log it again.
     server.load("good").ok();
     assert_eq!(server.log().matches("is ignored: it is an ONNX model").count(), 100);
 }

@@ -1,5 +1,4 @@
-//! What happens in a repository ends in what is served, however it happens and however it is
-//! noticed.
+//! Changes of a repository are served, in whichever way they are made and noticed.
 
 mod files;
 mod folders;
@@ -12,8 +11,7 @@ mod root;
 
 use crate::harness::{Models, Server, Setup};
 
-/// Runs a test with each way of noticing changes. The full rescan is set so far off that it cannot
-/// help.
+/// Runs a test with each way of noticing changes. The interval of full rescans is too long to help.
 fn however_watched(fill: impl Fn(&Models), test: impl Fn(Server)) {
     for watch in ["events", "poll"] {
         eprintln!("--- watched by {watch} ---");

@@ -1,4 +1,4 @@
-//! `model.toml`: which versions serve, and with which settings.
+//! `model.toml`: the versions that serve, and their settings.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn three_versions(models: &Models) {
     }
 }
 
-/// Waits until exactly these versions serve, and asks each.
+/// Waits until exactly these versions serve, and sends a request to each.
 fn until_serving(server: &Server, versions: &[u64]) {
     let in_force =
         || server.get("/v2/models/puppet/config").json()["wardian"]["versions"] == json!(versions);
@@ -123,7 +123,7 @@ fn every_setting_in_force_is_shown() {
     assert!(!shown.to_string().contains("only-for-the-model"), "{shown}");
 }
 
-/// Checks what is said of version 7, which the settings name and which is not there.
+/// Asserts what is reported of version 7, which the settings name and which is missing.
 fn misses_version_7(server: &Server) {
     let says = "`versions` in puppet/model.toml names it, and there is no folder puppet/7";
     server.until_refused("puppet", 7, says);

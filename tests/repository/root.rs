@@ -1,4 +1,4 @@
-//! The root of the repository vanishes, comes back, or was never there.
+//! A repository root that vanishes, returns, or never existed.
 
 use std::fs;
 

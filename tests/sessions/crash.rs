@@ -1,11 +1,11 @@
-//! What was acknowledged is there after the process was killed, and nothing runs more often than it
-//! may.
+//! Crashes: acknowledged state is there after the process was killed, and no task has more tries
+//! than allowed.
 //!
-//! A session's state and the tasks of a request are kept in one transaction before the response,
-//! and a task's being done in one with what it has changed. So although a task may run more than
-//! once, what it says is in the state exactly once: the state of each session must be
-//! `w1 t1 w2 t2 …` to the last request that was answered, or to the one after it, whose answer did
-//! not arrive.
+//! A session's state and the tasks of a request are stored in one transaction before the response.
+//! The completion of a task is stored in one transaction with its changes. So a task may run more
+//! than once, but its effect is in the state exactly once: the state of each session must be `w1 t1
+//! w2 t2 …` up to the last answered request, or up to the one after it, whose response did not
+//! arrive.
 
 use super::{SOON, request, setup, state, tasks, words};
 use crate::harness::{Crashes, Server, check_store, until};
@@ -13,9 +13,9 @@ use crate::harness::{Crashes, Server, check_store, until};
 /// A client with a session of its own.
 struct Client {
     session: String,
-    /// Requests that were answered.
+    /// The number of answered requests.
     answered: u32,
-    /// The server was asked for one more than that, and may have answered.
+    /// One more request was sent, and may have been answered.
     asked: u32,
 }
 
@@ -34,7 +34,7 @@ impl Client {
         }
     }
 
-    /// What is there must be what was answered, and perhaps one more.
+    /// Asserts that the state has the answered requests, and at most one more.
     fn look(&mut self, server: &Server) {
         let answer = super::ask(server, &self.session, "");
         if answer.status == 400 && self.answered == 0 {
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// Tries a task may have.
+/// The tries that a task may have.
 const TRIES: usize = 3;
 
 #[test]
@@ -98,7 +98,7 @@ fn a_task_that_the_process_never_survives_is_given_up() {
             until("that it says so", || server.log().contains("sleeps for 59999 ms"));
             assert_eq!(tasks(&server)[0]["tries"], start + 1);
         } else {
-            // What comes after it comes now.
+            // The request after it runs now.
             assert_eq!(state(&server, "s"), "a b");
             assert!(
                 tasks(&server)[0]["error"].as_str().unwrap().contains("ended during the last try")

@@ -1,4 +1,4 @@
-//! Work for after the response: when it runs, what it sees, and who can look at it and stop it.
+//! Deferred tasks: when they run, what they see, and how an operator lists and cancels them.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn the_response_comes_first_and_the_next_request_last() {
         (&listed[0]["name"], &listed[0]["session"], &listed[0]["model"]),
         (&json!("sleep"), &json!("s"), &json!("keeper"))
     );
-    // It waits for the tasks, which own the session until then.
+    // The request waits for the tasks, which hold the session lock until then.
     assert_eq!(state(&server, "s"), "now later last");
     assert!(tasks(&server).is_empty());
     until("that they are counted", || {
@@ -29,7 +29,7 @@ fn the_response_comes_first_and_the_next_request_last() {
 fn tasks_leave_tasks_behind_and_end_a_session_that_was_to_end() {
     let server = started("");
     begin(&server, "s", "defer-defer say a, defer-defer say b").ok();
-    // A task which defers two, the second of which defers a third, and so on.
+    // A task that defers two, the second of which defers a third, and so on.
     assert_eq!(state(&server, "s"), "a b");
     let end =
         json!({ "sequence_id": "s", "sequence_end": true, "do": "say b; defer sleep 100, say c" });
@@ -74,7 +74,7 @@ fn a_task_is_cancelled_while_it_waits_and_while_it_runs() {
         tasks(&server).iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect();
     let delete = |id: &str| server.call("DELETE", &format!("/v2/tasks/{id}")).send();
     assert_eq!(delete(&ids[1]).status, 200);
-    // The one that runs goes on, and is not begun anew.
+    // The running task continues, and is not started again.
     let one = server.get(&format!("/v2/tasks/{}", ids[0])).ok().json();
     assert_eq!((&one["state"], &one["tries"]), (&json!("running"), &json!(1)));
     assert_eq!(delete(&ids[0]).status, 200);

@@ -1,4 +1,4 @@
-//! What is kept from one request to the next, and what is not.
+//! State that is kept from one request to the next, and state that is not.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ fn a_number_is_a_name_and_nothing_is_none() {
     of(json!(7), true).ok();
     of(json!("7"), false).ok();
     assert_eq!(sessions(&server).len(), 1);
-    // Without a session the model answers, and cannot keep anything.
+    // Without a session the model answers, and cannot keep state.
     of(json!(0), false).ok();
     let keep = json!({ "inputs": [], "parameters": { "do": "say a" } });
     server.infer("keeper", &keep).refused(422, "model_rejected_input");
@@ -56,7 +56,7 @@ fn what_fails_keeps_nothing() {
         assert_eq!(ask(&server, "s", orders).status, status, "{orders}");
         assert_eq!(state(&server, "s"), "a", "{orders}");
     }
-    // Beginning anew is no exception, and a session that has failed to begin has not begun.
+    // This holds for the first request as well, and a session that failed to begin does not exist.
     assert_eq!(begin(&server, "s", "say b; trap").status, 500);
     assert_eq!(state(&server, "s"), "a");
     assert_eq!(begin(&server, "new", "trap").status, 500);
@@ -72,7 +72,7 @@ fn a_session_that_nobody_uses_ends() {
     until("the end of its time", || sessions(&server).is_empty());
     ask(&server, "s", "").refused(400, "invalid_input");
     begin(&server, "t", "say a").ok();
-    // It goes from the disk without anybody asking.
+    // It is removed from the disk without a request.
     until("that nothing is kept", || super::quota(&server, "sessions")["used"] == 0);
     assert!(sessions(&server).is_empty());
 }

@@ -1,11 +1,11 @@
-//! What a session, a task and a tenant may be and have at most.
+//! Limits of sessions, tasks and tenants.
 
 use serde_json::json;
 
 use super::{ask, begin, quota, setup, started, state};
 use crate::harness::{Server, until};
 
-/// A server whose only tenant has that quota.
+/// Starts a server whose only tenant has this quota.
 fn with_quota(quota: &str, settings: &str) -> Server {
     let setup = setup("").config(&format!(
         "[tenants.default]\n[tenants.a]\nrepository = 'a'\nkeys = [{{ id = 'k', sha256 = '{}', scopes = ['admin'] }}]\n[tenants.a.quota]\n{quota}",
@@ -97,7 +97,7 @@ fn a_tenant_keeps_so_many_bytes() {
     until("that it serves", || infer("a", "fill 100000").status == 200);
     let refused = infer("b", "fill 500000");
     assert_eq!((refused.status, &refused.json()["quota"]), (429, &json!("data")), "{refused}");
-    // What it kept before is kept, and there is room for what fits.
+    // Its earlier state is kept, and smaller writes succeed.
     infer("c", "fill 100").ok();
 }
 
@@ -114,7 +114,7 @@ fn a_store_that_cannot_be_used_is_told() {
     let server = setup.start();
     server.until_ready("keeper", 1);
     begin(&server, "s", "say a").refused(503, "store_unavailable");
-    // Whoever needs no session is served, unless there is something to be kept for later.
+    // Requests without a session are served, unless they leave tasks.
     let _ = quota(&server, "sessions");
     ask_alone(&server, "").ok();
     ask_alone(&server, "defer say a").refused(503, "store_unavailable");
@@ -126,7 +126,7 @@ fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
     let setup = setup(settings).config("[tenants.default]\nquota = { data = \"128KiB\" }\n");
     let server = setup.start();
     server.until_ready("keeper", 1);
-    // Each error tells of all the functions that the task was in.
+    // Each error names all functions that the task was in.
     for number in 0..24 {
         begin(&server, &format!("s{number}"), "defer sleep 5000, trap").ok();
     }
@@ -145,7 +145,7 @@ fn the_end_of_a_task_is_written_where_there_is_no_room_for_more() {
         let listed = super::tasks(&server);
         listed.len() == 24 && listed.iter().all(written)
     });
-    // So nothing holds the version that has tried them.
+    // Afterwards no task holds the version that tried them.
     server.models().version("keeper", 2, crate::harness::guest("keeper"));
     server.until_ready("keeper", 2);
     let first = "wardian_requests_total{tenant=\"default\",model=\"keeper\",version=\"1\"}";
@@ -172,7 +172,7 @@ fn an_idle_instance_holds_nothing_of_its_last_session() {
     assert_eq!(filled, alone);
 }
 
-/// A request of no session.
+/// A request without a session.
 fn alone(orders: &str) -> serde_json::Value {
     json!({ "inputs": [], "parameters": { "do": orders } })
 }

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::harness::{Models, Response, Server, Setup, guest};
 
-/// The settings of a keeper whose tasks are tried again soon.
+/// Settings for tasks that are retried soon.
 const SOON: &str = "[deferred]\npause = \"20ms\"\n";
 
-/// A server with one keeper, not yet running.
+/// A server, not yet started, with one keeper.
 fn setup(settings: &str) -> Setup {
     Server::with_models(|models| keeper(models, settings))
 }
@@ -28,52 +28,52 @@ fn keeper(models: &Models, settings: &str) {
     models.version("keeper", 1, guest("keeper"));
 }
 
-/// A running server with one keeper that serves.
+/// Starts a server with one keeper, and waits until it serves.
 fn started(settings: &str) -> Server {
     let server = setup(settings).start();
     server.until_ready("keeper", 1);
     server
 }
 
-/// A request that has the keeper do something, in a session that it begins if `start` says so.
+/// A request with orders for the keeper, in a session that it begins if `start` is true.
 fn request(session: &str, start: bool, orders: &str) -> Value {
     let parameters = json!({ "sequence_id": session, "sequence_start": start, "do": orders });
     json!({ "inputs": [], "parameters": parameters })
 }
 
-/// Has the keeper do something in a session.
+/// Sends orders to the keeper, in an existing session.
 fn ask(server: &Server, session: &str, orders: &str) -> Response {
     server.infer("keeper", &request(session, false, orders))
 }
 
-/// As `ask`, in a session that it begins.
+/// Like `ask`, in a session that the request begins.
 fn begin(server: &Server, session: &str, orders: &str) -> Response {
     server.infer("keeper", &request(session, true, orders))
 }
 
-/// What a session holds.
+/// Returns the state of a session.
 #[track_caller]
 fn state(server: &Server, session: &str) -> String {
     words(&ask(server, session, ""))
 }
 
-/// What a session holds, by an answer.
+/// Returns the state of a session, from a response.
 #[track_caller]
 fn words(response: &Response) -> String {
     response.output("state")[0].as_str().unwrap().to_owned()
 }
 
-/// The tasks as they are listed.
+/// Returns the listed tasks.
 fn tasks(server: &Server) -> Vec<Value> {
     server.get("/v2/tasks").ok().json()["tasks"].as_array().unwrap().clone()
 }
 
-/// The sessions as they are listed.
+/// Returns the listed sessions.
 fn sessions(server: &Server) -> Vec<Value> {
     server.get("/v2/models/keeper/sessions").ok().json()["sessions"].as_array().unwrap().clone()
 }
 
-/// What is told of a tenant's quota: how much is used, and the limit.
+/// Returns the usage and the limit of a tenant's quota.
 fn quota(server: &Server, name: &str) -> Value {
     server.get("/v2/usage").ok().json()["quota"][name].clone()
 }

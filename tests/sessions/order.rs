@@ -1,4 +1,4 @@
-//! Requests of one session come one after another; those of others do not wait for them.
+//! Requests of one session run one after another; requests of other sessions do not wait for them.
 
 use std::thread::scope;
 
@@ -58,7 +58,7 @@ fn one_session_does_not_wait_for_another() {
         ask(&server, "quick", "say a").ok();
     }
     slow.hang_up();
-    // Whoever hangs up gives its session on.
+    // A client that disconnects releases its session.
     assert_eq!(state(&server, "slow"), "");
 }
 

@@ -1,4 +1,4 @@
-//! What was kept is there after the server has been stopped, in an orderly way.
+//! State is there after the server has stopped in an orderly way and started again.
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +89,7 @@ fn tasks_that_have_to_wait_are_done_after_it_has_started_again() {
     let began = Instant::now();
     let server = restarted(server);
     assert!(began.elapsed() < Duration::from_secs(20), "nobody waits for a pause to be over");
-    // Requests that come first come after it all the same.
+    // A request that arrives first still runs after the stored task.
     assert_eq!(state(&server, "s"), "a late b");
 }
 

@@ -1,4 +1,5 @@
-//! What fails is tried again, a limited number of times, and nobody overtakes it meanwhile.
+//! Retries: a failed task is tried again, a limited number of times, and later requests of its
+//! session wait.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::{SOON, ask, begin, started, state, tasks};
 use crate::harness::until;
 
-/// The host's clock, some time from now, in milliseconds.
+/// Returns the host's clock plus `time`, in milliseconds.
 fn later(time: Duration) -> u128 {
     (SystemTime::now() + time).duration_since(UNIX_EPOCH).unwrap().as_millis()
 }
@@ -52,7 +53,7 @@ fn what_fails_too_often_is_given_up_and_the_session_goes_on() {
     }
     let failed = "wardian_tasks_total{tenant=\"default\",model=\"keeper\",outcome=\"failed\"}";
     assert_eq!(server.metric(failed), Some(2.0));
-    // Those that were given up are no longer in the way of anything, and can be taken away.
+    // Tasks that were given up block nothing, and can be removed.
     assert_eq!(super::quota(&server, "tasks")["used"], 0);
     let id = listed[0]["id"].as_str().unwrap();
     assert_eq!(server.call("DELETE", &format!("/v2/tasks/{id}")).send().status, 200);

@@ -1,5 +1,4 @@
-//! Answers in parts: what is kept of a session and done afterwards when they end well, and when
-//! they do not.
+//! Streams in sessions: state and tasks when a stream ends well, and when it does not.
 
 use std::path::Path;
 use std::pin::pin;
@@ -23,7 +22,7 @@ use wardian::tenant::Tenant;
 use super::{begin, started, state, tasks};
 use crate::harness::{Server, guest, guest_folder, until};
 
-/// A request that has the keeper do something in a session, for an answer in parts.
+/// A streaming request with orders for the keeper, in a session.
 fn orders(start: bool, orders: &str) -> Value {
     json!({ "sequence_id": "s", "sequence_start": start, "do": orders })
 }
@@ -48,7 +47,7 @@ fn chat_remembers_what_it_has_streamed_and_summarises_it_afterwards() {
     let second = say(" is", json!({ "sequence_id": "anna" }));
     let summary = second.last().unwrap()["summary"].as_str().unwrap();
     assert!(summary.split(", ").any(|word| word == "weather"), "{summary}");
-    // It goes on from all that was said, which who belongs to no session has to say at once.
+    // The reply continues the conversation, which a request without a session must send as a whole.
     let said = format!("The weather{} is", text(&first));
     assert_eq!(text(&second), text(&say(&said, json!({}))));
     assert_ne!(text(&second), text(&say(" is", json!({}))));
@@ -86,7 +85,7 @@ fn of_a_client_who_never_reads_to_the_end_nothing_is_kept() {
     begin(&server, "s", "say a").ok();
     let events =
         server.stream("keeper", &orders(false, "say b; defer say c; emit-endless 1000000"));
-    // The session is free with the deadline, whatever is still on its way to the client.
+    // The session is released at the deadline, whatever is still on its way to the client.
     assert_eq!(state(&server, "s"), "a");
     assert!(tasks(&server).is_empty());
     drop(events);
@@ -108,10 +107,10 @@ fn what_a_stream_leaves_that_is_under_way_is_done_before_the_server_ends() {
     assert_eq!(state(&server, "s"), "a b");
 }
 
-/// Over HTTP nobody can tell, so this takes the parts where they come out.
+/// HTTP does not show the order of these events, so this test reads the parts in process.
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_begin_when_the_last_part_has_left() {
-    // One answers in parts, the other as a whole.
+    // One model streams, the other answers as a whole.
     for (model, orders) in [("keeper", "emit 5; defer say a"), ("heir", "defer say a")] {
         let folder = tempfile::tempdir().unwrap();
         let (servable, mut chains) = serving(folder.path(), model).await;
@@ -133,7 +132,7 @@ async fn tasks_begin_when_the_last_part_has_left() {
     }
 }
 
-/// A version without a server around it, and where the tasks come out.
+/// A version without a server around it, and the channel of its tasks.
 async fn serving(folder: &Path, model: &str) -> (ServableHandle, TaskChains) {
     let config = Config { state: folder.join("state"), ..Config::default() };
     let (telemetry, stores) = (Telemetry::default(), build_stores(&config));

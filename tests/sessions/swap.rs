@@ -33,12 +33,12 @@ fn a_migration_is_asked_once_before_the_first_call() {
     swap(&server, 2, "heir");
     assert_eq!(words(&ask(&server, "s", "say b")), "(from 1: a) b");
     assert_eq!(words(&ask(&server, "s", "say c")), "(from 1: a) b c");
-    // One that cannot be brought forward stays as it is, and so does one whose call fails.
+    // State whose migration fails stays as it was, and so does state of a failed call.
     ask(&server, "t", "say b").refused(500, "model_failed");
     assert_eq!(words(&ask(&server, "u", "say b")), "b");
     assert_eq!(ask(&server, "v", "reject").status, 422);
     assert_eq!(state(&server, "empty"), "");
-    // An older version, back again, finds what the newer one has left.
+    // An older version that returns finds the state of the newer one.
     server.models().remove("keeper/2");
     until("that the first serves again", || {
         server.get("/v2/models/keeper").json()["versions"] == json!(["1"])
@@ -55,7 +55,7 @@ fn tasks_of_an_old_version_run_in_the_new_one_and_order_holds() {
     until("that it runs", || super::tasks(&server)[0]["state"] == "running");
     server.models().version("keeper", 2, guest("heir"));
     server.until_ready("keeper", 2);
-    // The old version is still at its task; what comes after that is for the new one.
+    // The old version still runs its task; later ones run in the new version.
     let id = super::tasks(&server)[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(server.call("DELETE", &format!("/v2/tasks/{id}")).send().status, 200);
     assert_eq!(words(&ask(&server, "s", "say c")), "(from 1: a) b c");

@@ -1,4 +1,4 @@
-//! A session's name means something within one tenant's model and nowhere else.
+//! Session names are local to one model of one tenant.
 
 use serde_json::json;
 
@@ -44,7 +44,7 @@ fn the_same_name_is_another_session_for_another_tenant_and_another_model() {
     server.call("DELETE", &path).header("x-api-key", "b").send().refused(404, "task_not_found");
     let sessions = "/v2/models/two/sessions";
     server.call("GET", sessions).header("x-api-key", "b").send().refused(404, "model_not_found");
-    // The other tenant's session of that name does not wait for this one's task.
+    // The other tenant's session of the same name does not wait for this task.
     infer("b", "one", false, "").ok();
     let path = "/v2/models/one/sessions/s";
     assert_eq!(server.call("DELETE", path).header("x-api-key", "b").send().status, 200);
@@ -66,7 +66,7 @@ fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
     c.infer("keeper", &super::request("s", true, "say first")).ok();
     let orders = [
         ("s", "sleep 5000; defer say task, sleep 10; say a", "first a"),
-        // Of no session.
+        // Without a session.
         ("", "sleep 5000; defer sleep 20", ""),
     ];
     let begun = orders.map(|(session, orders, _)| {
@@ -82,7 +82,7 @@ fn a_tenant_that_is_back_goes_on_with_the_sessions_of_the_one_before() {
     tenants.put("c.toml", "repository = 'c'");
     until("that the tenant is back", || c.get("/v2/usage").status == 200);
     c.until_ready("keeper", 1);
-    // What was under way goes first, with its task, and nothing of either is lost.
+    // The running request and its task finish first, and nothing is lost.
     assert_eq!(
         super::words(&c.infer("keeper", &super::request("s", false, "say b"))),
         "first a task b"

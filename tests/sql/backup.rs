@@ -1,4 +1,4 @@
-//! Copies of a database: taken of a server that was stopped, and put back.
+//! Backups of a database: copies of a stopped server, restored.
 
 use std::fs;
 

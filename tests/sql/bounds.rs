@@ -1,4 +1,4 @@
-//! What a statement may take, and what happens to one that takes more.
+//! Limits of statements, and errors at the limits.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::{ACCOUNTS, add, begins, execute, query, serve, serve_two, setup, step, steps, take};
 use crate::harness::{Server, Tenant, until};
 
-/// Without end, as far as it is concerned.
+/// A statement without end.
 const ENDLESS: &str =
     "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n";
 
-/// Looks at the configuration often, so that a test need not wait.
+/// Settings that read the configuration often, for a short test.
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
 
 #[test]
@@ -51,7 +51,7 @@ fn a_statement_ends_in_its_time_inside_of_a_function_too() {
         let started = Instant::now();
         let said = query(&server, &statement);
         let took = started.elapsed();
-        // The machine may be busy; without the bound it is seven seconds or more for each call.
+        // The machine may be busy; without the bound each call takes seven seconds or more.
         assert!(took < Duration::from_millis(2500), "{took:?}: {function}: {said:.80}");
     }
 }
@@ -63,12 +63,12 @@ fn a_call_that_is_over_takes_its_statement_with_it() {
     server.until_ready("ledger", 1);
     let endless = format!("insert into transfers select i from ({ENDLESS})")
         .replace("select i from", "select * from");
-    // Past its deadline, ...
+    // The call ends at its deadline, ...
     let call = server.call("POST", "/v2/models/ledger/infer").header("wardian-deadline-ms", "200");
     let late = call.json(&steps(&[step("execute", &[&endless])])).send();
     late.refused(504, "deadline_exceeded");
     assert_eq!(execute(&server, "insert into transfers values ('after')"), "1");
-    // ... or because the client has gone: either way, the next writer need not wait a minute.
+    // ... or when its client disconnects. In both cases the next writer need not wait a minute.
     let call = server
         .call("POST", "/v2/models/ledger/infer")
         .json(&steps(&[step("execute", &[&endless])]));
@@ -132,7 +132,7 @@ fn results_are_bounded() {
     let wide = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20) \
                 select randomblob(100000) from n";
     begins(&query(&server, wide), "limit: the query finds more than 1048576 bytes");
-    // A row too many takes back what it came from.
+    // One row too many rolls the whole statement back.
     assert_eq!(execute(&server, "create table t (x)"), "0");
     begins(&query(&server, &format!("insert into t {} returning x", rows(2000))), "limit: ");
     assert_eq!(query(&server, "select count(*) from t"), "i:0");
@@ -200,7 +200,7 @@ fn sorting_takes_so_much_memory_and_no_more() {
         begins(&query(&server, bomb), "limit: ");
         assert!(server.resident() < before + (1 << 30), "{} MiB", server.resident() >> 20);
     }
-    // A large sort of ordinary rows is no bomb.
+    // A large sort of ordinary rows is permitted.
     let honest = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 200000) \
                   select count(*) from (select random() as r from n order by r)";
     assert_eq!(query(&server, honest), "i:200000");
@@ -232,7 +232,7 @@ fn a_full_quota_is_an_error_like_others_and_shows() {
         tenant.holds("database")
     );
     assert_eq!(tenant.get("/v2/usage").ok().json()["quota"]["database"]["limit"], 1 << 20);
-    // What is deleted makes room, and so does a larger quota.
+    // Deleting rows makes room, and so does a larger quota.
     assert_eq!(execute(&server, "delete from t where rowid <= 2"), "2");
     assert_eq!(execute(&server, fill), "1");
     until("room within a larger quota", || {
@@ -288,30 +288,29 @@ fn statements_without_end_and_calls_without_end_of_another_tenant_share_the_core
         (asked, spun)
     };
     let begun = used();
-    // Making the file may take a while where the disk is busy.
+    // Making the file may take long on a busy disk.
     until("that both have had turns", || since(begun).0 > 0.05 && since(begun).1 > 0.05);
     let before = used();
     until("that they have used hundreds of turns", || since(before).0 + since(before).1 > 0.5);
     let (asked, spun) = since(before);
     println!("statements took {asked} s, calls {spun} s");
     let part = spun / (asked + spun);
-    // Both are here to stay, and neither may take all. Where other programs want the cores too,
-    // each turn of a statement's waits for its thread to be woken, so the calls may be somewhat
+    // Both loads run without end, and neither may take all CPU time. Where other programs use the
+    // cores too, a statement's thread must be woken for each turn, so the calls may be somewhat
     // ahead.
     assert!((0.35..0.85).contains(&part), "statements took {asked} s, calls {spun} s");
     busy.into_iter().flatten().for_each(|pending| pending.hang_up());
 }
 
-/// How many of the server's threads for statements are of which scheduling policy:
-/// `(ordinary, behind all others)`.
+/// Returns the number of statement threads with each scheduling policy: `(ordinary, idle)`.
 fn threads_for_statements(server: &Server) -> (usize, usize) {
     let mut policies = Vec::new();
     for task in fs::read_dir(format!("/proc/{}/task", server.process_id())).unwrap().flatten() {
-        // One that ends meanwhile has none.
+        // A thread that has ended meanwhile has no file.
         let Ok(stat) = fs::read_to_string(task.path().join("stat")) else { continue };
         let (name, fields) = stat.rsplit_once(") ").unwrap();
         if name.ends_with("(sql") {
-            // Field 41 of proc_pid_stat(5), of which two are the number and the name.
+            // Field 41 of proc_pid_stat(5); the first two are the number and the name.
             policies.push(fields.split(' ').nth(38).unwrap().to_owned());
         }
     }

@@ -1,4 +1,4 @@
-//! Killed at any moment, it has kept what it has acknowledged, and nothing by halves.
+//! A killed server has kept what it acknowledged, and no transaction in part.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::together::try_transfer;
 use super::{ACCOUNTS, SUM, query, setup};
 use crate::harness::{Crashes, Server, check_store};
 
-/// Somebody who makes one transfer after the other.
+/// A client that makes one transfer after another.
 struct Client {
     number: usize,
     made: usize,
@@ -26,7 +26,7 @@ impl Client {
         }
     }
 
-    /// What was under way may have been kept; its name is not used again.
+    /// An interrupted transfer may have been committed; its name is not used again.
     fn go_on(&mut self) {
         self.made += 1;
     }

@@ -107,12 +107,12 @@ fn the_hosts_own_tables_are_out_of_reach() {
         "create view wardian_view as select 1",
         "create table mine as select * from wardian_migrations",
         "analyze wardian_migrations",
-        // As the host has written it, word for word: what it has prepared is not for a guest.
+        // The text equals the host's own statement, which must not make it permitted.
         "SELECT name, digest FROM wardian_migrations WHERE model = $1",
     ] {
         begins(&execute(&server, statement), "denied: ");
     }
-    // A view can be made of what is not there for it; it cannot be read.
+    // A view of a forbidden table can be created; it cannot be read.
     begins(&execute(&server, "create view peek as select * from wardian_migrations"), "0");
     begins(&query(&server, "select * from peek"), "denied: ");
     begins(&execute(&server, "alter table accounts rename to wardian_accounts"), "0");
@@ -153,7 +153,7 @@ fn tenants_have_databases_of_their_own() {
         begins(&execute_as(&two, &format!("attach '{place}' as one")), "denied: ");
     }
     assert_eq!(query_as(&one, "select text from secrets"), "t:of one");
-    // Whoever may read the state directory may read everything; nobody else need be able to.
+    // The state directory is readable by its owner only.
     let folder = std::fs::metadata(file("one").parent().unwrap()).unwrap();
     assert_eq!(folder.permissions().mode() & 0o777, 0o700);
 }
@@ -170,7 +170,7 @@ fn errors_tell_nothing_of_the_host() {
     server.until_logged("cannot open a database");
     std::fs::remove_dir(&file).unwrap();
     assert_eq!(query(&server, "select 1"), "i:1");
-    // Nor does a file that is none of SQLite's.
+    // A file that is not a SQLite database stops only its tenant.
     let server = server.stop();
     std::fs::write(&file, [b'x'; 8192]).unwrap();
     let server = server.start();

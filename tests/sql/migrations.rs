@@ -1,4 +1,4 @@
-//! Tables come and change with the versions that need them.
+//! Tables that are created and changed by the versions that need them.
 
 use super::{ACCOUNTS, add, begins, execute, query, results, serve, setup, step, steps};
 use crate::harness::{Pending, Server, puppet, until};
@@ -20,7 +20,7 @@ fn they_run_once_and_in_order() {
     let server = server.stop().start();
     server.until_ready("ledger", 2);
     assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
-    // An older version has fewer, which is no fault.
+    // An older version has fewer migrations, which is no fault.
     server.models().remove("ledger/2");
     server.until_ready("ledger", 1);
     assert_eq!(query(&server, "select note from transfers"), "t:none");
@@ -88,11 +88,11 @@ fn a_model_that_is_unloaded_while_a_version_loads_leaves_everything_as_it_was() 
     begins(&query(&server, "select note from transfers"), "invalid: no such column");
 }
 
-/// A server whose ledger serves, and loads another version once the call is over that holds the
-/// database.
+/// Starts a server whose ledger serves, and which loads another version as soon as a call has
+/// released the database.
 fn loading() -> (Server, Pending) {
-    // Long enough that it is this call which others wait for, and not a thread that is slow to
-    // begin.
+    // Long enough that other writers wait for this call, and not for a thread that is slow to
+    // start.
     let server =
         setup(ACCOUNTS).config("[database]\nbusy_timeout = '3s'\ntransaction_time = '60s'").start();
     server.until_ready("ledger", 1);
@@ -109,8 +109,8 @@ fn loading() -> (Server, Pending) {
     (server, holding)
 }
 
-/// Waits until what was removed counts as gone, as it does once what came after it has settled.
-/// What came first may have been seen in the same look.
+/// Waits until removed files count as gone. They do once a later change has settled; earlier
+/// changes may have been seen in the same scan.
 fn until_gone(server: &Server) {
     for name in ["first", "second"] {
         server.models().bare(name, puppet("version=1"));
@@ -138,7 +138,7 @@ fn what_the_proof_writes_is_never_kept() {
     server.until_ready("ledger", 1);
     assert_eq!(query(&server, "select count(*) from transfers"), "i:0");
     assert_eq!(query(&server, "select sum(balance) from accounts"), super::SUM);
-    // With one more to run, and with none.
+    // With one more migration to run, and with none.
     for (version, script) in [(2, both()), (3, both())] {
         with_golden(server.models(), version, &script);
         server.until_ready("ledger", version);

@@ -1,4 +1,4 @@
-//! The tenant's own database, asked by a guest that runs whatever statements it is given.
+//! The tenant's own database, used by a guest that runs the statements of its requests.
 
 mod backup;
 mod bounds;
@@ -15,37 +15,37 @@ use serde_json::{Value, json};
 
 use crate::harness::{Models, Response, Server, Setup, Tenant, ledger};
 
-/// What the ledger's calls may take in these tests, and its grant.
+/// The grant and the limits of the ledger in these tests.
 const SETTINGS: &str = "[capabilities]\nsql = true\n[limits]\ndeadline = '60s'\ncpu_time = '30s'\n[breaker]\nfaults = 0\n\
                         [instances]\nmax = 64\n";
 
-/// Two accounts, as a migration.
+/// A migration that creates accounts.
 const ACCOUNTS: &str = "migrate 001-accounts create table accounts (id integer primary key, balance integer not null); \
                         insert into accounts values (1, 1000), (2, 1000), (3, 1000), (4, 1000); \
                         create table transfers (name text primary key)";
 
-/// What the accounts hold together.
+/// The sum of all accounts.
 const SUM: &str = "i:4000";
 
-/// Puts a version of the ledger there.
+/// Writes a version of the ledger.
 fn add(models: &Models, model: &str, version: u64, script: &str) {
     models.settings(model, SETTINGS);
     models.version(model, version, ledger(script));
 }
 
-/// A server that is going to have one ledger.
+/// A server, not yet started, with one ledger.
 fn setup(script: &str) -> Setup {
     Server::with_models(|models| add(models, "ledger", 1, script))
 }
 
-/// A running server with one ledger.
+/// Starts a server with one ledger.
 fn serve(script: &str) -> Server {
     let server = setup(script).start();
     server.until_ready("ledger", 1);
     server
 }
 
-/// A running server with the tenants `one` and `two`, each with a ledger, and these settings.
+/// Starts a server with tenants `one` and `two`, each with a ledger, and these settings.
 fn serve_two(config: &str) -> Server {
     let tenants = ["one", "two"];
     let entries = tenants.map(|name| format!("[tenants.{name}]\nrepository = '{name}'\n")).concat();
@@ -57,13 +57,13 @@ fn serve_two(config: &str) -> Server {
     server
 }
 
-/// A step of the ledger's: a word, and what belongs to it.
+/// A step for the ledger: a word and its arguments.
 fn step(word: &str, rest: &[&str]) -> String {
     let parts: Vec<_> = [word].iter().chain(rest).copied().collect();
     parts.join("\u{1f}")
 }
 
-/// A request that takes those steps in one call.
+/// A request with these steps, which run in one call.
 fn steps(steps: &[String]) -> Value {
     json!({ "inputs": [{ "name": "steps", "datatype": "BYTES", "shape": [steps.len()], "data": steps }] })
 }
@@ -73,37 +73,37 @@ fn results(response: &Response) -> Vec<String> {
     response.output("results").iter().map(|result| result.as_str().unwrap().to_owned()).collect()
 }
 
-/// Takes steps in one call.
+/// Runs steps in one call, and returns their results.
 #[track_caller]
 fn take(server: &Server, taken: &[String]) -> Vec<String> {
     results(&server.infer("ledger", &steps(taken)))
 }
 
-/// Runs one query and tells its rows.
+/// Runs one query, and returns its rows.
 #[track_caller]
 fn query(server: &Server, statement: &str) -> String {
     take(server, &[step("query", &[statement])]).remove(0)
 }
 
-/// Runs one statement and tells how many rows it has changed.
+/// Runs one statement, and returns the number of changed rows.
 #[track_caller]
 fn execute(server: &Server, statement: &str) -> String {
     take(server, &[step("execute", &[statement])]).remove(0)
 }
 
-/// Runs one statement in a tenant's name.
+/// Runs one statement as a tenant.
 #[track_caller]
 fn execute_as(tenant: &Tenant<'_>, statement: &str) -> String {
     results(&tenant.infer("ledger", &steps(&[step("execute", &[statement])]))).remove(0)
 }
 
-/// Runs one query in a tenant's name.
+/// Runs one query as a tenant.
 #[track_caller]
 fn query_as(tenant: &Tenant<'_>, statement: &str) -> String {
     results(&tenant.infer("ledger", &steps(&[step("query", &[statement])]))).remove(0)
 }
 
-/// Asserts that the beginning of a text is as expected.
+/// Asserts the beginning of a text.
 #[track_caller]
 fn begins(text: &str, beginning: &str) {
     assert!(text.starts_with(beginning), "'{text}' does not begin with '{beginning}'");

@@ -1,4 +1,4 @@
-//! The example that keeps notes, and the script that asks it.
+//! The example model `notes`, and its script.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn serve() -> Server {
     server
 }
 
-/// Says something to the script, and reads what it prints.
+/// Runs the script with these arguments, and returns its output.
 fn say(server: &Server, words: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/notes/notes.sh");
     let mut command = Command::new(script);
@@ -33,7 +33,7 @@ fn column(answer: &Value, name: &str) -> Value {
 #[test]
 fn notes_are_made_listed_completed_and_deleted() {
     let server = serve();
-    // The golden request has made one, which nobody sees.
+    // The note of the golden request is not visible.
     assert_eq!(column(&say(&server, &[]), "id"), json!([]));
     assert_eq!(column(&say(&server, &["add", "water", "the \"ferns\""]), "id"), json!([1]));
     assert_eq!(column(&say(&server, &["add", "prune"]), "done"), json!([false]));

@@ -1,4 +1,5 @@
-//! The same over PostgreSQL: a real server, started by the test in a directory of its own.
+//! The same interface over PostgreSQL: a real server, started by the test in a directory of its
+//! own.
 
 mod server;
 
@@ -9,11 +10,11 @@ use super::{
 use crate::harness::{Server, Setup};
 use server::Postgres;
 
-/// The accounts, where every version of PostgreSQL knows how.
+/// A second migration, which adds a column to the transfers.
 const NOTE: &str =
     "migrate 002-note alter table transfers add column note text not null default 'none'";
 
-/// A setup whose tenant `default` has a database of its own there.
+/// A server, not yet started, whose tenant `default` has a database of its own there.
 fn setup(postgres: &Postgres, script: &str, config: &str) -> Setup {
     postgres.add("acme", "pass word");
     let setup = Server::with_models(|models| add(models, "ledger", 1, script));
@@ -112,7 +113,7 @@ fn statements_and_transactions_are_bounded() {
         );
         assert_eq!(query(&server, count), kept, "{last}");
     }
-    // An error takes back its statement and nothing else.
+    // An error rolls back its own statement and nothing else.
     let other = step("in execute", &["insert into transfers values ('y')"]);
     let told = take(
         &server,
@@ -127,7 +128,7 @@ fn statements_and_transactions_are_bounded() {
     begins(&told[2], "constraint: ");
     assert_eq!((told[1].as_str(), told[4].as_str()), ("1", "ok"));
     assert_eq!(query(&server, count), "i:2");
-    // The end of the call ends it, and so does time.
+    // The end of the call ends the transaction, and so does its time limit.
     let opened = [step("begin", &[]), step("in execute", &["delete from transfers"])];
     server
         .infer("ledger", &steps(&[&opened[..], &[step("trap", &[])]].concat()))
@@ -208,7 +209,7 @@ fn tenants_are_kept_apart_and_it_comes_back() {
         &query_as(&two, "select * from one.public.secrets"),
         "invalid: cross-database references",
     );
-    // While it is away statements fail, and once it is back they do not.
+    // Statements fail while the server restarts, and succeed afterwards.
     postgres.restart();
     crate::harness::until("that it is connected again", || {
         query_as(&one, "select count(*) from secrets") == "i:0"
@@ -219,7 +220,7 @@ fn tenants_are_kept_apart_and_it_comes_back() {
 fn no_update_is_lost_there_either() {
     let Some(postgres) = Postgres::start() else { return };
     let server = serve(&postgres, ACCOUNTS, "");
-    // Reading and writing apart takes a lock on what is read; here the sum only has to stay whole.
+    // Separate reads and writes would need a lock on the rows; one statement keeps the sum.
     let statement = "update accounts set balance = balance + case id when 1 then -1 else 1 end where id in (1, 2)";
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -282,7 +283,7 @@ fn connections_that_leave_the_machine_take_tls_and_believe_who_is_to_be_believed
         authority = root;
         (certificate, key)
     });
-    // An address that is not known to stay here, and not a word on TLS.
+    // The address may be on another machine, and does not mention TLS.
     let entry = postgres.entry("acme");
     let (start, end) = (entry.find("host=").unwrap(), entry.find(" user=").unwrap());
     let entry = format!("{}host={address}{}", &entry[..start], &entry[end..]);

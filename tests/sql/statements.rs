@@ -1,4 +1,4 @@
-//! What goes in comes out, and stays.
+//! Values are stored and read back unchanged.
 
 use super::{ACCOUNTS, add, begins, execute, query, serve, setup, step, steps, take};
 use crate::harness::{Server, ledger, until};
@@ -15,7 +15,7 @@ fn every_type_comes_back_as_it_went_in() {
         ("r:-0.0", "r:-0.0"),
         ("r:1e308", "r:1e308"),
         ("r:inf", "r:inf"),
-        // SQLite has no number that is none, and no booleans.
+        // SQLite has neither NaN nor booleans.
         ("r:NaN", "null"),
         ("b:true", "i:1"),
         ("b:false", "i:0"),

@@ -1,10 +1,10 @@
-//! Many at once: nothing is lost.
+//! Concurrent statements: no change is lost.
 
 use super::{ACCOUNTS, SUM, query, results, serve, step, steps};
 use crate::harness::Server;
 
-/// Transfers, of which so many clients make so many each, at the same time. Gives the names of
-/// those acknowledged.
+/// Makes `each` transfers from each of `clients` clients at the same time. Returns the names of
+/// acknowledged transfers.
 pub(super) fn transfer(server: &Server, clients: usize, each: usize, round: usize) -> Vec<String> {
     let one = |client: usize| -> Vec<String> {
         let made = (0..each).map(|number| (format!("{round}-{client}-{number}"), number));
@@ -18,8 +18,8 @@ pub(super) fn transfer(server: &Server, clients: usize, each: usize, round: usiz
     })
 }
 
-/// One of a client's transfers. Tells whether it was acknowledged; `None` where the server does not
-/// answer any more.
+/// Makes one transfer. Returns true if it was acknowledged; `None` if the server does not answer
+/// any more.
 pub(super) fn try_transfer(
     server: &Server,
     name: &str,

@@ -1,4 +1,4 @@
-//! Several statements, together or not at all.
+//! Transactions: several statements that happen together or not at all.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ fn outside_nothing_shows_until_they_are_kept() {
         step("commit", &[]),
         step("query", &[COUNT]),
     ];
-    // Writing beside its own transaction, a call would wait for itself.
+    // A call that wrote outside its own transaction would wait for itself.
     assert_eq!(take(&server, &taken), ["ok", "1", "i:0", "busy", "busy", "ok", "i:1"]);
 }
 
@@ -92,7 +92,7 @@ fn one_that_stays_open_for_long_is_ended() {
             .concat();
     let pending = server.call("POST", "/v2/models/ledger/infer").json(&steps(&sleeping)).begin();
     server.until_busy("ledger", 1);
-    // Whoever waits for it waits for so long and no longer, though the call goes on.
+    // A writer waits no longer than its limit, even if the call continues.
     let started = Instant::now();
     assert_eq!(execute(&server, "insert into transfers values ('y')"), "1");
     assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
@@ -102,7 +102,7 @@ fn one_that_stays_open_for_long_is_ended() {
         assert_eq!(late, "limit: the transaction was open for too long, and was rolled back");
     }
     assert_eq!(query(&server, COUNT), "i:1");
-    // A statement without end does not keep it open either.
+    // A statement without end does not keep the transaction open either.
     let endless = "insert into transfers with recursive n(i) as (select 1 union all select i + 1 from n) select i from n";
     let told =
         take(&server, &[step("begin", &[]), step("in execute", &[endless]), step("commit", &[])]);

@@ -1,11 +1,12 @@
-//! Models that fail, before their first part and after it.
+//! Models that fail before their first part, and after it.
 
 use serde_json::json;
 
 use super::{metric, server};
 use crate::harness::until;
 
-/// What a model does, and what comes of it. The log has what the caller may not see.
+/// The behaviour of a model, and the expected status and code. The log has the details that the
+/// caller must not see.
 const FAULTS: [(&str, u16, &str); 3] = [
     ("trap", 500, "model_trapped"),
     ("fail", 500, "model_failed"),

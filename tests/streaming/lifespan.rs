@@ -1,4 +1,4 @@
-//! Streams that outlive the version they are of, and those that a server has to end with.
+//! Streams that outlive their version, and streams during the stop of the server.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! How much and for how long.
+//! Limits of size and time.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn silence_is_filled_with_signs_of_life() {
         assert_eq!(events.next_text(), text);
     }
     assert_eq!(events.next_event(), None);
-    // Once the head has gone out, an error can be nothing but an event.
+    // Once the head has been sent, an error can only be an event.
     let late = server.stream("streamer", &json!({ "parts": 1, "before_ms": 200, "then": "fail" }));
     assert_eq!(late.all_until_error().1, "model_failed");
 }
@@ -31,7 +31,7 @@ fn all_parts_together_have_a_limit() {
         assert_eq!((events.len(), code.as_str()), (9, "response_too_large"), "{how}");
         server.generate("streamer", &body).refused(500, "response_too_large");
     }
-    // Not even parts of nothing go on for ever.
+    // Empty parts are limited as well.
     let (events, code) = server.stream("streamer", &json!({ "parts": i64::MAX })).all_until_error();
     assert_eq!((events.len() < 200, code.as_str()), (true, "response_too_large"));
     assert_eq!(server.stream("streamer", &json!({ "parts": 9, "size": 1000 })).all().len(), 9);

@@ -1,4 +1,4 @@
-//! Parts as they come.
+//! Parts that arrive one by one.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn a_part_is_there_before_the_next_is_thought_of() {
         server.stream("streamer", &json!({ "text_input": "é", "parts": 2, "then": "sleep" }));
     assert_eq!(events.next_text(), "é0 ");
     assert_eq!(events.next_text(), "é1 ");
-    // The guest is still at it, and will be for ten minutes.
+    // The guest is still running, and will be for ten minutes.
     assert_eq!(server.config_of("streamer")["wardian"]["instances"]["busy"], 1);
     assert_eq!(
         (metric(&server, "streams_open"), metric(&server, "stream_parts_total")),
@@ -59,7 +59,7 @@ fn many_parts_come_in_order_and_are_counted() {
             .map(|event| event["index"].as_i64().unwrap());
         assert!(indices.eq(0..body["parts"].as_i64().unwrap()), "{body}");
     }
-    // An answer without parts is told in one event, which is not one of them.
+    // A stream without parts has one event, which does not count as a part.
     assert_eq!(server.stream("streamer", &json!({ "parts": 0 })).all()[0]["text_output"], "");
     until("the end of all streams", || metric(&server, "streams_open") == 0.0);
     assert_eq!(metric(&server, "stream_parts_total"), 1100.0);
@@ -84,7 +84,7 @@ fn a_part_may_hold_some_of_the_outputs_or_none() {
 fn a_model_that_streams_answers_plain_requests_as_ever() {
     let server = server("isolation = 'pooled'\n[instances]\nmax = 1");
     for _ in 0..3 {
-        // The same instance, which has emitted in its last call.
+        // The same instance, which emitted parts in its last call.
         assert_eq!(server.stream("streamer", &json!({})).all().len(), 3);
         let answer = server.infer("streamer", &json!({ "inputs": [] }));
         assert_eq!(answer.output("text_output"), ["not streaming"]);

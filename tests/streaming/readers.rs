@@ -1,4 +1,4 @@
-//! Clients that read slowly, not at all, or no more.
+//! Clients that read slowly, not at all, or disconnect.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ fn a_slow_reader_suspends_the_guest_and_then_gets_everything() {
         sent < f64::from(parts) / 2.0,
         "{sent} parts of a megabyte lie between guest and client"
     );
-    // Others are served meanwhile, by other instances of the same model.
+    // Meanwhile other instances of the same model serve others.
     for _ in 0..50 {
         assert_eq!(server.stream("streamer", &json!({})).all().len(), 3);
     }
@@ -44,7 +44,7 @@ fn a_reader_who_goes_stops_the_guest_whatever_it_does() {
         let mut events = server.stream("streamer", &body);
         events.next_text();
         drop(events);
-        // There is one instance only, so this has to wait for it.
+        // There is only one instance, so this request waits for it.
         assert_eq!(server.stream("streamer", &json!({})).all().len(), 3, "{body}");
     }
     server.until_busy("streamer", 0);
@@ -70,7 +70,8 @@ fn one_who_reads_nothing_is_cut_off_soon_after_the_deadline() {
     let events = server.stream("streamer", &endless());
     // The guest ends with the deadline, and its instance is free at once.
     server.until_busy("streamer", 0);
-    // What was on its way does not stay in memory for longer than it might take to read it.
+    // Bytes on their way to the client are freed after the time that a client may take to read
+    // them.
     until("the end of the stream", || metric(&server, "streams_open") == 0.0);
     assert!(events.ends_cut());
 }

@@ -1,4 +1,4 @@
-//! Requests that make no sense, and those that nobody may make.
+//! Invalid streaming requests, and requests without permission.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What a stream holds of its tenant's, and what it takes from others.
+//! Resources that a stream holds of its tenant, and fairness to others.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{LARGE, endless, streamer};
 use crate::harness::{Server, Setup, puppet};
 
-/// A server with two tenants, who are told apart by the header alone.
+/// A server, not yet started, with two tenants, who differ by the header alone.
 fn two_tenants(settings: &str, of_a: &str) -> Setup {
     let config = format!(
         "[tenants.a]\nrepository = 'a'\n{of_a}\n[tenants.b]\nrepository = 'b'\n[tenants.default]"
@@ -26,7 +26,7 @@ fn a_stream_is_held_against_the_quota_until_it_ends() {
     let mut slow = a.stream("streamer", &endless());
     slow.next_text();
     assert_eq!((a.holds("instances"), a.call("GET", "/v2/usage").send().status), (1, 200));
-    // The second has a place but no instance, and there is no third place.
+    // The second holds concurrency but no instance, and a third is refused.
     let waiting = a.begin_stream("streamer", &json!({}));
     a.until_holds("queue", 1);
     a.begin_stream("streamer", &json!({})).answer().refused(429, "quota_exceeded");
@@ -77,7 +77,7 @@ fn many_streams_leave_a_neighbour_its_share() {
         let start = Instant::now();
         assert_eq!(b.behave("puppet", "ok").number("version"), 7);
         worst = worst.max(start.elapsed());
-        // Half of them are read, a part at a time.
+        // Half of them are read, one part at a time.
         streams[round % 20 + 20].next_text();
     }
     println!("the latest answer came after {worst:?}");

@@ -1,4 +1,4 @@
-//! The same answer whole, and models that have no parts.
+//! The same response as a whole, and models that do not stream.
 
 use serde_json::json;
 
@@ -29,7 +29,7 @@ fn parts_that_do_not_fit_together_are_a_bad_answer() {
     let server = server("");
     server.generate("streamer", &json!({ "then": "two" })).refused(500, "model_bad_output");
     server.until_logged("parts of output 'text_output' cannot be joined");
-    // One by one there is nothing wrong with them.
+    // Each part by itself is valid.
     let events = server.stream("streamer", &json!({ "then": "two" })).all();
     assert_eq!(events.last().unwrap()["text_output"], json!(["a", "b"]));
 }

@@ -1,4 +1,4 @@
-//! Interceptors around answers in parts.
+//! Interceptors around streams.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -53,12 +53,12 @@ fn what_they_take_is_told_apart_from_computing() {
     for told in &told {
         assert!(told["interceptors"] >= 2.0 * SLEEP, "{told:?}");
     }
-    // What is counted twice would be too much.
+    // Time that is counted twice would exceed the total.
     let all: f64 = told.iter().flat_map(HashMap::values).sum();
     assert!(all <= both, "{all} ms of {both}: {told:?}");
 }
 
-/// Milliseconds by name.
+/// Returns the milliseconds by name.
 fn durations(timing: &str) -> HashMap<String, f64> {
     let part = |part: &str| {
         part.split_once(";dur=").map(|(name, time)| (name.to_owned(), time.parse().unwrap()))

@@ -1,4 +1,4 @@
-//! Compiled artifacts: each tenant's are its own, and count as its storage.
+//! Compiled artifacts: each tenant has its own, and they count against its storage quota.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,13 @@ use crate::harness::{Server, puppet, until};
 
 const MB: u64 = 1_000_000;
 
-/// Bytes of all files in a folder; 0 if it is not there.
+/// Returns the bytes of all files in a folder; 0 if the folder is missing.
 fn size_of(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let size = |entry: fs::DirEntry| match entry.metadata() {
         Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
         Ok(metadata) => metadata.len(),
-        // It was removed meanwhile.
+        // The file was removed meanwhile.
         Err(_) => 0,
     };
     entries.map(size).sum()
@@ -56,7 +56,7 @@ fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
     let a = server.holder("a");
     a.until_ready("puppet", 1);
     server.holder("b").until_ready("puppet", 1);
-    // The artifact of the version that is replaced makes room for those that come.
+    // The artifact of a replaced version makes room for the next ones.
     for version in 2..5 {
         server.repository("a").version(
             "puppet",
@@ -71,7 +71,7 @@ fn artifacts_count_as_storage_and_what_is_not_in_use_makes_room() {
     assert_eq!(storage, size_of(&server.repository("a").path("puppet")));
     assert_eq!(artifacts, of_tenant(&server, "a"));
     assert!(artifacts > 4 * MB && storage + artifacts <= 12 * MB, "{}", usage());
-    // What can never fit is refused, with the numbers, and is not compiled again and again.
+    // A version that can never fit is refused, with the numbers, and is not compiled repeatedly.
     server.repository("a").version("large", 1, puppet("version=9;ballast=16"));
     a.until_refused("large", 1, "of this tenant's quota of 12000000 bytes for storage");
     let refusal = a.entry("large", 1).unwrap().reason;

@@ -1,4 +1,4 @@
-//! Whom a tenant's models may call at all, whatever their own settings say.
+//! Origins that a tenant's models may call, whatever their own settings say.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn grants(origin: &str) -> String {
     tenant("a", "a", &format!("[grants]\nhttp = ['{origin}']"))
 }
 
-/// The status that the model got from the server, or what it got instead.
+/// Returns the status that the model received from the server, or its error.
 fn called(holder: &Tenant<'_>, upstream: &Upstream) -> Value {
     let ask = format!("GET http {} /", upstream.address);
     let asks = json!({ "name": "asks", "datatype": "BYTES", "shape": [1], "data": [ask] });
@@ -44,7 +44,7 @@ fn a_tenants_grant_is_given_and_taken_while_it_runs() {
     a.until_ready("caller", 1);
     assert_eq!(called(&a, &upstream), 200);
 
-    // Another origin is none.
+    // A grant for another origin does not help.
     write(&folder, "a", &grants("http://127.0.0.1:1"));
     until("that the grant is gone", || called(&a, &upstream) == "ErrorCode::HttpRequestDenied");
     let made = upstream.heads().len();

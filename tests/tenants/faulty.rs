@@ -1,4 +1,4 @@
-//! Files of tenants that are wrong.
+//! Faulty tenant files.
 
 use serde_json::Value;
 
@@ -50,11 +50,12 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     a.behave("puppet", "ok").ok();
     assert_eq!(a.get("/v2/usage").ok().json()["weight"], 2);
 
-    // Another file still applies. Its repository is there: a missing one would be told as well.
+    // Another file still applies. Its repository exists, because a missing one would be reported as
+    // well.
     server.repository("b");
     write(&folder, "b", &tenant("b", "b-key", ""));
     until_known(&server.holder("b-key"));
-    // One that clashes with another does not, and neither does what comes with it.
+    // A file that conflicts with another one does not apply, and neither do the files read with it.
     write(&folder, "c", &tenant("b", "c-key", ""));
     until_faults(&server, &["c.toml", "b.toml", "wieght"]);
     write(&folder, "d", &tenant("d", "a-key", ""));
@@ -62,7 +63,7 @@ fn a_faulty_file_leaves_everything_in_force_and_all_its_faults_are_told() {
     server.holder("c-key").get("/v2/usage").refused(401, "unknown_key");
     assert_eq!(a.get("/v2/usage").ok().json()["tenant"], "a");
     server.holder("b-key").get("/v2/usage").ok();
-    // Only the host hears of it.
+    // Only the host's own key may read the faults.
     a.get("/v2/tenants").refused(403, "forbidden");
 
     for name in ["c.toml", "d.toml"] {

@@ -1,4 +1,4 @@
-//! A tenant with thousands of models that cannot be loaded, beside one that replaces its own.
+//! A tenant with thousands of models that cannot be loaded, beside one that swaps its own model.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use super::loading::pair;
 use super::{HOST, tenant, write};
 use crate::harness::{Models, Server, puppet, until};
 
-/// Enough to have kept all other tenants waiting for half a minute once.
+/// Enough folders to delay all other tenants by half a minute if they were handled in one task.
 const FOLDERS: usize = 8000;
 
-/// Puts a model there that is whole and is none: 16 bytes, each its own.
+/// Writes complete components that are not models: 16 bytes, each with a content of its own.
 fn add_flood(models: &Models, folders: std::ops::Range<usize>) {
     for number in folders {
         let folder = models.path(&format!("k{number}/1"));
@@ -25,7 +25,7 @@ fn add_flood(models: &Models, folders: std::ops::Range<usize>) {
     }
 }
 
-/// Gives `b` a new version of its model, and tells how long it took until it served.
+/// Writes a new version of `b`'s model, and returns the time until it served.
 fn swap(server: &Server, version: u64) -> Duration {
     let begun = Instant::now();
     server.repository("b").version("good", version, puppet(&format!("version={version}")));

@@ -1,4 +1,4 @@
-//! A server that has asked for keys does not open by accident.
+//! A server with keys does not open by accident.
 
 use std::process::{Command, Output, Stdio};
 
@@ -40,12 +40,12 @@ fn a_configuration_that_loses_its_keys_is_refused_while_the_server_runs() {
     }
     configure(&server, &format!("{EAGER}insecure = true"));
     until("that it is open", || server.get("/v2").status == 200);
-    // It has been opened on purpose, and stays so.
+    // It has been opened on purpose, and stays open.
     let server = server.stop().config(EAGER).start();
     server.get("/v2").ok();
 }
 
-/// Runs the program on what a server has worked on, until it says that it listens or ends.
+/// Runs the program in the directories of a stopped server, until it listens or ends.
 fn serve(setup: &Setup, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
     command.current_dir(setup.directory()).env_remove("RUST_LOG").args([

@@ -1,4 +1,4 @@
-//! Where a server listens while nobody has to show a key.
+//! The addresses on which a server without keys may listen.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use super::{HOST, key};
 use crate::harness::Server;
 
-/// The program, about to listen where other machines can reach it.
+/// The command of a server that would listen on an address that other machines can reach.
 fn everywhere(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wardian"));
     command

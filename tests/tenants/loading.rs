@@ -1,4 +1,4 @@
-//! One tenant's loads beside those of another.
+//! Loads of one tenant beside those of another.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,12 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use super::{EAGER, setup, tenant, write};
 use crate::harness::{Models, Server, Setup, puppet, until};
 
-/// How long another tenant's new version may take beside loads that are slow. It takes a second or
-/// two by itself.
+/// The longest time that another tenant's new version may take beside slow loads. Alone it takes a
+/// second or two.
 const SOON: Duration = Duration::from_secs(30);
 
-/// Tenants `a` and `b`; the latter has a version that serves, and is soon to have another.
+/// A server, not yet started, with tenants `a` and `b`. `b` has a version that serves, and gets
+/// another soon.
 pub(super) fn pair(settings: &str) -> Setup {
     let setup = setup(&format!("{EAGER}{settings}"));
     for name in ["a", "b"] {
@@ -21,12 +22,12 @@ pub(super) fn pair(settings: &str) -> Setup {
     setup
 }
 
-/// Waits until a model of the tenant `a` is being loaded.
+/// Waits until a model of tenant `a` is loading.
 fn until_loading(server: &Server, model: &str) {
     server.holder("a").until_state(model, 1, "LOADING");
 }
 
-/// Gives `b` a new version of its model, and waits until it serves.
+/// Writes a new version of `b`'s model, and asserts that it serves soon.
 fn swap_soon(server: &Server, models: &Models, version: u64) {
     let begun = Instant::now();
     models.version("good", version, puppet(&format!("version={version}")));
@@ -61,7 +62,7 @@ fn sleeping_loads_hold_up_nobody_however_often_they_are_repeated() {
         until_loading(&server, "sleeps-0");
         swap_soon(&server, &b, round + 2);
     }
-    // Each has the whole of its time, however long it waited for its turn.
+    // Each load has its full time limit, however long it waited for its turn.
     server.holder("a").until_refused("sleeps-5", 1, "load: load took longer than 3s");
 }
 
@@ -71,7 +72,7 @@ fn a_fifo_in_the_place_of_a_sidecar_is_not_waited_for() {
     let (a, b) = (setup.repository("a"), setup.repository("b"));
     let server = setup.start();
     server.holder("b").until_ready("good", 1);
-    // These keep the one below in the queue, while its files are swapped.
+    // These keep the next one in the queue while its files are swapped.
     (0..4).for_each(|number| {
         a.version(&format!("a{number}"), 1, puppet(&format!("version={number};load=sleep:4000")))
     });

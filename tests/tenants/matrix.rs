@@ -1,17 +1,17 @@
-//! Every route with every kind of key: who gets in is what the route's own line in the table says.
+//! Every route with every kind of key: the outcome must match the route's entry in the table.
 
 use wardian::api::{Access, Route, routes};
 
 use super::{HOST, add_puppet, key, setup, write};
 use crate::harness::{Response, Server};
 
-/// Somebody with or without a key.
+/// A caller with or without a key.
 struct Holder {
     what: &'static str,
     key: Option<&'static str>,
-    /// What the key is allowed; `None` if it is no good.
+    /// The scopes of the key; `None` if it is not valid.
     scopes: Option<&'static [&'static str]>,
-    /// Which tenant the request names.
+    /// The tenant that the request names.
     names: Option<&'static str>,
 }
 
@@ -54,15 +54,15 @@ const HOLDERS: [Holder; 17] = [
     ),
 ];
 
-/// What becomes of a request before a handler sees it.
+/// The outcome of a request before a handler runs.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     LetIn,
     Refused(u16, &'static str),
 }
 
-/// What is to become of a holder's request. Total over [`Access`], so that whatever route there
-/// will ever be is judged here.
+/// Returns the expected outcome of a caller's request. Total over [`Access`], so every future route
+/// is covered.
 fn expected(access: Access, holder: &Holder) -> Verdict {
     let needed = match access {
         Access::Open => return Verdict::LetIn,
@@ -115,7 +115,7 @@ fn a_refusal_names_what_is_missing() {
     assert!(!text(named).contains("'b'"), "only an admin is told which tenants there are");
 }
 
-/// Two tenants with keys of every kind.
+/// Starts a server with two tenants with keys of every kind.
 fn server() -> Server {
     let setup = setup("");
     let folder = setup.repository("tenants");
@@ -145,8 +145,8 @@ fn ask(server: &Server, route: &Route, holder: &Holder, header: &str) -> Respons
     call.body("{\"inputs\": []}").send()
 }
 
-/// The route's path with real names in it. What changes a repository does so to a model, or a
-/// version, that nothing else here depends on.
+/// Returns the route's path with real names in it. A route that changes a repository gets a model,
+/// or a version, that no other check depends on.
 pub(crate) fn path(route: &Route) -> String {
     let changes = route.path.contains("/repository/");
     let (model, version) = if changes { ("spare", "99") } else { ("steady", "1") };

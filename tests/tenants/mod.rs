@@ -1,11 +1,9 @@
-//! Tenants beside each other: what each may do, what each can see, and how they change while others
-//! are served.
+//! Several tenants: permissions, visibility, and changes while others are served.
 //!
-//! Whether another tenant has a model of some name does not show in how long an answer takes
-//! either. That is not measured here, because it follows from how a model is found: the registry
-//! keeps a map of models for each tenant, and a name is looked up in the caller's own. The lookup
-//! is the same one whether the name is unknown or another's, and what another has is never looked
-//! at.
+//! The response time does not reveal either whether another tenant has a model of some name. This
+//! is not measured here, because it follows from the lookup: the registry has a map of models for
+//! each tenant, and a name is looked up in the caller's own map only. The lookup is the same
+//! whether the name is unknown or another tenant's.
 
 mod artifacts;
 mod egress;
@@ -33,44 +31,44 @@ use crate::harness::{Models, Server, Setup, Tenant, puppet, until};
 /// The host's own key.
 pub(crate) const HOST: &str = "host-key";
 
-/// Looks at the configuration often, so that a test need not wait.
+/// Settings that read the configuration often, for a short test.
 const EAGER: &str = "poll_interval = '20ms'\nsettle = '20ms'\n";
 
-/// A server that is going to have the tenant `default`, who has neither models nor keys, and those
-/// whom [`write`] adds.
+/// A server, not yet started, with the tenant `default`, without models and keys, and the tenants
+/// that [`write`] adds.
 fn setup(settings: &str) -> Setup {
     Server::with_models(|_| {})
         .config(&format!("{settings}keys = [{}]\n[tenants.default]\n", key(HOST, &["admin"])))
 }
 
-/// The entry of a key that is called by its own text.
+/// Returns the entry of a key whose id is its own text.
 pub(crate) fn key(text: &str, scopes: &[&str]) -> String {
     format!("{{ id = '{text}', sha256 = '{}', scopes = {scopes:?} }}", Digest::of(text.as_bytes()))
 }
 
-/// A tenant's file with one key, which may do what a tenant can do.
+/// Returns a tenant's file with one key of scopes `infer` and `manage`.
 fn tenant(repository: &str, key_text: &str, more: &str) -> String {
     let key = key(key_text, &["infer", "manage"]);
     format!("repository = '{repository}'\nkeys = [{key}]\n{more}")
 }
 
-/// Puts a file of a tenant there.
+/// Writes a tenant's file.
 fn write(folder: &Models, name: &str, content: &str) {
     folder.put(&format!("{name}.toml"), content);
 }
 
-/// Puts a puppet there, which may take its time.
+/// Writes a puppet whose calls may take long.
 fn add_puppet(models: &Models, name: &str, version: u64) {
     models.settings(name, "[limits]\ndeadline = '10m'\n[breaker]\nfaults = 0");
     models.version(name, 1, puppet(&format!("version={version}")));
 }
 
-/// Waits until a key is taken.
+/// Waits until a key is accepted.
 fn until_known(holder: &Tenant<'_>) {
     until(&format!("that {holder} is known"), || holder.get("/v2/usage").status == 200);
 }
 
-/// Waits until a key is no longer taken.
+/// Waits until a key is refused.
 fn until_unknown(holder: &Tenant<'_>) {
     until(&format!("that {holder} is known no more"), || holder.get("/v2/usage").status == 401);
 }

@@ -1,5 +1,4 @@
-//! Ways around the table of routes. There are none: what bypasses the router asks for a key by
-//! itself.
+//! Requests around the table of routes: routes outside the router check keys as well.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -45,7 +44,7 @@ fn every_spelling_of_inference_takes_a_key(server: &Server) {
             401,
             "{target}"
         );
-        // The first key that is shown counts, and a wrong one is not made good by another.
+        // The first header counts, and a valid key in the other one does not help.
         assert_eq!(
             status(server, "POST", target, "authorization: Bearer wrong\r\nx-api-key: a-key\r\n"),
             401
@@ -75,7 +74,7 @@ fn no_other_method_gets_in(server: &Server) {
             .replace("{version}", "1")
             .replace("{repository}", "main");
         for method in METHODS {
-            // GET answers HEAD as well.
+            // A route for GET also answers HEAD.
             let open = route.access == Access::Open && ["GET", "HEAD"].contains(&method);
             let expected = match (open, route.access) {
                 (true, _) => 200,
@@ -119,7 +118,7 @@ fn outside_the_table_there_is_nothing(server: &Server) {
     }
 }
 
-/// The status of an answer to a request that is sent as it is written.
+/// Returns the status of the response to a request that is sent exactly as written.
 fn status(server: &Server, method: &str, target: &str, headers: &str) -> u16 {
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let body = "{\"inputs\": []}";

@@ -1,11 +1,11 @@
-//! How much a tenant holds is counted exactly, and what waits for more gets what is free.
+//! Quotas are counted exactly, and waiting requests get what becomes free.
 
 use serde_json::json;
 
 use super::{HOST, add_puppet, setup, tenant, write};
 use crate::harness::{Server, Setup, puppet, puppet_without_snapshot, until};
 
-/// A tenant `a` with that quota.
+/// A server, not yet started, with a tenant `a` that has this quota.
 fn with_quota(quota: &str) -> Setup {
     let setup = setup("");
     write(&setup.repository("tenants"), "a", &tenant("a", "a", &format!("[quota]\n{quota}")));
@@ -28,7 +28,7 @@ fn usage_tells_what_is_held_beside_what_may_be() {
     server.until_tried();
     let (a, host) = (server.holder("a"), server.holder(HOST).naming("a"));
     let asking: Vec<_> = (0..3).map(|_| a.begin_behave("puppet", "sleep:600000")).collect();
-    // The host's own look at it is not counted.
+    // The host's own usage request is not counted.
     host.until_holds("queue", 2);
     host.until_holds("instances", 1);
     let usage = host.get("/v2/usage").ok().json();
@@ -56,7 +56,7 @@ fn usage_tells_what_is_held_beside_what_may_be() {
     for name in ["concurrency", "queue", "instances", "memory"] {
         host.until_holds(name, 0);
     }
-    // A tenant's own look at it is.
+    // A tenant's own usage request is counted.
     assert_eq!(a.holds("concurrency"), 1);
     unload_and_see(&server);
 }
@@ -99,7 +99,7 @@ fn an_instance_that_is_to_be_kept_ready_is_not_kept_from_who_waits_for_it() {
     let server = setup.start();
     server.until_tried();
     models.settings("two", "isolation = 'pooled'\n[instances]\nmin = 1\nidle_timeout = '24h'");
-    // Making an instance takes so long that somebody waits whenever one is made.
+    // Making an instance takes so long that other requests wait meanwhile.
     models.version("two", 1, puppet_without_snapshot("version=2;load=sleep:700"));
     let a = server.holder("a");
     until("that two serves", || {
@@ -108,7 +108,8 @@ fn an_instance_that_is_to_be_kept_ready_is_not_kept_from_who_waits_for_it() {
     });
 }
 
-/// A tenant who may have one instance, and two models that keep theirs for long.
+/// Starts a server with a tenant that may have one instance, and two models that keep their
+/// instances for long.
 fn pooled_pair() -> Server {
     let setup = with_quota("instances = 1");
     let models = setup.repository("a");

@@ -1,4 +1,4 @@
-//! When the server is ready, beside a tenant that is not.
+//! The readiness of the server beside a tenant that is not ready.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ fn one_tenants_slow_models_do_not_keep_the_server_from_being_ready() {
     assert!(started.elapsed() < Duration::from_secs(20), "ready after {:?}", started.elapsed());
     server.until_logged("not all of this tenant's models have been tried");
 
-    // Of one tenant's models their own readiness tells.
+    // A single model's readiness has a route of its own.
     a.until_state("sleeps-5", 1, "LOADING");
     let ready = |name: &str| a.get(&format!("/v2/models/{name}/ready"));
     assert!(ready("sleeps-5").refused(503, "model_not_ready").header("retry-after").is_some());

@@ -1,4 +1,4 @@
-//! Tenants change while the server runs, and nobody who is asking something else notices.
+//! Tenants change while the server runs, without an effect on other requests.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{EAGER, HOST, add_puppet, key, setup, tenant, until_known, until_unknown, write};
 use crate::harness::{Models, Server, Tenant, until};
 
-/// A server with the tenant `steady`, and the folder of its tenants.
+/// Starts a server with the tenant `steady`. Returns the folder of its tenants as well.
 fn server() -> (Server, Models) {
     let setup = setup(EAGER);
     let folder = setup.repository("tenants");
@@ -19,7 +19,7 @@ fn server() -> (Server, Models) {
     (server, folder)
 }
 
-/// Does something while a tenant keeps asking, all of whose requests must be answered as ever.
+/// Runs `work` while a tenant sends requests, and asserts that all of them succeed.
 fn unnoticed(server: &Server, work: impl FnOnce()) {
     struct End<'a>(&'a AtomicBool);
     impl Drop for End<'_> {
@@ -44,7 +44,7 @@ fn unnoticed(server: &Server, work: impl FnOnce()) {
     });
 }
 
-/// What the host sees of a tenant.
+/// Returns a tenant's entry as the host sees it.
 fn shown(server: &Server, name: &str) -> Option<Value> {
     let all = server.holder(HOST).get("/v2/tenants").ok().json();
     all["tenants"].as_array().unwrap().iter().find(|shown| shown["tenant"] == name).cloned()
@@ -96,7 +96,7 @@ fn quotas_change(server: &Server, folder: &Models) {
             (Some("quota_exceeded"), Some(quota))
         );
         assert!(refusal.header("retry-after").is_some(), "{refusal}");
-        // Other routes count as well, but not for those who look after the host.
+        // Other routes count as well, except for requests with an admin key.
         assert_eq!(c.get("/v2/usage").json()["quota"], quota);
         server.holder(HOST).naming("c").get("/v2/usage").ok();
         write(folder, "c", &limited(1000));
@@ -160,13 +160,14 @@ fn a_tenant_that_is_back_while_its_model_loads_is_the_one_it_loads_for() {
     until_known(&after);
     after.until_ready("slow", 1);
     after.behave("slow", "log").ok();
-    // What serves is on the account of the tenant there is now, and not of the one that is gone.
+    // Serving models are charged to the present tenant, and not to the removed one of the same
+    // name.
     assert!(after.get("/v2/logs").text().contains("the script says to log"));
     let long = after.begin_behave("slow", "sleep:600000");
     after.until_holds("instances", 1);
     long.hang_up();
     assert_eq!(after.holds("models"), 1);
-    // And so is what is kept.
+    // Stored values are as well.
     let kept = after.call("PUT", "/v2/keyvalue/slow/large").body(vec![0; 1 << 20]).send();
     kept.ok();
     assert!(after.holds("data") > 1 << 20, "{}", after.holds("data"));

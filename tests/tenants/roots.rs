@@ -1,5 +1,4 @@
-//! The folder above a repository is somebody's who may write there: what its path leads to is
-//! looked at each time.
+//! Repositories below folders that others may change: the path is checked at each scan.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -8,7 +7,8 @@ use super::loading::pair;
 use super::{HOST, setup, tenant, until_known, write};
 use crate::harness::{Server, Setup, puppet, until};
 
-/// Tenants `a` and `b`, whose repositories are in folders of their own.
+/// A server, not yet started, with tenants `a` and `b`, whose repositories are in folders of their
+/// own.
 fn homes() -> Setup {
     let setup = setup("poll_interval = '20ms'\nsettle = '20ms'\nrescan_interval = '100ms'\n");
     for name in ["a", "b"] {
@@ -23,7 +23,7 @@ fn homes() -> Setup {
     setup
 }
 
-/// Waits until a tenant's repository is degraded with these words.
+/// Waits until a tenant's repository is degraded for a reason that contains `words`.
 fn until_degraded(server: &Server, name: &str, words: &str) -> String {
     let told = || {
         server.holder(name).get("/v2/health/ready").json()["degraded"].as_str().map(str::to_owned)
@@ -64,7 +64,7 @@ fn a_root_swapped_for_a_link_to_anothers_is_not_entered() {
     };
     untouched(&server);
 
-    // After a restart the link is how the path is configured, and it overlaps.
+    // After a restart the link is part of the configured path, and the repositories overlap.
     let server = server.stop().start();
     server.holder("a").until_ready("secret", 1);
     until_degraded(&server, "b", "overlaps with that of another tenant");

@@ -1,11 +1,11 @@
-//! Two tenants who call everything by the same names.
+//! Two tenants that use the same names.
 
 use serde_json::json;
 
 use super::{HOST, add_puppet, setup, tenant, until_known, write};
 use crate::harness::{Server, Setup, guest, puppet, until};
 
-/// Tenants `a` and `b`, each with a key of that name.
+/// A server, not yet started, with tenants `a` and `b`, each with a key of its name.
 fn two() -> Setup {
     let setup = setup(super::EAGER);
     let folder = setup.repository("tenants");
@@ -98,7 +98,7 @@ fn one_component_answers_each_with_its_own_configuration() {
     let setup = two();
     for name in ["a", "b"] {
         let models = setup.repository(name);
-        // Only a component that is granted somebody to call is taken if it imports what calls.
+        // A component that imports `wasi:http` is accepted only with a granted origin.
         models.settings(
             "caller",
             &format!(
@@ -127,7 +127,7 @@ fn what_is_remembered_of_one_is_not_of_the_other() {
     }
     let server = setup.start();
     server.until_tried();
-    // A bare file's number grows with its content: this one's alone.
+    // The version number of a bare component grows with its own content only.
     for version in [2, 3] {
         server.repository("a").bare("puppet", puppet(&format!("version={version}")));
         server.holder("a").until_ready("puppet", version as u64);

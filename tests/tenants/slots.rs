@@ -1,11 +1,11 @@
-//! The engine's slots for instances: each tenant has a part that others cannot take.
+//! The engine's slots for instances: each tenant has a guaranteed number.
 
 use serde_json::json;
 
 use super::{HOST, setup, tenant, write};
 use crate::harness::{Pending, Server, Setup, puppet, until, written_with};
 
-/// A server with twelve slots: the tenants `a`, `b` and `c`, and the tenant `default`, are
+/// A server, not yet started, with twelve slots. The tenants `a`, `b`, `c` and `default` are
 /// guaranteed one each.
 fn twelve_slots() -> Setup {
     let setup = setup("engine.instances = 12\n");
@@ -15,7 +15,7 @@ fn twelve_slots() -> Setup {
     setup
 }
 
-/// Puts a puppet into the tenant's repository, which may have as many instances as there are.
+/// Writes a puppet into a tenant's repository that may have as many instances as there are slots.
 fn add(setup: &Setup, name: &str, settings: &str) {
     let models = setup.repository(name);
     models.settings(
@@ -27,7 +27,7 @@ fn add(setup: &Setup, name: &str, settings: &str) {
     models.version("puppet", 1, puppet("version=1"));
 }
 
-/// Keeps so many instances of the tenant's puppet at work, or waiting.
+/// Keeps this many instances of the tenant's puppet busy, or waiting.
 fn flood(server: &Server, name: &str, requests: usize) -> Vec<Pending> {
     let tenant = server.holder(name);
     (0..requests).map(|_| tenant.begin_behave("puppet", "sleep:600000")).collect()
@@ -51,7 +51,7 @@ fn tenants_that_take_all_they_can_leave_another_its_part() {
     }
     server.repository("c").version("puppet", 2, puppet("version=2"));
     until("the new version", || c.behave("puppet", "ok").number("version") == 2);
-    // What is given back goes to those who wait.
+    // Slots that are given back go to waiting requests.
     let [of_a, of_b] = flooding;
     of_a.into_iter().for_each(Pending::hang_up);
     host.naming("b").until_holds("queue", 20 - 9);
@@ -75,14 +75,14 @@ fn idle_instances_of_others_make_room() {
     let host = server.holder(HOST);
     assert!(host.naming("a").holds("instances") > 3, "instances are kept");
     let flooding = flood(&server, "b", 20);
-    // All but the two that nobody uses, and the one that is guaranteed to `a`.
+    // All but the two unused ones, and the one guaranteed to `a`.
     host.naming("b").until_holds("queue", 20 - 9);
     assert_eq!(host.naming("a").holds("instances"), 1);
     flooding.into_iter().for_each(Pending::hang_up);
 }
 
-/// A model of twelve core instances, six of them with a table, that answers how many elements its
-/// tables have.
+/// A model of twelve core instances, six of them with a table, that returns the number of elements
+/// in its tables.
 fn many_tables() -> Vec<u8> {
     let each = |text: &dyn Fn(usize) -> String| (0..6).map(text).collect::<String>();
     let modules = r#"(core module $holder (table (export "t") 7 funcref))

@@ -1,5 +1,4 @@
-//! Another tenant's models: for those who ask, they are names that nobody has ever given to
-//! anything.
+//! Another tenant's models: for a caller they are indistinguishable from unused names.
 
 use wardian::api::{Route, routes};
 
@@ -50,7 +49,8 @@ fn ask(server: &Server, route: &Route, model: &str, version: &str) -> Response {
     server.holder("b-both").call(route.method, &path).body("{\"inputs\": []}").send()
 }
 
-/// All that an answer shows, but for the name that was asked for and what no two answers share.
+/// Returns everything visible in a response, without the requested name and without values that
+/// differ between any two responses.
 fn seen(response: &Response, model: &str) -> (u16, Vec<(String, String)>, String) {
     let mut headers = response.headers.clone();
     headers.retain(|(name, _)| !["x-request-id", "server-timing", "date"].contains(&name.as_str()));

@@ -6,7 +6,7 @@ use crate::harness::{Models, Server, puppet, until};
 
 const QUICK: &str = "settle = '20ms'";
 
-/// A server of version 2, beside which version 1 is this.
+/// Starts a server that serves version 2, with `older` as version 1.
 fn with_older(older: Vec<u8>) -> Server {
     let fill = |models: &Models| {
         models.version("puppet", 1, older);
@@ -51,7 +51,7 @@ fn a_deleted_version_is_unloaded_if_the_older_one_cannot_load() {
                 .contains("failed to load, at stage load"),
             "{refused}"
         );
-        // Nothing else can be asked for either.
+        // No other route finds it either.
         server.get("/v2/models/puppet/versions/2").refused(404, "model_not_found");
         server.models().version("puppet", 1, puppet("version=7"));
         server.until_version_of("puppet", 7);

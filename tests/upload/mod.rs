@@ -1,4 +1,4 @@
-//! Versions that come over the network, and go again.
+//! Versions that are uploaded and removed over HTTP.
 
 mod deleting;
 mod publishing;
@@ -12,12 +12,12 @@ use sha2::{Digest, Sha256};
 
 use crate::harness::{Response, Server, until};
 
-/// The SHA-256 of a component, as the server tells it.
+/// Returns the SHA-256 of a component, as in the server's responses.
 fn digest(component: &[u8]) -> String {
     Sha256::digest(component).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Asserts what an upload came to: that it serves.
+/// Asserts that an uploaded version serves.
 #[track_caller]
 fn assert_ready(response: &Response, status: u16, model: &str, version: u64, component: &[u8]) {
     assert_eq!(response.status, status, "{response}");
@@ -27,7 +27,7 @@ fn assert_ready(response: &Response, status: u16, model: &str, version: u64, com
     assert_eq!(response.json(), told);
 }
 
-/// Waits until nothing is left of any upload, neither on disk nor in what the tenant holds.
+/// Waits until nothing of an upload is left on disk or in the tenant's quotas.
 fn until_clean(server: &Server) {
     let hidden = server.models().path(".wardian-upload");
     let staged = || fs::read_dir(&hidden).map_or(0, Iterator::count);
@@ -35,7 +35,7 @@ fn until_clean(server: &Server) {
     until("that nothing is left of an upload", || staged() == 0 && stored() == whole(server));
 }
 
-/// Bytes of all files that are in plain sight.
+/// Returns the bytes of all visible files.
 fn whole(server: &Server) -> u64 {
     fn size(path: &std::path::Path) -> u64 {
         let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
@@ -49,7 +49,7 @@ fn whole(server: &Server) -> u64 {
     size(&server.models().path(""))
 }
 
-/// How much the tenant holds of something.
+/// Returns the amount that the tenant holds of a quota.
 fn used(server: &Server, quota: &str) -> u64 {
     let usage: Value = server.get("/v2/usage").ok().json();
     usage["quota"][quota]["used"].as_u64().unwrap()

@@ -1,4 +1,4 @@
-//! Uploads that end in the repository, and what comes of them.
+//! Uploads that end in the repository, and their outcome.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ fn an_uploaded_version_serves_when_the_answer_comes() {
     assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), one);
     assert_eq!(fs::read(server.models().path("puppet/2/model.wasm")).unwrap(), two);
     until_clean(&server);
-    // It is there as any file is: a restart finds it.
+    // It is a file like any other, so a restart finds it.
     let server = server.stop().start();
     server.until_version_of("puppet", 2);
 }
@@ -56,7 +56,7 @@ fn swaps_by_upload_fail_no_request() {
         let askers: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
         for version in 2..=6 {
             let component = puppet(&format!("version={version}"));
-            // Now beside the version before, and now in the place of one.
+            // Alternately beside the previous version, and in its place.
             let response = server.upload("puppet", version / 2 * 2, component);
             assert!(response.status < 300, "{response}");
             assert_eq!(server.version_of("puppet"), version as i64);
@@ -93,7 +93,7 @@ fn what_cannot_serve_is_not_put_there() {
     assert_eq!(server.version_of("puppet"), 1);
     assert_eq!(fs::read(server.models().path("puppet/1/model.wasm")).unwrap(), before);
     assert_eq!(server.entry("puppet", 2), None);
-    // Whoever is refused as the first leaves no empty folder.
+    // A refused first upload leaves no empty folder.
     server.upload("other", 1, puppet("load=fail")).refused(422, "load_failed");
     assert!(!server.models().path("other").exists());
     assert!(server.upload("puppet", 2, puppet("version=2")).status == 201);
@@ -116,7 +116,7 @@ fn settings_and_sidecars_that_are_there_count() {
     let component = guest("digits");
     assert_ready(&server.upload("digits", 1, component.clone()), 201, "digits", 1, &component);
     assert_eq!(server.config_of("digits")["wardian"]["isolation"], "pooled");
-    // Its sidecars are another version's.
+    // The sidecars belong to another version.
     let alone = server.upload("digits", 2, component);
     assert!(alone.refused(422, "load_failed").text().contains("load: "), "{alone}");
 }

@@ -1,4 +1,4 @@
-//! Uploads that are refused before anything is loaded.
+//! Uploads that are refused before a load.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -98,7 +98,7 @@ fn a_component_beyond_its_quota_is_refused_early_and_while_it_comes() {
     let config = "[tenants.default.quota]\nartifact_size = '20KiB'\n";
     let server = Server::with_models(|_| {}).config(config).start();
     let put = || server.call("PUT", &version_path("puppet", 1));
-    // Nothing of the body is sent, and the answer comes all the same.
+    // Nothing of the body is sent, and the response still arrives.
     let early = put().announce(20 * 1024 + 1).send();
     let late = put().body(vec![0; 40 * 1024]).chunked().send();
     for refused in [early, late] {

@@ -1,4 +1,4 @@
-//! Uploads and removals of the same version at the same time.
+//! Concurrent uploads and removals of the same version.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ fn an_upload_and_a_removal_do_not_mix() {
             (upload.join().unwrap(), removal.join().unwrap())
         });
         assert_eq!(removal.status, 200, "{removal}");
-        // Either it took the place of what was removed, or it came after and found that gone.
+        // The upload either replaced the version before its removal, or found it removed.
         assert!([200, 201, 409].contains(&upload.status), "{upload}");
         let (component, beside) = (
             server.models().path("puppet/1/model.wasm"),

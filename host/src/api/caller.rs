@@ -1,8 +1,8 @@
-//! Who is asking, and whether they may: the one place where a request's tenant is decided.
+//! Authentication and authorization: the only place that determines a request's tenant.
 //!
-//! Every route says whom it is for ([`Access`]). [`guard`] stands before each of them, and
-//! inference, which does not go through the router, passes [`admit`] on its own way; no handler can
-//! be reached past them.
+//! Every route declares the access that it requires ([`Access`]). [`guard`] runs before each
+//! handler. Inference bypasses the router and calls [`admit`] itself. No handler can be reached
+//! without one of the two.
 
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ use crate::tenant::{AuthError, Caller as Identity, Held, Scope, Tenant};
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub(super) const TENANT: HeaderName = HeaderName::from_static("wardian-tenant");
 
-/// Whom a route is for.
+/// The access that a route requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody, with or without a key.
+    /// None: the route works with and without an API key.
     Open,
-    /// Whoever has a key.
+    /// Any API key.
     Key,
-    /// Whoever has a key with scope `infer`.
+    /// An API key with scope `infer`.
     Infer,
-    /// Whoever has a key with scope `manage`.
+    /// An API key with scope `manage`.
     Manage,
-    /// Whoever has a key with scope `admin`.
+    /// An API key with scope `admin`.
     Admin,
 }
 
@@ -52,34 +52,34 @@ impl Access {
     }
 }
 
-/// Whoever sent a request.
+/// The client that sent a request, as identified by its API key.
 #[derive(Clone)]
 pub(super) struct Caller(Identity);
 
 impl Caller {
-    /// In whose name the request is. Fails for one who may speak for every tenant and has named
-    /// none.
+    /// Returns the tenant of the request. Fails if the caller has access to all tenants and
+    /// selected none.
     pub(super) fn tenant(&self) -> Result<&Arc<Tenant>, ApiError> {
         let text = "this server has several tenants: name one in the header Wardian-Tenant";
         self.0.tenant.as_ref().ok_or_else(|| InferError::InvalidInput(text.into()).into())
     }
 
-    /// The name of the tenant.
+    /// Returns the name of the tenant. Fails like [`Caller::tenant`].
     pub(super) fn tenant_name(&self) -> Result<&TenantName, ApiError> {
         self.tenant().map(|tenant| tenant.name())
     }
 
-    /// In whose name the request is, if in anybody's.
+    /// Returns the tenant of the request, `None` if the caller selected none.
     pub(super) fn named(&self) -> Option<&Arc<Tenant>> {
         self.0.tenant.as_ref()
     }
 
-    /// What answers may know of it, and of its request.
+    /// Returns the caller details that models and interceptors may see.
     pub(super) fn asker(&self, request_id: RequestId) -> Asker {
         Asker { request_id, key: self.0.key.clone() }
     }
 
-    /// Whether it may do everything.
+    /// True if the API key has scope `admin`.
     pub(super) fn is_admin(&self) -> bool {
         self.0.scopes.allow(Scope::Admin)
     }
@@ -89,12 +89,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        // It is missing on open routes only, when there was no good key.
+        // The caller is missing only on open routes, after a request without a valid key.
         parts.extensions.get::<Caller>().cloned().ok_or_else(|| AuthError::MissingKey.into())
     }
 }
 
-/// Tells who sent a request with these headers. Fails unless they may use such a route.
+/// Identifies the caller from the request headers. Fails if it is unknown or lacks the required
+/// access.
 pub(super) fn admit(
     state: &ApiState,
     headers: &HeaderMap,
@@ -102,72 +103,81 @@ pub(super) fn admit(
 ) -> Result<Caller, ApiError> {
     let named = headers.get(TENANT).map(|name| name.to_str().unwrap_or_default());
     let caller = Caller(state.tenants.identify(key(headers)?, named)?);
+
     match access.scope() {
         Some(scope) if !caller.0.scopes.allow(scope) => Err(missing(scope)),
         _ => Ok(caller),
     }
 }
 
-/// Stands before a route: lets a request through if its sender may use it and is within the
-/// tenant's quota. What it takes of the quota is given back when the response has left.
+/// Middleware before every handler: authorizes the request and takes its share of the tenant's
+/// quota. The share is given back when the response has been sent.
 pub(super) async fn guard(
     State((state, access)): State<(Arc<ApiState>, Access)>,
     mut request: Request<Body>,
     next: Next,
 ) -> Response {
     let admitted = admit(&state, request.headers(), access);
+
     let caller = match (admitted, access) {
         (Ok(caller), _) => caller,
         (Err(_), Access::Open) => return next.run(request).await,
         (Err(refusal), _) => return refusal.into_response(),
     };
+
     let permit = match permit(&caller, access) {
         Ok(permit) => permit,
         Err(refusal) => return refusal.into_response(),
     };
+
     if let Some(context) = request.extensions().get::<Context>() {
         context.note(&caller);
     }
+
     let (coding, tenant) = (for_response(request.headers()), caller.named().cloned());
     let payer = payer(&caller, access).cloned();
     request.extensions_mut().insert(caller);
+
     let handling = async {
         let response = next.run(request).await;
-        // Inference has done all that follows by itself.
+        // Inference compresses its own responses.
         if access == Access::Infer {
             return response;
         }
         compressed::compress(&state.workers, tenant.as_deref(), coding, response).await
     };
+
     let response = match payer {
         Some(payer) => state.workers.in_turns(payer.payer(), handling).await,
         None => handling.await,
     };
+
     match permit {
         Some(permit) => keep_with_memory(permit, response),
         None => response,
     }
 }
 
-/// Has a response hold its request's permit and its own memory. Short ones are answered whatever
-/// their tenant holds: it must be able to look at that.
+/// Makes a response hold its request's permit and the memory of its own bytes. Short responses are
+/// sent even if the tenant's memory quota is used up, so that the tenant can inspect its usage.
 fn keep_with_memory(permit: Held, response: Response) -> Response {
     let length = response.body().size_hint().lower() as usize;
     let mut memory = Memory::of(permit.tenant());
+
     match memory.hold(length) {
         Ok(()) => keep((permit, memory), response),
         Err(refusal) => ApiError::from(InferError::from(refusal)).into_response(),
     }
 }
 
-/// The tenant in whose turns a request is handled, and who pays for it. Inference sees to that by
-/// itself.
+/// Returns the tenant whose turns the request takes and that pays for it. `None` for open routes,
+/// and for inference, which does its own accounting.
 fn payer(caller: &Caller, access: Access) -> Option<&Arc<Tenant>> {
     caller.named().filter(|_| !matches!(access, Access::Open | Access::Infer))
 }
 
-/// What a request that is no inference takes of its tenant's quota. Whoever looks after the host
-/// must be able to look at a tenant that has used its quota up; inference takes its part by itself.
+/// Takes a request from the tenant's quota, except for inference, which takes its own. `None` for
+/// callers with scope `admin`: an operator must be able to inspect a tenant whose quota is used up.
 fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
     match payer(caller, access).filter(|_| !caller.is_admin()) {
         Some(tenant) => {
@@ -177,9 +187,8 @@ fn permit(caller: &Caller, access: Access) -> Result<Option<Held>, ApiError> {
     }
 }
 
-/// The key a request shows: after `Authorization: Bearer`, else in `X-Api-Key`. Fails if one of the
-/// two headers is given more than once, because programs on the way may have checked another of its
-/// values.
+/// Returns the API key of a request: from `Authorization: Bearer`, else from `X-Api-Key`. Fails if
+/// one of the two headers is repeated, because a proxy may have checked another of its values.
 fn key(headers: &HeaderMap) -> Result<Option<&[u8]>, AuthError> {
     let authorization = single(headers, &AUTHORIZATION)?;
     let api_key = single(headers, &API_KEY)?;
@@ -220,15 +229,16 @@ impl From<AuthError> for ApiError {
             AuthError::MayNotName => (StatusCode::FORBIDDEN, "forbidden"),
             AuthError::NoSuchTenant(_) => (StatusCode::NOT_FOUND, "tenant_not_found"),
         };
+
         ApiError::new(status, code, error.to_string())
     }
 }
 
-/// The machine code of an error about a key that is not known.
+/// The error code for an unknown API key.
 const UNKNOWN_KEY: &str = "unknown_key";
 
-/// The header by which a 401 response asks for a key (RFC 6750, section 3): a key that was sent and
-/// is not known is an invalid token.
+/// Returns the header that requests an API key in a 401 response (RFC 6750, section 3). A key that
+/// was sent and is unknown is an invalid token.
 pub(super) fn challenge(code: &str) -> (HeaderName, HeaderValue) {
     let challenge = if code == UNKNOWN_KEY { "Bearer error=\"invalid_token\"" } else { "Bearer" };
     (WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
@@ -245,10 +255,13 @@ mod tests {
                 HeaderValue::from_str(value).unwrap(),
             )
         });
+
         let mut headers = HeaderMap::new();
+
         for (name, value) in pairs {
             headers.append(name, value);
         }
+
         key(&headers).unwrap().map(|key| String::from_utf8_lossy(key).into_owned())
     }
 
@@ -276,6 +289,7 @@ mod tests {
             of(&[("authorization", "Bearer one"), ("x-api-key", "two")]).as_deref(),
             Some("one")
         );
+
         for none in [&[][..], &[("authorization", "Bearer")], &[("authorization", "Basic eDp5")]] {
             assert_eq!(of(none), None, "{none:?}");
         }

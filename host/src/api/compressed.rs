@@ -1,4 +1,5 @@
-//! Large answers, compressed for clients that accept it. Inference compresses its own.
+//! Compression of large responses, if the client accepts it. Inference compresses its own
+//! responses.
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
@@ -11,8 +12,8 @@ use super::infer::offload;
 use crate::model::InferError;
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// Compresses the body of a response, if that is accepted and worth it. Short bodies, bodies that
-/// come in parts, and those that are no text stay as they are. The tenant pays.
+/// Compresses the body of a response. Short bodies, streamed bodies and bodies that are not text
+/// stay unchanged. The tenant pays for the CPU time.
 pub(super) async fn compress(
     workers: &Workers,
     tenant: Option<&Tenant>,
@@ -22,9 +23,12 @@ pub(super) async fn compress(
     if !is_large_text(&response) {
         return response;
     }
+
     response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding"));
+
     let Some(coding) = coding else { return response };
     let (mut head, body) = response.into_parts();
+
     match pack(workers, tenant, coding, body).await {
         Ok(body) => {
             head.headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
@@ -39,6 +43,7 @@ fn is_large_text(response: &Response) -> bool {
     let headers = response.headers();
     let is_large =
         response.body().size_hint().exact().is_some_and(|length| length >= MIN_RESPONSE as u64);
+
     is_large
         && !headers.contains_key(CONTENT_ENCODING)
         && headers.get(CONTENT_TYPE).is_some_and(is_text)
@@ -55,17 +60,18 @@ async fn pack(
     coding: Coding,
     body: Body,
 ) -> Result<Vec<u8>, InferError> {
-    // Its length is known, so it is in memory already.
+    // The length is known, so the body is already in memory.
     let whole = to_bytes(body, usize::MAX)
         .await
         .map_err(|fault| InferError::Internal(fault.to_string()))?;
     let length = weight(Some(coding), whole.len());
     let packed =
         offload::run(workers, tenant, length, move |pace| compressed(coding, &whole, pace)).await?;
+
     packed.map_err(|fault| InferError::Internal(fault.to_string()))
 }
 
-/// A document that never changes, compressed once.
+/// A static document with its compressed forms.
 pub(super) struct Document {
     plain: Bytes,
     gzip: Option<Bytes>,
@@ -80,14 +86,16 @@ impl Document {
         Document { gzip: packed(Coding::Gzip), deflate: packed(Coding::Deflate), plain }
     }
 
-    /// A response with the document, for a request with these headers.
+    /// Returns a response with the form of the document that the request headers accept.
     pub(super) fn respond(&self, media: HeaderValue, headers: &HeaderMap) -> Response {
         let coding = for_response(headers);
+
         let packed = match coding {
             Some(Coding::Gzip) => self.gzip.clone(),
             Some(Coding::Deflate) => self.deflate.clone(),
             None => None,
         };
+
         let (body, coding) = match packed {
             Some(packed) => (packed, coding),
             None => (self.plain.clone(), None),
@@ -95,11 +103,13 @@ impl Document {
         let mut response =
             ([(CONTENT_TYPE, media), (VARY, HeaderValue::from_static("accept-encoding"))], body)
                 .into_response();
+
         if let Some(coding) = coding {
             response
                 .headers_mut()
                 .insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         }
+
         response
     }
 }

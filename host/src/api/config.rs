@@ -1,5 +1,5 @@
-//! What is in force for a model: the fields of Triton's model configuration that mean something
-//! here, and under `wardian` the rest.
+//! The effective configuration of a model: the applicable fields of Triton's model configuration,
+//! and the other settings under `wardian`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::router::{ModelPath, json_response};
 use crate::model::{Datatype, Isolation, Metadata, TensorSpec, Version, VersionPolicy};
 use crate::servable::{Form, Servable};
 
-/// `GET /v2/models/{m}[/versions/{v}]/config`.
+/// `GET /v2/models/{m}[/versions/{v}]/config`: effective configuration of a serving version.
 pub(super) async fn model_config(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -26,6 +26,7 @@ pub(super) async fn model_config(
     let handle = path.find(&state, &caller)?;
     let versions = state.dataplane.versions(tenant, &path.model);
     let policy = state.dataplane.version_policy(tenant, &path.model);
+
     Ok(json_response(&Config::of(&handle, &versions, &policy)))
 }
 
@@ -51,8 +52,8 @@ struct Tensor<'a> {
     optional: bool,
 }
 
-/// The shape that the model has where Triton's configuration has another: `dims` must not be empty
-/// there.
+/// The model's shape where it differs from `dims`, which must not be empty in Triton's
+/// configuration.
 #[derive(Serialize)]
 struct Reshape {
     shape: [i64; 0],
@@ -75,12 +76,13 @@ impl<'a> Config<'a> {
 }
 
 impl<'a> Tensor<'a> {
-    /// As in Triton's configuration, the dimensions leave out the batch.
+    /// Describes a tensor. As in Triton's configuration, the dimensions exclude the batch.
     fn of(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         let batch = usize::from(metadata.max_batch_size > 0);
         let shape = spec.shape.get(batch..).unwrap_or_default();
         let (dims, reshape) =
             if shape.is_empty() { (&[1][..], Some(Reshape { shape: [] })) } else { (shape, None) };
+
         Tensor {
             name: &spec.name,
             data_type: data_type(spec.datatype),
@@ -107,6 +109,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
     let settings = servable.settings();
     let report = servable.report();
     let milliseconds = |duration: std::time::Duration| duration.as_millis() as u64;
+
     json!({
         "version": servable.id().version.number(),
         "versions": numbers(versions),
@@ -130,7 +133,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
         "memory_bytes": report.memory_bytes,
         "batching": {
             "max_batch_size": settings.batching.max_batch_size,
-            // What has come of that and of what the model takes.
+            // The result of the setting and the model's own limit.
             "effective": servable.batch_limit().map_or(1, |limit| limit.items),
             "form": servable.batch_limit().map(|limit| match limit.form {
                 Form::Joined => "joined",
@@ -176,7 +179,7 @@ fn in_force(servable: &Servable, versions: &[Version]) -> Value {
     })
 }
 
-/// The name of a datatype in Triton's model configuration.
+/// Returns the datatype's name in Triton's model configuration.
 fn data_type(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "TYPE_BOOL",

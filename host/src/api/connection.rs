@@ -1,4 +1,4 @@
-//! The connection that a request came on, as far as its response has to do with it.
+//! The connection of a request, as far as its response affects it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 
 use crate::model::TenantName;
 
-/// A connection, which ends when somebody asks for it: a response that nobody reads is held by its
-/// connection and cannot end by itself. A clone is the same connection.
+/// A handle to a client connection. It can end the connection: a response that the client does not
+/// read keeps its connection open and cannot end by itself. Clones share the connection.
 #[derive(Clone, Default)]
 pub struct Connection(Arc<State>);
 
@@ -25,35 +25,35 @@ struct State {
     tenant: Mutex<Option<TenantName>>,
 }
 
-/// What is left of a refused request's body is read, until this is dropped.
+/// Marks the connection as discarding the rest of a rejected request's body, until dropped.
 pub(super) struct Refusing<'c>(&'c Connection);
 
-/// Has a connection ended at some time, unless this is dropped before.
+/// A timer that ends a connection. Dropping it cancels the timer.
 pub(super) struct HangUp(AbortHandle);
 
 impl Connection {
-    /// Resolves when the connection is to end.
+    /// Resolves when the connection must be closed.
     pub async fn ended(&self) {
         self.0.end.notified().await;
     }
 
-    /// True once a response has announced that the connection closes. Its client may still be
-    /// sending then.
+    /// True once a response has announced that the connection closes. The client may still be
+    /// sending at that time.
     pub fn is_closing(&self) -> bool {
         self.0.closing.load(Ordering::Relaxed)
     }
 
-    /// True while what is left of a refused request's body is read.
+    /// True while the rest of a rejected request's body is discarded.
     pub fn is_refusing(&self) -> bool {
         self.0.refusing.load(Ordering::Relaxed)
     }
 
-    /// In whose name the last request came.
+    /// The tenant of the last request.
     pub fn tenant(&self) -> Option<TenantName> {
         self.tenant_now().clone()
     }
 
-    /// Notes in whose name a request comes.
+    /// Records the tenant of a request.
     pub(super) fn note_tenant(&self, name: &TenantName) {
         let mut noted = self.tenant_now();
         if noted.as_ref() != Some(name) {
@@ -61,7 +61,7 @@ impl Connection {
         }
     }
 
-    /// Notes that what is left of a refused request's body is read.
+    /// Marks the connection as discarding the rest of a rejected request's body.
     pub(super) fn refusing(&self) -> Refusing<'_> {
         self.0.refusing.store(true, Ordering::Relaxed);
         Refusing(self)
@@ -77,7 +77,7 @@ impl Connection {
         self.0.closing.store(true, Ordering::Relaxed);
     }
 
-    /// Has the connection ended then.
+    /// Starts a timer that ends the connection at `when`.
     pub(super) fn hang_up_at(self, when: Instant) -> HangUp {
         let timer = async move {
             tokio::time::sleep_until(when.into()).await;

@@ -1,4 +1,4 @@
-//! The content type of a request's body.
+//! Validation of a request body's content type.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
@@ -7,48 +7,51 @@ use super::json::shorten;
 use super::media::MediaType;
 use crate::model::InferError;
 
-/// The content types that a route reads.
+/// The content types that a route accepts.
 pub(super) struct Readable {
-    /// The first one is to be recommended.
+    /// The first one is recommended in error texts.
     names: &'static [&'static str],
     advice: &'static str,
 }
 
 const JSON: &str = "application/json";
 
-/// The type that curl and others name if they are told none.
+/// The default of curl and other clients.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// The type of binary tensors after JSON. Python's aiohttp names it if it is told none, and so
-/// NVIDIA's `tritonclient.http.aio` sends the JSON of its commands with it.
+/// The type of binary tensors after JSON. It is also the default of Python's aiohttp, so NVIDIA's
+/// `tritonclient.http.aio` sends the JSON of its commands with it.
 const BYTES: &str = "application/octet-stream";
 
-/// SageMaker's type of JSON that binary data follows.
+/// SageMaker's type for JSON followed by binary data.
 pub(super) const SAGEMAKER: &str = "application/vnd.sagemaker-triton.binary+json";
 
-/// Bodies of JSON.
+/// Types of JSON bodies.
 pub(super) const ONLY_JSON: Readable =
     Readable { names: &[JSON, FORM, BYTES], advice: "send application/json" };
 
-/// Bodies of JSON or binary tensors.
+/// Types of bodies with JSON or binary tensors.
 pub(super) const TENSORS: Readable = Readable {
     names: &[JSON, BYTES, SAGEMAKER, FORM],
     advice: "send application/json, or application/octet-stream with the header Inference-Header-Content-Length",
 };
 
 impl Readable {
-    /// The content type of a body; `None` if none is given. Fails unless it is one of these.
+    /// Returns the content type of a body, `None` if there is none or it is plain JSON. Fails if
+    /// the type is not accepted.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<Option<MediaType>, InferError> {
         let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(None) };
-        // Nearly every body is of this type, written like this.
+        // Nearly every body has exactly this type.
         if value.as_bytes() == JSON.as_bytes() || value.is_empty() {
             return Ok(None);
         }
+
         let text = value.to_str().unwrap_or_default();
         let media =
             MediaType::parse(text).filter(|media| self.names.contains(&media.name.as_str()));
         let media =
             media.ok_or_else(|| self.unsupported(&format!("content type '{}'", shorten(text))))?;
+
         match media.parameter("charset") {
             Some(charset) if !is_utf8(charset) => {
                 Err(self.unsupported(&format!("charset '{}'", shorten(charset))))
@@ -65,7 +68,7 @@ impl Readable {
     }
 }
 
-/// ASCII is UTF-8 as well.
+/// ASCII is a subset of UTF-8.
 fn is_utf8(charset: &str) -> bool {
     ["utf-8", "utf8", "us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }
@@ -98,6 +101,7 @@ mod tests {
                 assert!(check(&readable, text).is_ok(), "{text}");
             }
         }
+
         let binary = "application/vnd.sagemaker-triton.binary+json;json-header-size=12";
         assert_eq!(check(&TENSORS, binary), Ok(Some(SAGEMAKER.to_owned())));
     }
@@ -116,6 +120,7 @@ mod tests {
                 assert!(told.contains("send application/json"), "{told}");
             }
         }
+
         assert!(check(&TENSORS, "text/csv").unwrap_err().contains("application/octet-stream"));
         assert!(
             check(&ONLY_JSON, "application/json; charset=latin1")

@@ -1,8 +1,7 @@
-//! The digest that a client says its body has (RFC 9530): `Repr-Digest` or `Content-Digest`,
+//! Validation of the body digest that a client sends (RFC 9530): `Repr-Digest` or `Content-Digest`,
 //! `sha-256=:base64:`.
 //!
-//! A body is its representation here, so both mean the same. Digests in other algorithms are not
-//! looked at.
+//! A body is its representation here, so both headers mean the same. Other algorithms are ignored.
 
 use axum::http::HeaderMap;
 
@@ -10,14 +9,17 @@ use super::error::ApiError;
 use crate::model::InferError;
 use crate::repository::Digest;
 
-/// The SHA-256 that the headers promise, in base64, if they do. Fails if they promise two.
+/// Returns the SHA-256 in the headers as base64 between colons, `None` if there is none. Fails if
+/// the headers contain different ones.
 pub(super) fn expected(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let lines =
         ["repr-digest", "content-digest"].into_iter().flat_map(|name| headers.get_all(name));
     let members = lines.flat_map(|line| line.to_str().unwrap_or_default().split(','));
     let mut digests: Vec<_> =
         members.filter_map(|member| member.trim().strip_prefix("sha-256=")).collect();
+
     digests.dedup();
+
     match digests[..] {
         [] => Ok(None),
         [digest] => Ok(Some(digest.into())),
@@ -28,7 +30,7 @@ pub(super) fn expected(headers: &HeaderMap) -> Result<Option<String>, ApiError> 
     }
 }
 
-/// Holds what was received against what was promised.
+/// Compares the digest of the received body with the expected one. Fails if they differ.
 pub(super) fn check(expected: Option<String>, received: Digest) -> Result<(), ApiError> {
     let is = format!(":{}:", base64(received.as_bytes()));
     match expected {
@@ -42,6 +44,7 @@ pub(super) fn check(expected: Option<String>, received: Digest) -> Result<(), Ap
 
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
     let mut text = String::new();
     for group in bytes.chunks(3) {
         let bits = group.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte))
@@ -51,6 +54,7 @@ fn base64(bytes: &[u8]) -> String {
             text.push(if place <= group.len() { digit.into() } else { '=' });
         }
     }
+
     text
 }
 
@@ -65,6 +69,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
+
         expected(&headers)
     }
 
@@ -80,6 +85,7 @@ mod tests {
     #[test]
     fn a_promised_digest_must_be_the_one_received() {
         const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+
         let received = Digest::of(b"abc");
         assert!(check(of(&[]).unwrap(), received).is_ok());
         assert!(check(of(&[("repr-digest", ABC)]).unwrap(), received).is_ok());
@@ -95,6 +101,7 @@ mod tests {
                 "{wrong}"
             );
         }
+
         assert!(of(&[("repr-digest", ABC), ("content-digest", "sha-256=:AA==:")]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Where a request enters and its response leaves.
+//! The HTTP service: entry and exit of every request.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -27,30 +27,30 @@ pub struct Api {
     router: Router,
 }
 
-/// What is known of a request before anyone has looked into it.
+/// The request context: facts that are known before the request is parsed.
 #[derive(Clone)]
 pub(super) struct Context {
-    /// Names the request in its response and in the log.
+    /// Identifies the request in its response and in the log.
     pub(super) request_id: RequestId,
-    /// When its head had arrived; deadlines count from here.
+    /// Arrival time of the request head. Deadlines count from here.
     pub(super) received: Instant,
-    /// What it came on.
+    /// The connection that carries the request.
     pub(super) connection: Connection,
 }
 
-/// The header that tells where a request's time went (W3C Server Timing), in milliseconds.
+/// The response header with the durations of the processing steps, in milliseconds (W3C Server
+/// Timing).
 pub(super) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 impl Api {
-    /// The interface to these parts.
+    /// Creates the interface over these services.
     pub fn new(state: ApiState) -> Self {
         let state = Arc::new(state);
         Api { router: router::router(state.clone()), state }
     }
 
-    /// Answers one request that came on that connection. Never fails: a panic in a handler becomes
-    /// that request's
-    /// 500.
+    /// Answers one request that arrived on `connection`. Never fails: a panic in a handler becomes
+    /// a 500 response.
     ///
     /// Dropping the future cancels the request.
     pub async fn serve(&self, request: Request<Body>, connection: Connection) -> Response {
@@ -59,6 +59,7 @@ impl Api {
         let (request, unread) = unread::track(request);
         let outcome = AssertUnwindSafe(self.route(request, &context)).catch_unwind().await;
         let mut response = outcome.unwrap_or_else(|panic| after_panic(&context, panic.as_ref()));
+
         let read = match unread {
             Some(unread) => {
                 let _refusing = context.connection.refusing();
@@ -66,10 +67,13 @@ impl Api {
             }
             None => true,
         };
+
         if !read || self.state.dataplane.is_stopping() {
             context.connection.close_after(&mut response);
         }
+
         context.mark(&mut response);
+
         response
     }
 
@@ -77,8 +81,9 @@ impl Api {
         if let Err(refusal) = self.check(&request) {
             return refusal.into_response();
         }
-        // Nearly all requests are inference. Taking them before the router spares each a boxed
-        // future, a copy of the path's parameters and two allocations.
+
+        // Nearly all requests are inference. Handling them before the router saves a boxed future,
+        // a copy of the path parameters and two allocations per request.
         if request.method() == Method::POST
             && let Some(target) = Target::parse(request.uri().path())
         {
@@ -90,10 +95,11 @@ impl Api {
                 Err(refusal) => refusal.into_response(),
             };
         }
+
         self.route_others(request, context.clone()).await
     }
 
-    /// Fails for requests that no route takes.
+    /// Checks the request head. Fails if no route accepts such a request.
     fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
         head::check(request)?;
         if self.state.tenants.ask_for_keys() { Ok(()) } else { self.state.hosts.check(request) }
@@ -101,15 +107,17 @@ impl Api {
 
     async fn route_others(&self, mut request: Request<Body>, context: Context) -> Response {
         request.extensions_mut().insert(context);
+
         let method = request.method().clone();
         let response = self.router.clone().call(request).await.into_response();
         let refused = response.status() == StatusCode::METHOD_NOT_ALLOWED;
+
         if refused { refuse_method(&method, response) } else { response }
     }
 }
 
 impl Context {
-    /// Notes on the connection in whose name the request is.
+    /// Records the caller's tenant on the connection.
     pub(super) fn note(&self, caller: &Caller) {
         if let Some(tenant) = caller.named() {
             self.connection.note_tenant(tenant.name());
@@ -126,7 +134,7 @@ impl Context {
     }
 }
 
-/// The value of `Server-Timing` for these parts.
+/// Formats a `Server-Timing` value from names and durations.
 pub(super) fn server_timing(parts: &[(&str, Duration)]) -> HeaderValue {
     let mut text = Vec::with_capacity(64);
     for (index, (name, duration)) in parts.iter().enumerate() {
@@ -137,12 +145,14 @@ pub(super) fn server_timing(parts: &[(&str, Duration)]) -> HeaderValue {
         text.extend_from_slice(b";dur=");
         write_milliseconds(&mut text, *duration);
     }
+
     HeaderValue::from_maybe_shared(bytes::Bytes::from(text)).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn write_milliseconds(out: &mut Vec<u8>, duration: Duration) {
     let micros = duration.as_micros() as u64;
     json::write_integer(out, micros / 1000);
+
     let rest = micros % 1000;
     out.extend([b'.', digit(rest / 100), digit(rest / 10), digit(rest)]);
 }
@@ -151,12 +161,13 @@ fn digit(number: u64) -> u8 {
     b'0' + (number % 10) as u8
 }
 
-/// Keeps axum's `Allow` and gives the response the body of every other error.
+/// Keeps axum's `Allow` header and adds an error body in the usual form.
 fn refuse_method(method: &Method, bare: Response) -> Response {
     let allow = bare.headers().get(ALLOW).cloned().unwrap_or(HeaderValue::from_static(""));
     let mut response =
         ApiError::method_not_allowed(method, allow.to_str().unwrap_or_default()).into_response();
     response.headers_mut().insert(ALLOW, allow);
+
     response
 }
 
@@ -164,6 +175,7 @@ fn after_panic(context: &Context, panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
     tracing::error!(request_id = %context.request_id, code = "internal", panic = text, "a request handler panicked");
+
     ApiError::from(crate::model::InferError::Internal(text.into())).into_response()
 }
 

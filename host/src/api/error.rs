@@ -1,4 +1,4 @@
-//! The one table from what went wrong to what a caller sees.
+//! The error table: from internal errors to status, code and text.
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -8,23 +8,23 @@ use super::json::write_string;
 use crate::lifecycle::{CommandError, RefreshError};
 use crate::model::{InferError, LoadError, Stage, sanitize_lines};
 
-/// An error as a caller sees it: `{"error": text, "code": code}`, and `"quota": name` where it is
-/// one.
+/// The error response: `{"error": text, "code": code}`, with `"quota": name` for exhausted quotas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ApiError {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) text: String,
-    /// Which quota is used up.
+    /// Name of the exhausted quota.
     pub(super) quota: Option<&'static str>,
-    /// When trying again may help; 0 if it will not.
+    /// Seconds until a retry may succeed; 0 if it will not.
     pub(super) retry_after_seconds: u32,
 }
 
-/// Bytes of an error's text.
+/// Maximum length of an error text in bytes.
 const MAX_TEXT: usize = 16 << 10;
 
-/// The queue of a model or a load that was under way has usually moved on after a second.
+/// Default retry delay in seconds. After one second, a model's queue or a running load has usually
+/// advanced.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
 impl ApiError {
@@ -35,19 +35,19 @@ impl ApiError {
         ApiError { status, code, text: text.into(), quota: None, retry_after_seconds }
     }
 
-    /// The path takes other methods: those that `allowed` lists.
+    /// The path does not support `method`. `allowed` lists the supported ones.
     pub(super) fn method_not_allowed(method: &Method, allowed: &str) -> Self {
         let method = super::json::shorten(method.as_str());
         let text = format!("this path takes {}, not {method}", allowed.replace(',', " or "));
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", text)
     }
 
-    /// The protocol has it, this server does not.
+    /// The protocol defines this feature, this server does not implement it.
     pub(super) fn unsupported(text: &str) -> Self {
         ApiError::new(StatusCode::NOT_IMPLEMENTED, "unsupported", text)
     }
 
-    /// Says which model and version the error is about.
+    /// Adds the model and version to the error text.
     pub(super) fn about(mut self, model: &str, version: Option<&str>) -> Self {
         let model = super::json::shorten(model);
         self.text = match version {
@@ -60,7 +60,7 @@ impl ApiError {
     }
 }
 
-/// The status and machine code of every error a request can end in.
+/// Returns the status and code of each error that a request can end with.
 fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
     match error {
         InferError::InvalidInput(_) => (StatusCode::BAD_REQUEST, "invalid_input"),
@@ -104,15 +104,19 @@ fn of_infer(error: &InferError) -> (StatusCode, &'static str) {
 impl From<&InferError> for ApiError {
     fn from(error: &InferError) -> Self {
         let (status, code) = of_infer(error);
+
         let quota = match error {
             InferError::QuotaExceeded(refusal) => Some(refusal.quota),
             InferError::QueueFull { .. } => Some("max_queue"),
             _ => None,
         };
+
         let mut public = ApiError { quota, ..ApiError::new(status, code, error.to_string()) };
+
         if let InferError::Suspended { retry_after_seconds } = error {
             public.retry_after_seconds = *retry_after_seconds;
         }
+
         public
     }
 }
@@ -131,7 +135,7 @@ impl From<CommandError> for ApiError {
             CommandError::Failed(LoadError { stage: Stage::Disk, reason }) => {
                 ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", reason)
             }
-            // The request was well formed and the server works: it is the model that cannot be
+            // The request was well formed and the server works. The model itself cannot be
             // processed.
             CommandError::Failed(fault) => {
                 ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "load_failed", fault.to_string())
@@ -156,11 +160,11 @@ impl From<RefreshError> for ApiError {
 }
 
 impl ApiError {
-    /// The body of a response that tells of it.
+    /// Returns the response body of this error.
     pub(super) fn to_json(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.text.len() + 64);
         body.extend_from_slice(b"{\"error\":");
-        // Parts of it may come from a guest or from a caller.
+        // The text may contain parts from a guest or a caller.
         write_string(&mut body, &sanitize_lines(&self.text, MAX_TEXT));
         body.extend_from_slice(b",\"code\":");
         write_string(&mut body, self.code);
@@ -168,7 +172,9 @@ impl ApiError {
             body.extend_from_slice(b",\"quota\":");
             write_string(&mut body, quota);
         }
+
         body.push(b'}');
+
         body
     }
 }
@@ -181,9 +187,11 @@ impl IntoResponse for ApiError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.extend([super::caller::challenge(self.code)]);
         }
+
         if self.retry_after_seconds > 0 {
             headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after_seconds));
         }
+
         response
     }
 }
@@ -199,6 +207,7 @@ mod tests {
     fn every_error_has_the_status_and_code_of_the_contract() {
         let second = Duration::from_secs(1);
         let detail = || "secret".to_string();
+
         for (error, status, code) in [
             (InferError::InvalidInput("x".into()), 400, "invalid_input"),
             (InferError::UnsupportedMedia("x".into()), 415, "unsupported_media_type"),
@@ -251,6 +260,7 @@ mod tests {
             (failed.status.as_u16(), failed.code, failed.text.as_str()),
             (422, "load_failed", "link: needs sql")
         );
+
         let full = ApiError::from(CommandError::Failed(LoadError::new(Stage::Disk, "no room")));
         assert_eq!(
             (full.status.as_u16(), full.code, full.text.as_str()),

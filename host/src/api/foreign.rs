@@ -1,10 +1,10 @@
-//! Paths of other model servers, and what answers here in their place.
+//! Suggestions for paths of other model servers.
 
 use super::error::ApiError;
 use crate::model::{ModelName, Version};
 
 impl ApiError {
-    /// There is nothing at this path.
+    /// The path does not exist. The text suggests the equivalent path of this server.
     pub(super) fn no_such_path(path: &str) -> Self {
         let advice =
             advice(path).unwrap_or_else(|| "GET /docs lists the paths of this server".into());
@@ -20,7 +20,7 @@ const GENERATE: &str = "this server does not offer that protocol; POST /v2/model
 const EXTENSION: &str =
     "this server does not offer Triton's trace, log and shared memory extensions";
 
-/// What to use in place of a path that another server has; `None` if no known server has it.
+/// Returns the equivalent of another server's path; `None` if no known server has this path.
 fn advice(path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let text = match parts.as_slice() {
@@ -64,10 +64,11 @@ fn advice(path: &str) -> Option<String> {
         [word] if asks(word) => infer("", None),
         _ => return None,
     };
+
     Some(text)
 }
 
-/// True if other servers answer a request for inference under that word.
+/// True if other servers use `word` as the name of an inference endpoint.
 fn asks(word: &str) -> bool {
     let words = [
         "predict",
@@ -83,24 +84,26 @@ fn asks(word: &str) -> bool {
         "regress",
         "run",
     ];
+
     words.contains(&word)
 }
 
 fn infer(model: &str, version: Option<&str>) -> String {
     let version = version.and_then(|version| Version::parse(before_colon(version)));
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
+
     format!(
         "inference is POST /v2/models/{}{version}/infer with the Open Inference Protocol",
         shown(model)
     )
 }
 
-/// A model's name as a path has it, or a place holder for one that cannot be a name.
+/// Returns the model name in a path, or a placeholder if it is not a valid name.
 fn shown(model: &str) -> String {
     ModelName::new(before_colon(model)).map_or_else(|_| "{model}".into(), |name| name.to_string())
 }
 
-/// TensorFlow Serving puts the verb behind a colon.
+/// Removes TensorFlow Serving's verb, which follows a colon.
 fn before_colon(part: &str) -> &str {
     part.split(':').next().unwrap_or_default()
 }

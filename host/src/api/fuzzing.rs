@@ -1,12 +1,12 @@
-//! What must hold of bytes that claim to be one of our JSON forms.
+//! Properties that hold for arbitrary bytes read as one of the server's JSON formats.
 
 use super::golden::parse_golden;
 use super::infer::fuzzing::check_tensors;
 pub use super::infer::fuzzing::{infer_binary, infer_json, path};
 use crate::fuzzing::check_text;
 
-/// A file of golden requests. What is accepted has cases to try, sound tensors and a tolerance that
-/// can be kept.
+/// Checks a golden request file. An accepted file has cases with outputs, valid tensors, and a
+/// finite tolerance of at least 0.
 pub fn golden(text: &[u8]) {
     let golden = match parse_golden(text, &crate::tenant::Pace::free()) {
         Ok(golden) => golden,
@@ -18,6 +18,7 @@ pub fn golden(text: &[u8]) {
         check_tensors(&case.request.inputs, text.len());
         check_tensors(&case.outputs, text.len());
     }
+
     for tolerance in [golden.tolerance.relative, golden.tolerance.absolute] {
         assert!(tolerance.is_finite() && tolerance >= 0.0, "a tolerance of {tolerance}");
     }

@@ -1,9 +1,10 @@
-//! Golden requests: a file of inference requests with the answers they must get, in the same JSON.
+//! Golden requests: a file of inference requests and the responses that they must produce, in the
+//! JSON of the protocol.
 //!
 //! `{"tolerance": {"relative": 1e-6, "absolute": 0}, "cases": [{"request": {…}, "response": {"outputs": […]}}]}`
 //!
-//! A number may differ from the one written down by `absolute`, plus `relative` times it. Both
-//! default to 0.
+//! A number may differ from the expected one by `absolute` plus `relative` times the expected one.
+//! Both default to 0.
 
 use super::infer::{read_request, read_tensor};
 use super::json::{Fault, Reader};
@@ -11,7 +12,8 @@ use crate::lifecycle::{Golden, GoldenCase, Tolerance};
 use crate::model::{InferRequest, Tensor};
 use crate::tenant::Pace;
 
-/// Reads a file of golden requests at that pace. Fails with a text for the model's author.
+/// Parses a golden request file, yielding at checkpoints of `pace`. Fails with a text for the
+/// model's author.
 pub fn parse_golden(text: &[u8], pace: &Pace) -> Result<Golden, String> {
     read(text, pace).map_err(|fault| fault.to_string())
 }
@@ -28,10 +30,13 @@ fn read(text: &[u8], pace: &Pace) -> Result<Golden, Fault> {
             Ok(())
         }),
     })?;
+
     if golden.cases.is_empty() {
         return Err(reader.fault("there are no 'cases'"));
     }
+
     reader.finish()?;
+
     Ok(golden)
 }
 
@@ -60,9 +65,11 @@ fn read_case(reader: &mut Reader<'_>) -> Result<GoldenCase, Fault> {
         }
         Ok(())
     })?;
+
     let request = request.ok_or_else(|| reader.fault("it has no 'request'"))?;
     let outputs = outputs.filter(|outputs| !outputs.is_empty());
     let outputs = outputs.ok_or_else(|| reader.fault("it has no 'response' with 'outputs'"))?;
+
     Ok(GoldenCase { request, outputs })
 }
 

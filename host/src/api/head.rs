@@ -1,6 +1,6 @@
-//! The rules for a request's head that hold before any route does.
+//! Rules for request heads that apply before routing.
 //!
-//! Programs on the way of a request may read an ambiguous head in different ways. So it is refused.
+//! Proxies may interpret an ambiguous head differently, so ambiguous heads are rejected.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -12,12 +12,12 @@ use super::caller::TENANT;
 use super::error::ApiError;
 use crate::model::InferError;
 
-/// Headers that the server acts on and that have one value. Which of several counts is read in
-/// different ways.
+/// Headers that the server acts on and that have a single value. Implementations differ in which
+/// one of several values they use.
 ///
-/// Doubled keys are refused where keys are read (`caller`), as a wrong key is. `Transfer-Encoding`
-/// has a rule of its own. Several `X-Request-Id` do no harm: they name the request in the log and
-/// in its response only.
+/// Repeated API keys are rejected in `caller`, like wrong keys. `Transfer-Encoding` has its own
+/// rule. Several `X-Request-Id` headers are harmless: they only identify the request in the log and
+/// in its response.
 const SINGLE: [HeaderName; 12] = [
     HOST,
     TENANT,
@@ -33,15 +33,17 @@ const SINGLE: [HeaderName; 12] = [
     HeaderName::from_static("sec-fetch-dest"),
 ];
 
-/// Fails if the head breaks a rule.
+/// Checks a request head. Fails if it breaks a rule.
 pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
     let headers = request.headers();
     if request.version() >= Version::HTTP_11 && !headers.contains_key(HOST) {
         return Err(invalid("an HTTP/1.1 request needs the header Host"));
     }
+
     if let Some(name) = repeated(headers) {
         return Err(invalid(&format!("the header {name} is given more than once")));
     }
+
     match headers.get(TRANSFER_ENCODING) {
         Some(coding) if !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {
             Err(unknown_coding())
@@ -53,9 +55,9 @@ pub(super) fn check(request: &Request<Body>) -> Result<(), ApiError> {
     }
 }
 
-/// The first of [`SINGLE`] that is there more than once.
+/// Returns the first header of [`SINGLE`] that occurs more than once.
 fn repeated(headers: &HeaderMap) -> Option<HeaderName> {
-    // Nearly every request has no repeated header at all.
+    // Nearly all requests have no repeated header.
     if headers.len() == headers.keys_len() {
         return None;
     }
@@ -80,6 +82,7 @@ mod tests {
         let request = Request::builder().version(version);
         let request =
             headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+
         check(&request.body(Body::empty()).unwrap())
             .err()
             .map_or(200, |error| error.status.as_u16())
@@ -90,6 +93,7 @@ mod tests {
         let host = ("host", "a");
         assert_eq!(outcome(Version::HTTP_11, &[]), 400);
         assert_eq!(outcome(Version::HTTP_10, &[]), 200);
+
         for version in [Version::HTTP_10, Version::HTTP_11] {
             assert_eq!(outcome(version, &[host]), 200);
             for name in SINGLE {
@@ -115,6 +119,7 @@ mod tests {
                 &std::iter::once(("host", "a")).chain(codings).collect::<Vec<_>>(),
             )
         };
+
         assert_eq!((of(&["chunked"]), of(&["Chunked "])), (200, 200));
         for codings in
             [&["gzip, chunked"][..], &["gzip", "chunked"], &["chunked", "chunked"], &["identity"]]

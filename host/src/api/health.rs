@@ -1,4 +1,4 @@
-//! Whether the server and its models can answer.
+//! Liveness and readiness of the server and its models.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use super::caller::Caller;
 use super::error::ApiError;
 use super::router::{ModelPath, json_response};
 
-/// `GET /v2/health/live`: the process answers.
+/// `GET /v2/health/live`: 200 while the process answers.
 pub(super) async fn live() -> Response {
     json_response(&Live { live: true })
 }
 
-/// `GET /v2/health/ready`: every wanted model has been tried, or `ready_timeout` is over, and the
-/// server is not stopping. Tells as well if the caller's repository cannot be read, which takes
-/// nothing down, and if its interceptors let no call pass, which takes nobody else down.
+/// `GET /v2/health/ready`: 200 once every wanted model has been tried or `ready_timeout` has
+/// passed, until the server stops. The body also reports an unreadable repository of the caller's
+/// tenant, and interceptors that block all of its calls. Neither affects the status.
 pub(super) async fn ready(
     State(state): State<Arc<ApiState>>,
     caller: Result<Caller, ApiError>,
@@ -33,10 +33,11 @@ pub(super) async fn ready(
         .map(|degraded| degraded.reason);
     let shut = tenant.and_then(|tenant| state.manager.shut(tenant.name()));
     let response = json_response(&Ready { ready, degraded, shut });
+
     if ready { response } else { unavailable(response) }
 }
 
-/// `GET /ping`, SageMaker's word for ready; the body is empty.
+/// `GET /ping`: SageMaker's readiness check, with an empty body.
 pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
     if state.dataplane.ready() {
         StatusCode::OK.into_response()
@@ -45,7 +46,7 @@ pub(super) async fn ping(State(state): State<Arc<ApiState>>) -> Response {
     }
 }
 
-/// `GET /v2/models/{m}[/versions/{v}]/ready`: 200, or the error that inference would meet.
+/// `GET /v2/models/{m}[/versions/{v}]/ready`: 200, or the error that inference would return.
 pub(super) async fn model_ready(
     State(state): State<Arc<ApiState>>,
     caller: Caller,

@@ -1,8 +1,7 @@
-//! Responses that hold something until the last of their bytes has been written to the socket.
+//! Response bodies that hold a guard until their last byte has been written to the socket.
 //!
-//! hyper drops a body when it has taken its last bytes, which may then wait for the client for as
-//! long as it takes to read them. So the bytes themselves hold it: hyper drops those when the
-//! socket has taken them.
+//! hyper drops a body after taking its last bytes, which then wait until the client reads them. So
+//! the guard belongs to the bytes themselves: hyper drops them once the socket has taken them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,19 +11,19 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 
-/// A response that holds `held` until its bytes have been written, or thrown away with their
+/// Makes a response hold `held` until its bytes have been written, or discarded with the
 /// connection.
 pub(super) fn keep(held: impl Send + Sync + 'static, response: Response) -> Response {
     let held = Arc::new(held);
     response.map(|body| Body::new(Kept { body, held }))
 }
 
-/// Bytes that hold `held` until the last copy of them is dropped.
+/// Returns bytes that hold `held` until their last clone is dropped.
 pub(super) fn keep_bytes(held: impl Send + Sync + 'static, bytes: Bytes) -> Bytes {
     Bytes::from_owner(Piece { bytes, _held: held })
 }
 
-/// A body each of whose pieces holds the same.
+/// A body whose chunks share one guard.
 struct Kept<T> {
     body: Body,
     held: Arc<T>,
@@ -74,9 +73,11 @@ mod tests {
         let held = Arc::new(());
         let mut response = keep(Arc::clone(&held), Response::new(Body::from("answer")));
         assert_eq!(response.body().size_hint().exact(), Some(6));
+
         let frame = response.body_mut().frame().await.unwrap().unwrap();
         assert!(response.body().is_end_stream());
         drop(response);
+
         let mut bytes = frame.into_data().unwrap();
         assert_eq!((Arc::strong_count(&held), &bytes[..]), (2, &b"answer"[..]));
         drop(bytes.split_to(3));

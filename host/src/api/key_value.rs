@@ -1,4 +1,4 @@
-//! Looking into what a tenant's models keep by key, and putting something there for them.
+//! The key-value stores of a tenant's models: list, read, write and delete.
 
 use std::sync::Arc;
 
@@ -22,13 +22,13 @@ use crate::store::keys::{self, Bucket, BucketName, Key, KeyError, MAX_VALUE};
 use crate::store::{Store, StoreError};
 use crate::tenant::Tenant;
 
-/// Names on a page unless the caller asks for fewer.
+/// Names per page by default, and at most.
 const PAGE: usize = 1000;
 
 type BucketPath = Result<Path<String>, PathRejection>;
 type KeyPath = Result<Path<(String, String)>, PathRejection>;
 
-/// `GET /v2/keyvalue`: the buckets that have something in them.
+/// `GET /v2/keyvalue`: the non-empty buckets.
 pub(super) async fn buckets(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -36,16 +36,19 @@ pub(super) async fn buckets(
 ) -> Result<Response, ApiError> {
     let (after, most) = wanted(&page)?;
     let tenant = caller.tenant()?;
+
     let names = state
         .stores
         .of(tenant)
         .read(move |connection| keys::buckets(connection, &after, most))
         .await;
+
     let names = names.map_err(|error| error.for_request(tenant))?;
+
     Ok(json_response(&json!({ "cursor": next(&names, most), "buckets": names })))
 }
 
-/// `GET /v2/keyvalue/{bucket}`: its keys, in the order of their bytes.
+/// `GET /v2/keyvalue/{bucket}`: the keys of a bucket in byte order.
 pub(super) async fn keys(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -59,10 +62,11 @@ pub(super) async fn keys(
     let keys =
         store.read(move |connection| Bucket::new(connection, &name).keys(&after, most)).await;
     let keys = keys.map_err(|error| error.for_request(tenant))?;
+
     Ok(json_response(&json!({ "bucket": bucket, "cursor": next(&keys, most), "keys": keys })))
 }
 
-/// `GET /v2/keyvalue/{bucket}/{key}`: the value's bytes.
+/// `GET /v2/keyvalue/{bucket}/{key}`: the bytes of a value.
 pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -74,7 +78,7 @@ pub(super) async fn get(
         .into_response())
 }
 
-/// `PUT /v2/keyvalue/{bucket}/{key}`: the body becomes the value.
+/// `PUT /v2/keyvalue/{bucket}/{key}`: stores the body as the value.
 pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -85,13 +89,15 @@ pub(super) async fn put(
     let mut memory = Memory::of(&target.tenant);
     let value = body::read(body, MAX_VALUE as u64, &mut memory).await?;
     let size = value.len();
+
     target.write(move |bucket, key| bucket.set(key, &value)).await?;
+
     Ok(json_response(
         &json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str(), "size": size }),
     ))
 }
 
-/// `DELETE /v2/keyvalue/{bucket}/{key}`.
+/// `DELETE /v2/keyvalue/{bucket}/{key}`: deletes a value.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -101,10 +107,11 @@ pub(super) async fn delete(
     if !target.write(|bucket, key| bucket.delete(key)).await? {
         return Err(no_such_key());
     }
+
     Ok(json_response(&json!({ "bucket": target.bucket.as_str(), "key": target.key.as_str() })))
 }
 
-/// What a path names, and where it is kept.
+/// A key and its store.
 struct Target {
     store: Store,
     tenant: Arc<Tenant>,
@@ -114,10 +121,11 @@ struct Target {
 
 impl Target {
     fn find(state: &ApiState, caller: &Caller, path: KeyPath) -> Result<Target, ApiError> {
-        // Only a path that is not UTF-8 when decoded fails here.
+        // Fails only for a path that is not UTF-8 after decoding.
         let Path((bucket, key)) = path.map_err(|_| ApiError::no_such_path(""))?;
         let (bucket, key) = (BucketName::parse(&bucket)?, Key::new(key)?);
         let tenant = caller.tenant()?.clone();
+
         Ok(Target { store: state.stores.of(&tenant), tenant, bucket, key })
     }
 
@@ -136,25 +144,25 @@ impl Target {
         work: impl FnOnce(&Bucket<'_>, &Key) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (name, key) = (self.bucket.clone(), self.key.clone());
-        // Goes with the job, which is carried out although its caller may have gone.
+        // Owned by the job, which runs even if the caller disconnects.
         let place = self.store.place().await;
         let job = move |connection: &_| {
             let _place = place;
             work(&Bucket::new(connection, &name), &key)
         };
         let done = self.store.write(job).await;
+
         done.map_err(|error| error.for_request(&self.tenant).into())
     }
 }
 
-/// The last name of the page before the one that is wanted, and how many names that one has at
-/// most.
+/// Returns the page's cursor (the last name of the previous page) and its maximum number of names.
 fn wanted(page: &QueryParameters) -> Result<(String, usize), ApiError> {
     let (cursor, limit) = (page.text("cursor")?, page.number("limit")?);
     Ok((cursor.unwrap_or_default(), limit.unwrap_or(PAGE).clamp(1, PAGE)))
 }
 
-/// The cursor of the next page; `None` after the last one.
+/// Returns the cursor of the next page; `None` after the last page.
 fn next(names: &[String], most: usize) -> Option<&String> {
     names.last().filter(|_| names.len() == most)
 }

@@ -3,39 +3,42 @@
 use axum::http::header::ACCEPT;
 use axum::http::{HeaderMap, HeaderName};
 
-/// A media type.
+/// A media type with its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MediaType {
-    /// Type and subtype, in lower case.
+    /// Type and subtype in lower case.
     pub(super) name: String,
-    /// Names are in lower case, values as they are without their quotes.
+    /// Names in lower case, values unquoted.
     parameters: Vec<(String, String)>,
 }
 
 impl MediaType {
-    /// Reads a media type; `None` if the text is none.
+    /// Parses a media type; `None` if it is malformed.
     pub(super) fn parse(text: &str) -> Option<MediaType> {
         let mut parts = split(text, ';').into_iter();
         let name = parts.next()?.trim().to_ascii_lowercase();
         let (kind, subtype) = name.split_once('/')?;
+
         if !is_token(kind) || !is_token(subtype) {
             return None;
         }
+
         let parameters = parts.map(str::trim).filter(|part| !part.is_empty()).map(parameter);
+
         Some(MediaType { parameters: parameters.collect::<Option<_>>()?, name })
     }
 
-    /// The value of a parameter; its name in lower case.
+    /// Returns the value of a parameter. `name` is in lower case.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The client's preferences among media types.
+/// The media types of an `Accept` header with their weights.
 pub(super) struct Accepted(Vec<(String, f32)>);
 
 impl Accepted {
-    /// Reads the header `Accept`. Entries that are no media types are passed over.
+    /// Parses the `Accept` header. Malformed entries are ignored.
     pub(super) fn of(headers: &HeaderMap) -> Accepted {
         let values = lines(headers, ACCEPT);
         let entries = values.flat_map(|value| split(value, ',')).filter_map(|entry| {
@@ -44,10 +47,12 @@ impl Accepted {
                 media.parameter("q").map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
             Some((media.name, weight))
         });
+
         Accepted(entries.collect())
     }
 
-    /// The weight of a media type, by the most specific entry that means it; 0 if there is none.
+    /// Returns the weight of a media type from the most specific matching entry; 0 if there is
+    /// none.
     pub(super) fn weight(&self, name: &str) -> f32 {
         let range = name.split_once('/').map(|(kind, _)| format!("{kind}/*")).unwrap_or_default();
         let weight = |wanted: &str| {
@@ -56,18 +61,18 @@ impl Accepted {
         weight(name).or_else(|| weight(&range)).or_else(|| weight("*/*")).unwrap_or(0.0)
     }
 
-    /// True if the client names that media type and does not refuse it.
+    /// True if the header lists exactly this media type with a weight above 0.
     pub(super) fn names(&self, name: &str) -> bool {
         self.0.iter().any(|(found, weight)| found == name && *weight > 0.0)
     }
 }
 
-/// The values of a header that may be given more than once.
+/// Returns all values of a header.
 fn lines(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
 }
 
-/// Splits a text, but not within quotes.
+/// Splits a text at separators outside quotes.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(|char: char| {
@@ -89,15 +94,17 @@ fn parameter(text: &str) -> Option<(String, String)> {
         Some(quoted) => unquote(quoted.strip_suffix('"')?),
         None => value.to_owned(),
     };
+
     is_token(name).then(|| (name.to_ascii_lowercase(), value))
 }
 
 fn unquote(text: &str) -> String {
     let (mut plain, mut chars) = (String::with_capacity(text.len()), text.chars());
     while let Some(char) = chars.next() {
-        // What follows a backslash stands for itself.
+        // A backslash escapes the next character.
         plain.extend(if char == '\\' { chars.next() } else { Some(char) });
     }
+
     plain
 }
 
@@ -123,6 +130,7 @@ mod tests {
                 parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             Some(("application/json".to_owned(), owned.collect::<Vec<_>>()))
         };
+
         for text in [
             "application/json",
             "Application/JSON",
@@ -132,6 +140,7 @@ mod tests {
         ] {
             assert_eq!(read(text), json(&[]), "{text}");
         }
+
         for text in [
             "application/json;charset=utf-8",
             "application/json ; Charset=utf-8",
@@ -140,6 +149,7 @@ mod tests {
         ] {
             assert_eq!(read(text), json(&[("charset", "utf-8")]), "{text}");
         }
+
         let quoted = "application/json; a=\"x;y, \\\"z\\\\\"; b=1";
         assert_eq!(read(quoted), json(&[("a", "x;y, \"z\\"), ("b", "1")]));
     }
@@ -168,9 +178,11 @@ mod tests {
             Accepted::of(&HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(value))]))
         };
         let some = accepted("text/*;q=0.5, text/plain; q=0.8;version=1, */*;q=0.1, nonsense");
+
         for (name, weight) in [("text/plain", 0.8), ("text/html", 0.5), ("image/png", 0.1)] {
             assert_eq!(some.weight(name), weight, "{name}");
         }
+
         assert!(
             some.names("text/plain")
                 && !some.names("text/html")

@@ -1,26 +1,26 @@
-//! The host's memory that is held for one request.
+//! Host memory of one request.
 
 use std::sync::Arc;
 
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
 
-/// What every request may hold beside its tenant's quota. Most requests hold less, and so cost the
+/// Bytes per request that do not count against the quota. Most requests need less, and so cost the
 /// quota nothing.
 const FREE: u64 = 16 << 10;
 
-/// Bytes of the host's memory that are held for a request: its body, its tensors and its answer,
-/// each while it is there. They count against the tenant's quota `memory`.
+/// Host memory of a request: its body, its tensors and its response, each while it exists. Counts
+/// against the tenant's quota `memory`.
 pub(super) struct Memory(Held);
 
 impl Memory {
-    /// Holds nothing yet.
+    /// Starts at 0 bytes.
     pub(super) fn of(tenant: &Arc<Tenant>) -> Self {
         Memory(Held::none(tenant, Resource::Memory))
     }
 
-    /// Notes that so many bytes are held from now on, in place of those before. Instances that
-    /// nobody is using make room. Fails, and changes nothing, if the tenant may not hold so many.
+    /// Sets the size to `bytes`. Idle instances of the tenant are evicted to make room. Fails, and
+    /// changes nothing, if the quota would be exceeded.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), QuotaExceeded> {
         let counted = (bytes as u64).saturating_sub(FREE);
         loop {
@@ -51,8 +51,10 @@ mod tests {
         };
         let free = FREE as usize;
         let (small, large) = (held(free).unwrap(), held(free + 60));
+
         assert_eq!(tenant.used(Resource::Memory), 60);
         assert_eq!(held(free + 41).err().map(|refusal| refusal.quota), Some("memory"));
+
         let mut large = large.unwrap();
         assert!(large.hold(free + 101).is_err());
         assert_eq!(tenant.used(Resource::Memory), 60);

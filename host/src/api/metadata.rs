@@ -1,4 +1,4 @@
-//! What the server and its models say of themselves.
+//! Metadata of the server and its models.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,10 +16,10 @@ use super::router::{ModelPath, json_response};
 use crate::model::{Metadata, ParameterValue, TensorSpec};
 use crate::tenant::Pace;
 
-/// How the protocol's `platform` names what runs here.
+/// The `platform` of all models in the protocol.
 pub(super) const PLATFORM: &str = "wardian_wasm";
 
-/// The extensions of the protocol that are served, by their names in Triton's documentation.
+/// The supported protocol extensions, by their names in Triton's documentation.
 const EXTENSIONS: [&str; 8] = [
     "binary_tensor_data",
     "generate",
@@ -31,7 +31,7 @@ const EXTENSIONS: [&str; 8] = [
     "statistics",
 ];
 
-/// `GET /v2`.
+/// `GET /v2`: name, version and extensions of the server.
 pub(super) async fn server() -> Response {
     json_response(&Server {
         name: "wardian",
@@ -40,7 +40,7 @@ pub(super) async fn server() -> Response {
     })
 }
 
-/// `GET /v2/models`: the names of the caller's models, whether they serve or not.
+/// `GET /v2/models`: names of the tenant's models, serving or not.
 pub(super) async fn models(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -50,10 +50,11 @@ pub(super) async fn models(
     let write = move |_: &Pace| {
         json_response(&Models { models: models.iter().map(|name| name.as_str()).collect() })
     };
+
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
-/// `GET /v2/models/{m}[/versions/{v}]`.
+/// `GET /v2/models/{m}[/versions/{v}]`: metadata of a serving version.
 pub(super) async fn model(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -62,6 +63,7 @@ pub(super) async fn model(
     let tenant = caller.tenant_name()?;
     let handle = path.find(&state, &caller)?;
     let metadata = handle.metadata();
+
     Ok(json_response(&Model {
         name: &path.model,
         versions: state
@@ -116,9 +118,9 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// An input with one value for each item of a batch has a dimension of 1 for the item, as in
-    /// the model's configuration: Triton's clients take the shape of an item from here, and cannot
-    /// send one without dimensions.
+    /// Describes an input. An input with one value per batch item gets a dimension of 1 for the
+    /// item, as in the model configuration: Triton's clients take the item's shape from here and
+    /// cannot send an item without dimensions.
     fn input(spec: &'a TensorSpec, metadata: &Metadata) -> Self {
         match spec.shape[..] {
             [batch] if metadata.max_batch_size > 0 => {
@@ -129,7 +131,7 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// The protocol's `properties` are texts.
+/// Returns the protocol's `properties`, whose values are texts.
 fn properties<'a>(
     description: &'a str,
     more: &'a [crate::model::Parameter],

@@ -1,4 +1,4 @@
-//! `GET /metrics`.
+//! `GET /metrics`: metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -18,8 +18,7 @@ use crate::tenant::Pace;
 const OPEN_METRICS: &str = "application/openmetrics-text";
 const TEXT: &str = "text/plain";
 
-/// `GET /metrics`, in the OpenMetrics format, or in Prometheus' older text format for those who
-/// prefer that.
+/// `GET /metrics`: OpenMetrics, or Prometheus' older text format if the client prefers it.
 pub(super) async fn metrics(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -30,10 +29,12 @@ pub(super) async fn metrics(
     const TEXT_TYPE: HeaderValue =
         HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     const VARIES: HeaderValue = HeaderValue::from_static("accept");
+
     let accepted = Accepted::of(&headers);
     let as_text = accepted.weight(TEXT) > accepted.weight(OPEN_METRICS);
     let tenant = caller.named().filter(|_| !caller.is_admin());
     let (telemetry, name) = (state.telemetry.clone(), tenant.map(|tenant| tenant.name().clone()));
+
     let write = move |_: &Pace| {
         let text = match name {
             Some(name) => telemetry.render_for(&name),
@@ -41,9 +42,11 @@ pub(super) async fn metrics(
         };
         if as_text { to_text_format(&text) } else { text }
     };
+
     let text =
         offload::run(&state.workers, tenant.map(Arc::as_ref), state.telemetry.length(), write)
             .await?;
     let media = if as_text { TEXT_TYPE } else { OPEN_METRICS_TYPE };
+
     Ok(([(CONTENT_TYPE, media), (VARY, VARIES)], text).into_response())
 }

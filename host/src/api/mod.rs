@@ -1,14 +1,14 @@
-//! HTTP: the Open Inference Protocol, the repository extension, SageMaker's contract and the
-//! metrics.
+//! The HTTP interface: the Open Inference Protocol with its repository extension, SageMaker's
+//! contract and the metrics.
 //!
-//! Only this module knows a wire format, a status code or axum. Requests enter at [`Api::serve`];
-//! everything behind it speaks the vocabulary of [`crate::model`].
+//! Within the server, only this module contains wire formats, status codes and handlers. Requests
+//! enter at [`Api::serve`]; the modules behind it use the vocabulary of [`crate::model`].
 //!
-//! One request's way: `edge` gives it an id and a clock and catches panics, and sees to a body that
-//! nobody reads (`unread`) → `head` and `foreign` refuse what no route takes → `infer` takes
-//! inference at once, `router` finds the handler of everything else → `caller` tells the tenant and
-//! whether it may → the handler calls `DataPlane` or `Manager` → `error` maps what went wrong to a
-//! status, a code and a text.
+//! The path of a request: `edge` assigns an id, records the arrival time, catches panics and
+//! discards the part of the body that the handler did not read (`unread`). `head` and `web_page`
+//! reject malformed and foreign requests. Inference goes straight to `infer`; `router` selects the
+//! handler of all other requests. `caller` authenticates and authorizes. The handler calls
+//! `DataPlane` or `Manager`. `error` maps failures to a status, a code and a text.
 
 mod caller;
 mod compressed;
@@ -68,27 +68,27 @@ pub use golden::parse_golden;
 pub use router::{Route, routes};
 pub use web_page::Hosts;
 
-/// What the handlers work with.
+/// The services that the handlers use.
 #[derive(Clone)]
 pub struct ApiState {
-    /// Answers questions about models and runs them.
+    /// Finds and runs models.
     pub dataplane: DataPlane,
-    /// Loads and unloads.
+    /// Loads, unloads and publishes models.
     pub manager: Manager,
-    /// Tells who is asking.
+    /// Authenticates callers.
     pub tenants: Tenants,
-    /// What the configuration says of tenants and is not in force.
+    /// Faults of the tenant configuration that keep parts of it from taking effect.
     pub tenancy_faults: TenancyFaults,
-    /// Does what was left for after a response, and tells what that is.
+    /// Runs and lists deferred tasks, and provides access to sessions.
     pub deferred: Deferred,
     /// Renders the metrics.
     pub telemetry: Arc<Telemetry>,
-    /// Does the host's own work for tenants.
+    /// Runs host work for tenants.
     pub workers: Workers,
-    /// What is kept for tenants.
+    /// The key-value stores of the tenants.
     pub stores: Stores,
-    /// The hosts under which a server without keys may be reached.
+    /// The allowed hosts of a server without API keys.
     pub hosts: Hosts,
-    /// The model that `POST /invocations` means when the request names none.
+    /// The model of `POST /invocations` for requests that name none.
     pub default_model: Option<ModelName>,
 }

@@ -1,4 +1,4 @@
-//! The place of an inference request, from its head to the last byte of its answer.
+//! The admission of an inference request, from its head to the last byte of its response.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use crate::dataplane::{DataPlane, Flight};
 use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Tenant};
 
-/// A request's place among those of its tenant, and among those that the server waits for when it
-/// stops.
+/// An admitted request: one of its tenant's concurrent requests, and one of the requests that the
+/// server waits for at shutdown.
 pub(super) struct Place {
     _permit: Held,
     _in_flight: Flight,
 }
 
 impl Place {
-    /// Lets a request in. Fails if the tenant has as many as it may have.
+    /// Admits a request. Fails if the tenant's quota of concurrent requests is used up.
     pub(super) fn take(dataplane: &DataPlane, tenant: &Arc<Tenant>) -> Result<Self, QuotaExceeded> {
         Ok(Place { _permit: tenant.admit()?, _in_flight: dataplane.note() })
     }

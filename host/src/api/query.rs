@@ -1,4 +1,4 @@
-//! The parameters behind the `?` of a path.
+//! Query parameters.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -11,24 +11,25 @@ use super::error::ApiError;
 use super::json::shorten;
 use crate::model::InferError;
 
-/// The parameters behind the `?` of a path.
+/// The query string of a request.
 pub(super) struct QueryParameters {
     text: String,
 }
 
 impl QueryParameters {
-    /// The parameter of that name as text, if it is there. Fails if it is there twice.
+    /// Returns a parameter as text. Fails if it is repeated.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
         let mut values =
             form_urlencoded::parse(self.text.as_bytes()).filter(|(key, _)| key == name);
         let value = values.next().map(|(_, value)| value);
+
         match values.next() {
             None => Ok(value.map(Cow::into_owned)),
             Some(_) => Err(wrong(name, "is given twice")),
         }
     }
 
-    /// The parameter of that name as a whole number, if it is there.
+    /// Returns a parameter as an integer. Fails if it is malformed, out of range or repeated.
     pub(super) fn number<N: FromStr>(&self, name: &str) -> Result<Option<N>, ApiError> {
         let Some(value) = self.text(name)? else { return Ok(None) };
         let not_a_number =
@@ -74,6 +75,7 @@ mod tests {
         for text in ["limit=-1", "limit=", "limit=4294967296", "limit=1.5"] {
             assert!(query(text).number::<u32>("limit").is_err(), "{text}");
         }
+
         assert!(
             query("limit=1&limit=2")
                 .number::<u32>("limit")

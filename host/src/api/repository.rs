@@ -1,8 +1,7 @@
-//! The model repository extension: what there is, and loading and unloading it.
+//! The model repository extension: index, refresh, load and unload.
 //!
-//! Triton's `protocol/extension_model_repository.md`. Loading takes no files or settings over the
-//! network: a model comes from its repository, or not at all. How one gets there over the network
-//! is in `upload`.
+//! Specified in Triton's `protocol/extension_model_repository.md`. Load requests carry no files or
+//! settings: models come only from the repository. Uploads are in `upload`.
 
 use std::sync::Arc;
 
@@ -21,11 +20,11 @@ use crate::lifecycle::{IndexEntry, IndexState};
 use crate::model::{InferError, ModelName};
 use crate::tenant::Pace;
 
-/// About how many bytes an entry of the index has without its reason.
+/// Approximate size of an index entry without its reason, in bytes.
 const ENTRY: usize = 128;
 
-/// `POST /v2/repository/index`: everything in the caller's repository, or with `{"ready": true}`
-/// what serves.
+/// `POST /v2/repository/index`: all versions in the tenant's repository; with `{"ready": true}` the
+/// serving ones.
 pub(super) async fn index(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -35,16 +34,18 @@ pub(super) async fn index(
     let only_ready = repository_body::only_ready(&headers, body).await?;
     let entries = state.manager.index(caller.tenant_name()?).await;
     let bytes = entries.iter().map(|entry| ENTRY + entry.reason.len()).sum();
+
     let write = move |_: &Pace| {
         let shown =
             entries.iter().filter(|entry| !only_ready || matches!(entry.state, IndexState::Ready));
         json_response(&shown.map(Entry::of).collect::<Vec<_>>())
     };
+
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
-/// `POST /v2/repository/refresh`: looks at the caller's repository now, and answers once what it
-/// holds is known. Loading what is new may take longer; the index tells.
+/// `POST /v2/repository/refresh`: scans the tenant's repository and answers after the scan. Loading
+/// new versions may take longer; the index shows their state.
 pub(super) async fn refresh(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -56,7 +57,7 @@ pub(super) async fn refresh(
     Ok(StatusCode::OK.into_response())
 }
 
-/// `POST /v2/repository/models/{m}/load`: answers once the model has loaded or failed.
+/// `POST /v2/repository/models/{m}/load`: answers once the model has been loaded or has failed.
 pub(super) async fn load(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -65,14 +66,17 @@ pub(super) async fn load(
     body: Body,
 ) -> Result<Response, ApiError> {
     repository_body::nothing(&headers, body).await?;
+
     let tenant = caller.tenant_name()?;
     let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
     let name = known_name(&path).map_err(about)?;
+
     state.manager.load(tenant, &name).await.map_err(|error| about(error.into()))?;
+
     Ok(StatusCode::OK.into_response())
 }
 
-/// `POST /v2/repository/models/{m}/unload`: a model that is not loaded is no error.
+/// `POST /v2/repository/models/{m}/unload`: unloading a model that is not loaded succeeds.
 pub(super) async fn unload(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -81,19 +85,24 @@ pub(super) async fn unload(
     body: Body,
 ) -> Result<Response, ApiError> {
     repository_body::unloading(&headers, body).await?;
+
     let tenant = caller.tenant_name()?;
     let about = |error: ApiError| error.about_model(&state.dataplane, tenant, &path.model, None);
     let name = known_name(&path).map_err(about)?;
+
     if name.is_interceptor() {
         let text = "calls pass no interceptor that lies in the repository and does not serve; to do without it, \
                     remove its file";
         return Err(about(InferError::InvalidInput(text.into()).into()));
     }
+
     state.manager.unload(tenant, &name).await.map_err(|error| about(error.into()))?;
+
     Ok(StatusCode::OK.into_response())
 }
 
-/// `POST /v2/repository/{repository}/…`: a tenant has one repository, and it has no name.
+/// `POST /v2/repository/{repository}/…`: unsupported, because a tenant has a single, unnamed
+/// repository.
 pub(super) async fn named() -> ApiError {
     ApiError::unsupported("this server does not name repositories; leave the name out of the path")
 }
@@ -118,7 +127,7 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// What the protocol calls a state.
+/// Returns the protocol's name of a state.
 pub(super) fn state_name(state: IndexState) -> &'static str {
     match state {
         IndexState::Ready => "READY",
@@ -128,7 +137,7 @@ pub(super) fn state_name(state: IndexState) -> &'static str {
     }
 }
 
-/// A name that cannot be a model's or an interceptor's is the name of neither.
+/// Parses the name of a model or an interceptor. An invalid name does not exist.
 fn known_name(path: &ModelPath) -> Result<ModelName, ApiError> {
     ModelName::of_any(&path.model).map_err(|_| InferError::ModelNotFound.into())
 }

@@ -1,4 +1,4 @@
-//! Bodies of the model repository's commands: small JSON objects, all of them optional.
+//! Request bodies of the model repository extension: small, optional JSON objects.
 
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderMap;
@@ -8,10 +8,10 @@ use super::error::ApiError;
 use super::json::{Fault, Reader, shorten};
 use crate::model::InferError;
 
-/// More than any body these commands take.
+/// Maximum size of a body in bytes.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The body of `index`: true if it asks for versions that serve.
+/// Reads the body of `index`. Returns true if only serving versions are requested.
 pub(super) async fn only_ready(headers: &HeaderMap, body: Body) -> Result<bool, ApiError> {
     read(headers, body, |reader| {
         let mut ready = false;
@@ -24,7 +24,7 @@ pub(super) async fn only_ready(headers: &HeaderMap, body: Body) -> Result<bool, 
     .await
 }
 
-/// The body of `load` and `refresh`, which take no parameters.
+/// Reads the body of `load` and `refresh`, which accept no parameters.
 pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     read(headers, body, |reader| {
         parameters(reader, |reader, name| {
@@ -39,8 +39,8 @@ pub(super) async fn nothing(headers: &HeaderMap, body: Body) -> Result<(), ApiEr
     .await
 }
 
-/// The body of `unload`. Its one parameter is `unload_dependents`; no model here depends on
-/// another.
+/// Reads the body of `unload`. Its only parameter is `unload_dependents`, which has no effect:
+/// models do not depend on each other.
 pub(super) async fn unloading(headers: &HeaderMap, body: Body) -> Result<(), ApiError> {
     read(headers, body, |reader| {
         parameters(reader, |reader, name| match name {
@@ -61,24 +61,28 @@ fn parameters(
     })
 }
 
-/// Reads a JSON body; an empty one means the defaults.
+/// Reads a JSON body. An empty body means defaults.
 async fn read<T: Default>(
     headers: &HeaderMap,
     body: Body,
     parse: impl FnOnce(&mut Reader<'_>) -> Result<T, Fault>,
 ) -> Result<T, ApiError> {
     content_type::ONLY_JSON.check(headers)?;
+
     let too_large = |_| InferError::RequestTooLarge { limit: MAX_BYTES as u64 };
     let bytes = to_bytes(body, MAX_BYTES).await.map_err(too_large)?;
+
     if bytes.trim_ascii().is_empty() {
         return Ok(T::default());
     }
+
     let whole = || {
         let mut reader = Reader::new(&bytes)?;
         let value = parse(&mut reader)?;
         reader.finish()?;
         Ok(value)
     };
+
     whole().map_err(|fault: Fault| InferError::InvalidInput(fault.to_string()).into())
 }
 
@@ -100,6 +104,7 @@ mod tests {
         {
             assert_eq!(only_ready(&headers, text.into()).await.unwrap(), ready, "{text}");
         }
+
         for text in ["", "{}", "{\"parameters\":{}}"] {
             assert_eq!(
                 (
@@ -110,6 +115,7 @@ mod tests {
                 "{text}"
             );
         }
+
         assert_eq!(
             refused(unloading(&headers, "{\"parameters\":{\"unload_dependents\":true}}".into()))
                 .await,
@@ -145,6 +151,7 @@ mod tests {
                 );
             }
         }
+
         for name in ["config", "file:1/model.wasm"] {
             let body = format!("{{\"parameters\":{{\"{name}\":\"\"}}}}");
             assert!(

@@ -1,4 +1,4 @@
-//! The id that every response carries and every log line about a request names.
+//! Request ids, which responses carry and log lines contain.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,13 @@ use bytes::Bytes;
 
 use crate::model::RequestId;
 
-/// The header that carries the id, both ways.
+/// The header with the request id, in requests and responses.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id taken over from a caller, in bytes; longer ones would only fill the logs.
+/// Maximum length of a caller's id in bytes. Longer ids would fill the logs.
 const MAX_LENGTH: usize = 128;
 
-/// The caller's id if it is 1 to 128 printable ASCII bytes, else a new one.
+/// Returns the caller's id if it is 1 to 128 printable ASCII bytes, else a new id.
 pub(super) fn of(headers: &HeaderMap) -> RequestId {
     let given = headers
         .get(HEADER)
@@ -24,23 +24,25 @@ pub(super) fn of(headers: &HeaderMap) -> RequestId {
     given.and_then(|id| RequestId::new(Bytes::copy_from_slice(id))).unwrap_or_else(generate)
 }
 
-/// The id as a header's value.
+/// Returns the id as a header value.
 pub(super) fn to_header(id: &RequestId) -> HeaderValue {
     HeaderValue::from_maybe_shared(id.bytes()).unwrap_or(HeaderValue::from_static("none"))
 }
 
-/// The time the process started, then a count: unique across restarts, without a random number each
-/// time.
+/// Generates an id from the process start time and a counter: unique across restarts, without
+/// random numbers.
 fn generate() -> RequestId {
     static START: LazyLock<u64> = LazyLock::new(|| {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         since.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)
     });
     static COUNT: AtomicU64 = AtomicU64::new(0);
+
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let mut id = Vec::with_capacity(32);
     push_hex(&mut id, *START);
     push_hex(&mut id, count);
+
     RequestId::new(Bytes::from(id)).unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! Which handler answers which path.
+//! The route table.
 
 use std::sync::Arc;
 
@@ -24,45 +24,47 @@ use super::{ApiState, config, docs, generate, health, key_value, metadata, metri
 use super::{sagemaker, sessions, stats, tasks, upload, usage};
 use crate::servable::ServableHandle;
 
-/// A path, what may be done with it, and whom it is for.
+/// A method, a path and the access that it requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The HTTP method.
     pub method: &'static str,
-    /// The path, with `{name}` for the parts that vary.
+    /// The path, with `{name}` for its parameters.
     pub path: &'static str,
-    /// Whom it is for.
+    /// The access that the route requires.
     pub access: Access,
 }
 
-/// Every route there is.
+/// Returns all routes.
 pub fn routes() -> Vec<Route> {
     table().into_iter().map(|(route, _)| route).collect()
 }
 
-/// The routes. Inference by a plain path does not come here: see `edge`.
+/// Builds the router. Inference by a plain path bypasses it: see `edge`.
 pub(super) fn router(state: Arc<ApiState>) -> Router {
     let mut router = Router::new();
     for (Route { path, access, .. }, handler) in table() {
         let guarded = handler.layer(from_fn_with_state((state.clone(), access), caller::guard));
-        // Some clients put a slash behind the address of a server.
+        // Some clients append a slash to the address of a server.
         if path == "/v2" {
             router = router.route("/v2/", guarded.clone());
         }
         router = router.route(path, guarded);
     }
+
     router.fallback(async |uri: Uri| ApiError::no_such_path(uri.path())).with_state(state)
 }
 
 type Handler = MethodRouter<Arc<ApiState>>;
 
-/// The one list of what there is: who adds a route says here whom it is for.
+/// The only list of routes. Every entry states the required access.
 #[rustfmt::skip]
 fn table() -> Vec<(Route, Handler)> {
     let get = |path, access, handler: Handler| (Route { method: "GET", path, access }, handler);
     let post = |path, access, handler: Handler| (Route { method: "POST", path, access }, handler);
     let put = |path, access, handler: Handler| (Route { method: "PUT", path, access }, handler);
     let delete = |path, access, handler: Handler| (Route { method: "DELETE", path, access }, handler);
+
     vec![
         get("/v2", Access::Key, on_get(metadata::server)),
         get("/v2/health/live", Access::Open, on_get(health::live)),
@@ -114,7 +116,7 @@ fn table() -> Vec<(Route, Handler)> {
     ]
 }
 
-/// The model, and perhaps the version, that a path names.
+/// The model and the optional version in a path.
 #[derive(Deserialize)]
 pub(super) struct ModelPath {
     pub(super) model: String,
@@ -122,7 +124,8 @@ pub(super) struct ModelPath {
 }
 
 impl ModelPath {
-    /// The version that serves under this path. Fails with the error that inference would meet.
+    /// Returns the servable that this path selects. Fails with the error that inference would
+    /// return.
     pub(super) fn find(
         &self,
         state: &ApiState,
@@ -131,6 +134,7 @@ impl ModelPath {
         let version = self.version.as_deref();
         let tenant = caller.tenant_name()?;
         let found = state.dataplane.find(tenant, &self.model, version);
+
         found.map_err(|error| {
             ApiError::from(error).about_model(&state.dataplane, tenant, &self.model, version)
         })
@@ -141,7 +145,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // Only a path that is not UTF-8 when decoded fails here.
+        // Fails only for a path that is not UTF-8 after decoding.
         Path::from_request_parts(parts, state)
             .await
             .map(|Path(path)| path)
@@ -149,7 +153,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ModelPath {
     }
 }
 
-/// A JSON response.
+/// Builds a JSON response. Serialization errors become a 500 response.
 pub(super) fn json_response(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => {

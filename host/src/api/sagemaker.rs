@@ -15,7 +15,7 @@ use super::error::ApiError;
 use super::infer::{self, Target};
 use crate::model::InferError;
 
-/// The header by which a multi-model endpoint names the model.
+/// The header that selects the model of a multi-model endpoint.
 const TARGET_MODEL: &str = "x-amzn-sagemaker-target-model";
 
 /// `POST /invocations`.
@@ -31,15 +31,17 @@ pub(super) async fn invocations(
     }
 }
 
-/// The model the header names, else the configured one, else the only one.
+/// Returns the model from the header, else the configured default, else the tenant's only model.
 fn target(state: &ApiState, caller: &Caller, headers: &HeaderMap) -> Result<Target, ApiError> {
     if let Some(named) = headers.get(TARGET_MODEL) {
         let model = named.to_str().map_err(|_| InferError::ModelNotFound)?.to_string();
         return Ok(Target { model, version: None });
     }
+
     if let Some(model) = &state.default_model {
         return Ok(Target { model: model.as_str().to_string(), version: None });
     }
+
     match state.dataplane.models(caller.tenant_name()?).as_slice() {
         [only] => Ok(Target { model: only.as_str().to_string(), version: None }),
         [] => Err(InferError::NotReady("no model serves yet".into()).into()),

@@ -1,4 +1,4 @@
-//! The sessions of a model: listed and removed.
+//! Sessions of a model: list and delete.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,17 @@ use crate::model::{InferError, ModelName};
 use crate::servable::ModelSequences;
 use crate::store::{sessions, since_1970};
 
-/// How long to wait for a session that somebody works with. Whoever wants it gone sooner cancels
-/// its tasks.
+/// Time to wait for a session that is in use. Cancelling its tasks frees it sooner.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A model and one of its sessions.
+/// Path parameters: a model and one of its sessions.
 #[derive(Deserialize)]
 pub(super) struct SessionPath {
     model: String,
     session: String,
 }
 
-/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: what is kept, by name. The model need not
+/// `GET /v2/models/{m}/sessions[?cursor=id&limit=n]`: stored sessions by id. The model need not
 /// serve.
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
@@ -44,20 +43,23 @@ pub(super) async fn list(
     let sequences = of(&state, &caller, &path.model)?;
     let model = sequences.model().clone();
     let list = move |connection: &_| sessions::list(connection, model.as_str(), &cursor, limit);
+
     let listed = sequences
         .store()
         .read(list)
         .await
         .map_err(|error| error.for_request(sequences.tenant()))?;
+
     let cursor = (listed.len() == limit as usize)
         .then(|| listed.last().map(|session| session.id.clone()))
         .flatten();
+
     Ok(json_response(
         &json!({ "sessions": listed.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
     ))
 }
 
-/// `DELETE /v2/models/{m}/sessions/{id}`: waits until nobody works with it.
+/// `DELETE /v2/models/{m}/sessions/{id}`: waits until the session is unused, then deletes it.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -65,6 +67,7 @@ pub(super) async fn delete(
 ) -> Result<Response, ApiError> {
     let Path(path) = path.map_err(|_| ApiError::no_such_path(""))?;
     let sequences = of(&state, &caller, &path.model)?;
+
     let in_use = || {
         let text = format!(
             "the session was in use for {} s; cancel its tasks, or try again later",
@@ -72,19 +75,24 @@ pub(super) async fn delete(
         );
         ApiError::new(StatusCode::CONFLICT, "session_in_use", text)
     };
+
     let removed = tokio::time::timeout(PATIENCE, sequences.remove(&path.session))
         .await
         .map_err(|_| in_use())??;
+
     if removed {
         return Ok(StatusCode::OK.into_response());
     }
+
     let text = format!("there is no session '{}'", super::json::shorten(&path.session));
+
     Err(ApiError::new(StatusCode::NOT_FOUND, "session_not_found", text).about(&path.model, None))
 }
 
-/// A model that is in the caller's repository.
+/// Returns the sessions of a model in the tenant's repository. Fails if there is no such model.
 fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequences>, ApiError> {
     let tenant = caller.tenant()?;
+
     let unknown = || {
         ApiError::from(InferError::ModelNotFound).about_model(
             &state.dataplane,
@@ -93,9 +101,11 @@ fn of(state: &ApiState, caller: &Caller, model: &str) -> Result<Arc<ModelSequenc
             None,
         )
     };
+
     let known = ModelName::new(model)
         .ok()
         .filter(|name| state.dataplane.models(tenant.name()).contains(name));
+
     Ok(state.deferred.sequences(tenant, &known.ok_or_else(unknown)?))
 }
 

@@ -1,4 +1,4 @@
-//! `GET …/stats`: the protocol's statistics extension, for clients that measure.
+//! `GET …/stats`: the protocol's statistics extension.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::router::{ModelPath, json_response};
 use crate::servable::{Executions, Servable, Total};
 use crate::tenant::Pace;
 
-/// About how many bytes the statistics of a version have.
+/// Approximate size of a version's statistics in bytes.
 const STATISTICS: usize = 1024;
 
 /// `GET /v2/models/{m}[/versions/{v}]/stats`.
@@ -28,10 +28,11 @@ pub(super) async fn model(
         Some(_) => vec![found],
         None => state.dataplane.serving(caller.tenant_name()?, &path.model),
     };
+
     Ok(respond(versions.iter().map(|version| statistics(version))))
 }
 
-/// `GET /v2/models/stats`: of every model that serves.
+/// `GET /v2/models/stats`: statistics of all serving models.
 pub(super) async fn all(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -42,6 +43,7 @@ pub(super) async fn all(
         models.flat_map(|name| state.dataplane.serving(tenant, name.as_str())).collect();
     let bytes = versions.len() * STATISTICS;
     let write = move |_: &Pace| respond(versions.iter().map(|version| statistics(version)));
+
     Ok(offload::run(&state.workers, Some(caller.tenant()?), bytes, write).await?)
 }
 
@@ -52,6 +54,7 @@ fn respond(versions: impl Iterator<Item = Value>) -> Response {
 fn statistics(version: &Servable) -> Value {
     let counted = version.statistics();
     let nothing = Total::default();
+
     json!({
         "name": version.id().name.as_str(),
         "version": version.id().version.number().to_string(),
@@ -62,7 +65,7 @@ fn statistics(version: &Servable) -> Value {
             "success": total(counted.success),
             "fail": total(counted.failure),
             "queue": total(counted.queue),
-            // Where instances are made: the protocol has no better place for it.
+            // Instance creation. The protocol has no better field for it.
             "compute_input": total(counted.instance),
             "compute_infer": total(counted.compute),
             "compute_output": total(Total { count: counted.success.count, ..nothing }),
@@ -74,7 +77,7 @@ fn statistics(version: &Servable) -> Value {
     })
 }
 
-/// Calls with batches of one size.
+/// Statistics of the calls with one batch size.
 fn executions((rows, executions): &(u64, Executions)) -> Value {
     json!({
         "batch_size": rows,

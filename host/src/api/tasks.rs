@@ -1,4 +1,4 @@
-//! What a tenant's models have left for later: listed, looked at and cancelled.
+//! Deferred tasks of a tenant: list, show and cancel.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use super::query::QueryParameters;
 use super::router::json_response;
 use crate::deferred::Task;
 
-/// Lines of a page unless the caller says how many, and the most it may ask for.
+/// Entries per page by default, and at most.
 pub(super) const PAGE: u32 = 100;
 pub(super) const MAX_PAGE: u32 = 1000;
 
 type TaskPath = Result<Path<String>, PathRejection>;
 
-/// `GET /v2/tasks[?cursor=id&limit=n]`: tasks that wait, run or were given up, oldest first.
+/// `GET /v2/tasks[?cursor=id&limit=n]`: waiting, running and failed tasks, oldest first.
 pub(super) async fn list(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -33,12 +33,13 @@ pub(super) async fn list(
     let cursor = (tasks.len() == limit as usize)
         .then(|| tasks.last().map(|task| task.kept.id.to_string()))
         .flatten();
+
     Ok(json_response(
         &json!({ "tasks": tasks.iter().map(shown).collect::<Vec<_>>(), "cursor": cursor }),
     ))
 }
 
-/// `GET /v2/tasks/{id}`.
+/// `GET /v2/tasks/{id}`: one task.
 pub(super) async fn get(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -49,10 +50,11 @@ pub(super) async fn get(
         Ok(number) => state.deferred.get(caller.tenant()?, number).await?,
         Err(_) => None,
     };
+
     Ok(json_response(&shown(&task.ok_or_else(|| no_such_task(&id))?)))
 }
 
-/// `DELETE /v2/tasks/{id}`: a task that waits or was given up is removed; one that runs is stopped.
+/// `DELETE /v2/tasks/{id}`: removes a waiting or failed task, stops a running one.
 pub(super) async fn cancel(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -63,6 +65,7 @@ pub(super) async fn cancel(
         Ok(number) => state.deferred.cancel(caller.tenant()?, number).await?,
         Err(_) => false,
     };
+
     if found { Ok(StatusCode::OK.into_response()) } else { Err(no_such_task(&id)) }
 }
 
@@ -77,6 +80,7 @@ fn shown(Task { kept, running }: &Task) -> Value {
         None if *running => "running",
         None => "waiting",
     };
+
     json!({
         "id": kept.id.to_string(),
         "model": kept.model,

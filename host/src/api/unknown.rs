@@ -1,15 +1,15 @@
-//! Errors about a model or version that does not exist, with what the caller may have meant.
+//! Error texts for models and versions that do not exist, with suggestions.
 
 use super::error::ApiError;
 use crate::dataplane::DataPlane;
 use crate::model::{TenantName, hint};
 
-/// As many versions as a person reads.
+/// Versions listed in an error text.
 const MAX_VERSIONS: usize = 10;
 
 impl ApiError {
-    /// Says which of the tenant's models and versions the error is about. If there is none of that
-    /// name, the text lists the nearest names of this tenant, or the versions that serve.
+    /// Adds the model and version to the error. If there is no such model or version, the text
+    /// lists the tenant's nearest model names or its serving versions.
     pub(super) fn about_model(
         mut self,
         dataplane: &DataPlane,
@@ -38,6 +38,7 @@ fn not_found(
 
     let serving = dataplane.versions(tenant, model);
     let shown: Vec<_> = serving.iter().take(MAX_VERSIONS).map(ToString::to_string).collect();
+
     match (shown.as_slice(), serving.len() > MAX_VERSIONS) {
         ([], _) => "there is no such version, and no other version serves now".into(),
         ([only], _) => format!("no such version serves; version {only} does"),

@@ -1,9 +1,9 @@
-//! Request bodies that no handler reads to their end.
+//! Request bodies that the handler does not read to the end.
 //!
-//! Many senders write the whole body before they read the answer. A connection that closes under
-//! them loses the answer: Python's client reports a broken pipe, and nginx answers 502. So the rest
-//! of a body is read and discarded before the answer is sent, within bounds. Beyond them the answer
-//! carries `Connection: close`.
+//! Many clients write the whole body before they read the response. If the connection closes early,
+//! they lose the response: Python's client reports a broken pipe, and nginx answers 502. So the
+//! rest of a body is read and discarded before the response is sent, within bounds. Beyond them the
+//! response carries `Connection: close`.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 
-/// Bounds of the reading before the answer.
+/// Limits on discarding a body before the response.
 #[derive(Clone, Copy)]
 struct Bounds {
     bytes: u64,
@@ -25,55 +25,57 @@ struct Bounds {
 }
 
 const BOUNDS: Bounds = Bounds {
-    // A longer body is a refused upload, as a rule, and costs more to discard than a new
+    // A longer body is usually a rejected upload, and discarding it costs more than a new
     // connection.
     bytes: 64 << 20,
-    // It delays the answer.
+    // Discarding delays the response.
     time: Duration::from_secs(5),
-    // A sender that waits for the answer before it sends more must not wait for long.
+    // A client may pause because it waits for the response, so a pause must be short.
     pause: Duration::from_secs(1),
 };
 
-/// The place to which the rest of a body goes when its handler drops it.
+/// Receives the unread part of a body when the handler drops it.
 pub(super) struct Unread {
     rest: Arc<Mutex<Option<Rest>>>,
     expects_continue: bool,
 }
 
-/// The part of a body that its handler has not read.
+/// The unread part of a body.
 enum Rest {
-    /// `begun` if anything of it was read.
+    /// `begun` is true if the handler read some of it.
     Unread { body: Body, begun: bool },
-    /// It ended with an error, and nothing can follow it.
+    /// The body ended with an error. No request can follow.
     Broken,
 }
 
-/// A request's body, which keeps its rest when it is dropped.
+/// A request body that hands over its unread part on drop.
 struct Tracked {
-    /// `None` once it has ended.
+    /// `None` once the body has ended.
     body: Option<Body>,
     begun: bool,
     rest: Arc<Mutex<Option<Rest>>>,
 }
 
-/// Follows a request's body; `None` if it has none.
+/// Tracks the body of a request. Returns `None` if there is no body.
 pub(super) fn track(request: Request<Body>) -> (Request<Body>, Option<Unread>) {
     if request.body().is_end_stream() {
         return (request, None);
     }
+
     let rest = Arc::default();
     let unread =
         Unread { rest: Arc::clone(&rest), expects_continue: expects_continue(request.headers()) };
+
     (request.map(|body| Body::new(Tracked { body: Some(body), begun: false, rest })), Some(unread))
 }
 
-/// True if the sender waits to be told to send the body.
+/// True if the client waits for `100 Continue` before it sends the body.
 fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 impl Unread {
-    /// Reads and discards what is left, once the handler is done. Tells whether the body has ended,
+    /// Discards the unread part after the handler has finished. Returns true if the body has ended,
     /// so that another request can follow on the connection.
     pub(super) async fn discard(self) -> bool {
         self.discard_within(BOUNDS).await
@@ -81,21 +83,25 @@ impl Unread {
 
     async fn discard_within(self, bounds: Bounds) -> bool {
         let rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner).take();
+
         let (body, begun) = match rest {
             None => return true,
             Some(Rest::Broken) => return false,
             Some(Rest::Unread { body, begun }) => (body, begun),
         };
-        // Reading would ask the sender for a body that is not wanted.
+
+        // Reading would request a body that is not wanted.
         let unasked = self.expects_continue && !begun;
+
         if unasked || body.size_hint().lower() > bounds.bytes {
             return false;
         }
+
         matches!(tokio::time::timeout(bounds.time, drain(body, bounds)).await, Ok(true))
     }
 }
 
-/// Reads a body to its end; tells whether it has come there.
+/// Reads a body to its end. Returns true if the end was reached within the bounds.
 async fn drain(mut body: Body, bounds: Bounds) -> bool {
     let mut left = bounds.bytes;
     loop {
@@ -125,13 +131,16 @@ impl HttpBody for Tracked {
         let this = self.get_mut();
         let Some(body) = &mut this.body else { return Poll::Ready(None) };
         this.begun = true;
+
         let frame = ready!(Pin::new(body).poll_frame(context));
         if !matches!(frame, Some(Ok(_))) {
             this.body = None;
         }
+
         if matches!(frame, Some(Err(_))) {
             this.leave(Rest::Broken);
         }
+
         Poll::Ready(frame)
     }
 
@@ -207,6 +216,7 @@ mod tests {
             drop(request);
             assert_eq!(unread.unwrap().discard().await, ends, "{count}");
         }
+
         let (request, unread) = request(Body::from(vec![0; (64 << 20) + 1]));
         drop(request);
         assert!(!unread.unwrap().discard().await);
@@ -215,6 +225,7 @@ mod tests {
     #[tokio::test]
     async fn a_sender_that_pauses_or_trickles_is_not_waited_for() {
         let silent = || Body::from_stream(stream::pending::<io::Result<Bytes>>());
+
         let endless = || {
             let piece = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(b"x")));
             Body::from_stream(piece.then(async |piece| {
@@ -222,7 +233,9 @@ mod tests {
                 piece
             }))
         };
+
         let (short, long) = (Duration::from_millis(1), Duration::from_secs(3600));
+
         for (body, time, pause) in
             [(silent(), long, short), (silent(), short, long), (endless(), short, long)]
         {
@@ -239,6 +252,7 @@ mod tests {
         let (request, unread) = track(expecting());
         drop(request);
         assert!(!unread.unwrap().discard().await);
+
         let (mut request, unread) = track(expecting());
         request.body_mut().frame().await;
         drop(request);

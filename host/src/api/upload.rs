@@ -1,4 +1,4 @@
-//! Putting versions into the repository over HTTP, and taking them out again.
+//! Upload and deletion of versions over HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,13 +22,14 @@ use crate::model::InferError;
 use crate::repository::upload::{Put, Received, Target, Upload, UploadError};
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// A client that sends nothing for so long is taken for gone.
+/// Time after which a client that sends nothing is considered gone.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// The largest component over a slow line; no trickle may hold a slot for longer.
+/// Time limit of an upload. Enough for the largest component over a slow line; a slower client must
+/// not occupy a slot.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// `PUT /v2/repository/models/{m}/versions/{v}`: the body is the component.
+/// `PUT /v2/repository/models/{m}/versions/{v}`: uploads a version. The body is the component.
 pub(super) async fn put(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -45,6 +46,7 @@ pub(super) async fn put(
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
         None => ("UNAVAILABLE", "it is not in the repository any more"),
     };
+
     let told = json!({
         "name": path.model,
         "version": path.version,
@@ -52,11 +54,12 @@ pub(super) async fn put(
         "state": at,
         "reason": reason,
     });
+
     Ok((status, json_response(&told)).into_response())
 }
 
-/// `DELETE /v2/repository/models/{m}/versions/{v}`: answers once the repository is known to be
-/// without the version, and tells whether it serves on for now.
+/// `DELETE /v2/repository/models/{m}/versions/{v}`: deletes a version. Answers after a scan without
+/// the version; the response states whether the version still serves.
 pub(super) async fn delete(
     State(state): State<Arc<ApiState>>,
     caller: Caller,
@@ -69,6 +72,7 @@ pub(super) async fn delete(
         Some(IndexEntry { state, reason, .. }) => (state_name(*state), reason.as_str()),
         None => ("UNAVAILABLE", "deleted"),
     };
+
     Ok(json_response(
         &json!({ "name": path.model, "version": path.version, "state": at, "reason": reason }),
     ))
@@ -87,7 +91,9 @@ async fn publish(
     let receiving = receive(&state.workers, caller.tenant()?, upload, body, IDLE);
     let received = tokio::time::timeout(LONGEST, receiving).await;
     let received = received.unwrap_or_else(|_| Err(too_slow(LONGEST)))?;
+
     digest::check(expected, received.digest())?;
+
     Ok(state.manager.publish(received).await?)
 }
 
@@ -98,13 +104,14 @@ async fn receive(
     mut body: Body,
     idle: Duration,
 ) -> Result<Received, ApiError> {
-    // Writing may have to wait for the disk, so none of it is done here.
+    // Writing may block on the disk, so it always runs on worker threads.
     while let Some(piece) = next_within(&mut body, idle).await? {
         let write = move |pace: &Pace| pace.aside(|| upload.write(&piece).map(|()| upload));
         upload = offload::run(workers, Some(tenant), usize::MAX, write)
             .await?
             .map_err(InferError::from)??;
     }
+
     let finish = move |pace: &Pace| pace.aside(|| upload.finish());
     Ok(offload::run(workers, Some(tenant), usize::MAX, finish)
         .await?
@@ -181,6 +188,7 @@ mod tests {
         let quota =
             crate::model::QuotaExceeded { quota: "storage", limit: 1, retry_after_seconds: 1 };
         let fault = crate::model::LoadError::new(crate::model::Stage::Golden, "case 1");
+
         for (error, status, code) in [
             (UploadError::BadName("x".into()), 400, "invalid_input"),
             (UploadError::NotThere, 404, "model_not_found"),

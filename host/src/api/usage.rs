@@ -1,4 +1,4 @@
-//! What a tenant holds beside what it may hold, and what its guests have written.
+//! Resource usage and quotas of tenants, and the log lines of their guests.
 
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -14,13 +14,13 @@ use super::query::QueryParameters;
 use super::router::json_response;
 use crate::tenant::{LogEntry, Resource, Tenant, UNLIMITED};
 
-/// `GET /v2/usage`: the caller's tenant.
+/// `GET /v2/usage`: usage of the caller's tenant.
 pub(super) async fn usage(caller: Caller) -> Result<Response, ApiError> {
     Ok(json_response(&of(caller.tenant()?)))
 }
 
-/// `GET /v2/tenants`: every tenant, and what is wrong with the configuration of tenants, and with
-/// their repositories, as they are now.
+/// `GET /v2/tenants`: usage of all tenants, and current faults of the tenant configuration and of
+/// their repositories.
 pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
     let all = state.tenants.all();
     let tenants: Vec<_> = all.iter().map(|tenant| of(tenant)).collect();
@@ -29,16 +29,18 @@ pub(super) async fn tenants(State(state): State<Arc<ApiState>>) -> Response {
         Some(format!("tenant '{}': {}", tenant.name(), degraded.detail))
     });
     let faults: Vec<_> = state.tenancy_faults.list().iter().cloned().chain(degraded).collect();
+
     json_response(&json!({ "tenants": tenants, "faults": faults }))
 }
 
-/// `GET /v2/logs[?model=m]`: the last lines that the tenant's guests have written, oldest first.
+/// `GET /v2/logs[?model=m]`: the most recent log lines of the tenant's guests, oldest first.
 pub(super) async fn logs(caller: Caller, query: QueryParameters) -> Result<Response, ApiError> {
     let model = query.text("model")?;
     let log = caller.tenant()?.log();
     let wanted =
         |entry: &&LogEntry| model.as_ref().is_none_or(|model| entry.model.as_str() == model);
     let lines: Vec<_> = log.recent().iter().filter(wanted).map(line).collect();
+
     Ok(json_response(&json!({ "lines": lines, "dropped": log.dropped() })))
 }
 
@@ -46,13 +48,16 @@ fn of(tenant: &Tenant) -> Value {
     let settings = tenant.settings();
     let quota = &settings.quota;
     let mut resources = serde_json::Map::new();
+
     for resource in Resource::ALL {
         resources.insert(resource.name().into(), beside(tenant.used(resource), quota.of(resource)));
     }
+
     resources.insert("instances".into(), beside(tenant.instances(), quota.instances));
     resources
         .insert("requests_per_second".into(), json!({ "limit": shown(quota.requests_per_second) }));
     resources.insert("artifact_size".into(), json!({ "limit": shown(quota.artifact_size) }));
+
     json!({
         "tenant": tenant.name().as_str(),
         "weight": settings.weight,
@@ -66,7 +71,7 @@ fn beside(used: u64, limit: u64) -> Value {
     json!({ "used": used, "limit": shown(limit) })
 }
 
-/// No number where there is no limit.
+/// Returns `None` for an unlimited resource.
 fn shown(limit: u64) -> Option<u64> {
     (limit != UNLIMITED).then_some(limit)
 }

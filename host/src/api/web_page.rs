@@ -1,9 +1,8 @@
-//! Requests that a foreign web page makes, on a server without keys.
+//! Protection of a server without API keys against requests from foreign web pages.
 //!
-//! Without keys, everybody who reaches the server may use it, and so may every page that is shown
-//! by a browser on such a machine. A browser names the page in `Origin` and `Sec-Fetch-Site`. A
-//! page whose name leads to the server's address (DNS rebinding) is of the same origin for the
-//! browser, but shows in `Host`.
+//! Without API keys, every client that reaches the server can use it, and so can every web page in
+//! a browser on such a machine. Browsers name the page in `Origin` and `Sec-Fetch-Site`. With DNS
+//! rebinding a page has the same origin for the browser, but its name appears in `Host`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,16 +14,17 @@ use super::error::ApiError;
 use super::json::shorten;
 use crate::model::{Host, Origin};
 
-/// The hosts under which a server without keys may be reached.
+/// The hosts under which a server without API keys answers.
 #[derive(Clone, Debug)]
 pub struct Hosts {
     configured: Vec<Host>,
-    /// True if other machines can reach the server, by addresses that it need not know.
+    /// True if the server listens on a non-loopback address. It may then be reached under addresses
+    /// that it does not know.
     any_address: bool,
 }
 
 impl Hosts {
-    /// Those configured, and those that follow from the address at which the server listens.
+    /// Combines the configured hosts with those that follow from the listen address.
     pub fn new(configured: Vec<Host>, listen: SocketAddr) -> Self {
         Hosts { configured, any_address: !listen.ip().to_canonical().is_loopback() }
     }
@@ -33,26 +33,29 @@ impl Hosts {
         self.configured.contains(host)
             || match host {
                 Host::Name(name) => name == "localhost" || name.ends_with(".localhost"),
-                // A page cannot rebind an address, only a name.
+                // Pages can rebind names, but not addresses.
                 Host::Address(address) => self.any_address || is_loopback(*address),
             }
     }
 
-    /// Fails if a foreign page makes the request, as far as its head tells.
+    /// Fails if the request head shows that a foreign page sent the request.
     pub(super) fn check(&self, request: &Request<Body>) -> Result<(), ApiError> {
         let headers = request.headers();
         let named = headers.get(HOST).map(|host| host.to_str().unwrap_or_default());
+
         for host in [named, request.uri().authority().map(|authority| authority.as_str())]
             .into_iter()
             .flatten()
         {
             self.check_host(host)?;
         }
+
         match headers.get(ORIGIN) {
             Some(origin) => self.check_origin(origin.to_str().unwrap_or_default(), named)?,
             None if opens_page(request) => return Ok(()),
             None => {}
         }
+
         check_site(headers)
     }
 
@@ -61,25 +64,28 @@ impl Hosts {
         if host.is_some_and(|origin| self.has(origin.host())) {
             return Ok(());
         }
+
         let text = format!(
             "without keys this server answers under the names of its own machine only, and not as '{}'; add the name \
              to http.hosts in wardian.toml, or configure keys",
             shorten(authority)
         );
+
         Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_host", text))
     }
 
     fn check_origin(&self, text: &str, host: Option<&str>) -> Result<(), ApiError> {
         let own = Origin::parse(text).is_ok_and(|origin| {
             let host = host.and_then(|host| Origin::of(origin.scheme().name(), host).ok());
-            // A proxy may pass on another Host than the one that its clients see.
+            // A proxy may forward another Host than the one that its clients use.
             host.is_some_and(|host| host == origin) || self.configured.contains(origin.host())
         });
         if own { Ok(()) } else { Err(foreign(&format!("the origin '{}'", shorten(text)))) }
     }
 }
 
-/// Pages of another port on the same machine are of the same site, and come from another program.
+/// Checks `Sec-Fetch-Site`. Pages on another port of the same machine are same-site, but belong to
+/// another program.
 fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
     match fetch_metadata(headers, "sec-fetch-site") {
         None | Some("same-origin" | "none") => Ok(()),
@@ -87,7 +93,7 @@ fn check_site(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// True for a link to one of the server's own pages. They hold no data, and cannot be framed.
+/// True for navigation to one of the server's own pages. They contain no data and cannot be framed.
 fn opens_page(request: &Request<Body>) -> bool {
     let headers = request.headers();
     request.method() == Method::GET
@@ -108,7 +114,7 @@ fn foreign(whose: &str) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden_origin", text)
 }
 
-/// A name may end with the dot of the root.
+/// Removes the dot of the root domain at the end of a name.
 fn without_last_dot(authority: &str) -> String {
     match authority.split_once(':') {
         Some((name, port)) if name.ends_with('.') => {
@@ -141,6 +147,7 @@ mod tests {
     fn only_hosts_of_the_machine_and_those_configured_are_answered() {
         let (local, open) = (hosts("127.0.0.1:8080"), hosts("0.0.0.0:8080"));
         let of = |hosts: &Hosts, host: &str| code(hosts, "GET", "/v2", &[("host", host)]);
+
         for host in [
             "localhost",
             "LOCALHOST:8080",
@@ -156,9 +163,11 @@ mod tests {
         ] {
             assert_eq!((of(&local, host), of(&open, host)), ("", ""), "{host}");
         }
+
         for host in ["10.0.0.1:8080", "[2001:db8::1]", "0.0.0.0"] {
             assert_eq!((of(&local, host), of(&open, host)), ("forbidden_host", ""), "{host}");
         }
+
         for host in [
             "",
             "evil.example",
@@ -176,6 +185,7 @@ mod tests {
                 "{host}"
             );
         }
+
         assert_eq!(
             code(&local, "GET", "http://evil.example/v2", &[("host", "localhost")]),
             "forbidden_host"
@@ -189,6 +199,7 @@ mod tests {
         let of = |host: &str, origin: &str| {
             code(&hosts, "POST", "/v2", &[("host", host), ("origin", origin)])
         };
+
         for (host, origin) in [
             ("localhost:8080", "http://localhost:8080"),
             ("localhost", "http://localhost"),
@@ -198,6 +209,7 @@ mod tests {
         ] {
             assert_eq!(of(host, origin), "", "{origin} at {host}");
         }
+
         for origin in [
             "",
             "null",
@@ -216,14 +228,17 @@ mod tests {
     fn only_links_to_the_servers_pages_come_from_other_sites() {
         let hosts = hosts("127.0.0.1:8080");
         let host = ("host", "localhost");
+
         let of = |path: &str, site: &str, mode: &str, dest: &str| {
             let fetch =
                 [("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)];
             code(&hosts, "GET", path, &[&[host][..], &fetch].concat())
         };
+
         for site in ["same-origin", "none"] {
             assert_eq!(of("/v2", site, "cors", "empty"), "");
         }
+
         for site in ["cross-site", "same-site", "anything"] {
             assert_eq!(of("/v2", site, "navigate", "document"), "forbidden_origin");
             assert_eq!(of("/docs", site, "no-cors", "empty"), "forbidden_origin");

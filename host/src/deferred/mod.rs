@@ -1,13 +1,14 @@
-//! Does what requests have left for later.
+//! Runs deferred tasks.
 //!
-//! A [`TaskChain`] is the tasks of one request. It comes from the call that has left them behind,
-//! or from the disk after a restart, and is worked off by a task of its own ([`run`]): one try
-//! after another, each in the version that serves then, while the chain owns its session. So that
-//! requests find room beside them, only some of a model's chains are at work at once ([`places`]).
+//! A [`TaskChain`] holds the tasks of one request. It comes from the call that deferred them, or
+//! from the disk after a restart, and runs in a Tokio task of its own ([`run`]): one try after
+//! another, each in the version that serves then, while the chain holds its session's lock. Only
+//! some of a model's chains run at once ([`places`]), so that requests find free instances.
 //!
-//! Nothing is lost where this ends: what is not done is on disk, and is found when its model serves
-//! again. A server that stops has what can run now done first ([`Deferred::drain`]), and after some
-//! time leaves the rest where it is ([`Deferred::stop`]).
+//! A stop of the server loses no task: unfinished tasks are on disk and are found when their model
+//! serves again. A stopping server first finishes the tasks that can run at once
+//! ([`Deferred::drain`]), and after some time leaves the rest for the next start
+//! ([`Deferred::stop`]).
 
 mod places;
 mod run;
@@ -27,7 +28,7 @@ use crate::store::{tasks, totals};
 use crate::tenant::Tenant;
 use places::Places;
 
-/// Does what requests have left for later. A clone is shallow.
+/// Runs deferred tasks. A clone is shallow.
 #[derive(Clone)]
 pub struct Deferred {
     inner: Arc<Inner>,
@@ -38,54 +39,54 @@ struct Inner {
     sequences: Sequences,
     places: Places,
     live: Mutex<HashMap<Key, Arc<Live>>>,
-    /// TaskChains that are left for the next start, with their sessions.
+    /// Chains left for the next start. They keep the locks of their sessions.
     left: Mutex<Vec<TaskChain>>,
     phase: watch::Sender<Phase>,
 }
 
-/// How near the end of the server is.
+/// The phase of the server's shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 enum Phase {
-    /// Nobody has told it to stop.
+    /// Tasks run as they become due.
     #[default]
     Serving,
-    /// Nothing begins that has to wait.
+    /// Only tasks that need not wait are started.
     Draining,
-    /// Nothing goes on.
+    /// Running tasks are aborted.
     Stopped,
 }
 
-/// Of which tenant, and its number.
+/// Tenant and chain id.
 type Key = (TenantName, i64);
 
-/// What can be seen of a chain from outside while it is worked off.
+/// The state of a running chain that others access.
 struct Live {
     tenant: Arc<Tenant>,
-    /// The task that runs, if one does.
+    /// The id of the running task; 0 if none runs.
     running: AtomicI64,
-    /// A task of it was cancelled.
+    /// Signals that one of the chain's tasks was cancelled.
     touched: Notify,
-    /// Its tenant is no more.
+    /// Signals that the tenant was removed.
     dismissed: Notify,
 }
 
-/// A task as its tenant sees it.
+/// A task, for the tenant's API.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// What is kept of it.
+    /// The stored task.
     pub kept: tasks::Listed,
-    /// Whether it runs now.
+    /// True while a try runs.
     pub running: bool,
 }
 
-/// How often sessions are looked at whose time is over.
+/// Interval at which expired sessions are removed.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How long to wait before looking again for what was left behind, where that could not be read.
+/// Delay before reading a model's pending tasks again after the store failed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Deferred {
-    /// Starts working off what comes out there, in versions that serve.
+    /// Starts running the chains that `chains` delivers, in versions that serve.
     pub fn start(registry: Registry, sequences: Sequences, chains: TaskChains) -> Deferred {
         let (places, live, left, phase) = Default::default();
         let deferred =
@@ -99,7 +100,7 @@ impl Deferred {
         deferred
     }
 
-    /// What is kept of a tenant's tasks after that number, in order, at most `limit`.
+    /// Lists a tenant's tasks with ids greater than `after`, in order, at most `limit`.
     pub async fn list(
         &self,
         tenant: &Arc<Tenant>,
@@ -108,11 +109,12 @@ impl Deferred {
     ) -> Result<Vec<Task>, InferError> {
         let store = self.inner.sequences.store(tenant);
         let listed = store.read(move |connection| tasks::list(connection, after, limit)).await;
+
         let listed = listed.map_err(|error| error.for_request(tenant))?;
         Ok(listed.into_iter().map(|kept| self.seen(tenant, kept)).collect())
     }
 
-    /// One task of a tenant; `None` if there is none of that number.
+    /// Returns one task of a tenant; `None` if there is none with that id.
     pub async fn get(&self, tenant: &Arc<Tenant>, id: i64) -> Result<Option<Task>, InferError> {
         let found = self
             .inner
@@ -120,16 +122,17 @@ impl Deferred {
             .store(tenant)
             .read(move |connection| tasks::get(connection, id))
             .await;
+
         let found = found.map_err(|error| error.for_request(tenant))?;
         Ok(found.map(|kept| self.seen(tenant, kept)))
     }
 
-    /// Removes a task, and ends it if it runs. Tells whether there was one.
+    /// Removes a task and aborts its running try. Returns false if there is no such task.
     pub async fn cancel(&self, tenant: &Arc<Tenant>, id: i64) -> Result<bool, InferError> {
         let noted = tenant.clone();
         let remove = move |connection: &_| {
             let removed = tasks::remove(connection, id)?;
-            // The chain of one that was given up has gone on without it, and ended.
+            // A failed task's chain went on without it and has ended.
             if let Some(task) = removed.as_ref().filter(|task| task.failed.is_none())
                 && let Some(session) = &task.session
             {
@@ -137,10 +140,12 @@ impl Deferred {
             }
             totals::note(connection, &noted).map(|()| removed)
         };
+
         let removed = self.inner.sequences.store(tenant).write(remove).await;
         let Some(task) = removed.map_err(|error| error.for_request(tenant))? else {
             return Ok(false);
         };
+
         if let Some(live) = self.live().get(&(tenant.name().clone(), task.chain)) {
             live.touched.notify_one();
         }
@@ -152,12 +157,12 @@ impl Deferred {
         Ok(true)
     }
 
-    /// The sessions and tasks of one of a tenant's models.
+    /// The sessions and tasks of a model.
     pub fn sequences(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSequences> {
         self.inner.sequences.of(tenant, model)
     }
 
-    /// Lets go of a tenant that is no more. What is kept for it stays.
+    /// Stops the chains of a removed tenant. Its stored tasks stay.
     pub fn dismiss(&self, tenant: &TenantName) {
         let live = self.live();
         live.iter()
@@ -167,15 +172,14 @@ impl Deferred {
         self.inner.sequences.forget(tenant);
     }
 
-    /// Waits until what can be done now is done, and begins nothing that has to wait. The rest is
-    /// on disk.
+    /// Waits until all tasks that can run now are done, and starts none that must wait. The rest
+    /// stays on disk.
     pub async fn drain(&self) {
         self.inner.phase.send_replace(Phase::Draining);
         self.inner.sequences.idle().await;
     }
 
-    /// Ends the tasks that run, and begins no more. They are on disk; a try that is ended so
-    /// counts.
+    /// Aborts running tasks and starts no more. They stay on disk; an aborted try counts.
     pub fn stop(&self) {
         let left = self.live().len();
         if left > 0 {
@@ -184,17 +188,18 @@ impl Deferred {
                 "requests whose tasks are not done; they are done after the next start"
             );
         }
+
         self.inner.phase.send_replace(Phase::Stopped);
     }
 
-    /// Resolves once the server is as near its end.
+    /// Waits until the shutdown has reached `phase`.
     async fn until_phase(&self, phase: Phase) {
-        // The sender is here, so it is never closed.
+        // The sender lives as long as `self`, so the channel is never closed.
         let _ = self.inner.phase.subscribe().wait_for(|&now| now >= phase).await;
     }
 
-    /// Leaves a chain for the next start. A request that still waits for its session must not
-    /// overtake it.
+    /// Keeps a chain, with its session's lock, until the server ends: requests that wait for the
+    /// session must not overtake its tasks.
     fn leave(&self, mut chain: TaskChain) {
         chain.leave();
         self.inner.left.lock().unwrap_or_else(PoisonError::into_inner).push(chain);
@@ -214,24 +219,27 @@ impl Deferred {
         }
     }
 
-    /// Notes that a chain is worked off; `None` if that is so already, or if its tenant is no more.
+    /// Registers a running chain. Returns `None` if it is registered already or its tenant was
+    /// removed.
     fn begin(&self, chain: &TaskChain) -> Option<(Arc<Live>, End)> {
         let (tenant, key) = (chain.tenant(), (chain.tenant().name().clone(), chain.id()));
+
         let mut lives = self.live();
-        // It was both handed over and found on disk.
+        // A chain can be both handed over and found on disk.
         if lives.get(&key).is_some_and(|live| Arc::ptr_eq(&live.tenant, tenant)) {
             return None;
         }
-        // Asked while the chains are locked: whoever is dismissed later finds it among them.
+        // Checked under the lock: a removal after this finds the chain in the map.
         if tenant.is_dismissed() {
             return None;
         }
+
         let live = Arc::new(Live::of(tenant));
         lives.insert(key.clone(), live.clone());
         Some((live.clone(), End { deferred: self.clone(), key, live }))
     }
 
-    /// Finds what was left behind before the start, of every model that serves now and from now on.
+    /// Resumes the pending chains of an earlier run, for each model once it serves.
     async fn look_for_left_behind(self) {
         let mut changes = self.inner.registry.changes();
         loop {
@@ -245,8 +253,9 @@ impl Deferred {
                     complete = false;
                 }
             }
-            // A version must not be kept from draining by this.
+            // Holding the handles would keep the versions from draining.
             drop(serving);
+
             let look_again = async {
                 if complete {
                     std::future::pending().await
@@ -254,6 +263,7 @@ impl Deferred {
                     tokio::time::sleep(LOOK_AGAIN).await
                 }
             };
+
             tokio::select! {
                 changed = changes.changed() => if changed.is_err() { return },
                 () = look_again => {}
@@ -281,7 +291,7 @@ impl Live {
     }
 }
 
-/// Notes that a chain is no longer worked off.
+/// Unregisters a chain on drop.
 struct End {
     deferred: Deferred,
     key: Key,
@@ -291,7 +301,7 @@ struct End {
 impl Drop for End {
     fn drop(&mut self) {
         let mut lives = self.deferred.live();
-        // A successor of its tenant may work it off by now.
+        // The chain of a later tenant with the same name may have replaced it.
         if lives.get(&self.key).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
             lives.remove(&self.key);
         }

@@ -1,4 +1,4 @@
-//! How many of a model's tasks are at work at once.
+//! Limits the number of concurrent deferred tasks of each model.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -7,22 +7,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::{ModelName, TenantName};
 
-/// The places of all models. There are as many of one as when the first of its tasks that are there
-/// now came.
+/// One semaphore for each model with running tasks. Its size is fixed when the first of them
+/// starts.
 #[derive(Default)]
 pub(super) struct Places {
     models: Mutex<HashMap<(TenantName, ModelName), Weak<Semaphore>>>,
 }
 
-/// The right to have a task at work, given back on drop.
+/// The permit to run a task, returned on drop.
 pub(super) struct Place {
     _permit: Option<OwnedSemaphorePermit>,
     _places: Arc<Semaphore>,
 }
 
 impl Places {
-    /// Waits for a place of a model that may have so many instances. Half of them are for requests.
-    /// Whoever waits first is served first.
+    /// Waits for a permit, in order of arrival. Half of the model's instances, but at least one,
+    /// may run tasks; the others are left for requests.
     pub(super) async fn take(
         &self,
         tenant: &TenantName,
@@ -41,6 +41,7 @@ impl Places {
             return known;
         }
         models.retain(|_, places| places.strong_count() > 0);
+
         let places = Arc::new(Semaphore::new((instances / 2).max(1) as usize));
         models.insert(key, Arc::downgrade(&places));
         places

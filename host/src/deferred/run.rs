@@ -1,4 +1,5 @@
-//! Works off one chain: a try after the other until its tasks are done, given up or cancelled.
+//! Runs one chain: one try after another until each task is done, has failed for good or is
+//! cancelled.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use crate::model::InferError;
 use crate::servable::{ServableHandle, TaskChain, Tried};
 use crate::store::{StoreError, since_1970, tasks};
 
-/// How long to wait after something that has nothing to do with the task stood in its way.
+/// Delay after a try was prevented by something other than the task.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What has come of waiting for a task and trying it.
+/// The result of a step of a chain.
 enum Step {
-    /// The chain goes on with whatever comes next.
+    /// The chain goes on with its next task.
     Next,
-    /// The server is stopping: the rest stays on disk.
+    /// The server is stopping; the remaining tasks stay on disk.
     Leave,
 }
 
@@ -36,18 +37,21 @@ impl Deferred {
                 }
             }
         };
+
         let step = tokio::select! {
             step = work => step,
             () = live.dismissed.notified() => Step::Next,
             () = self.until_phase(Phase::Stopped) => Step::Leave,
         };
+
         drop(end);
         if let Step::Leave = step {
             self.leave(chain);
         }
     }
 
-    /// The task that comes next, if one does; `None` if the server stops before that can be told.
+    /// Reads the next task; returns `Some(None)` after the last, and `None` if the store cannot be
+    /// read and the server is stopping.
     async fn next(&self, chain: &TaskChain) -> Option<Option<tasks::Next>> {
         loop {
             match chain.next().await {
@@ -61,15 +65,16 @@ impl Deferred {
         }
     }
 
-    /// Waits for a task and tries it, unless it is cancelled meanwhile.
+    /// Waits until a task is due and tries it, unless it is cancelled first.
     async fn step(&self, chain: &TaskChain, live: &Live, next: tasks::Next) -> Step {
         let id = next.id;
+
         let mut attempt = pin!(self.attempt(chain, live, next));
         loop {
             tokio::select! {
                 step = &mut attempt => return step,
                 () = live.touched.notified() => {
-                    // It may have been another one of the chain that was cancelled.
+                    // The cancelled task may be another one of the chain.
                     if let Ok(false) = chain.has(id).await {
                         live.running.store(0, Ordering::Relaxed);
                         return Step::Next;
@@ -85,10 +90,11 @@ impl Deferred {
         }
         let Some(servable) = self.serving(chain).await else { return Step::Leave };
         let instances = servable.settings().instances.max;
-        // It must not be kept from draining while others are at work.
+        // Waiting must not keep the version from draining.
         drop(servable);
         let _place = self.inner.places.take(chain.tenant().name(), chain.model(), instances).await;
         let Some(servable) = self.serving(chain).await else { return Step::Leave };
+
         live.running.store(next.id, Ordering::Relaxed);
         let tried = servable.try_task(chain, next.id).await;
         live.running.store(0, Ordering::Relaxed);
@@ -118,8 +124,7 @@ impl Deferred {
         Step::Next
     }
 
-    /// Waits until that time by the host's clock. Tells whether it has come; not if the server
-    /// stops before.
+    /// Waits until the host's clock reaches `due`. Returns false if the server drains before that.
     async fn until(&self, due: i64) -> bool {
         let left = due.saturating_sub(since_1970());
         let Ok(left @ 1..) = u64::try_from(left) else { return true };
@@ -129,8 +134,8 @@ impl Deferred {
         }
     }
 
-    /// The version of the chain's model that serves, once one does; `None` if the server stops
-    /// before.
+    /// Waits until a version of the chain's model serves. Returns `None` if the server drains
+    /// before that.
     async fn serving(&self, chain: &TaskChain) -> Option<ServableHandle> {
         let mut changes = self.inner.registry.changes();
         loop {
@@ -138,8 +143,8 @@ impl Deferred {
             if let Ok(servable) =
                 self.inner.registry.find(chain.tenant().name(), chain.model().as_str(), None)
             {
-                // One of the same name that came later finds on disk what this one has left, and
-                // this one is about to be told that it is no more.
+                // A later tenant with the same name finds these tasks on disk. This chain is about
+                // to be dismissed.
                 if Arc::ptr_eq(servable.maker().tenant(), chain.tenant()) {
                     return Some(servable);
                 }

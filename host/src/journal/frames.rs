@@ -1,4 +1,4 @@
-//! Reading a journal as SQLite does, without SQLite: which of it counts, and what is damaged.
+//! Reads a journal as SQLite does, without SQLite: finds the committed frames and any damage.
 //!
 //! The format is SQLite's write-ahead log
 //! (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
@@ -10,27 +10,28 @@ use std::path::Path;
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// The magic number; its lowest bit tells the byte order of checksums.
+/// The magic number; its lowest bit selects the byte order of checksums.
 const MAGIC: u32 = 0x377f_0682;
 
-/// Where a database's first page keeps the number that is for its application to choose.
+/// Offset of the application's number in the first page of a database.
 pub(super) const APPLICATION_ID: usize = 68;
 
-/// What a journal holds.
+/// Summary of a journal.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Frames {
-    /// How many frames count: those of whole transactions.
+    /// Number of frames in complete transactions.
     pub(super) counting: u64,
-    /// The application's number as of the last transaction that has written the first page.
+    /// The application's number, as of the last transaction that wrote the first page.
     pub(super) application_id: Option<u32>,
-    /// Frames that were written and do not count: after the last whole transaction, or after a
-    /// damaged one.
+    /// Number of frames that are not part of a complete transaction, or that follow a damaged
+    /// frame.
     pub(super) lost: u64,
-    /// True if frames follow that a damaged one has cut off.
+    /// True if frames follow a damaged one.
     pub(super) is_damaged: bool,
 }
 
-/// Reads a journal; nothing if there is none. Fails with `InvalidData` if its header is not one.
+/// Reads a journal. Returns an empty summary if there is none. Fails with `InvalidData` if its
+/// header is damaged.
 pub(super) fn read(journal: &Path) -> io::Result<Frames> {
     let file = match File::open(journal) {
         Ok(file) => BufReader::with_capacity(1 << 16, file),
@@ -43,7 +44,7 @@ pub(super) fn read(journal: &Path) -> io::Result<Frames> {
 fn read_from(mut input: impl Read) -> io::Result<Frames> {
     let mut frames = Frames::default();
     let mut header = [0; HEADER];
-    // A header that is not whole, or not written yet, is what a power cut leaves of a new journal.
+    // A power cut can leave a new journal with a partial or empty header.
     if !fill(&mut input, &mut header)? || header == [0; HEADER] {
         return Ok(frames);
     }
@@ -53,7 +54,7 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
     let (mut broken, mut since_commit) = (false, 0);
     let mut frame = vec![0; FRAME_HEADER + reader.page_size];
     while fill(&mut input, &mut frame)? {
-        // Frames of an earlier use of the file.
+        // The rest are frames of an earlier use of the file.
         if frame[8..16] != header[16..24] {
             break;
         }
@@ -76,7 +77,7 @@ fn read_from(mut input: impl Read) -> io::Result<Frames> {
     Ok(frames)
 }
 
-/// Fills the buffer. Tells whether there was enough.
+/// Fills the buffer. Returns false at the end of the input.
 fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match input.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -89,7 +90,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_be_bytes)
 }
 
-/// Follows the checksum, which goes on from frame to frame.
+/// Verifies the checksum, which continues from frame to frame.
 struct Reader {
     page_size: usize,
     big_endian: bool,
@@ -111,7 +112,7 @@ impl Reader {
         (reader.sum == (word(header, 24), word(header, 28))).then_some(reader)
     }
 
-    /// True if the frame is as it was written. If so, the next one is held against it.
+    /// Returns true if the frame is intact, and continues the checksum.
     fn takes(&mut self, frame: &[u8]) -> bool {
         let before = self.sum;
         self.sum = self.sum_over(&frame[..8]);

@@ -2,7 +2,7 @@ use rusqlite::params;
 
 use super::*;
 
-/// A file that is being written to.
+/// A file in use.
 struct Open {
     connection: Connection,
     journal: Journal,
@@ -29,12 +29,12 @@ impl Open {
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Ends as a server that is stopped does.
+    /// Ends like a server that is stopped.
     fn stop(mut self) {
         assert!(self.journal.end(&self.connection).unwrap());
     }
 
-    /// Ends as a server that is killed does.
+    /// Ends like a server that is killed.
     fn kill(self) {
         drop(self.connection);
     }
@@ -108,7 +108,7 @@ fn a_journal_in_the_middle_of_folding_belongs_to_the_file() {
     let (_folder, file) = folder();
     let mut open = Open::at(&file);
     open.write(1);
-    // A reader of the older state keeps the journal from being folded to its end.
+    // A reader of the older state prevents a complete checkpoint.
     let reader = Connection::open(&file).unwrap();
     fold_on_close(&reader, false).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();

@@ -6,18 +6,19 @@ use std::time::Duration;
 use crate::model::{InferError, ModelId};
 use crate::servable::{Chain, Drained, Maker, Servable, Wrapping};
 
-/// What is needed to end a version after its last handle is gone.
+/// The state needed to end a version after its last handle is dropped.
 pub(super) struct Ending {
     id: ModelId,
     maker: Maker,
     deadline: Duration,
     drained: Drained,
-    /// Where to find who is told of it, and who that is once it has begun.
+    /// The interceptors to notify, and the chain that is in force when the drain begins.
     wrapping: Option<Wrapping>,
     wrapped: Arc<Chain>,
 }
 
-/// Requests have deadlines, so a version that is in use for longer than the longest has a leak.
+/// A version that is still in use after this time, or after twice its longest request deadline, is
+/// logged as a leak: every request has a deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Ending {
@@ -30,14 +31,14 @@ impl Ending {
         Ending { id, maker, deadline, drained, wrapping, wrapped }
     }
 
-    /// Begins: the interceptors that serve now will be told of it, and serve at least until they
-    /// have been.
+    /// Begins the drain. It keeps the interceptors that serve now until their unload hooks have
+    /// run.
     pub(super) fn begin(self) -> Self {
         let wrapped = self.wrapping.as_ref().map(Wrapping::chain).unwrap_or_default();
         Ending { wrapped, ..self }
     }
 
-    /// Waits for the last request, lets the model say goodbye, and gives its memory back.
+    /// Waits for the last request, runs the unload hook, and frees the memory.
     pub(super) async fn run(self) {
         let Ending { id, maker, deadline, mut drained, wrapped, .. } = self;
         let patience = PATIENCE.max(deadline * 2);
@@ -48,11 +49,13 @@ impl Ending {
                 drained.await
             }
         };
+
         wrapped.before_unload(&id).await;
         if let Err(error) = say_goodbye(&maker).await {
             tracing::warn!(model = %id, error = %error, detail = error.private(), "its unload failed");
         }
-        // Unmapping weights takes a while; no thread that serves HTTP should do it.
+
+        // Unmapping weights is slow and must not run on an HTTP thread.
         let _ = tokio::task::spawn_blocking(move || drop((leftovers, maker))).await;
         wrapped.after_unload(&id).await;
         tracing::info!(model = %id, "unloaded");

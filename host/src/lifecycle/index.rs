@@ -1,29 +1,29 @@
-//! What the repository index tells of each version.
+//! Entries of the repository index.
 
 use crate::model::{ModelName, Version};
 
-/// Where a version is in its life, as the protocol names it.
+/// The state of a version, as the protocol names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexState {
-    /// It serves.
+    /// The version serves.
     Ready,
-    /// It is wanted and being tried.
+    /// The version is being loaded.
     Loading,
-    /// It answers its last requests.
+    /// The version answers its last requests.
     Unloading,
-    /// It does not serve; the reason says why.
+    /// The version does not serve, for the reason given in its entry.
     Unavailable,
 }
 
-/// What the repository index tells of one version.
+/// The entry of one version in the repository index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// Which model.
+    /// The model.
     pub name: ModelName,
-    /// Which version; `None` when it concerns the model as a whole.
+    /// The version; `None` if the entry concerns the model as a whole.
     pub version: Option<Version>,
-    /// Where it is in its life.
+    /// The state of the version.
     pub state: IndexState,
-    /// What there is to say about it; empty when there is nothing.
+    /// The reason for the state; empty if there is none to give.
     pub reason: String,
 }

@@ -1,5 +1,5 @@
-//! What a tenant's interceptors mean for its models: what wraps their calls, and whether they may
-//! be loaded.
+//! The effect of a tenant's interceptors on its models: the chain around their calls, and whether
+//! models may be loaded.
 
 use std::collections::BTreeSet;
 
@@ -7,39 +7,39 @@ use super::record::{Held, ModelRecord};
 use crate::model::ModelName;
 use crate::servable::{Chain, Wrapping};
 
-/// What wraps one tenant's calls, and what has to be remembered to know it.
+/// The interceptor chain of one tenant, and the history it depends on.
 #[derive(Default)]
 pub(super) struct Interceptors {
     wrapping: Wrapping,
-    /// Since everything that was there at the start has been decided, calls pass. What is put
-    /// beside it later changes nothing until it serves, or turns out not to.
+    /// True once every interceptor that was present at the start has been loaded. From then on, an
+    /// interceptor that is added later has no effect until it serves or fails.
     opened: bool,
-    /// Those that turned out not to serve. They shut calls off until they serve or are gone.
+    /// Interceptors that failed to load. They block all calls until they serve or are removed.
     failed: BTreeSet<ModelName>,
     held: Option<Held>,
 }
 
-/// What an update has changed.
+/// The result of an update.
 pub(super) struct Change {
-    /// Other versions wrap calls than before.
+    /// The chain consists of other versions than before.
     pub(super) links: bool,
-    /// Whether models may be loaded, or for what reason they may not.
+    /// The reason that keeps models from being loaded has changed.
     pub(super) held: bool,
 }
 
 impl Interceptors {
-    /// Where the tenant's models find what wraps their calls.
+    /// The handle through which the tenant's models find the chain.
     pub(super) fn wrapping(&self) -> &Wrapping {
         &self.wrapping
     }
 
-    /// Why models may not be loaded for now, if they may not.
+    /// The reason that keeps models from being loaded, if there is one.
     pub(super) fn held(&self) -> Option<&Held> {
         self.held.as_ref()
     }
 
-    /// Puts in force what these records, one for each interceptor in the order of their names, say.
-    /// `settled` tells that everything in the repository has been seen at least once.
+    /// Updates the chain from the records of the interceptors, in the order of their names.
+    /// `settled` is true once everything in the repository has been observed settled at least once.
     pub(super) fn update<'a>(
         &mut self,
         records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
@@ -55,6 +55,7 @@ impl Interceptors {
                 }
             }
         }
+
         self.remember(&idle);
         let reason = |(name, record): &(&ModelName, &ModelRecord)| {
             format!("the interceptor '{}' does not serve: {}", name.own(), record.note())
@@ -62,21 +63,22 @@ impl Interceptors {
         let shuts = |name: &ModelName| !self.opened || self.failed.contains(name);
         let shut = idle.iter().find(|(name, _)| shuts(name)).map(reason);
         let held = idle.first().map(|first| Held { reason: reason(first), passing: undecided });
+
         self.opened |= settled && idle.is_empty();
         let changed = self.held != held;
         self.held = held;
+
         Change { links: self.replace(Chain::new(links, shut)), held: changed }
     }
 
-    /// Keeps in mind which of those that do not serve have been found not to.
+    /// Updates the set of interceptors that failed, from those that do not serve.
     fn remember(&mut self, idle: &[(&ModelName, &ModelRecord)]) {
         self.failed.retain(|name| idle.iter().any(|(other, _)| *other == name));
         let decided = idle.iter().filter(|(_, record)| !record.is_undecided());
         self.failed.extend(decided.map(|(name, _)| (*name).clone()));
     }
 
-    /// Has that chain wrap calls from now on. Tells whether it consists of other versions than the
-    /// one before.
+    /// Puts a chain in force. Returns true if it consists of other versions than the one before.
     fn replace(&self, after: Chain) -> bool {
         let before = self.wrapping.chain();
         let same_links = before.has_same_links(&after);

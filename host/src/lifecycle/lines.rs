@@ -1,16 +1,16 @@
-//! A bound on how many lines the log gets about the versions of one tenant.
+//! A limit on log lines about the versions of one tenant.
 
 use std::time::{Duration, Instant};
 
 use crate::tenant::Verdict;
 
-/// Lines that are written in each period; the index tells of every version.
+/// Lines written in each period. The repository index covers every version.
 const MAX_LINES: u32 = 100;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Counts one tenant's lines.
+/// Counts the log lines of one tenant.
 pub(super) struct Lines {
-    /// When the present period began.
+    /// Start of the current period.
     since: Instant,
     count: u32,
 }
@@ -20,11 +20,12 @@ impl Lines {
         Lines { since: Instant::now(), count: 0 }
     }
 
-    /// What becomes of one more line now.
+    /// Decides on one more line.
     pub(super) fn next(&mut self, now: Instant) -> Verdict {
         if now.saturating_duration_since(self.since) >= PERIOD {
             *self = Lines { since: now, count: 0 };
         }
+
         self.count = self.count.saturating_add(1);
         match self.count {
             count if count <= MAX_LINES => Verdict::Write,

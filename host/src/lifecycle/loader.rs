@@ -1,4 +1,4 @@
-//! The straight line from a candidate to something that can serve.
+//! Loading: from a candidate to a validated servable.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,34 +23,34 @@ use crate::servable::{Maker, Sequences, Servable, ServableHandle, ServableMetric
 use crate::store::Stores;
 use crate::tenant::{LogEntry, Room, Slots, Tenant, Verdict, Workers};
 
-/// The limits of a load.
+/// The limits of a load, and the parts of the host that a load uses.
 #[derive(Clone)]
 pub struct LoaderConfig {
-    /// What the engine gives guests; the compile child must build the same engine.
+    /// The engine's configuration. The compile process must build the same engine.
     pub engine: EngineConfig,
-    /// What a compile child may use.
+    /// Limits of a compile process.
     pub compile: CompileLimits,
     /// Wall-clock and CPU time of a guest's `load`.
     pub load_deadline: Duration,
-    /// Whom models that call others believe to be who they say.
+    /// TLS root certificates for the models' outgoing calls.
     pub trust: Trust,
-    /// What is kept for tenants.
+    /// Sessions, tasks and key-value data of the tenants.
     pub stores: Stores,
     /// The tenants' databases.
     pub databases: Databases,
-    /// Does the host's own work for tenants.
+    /// Threads for host work.
     pub workers: Workers,
 }
 
-/// The most time that warming up and golden requests may take. Compiling has limits of its own, and
-/// waiting for other loads none.
+/// Longest duration of warm-up and golden requests together. Compiling has limits of its own;
+/// waiting for other loads has none.
 const PROOF_DEADLINE: Duration = Duration::from_secs(900);
 
-/// Artifacts that may be read or written at once. No other work is done, and nothing is waited for,
-/// meanwhile.
+/// Artifacts that are read or written at the same time. Such an operation waits for nothing else.
 const MAX_FILE_WORK: usize = 16;
 
-/// How long an artifact that nobody wants is kept, for the day when a model is rolled back.
+/// Time for which an artifact is kept although no version uses it, so that a rollback does not
+/// compile.
 const KEEP_UNUSED: Duration = Duration::from_secs(24 * 3600);
 
 /// Held while an artifact is made.
@@ -67,19 +67,19 @@ pub struct Loader {
     sequences: Sequences,
     metrics: ServableMetrics,
     parse_golden: ParseGolden,
-    /// The right to read or write an artifact.
+    /// Permits to read or write an artifact.
     file_work: Semaphore,
-    /// Each tenant's client, made when first needed.
+    /// One HTTP client for each tenant, made at its first use.
     egress: Mutex<HashMap<TenantName, Egress>>,
-    /// Code that is in use, so that models with the same artifact share it.
+    /// Mapped code in use, shared between models with the same artifact.
     codes: Mutex<HashMap<ArtifactKey, Weak<Code>>>,
-    /// Held while an artifact is made, so that it is not made twice. It is one tenant's, so tenants
-    /// do not wait for each other.
+    /// Locks that keep an artifact from being made twice. An artifact belongs to one tenant, so
+    /// tenants do not wait for each other.
     making: Mutex<HashMap<ArtifactKey, Making>>,
 }
 
 impl Loader {
-    /// A loader that compiles with `compiler` and keeps artifacts in `store`.
+    /// Makes a loader that compiles with `compiler` and keeps artifacts in `store`.
     #[allow(clippy::too_many_arguments)] // Each is a part of the host that others use as well.
     pub fn new(
         config: LoaderConfig,
@@ -94,6 +94,7 @@ impl Loader {
         let fingerprint = engine.fingerprint();
         let file_work = Semaphore::new(MAX_FILE_WORK);
         let (egress, codes, making) = Default::default();
+
         Loader {
             config,
             engine,
@@ -111,7 +112,7 @@ impl Loader {
         }
     }
 
-    /// Loads a candidate and proves it. Calls `progress` when a stage begins.
+    /// Loads a candidate and validates it. Calls `progress` at the start of each stage.
     pub async fn load(
         &self,
         tenant: &Arc<Tenant>,
@@ -134,13 +135,15 @@ impl Loader {
                 format!("warming up and golden requests took longer than {PROOF_DEADLINE:?}");
             Err(LoadError::new(Stage::Golden, reason))
         });
+
         if let Some(proof) = &proof {
             proof.leave(proved.is_ok()).await;
         }
+
         proved.map(|()| Proved::new(servable, drained, proof))
     }
 
-    /// What does the host's own work for tenants.
+    /// The threads for host work.
     pub fn workers(&self) -> &Workers {
         &self.config.workers
     }
@@ -159,8 +162,8 @@ impl Loader {
         prove(servable, golden, self.parse_golden, self.workers(), database, progress).await
     }
 
-    /// Makes of a candidate what its instances are made from: compiled, loaded and linked, but not
-    /// proved. Calls `progress` when a stage begins.
+    /// Compiles, loads and links a candidate without validating it. Returns the template of its
+    /// instances. Calls `progress` at the start of each stage.
     pub async fn prepare(
         &self,
         tenant: &Arc<Tenant>,
@@ -170,6 +173,7 @@ impl Loader {
         let settings = in_force(tenant, candidate)?;
         let log = log_sink(tenant, &id(tenant, candidate));
         let code = self.code(tenant, candidate, progress, &log).await?;
+
         self.check_room(tenant, code.room())?;
         let config =
             ConfigValues::new(settings.capabilities.config.clone(), candidate.live.values.clone());
@@ -177,21 +181,23 @@ impl Loader {
         let key_value = settings.capabilities.key_value.then(|| self.key_value(tenant));
         let sql = settings.capabilities.sql.then(|| self.config.databases.of(tenant));
         let grants = Grants { config, sidecars: Sidecars::default(), http, key_value, sql, log };
+
         Ok(Template::new(code, grants, settings.limits.memory, settings.limits.response))
     }
 
-    /// The engine's slots, which tenants share.
+    /// The engine's slots, shared by all tenants.
     pub fn slots(&self) -> &Arc<Slots> {
         self.engine.slots()
     }
 
-    /// Fails if the tenant can never have so many slots at once.
+    /// Fails if the tenant can never hold that many slots at once.
     fn check_room(&self, tenant: &Tenant, room: &Room) -> Result<(), LoadError> {
         let (needed, most, all) =
             (room.count(), self.slots().most_for(tenant.name()), self.config.engine.instances);
         if u64::from(needed) <= most {
             return Ok(());
         }
+
         let reason = format!(
             "an instance has so many memories or tables that it takes the place of {needed}, and this tenant can have \
              at most {most} of the {all} of engine.instances; raise engine.instances in wardian.toml"
@@ -199,11 +205,12 @@ impl Loader {
         Err(LoadError::new(Stage::Quota, reason))
     }
 
-    /// The grant to call these origins with the tenant's client; `None` where there are none.
+    /// The grant to call these origins with the tenant's client; `None` if there are none.
     fn http(&self, tenant: &Arc<Tenant>, origins: &[Origin]) -> Option<Arc<Http>> {
         if origins.is_empty() {
             return None;
         }
+
         let mut clients = lock(&self.egress);
         let egress = clients
             .entry(tenant.name().clone())
@@ -212,12 +219,12 @@ impl Loader {
         Some(Arc::new(Http::new(egress, origins.to_vec(), tenant.clone())))
     }
 
-    /// The grant to use the tenant's values.
+    /// The grant to use the tenant's key-value store.
     fn key_value(&self, tenant: &Arc<Tenant>) -> Arc<KeyValue> {
         Arc::new(KeyValue::new(self.config.stores.of(tenant), tenant.clone()))
     }
 
-    /// The candidate's code: in use already, in the artifact store, or compiled now.
+    /// The candidate's code: already in use, from the artifact store, or compiled now.
     async fn code(
         &self,
         tenant: &Arc<Tenant>,
@@ -228,9 +235,11 @@ impl Loader {
         let key = self.key(tenant.name(), candidate);
         let turn = lock(&self.making).entry(key.clone()).or_default().clone();
         let _turn = turn.lock().await;
+
         if let Some(code) = lock(&self.codes).get(&key).and_then(Weak::upgrade) {
             return Ok(code);
         }
+
         let artifacts = self.artifacts(tenant).await?;
         let artifact = match self.get(&artifacts, &key).await? {
             Some(artifact) => artifact,
@@ -239,6 +248,7 @@ impl Loader {
         let engine = self.engine.clone();
         let code = self.with_files(move || Code::map(&engine, artifact)).await??;
         let code = Arc::new(code);
+
         lock(&self.codes).insert(key, Arc::downgrade(&code));
         Ok(code)
     }
@@ -249,6 +259,7 @@ impl Loader {
         let granted = &candidate.settings.capabilities;
         let component = candidate.component_digest.as_bytes();
         let role = Role::of(&candidate.name);
+
         ArtifactKey::new(
             tenant,
             &self.fingerprint,
@@ -274,7 +285,7 @@ impl Loader {
         self.with_files(move || artifacts.get(&key)).await?
     }
 
-    /// Runs work on artifacts where it may block, a bounded number at a time.
+    /// Runs a blocking operation on artifacts, a bounded number at a time.
     async fn with_files<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -296,6 +307,7 @@ impl Loader {
             StorageLeft { left: artifacts.room_for(key)?, quota: tenant.settings().quota.storage };
         let staged = artifacts.stage().map_err(unwritten)?;
         let job = self.job(candidate, staged.path().to_owned(), storage);
+
         self.compiler.run(tenant, &job, progress, log).await.inspect_err(|error| {
             if error.stage == Stage::Quota {
                 artifacts.note_refused(key, storage.left, error);
@@ -305,6 +317,7 @@ impl Loader {
         let made = self
             .with_files(move || artifacts.publish(&key, staged).and_then(|()| artifacts.get(&key)))
             .await?;
+
         made?.ok_or_else(|| {
             LoadError::new(Stage::Host, "the artifact was damaged on its way to disk")
         })
@@ -322,6 +335,7 @@ impl Loader {
             memory: candidate.settings.limits.memory,
             deadline_ms: self.config.load_deadline.as_millis() as u64,
         };
+
         Job {
             role: Role::of(&candidate.name),
             component: input(&candidate.component, &candidate.component_digest),
@@ -337,16 +351,18 @@ impl Loader {
         }
     }
 
-    /// Forgets code that is no longer in use, and removes the tenant's artifacts that have not been
-    /// wanted for long. `wanted` is all that the tenant wants.
+    /// Drops code that is no longer in use and removes artifacts of the tenant that have been
+    /// unused for too long. `wanted` holds all candidates of the tenant.
     pub(super) async fn collect(self: Arc<Self>, tenant: &TenantName, wanted: Vec<Candidate>) {
         let (loader, name) = (self.clone(), tenant.clone());
         let keys = move || {
             wanted.iter().map(|candidate| loader.key(&name, candidate)).collect::<HashSet<_>>()
         };
         let Ok(keep) = blocking(keys).await else { return };
+
         lock(&self.codes).retain(|_, code| code.strong_count() > 0);
         lock(&self.making).retain(|_, turn| Arc::strong_count(turn) > 1);
+
         let (store, name) = (self.store.clone(), tenant.clone());
         let removed = blocking(move || store.collect(&name, &keep, KEEP_UNUSED)).await;
         match removed {
@@ -356,26 +372,28 @@ impl Loader {
         }
     }
 
-    /// Forgets a tenant that is gone; its connections close when the last of its instances does.
+    /// Drops the state of a removed tenant. Its connections close with the last of its instances.
     pub(super) fn forget_tenant(&self, tenant: &TenantName) {
         lock(&self.egress).remove(tenant);
         self.config.stores.forget(tenant);
         self.config.databases.forget(tenant);
     }
 
-    /// Forgets what was counted of a version that is gone.
+    /// Removes the metrics of a version.
     pub(super) fn forget_metrics(&self, id: &ModelId) {
         self.metrics.forget(id);
     }
 }
 
-/// The candidate's settings, as far as its tenant may have them.
+/// The candidate's settings within the ceilings of its tenant. Fails with `Stage::Quota` if they
+/// exceed them.
 fn in_force(tenant: &Tenant, candidate: &Candidate) -> Result<ModelSettings, LoadError> {
     let settings = &*candidate.settings;
     let allowed = tenant.settings();
     let too_much = |reason| LoadError::new(Stage::Quota, reason);
     let limits = allowed.ceilings.apply(&settings.limits).map_err(too_much)?;
     let streaming = allowed.ceilings.apply_to_streaming(&settings.streaming).map_err(too_much)?;
+
     allowed.grants.http.check(&settings.capabilities.http).map_err(too_much)?;
     let deferred = allowed.ceilings.apply_to_deferred(&settings.deferred).map_err(too_much)?;
     Ok(ModelSettings { limits, streaming, deferred, ..settings.clone() })
@@ -393,7 +411,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs file work where it may block.
+/// Runs a blocking operation off the async threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LoadError> {
@@ -402,7 +420,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| LoadError::new(Stage::Host, format!("a load ended early: {error}")))
 }
 
-/// Writes a guest's lines to the log of its tenant, and to the host's.
+/// Writes a guest's log lines to its tenant's log and to the host's.
 fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
     let (tenant, id) = (tenant.clone(), id.clone());
     Arc::new(move |line: LogLine| {
@@ -428,6 +446,7 @@ fn log_sink(tenant: &Arc<Tenant>, id: &ModelId) -> LogSink {
 fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
     let ModelId { tenant, name, version } = id;
     let LogEntry { request_id, context, message, .. } = entry;
+
     macro_rules! write {
         ($level:ident) => {
             tracing::$level!(
@@ -435,6 +454,7 @@ fn tell(id: &ModelId, level: Level, entry: &LogEntry) {
             )
         };
     }
+
     match level {
         Level::Trace => write!(trace),
         Level::Debug => write!(debug),

@@ -1,4 +1,4 @@
-//! Loads, each in a task of its own, which come back to their tenant's as events.
+//! Loads, each in a task of its own that reports to its tenant's task by events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::repository::Candidate;
 use crate::servable::Chain;
 use crate::tenant::Tenant;
 
-/// What a load is done with.
+/// The parts that a load works with.
 pub(super) struct Loading {
     pub(super) loader: Arc<Loader>,
     pub(super) events: mpsc::Sender<Event>,
     pub(super) tenant: Arc<Tenant>,
-    /// Who is asked before and after.
+    /// The interceptors whose load hooks run.
     pub(super) wrapped: Arc<Chain>,
 }
 
 impl Loading {
-    /// Gives nothing if the version is wanted no more once it has been loaded; then it leaves
-    /// nothing behind.
+    /// Returns `None` if the version is no longer wanted once it has been validated; then nothing
+    /// of it remains.
     async fn run(&self, id: &ModelId, candidate: &Candidate) -> Result<Option<Loaded>, LoadError> {
         self.wrapped.before_load(id).await?;
         let proved = self.loader.load(&self.tenant, candidate, &|_| {}).await?;
@@ -42,30 +42,31 @@ impl Loading {
     }
 }
 
-/// Loads a version, and tells what has come of it.
+/// Loads a version and sends the outcome as an event.
 pub(super) async fn load(loading: Loading, candidate: Candidate) {
     let (name, version, digest) = (candidate.name.clone(), candidate.version, candidate.digest);
     let id = ModelId { tenant: loading.tenant.name().clone(), name: name.clone(), version };
     let events = loading.events.clone();
-    // A task of its own, so that a panic in it is a failed load and not a load that never ends.
+    // A task of its own, so that a panic becomes a failed load and not a load that never ends.
     let load = tokio::spawn(async move { loading.run(&id, &candidate).await });
     let outcome = load.await.unwrap_or_else(|error| {
         Err(LoadError::new(Stage::Link, format!("loading ended unexpectedly: {error}")))
     });
+
     let _ = events.send(Event::Loaded { name, version, digest, outcome }).await;
 }
 
-/// How long something that may pass is given before the next try.
+/// Delay before the next try after a temporary failure.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The longest time between two tries.
+/// Longest delay between two tries.
 const RETRY_AT_LAST: Duration = Duration::from_secs(300);
 
-/// When a version is tried again that has failed at that stage so many times in a row; `None` if it
-/// is not.
+/// Delay before a version is loaded again after `failures` consecutive failures, the last at
+/// `stage`; `None` if it is not loaded again.
 pub(super) fn retry_after(stage: Stage, failures: u32) -> Option<Duration> {
     match stage {
-        // A machine without memory or threads is not helped by being asked more often.
+        // Retrying at a constant rate does not help a host that is short of memory or threads.
         Stage::Host => Some(
             (RETRY_AFTER * 2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
                 .min(RETRY_AT_LAST),

@@ -1,4 +1,4 @@
-//! What others see of the tasks that decide what serves: commands in, events in, answers out.
+//! The interface to the tenants' tasks: commands in, events in, replies out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,13 +23,13 @@ use crate::repository::{Aspired, Degraded, Digest, Source};
 use crate::servable::{Chain, Wrapping};
 use crate::tenant::Tenant;
 
-/// Why a command was not carried out.
+/// The reason for which a command was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
     /// The repository holds no such model.
     #[error("there is no such model in the repository")]
     NotFound,
-    /// What the repository holds cannot serve.
+    /// The content of the repository cannot serve.
     #[error("{0}")]
     Failed(LoadError),
     /// The server is stopping.
@@ -37,40 +37,40 @@ pub enum CommandError {
     Stopping,
 }
 
-/// Why a repository was not refreshed.
+/// The reason for which a repository was not refreshed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
-    /// It could not be, or not whole.
+    /// The refresh failed in whole or in part.
     #[error("{0}")]
     Degraded(String),
-    /// It is under way still.
+    /// The refresh is still running.
     #[error("the refresh takes longer than {} s and goes on", REFRESH_PATIENCE.as_secs())]
     TooSlow,
-    /// It cannot be now.
+    /// The refresh cannot run now.
     #[error(transparent)]
     Command(#[from] CommandError),
 }
 
-/// How long somebody waits for a refresh. Fetching a large model takes minutes, and goes on without
-/// them.
+/// Longest wait for a refresh. Fetching a large model takes minutes; the refresh continues after
+/// the caller has stopped waiting.
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a manager works with.
+/// The parts that a manager works with.
 pub struct ManagerParts {
-    /// Makes candidates serve.
+    /// Loads candidates.
     pub loader: Arc<Loader>,
-    /// Where what serves is published.
+    /// The registry in which serving versions are published.
     pub registry: Registry,
-    /// The tenants there are at the start, each with the source of its candidates.
+    /// The tenants at the start, each with the source of its candidates.
     pub sources: Vec<(Arc<Tenant>, Source)>,
-    /// Set once every wanted model has been tried, or the time for that is over.
+    /// Set once every wanted model has been tried, or `ready_timeout` has passed.
     pub ready: Arc<AtomicBool>,
-    /// How long one tenant's models may keep the server from being ready.
+    /// Longest time for which one tenant's models delay the server's readiness.
     pub ready_timeout: Duration,
 }
 
-/// Tells the tenants' tasks what to do, and what they have done. A clone is shallow; the tasks end
-/// when the last is gone or when told to [`stop`](Manager::stop).
+/// The handle to the tenants' tasks. A clone is shallow; the tasks end when the last clone is
+/// dropped or by [`stop`](Manager::stop).
 #[derive(Clone)]
 pub struct Manager {
     pub(super) shared: Arc<Shared>,
@@ -82,78 +82,77 @@ pub(super) struct Shared {
     metrics: Metrics,
     readiness: Arc<Readiness>,
     tenants: ArcSwap<HashMap<TenantName, Arc<Managed>>>,
-    /// Every task watches it, those of tenants that are gone included, until it ends.
+    /// Watched by every task until it ends, those of removed tenants included.
     phase: watch::Sender<Phase>,
 }
 
-/// What the server as a whole is about to do.
+/// The phase of the server as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
-    /// To serve.
+    /// Versions are loaded, replaced and unloaded.
     Open,
-    /// To stop soon: what serves goes on, and nothing comes.
+    /// The server stops soon: serving versions stay, and none is loaded or replaced.
     Closed,
-    /// To unload everything.
+    /// Everything is unloaded.
     Stopping,
 }
 
-/// A tenant whose models are served, as others see it.
+/// The manager's handle to one tenant's task.
 struct Managed {
     tenant: Arc<Tenant>,
-    /// The mailbox of its task.
+    /// The event queue of the tenant's task.
     events: mpsc::Sender<Event>,
     source: ArcSwap<Source>,
     degraded: Arc<ArcSwapOption<Degraded>>,
-    /// What wraps its models.
+    /// The interceptor chain of the tenant's models.
     wrapping: Wrapping,
 }
 
-/// Everything a tenant's task wakes up for.
+/// An event that a tenant's task handles.
 pub(super) enum Event {
-    /// A source has announced what it sees.
+    /// A source has announced the content of the repository.
     Aspired(Arc<Aspired>),
-    /// The tenant has another repository, which the source of that number watches.
+    /// The tenant has another repository, watched by the source with this number.
     Moved { source: u64 },
-    /// The tenant is no more.
+    /// The tenant was removed.
     Dismissed { reply: oneshot::Sender<()> },
-    /// A version was taken out of service because it keeps failing.
+    /// The circuit breaker of a version opened because the version keeps failing.
     Tripped { name: ModelName, version: Version, digest: Digest },
-    /// A version has shown that it can serve, and asks whether it is to go live.
+    /// A version was validated and waits for the decision on its publication.
     Proved { name: ModelName, version: Version, reply: oneshot::Sender<bool> },
-    /// A load has ended; with nothing if the version was not to go live.
+    /// A load has ended; `None` if the version was not to be published.
     Loaded {
         name: ModelName,
         version: Version,
         digest: Digest,
         outcome: Result<Option<Loaded>, LoadError>,
     },
-    /// A version has answered its last request and is gone.
+    /// A version has answered its last request and its memory is freed.
     Drained { name: ModelName, version: Version },
-    /// Somebody wants a model loaded, and has had the repository looked at for it.
+    /// A request to load a model, with the result of a scan made for it.
     Load {
         name: ModelName,
         aspired: Arc<Aspired>,
         reply: oneshot::Sender<Result<(), CommandError>>,
     },
-    /// Somebody has put a version into the repository, or removed one, and wants to know what
-    /// becomes of it.
+    /// A request for the outcome of a version that was added to the repository or removed from it.
     Follow {
         name: ModelName,
         version: Version,
         aspired: Arc<Aspired>,
         reply: oneshot::Sender<Option<IndexEntry>>,
     },
-    /// Somebody wants a model unloaded.
+    /// A request to unload a model.
     Unload { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// Somebody wants to know how things are.
+    /// A request for the repository index.
     Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
-/// Events that may wait for one tenant's task. Senders wait in turn, so nothing is lost.
+/// Capacity of one task's event queue. Senders wait in order, so no event is lost.
 const MAX_EVENTS: usize = 256;
 
 impl Manager {
-    /// Starts a task for every tenant, and one for its source.
+    /// Starts a task for every tenant and one for its source.
     pub fn start(parts: ManagerParts, metrics: &mut MetricsRegistry) -> Manager {
         let ManagerParts { loader, registry, sources, ready, ready_timeout } = parts;
         let names = sources.iter().map(|(tenant, _)| tenant.name().clone());
@@ -172,7 +171,7 @@ impl Manager {
         manager
     }
 
-    /// Serves another tenant's models too, or the same tenant's from another repository.
+    /// Starts to serve a tenant, or serves a tenant's models from another repository from now on.
     pub async fn adopt(&self, tenant: Arc<Tenant>, source: Source) {
         match self.managed(tenant.name()).filter(|managed| Arc::ptr_eq(&managed.tenant, &tenant)) {
             Some(managed) => {
@@ -184,11 +183,13 @@ impl Manager {
         }
     }
 
-    /// Serves a tenant's models no more: they drain.
+    /// Removes a tenant. Its models drain.
     pub async fn dismiss(&self, tenant: TenantName) {
         let Some(managed) = self.managed(&tenant) else { return };
+
         self.shared.change_tenants(|tenants| drop(tenants.remove(&tenant)));
         self.shared.loader.forget_tenant(&tenant);
+
         let (reply, done) = oneshot::channel();
         if managed.events.send(Event::Dismissed { reply }).await.is_ok() {
             let _ = done.await;
@@ -219,23 +220,24 @@ impl Manager {
         self.shared.change_tenants(|tenants| drop(tenants.insert(name.clone(), managed.clone())));
     }
 
-    /// What there is to say of each version of a tenant's models, by name. Empty once the server
-    /// stops.
+    /// The index entries of a tenant's models, sorted by name. Empty once the server stops.
     pub async fn index(&self, tenant: &TenantName) -> Arc<Vec<IndexEntry>> {
         let (reply, answer) = oneshot::channel();
         let asked = self.send(tenant, Event::Index { reply }).await;
         if asked.is_ok() { answer.await.unwrap_or_default() } else { Arc::default() }
     }
 
-    /// Why what serves is not what a tenant's repository holds at present, if so.
+    /// The reason for which the serving versions may differ from the tenant's repository; `None` if
+    /// they do not.
     pub fn degraded(&self, tenant: &TenantName) -> Option<Degraded> {
         let managed = self.managed(tenant)?;
-        // Where there is a mirror, that it is missing is no news beside why.
+        // The reason of a mirror's failure is more useful than the absence of the mirror.
         let trouble = managed.source.load().trouble().map(Degraded::from);
         trouble.or_else(|| managed.degraded.load().as_deref().cloned())
     }
 
-    /// Looks at the repository now. Fails with why what is known of it is not what it holds.
+    /// Scans the repository now. Fails with `Degraded` if the scan did not cover all of it, and
+    /// with `TimedOut` if it takes longer than a minute.
     pub async fn refresh(&self, tenant: &TenantName) -> Result<(), RefreshError> {
         let source = self.source(tenant)?;
         let refreshed = tokio::time::timeout(REFRESH_PATIENCE, source.refresh()).await;
@@ -245,7 +247,7 @@ impl Manager {
         trouble.map_or(Ok(()), |why| Err(RefreshError::Degraded(why)))
     }
 
-    /// Why no call of a tenant's may pass its interceptors at present, if none may.
+    /// The reason for which the tenant's interceptors block all calls; `None` if they do not.
     pub fn shut(&self, tenant: &TenantName) -> Option<String> {
         match self.chain(tenant).check_open() {
             Err(InferError::NotReady(reason)) => Some(reason),
@@ -253,15 +255,15 @@ impl Manager {
         }
     }
 
-    /// What wraps a tenant's models now.
+    /// The interceptor chain of a tenant, as of now.
     pub(super) fn chain(&self, tenant: &TenantName) -> Arc<Chain> {
         self.managed(tenant).map(|managed| managed.wrapping.chain()).unwrap_or_default()
     }
 
-    /// Looks at the repository now, tries again what failed, and waits until the model serves or
-    /// has failed. Fails if its newest content does not serve then.
+    /// Scans the repository now, retries failed versions, and waits until the model serves or has
+    /// failed. Fails with `Failed` if its newest content does not serve then.
     pub async fn load(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
-        // What is mirrored can be loaded also if the mirror cannot be refreshed.
+        // A model in the mirror can be loaded even if the mirror cannot be refreshed.
         let _ = self.refresh(tenant).await;
         let aspired = self.source(tenant)?.rescan().await.map_err(|_| CommandError::Stopping)?;
         let (reply, answer) = oneshot::channel();
@@ -269,15 +271,15 @@ impl Manager {
         answer.await.map_err(|_| CommandError::Stopping)?
     }
 
-    /// Lets a model drain, and keeps it unloaded until it is asked for again. Returns before it has
-    /// drained. Unloading what is not loaded succeeds.
+    /// Drains a model and keeps it unloaded until it is loaded on request. Returns before it has
+    /// drained. Unloading a model that is not loaded succeeds.
     pub async fn unload(&self, tenant: &TenantName, name: &ModelName) -> Result<(), CommandError> {
         let (reply, answer) = oneshot::channel();
         self.send(tenant, Event::Unload { name: name.clone(), reply }).await?;
         answer.await.map_err(|_| CommandError::Stopping)?
     }
 
-    /// Loads and replaces nothing any more. What serves goes on.
+    /// Stops loading and replacing versions. Serving versions stay.
     pub fn close(&self) {
         self.enter(Phase::Closed);
     }
@@ -322,7 +324,7 @@ impl Shared {
 }
 
 impl Managed {
-    /// Has its task hear of what another source sees.
+    /// Replaces the tenant's source.
     fn watch(&self, source: Source) {
         let source = Arc::new(source);
         self.follow(&source);
@@ -337,7 +339,7 @@ impl Managed {
     }
 }
 
-/// Tells a task whatever a source announces, until there is no more of either.
+/// Forwards the announcements of a source to a task until either ends.
 async fn announce(mut source: watch::Receiver<Arc<Aspired>>, events: mpsc::Sender<Event>) {
     loop {
         let aspired = source.borrow_and_update().clone();

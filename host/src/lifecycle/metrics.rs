@@ -1,4 +1,4 @@
-//! What is counted of the manager's work, for each tenant.
+//! Metrics of the manager for each tenant.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,7 +8,7 @@ use crate::model::TenantName;
 
 type Label = [(&'static str, String); 1];
 
-/// What is counted of the manager's work. A clone is shallow.
+/// The metric families. A clone is shallow.
 #[derive(Clone, Default)]
 pub(super) struct Metrics {
     loads: Family<Label, Counter>,
@@ -28,6 +28,7 @@ impl Metrics {
             "Versions taken out of service because they kept failing",
             metrics.trips.clone(),
         );
+
         metrics
     }
 
@@ -40,7 +41,7 @@ impl Metrics {
     }
 }
 
-/// What is counted of one tenant's models. Nothing is told of it any more once this is dropped.
+/// The metrics of one tenant's models. They are removed from the output when this is dropped.
 pub(super) struct TenantMetrics {
     all: Metrics,
     label: Label,

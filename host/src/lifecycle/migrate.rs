@@ -1,5 +1,5 @@
-//! What a version's proof does to its tenant's database: migrations are kept if it succeeds, the
-//! rest never is.
+//! Migrations during validation: kept if the validation succeeds. Other writes of a validation are
+//! never kept.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::database::{Migration, Proof, SqlError};
 use crate::model::{InferError, LoadError, Stage};
 use crate::servable::{Drained, Maker, ServableHandle};
 
-/// The transaction of a version's proof; `None` for one that has no database.
+/// The transaction in which a version is validated; `None` if it has no database.
 pub(super) fn proof_of(servable: &ServableHandle) -> Option<Arc<Proof>> {
     let database = servable.template().database()?;
     Some(Proof::new(database.clone(), servable.id().name.to_string()))
@@ -27,8 +27,8 @@ pub(super) async fn migrate(
     proof.migrate(&migrations).await.map_err(|error| unkept(&error))
 }
 
-/// A version that has shown that it can serve. Dropped before it goes live, it leaves nothing
-/// behind in its tenant's database.
+/// A version that has passed its validation. Dropping it before its publication leaves nothing in
+/// its tenant's database.
 pub struct Proved {
     servable: ServableHandle,
     drained: Drained,
@@ -49,7 +49,8 @@ impl Proved {
         &self.servable
     }
 
-    /// Keeps its migrations: it goes live now. Fails if they cannot be kept, and then it must not.
+    /// Commits the migrations of a version that is published now. Fails if they cannot be
+    /// committed; then the version must not be published.
     pub async fn go_live(self) -> Result<(ServableHandle, Drained), LoadError> {
         if let Some(proof) = self.proof {
             proof.commit().await.map_err(|error| unkept(&error))?;

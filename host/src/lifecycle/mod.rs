@@ -1,18 +1,20 @@
-//! From what a repository holds to what serves.
+//! The lifecycle of versions: from the content of a repository to the versions that serve.
 //!
-//! Behind the [`Manager`] is one task for each tenant (`task`) with one closed event enum, so that
-//! what one tenant's files make the host do delays no other tenant. It merges what a source
-//! announces into a record per model (`record`), asks the pure `policy` for the next action, and
-//! starts it: a load runs in a task of its own (`loading`, `loader`, `proof`), a drain in another
-//! (`drain`), and both come back as events. So nothing it does can be stuck behind a load, and
-//! every decision is a function of what it knows. What may pass is tried again together with
-//! whatever else is due (`retries`). `readiness` puts together how far the tenants have come.
+//! The [`Manager`] runs one task for each tenant (`task`), driven by one closed event enum, so that
+//! one tenant's files do not delay another tenant. The task merges the announcements of a source
+//! into a record per model (`record`), gets the next action from the pure `policy`, and starts it:
+//! a load runs in a task of its own (`loading`, `loader`, `proof`), a drain in another (`drain`),
+//! and both report back by events. So a load blocks nothing else, and every decision is a function
+//! of the recorded state. A validated version asks its tenant's task once before it commits its
+//! migrations, because migrations are kept only for a version that is published. Temporary failures
+//! are retried together with others that are due at about the same time (`retries`). `readiness`
+//! combines the progress of all tenants.
 //!
-//! Interceptors are loaded, replaced and unloaded as models are, and before them: what they mean
-//! for their tenant's models is worked out anew whenever one of them changes (`interceptors`).
+//! Interceptors are loaded, replaced and unloaded like models, and before them. Their effect on
+//! their tenant's models is computed again whenever one of them changes (`interceptors`).
 //!
-//! What is uploaded (`publish`) is loaded once before it is put into the repository, and comes from
-//! there like everything else.
+//! An upload (`publish`) is loaded once before it is put into the repository, and is served from
+//! there like any other file.
 
 mod drain;
 mod index;

@@ -1,65 +1,65 @@
-//! Which versions of a model should serve, as a function of what is known.
+//! The versions of a model that should serve, as a function of its state.
 //!
-//! Availability comes first: nothing that serves is taken down for something that has not shown
-//! that it can serve. In particular
+//! The policy preserves availability: a version that serves is not unloaded for one that has not
+//! been validated. It is stateless and idempotent. In particular
 //! - a version that failed does not count, so the next older one takes its place, and a restart
-//!   ends in the same state as the history that led here;
-//! - what is not wanted any more goes only once everything that is wanted serves;
-//! - if nothing that is there can serve, whatever serves stays, unless it was deleted and nothing
-//!   newer is there;
-//! - if nothing is there at all, everything goes;
-//! - what is gone, or would only be taken down again, before it has loaded never goes live.
+//!   ends in the same state as the history before it;
+//! - a version that is no longer wanted is unloaded only once every wanted version serves;
+//! - if no present version can serve, the serving ones stay, unless they were deleted and no newer
+//!   version is present;
+//! - if the repository holds nothing of the model, all its versions are unloaded;
+//! - a version that is deleted while it loads, or would be unloaded at once, is never published.
 
 use crate::model::{Version, VersionPolicy};
 use crate::repository::Digest;
 
-/// What is known of one version.
+/// The state of one version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) version: Version,
-    /// What the repository holds under that number.
+    /// The content of the repository under this number.
     pub(super) present: Present,
-    /// What serves under it.
+    /// The content that serves.
     pub(super) serving: Option<Digest>,
-    /// What is being loaded for it.
+    /// The content that is being loaded.
     pub(super) loading: Option<Digest>,
-    /// What failed to load, and is not tried again by itself.
+    /// The content that failed and is not retried by itself.
     pub(super) failed: Option<Digest>,
 }
 
-/// What a repository holds of a version.
+/// The presence of a version in a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Present {
-    /// A candidate of that digest.
+    /// A candidate with this digest.
     Whole(Digest),
-    /// Something that is still changing.
+    /// Files that are still changing.
     Changing,
-    /// Something that is wrong.
+    /// Invalid files.
     Faulty,
-    /// Nothing.
+    /// No files.
     Absent,
 }
 
-/// Whether anybody wants the model at all.
+/// The operator's demand for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
     Wanted,
-    /// Somebody asked for it to be unloaded, and for nothing since.
+    /// The model was unloaded on request, and not loaded on request since.
     Unwanted,
 }
 
-/// What to do next.
+/// An action on one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Try the candidate of that version.
+    /// Load the candidate of this version.
     Load(Version),
-    /// Let that version drain.
+    /// Drain this version.
     Unload(Version),
 }
 
-/// Decides the next thing to do for one model; `None` when all is as it should be for now.
-/// `elsewhere` tells that the model is there in a form that has no version yet, such as a bare file
-/// being written.
+/// Returns the next action for one model; `None` if there is nothing to do for now. `elsewhere` is
+/// true if the model is present in a form without a version, such as a bare file that is being
+/// written.
 pub(super) fn next_action(
     known: &[Known],
     policy: &VersionPolicy,
@@ -73,16 +73,18 @@ pub(super) fn next_action(
             .find(|one| one.serving.is_some())
             .map(|one| Action::Unload(one.version));
     }
+
     let wanted = wanted(known, policy);
     if let Some(one) = wanted.iter().find(|one| needs_load(one)) {
         return Some(Action::Load(one.version));
     }
+
     let deleted = deleted(known, policy).filter(|_| wanted.is_empty() && !elsewhere);
     surplus(known, &wanted).next().or(deleted).map(Action::Unload)
 }
 
-/// A version that serves and was deleted, when nothing is left that could take its place. A newer
-/// one that is there and wrong is a replacement that failed, and keeps it.
+/// A version that serves, was deleted, and has no candidate left to replace it. A newer version
+/// that is present and invalid counts as a failed replacement and keeps it.
 fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let left = || {
         known.iter().filter(|one| one.present != Present::Absent && selects(policy, one.version))
@@ -91,12 +93,13 @@ fn deleted(known: &[Known], policy: &VersionPolicy) -> Option<Version> {
     let newest = left().map(|one| one.version).max();
     let mut deleted =
         known.iter().filter(|one| one.serving.is_some() && one.present == Present::Absent);
+
     deleted
         .find(|one| !is_coming && newest.is_none_or(|newest| newest < one.version))
         .map(|one| one.version)
 }
 
-/// True if a version may be wanted.
+/// True if the version policy may want a version.
 pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     match policy {
         VersionPolicy::Latest(_) | VersionPolicy::All => true,
@@ -104,7 +107,7 @@ pub(super) fn selects(policy: &VersionPolicy, version: Version) -> bool {
     }
 }
 
-/// Whether a version that has been loaded should serve.
+/// True if a version that has been loaded should serve.
 pub(super) fn goes_live(
     known: &[Known],
     policy: &VersionPolicy,
@@ -117,12 +120,13 @@ pub(super) fn goes_live(
     };
     let there = known.iter().any(|one| one.version == version && one.present != Present::Absent);
     let known: Vec<_> = known.iter().map(as_if_live).collect();
+
     demand == Demand::Wanted
         && there
         && !surplus(&known, &wanted(&known, policy)).any(|other| other == version)
 }
 
-/// The versions that serve and should not, once all that should do.
+/// Versions that serve and are not wanted, once every wanted version serves.
 fn surplus<'a>(known: &'a [Known], wanted: &'a [&Known]) -> impl Iterator<Item = Version> + 'a {
     let settled = !wanted.is_empty() && wanted.iter().all(|one| is_settled(one));
     let surplus = |one: &&Known| {
@@ -141,14 +145,15 @@ fn wanted<'a>(known: &'a [Known], policy: &VersionPolicy) -> Vec<&'a Known> {
             able.retain(|one| selects(policy, one.version))
         }
     }
+
     able
 }
 
-/// Whether a version that is there serves, or might.
+/// True if a version that is present serves or may serve.
 fn is_able(one: &Known) -> bool {
     match one.present {
-        // Other content may serve under its number; but what serves may be the very content that
-        // failed.
+        // Other content may serve under the same number, and the serving content may be the one
+        // that failed.
         Present::Whole(digest) => {
             one.failed != Some(digest) || one.serving.is_some_and(|serving| serving != digest)
         }
@@ -162,7 +167,7 @@ fn needs_load(one: &Known) -> bool {
     one.serving != Some(digest) && one.failed != Some(digest) && one.loading.is_none()
 }
 
-/// Whether a wanted version serves as well as it can for now.
+/// True if a wanted version serves and needs no load for now.
 fn is_settled(one: &Known) -> bool {
     one.serving.is_some() && one.loading.is_none() && !needs_load(one)
 }
@@ -176,12 +181,13 @@ mod tests {
     }
 
     /// A version in the shorthand `3 whole=b serving=a loading=b failed=c`; `changing` and `bad`
-    /// stand for what cannot be tried.
+    /// stand for content that cannot be loaded.
     fn known(text: &str) -> Known {
         let mut words = text.split(' ');
         let version = words.next().and_then(Version::parse).unwrap();
         let mut one =
             Known { version, present: Present::Absent, serving: None, loading: None, failed: None };
+
         for word in words {
             match word.split_once('=') {
                 Some(("whole", name)) => one.present = Present::Whole(digest(name)),
@@ -193,6 +199,7 @@ mod tests {
                 _ => panic!("{word}"),
             }
         }
+
         one
     }
 
@@ -292,9 +299,11 @@ mod tests {
         assert_eq!(decide(&["1 serving=a", "2 bad"], latest()), "rest");
         assert_eq!(decide(&["1 serving=a", "2 changing"], latest()), "rest");
         assert_eq!(decide(&["1 whole=a failed=a", "2 serving=b", "3 bad"], latest()), "rest");
+
         let only = |version| VersionPolicy::Only(vec![Version::new(version).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 serving=b", "3 whole=c"], only(2)), "unload 2");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], only(7)), "rest");
+
         let bare = [known("1 bad"), known("2 serving=b")];
         assert_eq!(show(next_action(&bare, &latest(), Demand::Wanted, true)), "rest");
     }
@@ -312,6 +321,7 @@ mod tests {
             "unload 1"
         );
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b"], VersionPolicy::All), "load 2");
+
         let only = VersionPolicy::Only(vec![Version::new(1).unwrap()]);
         assert_eq!(decide(&["1 whole=a", "2 whole=b serving=b"], only.clone()), "load 1");
         assert_eq!(decide(&["1 whole=a serving=a", "2 whole=b serving=b"], only), "unload 2");

@@ -1,4 +1,4 @@
-//! What a version must show before it goes live: that it answers, and that its answers are right.
+//! Validation of a version before it is published: warm-up, and golden requests with known answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,28 +15,28 @@ mod compare;
 
 pub use compare::Tolerance;
 
-/// Requests whose answers are known.
+/// Requests with known answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
-    /// How far a number may be from the one written down.
+    /// Allowed difference between a number and the expected one.
     pub tolerance: Tolerance,
     /// The requests.
     pub cases: Vec<GoldenCase>,
 }
 
-/// A request whose answer is known.
+/// A request with a known answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GoldenCase {
-    /// What is asked.
+    /// The request.
     pub request: InferRequest,
-    /// What must be answered: these outputs, and possibly others.
+    /// The expected outputs. The response may hold others too.
     pub outputs: Vec<Tensor>,
 }
 
-/// Reads golden requests. Given from outside, because they are written in a wire format.
+/// A parser of golden requests. The caller supplies it, because they are written in a wire format.
 pub type ParseGolden = fn(&[u8], &Pace) -> Result<Golden, String>;
 
-/// Lets a version show what it can do. Fails with what it could not.
+/// Validates a version. Fails with the stage and reason of the first check that fails.
 pub(super) async fn prove(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
@@ -49,20 +49,22 @@ pub(super) async fn prove(
     if servable.id().name.is_interceptor() {
         return prove_interceptor(servable, golden).await;
     }
+
     warm_up(servable, database).await?;
     if let Some(file) = golden {
         progress(Stage::Golden);
         check_golden(servable, read_golden(servable, file, parse, workers).await?, database)
             .await?;
     }
+
     servable
         .fill()
         .await
         .map_err(|error| in_warm_up("making the instances to be kept ready", &error))
 }
 
-/// Of an interceptor nobody knows what it should say to a request made of zeros: that instances can
-/// be made must do.
+/// Validates an interceptor. Its reaction to a request of zeros means nothing, so only its
+/// instances are tested.
 async fn prove_interceptor(
     servable: &ServableHandle,
     golden: Option<&Sidecar>,
@@ -71,6 +73,7 @@ async fn prove_interceptor(
         let reason = format!("{}: an interceptor answers no requests; remove the file", file.name);
         return Err(LoadError::new(Stage::Golden, reason));
     }
+
     let made = servable.maker().run(async |_instance| Ok(())).await;
     made.map_err(|error| in_warm_up("making an instance", &error))?;
     servable
@@ -88,9 +91,10 @@ async fn warm_up(
         .map_err(|error| in_warm_up("the model's warm-up", &error))?;
     let settings = servable.settings();
     let request = made_up_request(&servable.metadata().inputs, settings)?;
+
     for _ in 0..settings.warmup.requests {
         match servable.answer(request.clone(), servable.proof_call(database)).await {
-            // A model may well refuse a request made of zeros.
+            // A model may reject a request of zeros.
             Ok(_) | Err(InferError::Rejected(_)) => {}
             Err(error) => return Err(in_warm_up("a request of zeros", &error)),
         }
@@ -99,6 +103,7 @@ async fn warm_up(
             Err(error) => return Err(in_warm_up("a batch of two requests of zeros", &error)),
         }
     }
+
     Ok(())
 }
 
@@ -115,7 +120,7 @@ async fn run_hook(servable: &Servable, database: Option<&Arc<Proof>>) -> Result<
     servable.maker().try_out(database, async |mut instance| instance.warm_up().await).await
 }
 
-/// A request with a zero, or an empty text, for every element of every input that must be there.
+/// A request with a zero, or an empty text, for every element of every required input.
 fn made_up_request(
     inputs: &[TensorSpec],
     settings: &ModelSettings,
@@ -131,6 +136,7 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
     // Every element of BYTES begins with a length of four bytes.
     let size = spec.datatype.size().unwrap_or(4);
     let bytes = shape.iter().try_fold(size, |bytes, &dimension| bytes.checked_mul(dimension));
+
     match bytes {
         Some(bytes) if bytes <= settings.limits.request => Ok(Tensor {
             name: spec.name.clone(),
@@ -148,7 +154,7 @@ fn made_up_tensor(spec: &TensorSpec, settings: &ModelSettings) -> Result<Tensor,
     }
 }
 
-/// How long reading golden requests may take, in turns with everybody's calls.
+/// Longest time for reading golden requests, in turns with the calls of all tenants.
 const READING: Duration = Duration::from_secs(600);
 
 async fn read_golden(
@@ -159,7 +165,7 @@ async fn read_golden(
 ) -> Result<Golden, LoadError> {
     let (opened, digest) = (file.file.clone(), file.digest);
     let work = move |pace: &Pace| {
-        // More than the limit is not what was looked at, and its digest tells.
+        // A file that grew beyond the limit has another digest.
         let content =
             pace.aside(|| opened.read(MAX_GOLDEN)).map_err(|stopped| stopped.to_string())?;
         let content = content.map_err(|error| error.to_string())?;
@@ -172,6 +178,7 @@ async fn read_golden(
     let read = workers.run(payer, payer.share(), Instant::now() + READING, work).await;
     let read =
         read.map_err(|undone| LoadError::new(Stage::Host, format!("{}: {undone}", file.name)))?;
+
     read.map_err(|reason| LoadError::new(Stage::Golden, format!("{}: {reason}", file.name)))
 }
 
@@ -187,6 +194,7 @@ async fn check_golden(
         let response = answer.map_err(|error| fault(explain(&error)))?.response;
         check_case(&case.outputs, &response, &golden.tolerance).map_err(fault)?;
     }
+
     Ok(())
 }
 
@@ -203,7 +211,7 @@ fn check_case(
     Ok(())
 }
 
-/// What happened, in full: who reads it owns the model.
+/// The error with its private detail, for the owner of the model.
 fn explain(error: &InferError) -> String {
     match error.private() {
         Some(detail) => format!("{error} ({detail})"),
@@ -228,6 +236,7 @@ mod tests {
                 made_up_tensor(&spec(datatype, shape), &settings).unwrap().check().unwrap();
             }
         }
+
         assert!(made_up_tensor(&spec(Datatype::Fp64, &[1 << 30]), &settings).is_err());
     }
 }

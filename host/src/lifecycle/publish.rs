@@ -1,10 +1,9 @@
-//! Uploads: received, shown to load, put into the repository, and followed until it is known what
-//! came of them.
+//! Uploads: received, validated, put into the repository, and followed to their outcome.
 //!
-//! A version is loaded and proved under the name it will have before it is put into its place, and
-//! then once more when the repository is seen to hold it: that load finds the artifact made, and is
-//! the same as for any other file. So nothing serves that the repository does not hold, and what
-//! was never good is never in it.
+//! A version is loaded and validated under its future name before it is put into the repository. It
+//! is loaded once more when a scan finds it there; that load finds the artifact already made, and
+//! is the same as for any other file. So no version serves that the repository does not hold, and
+//! the repository never holds an upload that could not serve.
 
 use std::sync::Arc;
 
@@ -17,10 +16,10 @@ use crate::repository::upload::{Put, Received, Target, Upload, UploadError, Uplo
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
 
-/// Why an upload or a removal came to nothing.
+/// The reason for which an upload or a removal failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The repository does not take it.
+    /// The repository refused it.
     #[error(transparent)]
     Refused(#[from] UploadError),
     /// It cannot be carried out now.
@@ -28,18 +27,18 @@ pub enum PublishError {
     Command(#[from] CommandError),
 }
 
-/// What has come of an upload.
+/// The outcome of an upload.
 pub struct Published {
-    /// What was put into the repository; `None` if it held the same content already.
+    /// The change of the repository; `None` if it already held the same content.
     pub put: Option<Put>,
     /// SHA-256 of the component.
     pub digest: Digest,
-    /// What the index tells of the version now; `None` if it is gone again.
+    /// The version's index entry; `None` if the version is gone again.
     pub entry: Option<IndexEntry>,
 }
 
 impl Manager {
-    /// Begins an upload of `announced` bytes; 0 if that is not known.
+    /// Begins an upload of `announced` bytes; 0 if the size is unknown.
     pub async fn begin_upload(
         &self,
         tenant: &Arc<Tenant>,
@@ -50,21 +49,19 @@ impl Manager {
         blocking(move || uploads.begin(&tenant, target, announced)).await
     }
 
-    /// Loads and proves what was received, puts it into the repository if that went well, and waits
-    /// until it is known whether it serves. That it may not serve, for the model's version policy,
-    /// is no failure.
+    /// Loads and validates an upload, puts it into the repository, and waits until its outcome is
+    /// known. An upload that is not wanted by the model's version policy succeeds.
     pub async fn publish(&self, received: Received) -> Result<Published, PublishError> {
         let manager = self.clone();
-        // A task of its own: what was received whole is carried through, also if whoever sent it
-        // goes away.
+        // A task of its own: a complete upload is carried through even if its client disconnects.
         tokio::spawn(async move { manager.carry_through(received).await })
             .await
             .unwrap_or_else(|error| Err(ended(&error)))
     }
 
-    /// Removes a version from the repository, and waits until the repository has been seen without
-    /// it. Gives what the index tells of the version then, if anything: it may still be answering
-    /// its last requests, or serve until another has taken its place.
+    /// Removes a version from the repository, and waits until a scan no longer finds it. Returns
+    /// the version's index entry, if there is one: the version may still answer its last requests,
+    /// or serve until another has taken its place.
     pub async fn remove(
         &self,
         tenant: &TenantName,
@@ -74,7 +71,8 @@ impl Manager {
         let gone = target.clone();
         blocking(move || uploads.remove(&gone)).await?;
         tracing::info!(%tenant, model = %target.name, version = %target.version, "removed from the repository");
-        // It is removed, whatever else happens.
+
+        // The version is removed even if its outcome is unknown.
         let entry = self.follow(tenant, &target).await.unwrap_or_default();
         Ok(entry.filter(|entry| entry.version == Some(target.version)))
     }
@@ -84,29 +82,32 @@ impl Manager {
         if there {
             return self.published(received, None).await;
         }
+
         let (received, candidate) = with(received, Received::candidate).await?;
         self.verify(received.tenant(), &candidate).await?;
+
         let (received, put) = with(received, move |received| received.put(&candidate)).await?;
         self.published(received, Some(put)).await
     }
 
-    /// Shows that a candidate can serve, and lets it go again.
+    /// Validates a candidate and drops it again.
     async fn verify(&self, tenant: &Arc<Tenant>, candidate: &Candidate) -> Result<(), UploadError> {
-        // What would be refused in its place must not come to be there.
+        // An upload that an interceptor's load hook refuses must not enter the repository.
         let id = ModelId {
             tenant: tenant.name().clone(),
             name: candidate.name.clone(),
             version: candidate.version,
         };
         self.chain(tenant.name()).before_load(&id).await?;
+
         let loaded = self.shared.loader.load(tenant, candidate, &|_| {}).await?;
-        // Unmapping it takes a while; no thread that serves HTTP should do it.
+        // Unmapping is slow and must not run on an HTTP thread.
         let _ = tokio::task::spawn_blocking(move || drop(loaded)).await;
         Ok(())
     }
 
-    /// Holds what was received, and its storage with it, until the repository has been seen to hold
-    /// it.
+    /// Keeps an upload, and its part of the storage quota, until a scan has found it in the
+    /// repository.
     async fn published(
         &self,
         received: Received,
@@ -119,7 +120,7 @@ impl Manager {
         Ok(Published { put, digest, entry })
     }
 
-    /// Has the repository looked at, and waits until it is known what becomes of a version.
+    /// Scans the repository and waits until the outcome of a version is known.
     async fn follow(
         &self,
         tenant: &TenantName,
@@ -144,7 +145,7 @@ async fn with<T: Send + 'static>(
     blocking(move || work(&mut received).map(|done| (received, done))).await
 }
 
-/// Runs file work where it may block.
+/// Runs a blocking file operation off the async threads.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
 ) -> Result<T, PublishError> {

@@ -1,5 +1,4 @@
-//! When the server is ready: once every tenant's models have been tried, or some have for so long
-//! that the others are not waited for any more.
+//! Readiness of the server: every tenant's models have been tried, or `ready_timeout` has passed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::TenantName;
 
-/// How far the tenants have come since the start, until the server is ready. It stays ready from
-/// then on.
+/// The progress of all tenants since the start, until the server is ready. It stays ready from then
+/// on.
 pub(super) struct Readiness {
     ready: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -16,49 +15,49 @@ pub(super) struct Readiness {
 
 #[derive(Default)]
 struct State {
-    /// The start is so long ago that tenants are not waited for any more.
+    /// `ready_timeout` has passed, so slow tenants are no longer waited for.
     overdue: bool,
     tenants: BTreeMap<TenantName, Progress>,
 }
 
-/// How far one tenant has come.
+/// The progress of one tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
-    /// Everything in its repository has been seen settled once.
+    /// Everything in its repository has been observed settled once.
     pub(super) settled: bool,
     /// Its repository cannot be read now.
     pub(super) degraded: bool,
-    /// Loads of its models are under way.
+    /// Some of its models are being loaded.
     pub(super) loading: bool,
 }
 
 impl Readiness {
-    /// Sets `ready` once these tenants' models have been tried.
+    /// Sets `ready` once the models of these tenants have been tried.
     pub(super) fn new(ready: Arc<AtomicBool>, tenants: impl Iterator<Item = TenantName>) -> Self {
         let tenants = tenants.map(|tenant| (tenant, Progress::default())).collect();
         Readiness { ready, state: Mutex::new(State { overdue: false, tenants }) }
     }
 
-    /// Whether the server has been ready.
+    /// True once the server has been ready.
     pub(super) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
 
-    /// Notes how far a tenant has come.
+    /// Records the progress of a tenant.
     pub(super) fn note(&self, tenant: &TenantName, progress: Progress) {
         self.update(|state| {
             state.tenants.insert(tenant.clone(), progress);
         });
     }
 
-    /// Notes that a tenant is no more.
+    /// Removes a tenant.
     pub(super) fn forget(&self, tenant: &TenantName) {
         self.update(|state| {
             state.tenants.remove(tenant);
         });
     }
 
-    /// Notes that slow tenants are not waited for any more.
+    /// Stops waiting for slow tenants.
     pub(super) fn stop_waiting(&self) {
         self.update(|state| state.overdue = true);
     }
@@ -67,6 +66,7 @@ impl Readiness {
         if self.is_ready() {
             return;
         }
+
         let mut state = self.lock();
         change(&mut state);
         if !self.is_ready() && state.is_ready() {
@@ -83,19 +83,20 @@ impl Readiness {
 impl State {
     fn is_ready(&self) -> bool {
         let any_settled = || self.tenants.values().any(|progress| progress.settled);
-        // A server that knows of no repository what is in it has nothing to be ready with.
+        // A server that has not read any repository has nothing to serve.
         self.late().next().is_none() || (self.overdue && any_settled())
     }
 
     /// The tenants whose models have not all been tried.
     fn late(&self) -> impl Iterator<Item = &TenantName> {
-        // A volume that is missing keeps nobody out but its own tenant.
+        // A missing volume delays readiness only if its tenant is the only one.
         let alone = self.tenants.len() == 1;
         let is_known = move |progress: &Progress| progress.settled || (progress.degraded && !alone);
         let late = self
             .tenants
             .iter()
             .filter(move |(_, progress)| !is_known(progress) || progress.loading);
+
         late.map(|(tenant, _)| tenant)
     }
 
@@ -104,6 +105,7 @@ impl State {
         if late.is_empty() {
             tracing::info!("every wanted model has been tried");
         }
+
         for tenant in late {
             tracing::warn!(%tenant, "ready, although not all of this tenant's models have been tried (ready_timeout)");
         }
@@ -131,10 +133,13 @@ mod tests {
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), SETTLED);
         assert!(!readiness.is_ready(), "nothing is known of b");
+
         readiness.note(&name("b"), LOADING);
         assert!(!readiness.is_ready());
+
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
+
         readiness.note(&name("b"), LOADING);
         assert!(readiness.is_ready());
     }
@@ -144,11 +149,14 @@ mod tests {
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), LOADING);
         assert!(!readiness.is_ready());
+
         readiness.stop_waiting();
         assert!(readiness.is_ready(), "the repository of a is known");
+
         let readiness = of(&["a", "b"]);
         readiness.stop_waiting();
         assert!(!readiness.is_ready(), "no repository is known");
+
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
     }
@@ -159,9 +167,11 @@ mod tests {
         readiness.note(&name("a"), DEGRADED);
         readiness.note(&name("b"), SETTLED);
         assert!(readiness.is_ready());
+
         let readiness = of(&["a"]);
         readiness.note(&name("a"), DEGRADED);
         assert!(!readiness.is_ready());
+
         let readiness = of(&["a", "b"]);
         readiness.note(&name("a"), SETTLED);
         readiness.forget(&name("b"));

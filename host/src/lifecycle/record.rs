@@ -1,4 +1,4 @@
-//! What the manager knows of one model.
+//! The state of one model.
 
 mod telling;
 mod version;
@@ -14,31 +14,31 @@ use crate::servable::{Drained, ServableHandle};
 use crate::tenant::{self, Resource, Tenant};
 use version::{Content, Serving, VersionRecord};
 
-/// A version that has loaded, and the means to know when it has drained.
+/// A version that has loaded, with the future that resolves when it has drained.
 pub(super) type Loaded = (ServableHandle, Drained);
 
-/// What the manager knows of one model.
+/// The state of one model.
 pub(super) struct ModelRecord {
     versions: BTreeMap<Version, VersionRecord>,
-    /// The model is there in a form that has no version yet, with what is wrong with it if anything
-    /// is.
+    /// Present if the repository holds the model in a form without a version, with the fault if it
+    /// is invalid.
     elsewhere: Option<Option<String>>,
     demand: Demand,
     policy: VersionPolicy,
-    /// What its live configuration says; a version that is changing or wrong does not change that.
+    /// The live configuration. A version that is changing or invalid does not change it.
     live: Arc<ConfigTable>,
-    /// Its place among the models that its tenant may have, while any of it serves or is being
+    /// The model's part of the tenant's quota of models, held while any version serves or is being
     /// loaded.
     place: Option<tenant::Held>,
-    /// Why none of it may be loaded for now.
+    /// The reason that keeps the model from being loaded.
     held: Option<Held>,
 }
 
-/// Why a model may not be loaded for now: for its tenant's interceptors.
+/// A reason that keeps a model from being loaded: its tenant's interceptors do not serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Held {
     pub(super) reason: String,
-    /// It is not known yet what will become of them.
+    /// The interceptors are still being loaded.
     pub(super) passing: bool,
 }
 
@@ -51,15 +51,14 @@ impl Default for ModelRecord {
 }
 
 impl ModelRecord {
-    /// Takes over what one look at the repository saw of the model; it replaces all earlier looks.
-    /// Tells whether that changed anything that matters.
+    /// Replaces the observed content by that of a newer scan. Returns true if the change matters.
     pub(super) fn see<'a>(&mut self, seen: impl Iterator<Item = &'a Seen>) -> bool {
         let before = self.seen();
         self.replace_seen(seen);
         before != self.seen()
     }
 
-    /// What a look may have changed.
+    /// The part of the state that a scan may change.
     fn seen(&self) -> (Vec<Known>, Option<Option<String>>, VersionPolicy, Vec<Version>) {
         (
             self.known(),
@@ -69,7 +68,7 @@ impl ModelRecord {
         )
     }
 
-    /// The versions that the settings name and that are not there, each with what to say of it.
+    /// The versions that the settings name and the repository does not hold, each with its reason.
     fn missing(&self) -> impl Iterator<Item = (Version, &str)> {
         self.versions.iter().filter_map(|(version, record)| Some((*version, record.missing()?)))
     }
@@ -79,12 +78,14 @@ impl ModelRecord {
         for record in self.versions.values_mut() {
             record.present = Content::Nothing;
         }
+
         for one in seen {
             match one.version() {
                 Some(version) => self.see_version(version, one),
                 None => self.elsewhere = Some(fault(one)),
             }
         }
+
         let serving = self.versions.values().filter_map(|record| record.serving.as_ref());
         serving.for_each(|serving| serving.handle.template().config().set_live(self.live.clone()));
     }
@@ -103,18 +104,18 @@ impl ModelRecord {
         };
     }
 
-    /// What should be done next.
+    /// The next action.
     pub(super) fn next_action(&self) -> Option<Action> {
         let next = next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
         next.filter(|action| self.held.is_none() || !matches!(action, Action::Load(_)))
     }
 
-    /// Keeps it from being loaded for that reason, or lets it be loaded again.
+    /// Sets or clears the reason that keeps the model from being loaded.
     pub(super) fn hold(&mut self, held: Option<Held>) {
         self.held = held;
     }
 
-    /// Why it is not being loaded although it should be, if that is so.
+    /// The reason that keeps the model from being loaded, if the policy wants a load.
     fn awaits(&self) -> Option<&Held> {
         let next =
             || next_action(&self.known(), &self.policy, self.demand, self.elsewhere.is_some());
@@ -125,7 +126,7 @@ impl ModelRecord {
         self.versions.iter().map(|(version, record)| record.known(*version)).collect()
     }
 
-    /// Notes that somebody wants the model, and forgets what failed, so that it is tried again.
+    /// Sets the demand to wanted and forgets all failures, so that they are retried.
     pub(super) fn demand_again(&mut self) {
         self.demand = Demand::Wanted;
         for record in self.versions.values_mut() {
@@ -136,12 +137,12 @@ impl ModelRecord {
         }
     }
 
-    /// Notes that nobody wants the model until somebody does again.
+    /// Sets the demand to unwanted.
     pub(super) fn demand_no_more(&mut self) {
         self.demand = Demand::Unwanted;
     }
 
-    /// Starts loading a version, and returns what to load.
+    /// Starts to load a version. Returns its candidate.
     pub(super) fn start_loading(&mut self, version: Version) -> Option<Candidate> {
         let record = self.versions.get_mut(&version)?;
         let Content::Whole(candidate) = &record.present else { return None };
@@ -149,7 +150,8 @@ impl ModelRecord {
         Some(Candidate::clone(candidate))
     }
 
-    /// Takes a place among the models that the tenant may have, if it has none yet.
+    /// Acquires the model's part of the tenant's quota, if it is not held yet. Fails if the tenant
+    /// has as many models as it may.
     pub(super) fn take_place(&mut self, tenant: &Arc<Tenant>) -> Result<(), QuotaExceeded> {
         if self.place.is_none() {
             self.place = Some(tenant.take(Resource::Models, 1)?);
@@ -157,32 +159,35 @@ impl ModelRecord {
         Ok(())
     }
 
-    /// Gives back its place: its tenant is gone. Should there be one of the same name, a place is
-    /// that one's to give.
+    /// Releases the model's part of the quota of a removed tenant. A tenant of the same name has a
+    /// quota of its own.
     pub(super) fn leave_place(&mut self) {
         self.place = None;
     }
 
-    /// Notes that what serves under that number keeps failing. Tells whether an older version is to
-    /// take its place.
+    /// Records that the content under this number keeps failing. Returns true if an older version
+    /// is to take its place.
     pub(super) fn roll_back(&mut self, version: Version, digest: Digest) -> bool {
         let older = self.versions.range(..version).any(|(_, record)| record.is_usable());
         let latest = matches!(self.policy, VersionPolicy::Latest(_));
         let Some(record) = self.versions.get_mut(&version) else { return false };
+
         let serves = record.serving.as_ref().is_some_and(|serving| {
             serving.digest == digest
                 && serving.handle.settings().breaker.rollback
                 && record.present.is(digest)
         });
+
         if !(older && latest && serves) {
             return false;
         }
+
         let reason = "it kept failing; load it to try again, or replace it";
         record.failed = Some((digest, LoadError::new(Stage::Serve, reason)));
         true
     }
 
-    /// The content of a version that could be loaded.
+    /// The digest of a version's candidate.
     pub(super) fn digest(&self, version: Version) -> Option<Digest> {
         match &self.versions.get(&version)?.present {
             Content::Whole(candidate) => Some(candidate.digest),
@@ -190,26 +195,27 @@ impl ModelRecord {
         }
     }
 
-    /// Notes that a load failed. Tells how often this content has failed in a row.
+    /// Records a failed load. Returns the number of consecutive failures of this content.
     pub(super) fn fail(&mut self, version: Version, digest: Digest, error: LoadError) -> u32 {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
         if record.tried != Some(digest) {
             (record.tried, record.failures) = (Some(digest), 0);
         }
+
         record.failures = record.failures.saturating_add(1);
         record.failed = Some((digest, error));
         record.failures
     }
 
-    /// Forgets that a version failed, if what failed may have passed.
+    /// Forgets the failure of a version if it was temporary.
     pub(super) fn forget_passing_failure(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
             record.failed = record.failed.take().filter(|(_, error)| !error.stage.is_passing());
         }
     }
 
-    /// Forgets what interceptors have objected to, so that others are asked.
+    /// Forgets failures caused by interceptors, so that the present interceptors are called.
     pub(super) fn forget_objections(&mut self) {
         for record in self.versions.values_mut() {
             record.failed =
@@ -217,7 +223,8 @@ impl ModelRecord {
         }
     }
 
-    /// Lets a loaded version serve. What served under its number before is to be ended.
+    /// Publishes a loaded version. Returns the drain of the content that served under its number
+    /// before.
     pub(super) fn serve(
         &mut self,
         version: Version,
@@ -228,22 +235,24 @@ impl ModelRecord {
         let record = self.versions.entry(version).or_default();
         record.loading = None;
         (record.failed, record.failures) = (None, 0);
+
         let (handle, drained) = loaded;
-        // It may have changed while this was being loaded.
+        // The live configuration may have changed during the load.
         handle.template().config().set_live(self.live.clone());
+
         let ending = Ending::new(&handle, drained);
         record.serving = Some(Serving { digest, handle, ending });
         before
     }
 
-    /// Notes that a load came to nothing because nobody wants its result any more.
+    /// Records that the result of a load is no longer wanted.
     pub(super) fn abandon(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
             record.loading = None;
         }
     }
 
-    /// Takes a version out of service. It is to be ended.
+    /// Takes a version out of service. Returns its drain.
     pub(super) fn stop_serving(&mut self, version: Version) -> Option<Ending> {
         let record = self.versions.get_mut(&version)?;
         let serving = record.serving.take()?;
@@ -251,24 +260,24 @@ impl ModelRecord {
         Some(serving.ending)
     }
 
-    /// Notes that one content of a version has drained.
+    /// Records that one content of a version has drained.
     pub(super) fn drained(&mut self, version: Version) {
         if let Some(record) = self.versions.get_mut(&version) {
             record.draining = record.draining.saturating_sub(1);
         }
     }
 
-    /// Whether a version that has been loaded is to go live.
+    /// True if a version that has been loaded is to be published.
     pub(super) fn lets_live(&self, version: Version) -> bool {
         goes_live(&self.known(), &self.policy, self.demand, version)
     }
 
-    /// Whether a version of it is being loaded.
+    /// True if a version is being loaded.
     pub(super) fn is_loading(&self) -> bool {
         self.versions.values().any(|record| record.loading.is_some())
     }
 
-    /// Whether it is not yet known what will become of it.
+    /// True while the outcome of the model is unknown.
     pub(super) fn is_undecided(&self) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
         self.is_loading()
@@ -277,7 +286,7 @@ impl ModelRecord {
             || self.versions.values().any(changing)
     }
 
-    /// Whether it is not yet known what will become of what is there of a version.
+    /// True while the outcome of the version's present content is unknown.
     pub(super) fn is_undecided_about(&self, version: Version) -> bool {
         let changing = |record: &VersionRecord| matches!(record.present, Content::Unsettled);
         let undecided = |record: &VersionRecord| record.loading.is_some() || changing(record);
@@ -286,7 +295,7 @@ impl ModelRecord {
             || self.versions.get(&version).is_some_and(undecided)
     }
 
-    /// Whether it will be loaded as soon as its tenant's interceptors are.
+    /// True if the model is loaded as soon as its tenant's interceptors are.
     fn waits(&self) -> bool {
         self.awaits().is_some_and(|held| held.passing)
     }
@@ -300,22 +309,22 @@ impl ModelRecord {
             .map(|serving| serving.handle.clone())
     }
 
-    /// Whether the repository holds any of it, right or wrong.
+    /// True if the repository holds any of the model, valid or not.
     pub(super) fn is_there(&self) -> bool {
         self.elsewhere.is_some() || self.versions.values().any(|record| !record.is_absent())
     }
 
-    /// Whether a version that serves has this number.
+    /// True if the version serves.
     pub(super) fn serves(&self, version: Version) -> bool {
         self.versions.get(&version).is_some_and(|record| record.serving.is_some())
     }
 
-    /// Whether nothing serves or drains.
+    /// True if no version serves or drains.
     pub(super) fn is_idle(&self) -> bool {
         self.versions.values().all(|record| record.serving.is_none() && record.draining == 0)
     }
 
-    /// Forgets versions that there is nothing left to say of.
+    /// Removes the records of versions that have no state left.
     pub(super) fn tidy(&mut self) {
         if self.is_idle() && !self.is_loading() {
             self.place = None;
@@ -324,12 +333,12 @@ impl ModelRecord {
         self.versions.retain(|_, record| is_told(record) || record.is_active());
     }
 
-    /// Whether there is nothing left to say of the model at all.
+    /// True if the model has no state left.
     pub(super) fn is_empty(&self) -> bool {
         self.versions.is_empty() && self.elsewhere.is_none()
     }
 
-    /// The candidates that the repository holds.
+    /// The candidates in the repository.
     pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
         self.versions.values().filter_map(|record| match &record.present {
             Content::Whole(candidate) => Some(&**candidate),

@@ -1,26 +1,26 @@
-//! Versions that failed for a reason that may pass, and when each is tried again.
+//! Versions with temporary failures, and the times of their next tries.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::model::{ModelName, Version};
 
-/// What falls due within this time of the first is tried together with it.
+/// Versions due within this time of the first are retried together with it.
 const TOGETHER: Duration = Duration::from_millis(500);
 
-/// Versions to be tried again, the next one first.
+/// Versions to retry, the next one first.
 #[derive(Default)]
 pub(super) struct Retries {
     due: BTreeSet<(Instant, ModelName, Version)>,
 }
 
 impl Retries {
-    /// Notes when a version is to be tried again.
+    /// Adds a version to retry at `due`.
     pub(super) fn add(&mut self, due: Instant, name: ModelName, version: Version) {
         self.due.insert((due, name, version));
     }
 
-    /// Waits until versions are due; for ever if there are none.
+    /// Waits until a version is due; for ever if there is none.
     pub(super) async fn due(&self) {
         match self.due.first() {
             Some((due, ..)) => tokio::time::sleep_until((*due).into()).await,
@@ -28,7 +28,7 @@ impl Retries {
         }
     }
 
-    /// Takes those that are due by then, and those that will be in a moment.
+    /// Removes and returns the versions due at `now` or shortly after.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<(ModelName, Version)> {
         let limit = now + TOGETHER;
         let mut taken = Vec::new();
@@ -39,10 +39,11 @@ impl Retries {
             }
             taken.push((next.1, next.2));
         }
+
         taken
     }
 
-    /// Forgets all of them.
+    /// Removes all versions.
     pub(super) fn clear(&mut self) {
         self.due.clear();
     }
@@ -58,6 +59,7 @@ mod tests {
         let (iris, first, now) =
             (ModelName::new("iris").unwrap(), Version::new(1).unwrap(), Instant::now());
         let at = |millis| now + Duration::from_millis(millis);
+
         [0, 400, 2000].into_iter().for_each(|millis| retries.add(at(millis), iris.clone(), first));
         retries.due().await;
         assert_eq!(retries.take_due(at(0)).len(), 2);

@@ -1,31 +1,33 @@
-//! Which candidates a tenant's storage has no room for.
+//! Candidates that exceed their tenant's storage quota.
 
 use std::collections::BTreeSet;
 
 use crate::model::{ModelName, Version};
 use crate::repository::{Aspired, Candidate, Seen};
 
-/// Bytes of everything in a repository that can be tried, but for what is beyond the tenant's
-/// storage.
+/// Bytes of all candidates in a repository, without those that exceed the quota.
 pub(super) fn size(aspired: &Aspired, beyond: &BTreeSet<(ModelName, Version)>) -> u64 {
     let fits =
         |candidate: &&Candidate| !beyond.contains(&(candidate.name.clone(), candidate.version));
     candidates(aspired).filter(fits).map(Candidate::size).sum()
 }
 
-/// What does not fit into so many bytes when the oldest goes first. It depends on nothing but what
-/// the repository holds, so a restart ends in the same state as the history that led here.
+/// The candidates that do not fit into `limit` bytes when the oldest are taken first. The result
+/// depends on the content of the repository alone, so a restart ends in the same state as the
+/// history before it.
 pub(super) fn beyond(aspired: &Aspired, limit: u64) -> BTreeSet<(ModelName, Version)> {
     let mut by_age: Vec<_> = candidates(aspired).collect();
     by_age.sort_by_key(|candidate| (candidate.changed, &candidate.name, candidate.version));
+
     let mut taken = 0u64;
     let too_much = by_age.into_iter().filter(|candidate| {
         let with_it = taken.saturating_add(candidate.size());
         let fits = with_it <= limit;
-        // What does not fit takes no room from what comes after.
+        // A candidate that does not fit takes nothing from those after it.
         taken = if fits { with_it } else { taken };
         !fits
     });
+
     too_much.map(|candidate| (candidate.name.clone(), candidate.version)).collect()
 }
 
@@ -70,6 +72,7 @@ mod tests {
             candidate("c", 30, 2),
             candidate("d", 10, 4),
         ];
+
         let names = |limit| {
             beyond(&aspired, limit)
                 .into_iter()

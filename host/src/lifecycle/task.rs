@@ -1,4 +1,4 @@
-//! The task that decides what serves of one tenant's models.
+//! The task that reconciles the serving versions of one tenant with its repository.
 
 mod acting;
 mod seeing;
@@ -24,61 +24,61 @@ use crate::model::{ModelName, TenantName};
 use crate::registry::{Registry, TenantModels};
 use crate::repository::{Aspired, Candidate, Degraded};
 
-/// What a tenant's task works with.
+/// The parts that a tenant's task works with.
 pub(super) struct TaskParts {
     pub(super) registry: Registry,
     pub(super) loader: Arc<Loader>,
     pub(super) readiness: Arc<Readiness>,
-    /// Its own mailbox; weak, so that the task ends with the last sender elsewhere.
+    /// Its own event queue; weak, so that the task ends with the last sender elsewhere.
     pub(super) events: mpsc::WeakSender<Event>,
     pub(super) record: TenantRecord,
-    /// Where to note why its repository cannot be believed.
+    /// The reason for which the repository cannot be trusted now, for readers outside the task.
     pub(super) degraded: Arc<ArcSwapOption<Degraded>>,
 }
 
-/// What a tenant's task knows and works with.
+/// A tenant's task: its state and the parts it works with.
 pub(super) struct Task {
     registry: Registry,
-    /// Where what serves is published.
+    /// The tenant's part of the registry.
     published: TenantModels,
     loader: Arc<Loader>,
     readiness: Arc<Readiness>,
     events: mpsc::WeakSender<Event>,
-    /// Its own mailbox, held open once the tenant is no more.
+    /// Its own event queue, held open once the tenant is removed.
     own_mailbox: Option<mpsc::Sender<Event>>,
-    /// `None` once the tenant is no more.
+    /// `None` once the tenant is removed.
     owner: Option<TenantRecord>,
     tenant: TenantName,
     degraded: Arc<ArcSwapOption<Degraded>>,
     models: BTreeMap<ModelName, ModelRecord>,
-    /// The models of which anything serves or drains.
+    /// Models of which any version serves or drains.
     busy: BTreeSet<ModelName>,
-    /// Loads under way.
+    /// Running loads.
     loads: usize,
     retries: Retries,
     lines: Lines,
-    /// What has changed since requests were last told.
+    /// Models that have changed since the last publication.
     changed: BTreeSet<ModelName>,
-    /// Its interceptors have changed since its models were last told.
+    /// The interceptors have changed since the models were last updated.
     rewrapped: bool,
     waiting: Vec<Waiter>,
-    /// What was last taken over of the repository, which is announced to several.
+    /// The last merged announcement. The same one may arrive more than once.
     merged: Option<Arc<Aspired>>,
-    /// The index, until something happens that may change it.
+    /// The index; `None` once it may have changed.
     index: Option<Arc<Vec<IndexEntry>>>,
     phase: Phase,
-    /// When artifacts were last tidied up, and whether they could be again.
+    /// Time of the last artifact collection, and whether another may find anything.
     collected: Option<Instant>,
     to_collect: bool,
 }
 
-/// Events that are handled before what has changed is published, at most.
+/// Events handled, at most, before their changes are published.
 const BATCH: usize = 64;
 
-/// How many models are looked at in a row before other tasks get a turn.
+/// Models handled before the task yields to others.
 pub(super) const MODELS_IN_A_ROW: usize = 32;
 
-/// The shortest time between two times that a tenant's artifacts are tidied up.
+/// Shortest time between two artifact collections of a tenant.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Task {
@@ -87,6 +87,7 @@ impl Task {
         let tenant = record.tenant().name().clone();
         let (models, busy, loads, retries, changed, rewrapped) = Default::default();
         let (waiting, merged, index, collected) = Default::default();
+
         Task {
             published: registry.open(&tenant),
             registry,
@@ -113,7 +114,7 @@ impl Task {
         }
     }
 
-    /// Handles events until everything is unloaded or nobody is left to send any.
+    /// Handles events until everything is unloaded or the last sender is gone.
     pub(super) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<Event>,
@@ -122,6 +123,7 @@ impl Task {
         let mut batch = Vec::with_capacity(BATCH);
         let begun_in = *phase.borrow_and_update();
         self.enter(begun_in).await;
+
         while !self.has_ended() {
             tokio::select! {
                 biased;
@@ -139,10 +141,11 @@ impl Task {
             self.publish();
             self.report();
         }
+
         self.registry.close(&self.tenant, &self.published);
     }
 
-    /// Whether there is nothing left to do: all is unloaded, and nothing will be loaded any more.
+    /// True if nothing is left to do: everything is unloaded, and nothing will be loaded.
     fn has_ended(&self) -> bool {
         let leaving = self.owner.is_none() && self.loads == 0;
         self.busy.is_empty() && (leaving || self.phase == Phase::Stopping)
@@ -159,6 +162,7 @@ impl Task {
         if !matches!(event, Event::Index { .. }) {
             self.index = None;
         }
+
         match event {
             Event::Aspired(aspired) => self.merge(aspired).await,
             Event::Moved { source } => self.move_to(source),
@@ -186,12 +190,12 @@ impl Task {
                 let outcome = self.unload(&name);
                 self.waiting.push(Waiter::Unloaded { outcome, reply });
             }
-            // Answered once what this batch has changed is published.
+            // Answered once the changes of this batch are published.
             Event::Index { reply } => self.waiting.push(Waiter::Index { reply }),
         }
     }
 
-    /// Whether anything may be loaded or replaced.
+    /// True if versions may be loaded and replaced.
     fn is_open(&self) -> bool {
         self.phase == Phase::Open
     }
@@ -201,6 +205,7 @@ impl Task {
         if phase == Phase::Open {
             return;
         }
+
         self.retries.clear();
         if phase == Phase::Stopping {
             self.unload_all().await;
@@ -218,7 +223,7 @@ impl Task {
         }
     }
 
-    /// Starts whatever the policy wants done for a model, until it wants nothing more for now.
+    /// Starts the actions of the policy for a model, until it returns none for now.
     fn drive(&mut self, name: &ModelName) {
         if self.is_open() {
             self.carry_on(name);
@@ -236,7 +241,7 @@ impl Task {
         }
     }
 
-    /// Drives these models, and lets other tasks have their turns meanwhile.
+    /// Reconciles several models and yields to other tasks meanwhile.
     async fn drive_all(&mut self, names: impl IntoIterator<Item = ModelName>) {
         for (count, name) in names.into_iter().enumerate() {
             self.drive(&name);
@@ -266,7 +271,7 @@ impl Task {
         Ok(())
     }
 
-    /// Tries again what may have passed by now.
+    /// Retries versions with temporary failures that are due.
     async fn retry(&mut self) {
         self.index = None;
         let due = self.retries.take_due(Instant::now());
@@ -275,10 +280,11 @@ impl Task {
                 record.forget_passing_failure(*version);
             }
         }
+
         self.drive_all(due.into_iter().map(|(name, _)| name)).await;
     }
 
-    /// Makes what has changed visible to requests, all at once.
+    /// Publishes all changed models at once.
     fn publish(&mut self) {
         let mut changes = Vec::new();
         for name in std::mem::take(&mut self.changed) {
@@ -293,6 +299,7 @@ impl Task {
                 self.models.remove(&name);
             }
         }
+
         if !changes.is_empty() {
             self.published.publish(changes);
         }
@@ -302,7 +309,7 @@ impl Task {
         Arc::new(self.models.iter().flat_map(|(name, record)| record.index(name)).collect())
     }
 
-    /// Tells everybody who asked what has come of it.
+    /// Answers waiting callers and reports the tenant's progress.
     fn report(&mut self) {
         self.answer_waiting();
         if let Some(owner) = &self.owner {
@@ -310,6 +317,7 @@ impl Task {
                 (owner.is_settled(), owner.is_degraded(), self.loads > 0);
             self.readiness.note(&self.tenant, Progress { settled, degraded, loading });
         }
+
         self.collect();
     }
 
@@ -321,20 +329,23 @@ impl Task {
                 waiter.answer(record, || index.get_or_insert_with(|| self.index()).clone());
             self.waiting.extend(waits_on);
         }
+
         self.index = index;
     }
 
-    /// Lets the loader tidy up, unless there is work it would get in the way of.
+    /// Starts an artifact collection, unless it would delay a load.
     fn collect(&mut self) {
         let waits = self.loads > 0 || !self.readiness.is_ready();
         let lately = self.collected.is_some_and(|at| at.elapsed() < COLLECT_INTERVAL);
         if !self.to_collect || waits || lately {
             return;
         }
+
         (self.collected, self.to_collect) = (Some(Instant::now()), false);
         let candidates: Vec<Candidate> =
             self.models.values().flat_map(ModelRecord::candidates).cloned().collect();
         let (loader, tenant) = (self.loader.clone(), self.tenant.clone());
+
         tokio::spawn(async move { loader.collect(&tenant, candidates).await });
     }
 }

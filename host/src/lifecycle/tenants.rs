@@ -1,4 +1,4 @@
-//! What the manager knows of one tenant.
+//! The state of one tenant.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use crate::tenant::{Resource, Tenant};
 /// A tenant whose models are served.
 pub(super) struct TenantRecord {
     tenant: Arc<Tenant>,
-    /// The number of the source that counts.
+    /// Number of the current source.
     source: u64,
-    /// How many rescans had been asked for before the look that counts.
+    /// Number of rescans requested before the last merged scan.
     asked: u64,
-    /// Whether the source has seen everything settled at least once.
+    /// The source has observed everything settled at least once.
     settled: bool,
-    /// Whether the source cannot see anything now.
+    /// The source cannot read the repository now.
     degraded: bool,
-    /// What its storage has no room for.
+    /// Candidates that exceed its storage quota.
     beyond_storage: BTreeSet<(ModelName, Version)>,
-    /// What wraps its models.
+    /// The state of its interceptors.
     pub(super) interceptors: Interceptors,
-    /// What is counted of its models.
+    /// The metrics of its models.
     pub(super) metrics: TenantMetrics,
 }
 
 impl TenantRecord {
-    /// A tenant whose candidates come from the source of that number.
+    /// A tenant whose candidates come from the source with this number.
     pub(super) fn new(tenant: Arc<Tenant>, source: u64, metrics: TenantMetrics) -> Self {
         let (asked, settled, degraded, beyond_storage, interceptors) = Default::default();
         TenantRecord {
@@ -47,7 +47,7 @@ impl TenantRecord {
         }
     }
 
-    /// The same tenant, whose candidates come from another source from now on.
+    /// The same tenant with another source.
     pub(super) fn moved(self, source: u64) -> Self {
         TenantRecord {
             interceptors: self.interceptors,
@@ -60,17 +60,18 @@ impl TenantRecord {
         &self.tenant
     }
 
-    /// Takes over what concerns the tenant as a whole. Tells whether the announcement counts: a
-    /// source that was replaced has nothing to say any more, and what was asked for may come before
-    /// what was announced earlier.
+    /// Applies the parts of an announcement that concern the tenant as a whole. Returns false if
+    /// the announcement is outdated: it comes from a source that was replaced, or is older than a
+    /// scan that was merged on request.
     pub(super) fn see(&mut self, aspired: &Aspired) -> bool {
         if self.source != aspired.source || self.asked > aspired.asked {
             return false;
         }
+
         self.asked = aspired.asked;
         self.degraded = aspired.degraded.is_some();
         if !self.degraded {
-            // Compiled artifacts that are in use take their room of the same quota.
+            // Compiled artifacts in use count against the same quota.
             let limit = self
                 .tenant
                 .settings()
@@ -81,15 +82,17 @@ impl TenantRecord {
             self.tenant.note_stored(storage::size(aspired, &self.beyond_storage));
             self.settled = aspired.first_settled;
         }
+
         true
     }
 
-    /// What wraps the calls of a model of that name; an interceptor is wrapped by nothing.
+    /// The interceptor chain for a model of this name; `None` for an interceptor.
     pub(super) fn wrapping_of(&self, name: &ModelName) -> Option<&Wrapping> {
         (!name.is_interceptor()).then(|| self.interceptors.wrapping())
     }
 
-    /// Puts in force what is known of its interceptors, in the order of their names.
+    /// Updates the interceptor chain from the records of the interceptors, in the order of their
+    /// names.
     pub(super) fn update_interceptors<'a>(
         &mut self,
         records: impl Iterator<Item = (&'a ModelName, &'a ModelRecord)>,
@@ -97,17 +100,18 @@ impl TenantRecord {
         self.interceptors.update(records, self.settled)
     }
 
-    /// Whether everything in its repository has been seen settled at least once.
+    /// True once everything in its repository has been observed settled.
     pub(super) fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Whether its repository cannot be read now.
+    /// True if its repository cannot be read now.
     pub(super) fn is_degraded(&self) -> bool {
         self.degraded
     }
 
-    /// Holds a version against the tenant's quota, and takes what its model needs of it.
+    /// Checks a version against the tenant's quota and acquires its model's part. Fails with
+    /// `QuotaExceeded` if it does not fit.
     pub(super) fn make_room(
         &self,
         record: &mut ModelRecord,
@@ -122,6 +126,7 @@ impl TenantRecord {
                 retry_after_seconds: 0,
             });
         }
+
         record.take_place(&self.tenant)
     }
 }

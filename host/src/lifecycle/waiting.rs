@@ -1,4 +1,4 @@
-//! Who waits for something to become known of a model, or to be published.
+//! Callers that wait for the outcome of a model, or for its publication.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use super::manager::CommandError;
 use super::record::ModelRecord;
 use crate::model::{ModelName, Version};
 
-/// Somebody who waits.
+/// A caller that waits for a reply.
 pub(super) enum Waiter {
-    /// For a model to have been loaded.
+    /// Waits until a model has been loaded.
     Load { name: ModelName, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// For what becomes of a version; nothing is said of one that is not there.
+    /// Waits for the outcome of a version; answered with `None` if it does not exist.
     Follow { name: ModelName, version: Version, reply: oneshot::Sender<Option<IndexEntry>> },
-    /// For a model that was unloaded not to be found any more.
+    /// Waits until an unloaded model can no longer be found.
     Unloaded { outcome: Result<(), CommandError>, reply: oneshot::Sender<Result<(), CommandError>> },
-    /// For what there is to say of every version.
+    /// Waits for the repository index.
     Index { reply: oneshot::Sender<Arc<Vec<IndexEntry>>> },
 }
 
 impl Waiter {
-    /// The model that it depends on, if it depends on one.
+    /// The model that the reply depends on, if any.
     pub(super) fn name(&self) -> Option<&ModelName> {
         match self {
             Waiter::Load { name, .. } | Waiter::Follow { name, .. } => Some(name),
@@ -30,7 +30,7 @@ impl Waiter {
         }
     }
 
-    /// Answers if there is an answer. Whoever has to wait on is given back.
+    /// Replies if the outcome is known; otherwise returns the waiter.
     pub(super) fn answer(
         self,
         record: Option<&ModelRecord>,
@@ -39,6 +39,7 @@ impl Waiter {
         if record.is_some_and(|record| self.must_wait(record)) {
             return Some(self);
         }
+
         match self {
             Waiter::Load { reply, .. } => {
                 let outcome = record.map_or(Err(CommandError::NotFound), |record| {
@@ -52,6 +53,7 @@ impl Waiter {
             Waiter::Unloaded { outcome, reply } => drop(reply.send(outcome)),
             Waiter::Index { reply } => drop(reply.send(index())),
         }
+
         None
     }
 

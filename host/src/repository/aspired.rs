@@ -1,4 +1,4 @@
-//! What a source announces: everything it sees, each time.
+//! The announcement of a source: the complete result of one scan.
 
 use std::sync::Arc;
 
@@ -6,36 +6,39 @@ use super::Digest;
 use crate::files::FileIn;
 use crate::model::{ConfigTable, ModelName, ModelSettings, TenantName, Version};
 
-/// Everything one look at a tenant's repository saw. It replaces whatever was announced before; a
-/// model or version that is not in it is not wanted any more.
+/// The complete result of one scan of a tenant's repository. It replaces every earlier
+/// announcement: a model or version that is not in it is no longer wanted.
 #[derive(Clone, Debug)]
 pub struct Aspired {
-    /// Whose repository it is.
+    /// The tenant that owns the repository.
     pub tenant: TenantName,
-    /// Which source announces it: a tenant's repository may be replaced by another.
+    /// Identifies the source that announces this. A tenant's repository may be replaced by another
+    /// one.
     pub source: u64,
-    /// Models and versions, sorted by name, then version; what concerns a model as a whole comes
-    /// first. While degraded, this is what was seen last.
+    /// Models and versions, sorted by name, then version. An entry for a model as a whole precedes
+    /// its versions. While degraded, this is the result of the last successful scan.
     pub seen: Vec<Seen>,
-    /// Why the repository itself cannot be believed now, if so. Keep everything that serves, and
-    /// report it.
+    /// The reason why the repository cannot be trusted now; `None` if it can. While set, all
+    /// serving versions stay and the reason is reported.
     pub degraded: Option<Degraded>,
-    /// Why not all of it was looked at, if so. What was not keeps serving.
+    /// The reason why the scan was incomplete; `None` if it was complete. Versions that were not
+    /// scanned keep serving.
     pub partial: Option<String>,
-    /// Whether everything there at the start has been seen settled, at least once. Stays true.
+    /// True once every entry that existed at the start has been seen settled. Stays true.
     pub first_settled: bool,
-    /// How many rescans had been asked for before this look began.
+    /// Number of rescans requested before this scan began.
     pub asked: u64,
 }
 
-/// Why a repository cannot be believed.
+/// The reason why a repository cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
-    /// For its tenant: names files relative to the repository only.
+    /// Text for the tenant: names files relative to the repository only.
     pub reason: String,
-    /// For the operator: with the host's paths and other tenants' names.
+    /// Text for the operator: includes host paths and other tenants' names.
     pub detail: String,
-    /// Whether somebody has to mend it. What is only missing may come by itself.
+    /// True if an operator has to act. False for a missing repository, which may come back by
+    /// itself.
     pub fault: bool,
 }
 
@@ -46,7 +49,7 @@ impl From<String> for Degraded {
 }
 
 impl Aspired {
-    /// What is announced before the first look.
+    /// The announcement before the first scan.
     pub fn nothing_yet(tenant: TenantName) -> Self {
         Aspired {
             tenant,
@@ -59,62 +62,62 @@ impl Aspired {
         }
     }
 
-    /// Everything seen under that name.
+    /// Returns every entry of one model.
     pub fn of<'a>(&'a self, name: &'a ModelName) -> impl Iterator<Item = &'a Seen> {
         let start = self.seen.partition_point(|seen| seen.name() < name);
         self.seen.iter().skip(start).take_while(move |seen| seen.name() == name)
     }
 
-    /// True if it says the same of the repository as another announcement of the same source.
+    /// Returns true if both announcements of one source have the same content.
     pub(super) fn says_the_same(&self, other: &Aspired) -> bool {
-        // Taken apart so that a new field cannot be forgotten here.
+        // Destructured so that a new field cannot be forgotten here.
         let Aspired { tenant: _, source: _, seen, degraded, partial, first_settled, asked } = self;
         (degraded, partial, first_settled, asked)
             == (&other.degraded, &other.partial, &other.first_settled, &other.asked)
             && *seen == other.seen
     }
 
-    /// Whether anything is still changing.
+    /// Returns true if no entry is still changing.
     pub fn is_settled(&self) -> bool {
         !self.seen.iter().any(|seen| matches!(seen, Seen::Unsettled { .. }))
     }
 }
 
-/// One thing in a repository.
+/// The state of one model or version in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant)] // Nearly everything that is seen is whole.
 pub enum Seen {
-    /// A version that can be tried.
+    /// A version that can be loaded.
     Whole(Candidate),
-    /// It is there, or was a moment ago, and is still changing. Keep what serves.
+    /// Present now, or a moment ago, and still changing. The serving version stays.
     Unsettled {
-        /// Which model.
+        /// The model.
         name: ModelName,
-        /// Which version; `None` when it concerns all of them.
+        /// The version; `None` if this concerns all versions.
         version: Option<Version>,
     },
-    /// It is there and wrong. Keep what serves, and report it.
+    /// Present and invalid. The serving version stays and the reason is reported.
     Faulty {
-        /// Which model.
+        /// The model.
         name: ModelName,
-        /// Which version; `None` when it concerns all of them.
+        /// The version; `None` if this concerns all versions.
         version: Option<Version>,
-        /// What is wrong and what would mend it. Names files relative to the repository only.
+        /// The fault and its remedy. Names files relative to the repository only.
         reason: String,
     },
-    /// It is not there, although the model's settings name it.
+    /// Absent, although the model's settings name it.
     Missing {
-        /// Which model.
+        /// The model.
         name: ModelName,
-        /// Which version.
+        /// The version.
         version: Version,
-        /// What names it and what would mend it.
+        /// The setting that names it, and the remedy.
         reason: String,
     },
 }
 
 impl Seen {
-    /// Which model it is or belongs to.
+    /// The model that the entry is, or belongs to.
     pub fn name(&self) -> &ModelName {
         match self {
             Seen::Whole(candidate) => &candidate.name,
@@ -124,12 +127,12 @@ impl Seen {
         }
     }
 
-    /// True if the repository holds it, right or wrong.
+    /// Returns true if the repository contains it, valid or not.
     pub fn is_there(&self) -> bool {
         !matches!(self, Seen::Missing { .. })
     }
 
-    /// Which version it is; `None` when it concerns the model as a whole.
+    /// The version; `None` if the entry concerns the model as a whole.
     pub fn version(&self) -> Option<Version> {
         match self {
             Seen::Whole(candidate) => Some(candidate.version),
@@ -139,76 +142,77 @@ impl Seen {
     }
 }
 
-/// A version that can be tried: its files have settled and its component is structurally whole.
+/// A version that can be loaded: its files have settled and its component is structurally complete.
 ///
-/// Its digests say what its files held when they were read, and nothing keeps them from changing
-/// since. Who opens a file must compare what it reads with the digest beside it.
+/// The digests describe the files as they were read. The files can change afterwards, so code that
+/// opens one must compare what it reads with the digest stored here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Which model.
+    /// The model.
     pub name: ModelName,
-    /// Which version of it.
+    /// The version.
     pub version: Version,
-    /// The file of the component.
+    /// The component file.
     pub component: FileIn,
-    /// What it held.
+    /// Digest of the component.
     pub component_digest: Digest,
-    /// Its size in bytes.
+    /// Size of the component in bytes.
     pub component_size: u64,
-    /// When its file last changed, by the file system's clock: seconds and nanoseconds.
+    /// Time of the component file's last status change by the file system's clock, in seconds and
+    /// nanoseconds.
     pub changed: (i64, i64),
     /// The other files of the version, sorted by name.
     pub sidecars: Vec<Sidecar>,
-    /// The requests it must answer as written before it goes live.
+    /// The golden requests, which the version must answer as recorded before it is published.
     pub golden: Option<Sidecar>,
-    /// What is in force for the model.
+    /// The model's settings.
     pub settings: Arc<ModelSettings>,
-    /// The part of its configuration that changes while it serves.
+    /// The model's live configuration.
     pub live: Arc<Live>,
-    /// Its identity: equal for equal component, sidecars, golden requests and settings, wherever
-    /// they lie. Which versions are wanted, and what is live, is not part of it, since no version
-    /// must load again for that.
+    /// Identity of the candidate: equal for equal component, sidecars, golden requests and
+    /// settings, at any path. The version policy and the live configuration are not part of it,
+    /// because a change of these does not reload a version.
     pub digest: Digest,
 }
 
 impl Candidate {
-    /// Bytes of all its files.
+    /// Total size of all files in bytes.
     pub fn size(&self) -> u64 {
         let beside = self.sidecars.iter().chain(&self.golden);
         self.component_size + beside.map(|sidecar| sidecar.size).sum::<u64>()
     }
 }
 
-/// The part of a model's configuration that changes while it serves.
+/// The part of a model's configuration that can change while it serves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Live {
-    /// What the file said when it was right last; empty if there is none.
+    /// Values of the last valid `config.toml`; empty if there is none.
     pub values: Arc<ConfigTable>,
-    /// What is wrong with the file now, if anything is.
+    /// The fault of the present file; `None` if it is valid or absent.
     pub fault: Option<String>,
 }
 
-/// A file beside a component.
+/// A file of a version besides its component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sidecar {
-    /// By which the model asks for it.
+    /// File name, by which the model opens it.
     pub name: String,
-    /// The file.
+    /// The file itself.
     pub file: FileIn,
-    /// What it held.
+    /// Digest of its content.
     pub digest: Digest,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// The identity of a candidate made of these. Only ever compared within one run of the host.
+/// Returns the identity of a candidate. Compared only within one run of the host.
 pub(super) fn identity(
     component: &Digest,
     sidecars: &[Sidecar],
     golden: Option<&Sidecar>,
     settings: &ModelSettings,
 ) -> Digest {
-    // Taken apart so that a new setting cannot be forgotten here.
+    // Destructured so that a new setting cannot be forgotten here.
     let ModelSettings { versions: _, isolation, instances, batching, limits, .. } = settings;
     let ModelSettings { streaming, sessions, deferred, warmup, breaker, capabilities, .. } =
         settings;
@@ -224,6 +228,6 @@ pub(super) fn identity(
         breaker,
         capabilities,
     );
-    // `Debug` writes texts quoted and escaped, so that no two of these look alike.
+    // `Debug` quotes and escapes texts, so two different inputs never produce the same text.
     Digest::of(format!("{component} {files:?} {golden:?} {in_force:?}").as_bytes())
 }

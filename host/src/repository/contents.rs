@@ -1,10 +1,9 @@
-//! What files hold, read once for each time they change.
+//! Cache of file contents, read once per change.
 //!
-//! A stamp tells only whether a file must be read again; what it holds is known by its digest.
-//! Since a file is read only after its stamp has stood for the settle time, a later change always
-//! shows in the stamp, provided that the settle time is longer than the step of the file system's
-//! clock (a few milliseconds on Linux's own file systems; one or two seconds on some network and
-//! FAT volumes).
+//! A stamp only decides if a file must be read again; its content is identified by its digest. A file
+//! is read after its stamp has been stable for the settle time, so a later change always changes the
+//! stamp, provided that the settle time is longer than the resolution of the file system's clock (a
+//! few milliseconds on Linux's own file systems; one or two seconds on some network and FAT volumes).
 
 use std::collections::HashMap;
 use std::io::{self, Read, Seek};
@@ -19,7 +18,7 @@ use super::tree::{Place, Tree, unreadable};
 use super::{Digest, whole};
 use crate::model::{ConfigTable, ModelName, ModelSettings};
 
-/// What a file is read as.
+/// The purpose for which a file is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Role {
     Component,
@@ -29,13 +28,15 @@ pub(super) enum Role {
     Live,
 }
 
-/// Ten times the largest component seen; translating one takes tens of times its size in memory.
+/// Ten times the largest component seen in practice. Compiling one takes tens of times its size in
+/// memory.
 pub(super) const MAX_COMPONENT: u64 = 1 << 30;
 
-/// The largest file of golden requests, in bytes: it is read into memory and parsed as a whole.
+/// Maximum size of a file of golden requests in bytes. It is read into memory and parsed as a
+/// whole.
 pub const MAX_GOLDEN: u64 = 16 << 20;
 
-/// What a file held.
+/// The content of a settled file.
 #[derive(Clone, Debug)]
 pub(super) struct Content {
     pub(super) digest: Digest,
@@ -43,7 +44,7 @@ pub(super) struct Content {
     pub(super) said: Said,
 }
 
-/// What a file says that is read for its meaning.
+/// The parsed content of a configuration file.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
     Nothing,
@@ -53,38 +54,37 @@ pub(super) enum Said {
     Live(Arc<ConfigTable>),
 }
 
-/// What one look at a file came to.
+/// Result of reading one file during a scan.
 pub(super) enum Reading {
-    /// It has settled and is right.
+    /// Settled and valid.
     Settled(Content),
-    /// It may count from then on.
+    /// Not settled yet; it may settle at this instant.
     Unsettled(Instant),
-    /// It has settled and is wrong.
+    /// Settled and invalid, with the reason.
     Faulty(String),
 }
 
 impl Role {
-    /// The most bytes such a file may have.
+    /// Maximum size of such a file in bytes.
     pub(super) fn limit(self) -> u64 {
         match self {
             Role::Component => MAX_COMPONENT,
-            // More would not fit into a guest's memory.
+            // A larger file would not fit into a guest's memory.
             Role::Sidecar => 4 << 30,
             Role::Golden => MAX_GOLDEN,
-            // A thousand times what every key takes.
+            // A thousand times the size of a file that sets every key.
             Role::Settings | Role::Live => 256 << 10,
         }
     }
 }
 
-/// The memory of what files held.
+/// Cached contents of the files in one repository.
 pub(super) struct Contents {
     settle: Duration,
-    /// By path and by what it is read as; folders are not read. Links may give one file several
+    /// By path and role; `None` for a folder, which is not read. Links can give one file several
     /// roles.
     known: HashMap<(PathBuf, Option<Role>), Known>,
-    /// What each model's live configuration was when it was right last, and when it was last asked
-    /// for.
+    /// The last valid live configuration of each model, and the scan that last requested it.
     live: HashMap<ModelName, (Arc<ConfigTable>, u64)>,
     round: u64,
     effort: Effort,
@@ -93,7 +93,7 @@ pub(super) struct Contents {
 struct Known {
     look: Look,
     judged: Option<Judged>,
-    /// When it was last asked for; what no round asks for is forgotten.
+    /// The scan that last requested it. Entries that a scan does not request are dropped.
     round: u64,
 }
 
@@ -102,7 +102,7 @@ impl Contents {
         Contents { settle, known: HashMap::new(), live: HashMap::new(), round: 0, effort }
     }
 
-    /// Forgets what the round that ends has not asked for.
+    /// Removes the entries that the ending scan did not request.
     pub(super) fn end_round(&mut self) {
         let round = self.round;
         self.known.retain(|_, known| known.round == round);
@@ -111,8 +111,7 @@ impl Contents {
         self.effort.begin_look();
     }
 
-    /// The live configuration of a model: these values, or while there are none those that it had
-    /// last.
+    /// Returns a model's live configuration: `now`, or the previous values if `now` is `None`.
     pub(super) fn live(
         &mut self,
         model: &ModelName,
@@ -123,13 +122,14 @@ impl Contents {
         values.clone()
     }
 
-    /// When a folder counts if nothing is put into it or taken out; `None` if it counts already.
+    /// Returns the instant at which a folder settles if it does not change; `None` if it has
+    /// settled.
     pub(super) fn unsettled(&mut self, folder: &Place) -> Option<Instant> {
         let settle = self.settle;
         pending(look(&mut self.known, self.round, folder, None).look.due(settle))
     }
 
-    /// Looks at a file and, if it has settled and changed, reads it.
+    /// Reads a file if it has settled and changed; otherwise returns the cached result.
     pub(super) fn read(&mut self, tree: &Tree, file: &Place, role: Role) -> Reading {
         let settle = self.settle;
         let known = look(&mut self.known, self.round, file, Some(role));
@@ -140,7 +140,7 @@ impl Contents {
             let judged = read_steady(tree, file, role, &mut self.effort);
             known.judged = match judged {
                 Ok(judged) => judged,
-                // Not remembered: what could not be read may be readable at the next look.
+                // Not cached: a file that cannot be read now may be readable at the next scan.
                 Err(error) => {
                     return Reading::Faulty(format!("cannot be read: {}", unreadable(&error)));
                 }
@@ -153,7 +153,7 @@ impl Contents {
     }
 }
 
-/// What is known of a place after another look at it.
+/// Updates the cache entry of a path with a new observation.
 fn look<'k>(
     known: &'k mut HashMap<(PathBuf, Option<Role>), Known>,
     round: u64,
@@ -173,10 +173,10 @@ fn pending(due: Instant) -> Option<Instant> {
     (due > Instant::now()).then_some(due)
 }
 
-/// What was found in a file, or what is wrong with it.
+/// The content of a file, or its fault.
 type Judged = Result<Content, String>;
 
-/// Reads and judges a file; `None` if it changed before or meanwhile, or has just gone.
+/// Reads and checks a file. Returns `None` if it changed before or meanwhile, or was removed.
 fn read_steady(
     tree: &Tree,
     file: &Place,

@@ -1,4 +1,4 @@
-//! The digest of what is too large to be held in memory.
+//! Digests of files that are too large to hold in memory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,14 +10,16 @@ use super::tree::stamp;
 use crate::model::Digest;
 use crate::tenant::Pace;
 
-/// Hashing so much takes less than a millisecond, and the system calls do not count.
+/// Read size. Hashing this much takes less than a millisecond, and the cost of system calls is
+/// negligible.
 const CHUNK: usize = 256 << 10;
 
-/// Chunks after which a file is looked at again: it may have changed or gone.
+/// Number of chunks between two checks of the file's stamp.
 const LOOK: u64 = 64;
 
-/// The digest of a file that showed this stamp, read from its beginning at that pace. `None` if the
-/// file changes or goes meanwhile, or is not wanted any more. Fails as reading does.
+/// Returns the digest of a file whose stamp is `seen`, read from its beginning at `pace`. Returns
+/// `None` if the file changes or is removed meanwhile, or if the work is cancelled. Fails on a read
+/// error.
 pub(super) fn digest_of(file: &File, seen: Stamp, pace: &Pace) -> io::Result<Option<Digest>> {
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK.min(usize::try_from(seen.size).unwrap_or(CHUNK).max(1))];
@@ -26,7 +28,7 @@ pub(super) fn digest_of(file: &File, seen: Stamp, pace: &Pace) -> io::Result<Opt
         if number % LOOK == LOOK - 1 && stamp(&file.get_ref().metadata()?) != seen {
             return Ok(None);
         }
-        // Reading may have to wait for the disk.
+        // A read may wait for the disk.
         let Ok(read) = pace.aside(|| read_retrying(&mut file, &mut chunk)) else { return Ok(None) };
         match read? {
             0 => break,

@@ -1,6 +1,8 @@
-//! A directory as a source: one thread that sleeps, is woken, looks, and announces.
+//! A directory as a source: one thread that sleeps until it is woken, scans, and announces the
+//! result.
 //!
-//! This is the only code that names `notify`, and all it takes from it is that something happened.
+//! This is the only code that names `notify`. An event only wakes the thread; its content decides
+//! nothing about the repository.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,42 +30,42 @@ use crate::essential;
 use crate::model::TenantName;
 use crate::tenant::{Tenant, Workers};
 
-/// How changes are noticed.
+/// The way changes are noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// By events where the file system has them, else by polling.
+    /// By events where the file system supports them, otherwise by polling.
     Auto,
-    /// By events; starting fails where there are none.
+    /// By events. Starting fails if they are not available.
     Events,
-    /// By looking every `poll_interval`.
+    /// By a scan every `poll_interval`.
     Poll,
 }
 
-/// What a directory source needs to know.
+/// Settings of a directory source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// Whose repository it is.
+    /// The tenant that owns the repository.
     pub tenant: TenantName,
-    /// The repository; it may be missing for now.
+    /// Path of the repository. The folder may not exist yet.
     pub root: PathBuf,
-    /// A folder of this source's own, where version numbers are kept.
+    /// Private folder of this source, where version numbers are stored.
     pub state: PathBuf,
-    /// How changes are noticed.
+    /// The way changes are noticed.
     pub watch: Watch,
-    /// How often to look while polling, or while the root is missing.
+    /// Time between scans while polling, or while the root is missing.
     pub poll_interval: Duration,
-    /// How often to look although no event came.
+    /// Time between scans without an event.
     pub rescan_interval: Duration,
-    /// How long a file must be unchanged before it counts.
+    /// Time for which a file must be unchanged before it is read.
     pub settle: Duration,
-    /// How many versions may be looked at.
+    /// Maximum number of versions per scan.
     pub max_versions: u32,
 }
 
-/// Why a directory source cannot start.
+/// The reason why a directory source cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Events were asked for and there are none.
+    /// Events were requested but are not available.
     #[error("cannot watch for file events: {0}; use `watch = \"poll\"`")]
     Events(String),
     /// The thread cannot be started.
@@ -71,12 +73,12 @@ pub enum DirectoryError {
     Thread(std::io::Error),
 }
 
-/// The source has stopped and announces nothing more.
+/// The source has stopped and makes no more announcements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the repository is not being watched any more")]
 pub struct Stopped;
 
-/// A directory being watched. Dropping it stops the watching.
+/// A directory source. Dropping it stops the thread.
 #[derive(Debug)]
 pub struct Directory {
     number: u64,
@@ -85,19 +87,19 @@ pub struct Directory {
     uploads: Arc<Uploads>,
 }
 
-/// A rescan that was asked for.
+/// A requested rescan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rescan(u64);
 
 impl Directory {
-    /// Starts a thread that looks at once, and then whenever something may have changed. Nobody is
+    /// Starts a thread that scans at once, and again after each possible change. No tenant is
     /// charged for it.
     pub fn spawn(config: DirectoryConfig) -> Result<Self, DirectoryError> {
         Directory::start(config, Effort::of_nobody(), None)
     }
 
-    /// The same at a tenant's expense. Large files are hashed by those workers. With `grounds` the
-    /// root must be nobody else's.
+    /// Like [`Directory::spawn`], but charges the tenant. `workers` hash large files. With
+    /// `grounds`, the root must not overlap another tenant's root.
     pub fn spawn_for(
         tenant: &Arc<Tenant>,
         config: DirectoryConfig,
@@ -142,30 +144,30 @@ impl Directory {
         Ok(Directory { number, bell, announced, uploads })
     }
 
-    /// Its number, which no other source of this process has; what it announces carries it.
+    /// Number of the source, unique within the process. Its announcements carry it.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// The uploads into it.
+    /// The uploads into this directory.
     pub fn uploads(&self) -> &Arc<Uploads> {
         &self.uploads
     }
 
-    /// What is announced, now and from now on. Only the newest announcement is kept, since it holds
-    /// everything.
+    /// Returns a receiver of the announcements. Only the newest one is kept, since each is
+    /// complete.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
         self.announced.clone()
     }
 
-    /// Asks for a look at once, without waiting for it.
+    /// Requests a scan without waiting for it.
     pub fn poke(&self) -> Rescan {
         let rescan = Rescan(self.bell.asked.fetch_add(1, Ordering::SeqCst) + 1);
         self.bell.ring();
         rescan
     }
 
-    /// Waits for the announcement of a look that began after this call.
+    /// Waits for the announcement of a scan that begins after this call.
     pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
         let rescan = self.poke();
         let mut announced = self.subscribe();
@@ -182,7 +184,7 @@ impl Drop for Directory {
 }
 
 impl Aspired {
-    /// Whether the look began after that rescan was asked for.
+    /// Returns true if the scan began after that rescan was requested.
     pub fn answers(&self, Rescan(number): Rescan) -> bool {
         self.asked >= number
     }
@@ -190,10 +192,10 @@ impl Aspired {
 
 // === The thread ===
 
-/// However many events come, there are at most so many looks in a row: twenty a second.
+/// Minimum time between two scans, whatever the number of events: at most twenty scans a second.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Wakes the thread. It may ring any number of times; once is enough.
+/// Wakes the thread. Several wake-ups before it runs count as one.
 #[derive(Clone, Debug)]
 struct Bell {
     ring: SyncSender<()>,
@@ -203,8 +205,8 @@ struct Bell {
 
 impl Bell {
     fn ring(&self) {
-        // If it is full, the thread has yet to hear the last ring, and will look after this one
-        // too.
+        // If the channel is full, the thread has yet to receive an earlier wake-up; the scan that
+        // follows covers this one too.
         let _ = self.ring.try_send(());
     }
 }
@@ -218,7 +220,7 @@ struct Watching {
     scanner: Scanner,
     effort: Effort,
     announce: watch::Sender<Arc<Aspired>>,
-    /// When something was announced last.
+    /// Time of the last announcement.
     told: Option<Instant>,
 }
 
@@ -230,14 +232,13 @@ impl Watching {
             let asked = self.bell.asked.load(Ordering::SeqCst);
             let Look { aspired, folders, due } = self.effort.charged(|| self.scanner.look());
             let degraded = aspired.degraded.is_some();
-            // Something may have happened in a folder between the look at it and the first watch on
-            // it.
+            // A change may have happened in a folder between its scan and the start of its watch.
             let unwatched = self.folders.follow(&folders);
             self.tell(Aspired { source: self.number, asked, ..aspired });
             let ended = Instant::now();
             let allowed = pace.spend(ended - began, ended);
             let due = due.into_iter().chain(unwatched.then_some(ended + PAUSE)).min();
-            // A large repository is not polled more often than it can be looked at.
+            // A large repository is not polled more often than it can be scanned.
             let next = (ended + self.interval(degraded)).max(allowed);
             let next = due.map_or(next, |due| due.max(allowed).min(next));
             if !self.sleep(next, allowed, asked) {
@@ -246,8 +247,8 @@ impl Watching {
         }
     }
 
-    /// Announces what was seen, if that is news. Now and then it is announced all the same: what it
-    /// means may change with a tenant's settings.
+    /// Publishes an announcement if it has changed. An unchanged one is repeated every
+    /// `rescan_interval`, because its effect may change with the tenant's settings.
     fn tell(&mut self, aspired: Aspired) {
         let is_old = self.told.is_none_or(|told| told.elapsed() >= self.config.rescan_interval);
         if is_old || !self.announce.borrow().says_the_same(&aspired) {
@@ -265,8 +266,9 @@ impl Watching {
         }
     }
 
-    /// Sleeps until the next look is due, or until one is allowed if the bell rings: after a pause
-    /// if something has changed, and without one if somebody asks for it. Tells whether to go on.
+    /// Sleeps until the next scan is due. A wake-up shortens the wait: to the pause after a change,
+    /// and to the earliest allowed instant after a rescan request. Returns false if the source has
+    /// stopped.
     fn sleep(&self, mut next: Instant, allowed: Instant, answered: u64) -> bool {
         let changed = allowed.max(Instant::now() + PAUSE);
         loop {
@@ -288,20 +290,19 @@ impl Watching {
 
 // === Events ===
 
-/// Folders of one repository whose events are heard of. What the system allows is shared by all
-/// tenants.
+/// Maximum number of watched folders of one repository. All tenants share the system's limit.
 const MAX_WATCHED: usize = 4096;
 
-/// The folders whose events ring the bell.
+/// The folders whose events wake the thread.
 struct Folders {
     watcher: Option<RecommendedWatcher>,
     auto: bool,
-    /// Each folder's device and inode: another folder under the same path must be watched anew.
+    /// Device and inode of each watched folder. Another folder at the same path needs a new watch.
     watched: BTreeMap<PathBuf, (u64, u64)>,
-    /// Set when a folder went or moved: the system has then dropped watches, and a new folder may
-    /// have been given the old one's inode.
+    /// Set when a folder was removed or moved. The system has then dropped watches, and a new
+    /// folder may have received the old one's inode.
     stale: Arc<AtomicBool>,
-    /// Why events cannot be relied on, if so.
+    /// The reason why events are unreliable; `None` if they are reliable.
     trouble: Option<String>,
 }
 
@@ -329,13 +330,13 @@ impl Folders {
         }
     }
 
-    /// Whether every change rings the bell.
+    /// Returns true if every change wakes the thread.
     fn working(&self) -> bool {
         self.watcher.is_some() && self.trouble.is_none()
     }
 
-    /// Watches these folders, the root first, and no others. Tells whether any was not watched
-    /// before.
+    /// Watches exactly these folders, of which the first is the root. Returns true if one of them
+    /// was not watched before.
     fn follow(&mut self, folders: &[Place]) -> bool {
         let Some(watcher) = &mut self.watcher else { return false };
         let all = self.stale.swap(false, Ordering::SeqCst);
@@ -353,9 +354,9 @@ impl Folders {
         if folders.len() > MAX_WATCHED && remote.is_none() {
             trouble = Some(format!("the repository has more than {MAX_WATCHED} folders"));
         }
-        // Before the new: a folder that was renamed has one watch under both names.
+        // Removed before new watches are added: a renamed folder has one watch under both names.
         for path in self.watched.keys().filter(|path| !wanted.contains_key(*path)) {
-            // The system has often dropped it already.
+            // The system has often dropped this watch already.
             let _ = watcher.unwatch(path);
         }
         let (mut new, mut lost) = (Vec::new(), false);
@@ -364,7 +365,7 @@ impl Folders {
         {
             match watch(watcher, path) {
                 Some(Ok(())) => new.push((path.clone(), *id)),
-                // It has gone meanwhile; the next look will tell.
+                // Removed meanwhile; the next scan finds out.
                 Some(Err(error)) if is_absent(&error) => {}
                 Some(Err(error)) => trouble = Some(error.to_string()),
                 None => {
@@ -383,9 +384,9 @@ impl Folders {
         any
     }
 
-    /// Polls from now on.
+    /// Switches to polling for good.
     fn give_up_events(&mut self) -> bool {
-        // Telling its thread to end would fail like everything else.
+        // Dropping it would send a message to its thread, which fails like every other call.
         std::mem::forget(self.watcher.take());
         self.report(Some(
             "the thread that hears of events has ended, or could not be started".into(),
@@ -401,13 +402,13 @@ impl Folders {
     }
 }
 
-/// Has a folder watched. `None` if that is not possible any more: the watcher panics where its
-/// thread is missing, as it is if the system had no room for another.
+/// Watches a folder. Returns `None` if the watcher is unusable: it panics if its thread is missing,
+/// which happens if the system could not start one.
 fn watch(watcher: &mut RecommendedWatcher, path: &Path) -> Option<notify::Result<()>> {
     catch_unwind(AssertUnwindSafe(|| watcher.watch(path, RecursiveMode::NonRecursive))).ok()
 }
 
-/// Finds out whether the system offers events.
+/// Checks that the system supports file events.
 pub fn check_events() -> Result<(), DirectoryError> {
     let watcher = notify::recommended_watcher(|_: notify::Result<notify::Event>| {});
     watcher.map(drop).map_err(|error| DirectoryError::Events(error.to_string()))
@@ -417,7 +418,7 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     let of_ignored = event.as_ref().is_ok_and(is_of_ignored);
     let kind = event.map_or(EventKind::Any, |event| event.kind);
     match kind {
-        // Looking raises these itself.
+        // Reading files during a scan raises these events itself.
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {}
         EventKind::Access(_) => return,
         EventKind::Remove(RemoveKind::File) => {}
@@ -431,12 +432,11 @@ fn hear(event: notify::Result<notify::Event>, stale: &AtomicBool, bell: &Bell) {
     }
 }
 
-/// True if an event is only about files whose names are ignored, such as one that is being written
-/// elsewhere.
+/// Returns true if an event concerns only files with ignored names, such as temporary files.
 fn is_of_ignored(event: &notify::Event) -> bool {
     let is_ignored = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        // Kubernetes keeps what links lead to in `..data`.
+        // In a Kubernetes volume, the targets of links lie in `..data`.
         is_temporary(&name) && !name.starts_with("..")
     };
     !event.need_rescan() && !event.paths.is_empty() && event.paths.iter().all(is_ignored)
@@ -450,11 +450,11 @@ fn is_absent(error: &notify::Error) -> bool {
     }
 }
 
-/// What kind of network file system a folder is on, if it is on one: other machines can change it,
-/// and the kernel here does not hear of it.
+/// Returns the kind of network file system a folder is on. Other machines can change such a folder
+/// without an event on this one.
 #[cfg(target_os = "linux")]
 fn remote_kind(place: &Place) -> Option<&'static str> {
-    // From linux/magic.h and the file systems' own sources.
+    // Values from linux/magic.h and the file systems' own sources.
     let kind = match rustix::fs::statfs(&place.path).ok()?.f_type as u32 {
         0x6969 => "NFS",
         0x517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
@@ -480,7 +480,7 @@ mod tests {
 
     use super::*;
 
-    /// True if somebody who hears of these names wakes up.
+    /// Returns true if an event with these names wakes the thread.
     fn wakes(kind: EventKind, names: &[&str]) -> bool {
         let (ring, rung) = sync_channel(1);
         let bell = Bell { ring, asked: Arc::default(), stopped: Arc::default() };

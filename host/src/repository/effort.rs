@@ -1,8 +1,8 @@
-//! What it costs to look at a repository, and who pays for it.
+//! CPU meter of scans: charges a tenant for the scans of its repository.
 //!
-//! A look itself is short and done by the repository's own thread. Hashing is not: beyond a little
-//! it is done where the host works for tenants, behind whoever reads requests and in turns with
-//! everybody's guests.
+//! The scan itself is short and runs on the repository's own thread. Hashing beyond a small amount
+//! runs on the threads for host work, at lower priority than request handling and in turns with the
+//! guests of all tenants.
 
 use std::fmt;
 use std::fs::File;
@@ -15,18 +15,17 @@ use super::settle::Stamp;
 use crate::model::Digest;
 use crate::tenant::{Pace, Tenant, Workers, thread_time};
 
-/// Bytes that may be hashed in the course of one look where it is made: a millisecond's work.
+/// Bytes that one scan may hash on its own thread: about a millisecond of work.
 const HERE: u64 = 1 << 20;
 
-/// Who pays for what a repository costs, and where its files are hashed. A clone is for the same
-/// tenant.
+/// Charges the CPU time of scans to a tenant, and hashes its files. Clones charge the same tenant.
 #[derive(Clone)]
 pub(super) struct Effort {
-    /// `None` in a program that serves nobody.
+    /// `None` in a program that serves no tenants.
     payer: Option<(Workers, Arc<Tenant>)>,
-    /// Nobody waits for the outcome any more.
+    /// Set once the result is no longer needed.
     stopped: Arc<AtomicBool>,
-    /// Bytes that may still be hashed here in the course of the present look.
+    /// Bytes that the current scan may still hash on its own thread.
     left: u64,
 }
 
@@ -38,22 +37,22 @@ impl fmt::Debug for Effort {
 }
 
 impl Effort {
-    /// The effort of a program that serves nobody: everything is done where it is asked for.
+    /// Returns a meter that charges no tenant and hashes on the calling thread.
     pub(super) fn of_nobody() -> Self {
         Effort { payer: None, stopped: Arc::default(), left: HERE }
     }
 
-    /// A tenant's effort.
+    /// Returns a meter that charges a tenant.
     pub(super) fn of(workers: &Workers, tenant: &Arc<Tenant>) -> Self {
         Effort { payer: Some((workers.clone(), tenant.clone())), ..Effort::of_nobody() }
     }
 
-    /// Set it to have hashing end soon.
+    /// Returns the flag that cancels hashing when set.
     pub(super) fn stopped(&self) -> Arc<AtomicBool> {
         self.stopped.clone()
     }
 
-    /// Charges what a look takes.
+    /// Runs `look` and charges its CPU time.
     pub(super) fn charged<T>(&self, look: impl FnOnce() -> T) -> T {
         let before = thread_time();
         let outcome = look();
@@ -63,13 +62,13 @@ impl Effort {
         outcome
     }
 
-    /// Notes that a look begins.
+    /// Resets the number of bytes that may be hashed on the scan's own thread.
     pub(super) fn begin_look(&mut self) {
         self.left = HERE;
     }
 
-    /// The digest of a file that showed this stamp; `None` if the file changes or goes meanwhile.
-    /// Fails as reading does. Gives the file back.
+    /// Returns the file and its digest. The digest is `None` if the file, whose stamp is `seen`,
+    /// changes or is removed meanwhile. Fails on a read error.
     pub(super) fn digest(
         &mut self,
         file: File,

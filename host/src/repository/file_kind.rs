@@ -1,9 +1,10 @@
-//! The kind of a file that is no WebAssembly component, told by its first bytes or by its name.
+//! Detects the format of a file that is not a WebAssembly component, by its first bytes or its
+//! name.
 
-/// As many bytes of a file as its kind is told by.
+/// Number of leading bytes that are enough to detect a format.
 pub(super) const BEGINNING: usize = 1024;
 
-/// What a file is that begins with these bytes; `None` if that is not known.
+/// Returns the format of a file that begins with these bytes; `None` if it is unknown.
 pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {
     let kind = match bytes {
         [b'P', b'K', 3, 4, ..] => archive(bytes),
@@ -31,7 +32,8 @@ pub(super) fn by_content(bytes: &[u8]) -> Option<&'static str> {
     Some(kind)
 }
 
-/// What a file of that name is, if its ending says that it is a model for another server.
+/// Returns the format of a file by the extension of its name, if that is used for models of other
+/// servers.
 pub(super) fn by_name(name: &str) -> Option<&'static str> {
     let (_, ending) = name.rsplit_once('.')?;
     let kind = match ending.to_ascii_lowercase().as_str() {
@@ -57,7 +59,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static str> {
     Some(kind)
 }
 
-/// A ZIP archive is told by the name of its first entry.
+/// Detects the kind of a ZIP archive by the name of its first entry.
 fn archive(bytes: &[u8]) -> &'static str {
     let length = match bytes.get(26..28) {
         Some(&[low, high]) => usize::from(u16::from_le_bytes([low, high])),
@@ -85,14 +87,14 @@ fn pickle(bytes: &[u8]) -> &'static str {
     if holds(b"torch") { "a Python pickle of a PyTorch model" } else { "a Python pickle" }
 }
 
-/// The length of the header, then a JSON object.
+/// A header length followed by a JSON object.
 fn is_safetensors(bytes: &[u8]) -> bool {
     let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return false };
     let length = u64::from_le_bytes(*length);
     (2..100 << 20).contains(&length) && rest.starts_with(b"{\"")
 }
 
-/// A binary object whose first key has its length before it.
+/// A UBJSON object whose first key is preceded by its length.
 fn is_ubjson(bytes: &[u8]) -> bool {
     matches!(bytes.get(2..11), Some(&[0, 0, 0, 0, 0, 0, 0, 1..=64, _]))
 }
@@ -100,7 +102,7 @@ fn is_ubjson(bytes: &[u8]) -> bool {
 fn text(bytes: &[u8]) -> Option<&'static str> {
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
-        // The last character may be cut.
+        // The last character may be cut off.
         Err(error) if error.error_len().is_none() => {
             std::str::from_utf8(bytes.get(..error.valid_up_to())?).ok()?
         }
@@ -132,7 +134,7 @@ mod tests {
 
     use super::*;
 
-    /// A ZIP archive whose first entry has that name.
+    /// Returns a ZIP archive whose first entry has this name.
     fn zip(name: &str) -> Vec<u8> {
         let mut bytes = b"PK\x03\x04".to_vec();
         bytes.resize(26, 0);

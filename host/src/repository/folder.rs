@@ -1,4 +1,4 @@
-//! A look at one model's folder: its settings, its versions, and the files of each.
+//! Scan of one model folder: its settings, its versions, and the files of each.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,15 @@ use super::scan::{Parts, Scan, Trouble, wrong_kind};
 use super::tree::{Entry, Kind, Place};
 use crate::model::{ModelName, ModelSettings, Version, VersionPolicy};
 
-/// Each sidecar costs a look at every rescan and a line in the identity; real models have one to
+/// Each sidecar costs work at every rescan and an entry in the identity. Real models have one to
 /// ten.
 pub(super) const MAX_SIDECARS: usize = 64;
-/// A list of versions may name thousands that are not there; the first few tell enough.
+/// Maximum number of reported missing versions. A version list may name thousands; the first few
+/// are enough.
 const MAX_MISSING: usize = 16;
 
 impl Scan<'_> {
-    /// Looks at everything in a model's folder.
+    /// Scans a model folder.
     pub(super) fn folder(&mut self, name: &ModelName, place: Place) {
         let Some(entries) = self.list(name, None, &place) else { return };
         let mut trouble = Trouble::default();
@@ -41,7 +42,7 @@ impl Scan<'_> {
         let before = self.sight.seen.len();
         self.missing(name, &settings.versions, &versions);
         versions.sort_by_key(|(version, _)| *version);
-        // One is counted already. The newest matter most.
+        // The model itself counts as one version. The newest versions take precedence.
         let counted = 1 + self.count(versions.len().saturating_sub(1));
         versions.drain(..versions.len().saturating_sub(counted));
         for (version, kind) in versions {
@@ -58,7 +59,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Tells which versions the settings name that have no folder.
+    /// Reports the versions that the settings name but that have no folder.
     fn missing(&mut self, name: &ModelName, policy: &VersionPolicy, there: &[(Version, Kind)]) {
         let VersionPolicy::Only(named) = policy else { return };
         let there: BTreeSet<_> = there.iter().map(|(version, _)| *version).collect();
@@ -71,7 +72,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Looks at all that a version is made of but its component. Fails with what is wrong with it.
+    /// Reads every file of a version except its component. Fails with the faults found.
     pub(super) fn beside(&mut self, name: &ModelName, version: Version) -> Result<Parts, String> {
         let (mut trouble, mut parts, mut files) =
             (Trouble::default(), Parts::default(), Vec::new());
@@ -161,7 +162,7 @@ impl Scan<'_> {
         }
         let place = match kind {
             Kind::File(place) if role != Role::Sidecar || is_plain(&entry) => place,
-            // Whoever put it there counts on its being read.
+            // A broken link was put there on purpose, so it is not ignored.
             Kind::Broken(_) => return trouble.faults.push(wrong_kind(&shown(&entry), kind)),
             kind if role != Role::Sidecar => return trouble.faults.push(wrong_kind(&entry, kind)),
             _ => {
@@ -172,7 +173,7 @@ impl Scan<'_> {
                 return;
             }
         };
-        // One more than allowed is enough to refuse them all.
+        // One more than allowed is enough to refuse all.
         if role == Role::Sidecar && parts.sidecars.len() > MAX_SIDECARS {
             return;
         }

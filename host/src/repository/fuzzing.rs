@@ -1,4 +1,4 @@
-//! What must hold of any name in a repository, and of any text that claims to be a `model.toml`.
+//! Properties of names in a repository, and of texts that are read as a `model.toml`.
 
 use std::fmt::Display;
 use std::path::{Component, Path};
@@ -11,8 +11,8 @@ use crate::model::{
     show_duration, show_size,
 };
 
-/// A text that may name a model, a tenant, a version, or an entry of a repository. What is accepted
-/// stays in the directory it is joined to, and says the text it was made of.
+/// Checks a text as the name of a model, tenant, version or repository entry. An accepted name
+/// stays in the directory it is joined to, and equals the text.
 pub fn names(text: &str) {
     accepted(text, ModelName::new(text));
     accepted(text, TenantName::new(text));
@@ -52,7 +52,8 @@ fn accepted<T: Display>(text: &str, name: Result<T, InvalidName>) {
     }
 }
 
-/// The name is the text it was made of, one step down from any folder, and in plain sight there.
+/// Checks that the name equals the text, is a single visible path component, and stays in its
+/// folder.
 fn stays_inside(text: &str, name: &str) {
     assert_eq!(name, text);
     let steps: Vec<_> = Path::new(name).components().collect();
@@ -62,7 +63,7 @@ fn stays_inside(text: &str, name: &str) {
     assert_eq!(inside.parent(), Some(Path::new("/models")));
 }
 
-/// A size or duration that is understood can be shown, and what is shown is understood the same.
+/// Checks that a size or duration survives being formatted and parsed again.
 fn units(text: &str) {
     match parse_size(text) {
         Ok(size) => assert_eq!(parse_size(&show_size(size)), Ok(size)),
@@ -75,8 +76,7 @@ fn units(text: &str) {
     assert_eq!(is_temporary(text), is_temporary(&format!("a{text}")) || text.starts_with('.'));
 }
 
-/// The settings of a model. What is accepted can be kept by a host: every number within what makes
-/// sense.
+/// Checks the settings of a model: accepted numbers are within limits that a host can honour.
 pub fn model_toml(text: &str) {
     let settings = match parse_model_toml(text) {
         Ok(settings) => settings,

@@ -1,13 +1,13 @@
-//! Which folders are whose, judged anew at each look.
+//! Claims of tenants to repository folders, checked again at each scan.
 //!
-//! What one tenant's repository holds must not be another's, nor the host's own: whoever can write
-//! there would decide what the other serves. Paths that are given are held against each other when
-//! the configuration is read; but what they lead to can change at any time. So each repository says
-//! at each look which folders its path leads through, and is refused if it lies within another's,
-//! or around it.
+//! A tenant's repository must not overlap another tenant's, nor the host's own folders: a tenant that
+//! can write there would decide what the other one serves. Configured paths are compared when the
+//! configuration is read, but the folders behind them can change at any time. So each scan claims the
+//! folders on its repository's path, and is refused if the repository lies within another one or
+//! contains it.
 //!
-//! Of two that overlap the one is refused that came there over more links, or whose path leads
-//! elsewhere than at first: a tenant who can change where his own path leads cannot have another's
+//! Of two overlapping repositories, the one reached over more links, or whose path has led elsewhere
+//! before, is refused. A tenant that can redirect its own path therefore cannot have another tenant's
 //! repository refused.
 
 use std::collections::BTreeMap;
@@ -25,37 +25,38 @@ pub struct Grounds {
     claims: Mutex<BTreeMap<TenantName, Claim>>,
 }
 
-/// The folders that one tenant's repository takes.
+/// The folders on the path of one tenant's repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// Which source claims them; 0 before there is one.
+    /// The source that claims them; 0 for a claim made before the source started.
     pub(super) source: u64,
     pub(super) folders: Vec<FolderId>,
-    /// How many links lead there.
+    /// Number of links on the path.
     pub(super) links: usize,
-    /// Whether the path leads elsewhere than at first.
+    /// True if the path leads elsewhere than at first.
     pub(super) moved: bool,
 }
 
-/// Why a repository cannot be where it is.
+/// The conflict of a repository's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Overlap {
-    /// It overlaps with the repository of another tenant.
+    /// It overlaps another tenant's repository.
     Tenant(TenantName),
-    /// It overlaps with what is the host's own.
+    /// It overlaps a folder or file of the host.
     Host(&'static str),
 }
 
 impl Grounds {
-    /// The host's own folders and files, each with what it is, and nobody's repository yet.
+    /// Creates claims of the host's own folders and files, each with a description. No tenant has a
+    /// claim yet.
     pub fn new(own: Vec<(&'static str, PathBuf)>) -> Self {
         let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
         let own = own.into_iter().map(|(what, path)| (what, absolute(path))).collect();
         Grounds { own, claims: Mutex::default() }
     }
 
-    /// Notes where a tenant's repository is before anybody looks at any. What cannot be found is
-    /// claimed by nobody.
+    /// Claims a tenant's repository before the first scan of any. A path that does not exist is not
+    /// claimed.
     pub fn expect(&self, tenant: &TenantName, path: &std::path::Path) {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         if let Ok(resolved) = resolve(&path) {
@@ -69,9 +70,10 @@ impl Grounds {
         }
     }
 
-    /// Claims folders for a tenant, in place of what it had before. Fails if they are another's.
+    /// Claims folders for a tenant in place of its earlier claim. Fails if they overlap another
+    /// claim.
     pub(super) fn claim(&self, tenant: &TenantName, claim: Claim) -> Result<(), Overlap> {
-        // What the host's own paths lead to may change as well.
+        // The folders behind the host's own paths may change as well.
         let own = self.own.iter().filter_map(|(what, path)| Some((*what, resolve(path).ok()?)));
         let hosts =
             own.into_iter().find(|(_, Resolved { folders, .. })| overlap(folders, &claim.folders));
@@ -87,7 +89,7 @@ impl Grounds {
         judged
     }
 
-    /// Gives up what a source has claimed.
+    /// Removes the claim of a source.
     pub(super) fn release(&self, tenant: &TenantName, source: u64) {
         let mut claims = self.lock();
         if claims.get(tenant).is_some_and(|claim| claim.source == source) {
@@ -114,7 +116,7 @@ fn judge(
     }
 }
 
-/// Whether one path leads through the folder that the other leads to.
+/// Returns true if one path leads through the folder at the end of the other.
 fn overlap(one: &[FolderId], other: &[FolderId]) -> bool {
     let within = |inner: &[FolderId], outer: &[FolderId]| {
         outer.last().is_some_and(|folder| inner.contains(folder))

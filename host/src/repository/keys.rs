@@ -1,8 +1,8 @@
-//! Reads a TOML file key by key and collects every fault, so that one look at the message mends
-//! them all.
+//! Reads a TOML file key by key and collects every fault, so that one error message covers them
+//! all.
 //!
-//! The reader names each key it knows; whatever is left over is unknown, and refused. A setting
-//! that is absent keeps the value it had, so the caller starts from the defaults.
+//! The caller names each known key; a key that is left over is unknown and refused. A setting whose
+//! key is absent keeps its value, so the caller starts from the defaults.
 
 mod bare;
 mod values;
@@ -19,18 +19,18 @@ pub(crate) use values::{
     boolean, duration, expected, list, number, one_of, origins, size, text, texts, whole_number,
 };
 
-/// Everything that is wrong with one file.
+/// All faults of one file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Faults {
     file: String,
-    /// The first of them.
+    /// The first faults, at most ten.
     list: Vec<Fault>,
     count: usize,
 }
 
-/// Nobody mends more at once; a file that is no TOML at all has a fault at every byte.
+/// Maximum number of faults in a message. A file that is not TOML at all has a fault at every byte.
 const MAX_TOLD: usize = 10;
-/// Bytes of one fault's text, which may repeat what the file says.
+/// Maximum length of one fault's text in bytes. It may quote the file.
 const MAX_TEXT: usize = 400;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Fault {
 }
 
 impl Faults {
-    /// How many there are.
+    /// Total number of faults.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -59,8 +59,8 @@ impl fmt::Display for Faults {
     }
 }
 
-/// Hands the file's keys to `fill`. Fails with everything that is wrong, in the order of the file.
-/// `file` is how messages call the file.
+/// Passes the keys of a file to `fill`. Fails with every fault, in the order of the file. Messages
+/// refer to the file as `file`.
 pub(crate) fn read(file: &str, text: &str, fill: impl FnOnce(&mut Keys<'_>)) -> Result<(), Faults> {
     let (table, syntax) = DeTable::parse_recoverable(text);
     if !syntax.is_empty() {
@@ -81,15 +81,15 @@ fn read_table<'t>(
     keys.finish()
 }
 
-/// Tells what is wrong with a file that is no TOML. What is left of it after a syntax error may be
-/// missing half its keys, so its keys are only read if nothing but quotes is missing.
+/// Returns the faults of a file with syntax errors. Half its keys may be missing after a syntax
+/// error, so the keys are read only if nothing but quotes is missing.
 fn read_quoted(
     file: &str,
     text: &str,
     syntax: Vec<(usize, String)>,
     fill: impl FnOnce(&mut Keys<'_>),
 ) -> Faults {
-    // More cannot be told, and finding each line takes a walk.
+    // A message holds no more than these, and finding each line scans the file.
     let few = syntax.len() <= MAX_TOLD;
     let quoted = few.then(|| bare::quote(text, syntax.iter().map(|(offset, _)| *offset))).flatten();
     let Some(bare::Quoted { text: quoted, values }) = quoted else {
@@ -110,8 +110,8 @@ fn read_quoted(
     first(file, &quoted, faults)
 }
 
-/// Keeps as many as somebody will read. Finding a line takes a walk through the file, so all must
-/// not.
+/// Keeps the faults that fit in a message. Finding a line scans the file, so it is not done for
+/// all.
 fn first(file: &str, text: &str, mut faults: Vec<(usize, String)>) -> Faults {
     faults.sort();
     let told = faults.iter().take(MAX_TOLD);
@@ -133,13 +133,13 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
-/// The keys of one table.
+/// The keys of one table that have not been read yet.
 pub(crate) struct Keys<'t> {
-    /// The whole file.
+    /// Text of the whole file.
     source: &'t str,
-    /// What stands before a key's name in messages, for example `limits.`.
+    /// Prefix of key names in messages, for example `limits.`.
     prefix: String,
-    /// Where the table begins in the file.
+    /// Byte offset of the table in the file.
     start: usize,
     entries: BTreeMap<String, (usize, DeValue<'t>)>,
     known: Vec<&'static str>,
@@ -155,7 +155,7 @@ impl<'t> Keys<'t> {
         Keys { source, prefix, start, entries, known: Vec::new(), faults: Vec::new() }
     }
 
-    /// Reads one key into `setting`, which keeps its value when the key is absent or faulty.
+    /// Reads one key into `setting`, which keeps its value if the key is absent or faulty.
     pub(crate) fn read<T>(
         &mut self,
         key: &'static str,
@@ -169,7 +169,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// Reads one key that must be there; `None` if it is absent or faulty.
+    /// Reads a required key. Returns `None` if it is absent or faulty.
     pub(crate) fn need<T>(
         &mut self,
         key: &'static str,
@@ -183,21 +183,21 @@ impl<'t> Keys<'t> {
         found
     }
 
-    /// Reads the table under one key, if it is there.
+    /// Reads the table under one key, if present.
     pub(crate) fn table(&mut self, key: &'static str, fill: impl FnOnce(&mut Keys<'_>)) {
         if let Some((start, value)) = self.take(key) {
             self.inner(key, start, value, fill);
         }
     }
 
-    /// Reads every key that is left as a table of that name.
+    /// Reads every remaining key as a table of that name.
     pub(crate) fn tables(&mut self, mut fill: impl FnMut(&str, &mut Keys<'_>)) {
         for (name, (start, value)) in std::mem::take(&mut self.entries) {
             self.inner(&shown(&name), start, value, |keys| fill(&name, keys));
         }
     }
 
-    /// Reads every key that is left as a text.
+    /// Reads every remaining key as a text.
     pub(crate) fn texts(&mut self, setting: &mut BTreeMap<String, String>) {
         for (name, (offset, value)) in std::mem::take(&mut self.entries) {
             match text(&value) {
@@ -207,7 +207,7 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// Reads the list of tables under one key, if it is there.
+    /// Reads the list of tables under one key, if present.
     pub(crate) fn list(&mut self, key: &'static str, mut fill: impl FnMut(&mut Keys<'_>)) {
         match self.take(key) {
             None => {}
@@ -221,19 +221,19 @@ impl<'t> Keys<'t> {
         }
     }
 
-    /// The line on which the table begins.
+    /// Line on which the table begins.
     pub(crate) fn line(&self) -> usize {
         line_of(self.source, self.start)
     }
 
-    /// Reports what is wrong between keys, unless their own faults say enough.
+    /// Reports a conflict between keys, unless a key of the table has a fault of its own.
     pub(crate) fn require(&mut self, right: bool, why: &str) {
         if !right && self.faults.is_empty() {
             self.faults.push((self.start, format!("{}{why}", self.prefix)));
         }
     }
 
-    /// Reports that the table as a whole is wrong.
+    /// Reports a fault of the table as a whole.
     pub(crate) fn wrong(&mut self, why: &str) {
         let text = match self.prefix.strip_suffix('.') {
             Some(table) => format!("{table}: {why}"),
@@ -271,7 +271,8 @@ impl<'t> Keys<'t> {
 
     fn unknown_key(&self, key: &str) -> String {
         let known = self.known.join(", ");
-        // Of many, most are not told; comparing each with every known key would take long.
+        // Faults beyond the first ones are not shown, and comparing every key with every known one
+        // is slow.
         let compared = if self.faults.len() < MAX_TOLD { self.known.as_slice() } else { &[] };
         match nearest(key, compared.iter().copied()).first() {
             Some(near) => format!("unknown key; the keys here are {known}; did you mean '{near}'?"),
@@ -288,7 +289,7 @@ impl<'t> Keys<'t> {
     }
 }
 
-/// A name that someone else wrote, fit for a message.
+/// Returns a name from the file in printable form, for a message.
 fn shown(name: &str) -> String {
     sanitize(name, 64)
 }

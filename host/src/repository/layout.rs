@@ -1,14 +1,14 @@
-//! What a name in a repository stands for, told from the name alone.
+//! Meaning of file and folder names in a repository, derived from the name alone.
 
 use super::misplaced;
 use crate::model::{InvalidName, ModelName, sanitize};
 
-/// Where things lie that are read as models: the names that they get differ.
+/// A folder that contains models. Names of models in each differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shelf {
-    /// The root itself.
+    /// The root.
     Models,
-    /// The folder of the components that wrap the models.
+    /// The `interceptors` folder in the root.
     Interceptors,
 }
 
@@ -21,46 +21,46 @@ impl Shelf {
     }
 }
 
-/// What an entry of a shelf is.
+/// The meaning of an entry in such a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum InRoot {
     /// `iris.wasm`: the only version of model `iris`.
     Bare(ModelName),
-    /// `iris.cwasm`: native code that wants to be model `iris`.
+    /// `iris.cwasm`: native code, refused as model `iris`.
     Precompiled(ModelName),
     /// `iris/`: a model with numbered versions.
     Model(ModelName),
-    /// A file or folder whose name would be a model's, if that did not mean something else.
+    /// A file or folder whose name is reserved and cannot be a model's.
     Reserved(ModelName),
     /// `interceptors/`, in the root.
     Interceptors,
-    /// Nothing to us.
+    /// Not part of a model.
     Ignored,
-    /// Someone may have meant it as a model; tell the operator why it is none.
+    /// Probably meant as part of a model; the reason why it is not, for the operator.
     Odd(String),
 }
 
-/// What is in a model's or a version's folder under these names is the host's; all else is a
+/// Names with a fixed meaning in a model's or a version's folder. Any other file of a version is a
 /// sidecar.
 pub(super) const COMPONENT: &str = "model.wasm";
 pub(super) const GOLDEN: &str = "golden.json";
 pub(super) const SETTINGS: &str = "model.toml";
 pub(super) const LIVE: &str = "config.toml";
 
-/// Components that wrap calls to the tenant's models.
+/// Folder of the components that wrap calls to the tenant's models.
 pub(super) const INTERCEPTORS: &str = "interceptors";
 
-/// What every ext4 volume has at its root.
+/// A folder at the root of every ext4 volume.
 const LOST_AND_FOUND: &str = "lost+found";
 
-/// Whether programs use such names for files they have not finished, or that are none of ours:
-/// `.x`, `x~`, `#x#`, `x.tmp`, `x.part`, `x.swp` and the like.
+/// Returns true for names that programs use for unfinished or private files: `.x`, `x~`, `#x#`,
+/// `x.tmp`, `x.part`, `x.swp` and similar.
 pub(crate) fn is_temporary(name: &str) -> bool {
     let unfinished = ["~", "#", ".tmp", ".part", ".partial", ".swp", ".crdownload"];
     name.starts_with('.') || unfinished.iter().any(|ending| name.ends_with(ending))
 }
 
-/// What a file or link of that name on a shelf is.
+/// Returns the meaning of a file or link.
 pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     if let Some(stem) = name.strip_suffix(".wasm") {
         return named(shelf, name, stem, InRoot::Bare);
@@ -71,7 +71,7 @@ pub(super) fn file_on(shelf: Shelf, name: &str) -> InRoot {
     misplaced::file_in_root(name).map_or(InRoot::Ignored, InRoot::Odd)
 }
 
-/// What a folder of that name on a shelf is.
+/// Returns the meaning of a folder.
 pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
     match (shelf, name) {
         (Shelf::Models, INTERCEPTORS) => InRoot::Interceptors,
@@ -80,14 +80,14 @@ pub(super) fn folder_on(shelf: Shelf, name: &str) -> InRoot {
     }
 }
 
-/// Whether a folder that is given this name is read as a model, and nobody takes it for a file.
+/// Returns true if a folder of this name is read as a model and cannot be mistaken for a file.
 pub(super) fn is_model_folder(name: &str) -> bool {
     let file = matches!(file_on(Shelf::Models, name), InRoot::Bare(_) | InRoot::Precompiled(_))
         || name.ends_with(".toml");
     !is_temporary(name) && !file && matches!(folder_on(Shelf::Models, name), InRoot::Model(_))
 }
 
-/// Why a file or folder of a reserved name is no model.
+/// Returns the reason why a file or folder with a reserved name is not a model.
 pub(crate) fn reserved(name: &str) -> String {
     format!(
         "{}: no model can have this name, which means something else to the server; rename it",
@@ -95,12 +95,12 @@ pub(crate) fn reserved(name: &str) -> String {
     )
 }
 
-/// Whether a sidecar may have that name: short, and safe to print.
+/// Returns true if the name is short and printable, as required of a sidecar.
 pub(super) fn is_plain(name: &str) -> bool {
     name.len() <= 128 && !name.chars().any(char::is_control)
 }
 
-/// A name that someone else chose, fit for a log line.
+/// Returns a name in printable form, for a log line or message.
 pub(super) fn shown(name: &str) -> String {
     sanitize(name, 128)
 }

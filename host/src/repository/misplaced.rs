@@ -1,14 +1,16 @@
-//! Files and folders that lie where nothing reads them: what an operator is told of each.
+//! Messages for the operator about files and folders that are ignored because of their place or
+//! name.
 //!
-//! Everything here is told from the name alone. A name of which nothing is known, such as
-//! `README.md`, is nobody's mistake.
+//! Each message is derived from the name alone. A name without a known meaning, such as `README.md`,
+//! produces none.
 
 use super::file_kind::by_name;
 use super::layout::{COMPONENT, GOLDEN, LIVE, SETTINGS, shown};
 use super::whole::COMPONENTS;
 use crate::model::{ModelName, Version};
 
-/// A file in the root that is no model, if somebody may have meant it as part of one.
+/// Returns a message about an ignored file in the root, if it may have been meant as part of a
+/// model.
 pub(super) fn file_in_root(name: &str) -> Option<String> {
     let shown = shown(name);
     if name == GOLDEN {
@@ -29,7 +31,7 @@ pub(super) fn file_in_root(name: &str) -> Option<String> {
     Some(format!("{shown} is ignored: it is {kind}; {COMPONENTS}"))
 }
 
-/// A file in a model's folder that is none of the files that are read there.
+/// Returns a message about an ignored file in a model folder.
 pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     let shown = shown(name);
     if name.ends_with(".wasm") || name.ends_with(".cwasm") {
@@ -47,7 +49,7 @@ pub(super) fn file_in_model(model: &ModelName, name: &str) -> Option<String> {
     })
 }
 
-/// A folder in a model's folder that is no version.
+/// Returns a message about a folder in a model folder that is not a version.
 pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
     let shown = shown(name);
     match meant_version(name) {
@@ -61,7 +63,8 @@ pub(super) fn folder_in_model(model: &ModelName, name: &str) -> String {
     }
 }
 
-/// A file in a version's folder that is read as a sidecar and looks like something else.
+/// Returns a message about a file in a version folder that is read as a sidecar but looks like
+/// settings.
 pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -> Option<String> {
     let settings = name == SETTINGS || name == LIVE;
     settings.then(|| {
@@ -69,7 +72,7 @@ pub(super) fn file_in_version(model: &ModelName, version: Version, name: &str) -
     })
 }
 
-/// A model's folder without versions.
+/// Returns a message about a model folder without versions.
 pub(super) fn no_versions(model: &ModelName) -> String {
     match Version::parse(model.own()) {
         Some(version) => format!(
@@ -80,7 +83,7 @@ pub(super) fn no_versions(model: &ModelName) -> String {
     }
 }
 
-/// What is wrong with a version's folder that holds these sidecars and no component.
+/// Returns the fault of a version folder that contains these sidecars but no component.
 pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> String {
     let missing = format!("no {COMPONENT} in it yet");
     for name in sidecars {
@@ -95,7 +98,7 @@ pub(super) fn no_component<'a>(sidecars: impl Iterator<Item = &'a str>) -> Strin
     missing
 }
 
-/// The version that somebody means by `v1`, `version-1`, `01` or `1.0`.
+/// Returns the version that a name such as `v1`, `version-1`, `01` or `1.0` stands for.
 fn meant_version(name: &str) -> Option<Version> {
     let name = name.to_ascii_lowercase();
     let number = name

@@ -1,33 +1,33 @@
-//! Where models come from: a source looks at a place and announces everything it sees there.
+//! Tenants' model repositories: a source scans a directory and announces every model and version in
+//! it.
 //!
-//! What is looked at is a directory ([`Directory`]). Its thread wakes when the file system says
-//! that something changed, when a file may have settled, when somebody asks, and every few seconds
-//! in any case. Whatever woke it, it looks at the whole root and announces the whole of it as one
-//! [`Aspired`]. So an event that was lost, doubled or late costs nothing, and there is one path
-//! through the code instead of one per kind of change. Nothing here knows what serves: comparing
-//! wanted with actual is `lifecycle`'s task.
+//! A source scans a directory ([`Directory`]). Its thread wakes on a file system event, when a
+//! changed file may have settled, when a caller requests a rescan, and every few seconds in any
+//! case. Each time it scans the whole root and announces the complete result as one [`Aspired`]. A
+//! lost, doubled or late event therefore costs nothing, and there is one code path instead of one
+//! per kind of change. This module does not know which versions serve: `lifecycle` compares the
+//! wanted state with the actual one.
 //!
-//! Each thing seen is one of three. *Whole*: the files have settled, the component is structurally
-//! complete, the settings are sound, so it can be tried. *Unsettled*: still changing, or gone for
-//! less than the settle time. *Faulty*: settled and wrong. Only what is not seen at all is
-//! unwanted; unsettled and faulty both mean that what serves keeps serving. If the root itself is
-//! gone or unreadable the announcement says *degraded*, repeats what was seen last, and nothing is
-//! unloaded. A root that was deleted and made anew is believed, even when it is empty; one that is
-//! empty and on another device than before is taken for an unmounted volume. So whoever mounts a
-//! new, empty volume must put something into it before the old models go.
+//! Each entry is in one of three states. *Complete*: the files have settled, the component is
+//! structurally complete and the settings are valid, so the version can be loaded. *Unsettled*: still
+//! changing, or gone for less than the settle time. *Faulty*: settled and invalid. Only an entry that
+//! is absent from a scan is unwanted; for unsettled and faulty entries, the serving versions stay. If
+//! the root itself is missing or unreadable, the announcement is *degraded*, repeats the last result,
+//! and nothing is unloaded. A root that was deleted and created again is accepted, even when it is
+//! empty. An empty root on another device than before is treated as an unmounted volume, so an
+//! operator who mounts a new, empty volume must put a file into it before the old models are removed.
 //!
-//! A bare `iris.wasm` has no settings of its own: what needs settings gets a folder, which has room
-//! for them.
+//! A bare `iris.wasm` has no settings of its own: a model with settings needs a folder.
 //!
-//! The root is opened anew at each look, and must be nobody else's (`root`, `grounds`); everything
-//! beneath it is opened from there, and a candidate's files stay beneath the folder that was looked
-//! at, whatever its path comes to lead to.
+//! The root is opened again at each scan and must not overlap another tenant's root (`root`,
+//! `grounds`). Everything beneath it is opened from there, and a candidate's files stay beneath the
+//! folder that was scanned, even if its path later leads elsewhere.
 //!
-//! What is uploaded comes to lie in that directory too, and is announced as everything in it is:
-//! see [`upload`].
+//! Uploaded versions are written into the same directory and announced like any other file: see
+//! [`upload`].
 //!
-//! A repository behind a URL is mirrored into a directory, which is looked at like any other: see
-//! [`remote`]. A [`Source`] is either.
+//! A repository behind a URL is mirrored into a directory that is scanned like any other: see
+//! [`remote`]. A [`Source`] is either kind.
 
 mod aspired;
 mod digest;

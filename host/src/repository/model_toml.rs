@@ -1,4 +1,4 @@
-//! Reads a `model.toml` into [`ModelSettings`]: every key optional, every fault named.
+//! Reads a `model.toml` into [`ModelSettings`]. Every key is optional, and every fault is reported.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::tenant::StreamCeilings;
 
-/// Reads the settings of a model. Fails with everything that is wrong in the file.
+/// Parses the settings of a model. Fails with every fault of the file.
 pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
     let mut settings = ModelSettings::default();
     keys::read("model.toml", text, |keys| {
@@ -35,8 +35,8 @@ pub fn parse_model_toml(text: &str) -> Result<ModelSettings, Faults> {
     Ok(settings)
 }
 
-/// Reads the live configuration of a model: one table of texts. Fails with everything that is wrong
-/// in the file.
+/// Parses the live configuration of a model, one table of texts. Fails with every fault of the
+/// file.
 pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
     let mut config = ConfigTable::new();
     keys::read("config.toml", text, |keys| {
@@ -48,39 +48,46 @@ pub(super) fn parse_config_toml(text: &str) -> Result<ConfigTable, Faults> {
     Ok(config)
 }
 
-/// An instance is a thread's worth of work; more than this many of one model on one host is a
-/// typing error.
+/// Maximum number of instances. An instance can occupy a thread; a larger number for one model on
+/// one host is a typing error.
 const MAX_INSTANCES: u32 = 10_000;
-/// A queued request holds its body in memory; a million of the smallest already take gigabytes.
+/// Maximum queue length. A queued request holds its body in memory; a million of the smallest
+/// already take gigabytes.
 const MAX_QUEUE: u32 = 1_000_000;
-/// A batch is joined in memory, and its answers held until the last is there.
+/// Maximum batch size. A batch is concatenated in memory, and its responses are held until all are
+/// complete.
 const MAX_BATCH: u32 = 4096;
-/// Who waits longer than this for company would rather be alone.
+/// Range of the batching delay. Beyond 10 s a single call is always faster than waiting for a
+/// batch.
 const QUEUE_DELAY: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
-/// A session's state is copied into the guest at each request.
+/// Range of session states and task payloads in bytes. A session's state is copied into the guest
+/// at each request.
 const SESSION: RangeInclusive<u64> = 1..=(64 << 20);
-/// A year is for ever.
+/// Range of the time that an idle session is kept.
 const KEPT: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
-/// What failed so often will fail again.
+/// Maximum number of tries of a deferred task. One that failed so often will fail again.
 const MAX_TRIES: u32 = 100;
-/// Each is a row on disk; more than this is a queue of another kind.
+/// Maximum number of deferred tasks per call. Each is a row on disk.
 const MAX_TASKS: u32 = 1000;
-/// Each warm-up request delays going live by the model's own latency.
+/// Maximum number of warm-up requests. Each delays publishing by the model's latency.
 const MAX_WARMUP: u32 = 1_000;
-/// A version that has failed more often than this in a row will not recover.
+/// Maximum number of consecutive faults. A version that failed more often will not recover.
 const MAX_FAULTS: u32 = 1_000_000;
-/// From one page of linear memory to all that 32 bits can address.
+/// Range of memory limits in bytes: from one page of linear memory to the 32-bit address space.
 const MEMORY: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
-/// A body is held in memory twice, once outside the guest and once inside, where at most 4 GiB fit.
+/// Range of body sizes in bytes. A body is held in memory twice, outside and inside the guest,
+/// which has at most 4 GiB.
 const BODY: RangeInclusive<u64> = 1..=(2 << 30);
-/// No client waits longer than an hour; less than a millisecond is below the tick that enforces it.
+/// Range of deadlines, CPU times and pauses. Below 1 ms is finer than the tick that enforces them;
+/// no client waits longer than an hour.
 const TIME: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-/// Any pause, up to one after which an instance might as well stay.
+/// Range of the idle time after which an instance is dropped. Beyond a day it might as well stay.
 const IDLE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
-/// What a guest is told is read at each start; larger things belong in a sidecar file.
+/// Maximum size of a configuration table in bytes. A guest reads it at each start; larger data
+/// belongs in a sidecar.
 const MAX_CONFIG_BYTES: usize = 64 << 10;
-/// Each can keep connections open; a model that calls more places than this is a proxy.
+/// Maximum number of origins that a model may call. Each can keep connections open.
 const MAX_ORIGINS: usize = 32;
 
 fn instances(keys: &mut Keys<'_>, settings: &mut Instances) {
@@ -120,7 +127,7 @@ fn deferred(keys: &mut Keys<'_>, settings: &mut Deferral) {
     keys.read("payload", &mut settings.payload, size(SESSION));
 }
 
-/// Reads a table of limits over `settings`.
+/// Reads a table of limits into `settings`.
 pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
     keys.read("memory", &mut settings.memory, size(MEMORY));
     keys.read("deadline", &mut settings.deadline, duration(TIME));
@@ -129,7 +136,7 @@ pub(crate) fn limits(keys: &mut Keys<'_>, settings: &mut Limits) {
     keys.read("response", &mut settings.response, size(BODY));
 }
 
-/// Reads a table of ceilings for answers in parts over `ceilings`.
+/// Reads a table of streaming ceilings into `ceilings`.
 pub(crate) fn streaming_ceilings(keys: &mut Keys<'_>, ceilings: &mut StreamCeilings) {
     keys.read("deadline", &mut ceilings.deadline, |value| duration(TIME)(value).map(Some));
     keys.read("cpu_time", &mut ceilings.cpu_time, |value| duration(TIME)(value).map(Some));

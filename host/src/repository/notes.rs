@@ -1,20 +1,20 @@
-//! What an operator should know of a repository, once.
+//! Messages about a repository that an operator should see once.
 
 use std::collections::BTreeSet;
 
-/// More than a person reads. A repository may hold any number of files that are none of its models.
+/// Maximum number of kept messages. A repository may contain any number of unrelated files.
 const MAX_NOTES: usize = 100;
 
-/// What an operator should know of a repository.
+/// The messages of one scan.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     texts: BTreeSet<String>,
-    /// How many there are beyond those that are kept.
+    /// Number of messages beyond those that are kept.
     more: usize,
 }
 
 impl Notes {
-    /// Adds a text, if there is room for it.
+    /// Adds a message; counts it if there is no room.
     pub(super) fn add(&mut self, text: String) {
         if self.texts.len() < MAX_NOTES {
             self.texts.insert(text);
@@ -23,7 +23,7 @@ impl Notes {
         }
     }
 
-    /// What is new since the notes before, as lines for the log.
+    /// Returns the messages that were not in `before`, as log lines.
     pub(super) fn since(&self, before: &Notes) -> Vec<String> {
         let mut lines: Vec<String> = self.texts.difference(&before.texts).cloned().collect();
         if self.more > 0 && before.more == 0 {

@@ -1,8 +1,8 @@
-//! The version numbers of bare components, kept across restarts.
+//! Version numbers of bare components, kept across restarts.
 //!
-//! A bare `iris.wasm` says nothing of its version, so the host counts: each digest that differs
-//! from the one before gets the next number. A model that was deleted keeps its record, so that the
-//! same file put back keeps its number and another one goes on counting.
+//! A bare `iris.wasm` has no version in its name, so the host counts: each digest that differs from
+//! the previous one gets the next number. A deleted model keeps its record, so the same file put back
+//! keeps its number and another file continues the count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -16,12 +16,12 @@ use crate::model::{ModelName, Version};
 
 const FILE: &str = "versions.json";
 
-/// Who has which number. The default counts nothing that is there, and is never saved.
+/// The latest version number of each bare model. The default is empty and is never saved.
 #[derive(Default)]
 pub(super) struct Numbers {
     folder: PathBuf,
     counted: BTreeMap<String, Counted>,
-    /// Counted, but not on disk yet.
+    /// Models whose number is not on disk yet.
     unsaved: BTreeSet<ModelName>,
 }
 
@@ -33,14 +33,14 @@ struct Counted {
 }
 
 impl Numbers {
-    /// The file in that folder in which they are kept.
+    /// Returns the path of the file in `folder`.
     pub(super) fn file(folder: &Path) -> PathBuf {
         folder.join(FILE)
     }
 
-    /// Reads the numbers in a private folder, which is made if need be. Fails as the file system
-    /// does, and on a file that is not as [`Numbers::save`] wrote it: counting anew would give a
-    /// number twice.
+    /// Reads the numbers from a private folder, which is created if necessary. Fails on an I/O
+    /// error, and if the file was not written by [`Numbers::save`]: restarting the count would
+    /// assign a number twice.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         let counted = match fs::read(Numbers::file(folder)) {
@@ -51,7 +51,8 @@ impl Numbers {
         Ok(Numbers { folder: folder.into(), counted, unsaved: BTreeSet::new() })
     }
 
-    /// The number of the version that holds this digest now.
+    /// Returns the version number of this digest, and assigns the next one to a new digest. Returns
+    /// `None` if the numbers are exhausted.
     pub(super) fn number(&mut self, name: &ModelName, digest: Digest) -> Option<Version> {
         let before = self.counted.get(name.as_str());
         let same = before.filter(|counted| counted.digest == digest.to_string());
@@ -64,12 +65,12 @@ impl Numbers {
         Version::new(version)
     }
 
-    /// Whether this model's number could be given again after a crash.
+    /// Returns true if this model's number is not on disk, so a crash could assign it again.
     pub(super) fn is_unsaved(&self, name: &ModelName) -> bool {
         self.unsaved.contains(name)
     }
 
-    /// Writes what is not on disk yet, whole or not at all. Fails as the file system does.
+    /// Writes unsaved numbers to disk atomically. Fails on an I/O error.
     pub(super) fn save(&mut self) -> io::Result<()> {
         if self.unsaved.is_empty() {
             return Ok(());
@@ -79,7 +80,7 @@ impl Numbers {
         file.write_all(&serde_json::to_vec_pretty(&self.counted)?)?;
         file.sync_all()?;
         fs::rename(&temporary, self.folder.join(FILE))?;
-        // The rename itself must survive a power cut too.
+        // Makes the rename durable.
         File::open(&self.folder)?.sync_all()?;
         self.unsaved.clear();
         Ok(())

@@ -1,28 +1,26 @@
-//! How often a repository is looked at while its files change without end.
+//! Rate limit of scans while files change continuously.
 //!
-//! A look goes through the whole repository, so its cost grows with that and not with what has
-//! changed. After a quiet while the next change is looked at straight away; while changes go on,
-//! looks take a small share of the time.
+//! A scan covers the whole repository, so its cost grows with the size of the repository and not with
+//! the change. After a quiet period the next change is scanned at once; during continuous changes,
+//! scans take a small share of the time.
 
 use std::time::{Duration, Instant};
 
-/// In the long run looks take one part in so many of the time.
+/// Continuous scans take 1/20 of the time.
 const SHARE: u32 = 20;
-/// Time for looks that may be spent at once after a quiet while: a file that is dropped takes two
-/// or three looks.
+/// Scan time available at once after a quiet period. A dropped file takes two or three scans.
 const BURST: Duration = Duration::from_millis(250);
-/// The longest that a change waits to be looked at. A look that has read large files takes long
-/// once, and not again.
+/// Maximum delay of a scan. A scan that reads large files is long only once.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// An allowance of time for looks, which grows with the time that passes.
+/// A time allowance for scans that refills as time passes.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// What is left of it.
+    /// Remaining allowance.
     left: Duration,
-    /// What was spent beyond it.
+    /// Time spent beyond the allowance.
     debt: Duration,
-    /// When both were so.
+    /// Time at which both values were computed.
     at: Instant,
 }
 
@@ -31,7 +29,8 @@ impl Pace {
         Pace { left: BURST, debt: Duration::ZERO, at: now }
     }
 
-    /// Notes a look that took so long and has ended now. Gives when the next may begin.
+    /// Records a scan of this duration that ends now. Returns the instant at which the next may
+    /// begin.
     pub(super) fn spend(&mut self, took: Duration, now: Instant) -> Instant {
         let grown = now.saturating_duration_since(self.at) / SHARE;
         let left = (self.left + grown.saturating_sub(self.debt)).min(BURST);
@@ -45,15 +44,14 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// How many looks of that length are made within these seconds, if there is always something to
-    /// look at.
+    /// Returns the number of scans of that duration within this time, if changes never stop.
     fn looks(took: Duration, seconds: u64) -> u32 {
         let start = Instant::now();
         let (mut pace, mut now, mut count) = (Pace::new(start), start, 0);
         while now < start + Duration::from_secs(seconds) {
             now += took;
             count += 1;
-            // As the thread that looks does: it always pauses for a moment.
+            // The watch thread pauses at least this long between scans.
             now = pace.spend(took, now).max(now + Duration::from_millis(50));
         }
         count

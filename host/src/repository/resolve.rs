@@ -1,4 +1,4 @@
-//! Where a path leads, with every folder and link on the way.
+//! Resolution of a path, with every folder and link on the way.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,28 +8,28 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::files::{FolderId, id_of};
 
-/// As many links as the system follows.
+/// Maximum number of links, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resolved {
     /// The path without links and dots.
     pub(super) real: PathBuf,
-    /// Every folder on that path, the file system's root first.
+    /// Every folder on that path, beginning with the file system's root.
     pub(super) folders: Vec<FolderId>,
-    /// The links on the way, by their own real paths.
+    /// The links that were followed, by their own real paths.
     pub(super) links: BTreeSet<PathBuf>,
 }
 
 impl Resolved {
-    /// The folder that the path leads to.
+    /// Returns the folder at the end of the path.
     pub(super) fn folder(&self) -> Option<FolderId> {
         self.folders.last().copied()
     }
 }
 
-/// Follows an absolute path. Fails as the file system does.
+/// Resolves an absolute path. Fails on an I/O error, and with `ELOOP` after too many links.
 pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     let root = id_of(&fs::symlink_metadata("/")?);
     let mut found = Resolved { real: "/".into(), folders: vec![root], links: BTreeSet::new() };
@@ -63,7 +63,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     Ok(found)
 }
 
-/// The steps of a path, the first one last.
+/// Returns the components of a path in reverse order.
 fn steps(path: &Path) -> Vec<OsString> {
     let steps = path.components().filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),

@@ -1,9 +1,9 @@
-//! A repository's root: the folder that its path leads to, opened anew at each look.
+//! The root of a repository: the folder at the end of its path, opened again at each scan.
 //!
-//! The path is the operator's, what lies on it may be for others to change. A folder that is made
-//! anew at the same path is believed, such as a volume that is mounted again. A link is followed
-//! only if it was there when the repository was opened first: a folder that has become a link since
-//! then is not entered. And whatever the path leads to must be nobody else's
+//! The operator configures the path, but others may control folders on it. A folder that is created
+//! again at the same path is accepted, for example a volume that is mounted again. A link is followed
+//! only if it was there when the repository was first opened: a folder that has become a link since
+//! then is refused. The target must not overlap another tenant's repository
 //! ([`grounds`](super::grounds)).
 
 use std::collections::BTreeSet;
@@ -18,42 +18,42 @@ use super::tree::unreadable;
 use crate::files::Folder;
 use crate::model::TenantName;
 
-/// Where a tenant's repository is, and what that led to so far.
+/// The path of a tenant's repository, and the folder it led to last.
 #[derive(Debug)]
 pub(super) struct Root {
     tenant: TenantName,
-    /// Absolute, as it was given.
+    /// Absolute path, links not resolved.
     path: PathBuf,
-    /// Which source looks at it.
+    /// The source that scans it.
     source: u64,
-    /// `None` for a folder that is the host's own, such as a mirror.
+    /// `None` for a folder that only the host writes, such as a mirror.
     grounds: Option<Arc<Grounds>>,
     opened: Mutex<Option<Opened>>,
 }
 
-/// What the path led to when it was opened.
+/// The folder that the path led to when it was last opened.
 #[derive(Debug)]
 struct Opened {
     folder: Arc<Folder>,
-    /// What the path led to at first, and the links that were on the way then.
+    /// The path's target when first opened, and the links on the way at that time.
     first: PathBuf,
     links: BTreeSet<PathBuf>,
 }
 
-/// A root that is open.
+/// An open root.
 #[derive(Clone, Debug)]
 pub(super) struct OpenRoot {
     pub(super) folder: Arc<Folder>,
-    /// Where it is, without links.
+    /// Its path without links.
     pub(super) real: PathBuf,
 }
 
-/// Why a root cannot be entered.
+/// The reason why a root cannot be opened.
 #[derive(Debug)]
 pub(super) enum RootError {
-    /// It is not there, or the file system does not let it be read.
+    /// Missing or unreadable.
     Unreadable(io::Error),
-    /// It is there, and must not be entered.
+    /// Present, but refused.
     Refused(Degraded),
 }
 
@@ -63,7 +63,7 @@ impl From<io::Error> for RootError {
     }
 }
 
-/// Which of these tenants' repositories would be refused as things are, each with why.
+/// Returns the tenants whose repositories would be refused now, each with the reason.
 pub fn refused_roots(
     grounds: &Arc<Grounds>,
     tenants: &[(TenantName, PathBuf)],
@@ -71,7 +71,7 @@ pub fn refused_roots(
     tenants.iter().for_each(|(tenant, path)| grounds.expect(tenant, path));
     let root =
         |tenant: &TenantName, path| Root::new(tenant.clone(), path, 0, Some(grounds.clone()));
-    // Kept until all are judged, since each holds what it has claimed.
+    // Kept until all are checked, since each holds its claim.
     let roots: Vec<_> = tenants.iter().map(|(tenant, path)| (tenant, root(tenant, path))).collect();
     let refused = roots.iter().filter_map(|(tenant, root)| match root.open() {
         Err(RootError::Refused(why)) => Some(((*tenant).clone(), why.detail)),
@@ -81,7 +81,7 @@ pub fn refused_roots(
 }
 
 impl Root {
-    /// The root at a path, which nothing is known of yet.
+    /// Creates the root of a path that has not been opened yet.
     pub(super) fn new(
         tenant: TenantName,
         path: &Path,
@@ -92,7 +92,8 @@ impl Root {
         Root { tenant, path, source, grounds, opened: Mutex::default() }
     }
 
-    /// Opens the folder that the path leads to now; the same one as before, if it is still that.
+    /// Opens the folder at the end of the path. Returns the folder already open if it is the same
+    /// one.
     pub(super) fn open(&self) -> Result<OpenRoot, RootError> {
         let mut before = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let found = resolve(&self.path)?;
@@ -120,7 +121,7 @@ impl Root {
         Ok(OpenRoot { folder, real: found.real })
     }
 
-    /// What to say if the file system does not let it be read.
+    /// Returns the reason to report after an I/O error.
     pub(super) fn unreadable(&self, error: &io::Error) -> Degraded {
         let why = unreadable(error);
         Degraded {
@@ -130,7 +131,7 @@ impl Root {
         }
     }
 
-    /// Fails if the path leads over a link that was not there at first.
+    /// Fails if the path contains a link that was not there when it was first opened.
     fn check_links(&self, found: &Resolved, opened: &Opened) -> Result<(), RootError> {
         let Some(link) = found.links.difference(&opened.links).next() else { return Ok(()) };
         let mend = "put the folder back, or restart the server to accept the link";

@@ -1,4 +1,4 @@
-//! One look at a whole repository: from entries and names to everything that is there.
+//! Scan of a whole repository: from directory entries to the state of each model and version.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,31 +14,32 @@ use super::numbers::Numbers;
 use super::tree::{Entry, Kind, Place, Tree, plain, unreadable};
 use crate::model::{ModelName, ModelSettings, Version};
 
-/// What one look found.
+/// The result of one scan.
 pub(super) struct Sight {
     pub(super) seen: Vec<Seen>,
-    /// The folders whose entries made a difference, the root first.
+    /// The scanned folders, beginning with the root.
     pub(super) folders: Vec<Place>,
-    /// What an operator should know once.
+    /// Messages that an operator should see once.
     pub(super) notes: Notes,
-    /// When the first of what is unsettled may have settled.
+    /// The earliest instant at which an unsettled entry may settle.
     pub(super) due: Option<Instant>,
-    /// Whether the root had no entries.
+    /// True if the root has no entries.
     pub(super) empty: bool,
-    /// Whether there are more versions than were looked at.
+    /// True if there are more versions than were scanned.
     pub(super) partial: bool,
 }
 
-/// What a look is limited to.
+/// Limits of a scan.
 pub(super) struct Bound<'a> {
-    /// How many versions may be looked at.
+    /// Maximum number of versions.
     pub(super) versions: usize,
-    /// The models that were there before: they go before others.
+    /// Models that were present before. They are scanned before others.
     pub(super) known: &'a BTreeSet<ModelName>,
 }
 
-/// Looks at everything in the tree, as far as the bound allows. Fails if the root itself cannot be
-/// listed, or if not all interceptors can be looked at: it must not look as if there were fewer.
+/// Scans everything in the tree up to the limit. Fails if the root cannot be listed, or if some
+/// interceptors cannot be scanned: a shorter list of interceptors must not be announced as
+/// complete.
 pub(super) fn scan(
     tree: &Tree,
     contents: &mut Contents,
@@ -71,8 +72,8 @@ pub(super) fn scan(
     Ok(scan.sight)
 }
 
-/// Looks at what lies beside a component that is about to take a version's place: the model's
-/// settings, and the version's sidecars and golden requests. Fails with what is wrong with it.
+/// Reads the files next to a component that is about to replace a version's: the model's settings,
+/// and the version's sidecars and golden requests. Fails with the faults found.
 pub(super) fn beside(
     tree: &Tree,
     contents: &mut Contents,
@@ -84,24 +85,24 @@ pub(super) fn beside(
     Scan { tree, contents, numbers: &mut Numbers::default(), sight, left: 1 }.beside(name, version)
 }
 
-/// A look under way.
+/// A scan in progress.
 pub(super) struct Scan<'a> {
     pub(super) tree: &'a Tree,
     contents: &'a mut Contents,
     numbers: &'a mut Numbers,
     pub(super) sight: Sight,
-    /// How many more versions may be looked at.
+    /// Number of versions that may still be scanned.
     left: usize,
 }
 
-/// What in the root claims a model's name.
+/// An entry in the root that claims a model's name.
 enum Claim {
     Bare(Place),
     Folder(Place),
     Refused(String),
 }
 
-/// What is wrong, or not settled yet, with something made of several files.
+/// Faults and unsettled files of an entry that consists of several files.
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) faults: Vec<String>,
@@ -128,8 +129,8 @@ impl Scan<'_> {
         Ok(claims)
     }
 
-    /// What claims to be an interceptor. Fails if that cannot be told: it must not look as if there
-    /// were none.
+    /// Returns the entries of the interceptors folder. Fails if they cannot be listed: an empty
+    /// list must not be announced instead.
     fn interceptors(&mut self, kind: Kind) -> io::Result<BTreeMap<ModelName, Vec<Claim>>> {
         let Kind::Folder(place) = kind else {
             return Err(io::Error::other(wrong_kind(INTERCEPTORS, kind)));
@@ -160,14 +161,14 @@ impl Scan<'_> {
 
     fn models(&mut self, all: Vec<(ModelName, Vec<Claim>)>) {
         for (name, claims) in all {
-            // Each counts as one at least: it is looked at, and told of.
+            // A model without versions counts as one.
             if self.count(1) == 1 {
                 self.model(&name, claims);
             }
         }
     }
 
-    /// Counts so many versions, or as many as may still be looked at. Gives how many that are.
+    /// Counts versions against the limit. Returns how many of them may be scanned.
     pub(super) fn count(&mut self, versions: usize) -> usize {
         let counted = versions.min(self.left);
         self.left -= counted;
@@ -208,14 +209,14 @@ impl Scan<'_> {
         }
     }
 
-    // === What both kinds share ===
+    // === Shared by both layouts ===
 
-    /// Where the folder of a model is, if it has one.
+    /// Returns the path of a model's folder, which may not exist.
     pub(super) fn folder_of(&self, name: &ModelName) -> PathBuf {
         name.as_str().into()
     }
 
-    /// The entries of a folder; none if it is not there.
+    /// Returns the entries of a folder; none if it does not exist.
     pub(super) fn entries(&self, folder: &Path) -> Result<Vec<Entry>, String> {
         match self.tree.list(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -277,8 +278,8 @@ impl Scan<'_> {
         None
     }
 
-    /// Reads a model's live configuration. What is wrong with it, or not settled yet, leaves what
-    /// it was.
+    /// Reads a model's live configuration. While the file is faulty or unsettled, the previous
+    /// values stay.
     pub(super) fn live(&mut self, name: &ModelName, kind: Kind) -> Arc<Live> {
         let (mut values, mut fault) = (None, None);
         match kind {
@@ -322,7 +323,8 @@ impl Scan<'_> {
         }));
     }
 
-    /// What is still changing may be wrong only for now, so unsettled goes before faulty.
+    /// Unsettled takes precedence over faulty: a file that is still changing may be invalid only
+    /// for now.
     pub(super) fn report(&mut self, name: &ModelName, version: Option<Version>, trouble: Trouble) {
         if trouble.unsettled {
             self.sight.seen.push(Seen::Unsettled { name: name.clone(), version });
@@ -339,7 +341,8 @@ impl Scan<'_> {
         self.sight.due = Some(self.sight.due.map_or(due, |other| other.min(due)));
     }
 
-    /// A number counts only once it is on disk: else a crash could give it to another content.
+    /// Saves new version numbers. A candidate without a saved number becomes faulty: after a crash
+    /// its number could be assigned to other content.
     fn keep_numbers(&mut self) {
         let Err(error) = self.numbers.save() else { return };
         for seen in &mut self.sight.seen {
@@ -354,7 +357,7 @@ impl Scan<'_> {
     }
 }
 
-/// What a candidate has beside its component.
+/// The parts of a version besides its component.
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) settings: Arc<ModelSettings>,
@@ -368,7 +371,7 @@ impl Trouble {
         self.faults.is_empty() && !self.unsettled
     }
 
-    /// Everything that is wrong, as one text.
+    /// Returns all faults as one text.
     pub(super) fn into_result(self) -> Result<(), String> {
         match (self.faults.is_empty(), self.unsettled) {
             (false, _) => Err(self.faults.join("; ")),
@@ -388,7 +391,7 @@ impl Trouble {
 fn meaning(shelf: Shelf, name: &str, kind: &Kind) -> InRoot {
     match kind {
         Kind::Folder(_) => folder_on(shelf, name),
-        // A broken link without an ending may have been meant as a folder.
+        // A broken link without an extension may have been meant as a folder.
         Kind::Broken(_) if !name.contains('.') => folder_on(shelf, name),
         _ => file_on(shelf, name),
     }
@@ -398,7 +401,7 @@ fn precompiled(name: &str) -> String {
     format!("{name}: precompiled artifacts are never accepted; drop in the .wasm component itself")
 }
 
-/// What is wrong with an entry that is not what its name promises.
+/// Returns the fault of an entry whose kind does not match its name.
 pub(super) fn wrong_kind(name: &str, kind: Kind) -> String {
     match kind {
         Kind::Broken(why) => format!("{name}: {why}"),

@@ -1,5 +1,4 @@
-//! What carries over from one look to the next: what has settled, what has gone, what was said
-//! already.
+//! State carried from one scan to the next: settled files, missing versions, reported messages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,39 +17,39 @@ use super::scan::{Bound, Sight, scan};
 use super::tree::{Place, Tree, plain};
 use crate::model::{ModelName, Version};
 
-/// At the start, how long one file that never stops changing may keep all others from counting as
-/// seen.
+/// Time after the start for which one continuously changing file may delay the first complete
+/// announcement.
 const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many files and folders may be listed for each version that may be looked at. It has a folder
-/// or two, and up to 64 sidecars.
+/// Number of files and folders that may be listed per allowed version. A version has a folder or
+/// two and up to 64 sidecars.
 const ENTRIES_EACH: usize = 100;
 
-/// Looks at one repository again and again.
+/// Scans one repository repeatedly.
 pub(super) struct Scanner {
     root: Arc<Root>,
     settle: Duration,
     max_versions: usize,
     contents: Contents,
-    /// Where version numbers are kept.
+    /// Folder of the version numbers.
     state: PathBuf,
-    /// The version numbers, once they have been read.
+    /// The version numbers; `None` until they have been read.
     numbers: Option<Numbers>,
     began: Instant,
     aspired: Aspired,
-    /// Each version that was there at the last look, and since when it has been missing, if it is.
+    /// The versions of the last scan. The instant is set since the version went missing.
     present: BTreeMap<(ModelName, Version), Option<Instant>>,
-    /// The device of the last real root.
+    /// Device of the last root that was scanned.
     device: Option<u64>,
     notes: Notes,
 }
 
-/// What one look came to.
+/// The result of one scan, as announced.
 pub(super) struct Look {
     pub(super) aspired: Aspired,
-    /// What to watch.
+    /// The folders to watch.
     pub(super) folders: Vec<Place>,
-    /// When to look again at the latest, for something to have settled.
+    /// The latest instant of the next scan, at which an unsettled file may have settled.
     pub(super) due: Option<Instant>,
 }
 
@@ -72,7 +71,7 @@ impl Scanner {
         }
     }
 
-    /// Looks at everything once.
+    /// Scans the whole repository.
     pub(super) fn look(&mut self) -> Look {
         let tree = match self
             .root
@@ -113,7 +112,7 @@ impl Scanner {
         self.real(seen, folders, due)
     }
 
-    /// Notes whether there are more versions than are looked at.
+    /// Updates the announcement of an incomplete scan.
     fn note_partial(&mut self, partial: bool) {
         let limit = self.max_versions;
         let reason = partial.then(|| {
@@ -128,8 +127,8 @@ impl Scanner {
         self.aspired.partial = reason;
     }
 
-    /// The versions that were there before and are not among those looked at now. They may be there
-    /// still.
+    /// Returns the earlier versions that this scan did not cover, as unsettled: they may still
+    /// exist.
     fn unlooked(&self, seen: &[Seen]) -> Vec<Seen> {
         let looked_at: BTreeSet<_> =
             seen.iter().map(|seen| (seen.name(), seen.version())).collect();
@@ -147,7 +146,7 @@ impl Scanner {
         let is_going = |seen: &Seen| {
             seen.version().is_some_and(|version| gone.contains_key(&(seen.name().clone(), version)))
         };
-        // Until it is known to be gone it is not told to be missing.
+        // Not reported as missing until it is known to be gone.
         seen.retain(|seen| seen.is_there() || !is_going(seen));
         due = due.into_iter().chain(gone.values().copied()).min();
         seen.extend(
@@ -166,8 +165,8 @@ impl Scanner {
         Look { aspired: self.aspired.clone(), folders, due }
     }
 
-    /// The versions that were there and have not been missing for the settle time yet, with the
-    /// instant at which they will have been. Many tools replace a file by deleting it first, and a
+    /// Returns the versions that have been missing for less than the settle time, each with the
+    /// instant at which that time ends. Many tools replace a file by deleting it first, and a
     /// folder is deleted file by file.
     fn missing(&mut self, seen: &[Seen], now: Instant) -> BTreeMap<(ModelName, Version), Instant> {
         let names: BTreeSet<_> =
@@ -193,7 +192,8 @@ impl Scanner {
         self.degraded(self.root.unreadable(error), folders)
     }
 
-    /// Without the numbers that were given before, one would be given twice.
+    /// Degrades the repository if the version numbers are unreadable: without them, a number would
+    /// be assigned twice.
     fn uncounted(&mut self, error: &io::Error, folders: Vec<Place>) -> Look {
         let why = plain(error);
         let file = Numbers::file(&self.state);
@@ -223,8 +223,8 @@ impl Scanner {
     }
 }
 
-/// Whether an empty root is the bare mount point of a volume that has gone, rather than a
-/// repository whose models were all deleted.
+/// Returns true if an empty root is the mount point of an unmounted volume. An empty root on the
+/// same device is a repository whose models were all deleted.
 fn is_unmounted(before: Option<u64>, device: u64, empty: bool) -> bool {
     empty && before.is_some_and(|before| before != device)
 }

@@ -1,26 +1,26 @@
-//! When a file has stopped changing: a pure function of what was seen before, now, and what is
-//! seen.
+//! Debounce of file changes: a file has settled once its stamp has stayed the same for the settle
+//! time. Pure; the caller passes the clock.
 //!
-//! The clock that counts is the host's own monotonic one. A modification time is compared only with
-//! itself: it may lie in the future, come from another machine, or have been restored by `cp -p` or
-//! `touch`.
+//! The clock is the host's monotonic one. A modification time is compared only with an earlier one of
+//! the same file: it may lie in the future, come from another machine, or have been restored by `cp
+//! -p` or `touch`.
 
 use std::time::{Duration, Instant};
 
-/// What changes whenever a file changes: which file it is, its size, and its times. The time of its
-/// last status change is included because, unlike the modification time, no program can set it.
+/// Identity, size and times of a file, which differ after every change. The time of the last status
+/// change is included because, unlike the modification time, no program can set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     pub(super) device: u64,
     pub(super) inode: u64,
     pub(super) size: u64,
-    /// Seconds and nanoseconds.
+    /// Time of the last modification, in seconds and nanoseconds.
     pub(super) modified: (i64, i64),
-    /// Seconds and nanoseconds.
+    /// Time of the last status change, in seconds and nanoseconds.
     pub(super) changed: (i64, i64),
 }
 
-/// The stamp a path has, and since when it has been seen with it.
+/// The stamp of a path, and the instant since which it has been the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     pub(super) stamp: Stamp,
@@ -28,7 +28,7 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// The look at a path that shows `stamp` now.
+    /// Returns the state of a path that shows `stamp` now.
     pub(super) fn next(previous: Option<Look>, now: Instant, stamp: Stamp) -> Look {
         match previous {
             Some(same) if same.stamp == stamp => same,
@@ -36,8 +36,7 @@ impl Look {
         }
     }
 
-    /// When the path counts, if it does not change before: it has then been seen unchanged for
-    /// `settle`.
+    /// Returns the instant at which the path settles if it does not change before.
     pub(super) fn due(&self, settle: Duration) -> Instant {
         self.since + settle
     }
@@ -53,7 +52,7 @@ mod tests {
         Stamp { device: 1, inode: 1, size, modified: (modified, 0), changed: (0, 0) }
     }
 
-    /// Looks at a file at these milliseconds; tells at which of them it counted.
+    /// Observes a file at these milliseconds. Returns those at which it had settled.
     fn settled(looks: &[(u64, Stamp)]) -> Vec<u64> {
         let start = Instant::now();
         let mut previous = None;

@@ -1,4 +1,4 @@
-//! What announces a tenant's candidates: a directory, or the mirror of a remote repository.
+//! The source of a tenant's candidates: a directory, or the mirror of a remote repository.
 
 use std::sync::Arc;
 
@@ -9,23 +9,24 @@ use super::upload::{UploadError, Uploads};
 use super::{Aspired, Directory, DirectoryConfig, DirectoryError, Grounds, Stopped};
 use crate::tenant::{Tenant, Workers};
 
-/// What a source needs to know.
+/// Settings of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
-    /// The directory to look at.
+    /// The directory to scan.
     pub directory: DirectoryConfig,
-    /// What that directory mirrors, if it does.
+    /// The remote repository that the directory mirrors; `None` if it mirrors none.
     pub remote: Option<RemoteConfig>,
 }
 
-/// A repository being watched. Dropping it stops the watching.
+/// The source of a tenant's repository. Dropping it stops its scans.
 pub struct Source {
     directory: Arc<Directory>,
     mirror: Option<(Mirror, String)>,
 }
 
 impl Source {
-    /// Starts watching, at the tenant's expense. Must be called within a tokio runtime.
+    /// Starts the source and charges its work to the tenant. Panics outside a tokio runtime if the
+    /// repository is remote.
     pub fn spawn(
         tenant: &Arc<Tenant>,
         config: SourceConfig,
@@ -44,23 +45,23 @@ impl Source {
         Ok(Source { directory, mirror })
     }
 
-    /// Its number, which no other source of this process has; what it announces carries it.
+    /// Number of the source, unique within the process. Its announcements carry it.
     pub fn number(&self) -> u64 {
         self.directory.number()
     }
 
-    /// What is announced, now and from now on.
+    /// Returns a receiver of the announcements.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Aspired>> {
         self.directory.subscribe()
     }
 
-    /// Waits for the announcement of a look that began after this call.
+    /// Waits for the announcement of a scan that begins after this call.
     pub async fn rescan(&self) -> Result<Arc<Aspired>, Stopped> {
         self.directory.rescan().await
     }
 
-    /// Waits until a mirror has been refreshed after this call; a directory needs none. Gives why
-    /// that did not go well, if so.
+    /// Waits for a refresh of the mirror that begins after this call. Returns the reason if it
+    /// failed. Returns at once for a directory.
     pub async fn refresh(&self) -> Result<Option<String>, Stopped> {
         match &self.mirror {
             Some((mirror, _)) => mirror.refresh().await,
@@ -68,12 +69,12 @@ impl Source {
         }
     }
 
-    /// Why what is looked at is not what the repository holds, if so.
+    /// The reason why the mirror differs from the remote repository, if it does.
     pub fn trouble(&self) -> Option<String> {
         self.mirror.as_ref().and_then(|(mirror, _)| mirror.trouble())
     }
 
-    /// The uploads into it. Fails if it is for others to change.
+    /// The uploads into the repository. Fails if it is remote, since this server only reads it.
     pub fn uploads(&self) -> Result<&Arc<Uploads>, UploadError> {
         match &self.mirror {
             Some((_, url)) => Err(UploadError::Remote(url.clone())),

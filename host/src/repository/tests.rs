@@ -1,4 +1,4 @@
-//! Real folders, watched by a real thread, by events and by polling. Every test waits for a state.
+//! Scans of real folders by a real thread, by events and by polling. Every test waits for a state.
 
 use std::fs::{self, File, FileTimes};
 use std::io::Write;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SETTLE: Duration = Duration::from_millis(30);
 const NEVER: Duration = Duration::from_secs(3600);
 
-/// A component that can be told from others; all have the same size.
+/// Returns a component of a fixed size. Each label has its own content.
 fn component(label: char) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0\0\x06\x05label".as_slice(), &[0, 3, 1, b'l', label as u8]].concat()
 }
@@ -43,7 +43,7 @@ impl Bench {
         Bench { announced: directory.subscribe(), directory, folder, watch }
     }
 
-    /// Stops and starts over the same files and state.
+    /// Restarts the source over the same files and state.
     fn restarted(self) -> Self {
         let Bench { folder, watch, directory, .. } = self;
         drop(directory);
@@ -76,7 +76,7 @@ impl Bench {
         })
     }
 
-    /// Waits until exactly this is seen; each line is what [`shape`] writes, or how it begins.
+    /// Waits until the announcement equals these lines. Each is a prefix of a line of [`shape`].
     fn sees(&mut self, lines: &[&str]) -> Arc<Aspired> {
         self.until(&format!("{lines:?}"), |aspired| {
             let shape = shape(aspired);
@@ -88,7 +88,7 @@ impl Bench {
     }
 }
 
-/// What the future comes to, or `None` if it takes too long.
+/// Runs a future. Returns `None` if it takes too long.
 fn patiently<T>(future: impl Future<Output = T>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, future).await.ok() })
@@ -102,13 +102,14 @@ fn config(folder: &Path, watch: Watch) -> DirectoryConfig {
         state: folder.join("state"),
         watch,
         poll_interval: Duration::from_millis(20),
-        // So that, by events, nothing but events and the settle time wake it.
+        // With events, only events and the settle time wake the thread.
         rescan_interval: NEVER,
         settle: SETTLE,
     }
 }
 
-/// One line for each thing seen: `iris/1 a` is a whole version 1 of `iris` that holds component a.
+/// Returns one line for each entry: `iris/1 a` is the complete version 1 of `iris` with component
+/// a.
 fn shape(aspired: &Aspired) -> Vec<String> {
     aspired.seen.iter().map(line).collect()
 }
@@ -455,7 +456,7 @@ fn a_hundred_files_at_once_all_arrive() {
     });
 }
 
-// === Asking and stopping ===
+// === Rescans and stopping ===
 
 #[test]
 fn a_rescan_is_answered_by_a_look_that_began_after_it() {

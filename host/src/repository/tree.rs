@@ -1,11 +1,10 @@
-//! The file system under one root, and nothing outside it.
+//! Confined access to the files beneath one root.
 //!
-//! Whoever may write into a repository must not be able to make the host read any other file. So a
-//! link is followed by asking for the real path, that path must lie beneath the root, and it is
-//! then opened from the root down, one component at a time, following no link: swapping a folder
-//! for a link in between makes the opening fail. Nothing but regular files is ever read, and
-//! opening never waits, not even for a FIFO. The root is held open, so all of this goes on in the
-//! same folder, whatever its path has come to lead to.
+//! A tenant that can write into a repository must not be able to make the host read any other file.
+//! So a link is resolved to its real path, which must lie beneath the root and is then opened from the
+//! root down, one component at a time, following no link: replacing a folder by a link in between
+//! makes the opening fail. Only regular files are read, and opening never blocks, not even on a FIFO.
+//! The root is held open, so all steps use the same folder even if its path later leads elsewhere.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -25,17 +24,17 @@ use super::settle::Stamp;
 pub(crate) use crate::disk::plain;
 use crate::files::{FileIn, Folder, path_in, where_is};
 
-/// A repository's root, opened for one look at it.
+/// A repository's root, opened for one scan.
 pub(super) struct Tree {
     folder: Arc<Folder>,
-    /// Where the root is.
+    /// Path of the root.
     real: PathBuf,
     stamp: Stamp,
-    /// How many more entries may be listed.
+    /// Number of entries that may still be listed.
     entries: Cell<usize>,
 }
 
-/// Entries that one look at a part of a repository may list.
+/// Maximum number of entries that an upload may list.
 pub(super) const MAX_ENTRIES: usize = 100_000;
 
 /// An entry of a folder.
@@ -44,7 +43,7 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
 }
 
-/// What an entry is, after following links.
+/// The kind of an entry, after links were followed.
 pub(super) enum Kind {
     /// A regular file.
     File(Place),
@@ -52,11 +51,11 @@ pub(super) enum Kind {
     Folder(Place),
     /// A FIFO, a socket or a device.
     Special,
-    /// It cannot be followed; why.
+    /// A link that cannot be followed, or an unreadable entry, with the reason.
     Broken(String),
 }
 
-/// A path beneath the root, free of links, and what it showed.
+/// A path beneath the root, free of links, and its stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) path: PathBuf,
@@ -64,7 +63,7 @@ pub(super) struct Place {
 }
 
 impl Tree {
-    /// A look at that root, which may list so many entries. Fails as the file system does.
+    /// Opens a root for a scan that may list this many entries. Fails on an I/O error.
     pub(super) fn new(root: OpenRoot, entries: usize) -> io::Result<Self> {
         let OpenRoot { folder, real } = root;
         let stamp = stamp(&folder.metadata()?);
@@ -76,24 +75,24 @@ impl Tree {
         Place { path: PathBuf::new(), stamp: self.stamp }
     }
 
-    /// The root itself, opened.
+    /// Descriptor of the root.
     pub(super) fn folder(&self) -> &OwnedFd {
         self.folder.descriptor()
     }
 
-    /// Where something beneath the root is, for whoever has to name it to the system.
+    /// Replaces the path of `place` by an absolute one.
     pub(super) fn absolute(&self, place: Place) -> Place {
         Place { path: self.real.join(place.path), ..place }
     }
 
-    /// A file of this tree, to be opened later.
+    /// Returns a handle of a file, to be opened later.
     pub(super) fn file(&self, path: PathBuf) -> FileIn {
         self.folder.file(path)
     }
 
-    /// The entries of a folder of this tree, sorted by name, without hidden and temporary ones. A
-    /// name that is not UTF-8 comes with replacement characters, which no valid name has. Fails as
-    /// the file system does, and if there are more entries than may be listed.
+    /// Returns the entries of a folder, sorted by name, without hidden and temporary ones. A name
+    /// that is not UTF-8 contains replacement characters, which no valid name has. Fails on an I/O
+    /// error, and if the limit of entries is exceeded.
     pub(super) fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let folder = self.folder.open_folder(path)?;
         let mut entries = Vec::new();
@@ -118,15 +117,15 @@ impl Tree {
         Ok(entries)
     }
 
-    /// Opens a regular file of this tree for reading. Fails if the path has come to lead over a
-    /// link, or to anything but a regular file.
+    /// Opens a regular file for reading. Fails if the path now contains a link, or is not a regular
+    /// file.
     pub(super) fn open_file(&self, path: &Path) -> io::Result<(File, Stamp)> {
         let file = self.folder.open_file(path)?;
         let stamp = stamp(&file.metadata()?);
         Ok((file, stamp))
     }
 
-    /// What an entry of an open folder is.
+    /// Returns the kind of an entry of an open folder.
     fn kind(&self, folder: &OwnedFd, path: &Path, name: &OsStr) -> Kind {
         let there = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(there) => there,
@@ -144,7 +143,7 @@ impl Tree {
         }
     }
 
-    /// Follows a link, if it leads to something beneath the root.
+    /// Follows a link that leads to an entry beneath the root.
     fn follow(&self, path: &Path) -> Result<(PathBuf, Stat), String> {
         let nowhere = |error: io::Error| format!("a link that leads nowhere: {}", plain(&error));
         let root = where_is(self.folder()).map_err(nowhere)?;
@@ -184,7 +183,7 @@ fn stamp_of(there: &Stat) -> Stamp {
     }
 }
 
-/// The stamp of a file.
+/// Returns the stamp of a file.
 pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     Stamp {
         device: metadata.dev(),
@@ -195,7 +194,7 @@ pub(crate) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// An error that kept something from being read, with what would mend it.
+/// Returns the text of a read error, with a remedy where there is one.
 pub(crate) fn unreadable(error: &io::Error) -> String {
     let text = plain(error);
     match error.kind() {

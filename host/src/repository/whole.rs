@@ -1,66 +1,66 @@
-//! Whether a `.wasm` file is all there, told without compiling it.
+//! Checks that a `.wasm` file is a complete component, without compiling it.
 //!
-//! A component is a header and a row of sections, each of which announces its length. A file that
-//! was cut short ends inside a section, unless it was cut exactly between two; the engine's
-//! validation and the golden requests are there for that case. What the sections hold is not looked
-//! at here.
+//! A component is a header followed by sections, each preceded by its length. A truncated file ends
+//! inside a section, unless it was cut exactly between two; validation by the engine and the golden
+//! requests catch that case. The contents of the sections are not read here.
 
 use std::io::{self, BufReader, Read, Seek};
 
 use super::file_kind::{BEGINNING, by_content};
 
-/// Why a file is not a whole component.
+/// The reason why a file is not a complete component.
 #[derive(Debug, thiserror::Error)]
 pub enum Unwhole {
-    /// It has no bytes.
+    /// The file is empty.
     #[error("the file is empty")]
     Empty,
-    /// It is something other than WebAssembly, and what.
+    /// Another file format, with its name.
     #[error("{0}, not WebAssembly; {COMPONENTS}")]
     Other(&'static str),
-    /// It is something other than WebAssembly, and nobody knows what.
+    /// An unknown file format.
     #[error("not WebAssembly: the file does not begin with `\\0asm`; {COMPONENTS}")]
     NotWasm,
-    /// It is native code, which could do anything.
+    /// Native code, which is unconfined and therefore never loaded.
     #[error(
         "native code: precompiled artifacts are never accepted; drop in the WebAssembly component itself"
     )]
     Precompiled,
-    /// It is a module, not a component.
+    /// A core module.
     #[error("a core module, not a component; build it with `cargo build --target wasm32-wasip2`")]
     CoreModule,
-    /// It is a component for tools of another age.
+    /// A component of an unsupported binary version.
     #[error(
         "a component of binary version {0:#x}, and only 0xd is supported; build it with newer tools"
     )]
     OtherVersion(u16),
-    /// It ends too early.
+    /// The file ends inside a section or the header.
     #[error("truncated: {0}")]
     Truncated(String),
-    /// A section's length is not a number.
+    /// A section's length is not a valid number.
     #[error("corrupt: the section at byte {0} has a malformed length")]
     Malformed(u64),
-    /// It has more sections than any real component.
+    /// The file has more sections than any real component.
     #[error("corrupt: it has more than {MAX_SECTIONS} sections")]
     TooManySections,
-    /// It could not be read.
+    /// An I/O error.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
 }
 
-/// What this server takes, for somebody who has brought something else.
+/// The accepted format, for operators who provided another one.
 pub(super) const COMPONENTS: &str = "this server takes models as WebAssembly components (.wasm): `wardian new` makes a \
                                      crate for one, and docs/writing-models.md tells the rest";
 
-/// Components have a few hundred; a hostile gigabyte of empty ones would take minutes to walk.
+/// Maximum number of sections. Components have a few hundred; reading a hostile gigabyte of empty
+/// ones would take minutes.
 const MAX_SECTIONS: usize = 100_000;
 
 const MAGIC: &[u8] = b"\0asm";
 const ELF: &[u8] = b"\x7fELF";
 const COMPONENT_VERSION: u16 = 0x0d;
 
-/// Checks that a file of `length` bytes holds every section it announces. Reads from the file's
-/// start.
+/// Checks that a file of `length` bytes contains every section it announces. Reads from the start
+/// of the file.
 pub fn check(file: impl Read + Seek, length: u64) -> Result<(), Unwhole> {
     let mut reader = BufReader::new(file);
     reader.rewind()?;
@@ -97,7 +97,7 @@ fn check_header(reader: &mut impl Read, length: u64) -> Result<(), Unwhole> {
     check_kind(u16::from_le_bytes([low, high]), layer)
 }
 
-/// What a file is that does not begin like WebAssembly.
+/// Returns the error for a file without the magic number of WebAssembly.
 fn other_kind(reader: &mut (impl Read + Seek)) -> io::Result<Unwhole> {
     let mut beginning = Vec::with_capacity(BEGINNING);
     reader.rewind()?;
@@ -113,7 +113,7 @@ fn check_kind(version: u16, layer: u8) -> Result<(), Unwhole> {
     }
 }
 
-/// Gives the position after the section that begins at `position`.
+/// Returns the position after the section that begins at `position`.
 fn skip_section<R: Read + Seek>(
     reader: &mut BufReader<R>,
     position: u64,
@@ -132,7 +132,7 @@ fn skip_section<R: Read + Seek>(
     Ok(end)
 }
 
-/// Reads a LEB128 number of at most 32 bits; gives it and the bytes it took.
+/// Reads a LEB128 number of at most 32 bits. Returns it and its length in bytes.
 fn read_size(reader: &mut impl Read, position: u64) -> Result<(u32, u64), Unwhole> {
     let mut size = 0u64;
     for taken in 0..5 {

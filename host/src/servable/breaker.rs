@@ -1,14 +1,14 @@
-//! The circuit breaker: takes a version out of service that does nothing but fail.
+//! The circuit breaker: refuses requests to a version that keeps failing.
 //!
-//! After so many faults in a row, requests are refused at once for a while, so that they cost
-//! nothing. Then one is let through: if it is answered the version serves again, if not the pause
-//! is doubled.
+//! After `faults` consecutive faults, requests are refused for a pause, at no cost. Then one
+//! request is let through as a probe: if it succeeds, the version serves again; if it fails, the
+//! pause is doubled.
 //!
-//! Callers must not be able to take a version from each other. So only errors count that the model
-//! is to blame for ([`Blame`]), repeats count once ([`RequestSource`]), and each caller has a count
-//! of its own: a caller whose requests do nothing but fail is refused alone. The version goes out
-//! of service for everybody only when that has happened to two callers, with no answer to anybody
-//! in between, or to the only one that there is.
+//! Callers must not be able to take a version from each other. Therefore only errors that the model
+//! is to blame for count ([`Blame`]), repeats of a request count once ([`RequestSource`]), and each
+//! caller has a circuit of its own: a caller whose requests only fail is refused alone. The version
+//! is taken out of service for all callers only after that has happened to two callers without a
+//! success in between, or to the tenant's only caller.
 
 mod circuit;
 mod source;
@@ -25,15 +25,15 @@ use crate::tenant::Tenant;
 use circuit::Circuit;
 pub(super) use source::RequestSource;
 
-/// Callers that are counted by themselves: more keys than a tenant has, and a bound on what is
-/// kept.
+/// Limit on separately counted callers. It exceeds the number of a tenant's keys and bounds the
+/// memory.
 const MAX_CALLERS: usize = 1024;
 
 pub(super) struct Breaker {
     id: ModelId,
     settings: BreakerSettings,
     tenant: Arc<Tenant>,
-    /// True if anything is counted. Without it requests take no lock.
+    /// True if any fault is counted. Requests take the lock only then.
     counts_anything: AtomicBool,
     /// True if the version is out of service.
     open: AtomicBool,
@@ -43,21 +43,22 @@ pub(super) struct Breaker {
 
 #[derive(Default)]
 struct Counts {
-    /// Over all callers.
+    /// Faults of all callers.
     version: Circuit,
-    /// By caller, for those with faults since their last answer.
+    /// One circuit for each caller with faults since its last success. `None` stands for callers
+    /// without a key.
     callers: HashMap<Option<Arc<str>>, Circuit>,
 }
 
-/// A request that was let through, and whose outcome counts. One that ends without an outcome,
-/// because its caller has gone, leaves everything as it was.
+/// An admitted request whose outcome counts. Dropping it without an outcome, because the caller has
+/// disconnected, counts nothing.
 pub(super) struct Attempt<'a> {
     breaker: &'a Breaker,
     source: RequestSource,
     probes: Probes,
 }
 
-/// The circuits that a request is the probe of.
+/// The circuits that this request probes.
 #[derive(Clone, Copy, Default)]
 struct Probes {
     version: bool,
@@ -65,7 +66,6 @@ struct Probes {
 }
 
 impl Breaker {
-    /// The breaker of that version.
     pub(super) fn new(id: ModelId, settings: BreakerSettings, tenant: Arc<Tenant>) -> Self {
         let (counts_anything, open) = (AtomicBool::new(false), AtomicBool::new(false));
         Breaker {
@@ -79,7 +79,7 @@ impl Breaker {
         }
     }
 
-    /// Lets a request through. Fails while its caller, or the version, is out of service.
+    /// Admits a request. Fails with `Suspended` while its caller or the version is refused.
     pub(super) fn admit(&self, source: &RequestSource) -> Result<Attempt<'_>, InferError> {
         self.admit_at(source, Instant::now())
     }
@@ -93,24 +93,24 @@ impl Breaker {
         Ok(Attempt { breaker: self, source: source.clone(), probes })
     }
 
-    /// Fails as [`Breaker::admit`] would now, without letting anything through.
+    /// Fails as [`Breaker::admit`] would now, without admitting the request.
     pub(super) fn check(&self, source: &RequestSource) -> Result<(), InferError> {
         if self.counts_anything() { self.lock().check(source, Instant::now()) } else { Ok(()) }
     }
 
-    /// Fails while the version is out of service for everybody.
+    /// Fails while the version is out of service for all callers.
     pub(super) fn check_version(&self) -> Result<(), InferError> {
         if self.is_open() { self.lock().version.check(Instant::now()) } else { Ok(()) }
     }
 
-    /// Puts the version back into service, as if it had never failed.
+    /// Puts the version back into service and clears all counts.
     pub(super) fn reset(&self) {
         let mut counts = self.lock();
         *counts = Counts::default();
         self.note(&counts);
     }
 
-    /// How often it was taken out of service.
+    /// A counter of how often the version was taken out of service.
     pub(super) fn trips(&self) -> watch::Receiver<u64> {
         self.trips.subscribe()
     }
@@ -137,6 +137,7 @@ impl Breaker {
             return;
         }
         let callers = if self.tenant.has_one_caller() { 1 } else { 2 };
+
         let mut counts = self.lock();
         let refuses_caller = counts.fail(source, blame, probes, &self.settings, now);
         let trips = counts.has_failed_for(callers, &self.settings)
@@ -158,9 +159,10 @@ impl Breaker {
         tracing::warn!(%tenant, model = %name, %version, key, "a caller's requests keep failing; it is refused for now");
     }
 
-    /// Keeps what is read without the lock.
+    /// Updates the flags that are read without the lock.
     fn note(&self, counts: &Counts) {
         self.open.store(counts.version.is_open(), Ordering::Relaxed);
+
         self.counts_anything
             .store(!counts.version.is_idle() || !counts.callers.is_empty(), Ordering::Relaxed);
     }
@@ -200,7 +202,7 @@ impl Counts {
         }
     }
 
-    /// Counts a fault. Tells whether its caller is refused from now on.
+    /// Counts a fault. Returns true if its caller is refused from now on.
     fn fail(
         &mut self,
         source: &RequestSource,
@@ -214,12 +216,14 @@ impl Counts {
         if self.callers.len() >= MAX_CALLERS && !self.callers.contains_key(source.caller()) {
             return false;
         }
+
         let caller = self.callers.entry(source.caller().clone()).or_default();
         caller.fail(came_of, probes.caller, settings, now);
         caller.has_failed_enough(settings) && caller.open(settings, now)
     }
 
-    /// True if it has failed often enough in a row, over all and for so many callers.
+    /// True if there are enough consecutive faults over all callers, and enough callers are
+    /// refused.
     fn has_failed_for(&self, callers: usize, settings: &BreakerSettings) -> bool {
         let refused = || self.callers.values().filter(|caller| caller.is_open());
         self.version.has_failed_enough(settings) && refused().count() >= callers
@@ -227,7 +231,7 @@ impl Counts {
 }
 
 impl Attempt<'_> {
-    /// Counts how it ended.
+    /// Counts the outcome.
     pub(super) fn conclude<T>(self, outcome: &Result<T, InferError>) {
         match outcome.as_ref().map_err(InferError::blame) {
             Ok(_) => self.breaker.succeed(&self.source, self.probes),

@@ -1,4 +1,4 @@
-//! Calls by the size of their batch, as the protocol's statistics tell them.
+//! Guest calls counted by batch size, for the protocol's statistics.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,35 +6,37 @@ use std::time::Duration;
 
 use super::Total;
 
-/// Sizes that are told apart; callers choose them, so calls of further sizes are not listed.
+/// The most batch sizes that are counted separately. Callers choose the sizes, so calls of further
+/// sizes are not counted.
 const MAX_SIZES: usize = 128;
 
-/// Calls that went well with batches of one size.
+/// Totals of the successful calls of one batch size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Executions {
-    /// Getting an instance.
+    /// Time to create an instance or take one from the pool.
     pub instance: Total,
-    /// The calls.
+    /// Time in the guest.
     pub compute: Total,
 }
 
-/// Counts calls by the size of their batch.
+/// Call totals by batch size, in rows.
 #[derive(Default)]
 pub(super) struct ExecutionCounts(Mutex<BTreeMap<u64, Executions>>);
 
 impl ExecutionCounts {
-    /// Counts a call with so many rows.
+    /// Counts a successful call with `rows` rows.
     pub(super) fn note(&self, rows: u64, instance: Duration, compute: Duration) {
         let mut sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sizes.len() >= MAX_SIZES && !sizes.contains_key(&rows) {
             return;
         }
+
         let executions = sizes.entry(rows).or_default();
         executions.instance.add(instance);
         executions.compute.add(compute);
     }
 
-    /// The counts as they are now, by size.
+    /// Returns the current totals, sorted by batch size.
     pub(super) fn read(&self) -> Vec<(u64, Executions)> {
         let sizes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         sizes.iter().map(|(rows, executions)| (*rows, *executions)).collect()

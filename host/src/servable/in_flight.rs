@@ -1,23 +1,23 @@
-//! What is under way, for whoever waits for its end.
+//! A count of operations in flight that can be awaited until it is zero.
 
 use tokio::sync::watch;
 
-/// Things that are under way. A clone is of the same.
+/// A set of operations in flight. Clones share the set.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight(watch::Sender<()>);
 
-/// One of them, until this is dropped.
+/// One operation in flight; it ends on drop.
 #[derive(Debug)]
 pub struct Flight(#[allow(dead_code)] watch::Receiver<()>);
 
 impl InFlight {
-    /// Another one.
+    /// Adds an operation.
     pub fn begin(&self) -> Flight {
-        // Nothing is ever sent: what counts is that the other end is there.
+        // No value is ever sent. Only the number of receivers matters.
         Flight(self.0.subscribe())
     }
 
-    /// Waits until none is under way.
+    /// Waits until no operation is in flight.
     pub async fn ended(&self) {
         self.0.closed().await;
     }

@@ -1,4 +1,4 @@
-//! Makes the instances of one version and runs work in them, on its tenant's account.
+//! Creates the instances of one version and runs work in them at its tenant's expense.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::engine::{Budget, Call, GuestThreads, Instance, Template};
 use crate::model::{InferError, Limits};
 use crate::tenant::{InstancePermit, Share, Tenant};
 
-/// Makes the instances of one version and runs work in them, on its tenant's account. A clone is
+/// Creates the instances of one version and runs work in them at its tenant's expense. A clone is
 /// shallow.
 #[derive(Clone)]
 pub struct Maker {
@@ -22,7 +22,7 @@ pub struct Maker {
 }
 
 impl Maker {
-    /// A maker for the version that this template is of.
+    /// Returns a factory for the version that `template` was prepared from.
     pub fn new(
         template: Template,
         threads: Arc<GuestThreads>,
@@ -33,48 +33,48 @@ impl Maker {
         Maker { template, threads, tenant, share, limits }
     }
 
-    /// What instances are made from.
+    /// The prepared component that instances are created from.
     pub fn template(&self) -> &Template {
         &self.template
     }
 
-    /// On whose account they are.
+    /// The tenant that pays for the instances.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 
-    /// Its part of its tenant's part of the cores.
+    /// The version's share of its tenant's CPU time.
     pub fn share(&self) -> &Arc<Share> {
         &self.share
     }
 
-    /// Waits for the right to have one more instance.
+    /// Waits for a permit for one more instance.
     pub async fn instance(&self) -> InstancePermit {
         self.tenant.instance(self.template.room()).await
     }
 
-    /// The right to have one more instance, if it can be had at once.
+    /// Returns a permit for one more instance; `None` if the caller would have to wait.
     pub fn try_instance(&self) -> Option<InstancePermit> {
         self.tenant.try_instance(self.template.room())
     }
 
-    /// The right to have an instance beside one of another version, see
+    /// Returns a permit for an instance that runs beside one of another version; see
     /// [`Tenant::instance_beside`].
     pub fn instance_beside(&self) -> Option<InstancePermit> {
         self.tenant.instance_beside(self.template.room())
     }
 
-    /// A call within that budget.
+    /// Returns a call with that budget and context, paid for by this version.
     pub fn call(&self, budget: Budget, scope: Scope) -> Call {
         Call { budget, share: self.share.clone(), scope: Arc::new(scope) }
     }
 
-    /// A call that no request asked for, within all that a request might have.
+    /// Returns a call that the host makes by itself, with the full limits of a request.
     pub fn own_call(&self) -> Call {
         self.unasked(Scope::default())
     }
 
-    /// The same for a call that tries the version out, see [`Scope::proving`].
+    /// Returns a call for validation, with the full limits of a request; see [`Scope::proving`].
     pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
         self.unasked(Scope::of_proof(database))
     }
@@ -84,8 +84,8 @@ impl Maker {
         self.call(budget, scope)
     }
 
-    /// Makes an instance and does something with it, on the guest threads. Waits for the tenant to
-    /// be allowed one more instance, no longer than a request might take.
+    /// Creates an instance and runs `work` on it, on the guest threads. Waits for an instance
+    /// permit up to the deadline of a request; fails with `Overloaded` after that.
     pub async fn run<T, F>(
         &self,
         work: impl FnOnce(Instance) -> F + Send + 'static,
@@ -97,7 +97,7 @@ impl Maker {
         self.run_call(self.own_call(), work).await
     }
 
-    /// The same to try the version out.
+    /// Does the same with a validation call.
     pub async fn try_out<T, F>(
         &self,
         database: Option<&Arc<Proof>>,
@@ -121,6 +121,7 @@ impl Maker {
     {
         let permit = self.permit(&call.budget).await?;
         let (template, of_instance) = (self.template.clone(), call.clone());
+
         self.threads
             .run_long(&call, async move {
                 work(Instance::new(&template, of_instance, permit).await?).await
@@ -128,8 +129,8 @@ impl Maker {
             .await
     }
 
-    /// Waits for the right to have one more instance, no longer than the budget allows. That there
-    /// was none is not the version's failure.
+    /// Waits for an instance permit within the budget's deadline. Fails with `Overloaded`, which is
+    /// not counted as a failure of the version.
     async fn permit(&self, budget: &Budget) -> Result<InstancePermit, InferError> {
         let permit = tokio::time::timeout_at(budget.deadline().into(), self.instance()).await;
         permit.map_err(|_elapsed| InferError::Overloaded)

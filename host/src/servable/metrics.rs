@@ -1,4 +1,4 @@
-//! What is counted of every version.
+//! Prometheus metrics of a version's requests.
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -49,7 +49,7 @@ const REASONS: [&str; 7] = ["caller", "busy", "trap", "memory", "time", "output"
 
 type Phases = Family<PhaseLabels, Histogram, fn() -> Histogram>;
 
-/// The families that every version has its share of.
+/// The metric families with one series for each version.
 #[derive(Clone)]
 pub struct ServableMetrics {
     succeeded: Family<VersionLabels, Counter>,
@@ -67,6 +67,7 @@ impl ServableMetrics {
         let phases: Phases = Family::new_with_constructor(latency_histogram);
         registry.register("requests", "Requests answered", succeeded.clone());
         registry.register("request_failures", "Requests not answered, by reason", failed.clone());
+
         let help = "Where the time of answered requests went, by phase";
         registry.register_with_unit("request_phase", help, Unit::Seconds, phases.clone());
         let (streams, batches) =
@@ -74,7 +75,7 @@ impl ServableMetrics {
         ServableMetrics { succeeded, failed, phases, streams, batches }
     }
 
-    /// One version's share, looked up once so that a request does not have to.
+    /// Returns one version's series, looked up once and not for each request.
     pub(super) fn version(&self, id: &ModelId) -> VersionMetrics {
         VersionMetrics {
             succeeded: self.succeeded.get_or_create_owned(&version_labels(id)),
@@ -87,21 +88,23 @@ impl ServableMetrics {
         }
     }
 
-    /// Forgets a version that is gone, or every swap would leave its traces for ever.
+    /// Removes the series of an unloaded version. Otherwise every swap would leave some behind.
     pub fn forget(&self, id: &ModelId) {
         self.succeeded.remove(&version_labels(id));
         for reason in REASONS {
             self.failed.remove(&failure_labels(id, reason));
         }
+
         for phase in PHASES {
             self.phases.remove(&phase_labels(id, phase));
         }
+
         self.streams.forget(&version_labels(id));
         self.batches.forget(&version_labels(id));
     }
 }
 
-/// From 10 µs, a small model's whole call, to 10 s, in steps of about two.
+/// Buckets from 10 µs (the whole call of a small model) to 10 s, growing by about two.
 fn latency_histogram() -> Histogram {
     Histogram::new([
         0.00001, 0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05,
@@ -109,32 +112,32 @@ fn latency_histogram() -> Histogram {
     ])
 }
 
-/// One version's share of the metrics.
+/// One version's series.
 pub(super) struct VersionMetrics {
     succeeded: Counter<u64, AtomicU64>,
     failed: [Counter<u64, AtomicU64>; REASONS.len()],
     phases: [Histogram; PHASES.len()],
-    /// From its first answer in parts on.
+    /// Created with the first stream.
     streams: OnceLock<StreamMetrics>,
-    /// From its first batch on.
+    /// Created with the first batch.
     batches: OnceLock<BatchMetrics>,
-    /// The same for who asks for one version's.
+    /// The totals for the protocol's statistics.
     pub(super) counts: Counts,
 }
 
 impl VersionMetrics {
-    /// What is counted of its answers in parts.
+    /// The series for streams.
     pub(super) fn streaming(&self, families: &ServableMetrics, id: &ModelId) -> &StreamMetrics {
         self.streams.get_or_init(|| families.streams.version(&version_labels(id)))
     }
 
-    /// What is counted of its calls for one or several requests.
+    /// The series for batches.
     pub(super) fn batching(&self, families: &ServableMetrics, id: &ModelId) -> &BatchMetrics {
         self.batches.get_or_init(|| families.batches.version(&version_labels(id)))
     }
 
-    /// Counts an answer in parts. How long its call took is its reader's doing as much as its own,
-    /// and is counted by itself.
+    /// Counts a streamed response. Its call time depends on its reader too and is observed
+    /// separately.
     pub(super) fn streamed(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
         self.counts.answered(timings, rows);
@@ -143,7 +146,7 @@ impl VersionMetrics {
         }
     }
 
-    /// Counts an answer to a request of so many rows.
+    /// Counts an answered request with `rows` rows.
     pub(super) fn succeeded(&self, timings: &Timings, rows: u64) {
         self.succeeded.inc();
         self.counts.answered(timings, rows);
@@ -154,7 +157,7 @@ impl VersionMetrics {
         }
     }
 
-    /// Counts a request that was not answered after so long.
+    /// Counts a request that failed after `took`.
     pub(super) fn failed(&self, error: &InferError, took: Duration) {
         let reason = match error {
             InferError::InvalidInput(_)
@@ -177,6 +180,7 @@ impl VersionMetrics {
             | InferError::Failed(_) => 5,
             InferError::Refused { .. } | InferError::InterceptorFailed { .. } => 6,
         };
+
         self.failed[reason].inc();
         self.counts.failed(took);
     }

@@ -1,9 +1,9 @@
-//! One version of one model that can answer requests.
+//! A servable: one loaded version of a model that can be called.
 //!
-//! A request resolves a model to a [`ServableHandle`] and owns it until it has its answer: holding
-//! the handle keeps the version alive, and when the last one is dropped the version has drained.
-//! What is left of it then ([`Leftovers`]) goes to whoever waits on [`Drained`], so that nothing is
-//! freed on a request's path.
+//! A request resolves a model to a [`ServableHandle`] and owns the handle until it is answered. The
+//! handle keeps the version alive; when the last one is dropped, the version has drained. Its
+//! remaining resources ([`Leftovers`]) are sent to the receiver of [`Drained`], so that nothing is
+//! freed on the path of a request.
 
 mod batching;
 mod breaker;
@@ -47,60 +47,59 @@ use breaker::Breaker;
 use metrics::VersionMetrics;
 use pool::InstancePool;
 
-/// A version that a request holds on to.
+/// A shared reference to a version. The version stays loaded while one exists.
 pub type ServableHandle = Arc<Servable>;
 
-/// One version of one model that can answer requests.
+/// One loaded version of a model.
 pub struct Servable {
     id: ModelId,
-    /// SHA-256 over everything the version is made of, in hexadecimal.
+    /// SHA-256 over all files of the version, in hexadecimal.
     digest: String,
     settings: Arc<ModelSettings>,
     maker: Maker,
     pool: Arc<InstancePool>,
     breaker: Breaker,
-    /// What wraps its calls; given to it before it serves, and never to an interceptor.
+    /// The tenant's interceptors. Set before the version serves; never set for an interceptor.
     wrapping: OnceLock<Wrapping>,
-    /// Groups its requests, if it takes several in one call.
+    /// `None` if the model takes one request at a time.
     batcher: Option<Arc<Batcher>>,
     batch_limit: Option<BatchLimit>,
-    /// Its model's sessions and tasks, which it shares with the model's other versions.
+    /// Sessions and tasks of the model, shared by all its versions.
     sequences: Arc<ModelSequences>,
     families: ServableMetrics,
-    /// Its share of the families, from its first request on.
+    /// The version's series, created with its first request.
     metrics: OnceLock<VersionMetrics>,
-    /// Gone once the version has drained.
+    /// Taken when the version has drained.
     drained: Option<oneshot::Sender<Leftovers>>,
 }
 
-/// Resolves when the last handle to a version is gone. Fails only if its leftovers were dropped
-/// unseen.
+/// Resolves when the last handle to a version is dropped.
 pub type Drained = oneshot::Receiver<Leftovers>;
 
-/// What is left of a version that has answered its last request.
+/// The instance pool of a drained version. Dropping it frees the instances.
 pub struct Leftovers {
     _pool: Arc<InstancePool>,
 }
 
-/// What there is to say of a version that serves.
+/// The state of a version that serves.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Whether instances start already loaded, or why not.
+    /// `Ok` if instances start from a snapshot, or the reason that none was taken.
     pub snapshot: Result<(), String>,
-    /// SHA-256 over everything the version is made of, in hexadecimal.
+    /// SHA-256 over all files of the version, in hexadecimal.
     pub digest: String,
-    /// Bytes of memory that an instance starts with, shared between instances until written to.
+    /// Bytes of memory of a new instance, shared between instances until written to.
     pub memory_bytes: u64,
     /// Pooled instances that wait for a request.
     pub idle_instances: usize,
     /// Instances at work.
     pub busy_instances: usize,
-    /// Whether requests are refused because it keeps failing.
+    /// True while the circuit breaker refuses requests.
     pub suspended: bool,
 }
 
 impl Servable {
-    /// A version of that maker's, and the means to know when it has drained.
+    /// Returns a new version and the receiver that resolves when it has drained.
     pub fn new(
         id: ModelId,
         digest: String,
@@ -110,18 +109,22 @@ impl Servable {
         metrics: &ServableMetrics,
     ) -> (ServableHandle, Drained) {
         let (sender, drained) = oneshot::channel();
+
         let pool = InstancePool::new(&settings, &maker);
         if settings.isolation == Isolation::Pooled {
             let pool: Arc<dyn Reclaim> = pool.clone();
             maker.tenant().enroll(Arc::downgrade(&pool));
         }
+
         let breaker = Breaker::new(id.clone(), settings.breaker.clone(), maker.tenant().clone());
         let batch_limit = BatchLimit::of(maker.template(), &settings);
         let (metadata, tenant) = (maker.template().metadata(), maker.tenant());
         let batcher = batch_limit
             .map(|limit| Batcher::new(limit, &settings, metadata.clone(), tenant.clone()));
+
         let (families, metrics, drain) = (metrics.clone(), OnceLock::new(), Some(sender));
         let (sequences, wrapping) = (sequences.of(maker.tenant(), &id.name), OnceLock::new());
+
         let servable = Servable {
             id,
             digest,
@@ -140,98 +143,102 @@ impl Servable {
         (Arc::new(servable), drained)
     }
 
-    /// Which version of which model it is.
+    /// Tenant, model and version.
     pub fn id(&self) -> &ModelId {
         &self.id
     }
 
-    /// SHA-256 over everything the version is made of, in hexadecimal.
+    /// SHA-256 over all files of the version, in hexadecimal.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What the model says of itself.
+    /// The metadata that the component declares.
     pub fn metadata(&self) -> &Metadata {
         self.maker.template().metadata()
     }
 
-    /// What is in force for it.
+    /// The effective settings.
     pub fn settings(&self) -> &ModelSettings {
         &self.settings
     }
 
-    /// How it takes several requests in one call; `None` if it does not.
+    /// The form and size of its batches; `None` if it takes one request at a time.
     pub fn batch_limit(&self) -> Option<BatchLimit> {
         self.batch_limit
     }
 
-    /// What makes its instances.
+    /// Creates the version's instances.
     pub fn maker(&self) -> &Maker {
         &self.maker
     }
 
-    /// What its instances are made from.
+    /// The prepared component that instances are created from.
     pub fn template(&self) -> &Template {
         self.maker.template()
     }
 
-    /// Its model's sessions and tasks; `None` where it has none.
+    /// The model's sessions and tasks; `None` if this version uses neither.
     pub fn sequences(&self) -> Option<&Arc<ModelSequences>> {
         let template = self.template();
         let has = template.uses_sessions() || template.uses_tasks() || template.has_deferred();
         has.then_some(&self.sequences)
     }
 
-    /// A call that tries it out.
+    /// Returns a call for validation, with the full limits of a request.
     pub fn proof_call(&self, database: Option<&Arc<Proof>>) -> Call {
         self.maker.proof_call(database)
     }
 
-    /// Notes that handling a request for it has taken so much of the host's own CPU time.
+    /// Charges CPU time of host work for one of its requests to the tenant.
     pub fn charge_handling(&self, time: Duration) {
         self.maker.threads.charge(self.maker.share(), time);
     }
 
-    /// Changes whenever it is taken out of service because it keeps failing.
+    /// A counter that changes whenever the circuit breaker takes the version out of service.
     pub fn trips(&self) -> watch::Receiver<u64> {
         self.breaker.trips()
     }
 
-    /// Fails as a request would while it is taken out of service, or its tenant's interceptors let
-    /// no call pass.
+    /// Fails as a request would while the circuit breaker is open or the tenant's interceptors
+    /// block all calls.
     pub fn check_in_service(&self) -> Result<(), InferError> {
         self.wrapping.get().map_or(Ok(()), |wrapping| wrapping.chain().check_open())?;
         self.breaker.check_version()
     }
 
-    /// Has its calls wrapped from now on. Once wrapped, it stays so.
+    /// Sets the interceptors that run around its calls. Later calls have no effect.
     pub fn wrap_in(&self, wrapping: &Wrapping) {
         self.wrapping.get_or_init(|| wrapping.clone());
     }
 
-    /// Where it finds what wraps its calls; `None` if nothing ever does.
+    /// The interceptors that run around its calls; `None` for an interceptor and before they are
+    /// set.
     pub fn wrapping(&self) -> Option<&Wrapping> {
         self.wrapping.get()
     }
 
-    /// What wraps a call that begins now, if anything does.
+    /// Returns the interceptor chain for a call that begins now; `None` if the tenant has no
+    /// interceptors.
     fn chain(&self) -> Option<Arc<Chain>> {
         self.wrapping.get()?.in_force()
     }
 
-    /// Puts it back into service if it was taken out.
+    /// Closes the circuit breaker and clears its counts.
     pub fn put_back_into_service(&self) {
         self.breaker.reset();
     }
 
-    /// How it is doing.
+    /// Returns the current state.
     pub fn report(&self) -> Report {
         let snapshot = match self.template().snapshot() {
             Snapshot::Taken => Ok(()),
             Snapshot::Impossible(reason) => Err(reason.clone()),
         };
+
         let (idle_instances, busy_instances) = self.pool.count();
         let (memory_bytes, suspended) = (self.template().initial_memory(), self.breaker.is_open());
+
         Report {
             snapshot,
             digest: self.digest.clone(),
@@ -242,7 +249,7 @@ impl Servable {
         }
     }
 
-    /// What it has done since it went live.
+    /// Returns the totals since the version was published.
     pub fn statistics(&self) -> Statistics {
         self.metrics().counts.read()
     }
@@ -251,7 +258,8 @@ impl Servable {
         self.metrics.get_or_init(|| self.families.version(&self.id))
     }
 
-    /// Makes the instances that are to be there before the first request. Fails as making one does.
+    /// Creates the `instances.min` instances that must exist before the first request. Fails as
+    /// instantiation does.
     pub async fn fill(&self) -> Result<(), InferError> {
         for _ in 0..self.pool.kept_ready() {
             self.pool.put(self.maker.run(async |instance| Ok(instance)).await?);
@@ -259,7 +267,7 @@ impl Servable {
         Ok(())
     }
 
-    /// Lets go of pooled instances that have been idle for too long.
+    /// Drops pooled instances that have been idle for longer than `instances.idle_timeout`.
     pub fn retire_idle(&self, now: Instant) {
         self.pool.retire_idle(now);
     }
@@ -268,7 +276,7 @@ impl Servable {
 impl Drop for Servable {
     fn drop(&mut self) {
         if let Some(sender) = self.drained.take() {
-            // Nobody waits for it when the server itself is going down.
+            // The receiver is gone when the server itself stops.
             let _ = sender.send(Leftovers { _pool: self.pool.clone() });
         }
     }

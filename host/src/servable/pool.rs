@@ -1,9 +1,9 @@
-//! The instances of one version: how many may work at once, who waits, and which are kept.
+//! The instance pool of one version: concurrency limit, wait queue and idle instances.
 //!
-//! A [`Checkout`] is the right to have one instance at work. It gives itself back on drop, whatever
-//! happens to the call. An instance returns to the pool only through [`Desk::give_back`], only
-//! where the model's isolation allows it, and only if it is fit for another call. None waits there
-//! for work while another model waits for an instance that it keeps from it.
+//! A [`Checkout`] is the permit to run one instance; it is returned on drop, whatever happens to
+//! the call. An instance returns to the pool only through [`Desk::give_back`], only if the model's
+//! isolation is `pooled`, and only if it is fit for another call. No instance stays idle while
+//! another model waits for the memory or slot that it occupies.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +23,8 @@ pub(super) struct InstancePool {
     min: usize,
     max: usize,
     idle_timeout: Duration,
-    /// An instance that has grown beyond this many bytes is not kept: its memory never shrinks.
+    /// An instance whose memory has grown beyond this many bytes is dropped after its call, because
+    /// guest memory never shrinks.
     high_water: u64,
     max_queue: u32,
     permits: Arc<Semaphore>,
@@ -36,30 +37,31 @@ struct Idle {
     since: Instant,
 }
 
-/// The right to have one instance at work, and the instance or the right to make it.
+/// The permit to run one instance, and where that instance comes from.
 pub(super) struct Checkout {
     pub(super) source: Source,
     pub(super) place: Desk,
 }
 
-/// Where the instance of a request comes from.
+/// The origin of a request's instance.
 pub(super) enum Source {
-    /// It has waited for work.
+    /// A pooled instance.
     Idle(Box<Instance>),
-    /// It is to be made.
+    /// The permit to create an instance.
     New(InstancePermit),
 }
 
-/// One of the places at which an instance may work; given back on drop.
+/// One of the `instances.max` permits of a pool, returned on drop.
 pub(super) struct Desk {
     pool: Arc<InstancePool>,
-    /// `None` for a place that is none of those.
+    /// `None` for a call beside another one, which is not limited by `instances.max`.
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl InstancePool {
     pub(super) fn new(settings: &ModelSettings, maker: &Maker) -> Arc<Self> {
         let max = settings.instances.max as usize;
+
         Arc::new(InstancePool {
             tenant: maker.tenant().clone(),
             slots: maker.template().room().slots().clone(),
@@ -75,8 +77,8 @@ impl InstancePool {
         })
     }
 
-    /// Waits for the right to have an instance at work, no longer than the budget allows and only
-    /// if there is room in the queue.
+    /// Waits for a checkout within the budget's deadline. Fails with `QueueFull` if `max_queue`
+    /// requests wait already, with the tenant's queue quota, or at the deadline.
     pub(super) async fn check_out(
         self: &Arc<Self>,
         maker: &Maker,
@@ -88,17 +90,19 @@ impl InstancePool {
         }
     }
 
-    /// A place in the queue, for a request that waits for something else than an instance.
+    /// Counts a request that waits for something else than an instance, such as its session, in the
+    /// wait queue. Fails with `QueueFull`.
     pub(super) fn place_in_queue(&self) -> Result<impl Drop + '_, InferError> {
         Waiting::take(self)
     }
 
-    /// The right to have an instance at work, if it can be had at once.
+    /// Returns a checkout; `None` if the caller would have to wait.
     pub(super) fn try_check_out(self: &Arc<Self>, maker: &Maker) -> Option<Checkout> {
         let place = Desk {
             permit: Some(self.permits.clone().try_acquire_owned().ok()?),
             pool: self.clone(),
         };
+
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.try_instance()?),
@@ -113,15 +117,17 @@ impl InstancePool {
     ) -> Result<Checkout, InferError> {
         let _in_queue = Waiting::take(self)?;
         let _in_tenant_s = maker.tenant().take(Resource::Queue, 1)?;
+
         let taken = tokio::time::timeout_at(budget.deadline().into(), self.take(maker)).await;
         taken.unwrap_or_else(|_elapsed| Err(budget.deadline_exceeded()))
     }
 
-    /// Waits for the right to have an instance at work, without being counted among those who wait.
+    /// Waits for a checkout without a deadline and without being counted in the wait queue.
     pub(super) async fn take(self: &Arc<Self>, maker: &Maker) -> Result<Checkout, InferError> {
         let permit =
             self.permits.clone().acquire_owned().await.map_err(|_closed| InferError::Overloaded)?;
         let place = Desk { pool: self.clone(), permit: Some(permit) };
+
         let source = match self.take_idle() {
             Some(idle) => idle,
             None => Source::New(maker.instance().await),
@@ -129,8 +135,8 @@ impl InstancePool {
         Ok(Checkout { source, place })
     }
 
-    /// The right to have an instance at work, for a call that holds one of another version already.
-    /// It never waits: see [`Tenant::instance_beside`].
+    /// Returns a checkout for a call that runs while another version's instance is held for the
+    /// same request. Never waits; see [`Tenant::instance_beside`]. Fails with `Overloaded`.
     pub(super) fn check_out_beside(
         self: &Arc<Self>,
         maker: &Maker,
@@ -138,10 +144,11 @@ impl InstancePool {
         let place = || Desk { pool: self.clone(), permit: None };
         let beside =
             || Some(Checkout { source: Source::New(maker.instance_beside()?), place: place() });
+
         self.try_check_out(maker).or_else(beside).ok_or(InferError::Overloaded)
     }
 
-    /// An instance that waits for work, if there is one.
+    /// Takes the most recently used idle instance; `None` if there is none.
     fn take_idle(&self) -> Option<Source> {
         match self.isolation {
             Isolation::Request => None,
@@ -151,35 +158,40 @@ impl InstancePool {
         }
     }
 
-    /// How many instances are idle, and how many at work.
+    /// Returns the numbers of idle and of busy instances.
     pub(super) fn count(&self) -> (usize, usize) {
         (self.lock().len(), self.max - self.permits.available_permits())
     }
 
-    /// Drops instances that have been idle for too long, but for the fewest that are to be kept.
+    /// Drops instances that have been idle for longer than `idle_timeout`, and keeps at least
+    /// `instances.min`.
     pub(super) fn retire_idle(&self, now: Instant) {
         let mut idle = self.lock();
         let surplus = idle.len().saturating_sub(self.min);
+
         // The longest idle are at the front, because checkouts take from the back.
         let expired = idle
             .iter()
             .take(surplus)
             .take_while(|idle| now.duration_since(idle.since) > self.idle_timeout);
         let count = expired.count();
+
         let retired: Vec<_> = idle.drain(..count).collect();
         drop(idle);
         drop(retired);
     }
 
-    /// How many instances are to be there before the first request.
+    /// The number of instances to create before the first request.
     pub(super) fn kept_ready(&self) -> usize {
         if self.isolation == Isolation::Pooled { self.min.min(self.max) } else { 0 }
     }
 
-    /// Puts an instance where a request can take it.
+    /// Adds an idle instance.
     pub(super) fn put(&self, instance: Instance) {
         self.lock().push(Idle { instance, since: Instant::now() });
-        // Another model may be waiting for just this one; this one's next request can wait too.
+
+        // Another model may be waiting for this instance's permit. This version's next request can
+        // wait too.
         if self.tenant.lacks_instances() || self.slots.wants_back(self.tenant.name()) {
             self.reclaim();
         }
@@ -191,10 +203,11 @@ impl InstancePool {
 }
 
 impl Desk {
-    /// Keeps an instance for the next request if it is fit for one, and drops it if not.
+    /// Returns an instance to the pool if it is fit for another request; drops it otherwise.
     pub(super) fn give_back(self, mut instance: Instance) {
         let pool = &self.pool;
         let fit = instance.is_alive() && instance.memory() <= pool.high_water;
+
         if pool.isolation == Isolation::Pooled && fit && self.permit.is_some() {
             instance.end_call();
             pool.put(instance);
@@ -203,7 +216,7 @@ impl Desk {
 }
 
 impl Reclaim for InstancePool {
-    /// Lets go of the instance that has been idle for longest.
+    /// Drops the longest idle instance. Returns false if none is idle.
     fn reclaim(&self) -> bool {
         let mut idle = self.lock();
         let oldest = (!idle.is_empty()).then(|| idle.remove(0));
@@ -212,7 +225,7 @@ impl Reclaim for InstancePool {
     }
 }
 
-/// A place in the queue, given back on drop.
+/// One entry of the wait queue, removed on drop.
 struct Waiting<'a>(&'a AtomicU32);
 
 impl<'a> Waiting<'a> {

@@ -1,5 +1,4 @@
-//! What a version has done since it went live, in numbers that only grow, as the protocol's
-//! statistics tell it.
+//! A version's totals since it was published, for the protocol's statistics. They only grow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,39 +6,39 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::executions::ExecutionCounts;
 use super::{Executions, Timings};
 
-/// How often something happened, and how long it took in all.
+/// A number of events and their summed duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Total {
-    /// How often.
+    /// Number of events.
     pub count: u64,
-    /// How long in all.
+    /// Sum of their durations.
     pub time: Duration,
 }
 
-/// What a version has done since it went live.
+/// A version's totals since it was published.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// When it was last asked, in milliseconds since 1970; 0 if never.
+    /// Time of the last request, in milliseconds since 1970; 0 before the first.
     pub last_request: u64,
-    /// Calls of the guest that were made for answers.
+    /// Guest calls made to answer requests.
     pub calls: u64,
-    /// Rows of the requests answered; a request to a model that takes no batches is one.
+    /// Rows of the answered requests. A request to a model without batches counts as one row.
     pub rows: u64,
-    /// Requests answered.
+    /// Answered requests.
     pub success: Total,
-    /// Requests not answered, and how long they took from their arrival.
+    /// Failed requests, with the time since their arrival.
     pub failure: Total,
-    /// Waiting for the right to have an instance at work.
+    /// Time spent waiting for the permit to run an instance.
     pub queue: Total,
-    /// Getting an instance.
+    /// Time to create an instance or take one from the pool.
     pub instance: Total,
-    /// The calls.
+    /// Time in the guest.
     pub compute: Total,
-    /// Calls that went well, by the rows of their batch.
+    /// Successful calls by batch size, in rows.
     pub executions: Vec<(u64, Executions)>,
 }
 
-/// Counts what a version does.
+/// The counters behind [`Statistics`]. Times are in nanoseconds.
 #[derive(Default)]
 pub(super) struct Counts {
     last_request: AtomicU64,
@@ -47,7 +46,6 @@ pub(super) struct Counts {
     answered: AtomicU64,
     rows: AtomicU64,
     failed: AtomicU64,
-    /// Nanoseconds.
     failing: AtomicU64,
     queue: AtomicU64,
     instance: AtomicU64,
@@ -56,10 +54,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// Counts an answer to a request of so many rows.
+    /// Counts an answered request with `rows` rows.
     pub(super) fn answered(&self, timings: &Timings, rows: u64) {
         self.answered.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
+
         for (sum, time) in [
             (&self.queue, timings.queue),
             (&self.instance, timings.instance),
@@ -70,19 +69,19 @@ impl Counts {
         self.note_time();
     }
 
-    /// Counts a request that was not answered after so long.
+    /// Counts a request that failed after `took`.
     pub(super) fn failed(&self, took: Duration) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.failing.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.note_time();
     }
 
-    /// Counts a call of the guest for one request or several.
+    /// Counts a guest call, for one request or several.
     pub(super) fn called(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a call with so many rows that went well.
+    /// Counts a successful guest call with `rows` rows.
     pub(super) fn executed(&self, rows: u64, instance: Duration, compute: Duration) {
         self.executions.note(rows, instance, compute);
     }
@@ -92,15 +91,18 @@ impl Counts {
         self.last_request.store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// The numbers as they are now. Read one after the other, so that they may be a request apart.
+    /// Returns the current totals. They are read one by one, so they may differ by the requests
+    /// that end meanwhile.
     pub(super) fn read(&self) -> Statistics {
         let number = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let answered = number(&self.answered);
         let total =
             |sum: &AtomicU64| Total { count: answered, time: Duration::from_nanos(number(sum)) };
+
         let (queue, instance, compute) =
             (total(&self.queue), total(&self.instance), total(&self.compute));
         let success = Total { count: answered, time: queue.time + instance.time + compute.time };
+
         Statistics {
             last_request: number(&self.last_request),
             calls: number(&self.calls),

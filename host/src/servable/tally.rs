@@ -1,12 +1,12 @@
-//! The count of one request, from the moment when its version is found.
+//! Counts one request's outcome in its version's metrics and statistics.
 
 use std::time::Instant;
 
 use super::{ServableHandle, Timings};
 use crate::model::{InferError, InferRequest};
 
-/// The count of one request. It counts how the request has ended, once its answer has been written
-/// or its error is known; dropped before that, because the caller has gone, it counts nothing.
+/// Counts the outcome of one request once its response is written or its error is known. Counts
+/// nothing if it is dropped before that, because the caller disconnected.
 pub struct Tally {
     servable: ServableHandle,
     received: Instant,
@@ -14,23 +14,23 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The count of a request for that version, received then.
+    /// Returns the recorder for a request to that version, received at that time.
     pub fn begin(servable: &ServableHandle, received: Instant) -> Self {
         Tally { servable: servable.clone(), received, rows: 1 }
     }
 
-    /// Notes how many rows the request has, once it has been read.
+    /// Stores the request's number of rows, once it is decoded.
     pub fn note_rows(&mut self, request: &InferRequest) {
         self.rows = self.servable.metadata().rows(request);
     }
 
-    /// Counts an answer that came as a whole.
+    /// Counts a request that was answered with one response.
     pub fn answered(self, timings: &Timings) {
         self.servable.metrics().succeeded(timings, self.rows);
     }
 
-    /// Counts an answer that was asked for in parts. How long the call of a model that streams took
-    /// is its reader's doing as much as its own, and is not counted with the other calls.
+    /// Counts a request that was answered with a stream. The call time of a model that streams
+    /// depends on its reader too, so it is not counted in the compute phase.
     pub fn answered_in_parts(self, timings: &Timings) {
         match self.servable.template().has_streaming() {
             true => self.servable.metrics().streamed(timings, self.rows),
@@ -38,7 +38,7 @@ impl Tally {
         }
     }
 
-    /// Counts a request that was not answered.
+    /// Counts a request that failed.
     pub fn failed(self, error: &InferError) {
         self.servable.metrics().failed(error, self.received.elapsed());
     }

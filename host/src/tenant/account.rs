@@ -1,31 +1,31 @@
-//! What a tenant and its models have used of the cores, as fairness counts it.
+//! Virtual time: the use of the cores by tenants and models, as the fair scheduler compares it.
 //!
-//! Virtual time is CPU time divided by weight: a tenant of weight 2 that has run for 10 ms has come
-//! as far as one of weight 1 that has run for 5 ms, and who has come least far goes first. The
-//! engine's turns read and charge it; nothing is decided here.
+//! Virtual time is CPU time divided by weight: a tenant of weight 2 that has run for 10 ms has the
+//! same virtual time as one of weight 1 that has run for 5 ms. The tenant with the least virtual
+//! time goes first. The fair scheduler reads and charges these values and makes all decisions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-/// A tenant's part of the cores.
+/// The use of the cores by one tenant.
 #[derive(Debug)]
 pub struct Account {
     weight: AtomicU64,
-    /// Nanoseconds of CPU time of its guests, and of the host for it.
+    /// Nanoseconds of CPU time of its guests and of host work for it.
     used: AtomicU64,
-    /// Nanoseconds of CPU time that it may spend whatever others have come to.
+    /// Nanoseconds of CPU time that it may use regardless of the virtual time of others.
     entitled: AtomicU64,
     /// Nanoseconds of virtual time.
     reached: AtomicU64,
-    /// How far its least far model that had a turn has come.
+    /// Greatest virtual time of a model, in nanoseconds, at the grant of its turn.
     models: AtomicU64,
-    /// The tick at which it last ran or asked for a turn.
+    /// The tick at which it last ran or waited for a turn.
     seen: AtomicU64,
-    /// It is among those whose progress is compared.
+    /// True while the scheduler compares it with other tenants.
     competing: AtomicBool,
-    /// Its calls that wait for a turn.
+    /// Number of its calls that wait for a turn.
     waiting: AtomicUsize,
-    /// How far the least far of its models that wait for a turn had come at the last tick.
+    /// The least virtual time of its models that wait for a turn, as of the last tick.
     least_waiting: AtomicU64,
 }
 
@@ -37,6 +37,7 @@ impl Account {
         let (reached, models, seen) = (zero(), zero(), zero());
         let (competing, waiting) = (AtomicBool::new(false), AtomicUsize::new(0));
         let least_waiting = AtomicU64::new(u64::MAX);
+
         Arc::new(Account {
             weight,
             used,
@@ -54,78 +55,78 @@ impl Account {
         self.weight.store(u64::from(weight.max(1)), Ordering::Relaxed);
     }
 
-    /// Its part of the cores, beside those of others.
+    /// Its weight relative to those of other tenants.
     pub fn weight(&self) -> u64 {
         self.weight.load(Ordering::Relaxed)
     }
 
-    /// Nanoseconds of CPU time that its guests have used, and the host for it.
+    /// Nanoseconds of CPU time used by its guests and by host work for it.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// How far it has come, in nanoseconds of virtual time.
+    /// Its virtual time, in nanoseconds.
     pub fn reached(&self) -> u64 {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Entitles it to so many more nanoseconds of CPU time. What it does not spend is kept up to
-    /// `burst`, and what it spends beyond is held against it up to `debt`. Called by one thread.
+    /// Entitles it to `more` nanoseconds of CPU time. Unused time is kept up to `burst`, and
+    /// overuse is remembered up to `debt`. Called by one thread.
     pub fn entitle(&self, more: u64, burst: u64, debt: u64) {
         let spent = self.used.load(Ordering::Relaxed);
         let before = self.entitled.load(Ordering::Relaxed).max(spent.saturating_sub(debt));
         self.entitled.store((before + more).min(spent + burst), Ordering::Relaxed);
     }
 
-    /// Whether it has spent less than it was entitled to.
+    /// True if it has used less CPU time than it is entitled to.
     pub fn is_entitled(&self) -> bool {
         self.used.load(Ordering::Relaxed) < self.entitled.load(Ordering::Relaxed)
     }
 
-    /// Moves it forward to at least that far: what was not used in time is not owed.
+    /// Raises its virtual time to at least `least`: unused time is not owed to it.
     pub fn catch_up(&self, least: u64) {
         self.reached.fetch_max(least, Ordering::Relaxed);
     }
 
-    /// Notes that it runs or wants to at that tick. Tells whether it was not known to compete.
+    /// Records that it runs or waits at this tick. Returns true if the scheduler does not compare
+    /// it yet.
     pub fn show(&self, tick: u64) -> bool {
         self.seen.store(tick, Ordering::Relaxed);
         !self.competing.load(Ordering::Relaxed) && !self.competing.swap(true, Ordering::Relaxed)
     }
 
-    /// The tick at which it last ran or asked for a turn.
+    /// The tick at which it last ran or waited for a turn.
     pub fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
     }
 
-    /// How many of its calls wait for a turn.
+    /// Number of its calls that wait for a turn.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Notes that one more call waits for a turn.
+    /// Records one more waiting call.
     pub fn wait(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that a call waits no more.
+    /// Records one waiting call less.
     pub fn wait_no_more(&self) {
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Notes how far the least far of its models that wait for a turn has come; `None` if none
-    /// waits.
+    /// Sets the least virtual time of its models that wait for a turn; `None` if none waits.
     pub fn set_least_waiting(&self, reached: Option<u64>) {
         self.least_waiting.store(reached.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Notes that it competes no more.
+    /// Records that the scheduler no longer compares it.
     pub fn retire(&self) {
         self.competing.store(false, Ordering::Relaxed);
     }
 }
 
-/// One version's part of its tenant's part.
+/// The use of its tenant's cores by one version.
 #[derive(Debug)]
 pub struct Share {
     account: Arc<Account>,
@@ -133,7 +134,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// A share of that account, which has used nothing yet.
+    /// A share of this tenant that has used nothing yet.
     pub fn new(account: Arc<Account>) -> Arc<Self> {
         Arc::new(Share { account, reached: AtomicU64::new(0) })
     }
@@ -143,13 +144,12 @@ impl Share {
         &self.account
     }
 
-    /// How far it has come within its tenant, in nanoseconds.
+    /// Its virtual time within its tenant, in nanoseconds.
     pub fn reached(&self) -> u64 {
         self.reached.load(Ordering::Relaxed)
     }
 
-    /// Charges so many nanoseconds of CPU time, a guest's or the host's, to the version and its
-    /// tenant.
+    /// Charges nanoseconds of CPU time of a guest or of host work to the version and its tenant.
     pub fn charge(&self, nanoseconds: u64) {
         let account = &self.account;
         self.reached.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -157,17 +157,19 @@ impl Share {
         account.reached.fetch_add(nanoseconds / account.weight(), Ordering::Relaxed);
     }
 
-    /// How far ahead of its tenant's models that wait for a turn it is, in nanoseconds.
+    /// Nanoseconds by which its virtual time exceeds the least of its tenant's models that wait for
+    /// a turn.
     pub fn ahead(&self) -> u64 {
         self.reached().saturating_sub(self.account.least_waiting.load(Ordering::Relaxed))
     }
 
-    /// Moves it forward to where its tenant's models are: it begins to compete with them now.
+    /// Raises its virtual time to that of its tenant's models, because it starts to compete with
+    /// them.
     pub fn catch_up(&self) {
         self.reached.fetch_max(self.account.models.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Notes that its turn has come, so that its tenant's other models are measured by it.
+    /// Records that its turn has come, so that its tenant's other models are compared with it.
     pub fn lead(&self) {
         self.account.models.fetch_max(self.reached(), Ordering::Relaxed);
     }
@@ -192,13 +194,17 @@ mod tests {
         let share = Share::new(account.clone());
         let spend_until_told =
             || (0..).take_while(|_| account.is_entitled()).map(|_| share.charge(1)).count();
+
         account.entitle(10, 100, 50);
         assert_eq!(spend_until_told(), 10);
+
         (0..50).for_each(|_| account.entitle(10, 100, 50));
         assert_eq!(spend_until_told(), 100);
+
         Share::new(account.clone()).charge(1000);
         account.entitle(49, 100, 50);
         assert!(!account.is_entitled());
+
         account.entitle(2, 100, 50);
         assert!(account.is_entitled());
     }

@@ -1,4 +1,4 @@
-//! An amount that is taken up to a limit and given back exactly.
+//! A counter with a limit, and guards that give back exactly what they took.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{Resource, Tenant, UNLIMITED};
 use crate::model::QuotaExceeded;
 
-/// How much of something is held, and how much may be.
+/// The amount of a resource in use, and its limit.
 pub(super) struct Allotment {
     limit: AtomicU64,
-    /// Held through guards.
+    /// Held by guards.
     taken: AtomicU64,
-    /// Held in another way, and known only as a whole.
+    /// In use in another way, known only as a total.
     base: AtomicU64,
 }
 
@@ -38,12 +38,12 @@ impl Allotment {
         self.base.load(Ordering::Relaxed).saturating_add(self.taken.load(Ordering::Relaxed))
     }
 
-    /// What is held through guards.
+    /// The amount held by guards.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// Takes so much if it fits; else tells the limit.
+    /// Takes an amount if it fits. Fails with the limit otherwise.
     fn take(&self, amount: u64) -> Result<(), u64> {
         let (base, limit) = (self.base.load(Ordering::Relaxed), self.limit.load(Ordering::Relaxed));
         let fits = |taken: u64| {
@@ -61,7 +61,7 @@ impl Allotment {
     }
 }
 
-/// So much of a tenant's resource, given back on drop.
+/// An amount of a tenant's resource, given back on drop.
 pub struct Held {
     tenant: Arc<Tenant>,
     resource: Resource,
@@ -79,13 +79,13 @@ impl Held {
         Ok(held)
     }
 
-    /// None of it yet.
+    /// A guard that holds nothing yet.
     pub fn none(tenant: &Arc<Tenant>, resource: Resource) -> Held {
         Held { tenant: tenant.clone(), resource, amount: 0 }
     }
 
-    /// Holds so much in place of what it was. Fails, and changes nothing, if that would be more
-    /// than the tenant may hold.
+    /// Changes the amount that is held. Fails, and changes nothing, if the tenant's quota does not
+    /// allow it.
     pub fn resize(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
         match amount.checked_sub(self.amount) {
             Some(0) => {}
@@ -95,8 +95,8 @@ impl Held {
         Ok(())
     }
 
-    /// Takes so much more. Fails if that would be more than the tenant may hold, and takes nothing
-    /// then.
+    /// Takes an additional amount. Fails, and takes nothing, if the tenant's quota does not allow
+    /// it.
     pub fn grow(&mut self, amount: u64) -> Result<(), QuotaExceeded> {
         let taken = self.tenant.allotment(self.resource).take(amount);
         let name = self.resource.name();
@@ -104,22 +104,23 @@ impl Held {
             self.tenant.note(QuotaExceeded { quota: name, limit, retry_after_seconds: 1 })
         })?;
         self.amount += amount;
+
         Ok(())
     }
 
-    /// Gives so much of it back, or all of it if that is less.
+    /// Gives back an amount, at most all of it.
     pub fn shrink(&mut self, amount: u64) {
         let amount = amount.min(self.amount);
         self.amount -= amount;
         self.tenant.allotment(self.resource).give_back(amount);
     }
 
-    /// How much it is.
+    /// The amount that is held.
     pub fn amount(&self) -> u64 {
         self.amount
     }
 
-    /// Whose it is.
+    /// The tenant whose resource it is.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
@@ -157,6 +158,7 @@ mod tests {
         assert!(tenant.take(Resource::Memory, 1).is_err());
         assert!(tenant.take(Resource::Memory, 0).is_ok());
         assert_eq!((tenant.used(Resource::Memory), tenant.refused()), (10, 2));
+
         drop(held);
         assert_eq!(tenant.used(Resource::Memory), 0);
     }
@@ -169,11 +171,14 @@ mod tests {
             quota: Quota { memory, ..Quota::unlimited() },
             ..Default::default()
         };
+
         tenant.apply(with(5));
         assert_eq!(tenant.used(Resource::Memory), 10);
         assert!(tenant.take(Resource::Memory, 1).is_err());
+
         tenant.apply(with(11));
         assert!(tenant.take(Resource::Memory, 1).is_ok());
+
         drop(held);
         tenant.note_stored(7);
         assert_eq!(tenant.used(Resource::Storage), 7);

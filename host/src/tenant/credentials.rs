@@ -1,4 +1,4 @@
-//! Keys: what they are allowed, and how one is recognised without being stored.
+//! API keys: their scopes, and their lookup by digest. The keys themselves are not stored.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use subtle::ConstantTimeEq;
 
 use crate::model::Digest;
 
-/// Something a key may be allowed.
+/// A scope of an API key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// To ask models.
+    /// Calls to models.
     Infer,
-    /// To load, unload, upload and delete models, and to read their log.
+    /// Loading, unloading, uploading and deleting models, and reading their log.
     Manage,
     /// Everything, for every tenant.
     Admin,
@@ -31,15 +31,15 @@ impl Scope {
     }
 }
 
-/// The scopes of one key.
+/// The scopes of one API key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// All of them.
+    /// Every scope.
     pub const ADMIN: Scopes = Scopes(1 << Scope::Admin as u8);
 
-    /// Whether something is allowed. Whoever may do everything may do that too.
+    /// True if these scopes allow something. The scope `admin` allows everything.
     pub fn allow(self, scope: Scope) -> bool {
         self.0 & (1 << scope as u8 | Scopes::ADMIN.0) != 0
     }
@@ -51,18 +51,18 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// A key as it is configured.
+/// A configured API key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// Names the key in logs; unique within its tenant.
+    /// The key's name in logs; unique within its tenant.
     pub id: String,
-    /// The key's SHA-256.
+    /// SHA-256 of the key.
     pub digest: Digest,
-    /// What it is allowed.
+    /// The scopes of the key.
     pub scopes: Scopes,
 }
 
-/// Keys, found by their digests.
+/// API keys, found by their digests.
 pub(super) struct KeyRing<T> {
     buckets: HashMap<u64, Vec<(Digest, T)>>,
 }
@@ -82,8 +82,8 @@ impl<T> KeyRing<T> {
         self.buckets.is_empty()
     }
 
-    /// What was kept under that key. How long it takes tells nothing of the keys there are: what is
-    /// looked up is a digest, which nobody can steer, and the comparison does not stop at the first
+    /// The value of this key. Its timing does not depend on the keys that exist: the lookup uses a
+    /// digest, which a client cannot choose, and the comparison does not stop at the first
     /// difference.
     pub(super) fn find(&self, key: &[u8]) -> Option<&T> {
         let digest = Digest::of(key);
@@ -125,6 +125,7 @@ mod tests {
         assert!(
             infer.allow(Scope::Infer) && !infer.allow(Scope::Manage) && !infer.allow(Scope::Admin)
         );
+
         let manage: Scopes = [Scope::Manage].into_iter().collect();
         assert!(!manage.allow(Scope::Infer) && manage.allow(Scope::Manage));
         assert!(Scope::ALL.into_iter().all(|scope| Scopes::ADMIN.allow(scope)));

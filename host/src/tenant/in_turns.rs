@@ -1,5 +1,5 @@
-//! Work that waits now and then, such as a request to manage models, and goes on in its payer's
-//! turns.
+//! A future that runs in its payer's turns, for host work that waits now and then, such as a
+//! management request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use super::{Place, Share, Turns, thread_time};
 
-/// Goes on where it is polled, and charges what that takes. While its payer is ahead of the others
-/// it goes on only in its turn, which it gives back when it has to wait.
+/// Runs work where it is polled, and charges its CPU time. While its payer is ahead of other
+/// tenants, it runs only in a turn, which it gives back when it has to wait.
 pub struct InTurns<F> {
     turns: Arc<Turns>,
     share: Arc<Share>,
@@ -30,13 +30,16 @@ impl<F: Future> Future for InTurns<F> {
         if this.place.is_none() && !this.turns.may_start(&this.share) {
             this.place = Some(this.turns.line_up(&this.share));
         }
+
         if this.place.as_ref().is_some_and(|place| !place.has_come(context)) {
             return Poll::Pending;
         }
+
         let before = thread_time();
         let outcome = this.work.as_mut().poll(context);
         this.turns.charge(&this.share, thread_time().saturating_sub(before));
         this.place = None;
+
         outcome
     }
 }
@@ -58,15 +61,19 @@ mod tests {
             let work = InTurns::new(turns.clone(), share.clone(), async { thread_time() });
             Pin::new(&mut { work }).poll(&mut context).is_ready()
         };
+
         turns.charge(&busy, Duration::from_secs(1));
         assert!(poll(&busy), "nobody else is there");
+
         turns.charge(&other, Duration::from_millis(1));
         turns.tick(Duration::from_millis(1));
         turns.charge(&busy, Duration::from_secs(1));
+
         let used = busy.account().used();
         let turn = turns.line_up(&other);
         assert!(poll(&other) && !poll(&busy));
         assert_eq!(busy.account().used(), used);
+
         drop(turn);
         assert!(poll(&busy));
         assert!(busy.account().used() > used);

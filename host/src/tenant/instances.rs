@@ -1,4 +1,4 @@
-//! How many instances a tenant may have, and who waits for one.
+//! The limit on a tenant's instances, and its waiting callers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,13 +8,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Tenant;
 use super::slots::HeldSlots;
 
-/// A limit that can change while permits are out and callers wait.
+/// A limit that can change while permits are held and callers wait.
 pub(super) struct InstanceLimit {
     permits: Arc<Semaphore>,
     limit: AtomicUsize,
-    /// Permits that are out beyond a limit that has shrunk: so many are not taken back.
+    /// Number of held permits beyond a limit that was lowered. They are not returned to the
+    /// semaphore.
     excess: AtomicUsize,
-    /// Callers that wait for a permit.
+    /// Number of callers that wait for a permit.
     waiting: AtomicUsize,
 }
 
@@ -48,7 +49,7 @@ impl InstanceLimit {
         out.saturating_sub(self.permits.available_permits()) as u64
     }
 
-    /// Notes that one more caller waits, until the result is dropped.
+    /// Counts one more waiting caller until the result is dropped.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         Waiting(&self.waiting)
@@ -76,7 +77,7 @@ impl InstanceLimit {
     }
 }
 
-/// A caller that waits.
+/// A waiting caller.
 pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -89,8 +90,8 @@ fn bounded(limit: u64) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
-/// The right to have one instance: the tenant's quota allows it, and the engine has room. Given
-/// back on drop, which must not be before the instance itself is gone.
+/// The permission to have one instance: within the tenant's quota and the engine's slots. Given
+/// back on drop, which must not happen before the instance is dropped.
 pub struct InstancePermit {
     tenant: Arc<Tenant>,
     _counted: Option<Counted>,
@@ -98,19 +99,19 @@ pub struct InstancePermit {
 }
 
 impl InstancePermit {
-    /// The right to have an instance in these slots. It takes nothing of the tenant's quota if it
-    /// is not counted.
+    /// A permission to have an instance in these slots. It does not count against the tenant's
+    /// quota if `counted` is `None`.
     pub(super) fn new(tenant: &Arc<Tenant>, counted: Option<Counted>, slots: HeldSlots) -> Self {
         InstancePermit { tenant: tenant.clone(), _counted: counted, _slots: slots }
     }
 
-    /// Whose instance it is.
+    /// The tenant of the instance.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 }
 
-/// One of the instances that the tenant's quota allows, given back on drop.
+/// One instance of the tenant's quota, given back on drop.
 pub(super) struct Counted {
     tenant: Arc<Tenant>,
     permit: Option<OwnedSemaphorePermit>,
@@ -149,16 +150,21 @@ mod tests {
         let room = room();
         let take = || tenant.try_instance(&room);
         let mut held: Vec<_> = (0..3).filter_map(|_| take()).collect();
+
         assert!(take().is_none());
+
         tenant.apply(with(1));
         assert_eq!((held.len(), tenant.instances()), (3, 3));
+
         held.pop();
         held.pop();
         assert!(take().is_none(), "one is still held, and one is the limit");
+
         tenant.apply(with(2));
         held.extend(take());
         assert_eq!((held.len(), tenant.instances()), (2, 2));
         assert!(take().is_none());
+
         drop(held);
         assert_eq!(tenant.instances(), 0);
     }
@@ -168,9 +174,11 @@ mod tests {
         let tenant = Tenant::new(TenantName::default_tenant(), with(4));
         let room = room();
         let held: Vec<_> = (0..4).filter_map(|_| tenant.try_instance(&room)).collect();
+
         tenant.apply(with(1));
         tenant.apply(with(3));
         assert!(tenant.try_instance(&room).is_none());
+
         drop(held);
         let again: Vec<_> = (0..5).filter_map(|_| tenant.try_instance(&room)).collect();
         assert_eq!(again.len(), 3);

@@ -1,5 +1,5 @@
-//! What a tenant's guests have written: the last of it, for the tenant to read, and no more than so
-//! much of it at a time, so that no guest can fill the operator's disk.
+//! The log of a tenant's guests. The latest lines are kept for the tenant to read, and a rate limit
+//! keeps guests from filling the operator's disk.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -7,31 +7,31 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{ModelName, Version};
 
-/// Bytes of lines that are kept for reading.
+/// Bytes of kept lines.
 const KEPT: usize = 256 << 10;
 
-/// Bytes that may be written at once, and in each second from then on: what an operator can still
-/// read.
+/// Bytes that may be written at once, and in each second after that: an amount that an operator can
+/// still read.
 const BURST: u64 = 1 << 20;
 const PER_SECOND: u64 = 64 << 10;
 
-/// What a line costs beyond its text.
+/// Bytes counted for a line in addition to its text.
 const OVERHEAD: usize = 32;
 
 /// One line of a tenant's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When it was written.
+    /// Time at which it was written.
     pub time: SystemTime,
-    /// Which model wrote it.
+    /// The model that wrote it.
     pub model: ModelName,
-    /// Which version.
+    /// The version that wrote it.
     pub version: Version,
-    /// During which request; empty if during none.
+    /// The request during which it was written; empty if there was none.
     pub request_id: String,
-    /// How much it matters: `trace`, `debug`, `info`, `warn` or `error`.
+    /// `trace`, `debug`, `info`, `warn` or `error`.
     pub level: &'static str,
-    /// What the guest says it is about.
+    /// The context that the guest gave.
     pub context: String,
     /// The text.
     pub message: String,
@@ -43,14 +43,14 @@ impl Entry {
     }
 }
 
-/// Whether a line may be written.
+/// The rate limit's decision on a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It may.
+    /// The line is written.
     Write,
-    /// It may not, and nobody has been told yet that lines are being dropped.
+    /// The line is dropped, and is the first one: a notice is written in its place.
     DropAndSay,
-    /// It may not.
+    /// The line is dropped.
     Drop,
 }
 
@@ -62,7 +62,7 @@ pub struct Log {
 struct Inner {
     kept: VecDeque<Entry>,
     size: usize,
-    /// What may be written now, as of `refilled`.
+    /// Bytes that may be written now, as of `refilled`.
     allowance: u64,
     refilled: Instant,
     dropping: bool,
@@ -86,17 +86,17 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Keeps a line for reading, if it may be written.
+    /// Keeps a line for reading, if the rate limit allows it.
     pub fn push(&self, entry: &Entry) -> Verdict {
         self.lock().push(entry, Instant::now())
     }
 
-    /// The lines that are kept, oldest first.
+    /// The kept lines, oldest first.
     pub fn recent(&self) -> Vec<Entry> {
         self.lock().kept.iter().cloned().collect()
     }
 
-    /// How many lines were dropped.
+    /// Number of dropped lines.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -118,16 +118,18 @@ impl Inner {
                 Verdict::DropAndSay
             };
         }
+
         self.dropping = false;
         self.allowance -= cost;
         self.keep(entry.clone());
+
         Verdict::Write
     }
 
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.refilled).min(Duration::from_secs(3600));
         let earned = passed.as_millis() as u64 * PER_SECOND / 1000;
-        // What is too little to count yet goes on waiting.
+        // Time too short to earn a byte is left to count later.
         if earned > 0 {
             self.allowance = (self.allowance + earned).min(BURST);
             self.refilled = now;
@@ -167,6 +169,7 @@ mod tests {
         let line = entry(&"x".repeat(1000));
         let push = |millis| log.lock().push(&line, start + Duration::from_millis(millis));
         let written = (0..2000).take_while(|_| push(0) == Verdict::Write).count() as u64;
+
         assert!((BURST / 1100..=BURST / 1000).contains(&written), "{written}");
         assert_eq!((push(0), push(0)), (Verdict::Drop, Verdict::Drop));
         assert_eq!((push(1000), push(1000)), (Verdict::Write, Verdict::Write));
@@ -180,6 +183,7 @@ mod tests {
         for number in 0..10_000 {
             log.lock().push(&entry(&number.to_string()), start + Duration::from_secs(number));
         }
+
         let kept = log.recent();
         assert_eq!(kept.last().unwrap().message, "9999");
         assert!(kept.iter().map(Entry::size).sum::<usize>() <= KEPT);

@@ -1,9 +1,8 @@
-//! What the host's work for a tenant costs, who pays for it, and when it may go on.
+//! Turns and CPU time of host work for a tenant.
 //!
-//! Such work takes turns as guests do. Short work begins at once if its tenant is not ahead of the
+//! Host work takes turns as guests do. Short work starts at once if its tenant is not ahead of the
 //! others. Work of a tenant that is ahead, and work that has run for a slice, waits for a turn. So
-//! what the host does for a tenant is charged while it is done, and keeps no other tenant from its
-//! share of the cores.
+//! host work is charged while it is done, and keeps no other tenant from its share of the cores.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
@@ -12,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use super::{Bill, Place, Share, Turns, step_back, thread_time};
 
-/// How long work may run before it gives way to others.
+/// Time for which work runs before it yields to others.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// How often work that waits for its turn checks whether it is still wanted.
+/// Interval at which work that waits for its turn checks for cancellation.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Meters the work of one thread. A clone is the same meter.
@@ -26,31 +25,31 @@ struct Reading {
     turns: Arc<Turns>,
     share: Arc<Share>,
     bill: Bill,
-    /// CPU time of the thread that was paid for, or that nobody had to pay for.
+    /// CPU time of the thread that is charged already, or charged to no tenant.
     paid: Duration,
-    /// When the present slice is over.
+    /// End of the current slice.
     slice_ends: Instant,
-    /// What the present piece of work has used.
+    /// CPU time of the current piece of work.
     used: Duration,
-    /// The threads that are metered have stepped back from their start.
+    /// The metered threads have idle priority from their start.
     always_back: bool,
-    /// The present thread has stepped back.
+    /// The current thread has idle priority.
     stepped_back: bool,
     /// Held while work runs that had to wait for its turn.
     place: Option<Place>,
 }
 
-/// Somebody pays for what the thread does. Charges the rest on drop.
+/// Charges the current thread's CPU time. Charges the rest on drop.
 pub struct Paying(Meter);
 
 impl Meter {
-    /// A meter of work that is paid for from that share. A thread whose work turns out to be long
-    /// steps back behind all others, for good.
+    /// A meter that charges this share. A thread whose work turns out to be long is set to idle
+    /// priority for good.
     pub fn new(turns: Arc<Turns>, share: Arc<Share>) -> Self {
         Meter::of(turns, share, false)
     }
 
-    /// The same for threads that have stepped back already.
+    /// A meter for threads that have idle priority already.
     pub(super) fn behind(turns: Arc<Turns>, share: Arc<Share>) -> Self {
         Meter::of(turns, share, true)
     }
@@ -70,10 +69,11 @@ impl Meter {
             stepped_back,
             place,
         };
+
         Meter(Arc::new(Mutex::new(reading)))
     }
 
-    /// Has the present thread's work paid for until the result is dropped, and noted on that bill.
+    /// Charges the current thread's CPU time until the result is dropped, and adds it to `bill`.
     pub fn paid_by(&self, bill: &Bill) -> Paying {
         let mut reading = self.lock();
         (reading.bill, reading.paid, reading.stepped_back) =
@@ -81,36 +81,39 @@ impl Meter {
         Paying(self.clone())
     }
 
-    /// Begins a piece of work, in its turn. `why_stop` tells why it is not to wait any longer.
+    /// Begins a piece of work, in its turn. Fails with the result of `why_stop` if that is not
+    /// `None` while the work waits.
     pub fn begin<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
         let mut reading = self.lock();
         reading.used = Duration::ZERO;
         if !reading.turns.may_start(&reading.share) {
             return reading.take_turn(why_stop);
         }
+
         reading.slice_ends = Instant::now() + SLICE;
         Ok(())
     }
 
-    /// Has work give way if its slice is over, and go on in its turn.
+    /// Yields to other work if the slice is over, and continues in a turn.
     pub fn give_way<E>(&self, why_stop: impl FnMut() -> Option<E>) -> Result<(), E> {
         let mut reading = self.lock();
         if Instant::now() < reading.slice_ends {
             return Ok(());
         }
+
         reading.charge();
         reading.step_back_if_long();
         reading.take_turn(why_stop)
     }
 
-    /// Ends a piece of work: charges what it took and gives its turn back.
+    /// Ends a piece of work: charges its CPU time and gives its turn back.
     pub fn end(&self) {
         let mut reading = self.lock();
         reading.charge();
         reading.place = None;
     }
 
-    /// Whether the thread has stepped back for the work that was paid for last.
+    /// True if the thread was set to idle priority for the last charged work.
     pub fn has_stepped_back(&self) -> bool {
         self.lock().stepped_back
     }
@@ -144,12 +147,14 @@ impl Reading {
             Some(place) => place.line_up_again(&mut context),
             none => *none = Some(self.turns.line_up(&self.share)),
         }
+
         while self.place.as_ref().is_some_and(|place| !place.has_come(&mut context)) {
             if let Some(why) = why_stop() {
                 return Err(why);
             }
             thread::park_timeout(LOOK);
         }
+
         self.slice_ends = Instant::now() + SLICE;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is told of every tenant: read when somebody asks, so that it costs a request nothing.
+//! Metrics of every tenant, read when they are collected, so that they cost a request nothing.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{Resource, Tenant, Tenants, UNLIMITED};
 
-/// Registers what is told of every tenant.
+/// Registers the metrics of every tenant.
 pub fn register(tenants: Tenants, registry: &mut Registry) {
     registry.register_collector(Box::new(TenantMetrics(tenants)));
 }
@@ -29,6 +29,7 @@ impl Collector for TenantMetrics {
         let tenants = self.0.all();
         let seconds = |tenant: &Tenant| ConstCounter::new(tenant.account().used() as f64 / 1e9);
         let help = "CPU time that a tenant's guests have used, and the host for it";
+
         family(
             &mut encoder,
             "tenant_cpu",
@@ -40,6 +41,7 @@ impl Collector for TenantMetrics {
         )?;
         let help = "How often a tenant was refused something for its quota";
         let refused = |tenant: &Tenant| ConstCounter::new(tenant.refused());
+
         family(
             &mut encoder,
             "tenant_refusals",
@@ -51,6 +53,7 @@ impl Collector for TenantMetrics {
         )?;
         let help = "Key-value operations that a tenant's models have made";
         let operations = |tenant: &Tenant| ConstCounter::new(tenant.key_value_operations());
+
         family(
             &mut encoder,
             "tenant_key_value_operations",
@@ -62,6 +65,7 @@ impl Collector for TenantMetrics {
         )?;
         let help = "Lines that a tenant's guests wrote and that were dropped";
         let dropped = |tenant: &Tenant| ConstCounter::new(tenant.log().dropped());
+
         family(
             &mut encoder,
             "tenant_log_lines_dropped",
@@ -73,6 +77,7 @@ impl Collector for TenantMetrics {
         )?;
         let help = "Instances that a tenant has, idle ones included";
         let instances = |tenant: &Tenant| ConstGauge::new(tenant.instances());
+
         family(
             &mut encoder,
             "tenant_instances",
@@ -104,7 +109,7 @@ fn family<M: EncodeMetric>(
     Ok(())
 }
 
-/// What tenants hold, and of what they hold at most so much.
+/// Encodes the resources that tenants hold, and their limits.
 fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
     let help = "How much of a resource a tenant holds; memory and storage in bytes";
     let mut family = encoder.encode_descriptor("tenant_held", help, None, MetricType::Gauge)?;
@@ -114,6 +119,7 @@ fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
             ConstGauge::new(tenant.used(resource)).encode(family.encode_family(&labels)?)?;
         }
     }
+
     let help = "How much of a resource a tenant may hold, where there is a limit";
     let mut family = encoder.encode_descriptor("tenant_limit", help, None, MetricType::Gauge)?;
     for tenant in tenants {
@@ -125,5 +131,6 @@ fn held(encoder: &mut DescriptorEncoder<'_>, tenants: &[Found]) -> fmt::Result {
             ConstGauge::new(settings.quota.of(resource)).encode(family.encode_family(&labels)?)?;
         }
     }
+
     Ok(())
 }

@@ -1,10 +1,9 @@
-//! Tenants: whose models they are, who may ask, and how much each may hold.
+//! Tenants: their models, their API keys and their quotas.
 //!
-//! [`Tenants`] is what is in force now: it tells from a secret who a caller is ([`Caller`]) and
-//! finds a [`Tenant`] by name. A tenant lives as long as anybody holds it, so what it holds is
-//! counted in one place however often its settings change: what is taken comes back through a guard
-//! ([`Held`], [`InstancePermit`]) and never by hand. Its part of the cores is kept in its
-//! [`Account`], by which [`Turns`] are given out.
+//! [`Tenants`] holds the tenants in force. It identifies a caller by an API key, and finds a
+//! [`Tenant`] by name. A tenant lives as long as any reference to it, so its use of resources is
+//! counted in one place however often its settings change. Resources are given back by guards on
+//! drop, never by hand. The fair scheduler gives turns on the cores to tenants and models.
 
 mod account;
 mod allotment;
@@ -56,10 +55,10 @@ use allotment::Allotment;
 use instances::InstanceLimit;
 use rate::Rate;
 
-/// Something a tenant may hold so much of.
+/// A resource that a quota limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// Requests under way, waiting ones included.
+    /// Requests in progress, waiting ones included.
     Concurrency,
     /// Requests that wait for an instance.
     Queue,
@@ -67,8 +66,8 @@ pub enum Resource {
     Memory,
     /// Models that serve or are being loaded.
     Models,
-    /// Bytes in its repository, with what is being uploaded. Compiled artifacts that are in use
-    /// count against its limit.
+    /// Bytes in its repository, including uploads in progress. Compiled artifacts in use count
+    /// against the same limit.
     Storage,
     /// Bytes of its compiled artifacts, in use or not. They have no limit of their own.
     Artifacts,
@@ -76,9 +75,9 @@ pub enum Resource {
     Database,
     /// Bytes that the host keeps for its models.
     Data,
-    /// Sessions that are kept.
+    /// Stored sessions.
     Sessions,
-    /// Tasks that wait or run.
+    /// Deferred tasks that wait or run.
     Tasks,
 }
 
@@ -114,7 +113,7 @@ impl Resource {
     }
 }
 
-/// A tenant, and everything it holds.
+/// A tenant and the resources it holds.
 pub struct Tenant {
     name: TenantName,
     settings: ArcSwap<TenantSettings>,
@@ -122,23 +121,23 @@ pub struct Tenant {
     rate: Rate,
     allotments: [Allotment; Resource::ALL.len()],
     instances: InstanceLimit,
-    /// Who has instances waiting for work that could be let go of.
+    /// Pools with idle instances that can be dropped.
     pools: Mutex<Vec<Weak<dyn Reclaim>>>,
     log: Log,
     payer: Payer,
-    /// Loads that may be under way.
+    /// Permits for loads.
     loads: Semaphore,
     refused: AtomicU64,
     key_value_operations: AtomicU64,
     dismissed: AtomicBool,
 }
 
-/// Loads of one tenant that may be under way at once, however many files it has been given.
+/// Loads of one tenant that run at the same time, however many files it has.
 const MAX_LOADS: usize = 4;
 
-/// Something that keeps instances which nobody is using.
+/// A pool of idle instances.
 pub trait Reclaim: Send + Sync {
-    /// Lets go of one instance. Tells whether there was one.
+    /// Drops one idle instance. Returns false if there is none.
     fn reclaim(&self) -> bool;
 }
 
@@ -162,11 +161,11 @@ impl Tenant {
             settings: ArcSwap::from_pointee(TenantSettings::default()),
         };
         tenant.apply(settings);
+
         Arc::new(tenant)
     }
 
-    /// The tenant of a host that has configured none, with limits that only the host's own
-    /// resources set.
+    /// The tenant of a host without configured tenants, limited only by the host's own resources.
     pub fn unlimited(name: TenantName) -> Arc<Self> {
         Tenant::new(name, TenantSettings::unlimited(Site::Directory("models".into())))
     }
@@ -176,77 +175,79 @@ impl Tenant {
         &self.name
     }
 
-    /// What is in force for it.
+    /// The settings in force.
     pub fn settings(&self) -> Arc<TenantSettings> {
         self.settings.load_full()
     }
 
-    /// True if no two keys of its own may ask its models, so that all requests are of one caller.
+    /// True if at most one of its own keys may call models, so that all requests come from one
+    /// caller.
     pub fn has_one_caller(&self) -> bool {
         let settings = self.settings();
         let may_ask = settings.keys.iter().filter(|key| key.scopes.allow(Scope::Infer));
         may_ask.count() <= 1
     }
 
-    /// Its part of the cores.
+    /// Its use of the cores.
     pub fn account(&self) -> &Arc<Account> {
         &self.account
     }
 
-    /// For whom the host works when it works for it.
+    /// The payer of host work for the tenant.
     pub fn payer(&self) -> &Payer {
         &self.payer
     }
 
-    /// What its guests have written.
+    /// The log of its guests.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Puts other settings in force. What it holds beyond a smaller limit is not taken away.
+    /// Applies new settings. Resources held beyond a lower limit are not taken away.
     pub(super) fn apply(&self, settings: TenantSettings) {
         let quota = &settings.quota;
         self.account.set_weight(settings.weight);
         self.rate.set_limit(quota.requests_per_second);
         self.instances.set_limit(quota.instances);
+
         for resource in Resource::ALL {
             self.allotment(resource).set_limit(quota.of(resource));
         }
+
         self.settings.store(Arc::new(settings));
     }
 
-    /// Lets a request in, until the result is dropped. Fails if it comes too soon after others, or
-    /// if as many are under way as may be.
+    /// Admits a request until the result is dropped. Fails with `QuotaExceeded` if the tenant's
+    /// rate limit or its limit on concurrent requests does not allow it.
     pub fn admit(self: &Arc<Self>) -> Result<Held, QuotaExceeded> {
         self.rate.take().map_err(|refusal| self.note(refusal))?;
         self.take(Resource::Concurrency, 1)
     }
 
-    /// Takes so much of a resource, until the result is dropped. Fails if that would be more than
-    /// it may hold.
+    /// Takes an amount of a resource until the result is dropped. Fails with `QuotaExceeded` if the
+    /// quota does not allow it.
     pub fn take(self: &Arc<Self>, resource: Resource, amount: u64) -> Result<Held, QuotaExceeded> {
         Held::take(self, resource, amount)
     }
 
-    /// Notes that it is no more. One of the same name that comes later is another one.
+    /// Marks it as removed. A later tenant of the same name is another tenant.
     pub(super) fn dismiss(&self) {
         self.dismissed.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it is no more. What is under way for it still ends well.
+    /// True if it was removed. Its requests in progress still end normally.
     pub fn is_dismissed(&self) -> bool {
         self.dismissed.load(Ordering::SeqCst)
     }
 
-    /// Waits for the right to have one more instance, idle ones included: first until its quota
-    /// allows one, then for room in the engine. Requests are served in the order in which they
-    /// came.
+    /// Waits for the permission to have one more instance, idle ones included: first for the quota,
+    /// then for slots of the engine. Requests are served in order.
     pub async fn instance(self: &Arc<Self>, room: &Room) -> InstancePermit {
         let counted = match self.instances.try_take(self) {
             Some(counted) => counted,
             None => {
-                // Before looking for one that is idle: whoever lays one down after that look sees
-                // that it is wanted.
+                // Registered before the search for an idle instance, so that a call that returns
+                // one after the search sees that it is wanted.
                 let _waiting = self.instances.wait();
                 self.reclaim();
                 self.instances.take(self).await
@@ -255,67 +256,66 @@ impl Tenant {
         InstancePermit::new(self, Some(counted), room.take(self).await)
     }
 
-    /// The right to have one more instance, if it can be had at once.
+    /// The permission to have one more instance, if it is available at once.
     pub fn try_instance(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
         let counted = self.instances.try_take(self)?;
         Some(InstancePermit::new(self, Some(counted), room.try_take(self)?))
     }
 
-    /// The right to have an instance beside one that the same call holds already; `None` if the
-    /// engine has no room. It is had at once, and takes nothing of the quota: calls that each hold
-    /// one and wait for another could wait for each other for ever.
+    /// The permission to have an instance in addition to one that the same call holds; `None` if
+    /// the engine has no free slots. It does not wait and does not count against the quota: calls
+    /// that each hold one instance and wait for another could deadlock.
     pub fn instance_beside(self: &Arc<Self>, room: &Room) -> Option<InstancePermit> {
         Some(InstancePermit::new(self, None, room.try_take(self)?))
     }
 
-    /// Whether somebody waits for the right to have an instance.
+    /// True if a caller waits for the permission to have an instance.
     pub fn lacks_instances(&self) -> bool {
         self.instances.is_waited_for()
     }
 
-    /// Waits until another of its models may be loaded, until the result is dropped.
+    /// Waits for the permission to load a model, held until the result is dropped.
     pub async fn load_turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.loads.acquire().await.ok()
     }
 
-    /// Has that pool asked to let go of an instance when the tenant needs one elsewhere.
+    /// Registers a pool, whose idle instances are dropped when the tenant needs one elsewhere.
     pub fn enroll(&self, pool: Weak<dyn Reclaim>) {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(pool);
     }
 
-    /// Lets go of an instance that nobody is using, with its permit and its memory. Tells whether
-    /// there was one.
+    /// Drops an idle instance with its permit and its memory. Returns false if there is none.
     pub fn reclaim(&self) -> bool {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // Dropping an instance frees its permit, which goes to whoever waits.
+        // Dropping an instance frees its permit, which goes to the first waiting caller.
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.reclaim())
     }
 
-    /// Notes how many bytes its repository holds, in place of what was noted before.
+    /// Sets the number of bytes in its repository.
     pub fn note_stored(&self, bytes: u64) {
         self.allotment(Resource::Storage).set_base(bytes);
     }
 
-    /// Notes how much of a resource is kept on disk for it, in place of what was noted before.
+    /// Sets the amount of a resource that is kept on disk for it.
     pub fn note_kept(&self, resource: Resource, amount: u64) {
         self.allotment(resource).set_base(amount);
     }
 
-    /// The refusal of something that would be more than it may keep.
+    /// The error for a request that exceeds a quota. Counts it as a refusal.
     pub fn refuse(&self, resource: Resource) -> QuotaExceeded {
         let limit = self.settings().quota.of(resource);
         self.note(QuotaExceeded { quota: resource.name(), limit, retry_after_seconds: 1 })
     }
 
-    /// Bytes of compiled artifacts that are in use, which are part of its storage.
+    /// Bytes of compiled artifacts in use, which count as storage.
     pub fn used_by_artifacts(&self) -> u64 {
         self.allotment(Resource::Artifacts).taken()
     }
 
-    /// Bytes that are left of its storage; [`UNLIMITED`] where it has no limit.
+    /// Bytes left of its storage quota; [`UNLIMITED`] if it has no limit.
     pub fn storage_left(&self) -> u64 {
         match self.settings().quota.storage {
             UNLIMITED => UNLIMITED,
@@ -323,8 +323,8 @@ impl Tenant {
         }
     }
 
-    /// How much of a resource it holds. Of its storage, what is in its repository or being
-    /// uploaded: artifacts are told apart.
+    /// The amount of a resource in use. For storage: bytes in its repository and in uploads,
+    /// without artifacts.
     pub fn used(&self, resource: Resource) -> u64 {
         let used = self.allotment(resource).used();
         if resource == Resource::Storage {
@@ -334,22 +334,22 @@ impl Tenant {
         }
     }
 
-    /// How many instances it has, idle ones included.
+    /// Number of its instances, idle ones included.
     pub fn instances(&self) -> u64 {
         self.instances.used()
     }
 
-    /// How often it was refused something for its quota.
+    /// Number of refusals for its quota.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// How many key-value operations its models have made.
+    /// Number of key-value operations of its models.
     pub fn key_value_operations(&self) -> u64 {
         self.key_value_operations.load(Ordering::Relaxed)
     }
 
-    /// Notes that one of its models has made a key-value operation.
+    /// Counts a key-value operation of one of its models.
     pub fn note_key_value_operation(&self) {
         self.key_value_operations.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Checkpoints of the host's work for a tenant.
+//! Checkpoints of host work for a tenant.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,19 +7,19 @@ use std::time::Instant;
 
 use super::{Bill, Meter, Share, Turns};
 
-/// Why a piece of work ended early.
+/// The reason for which a piece of work ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
-    /// Nobody waits for it any more.
+    /// The caller no longer waits for it.
     #[error("nobody waits for the work any more")]
     Abandoned,
-    /// Its time is up.
+    /// Its deadline has passed.
     #[error("the work did not end in time")]
     Late,
 }
 
-/// How a piece of work goes on: at each checkpoint it gives way to others, and learns whether it is
-/// still wanted.
+/// Paces host work: at each checkpoint the work yields to other tenants and checks for
+/// cancellation.
 ///
 /// A checkpoint reads the clock. Work has one every few hundred microseconds.
 pub struct Pace {
@@ -29,22 +29,22 @@ pub struct Pace {
 
 struct TakingTurns {
     meter: Meter,
-    /// `None` if it may take as long as it takes.
+    /// `None` if the work has no deadline.
     until: Option<Instant>,
     abandoned: Arc<AtomicBool>,
 }
 
-/// Whether somebody waits for a piece of work. Tells it on drop that nobody does.
+/// Cancels a piece of work on drop.
 pub(super) struct Waiting(Arc<AtomicBool>);
 
 impl Pace {
-    /// The pace of short work, and of work for nobody in particular: its checkpoints do nothing.
+    /// For short work and for work without a tenant: its checkpoints do nothing.
     pub const fn free() -> Self {
         Pace { taking_turns: None, stopped: Cell::new(None) }
     }
 
-    /// The pace of work that takes turns on the present thread, which has stepped back. It stops at
-    /// `until`, or once it is abandoned.
+    /// For work that takes turns on the current thread, which has idle priority. The work stops at
+    /// `until`, or when `abandoned` becomes true.
     pub(super) fn in_turns(
         turns: Arc<Turns>,
         share: Arc<Share>,
@@ -58,7 +58,7 @@ impl Pace {
         }
     }
 
-    /// Does a piece of work once its turn has come, and charges what it takes.
+    /// Runs a piece of work once its turn has come, and charges its CPU time.
     pub(super) fn run<T>(&self, work: impl FnOnce(&Pace) -> T) -> Result<T, Stopped> {
         let _paying =
             self.taking_turns.as_ref().map(|taking| taking.meter.paid_by(&Bill::default()));
@@ -66,12 +66,13 @@ impl Pace {
             Some(why) => Err(why),
             None => taking.meter.begin(|| taking.why_stop()),
         })?;
+
         let outcome = work(self);
         self.stopped.get().map_or(Ok(outcome), Err)
     }
 
-    /// Has the work give way if others are due. Fails if it is not wanted any more; it is to end
-    /// then, whatever with.
+    /// Yields if other work is due. Fails if the work is cancelled or late; then it must end, and
+    /// its result is dropped.
     pub fn give_way(&self) -> Result<(), Stopped> {
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
@@ -79,11 +80,12 @@ impl Pace {
         })
     }
 
-    /// Does something that may have to wait, such as for a disk. The turn is for others meanwhile.
+    /// Runs an operation that may block, such as reading from a disk. The turn is free meanwhile.
     pub fn aside<T>(&self, work: impl FnOnce() -> T) -> Result<T, Stopped> {
         if let Some(taking) = &self.taking_turns {
             taking.meter.end();
         }
+
         let outcome = work();
         self.check(|taking| match taking.why_stop() {
             Some(why) => Err(why),
@@ -117,7 +119,7 @@ impl Waiting {
         Waiting(Arc::default())
     }
 
-    /// Becomes true when nobody waits any more.
+    /// The flag that becomes true when the work is cancelled.
     pub(super) fn abandoned(&self) -> Arc<AtomicBool> {
         self.0.clone()
     }

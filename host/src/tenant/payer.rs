@@ -1,4 +1,4 @@
-//! For whom the host works: who pays, and how much of the work is under way at once.
+//! The payer of host work: the share it is charged to, and a limit on concurrent work.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Account, Share};
 
-/// Pieces of work for one payer that are under way at once.
+/// Pieces of host work of one payer that run at the same time.
 const AT_ONCE: usize = 4;
 
-/// For whom the host works.
+/// The payer of host work.
 #[derive(Debug)]
 pub struct Payer {
     share: Arc<Share>,
@@ -17,22 +17,22 @@ pub struct Payer {
 }
 
 impl Payer {
-    /// A payer whose work is charged to that account, as one model more.
+    /// A payer whose work is charged to this tenant, like that of one more model.
     pub(super) fn new(account: Arc<Account>) -> Self {
         Payer { share: Share::new(account), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// A payer of its own, for work that belongs to no tenant.
+    /// The payer of work without a tenant.
     pub(super) fn nobody() -> Self {
         Payer::new(Account::new(1))
     }
 
-    /// What work is charged to that belongs to no model.
+    /// The share for work without a model.
     pub fn share(&self) -> &Arc<Share> {
         &self.share
     }
 
-    /// Waits until another piece of work may begin. Those that wait first are first.
+    /// Waits until another piece of work may begin, in order.
     pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         self.places.clone().acquire_owned().await.ok()

@@ -1,7 +1,8 @@
-//! So many requests a second, with as many at once as a second allows.
+//! A limit on requests per second. A burst of one second's requests is admitted at once.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): one number, the time at which the next request
-//! would be due if all came evenly. A request is let in unless that lies more than a second ahead.
+//! This is the generic cell rate algorithm (ITU-T I.371). Its state is one number: the time at
+//! which the next request would be due if all came evenly. A request is admitted unless that time
+//! is more than a second ahead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,7 +15,7 @@ const SECOND: u64 = 1_000_000_000;
 pub(super) struct Rate {
     limit: AtomicU64,
     origin: Instant,
-    /// When the next request is due, in nanoseconds since `origin`.
+    /// Time at which the next request is due, in nanoseconds since `origin`.
     due: AtomicU64,
 }
 
@@ -29,7 +30,7 @@ impl Rate {
         self.limit.store(limit, Ordering::Relaxed);
     }
 
-    /// Lets a request in, or tells how long to wait.
+    /// Admits a request. Fails with `QuotaExceeded` if it exceeds the limit.
     pub(super) fn take(&self) -> Result<(), QuotaExceeded> {
         let limit = self.limit.load(Ordering::Relaxed);
         if limit == UNLIMITED {
@@ -39,13 +40,14 @@ impl Rate {
     }
 
     fn take_at(&self, now: u64, limit: u64) -> Result<(), QuotaExceeded> {
-        // A limit of 0 lets nobody in.
+        // A limit of 0 admits no request.
         let interval = SECOND.checked_div(limit).unwrap_or(u64::MAX / 4);
         let next = |due: u64| {
             let due = due.max(now).saturating_add(interval);
             (due <= now + SECOND).then_some(due)
         };
         let taken = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+
         taken.map(drop).map_err(|_| QuotaExceeded {
             quota: "requests_per_second",
             limit,

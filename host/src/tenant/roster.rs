@@ -1,4 +1,4 @@
-//! Which tenants there are, and who may speak for them.
+//! The tenants in force, and the identification of callers by API key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::credentials::KeyRing;
 use super::{HostKey, Scopes, Tenant, TenantSettings};
 use crate::model::{TenantName, hint};
 
-/// The tenants in force now. A clone is shallow; reading takes no lock.
+/// The tenants in force. A clone is shallow; reading takes no lock.
 #[derive(Clone)]
 pub struct Tenants {
     roster: Arc<ArcSwap<Roster>>,
@@ -21,27 +21,27 @@ struct Roster {
     keys: KeyRing<Holder>,
 }
 
-/// Whose a key is, and what it is allowed.
+/// The owner and the scopes of an API key.
 #[derive(Clone)]
 struct Holder {
-    /// `None` for a key of the host's own.
+    /// `None` for a key of the host.
     tenant: Option<Arc<Tenant>>,
     scopes: Scopes,
     id: Arc<str>,
 }
 
-/// Whoever sent a request.
+/// The identity of a caller.
 #[derive(Clone)]
 pub struct Caller {
-    /// In whose name; `None` for one who may speak for any tenant and has named none.
+    /// The tenant; `None` if the caller may act for any tenant and has named none.
     pub tenant: Option<Arc<Tenant>>,
-    /// What is allowed.
+    /// The scopes of the key.
     pub scopes: Scopes,
-    /// The id of the key; `None` where no keys are configured.
+    /// The id of the key; `None` if no keys are configured.
     pub key: Option<Arc<str>>,
 }
 
-/// Why a request's sender is not accepted.
+/// The reason for which a request is not authenticated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// The request has no key.
@@ -50,54 +50,54 @@ pub enum AuthError {
     /// The request has several keys of a kind.
     #[error("the header Authorization or X-Api-Key is given more than once; send one key")]
     SeveralKeys,
-    /// The key is none of those configured.
+    /// The key is not configured.
     #[error(
         "the key in this request is not known to this server; check that it is complete and was not revoked"
     )]
     UnknownKey,
-    /// The key does not allow its holder to name a tenant.
+    /// The key does not allow the header `Wardian-Tenant`.
     #[error("only a key with scope 'admin' may name a tenant; leave out the header Wardian-Tenant")]
     MayNotName,
-    /// The tenant that is named does not exist. Its text is a hint at those that do.
+    /// The tenant in the header does not exist. The text hints at similar names.
     #[error("the header Wardian-Tenant names no tenant of this server{0}")]
     NoSuchTenant(String),
 }
 
-/// What is wrong with the configuration of tenants as it is now, and therefore not in force. A
-/// clone is shallow.
+/// The faults of the configuration files of tenants; their contents are not in force. A clone is
+/// shallow.
 #[derive(Clone, Default)]
 pub struct TenancyFaults(Arc<ArcSwap<Vec<String>>>);
 
 impl TenancyFaults {
-    /// Notes what is wrong, in place of what was before.
+    /// Replaces the faults.
     pub fn set(&self, faults: Vec<String>) {
         self.0.store(Arc::new(faults));
     }
 
-    /// Each fault with its file; empty while everything that the files say is in force.
+    /// Each fault with its file; empty while all files are in force.
     pub fn list(&self) -> Arc<Vec<String>> {
         self.0.load_full()
     }
 }
 
-/// What a new roster changed.
+/// The changes made by a new configuration.
 #[derive(Default)]
 pub struct Changes {
-    /// Tenants that are new, or whose repository is another one now.
+    /// Tenants that are new, or that have another repository.
     pub adopted: Vec<Arc<Tenant>>,
-    /// Tenants that are no more.
+    /// Tenants that were removed.
     pub dismissed: Vec<Arc<Tenant>>,
 }
 
 impl Tenants {
-    /// A roster of these. What keys there are decides who may ask: if there are none, anybody.
+    /// The tenants of a configuration. Without any API key, every caller is accepted.
     pub fn new(tenants: BTreeMap<TenantName, TenantSettings>, keys: Vec<HostKey>) -> Self {
         let roster = Tenants { roster: Arc::default() };
         roster.apply(tenants, keys);
         roster
     }
 
-    /// Puts other settings in force, all at once. Called by one task at a time.
+    /// Applies a new configuration at once. Called by one task at a time.
     pub fn apply(
         &self,
         settings: BTreeMap<TenantName, TenantSettings>,
@@ -106,6 +106,7 @@ impl Tenants {
         let before = self.roster.load_full();
         let mut changes = Changes::default();
         let mut after = Roster::default();
+
         for (name, settings) in settings {
             let tenant = match before.tenants.get(&name) {
                 Some(tenant) => {
@@ -123,34 +124,37 @@ impl Tenants {
             };
             after.add(name, tenant);
         }
+
         for HostKey { id, digest, scopes } in keys {
             after.keys.insert(digest, Holder { tenant: None, scopes, id: id.into() });
         }
+
         let gone = before.tenants.iter().filter(|(name, _)| !after.tenants.contains_key(*name));
         changes.dismissed = gone.map(|(_, tenant)| tenant.clone()).collect();
         changes.dismissed.iter().for_each(|tenant| tenant.dismiss());
         self.roster.store(Arc::new(after));
+
         changes
     }
 
-    /// The tenant of that name.
+    /// The tenant of this name.
     pub fn find(&self, name: &str) -> Option<Arc<Tenant>> {
         self.roster.load().tenants.get(name).cloned()
     }
 
-    /// Every tenant, by name.
+    /// Every tenant, sorted by name.
     pub fn all(&self) -> Vec<Arc<Tenant>> {
         let mut all: Vec<_> = self.roster.load().tenants.values().cloned().collect();
         all.sort_by(|one, other| one.name().cmp(other.name()));
         all
     }
 
-    /// Whether anybody has to show a key.
+    /// True if callers need an API key.
     pub fn ask_for_keys(&self) -> bool {
         !self.roster.load().keys.is_empty()
     }
 
-    /// Tells who sends this key and names this tenant.
+    /// Identifies the caller of a request by its key and the tenant it names.
     pub fn identify(&self, key: Option<&[u8]>, named: Option<&str>) -> Result<Caller, AuthError> {
         let roster = self.roster.load();
         let caller = if roster.keys.is_empty() { roster.anybody() } else { roster.holder(key)? };
@@ -158,6 +162,7 @@ impl Tenants {
         if !caller.scopes.allow(super::Scope::Admin) {
             return Err(AuthError::MayNotName);
         }
+
         let tenant = roster.tenants.get(name).ok_or_else(|| roster.no_such_tenant(name))?;
         Ok(Caller { tenant: Some(tenant.clone()), ..caller })
     }
@@ -173,11 +178,11 @@ impl Roster {
             };
             self.keys.insert(key.digest, holder);
         }
+
         self.tenants.insert(name, tenant);
     }
 
-    /// Without keys everybody who can reach the server may do everything; they mean the default
-    /// tenant, or the only one.
+    /// Without keys, every caller has all scopes, and acts for the default tenant or the only one.
     fn anybody(&self) -> Caller {
         let default = self.tenants.get(TenantName::DEFAULT);
         let only = self.tenants.values().next().filter(|_| self.tenants.len() == 1);
@@ -234,11 +239,13 @@ mod tests {
         ]);
         let tenants = Tenants::new(both, vec![key("host", Scope::Admin)]);
         let who = |key: &str, named: Option<&str>| tenants.identify(Some(key.as_bytes()), named);
+
         assert_eq!(name(&who("ka", None).unwrap()).as_deref(), Some("a"));
         assert_eq!(who("ka", Some("a")).err(), Some(AuthError::MayNotName));
         assert_eq!(who("ka", Some("nobody")).err(), Some(AuthError::MayNotName));
         assert_eq!(name(&who("kb", Some("a")).unwrap()).as_deref(), Some("a"));
         assert_eq!(name(&who("host", None).unwrap()), None);
+
         let unknown = AuthError::NoSuchTenant("; there are the tenants 'a', 'b'".into());
         assert_eq!(who("host", Some("c")).err(), Some(unknown));
         assert_eq!(who("wrong", None).err(), Some(AuthError::UnknownKey));
@@ -270,6 +277,7 @@ mod tests {
         let names = |tenants: &[Arc<Tenant>]| {
             tenants.iter().map(|one| one.name().to_string()).collect::<Vec<_>>()
         };
+
         assert_eq!(
             (names(&changes.adopted), names(&changes.dismissed)),
             (vec!["a".into(), "c".into()], vec!["b".into()])
@@ -277,6 +285,7 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &tenants.find("a").unwrap()) && !a.is_dismissed());
         assert!(changes.dismissed[0].is_dismissed());
         assert_eq!((a.used(crate::tenant::Resource::Memory), a.settings().weight), (7, 3));
+
         drop(held);
     }
 }

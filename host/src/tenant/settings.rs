@@ -1,4 +1,4 @@
-//! What the operator says of a tenant.
+//! The settings of a tenant, as its operator configures them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use super::{Credential, Resource, Site};
 use crate::model::{Deferral, Limits, Origin, QuotaExceeded, Streaming, show_size};
 
-/// The limit of what has none.
+/// The limit of an unlimited resource.
 pub const UNLIMITED: u64 = u64::MAX;
 
-/// What is in force for one tenant.
+/// The settings of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TenantSettings {
-    /// Where its models are.
+    /// The location of its models.
     pub repository: Site,
-    /// How often to look for changes where nobody tells of them.
+    /// Interval of scans for a repository that announces no changes.
     pub refresh: Duration,
-    /// Its part of the cores when they are contended, beside the weights of the others.
+    /// Its weight relative to other tenants when the cores are contended.
     pub weight: u32,
-    /// Who may ask in its name.
+    /// Its API keys.
     pub keys: Vec<Credential>,
-    /// How much it may hold.
+    /// Its quota.
     pub quota: Quota,
-    /// The most that its models' own settings may ask for.
+    /// Upper bounds for the settings of its models.
     pub ceilings: Ceilings,
-    /// What its models may be granted.
+    /// Capabilities that its models may be granted.
     pub grants: TenantGrants,
-    /// Where its database is; `None` for a file of its own in the state directory.
+    /// Its database; `None` for a file of its own in the state directory.
     pub database: Option<PostgresSettings>,
 }
 
-/// A database that the operator keeps for one tenant.
+/// A PostgreSQL database of one tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresSettings {
     /// Its address, without a password.
     pub url: String,
-    /// Where the password is; `None` if it takes none.
+    /// The source of the password; `None` if it takes none.
     pub password: Option<PasswordFrom>,
 }
 
-/// Where a password is. The password itself is nowhere in the configuration.
+/// The source of a password. The configuration never holds the password itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PasswordFrom {
     /// The only line of a file.
@@ -48,12 +48,13 @@ pub enum PasswordFrom {
     Variable(String),
 }
 
-/// How much a tenant may hold. [`UNLIMITED`] where only the host's own resources set a limit.
+/// Limits on the resources of a tenant. [`UNLIMITED`] where only the host's own resources set a
+/// limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quota {
-    /// Requests a second; as many may come at once.
+    /// Requests per second. A burst of one second's requests is admitted.
     pub requests_per_second: u64,
-    /// Requests under way, waiting ones included.
+    /// Requests in progress, waiting ones included.
     pub concurrency: u64,
     /// Requests that wait for an instance.
     pub queue: u64,
@@ -63,32 +64,31 @@ pub struct Quota {
     pub memory: u64,
     /// Models that serve or are being loaded.
     pub models: u64,
-    /// Bytes in its repository, and of compiled artifacts that are in use.
+    /// Bytes in its repository, and of compiled artifacts in use.
     pub storage: u64,
-    /// Bytes of one component that is uploaded.
+    /// Bytes of one uploaded component.
     pub artifact_size: u64,
-    /// Bytes that the host keeps for its models: sessions, tasks for later, values by key.
+    /// Bytes that the host keeps for its models: sessions, deferred tasks and key-value data.
     pub data: u64,
     /// Bytes of its database.
     pub database: u64,
-    /// Sessions that are kept.
+    /// Stored sessions.
     pub sessions: u64,
-    /// Tasks that wait or run.
+    /// Deferred tasks that wait or run.
     pub tasks: u64,
 }
 
-/// The most that a model's own settings may ask for.
+/// Upper bounds for a model's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ceilings {
-    /// Of `limits`.
+    /// For `limits`.
     pub limits: Limits,
-    /// Of `streaming`.
+    /// For `streaming`.
     pub streaming: StreamCeilings,
 }
 
-/// The most that a model may ask for its answers in parts. Where nothing is said, what holds for
-/// whole answers holds for these: no model gets more by answering in parts than its operator has
-/// thought of.
+/// Upper bounds for streaming. A bound that is not set is the one for whole responses: a model gets
+/// no more by streaming than its operator intended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCeilings {
     /// Wall-clock time; `None` for that of `limits`.
@@ -99,17 +99,17 @@ pub struct StreamCeilings {
     pub total: Option<u64>,
 }
 
-/// What a tenant's models may be granted if they ask for it.
+/// Capabilities that a tenant's models are granted on request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TenantGrants {
-    /// Whom they may send HTTP requests to.
+    /// Destinations of outgoing HTTP requests.
     pub http: Callable,
 }
 
-/// Whom a tenant's models may call.
+/// Origins that a tenant's models may call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callable {
-    /// Whomever they name: whose models these are also runs the host.
+    /// Every origin: the owner of these models also runs the host.
     Anyone,
     /// These origins and no others.
     Listed(Vec<Origin>),
@@ -122,14 +122,16 @@ impl Default for Callable {
 }
 
 impl Callable {
-    /// Checks what a model asks for. Fails with the origins that it may not call.
+    /// Checks the origins that a model requests. Fails with those that it may not call.
     pub fn check(&self, asked: &[Origin]) -> Result<(), String> {
         let Callable::Listed(listed) = self else { return Ok(()) };
+
         let refused: Vec<_> =
             asked.iter().filter(|origin| !listed.contains(origin)).map(Origin::to_string).collect();
         if refused.is_empty() {
             return Ok(());
         }
+
         Err(format!(
             "capabilities.http: this tenant's models may not call {}; the operator can list it in the tenant's grants",
             refused.join(", ")
@@ -137,10 +139,10 @@ impl Callable {
     }
 }
 
-/// A key that belongs to no tenant: it is allowed everything and must say for whom.
+/// A key of the host: it has scope `admin`, and its requests must name a tenant.
 pub type HostKey = Credential;
 
-/// As often as somebody who does not wait for it notices; listing a thousand objects costs a store
+/// Soon enough for a change that no caller waits for; listing a thousand objects costs a store
 /// little.
 pub const REFRESH: Duration = Duration::from_secs(600);
 
@@ -160,8 +162,7 @@ impl Default for TenantSettings {
 }
 
 impl TenantSettings {
-    /// The settings of a tenant who also runs the host: whatever its models ask for, and as much as
-    /// there is.
+    /// Settings without limits, for a tenant whose owner also runs the host.
     pub fn unlimited(repository: Site) -> Self {
         let grants = TenantGrants { http: Callable::Anyone };
         TenantSettings {
@@ -174,7 +175,7 @@ impl TenantSettings {
 }
 
 impl TenantSettings {
-    /// Whether its models come from the same place in the same way.
+    /// True if its repository and the interval of its scans are the same.
     pub fn has_same_source(&self, other: &TenantSettings) -> bool {
         self.repository == other.repository
             && (self.refresh == other.refresh || self.repository.directory().is_some())
@@ -182,7 +183,7 @@ impl TenantSettings {
 }
 
 impl Quota {
-    /// A quota that limits nothing.
+    /// A quota without limits.
     pub fn unlimited() -> Self {
         Quota {
             requests_per_second: UNLIMITED,
@@ -217,25 +218,25 @@ impl Quota {
     }
 }
 
-// Bounds for what takes memory of the host's own even when nobody has thought of a quota; no bounds
-// for what an operator may well mean to give whole to one tenant.
+// Resources that cost memory of the host have a default limit. Those that an operator may want to
+// give to one tenant in full have none.
 impl Default for Quota {
     fn default() -> Self {
         Quota {
-            // Each request under way holds its body.
+            // Each request in progress holds its body.
             concurrency: 1024,
             queue: 1000,
-            // A quarter of the slots that the engine has unless told otherwise.
+            // A quarter of the engine's default number of slots.
             instances: 250,
-            // Larger models are weights, which a component can hold up to its 1 GiB of memory.
+            // Larger models hold weights, up to the 1 GiB of memory that a component may have.
             artifact_size: 256 << 20,
-            // A hundred thousand conversations; a disk holds a thousand such tenants.
+            // A hundred thousand conversations; a disk holds the data of a thousand such tenants.
             data: 1 << 30,
-            // Its models write it by themselves, whatever the host's disk can take.
+            // Its models write it without the operator, up to the size of the host's disk.
             database: 1 << 30,
             sessions: 100_000,
-            // Each takes a little of the host's memory while it waits; more than this is work that
-            // nobody keeps up with.
+            // Each waiting task takes some memory of the host, and a longer queue is not worked off
+            // in time.
             tasks: 10_000,
             ..Quota::unlimited()
         }
@@ -257,8 +258,8 @@ impl Default for Ceilings {
 }
 
 impl Ceilings {
-    /// The limits in force for a model that asks for these. What it leaves at the default is
-    /// lowered to what it may have; fails with everything that it asks for and may not have.
+    /// The limits in force for a model with these settings. Limits left at the default are lowered
+    /// to the bounds. Fails with all settings that exceed them.
     pub fn apply(&self, asked: &Limits) -> Result<Limits, String> {
         let (most, default) = (&self.limits, Limits::default());
         let mut fitting = Fitting { table: "limits", faults: Vec::new() };
@@ -269,10 +270,11 @@ impl Ceilings {
             deadline: fitting.time("deadline", asked.deadline, default.deadline, most.deadline),
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
         };
+
         fitting.finish(limits)
     }
 
-    /// As [`Ceilings::apply`], for answers in parts.
+    /// As [`Ceilings::apply`], for streaming.
     pub fn apply_to_streaming(&self, asked: &Streaming) -> Result<Streaming, String> {
         let (most, whole, default) = (&self.streaming, &self.limits, Streaming::default());
         let mut fitting = Fitting { table: "streaming", faults: Vec::new() };
@@ -285,11 +287,11 @@ impl Ceilings {
             total: fitting.bytes("total", asked.total, default.total, total),
             heartbeat: asked.heartbeat,
         };
+
         fitting.finish(streaming)
     }
 
-    /// What is in force for the deferred tasks of a model that asks for this: a task may take what
-    /// a request may.
+    /// As [`Ceilings::apply`], for deferred tasks: a task has the same bounds as a request.
     pub fn apply_to_deferred(&self, asked: &Deferral) -> Result<Deferral, String> {
         let (most, default) = (&self.limits, Deferral::default());
         let mut fitting = Fitting { table: "deferred", faults: Vec::new() };
@@ -298,11 +300,12 @@ impl Ceilings {
             cpu_time: fitting.time("cpu_time", asked.cpu_time, default.cpu_time, most.cpu_time),
             ..asked.clone()
         };
+
         fitting.finish(deferred)
     }
 }
 
-/// Holds what a model asks for in one table against what it may have.
+/// Compares the settings of one table with their bounds.
 struct Fitting {
     table: &'static str,
     faults: Vec<String>,
@@ -336,7 +339,7 @@ impl Fitting {
 }
 
 impl Quota {
-    /// Checks the size of a component that is uploaded, in bytes.
+    /// Checks the size of an uploaded component, in bytes.
     pub fn check_artifact(&self, size: u64) -> Result<(), QuotaExceeded> {
         let limit = self.artifact_size;
         if size <= limit {
@@ -360,10 +363,13 @@ mod tests {
         };
         let ceilings = Ceilings { limits, ..Ceilings::default() };
         let granted = ceilings.apply(&Limits::default()).unwrap();
+
         assert_eq!((granted.memory, granted.deadline), (64 << 20, Duration::from_secs(1)));
         assert_eq!(granted.request, Limits::default().request);
+
         let modest = Limits { memory: 1 << 20, ..Limits::default() };
         assert_eq!(ceilings.apply(&modest).unwrap().memory, 1 << 20);
+
         let greedy =
             Limits { memory: 1 << 30, deadline: Duration::from_secs(60), ..Limits::default() };
         let told = ceilings.apply(&greedy).unwrap_err();
@@ -373,6 +379,7 @@ mod tests {
         ] {
             assert!(told.contains(says), "{told}");
         }
+
         assert_eq!(Ceilings::default().apply(&greedy), Ok(greedy));
     }
 
@@ -382,11 +389,14 @@ mod tests {
         let limits = Limits { deadline: second, response: 1 << 10, ..Ceilings::default().limits };
         let ceilings = Ceilings { limits: limits.clone(), ..Ceilings::default() };
         let granted = ceilings.apply_to_streaming(&Streaming::default()).unwrap();
+
         assert_eq!((granted.deadline, granted.total), (second, 1 << 10));
         assert_eq!(granted.cpu_time, Streaming::default().cpu_time);
+
         let streaming = StreamCeilings { deadline: Some(minute), ..StreamCeilings::default() };
         let ceilings = Ceilings { limits, streaming };
         assert_eq!(ceilings.apply_to_streaming(&Streaming::default()).unwrap().deadline, minute);
+
         let greedy = Streaming { deadline: 2 * minute, ..Streaming::default() };
         let told = ceilings.apply_to_streaming(&greedy).unwrap_err();
         assert!(

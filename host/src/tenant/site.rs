@@ -1,24 +1,24 @@
-//! Where a repository is.
+//! The location of a repository.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
-/// Where a repository is.
+/// The location of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Site {
-    /// A directory of this machine.
+    /// A local directory.
     Directory(PathBuf),
-    /// A bucket, a container or a folder behind a URL, without credentials in it.
+    /// A bucket, a container or a folder behind a URL without credentials.
     Remote(Url),
 }
 
-/// What stores of objects are called by, and what each is.
+/// URL schemes of the supported object stores.
 const SCHEMES: [&str; 9] = ["s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "http", "https"];
 
 impl Site {
-    /// Reads a URL, or a path that is relative to `base`. Fails with what is wrong with it.
+    /// Parses a URL, or a path relative to `base`. Fails with the fault.
     pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
         match text {
             "" => Err("an empty path".into()),
@@ -27,7 +27,7 @@ impl Site {
         }
     }
 
-    /// The directory, if it is one.
+    /// The directory; `None` for a URL.
     pub fn directory(&self) -> Option<&Path> {
         match self {
             Site::Directory(path) => Some(path),
@@ -59,7 +59,7 @@ impl fmt::Display for Site {
 }
 
 fn remote(text: &str) -> Result<Url, String> {
-    // What was written may hold a password, so it is not repeated.
+    // The text may hold a password and is not repeated.
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
     if !SCHEMES.contains(&url.scheme()) {
         let scheme = url.scheme();
@@ -75,6 +75,7 @@ fn remote(text: &str) -> Result<Url, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err("a URL without a bucket or host; it looks like s3://bucket/prefix".into());
     }
+
     Ok(url)
 }
 

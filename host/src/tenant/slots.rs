@@ -1,7 +1,7 @@
-//! The engine's slots: how many instances there may be at once, divided among tenants.
+//! The engine's slots: a limit on instances, divided among tenants.
 //!
-//! An instance takes as many slots as its component needs, and gives them back when it is gone.
-//! wasmtime's pools have room for all slots, so whoever holds its slots is never refused by them.
+//! An instance takes as many slots as its component needs, and gives them back when it is dropped.
+//! wasmtime's pools have room for all slots, so they never refuse an instance that has its slots.
 
 mod division;
 
@@ -18,40 +18,40 @@ use division::{Division, Ticket};
 /// The slots of one engine.
 pub struct Slots {
     shared: Mutex<Shared>,
-    /// Held from the choice of a tenant until an idle instance of it is gone.
+    /// Held from the choice of a tenant until one of its idle instances is dropped.
     reclaiming: Mutex<()>,
 }
 
 struct Shared {
     division: Division,
-    /// The requests that wait.
+    /// Waiting requests.
     places: HashMap<Ticket, Arc<Place>>,
-    /// Who may be asked to let go of idle instances.
+    /// Tenants whose idle instances can be dropped.
     tenants: HashMap<TenantName, Weak<Tenant>>,
 }
 
-/// A request's place in the line.
+/// A waiting request.
 #[derive(Default)]
 struct Place {
     granted: AtomicBool,
     bell: Notify,
 }
 
-/// What an instance takes: so many slots of that engine. A clone is shallow.
+/// The number of slots that an instance of a component takes. A clone is shallow.
 #[derive(Clone)]
 pub struct Room {
     slots: Arc<Slots>,
     count: u32,
 }
 
-/// Slots that a tenant's instance holds, given back on drop.
+/// Slots held by a tenant's instance, given back on drop.
 pub(super) struct HeldSlots {
     slots: Arc<Slots>,
     tenant: TenantName,
     count: u32,
 }
 
-/// A request that waits. It leaves the line on drop.
+/// A waiting request. It leaves the queue on drop.
 struct Waiting<'a> {
     room: &'a Room,
     tenant: &'a Arc<Tenant>,
@@ -60,7 +60,7 @@ struct Waiting<'a> {
 }
 
 impl Slots {
-    /// So many slots, of which nothing is guaranteed to anybody yet.
+    /// Slots without guarantees to any tenant.
     pub fn new(count: u32) -> Arc<Self> {
         let shared = Shared {
             division: Division::new(count),
@@ -70,7 +70,8 @@ impl Slots {
         Arc::new(Slots { shared: Mutex::new(shared), reclaiming: Mutex::default() })
     }
 
-    /// Guarantees each of these tenants its part of the slots by weight, and others nothing.
+    /// Guarantees each of these tenants its part of the slots by weight, and no slots to other
+    /// tenants.
     pub fn divide(&self, tenants: &[Arc<Tenant>]) {
         let weights =
             tenants.iter().map(|tenant| (tenant.name().clone(), tenant.settings().weight));
@@ -81,6 +82,7 @@ impl Slots {
                 .collect();
             shared.division.divide(weights)
         });
+
         if !each_has_one {
             tracing::warn!(
                 tenants = tenants.len(),
@@ -89,18 +91,18 @@ impl Slots {
         }
     }
 
-    /// The most slots that this tenant can ever have at once.
+    /// The largest number of slots that this tenant can ever hold.
     pub fn most_for(&self, tenant: &TenantName) -> u64 {
         self.lock().division.most_for(tenant)
     }
 
-    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than
-    /// its guarantee.
+    /// True if a request waits for slots of this tenant: the tenant itself waits, or it holds more
+    /// than its guarantee.
     pub fn wants_back(&self, tenant: &TenantName) -> bool {
         self.lock().division.wants_back(tenant)
     }
 
-    /// Changes the division, and wakes those whose slots are there then.
+    /// Changes the division and wakes the requests that have their slots then.
     fn change<T>(&self, change: impl FnOnce(&mut Shared) -> T) -> T {
         let mut shared = self.lock();
         let outcome = change(&mut shared);
@@ -110,6 +112,7 @@ impl Slots {
                 place.bell.notify_one();
             }
         }
+
         outcome
     }
 
@@ -119,29 +122,29 @@ impl Slots {
 }
 
 impl Room {
-    /// So many slots of these.
+    /// A request for `count` of these slots.
     pub fn new(slots: Arc<Slots>, count: u32) -> Self {
         Room { slots, count }
     }
 
-    /// The slots that it is part of.
+    /// The slots it is a part of.
     pub fn slots(&self) -> &Arc<Slots> {
         &self.slots
     }
 
-    /// How many slots it is.
+    /// The number of slots.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Takes it for an instance of that tenant, if it is to be had at once.
+    /// Takes the slots for an instance of this tenant, if they are free.
     pub(super) fn try_take(&self, tenant: &Tenant) -> Option<HeldSlots> {
         let taken = self.slots.lock().division.try_take(tenant.name(), self.count.into());
         taken.then(|| self.held(tenant))
     }
 
-    /// Waits until it is to be had, and takes it. Idle instances are let go of for it: first those
-    /// of the tenant that holds the most beyond its guarantee.
+    /// Waits for the slots and takes them. Idle instances are dropped for it: first those of the
+    /// tenant that holds the most beyond its guarantee.
     pub(super) async fn take(&self, tenant: &Arc<Tenant>) -> HeldSlots {
         if let Some(held) = self.try_take(tenant) {
             return held;
@@ -167,15 +170,14 @@ impl Room {
 }
 
 impl Waiting<'_> {
-    /// Lets go of idle instances until the slots are there or no such instance is left: one after
-    /// the other, of the tenant that holds the most beyond its guarantee then, and at last of the
-    /// tenant itself.
+    /// Drops idle instances one by one until the slots are free or none is left: those of the
+    /// tenant that holds the most beyond its guarantee at the time, and last those of the tenant
+    /// itself.
     fn make_room(&self) {
         let mut have_none = Vec::new();
         while !self.is_granted() {
             let slots = &self.room.slots;
-            // One request at a time: two that choose at once could together take what is
-            // guaranteed.
+            // One request at a time: two choices at once could together take guaranteed slots.
             let _reclaiming = slots.reclaiming.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(name) = slots.lock().division.most_beyond_guarantee(&have_none) else { break };
             let holder = slots.lock().tenants.get(&name).and_then(Weak::upgrade);
@@ -183,6 +185,7 @@ impl Waiting<'_> {
                 have_none.push(name);
             }
         }
+
         while !self.is_granted() && self.tenant.reclaim() {}
     }
 
@@ -194,7 +197,7 @@ impl Waiting<'_> {
         while !self.is_granted() {
             self.place.bell.notified().await;
         }
-        // From here on they are given back by what is returned.
+        // The returned guard gives the slots back from here on.
         self.place.granted.store(false, Ordering::Release);
         self.room.held(self.tenant)
     }
@@ -233,9 +236,11 @@ mod tests {
         let (room, tenant) = (Room::new(slots.clone(), 2), tenant("a"));
         let held = room.take(&tenant).await;
         let (mut first, second) = (Box::pin(room.take(&tenant)), room.take(&tenant));
+
         assert!(futures_util::poll!(&mut first).is_pending());
+
         drop(held);
-        // It has its slots, but goes away before it looks.
+        // It has its slots, but is dropped before it is polled.
         drop(first);
         drop(second.await);
         assert!(room.try_take(&tenant).is_some());
@@ -247,6 +252,7 @@ mod tests {
         let slots = Slots::new(10);
         let (a, b) = (tenant("a"), tenant("b"));
         slots.divide(&[a.clone(), b.clone()]);
+
         let room = Room::new(slots, 1);
         let held: Vec<_> = (0..20).map_while(|_| room.try_take(&a)).collect();
         assert_eq!(held.len(), 8);

@@ -1,23 +1,21 @@
-//! Turns: who may use a core next.
+//! The fair scheduler: which call may use a core next.
 //!
 //! There are as many turns as guest threads, and on those threads a guest runs only while it holds
-//! one. At every tick it gives its turn back and lines up again; the turn goes to the tenant that
-//! has come least far in virtual time (its CPU time divided by its weight), and within the tenant
-//! to the model that has come least far. So a tenant with a thousand endless requests gets its
-//! share and no more. This is start-time fair queueing (Goyal, Vin and Cheng, 1996) on two levels.
-//! What the host does for a tenant takes the same turns: the statements of its database as those of
-//! one model more, the decoding of a request as work of its model.
+//! one. At every tick it gives its turn back and waits again. A turn goes to the tenant with the
+//! least virtual time (its CPU time divided by its weight), and within the tenant to the model with
+//! the least. So a tenant with a thousand endless requests gets its share and no more. This is
+//! start-time fair queueing (Goyal, Vin and Cheng, 1996) on two levels. Host work for a tenant
+//! takes the same turns: the statements of its database like one more model, the decoding of a
+//! request as work of its model.
 //!
-//! A short call does not line up at all: it starts on the thread that has read its request, as long
-//! as its tenant has spent less than its share of the cores, or is not ahead of the others
-//! ([`Turns::may_start`]). What it uses is charged all the same, and what handling its request
-//! took, so a tenant whose short calls take more than its share finds them sent to the line, behind
-//! its neighbours.
+//! A short call does not wait: it starts on the thread that has read its request, as long as its
+//! tenant has used less than its share of the cores, or is not ahead of the others. It is charged
+//! all the same, with the handling of its request. So if the short calls of a tenant use more than
+//! its share, they have to wait for turns like other calls.
 //!
-//! How far tenants have come is compared once a tick ([`Turns::tick`]), over those that have run or
-//! asked in the last ticks. Whoever was away comes back level with the one who has come least far,
-//! and whoever uses less than its share is never owed more than [`CREDIT`]: time that nobody wanted
-//! is gone.
+//! Virtual times are compared once a tick, over the tenants that have run or waited in the last
+//! ticks. A tenant that was away returns with the least virtual time of the others, and a tenant
+//! that uses less than its share is never owed more than [`CREDIT`]: unused time is lost.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -34,57 +32,58 @@ use thread_priority::unix::{
 
 use super::{Account, Share};
 
-/// How far ahead of the others a tenant may be, for each core, before its calls must line up. Below
-/// a tick nothing is known; a few ticks more keep short bursts from paying for a change of threads.
+/// Nanoseconds, for each core, that a tenant may be ahead of the others before its calls have to
+/// wait. Differences below a tick are unknown; a few ticks more keep short bursts from paying for a
+/// change of threads.
 const SLACK: u64 = Duration::from_millis(1).as_nanos() as u64;
 
-/// The most that a tenant can be owed, for each core.
+/// Largest credit of a tenant in nanoseconds of virtual time, for each core.
 const CREDIT: u64 = Duration::from_millis(3).as_nanos() as u64;
 
-/// How much of its share a tenant may save up, and how much overspending is held against it, for
-/// each core.
+/// Largest amount of its share that a tenant may save up, and of overuse that is remembered, in
+/// nanoseconds for each core.
 const BURST: u64 = Duration::from_millis(10).as_nanos() as u64;
 
-/// Ticks after which a tenant that has neither run nor asked does not compete any more.
+/// Ticks after which a tenant that has neither run nor waited is no longer compared.
 const ABSENCE: u64 = 50;
 
 /// The turns of one process.
 pub struct Turns {
     cores: u64,
     line: Mutex<Line>,
-    /// Those whose progress is compared.
+    /// Tenants that are compared.
     competing: Mutex<Vec<Arc<Account>>>,
     tick: AtomicU64,
-    /// How far the least far of them had come at the last tick.
+    /// The least virtual time of these tenants, as of the last tick.
     least: AtomicU64,
-    /// There are others to be fair to.
+    /// Several tenants compete.
     contended: AtomicBool,
     clock: OnceLock<Clock>,
 }
 
-/// Keeps the clock going that calls [`Turns::tick`], until the result is dropped.
+/// Keeps the clock that ticks the scheduler running until the result is dropped.
 type Clock = Box<dyn Fn() -> Box<dyn Send> + Send + Sync>;
 
-/// Those who wait, and what there is to give out.
+/// Waiting calls and free turns.
 struct Line {
     free: usize,
     queues: Vec<Queue>,
 }
 
-/// The calls of one version that wait.
+/// The waiting calls of one version.
 struct Queue {
     share: Arc<Share>,
     calls: VecDeque<Arc<Ticket>>,
 }
 
-/// One call's place.
+/// The state of one call.
 struct Ticket {
     granted: AtomicBool,
-    /// Whom to wake when it is granted. Only touched while the line is locked.
+    /// The waker of a waiting call. Accessed only while the run queue is locked.
     waker: Mutex<Option<Waker>>,
 }
 
-/// A call's place in the line, and its turn once it is granted. Gives either back on drop.
+/// A call in the run queue, or its turn once that is granted. Gives up either on drop.
 pub struct Place {
     turns: Arc<Turns>,
     share: Arc<Share>,
@@ -92,7 +91,7 @@ pub struct Place {
 }
 
 impl Turns {
-    /// So many turns.
+    /// A scheduler with this number of turns.
     pub fn new(cores: usize) -> Arc<Self> {
         Arc::new(Turns {
             cores: cores as u64,
@@ -105,36 +104,37 @@ impl Turns {
         })
     }
 
-    /// As many turns as this machine has cores.
+    /// A scheduler with as many turns as the machine has cores.
     pub fn of_this_machine() -> Arc<Self> {
         Turns::new(std::thread::available_parallelism().map_or(1, NonZero::get))
     }
 
-    /// How many turns there are.
+    /// Number of turns.
     pub fn cores(&self) -> usize {
         self.cores as usize
     }
 
-    /// Has work keep that clock going, which calls [`Turns::tick`]. The first clock stays.
+    /// Sets the clock that ticks the scheduler while there is work. The first clock stays.
     pub fn set_clock(&self, clock: impl Fn() -> Box<dyn Send> + Send + Sync + 'static) {
         self.clock.get_or_init(|| Box::new(clock));
     }
 
-    /// Keeps the clock going until the result is dropped. Work that takes turns holds it.
+    /// Keeps the clock running until the result is dropped. Work that takes turns holds it.
     pub fn keep_ticking(&self) -> Option<Box<dyn Send>> {
         self.clock.get().map(|clock| clock())
     }
 
-    /// True if calls hold turns or wait for one. Never waits, and takes a line that is being
-    /// changed for a busy one.
+    /// True if calls hold turns or wait for one. Does not block, and reports a locked run queue as
+    /// busy.
     pub fn are_taken(&self) -> bool {
         self.line
             .try_lock()
             .map_or(true, |line| line.free < self.cores() || !line.queues.is_empty())
     }
 
-    /// Whether a call may start at once, where it is: its tenant has not had its share or is not
-    /// ahead of the others, and its model is not ahead of the tenant's other models that wait.
+    /// True if a call may start at once on its current thread: its tenant has not had its share or
+    /// is not ahead of the others, and its model is not ahead of the tenant's other models that
+    /// wait.
     pub fn may_start(&self, share: &Share) -> bool {
         let slack = SLACK * self.cores;
         if self.contended.load(Ordering::Relaxed) {
@@ -145,16 +145,17 @@ impl Turns {
                 return false;
             }
         }
+
         share.ahead() <= slack
     }
 
-    /// Notes that so much CPU time was used, by a guest or by the host for it.
+    /// Charges CPU time of a guest or of host work.
     pub fn charge(&self, share: &Share, time: Duration) {
         self.show(share.account());
         share.charge(time.as_nanos() as u64);
     }
 
-    /// Takes a place in the line.
+    /// Adds a call to the run queue.
     pub fn line_up(self: &Arc<Self>, share: &Arc<Share>) -> Place {
         let ticket = Arc::new(Ticket { granted: AtomicBool::new(false), waker: Mutex::default() });
         self.show(share.account());
@@ -163,8 +164,8 @@ impl Turns {
         Place { turns: self.clone(), share: share.clone(), ticket }
     }
 
-    /// Compares how far everybody has come. Called by the engine's clock, so long after it was
-    /// called before.
+    /// Compares the virtual times of all tenants. Called by the engine's clock, `passed` after the
+    /// last call.
     pub fn tick(&self, passed: Duration) {
         let now = self.tick.fetch_add(1, Ordering::Relaxed) + 1;
         let mut competing = self.competing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,22 +177,25 @@ impl Turns {
             }
             here
         });
+
         let most = competing.iter().map(|account| account.reached()).max().unwrap_or(0);
         let owed = most.saturating_sub(CREDIT * self.cores);
         competing.iter().for_each(|account| account.catch_up(owed));
         self.entitle(&competing, passed);
         self.compare_models(&competing);
+
         let least = competing.iter().map(|account| account.reached()).min();
-        // It never goes back: a newcomer is owed nothing.
+        // It never decreases: a new tenant is owed nothing.
         self.least.fetch_max(least.unwrap_or(0), Ordering::Relaxed);
         self.contended.store(competing.len() > 1, Ordering::Relaxed);
     }
 
-    /// Compares how far each tenant's models that wait have come.
+    /// Updates the least virtual time of each tenant's waiting models.
     fn compare_models(&self, competing: &[Arc<Account>]) {
-        // Guest threads run when nobody else wants to, so one that has locked the line may keep it
-        // for long; the clock must not wait for it. There is another tick soon.
+        // Guest threads have idle priority, so one that holds the lock may keep it for long, and
+        // the clock must not wait for it. The next tick comes soon.
         let Ok(line) = self.line.try_lock() else { return };
+
         for account in competing {
             let own =
                 line.queues.iter().filter(|queue| Arc::ptr_eq(queue.share.account(), account));
@@ -199,18 +203,19 @@ impl Turns {
         }
     }
 
-    /// Gives everybody its share of what the cores could do in that time.
+    /// Entitles every tenant to its share of what the cores could do in that time.
     fn entitle(&self, competing: &[Arc<Account>], passed: Duration) {
         let weights: u64 = competing.iter().map(|account| account.weight()).sum();
         let most = BURST * self.cores;
-        // A clock that was late must not hand out more than may be saved.
+        // A late clock must not grant more than may be saved.
         let time = (passed.as_nanos() as u64 * self.cores).min(most);
+
         for account in competing {
             account.entitle(time * account.weight() / weights.max(1), most, most);
         }
     }
 
-    /// Has a tenant's progress compared with that of the others.
+    /// Includes a tenant in the comparison.
     fn show(&self, account: &Arc<Account>) {
         if account.show(self.tick.load(Ordering::Relaxed)) {
             account.catch_up(self.least.load(Ordering::Relaxed));
@@ -218,8 +223,7 @@ impl Turns {
         }
     }
 
-    /// Changes the line, and gives out what is free then. Whoever gets a turn is woken once the
-    /// line is no longer locked.
+    /// Changes the run queue and grants free turns. Wakers run after the lock is released.
     fn change(&self, change: impl FnOnce(&mut Line)) {
         let mut line = self.lock();
         change(&mut line);
@@ -234,7 +238,7 @@ impl Turns {
 }
 
 impl Place {
-    /// Whether the turn has come. If not, the context is woken when it does.
+    /// True if the turn has come. If not, the context is woken when it does.
     pub fn has_come(&self, context: &mut Context<'_>) -> bool {
         if self.ticket.granted.load(Ordering::Acquire) {
             return true;
@@ -244,8 +248,8 @@ impl Place {
         self.ticket.granted.load(Ordering::Acquire)
     }
 
-    /// Gives the turn back and takes a new place, which may be the next to have its turn. Whoever
-    /// is woken for it is not woken before.
+    /// Gives the turn back and waits for another, which may be the next one. The waker is not
+    /// called in between.
     pub fn line_up_again(&mut self, context: &mut Context<'_>) {
         self.turns.show(self.share.account());
         self.turns.change(|line| {
@@ -257,13 +261,13 @@ impl Place {
     }
 }
 
-/// Has the present thread run only where no other wants to. Reading a request and running a short
-/// call must not wait for a long one, and Linux lets an ordinary thread interrupt one of this kind
-/// at once, while it lets one that is merely less important finish its slice: 3 ms, a thousand
-/// times a second.
+/// Lets the current thread run only while no other thread wants to. Reading a request and running a
+/// short call must not wait for a long one. Linux lets a normal thread preempt one of this class at
+/// once, but lets a thread of merely lower priority finish its slice: 3 ms, a thousand times a
+/// second.
 pub fn step_back() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // Where it is refused, tenants' work merely competes on equal terms.
+    // If it is refused, tenants' work competes with the host on equal terms.
     let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
 }
 
@@ -293,6 +297,7 @@ impl Line {
         else {
             return;
         };
+
         let calls = &mut self.queues[index].calls;
         if let Some(position) = calls.iter().position(|one| Arc::ptr_eq(one, ticket)) {
             calls.remove(position);
@@ -307,7 +312,7 @@ impl Line {
         }
     }
 
-    /// Gives out what is free. Returns whom to wake, once the line is no longer locked.
+    /// Grants free turns. Returns the wakers to call once the lock is released.
     fn grant(&mut self) -> Vec<Waker> {
         let mut woken = Vec::new();
         while self.free > 0 {
@@ -316,15 +321,17 @@ impl Line {
             ticket.granted.store(true, Ordering::Release);
             woken.extend(ticket.lock_waker().take());
         }
+
         woken
     }
 
-    /// Who is next: one look at every version that waits, which are as many as matter at a time.
+    /// The next call. Compares all waiting versions, which are few at a time.
     fn next(&mut self) -> Option<Arc<Ticket>> {
         let order = |queue: &Queue| (queue.share.account().reached(), queue.share.reached());
         let (index, queue) =
             self.queues.iter_mut().enumerate().min_by_key(|(_, queue)| order(queue))?;
         let ticket = queue.calls.pop_front();
+
         queue.share.lead();
         self.left(index);
         ticket
@@ -356,7 +363,7 @@ mod tests {
         Share::new(tenant.account().clone())
     }
 
-    /// Calls that never end, and how often each has had its turn.
+    /// Endless calls, with the number of turns that each has had.
     struct Race {
         turns: Arc<Turns>,
         calls: Vec<(Place, u64)>,
@@ -369,7 +376,7 @@ mod tests {
             Race { turns, calls }
         }
 
-        /// So many ticks, in each of which every call that has its turn uses it up.
+        /// Runs this number of ticks, in each of which every call with a turn uses it up.
         fn run(&mut self, ticks: usize) {
             let mut context = Context::from_waker(Waker::noop());
             for _ in 0..ticks {
@@ -426,6 +433,7 @@ mod tests {
         race.run(1000);
         race.calls.push((race.turns.line_up(&other), 0));
         race.run(1000);
+
         let counts = race.counts();
         assert!(counts[1].abs_diff(500) <= 2, "{counts:?}");
     }
@@ -435,14 +443,18 @@ mod tests {
         let one = share(&tenant("one", 1));
         let turns = Turns::new(1);
         let mut context = Context::from_waker(Waker::noop());
+
         assert!(!turns.are_taken());
+
         let (first, second, third) =
             (turns.line_up(&one), turns.line_up(&one), turns.line_up(&one));
         assert!(turns.are_taken());
         assert!(first.has_come(&mut context) && !second.has_come(&mut context));
+
         drop(second);
         drop(first);
         assert!(third.has_come(&mut context));
+
         drop(third);
         let line = turns.lock();
         assert_eq!((line.free, line.queues.len(), one.account().waiting()), (1, 0, 0));
@@ -455,15 +467,19 @@ mod tests {
         turns.charge(&busy, 100 * TICK);
         turns.tick(TICK);
         assert!(turns.may_start(&busy), "nobody else is there");
+
         turns.charge(&other, TICK);
         turns.tick(TICK);
         assert!(turns.may_start(&other));
+
         turns.charge(&busy, 5 * TICK);
         assert!(!turns.may_start(&busy));
+
         for _ in 0..=ABSENCE {
             turns.charge(&busy, TICK);
             turns.tick(TICK);
         }
+
         assert!(turns.may_start(&busy), "the other has gone");
     }
 
@@ -476,6 +492,7 @@ mod tests {
             turns.charge(&heavy, TICK);
             turns.tick(TICK);
         }
+
         let owed = heavy.account().reached() - light.account().reached();
         assert!(owed <= CREDIT + TICK.as_nanos() as u64, "{owed}");
     }

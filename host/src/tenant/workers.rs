@@ -1,11 +1,8 @@
-//! The threads on which the host works for tenants: decoding, encoding, hashing, and whatever else
-//! may take long.
+//! The threads for host work: decoding, encoding, hashing and other work that may take long.
 //!
-//! They run where guests run, behind whoever reads requests, and the work takes turns with the
-//! guests of all tenants ([`Meter`]). A few pieces of work of one tenant are under way at once;
-//! others wait in order and hold no thread.
-//!
-//! [`Meter`]: super::Meter
+//! They have idle priority, like the guest threads, and their work takes turns with the guests of
+//! all tenants. A few pieces of work of one tenant run at once; others wait in order and hold no
+//! thread.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,13 +14,13 @@ use tokio::runtime::{Builder, Runtime};
 use super::pace::{Pace, Stopped, Waiting};
 use super::{InTurns, Payer, Share, Turns, step_back};
 
-/// Threads in all. Work that has no thread waits for one.
+/// Number of threads. Work beyond it waits for a thread.
 const THREADS: usize = 128;
 
-/// A thread ends when there has been no work for so long.
+/// Time after which an idle thread ends.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Why a piece of work was not done.
+/// The reason for which a piece of work was not done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Undone {
     /// It ended early.
@@ -34,14 +31,14 @@ pub enum Undone {
     Failed(String),
 }
 
-/// The threads for the host's work. A clone shares them.
+/// The threads for host work. A clone shares them.
 #[derive(Clone)]
 pub struct Workers(Arc<Shared>);
 
 struct Shared {
     turns: Arc<Turns>,
     nobody: Payer,
-    // Taken on drop: a runtime may not be waited for from within another.
+    // Taken on drop: a runtime must not be shut down by waiting within another.
     runtime: Option<Runtime>,
 }
 
@@ -66,18 +63,18 @@ impl Workers {
         &self.0.turns
     }
 
-    /// Who pays for work that is done for no tenant.
+    /// The payer of work without a tenant.
     pub fn nobody(&self) -> &Payer {
         &self.0.nobody
     }
 
-    /// Has work go on where it is polled, in turns and at a payer's expense.
+    /// Wraps a future so that it runs where it is polled, in the turns of its payer.
     pub fn in_turns<F: Future>(&self, payer: &Payer, work: F) -> InTurns<F> {
         InTurns::new(self.0.turns.clone(), payer.share().clone(), work)
     }
 
-    /// Does work for a payer, charged to that share of its. Dropping the future ends the work at
-    /// its next checkpoint. Fails if the work has not ended at `until`.
+    /// Runs work for a payer, charged to `share`. Dropping the future ends the work at its next
+    /// checkpoint. Fails if the work has not ended at `until`.
     pub async fn run<T: Send + 'static>(
         &self,
         payer: &Payer,
@@ -90,20 +87,22 @@ impl Workers {
         let (waiting, share) = (Waiting::begin(), share.clone());
         let (turns, abandoned) = (self.0.turns.clone(), waiting.abandoned());
         let work = move || {
-            // Given back when the work ends, whether somebody waits for it or not.
+            // Released when the work ends, even if its caller is gone.
             let _place = place;
             let _ticking = turns.keep_ticking();
             Pace::in_turns(turns, share, Some(until), abandoned).run(work)
         };
+
         let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+
         let outcome = runtime.spawn_blocking(work).await;
         drop(waiting);
         Ok(outcome.map_err(|fault| Undone::Failed(fault.to_string()))??)
     }
 
-    /// Does work for a payer while the present thread waits for it, which must be one that may
-    /// block. It takes no place: whoever asks so has one piece of work at a time. It ends at its
-    /// next checkpoint once `abandoned` is true.
+    /// Runs work while the current thread, which must be one that may block, waits for it. It needs
+    /// no permit: each of its callers has one piece of work at a time. It ends at its next
+    /// checkpoint once `abandoned` is true.
     pub fn run_and_wait<T: Send + 'static>(
         &self,
         share: &Arc<Share>,
@@ -114,10 +113,12 @@ impl Workers {
         let (reply, answer) = sync_channel(1);
         let work = move || {
             let _ticking = turns.keep_ticking();
-            // The thread that waits may have ended.
+            // The waiting thread may have ended.
             let _ = reply.send(Pace::in_turns(turns, share, None, abandoned).run(work));
         };
+
         let Some(runtime) = &self.0.runtime else { return Err(ending()) };
+
         drop(runtime.spawn_blocking(work));
         Ok(answer
             .recv()
@@ -166,6 +167,7 @@ mod tests {
         };
         let thread =
             workers.run(tenant.payer(), tenant.payer().share(), later(), work).await.unwrap();
+
         assert_eq!(thread.as_deref(), Some("work"));
         assert!(tenant.account().used() >= 5_000_000, "{}", tenant.account().used());
     }
@@ -176,13 +178,16 @@ mod tests {
         let endless = |pace: &Pace| while pace.give_way().is_ok() {};
         let soon = Instant::now() + Duration::from_millis(20);
         let late = workers.run(tenant.payer(), tenant.payer().share(), soon, endless).await;
+
         assert_eq!(late, Err(Undone::Stopped(Stopped::Late)));
+
         let (told, ended) = tokio::sync::oneshot::channel();
         let endless = move |pace: &Pace| {
             while pace.give_way().is_ok() {}
             told.send(()).unwrap();
         };
         let waiting = workers.run(tenant.payer(), tenant.payer().share(), later(), endless);
+
         assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
         ended.await.unwrap();
     }
@@ -203,13 +208,16 @@ mod tests {
             };
             workers.run(tenant.payer(), tenant.payer().share(), later(), work)
         });
+
         futures_util::future::join_all(works).await;
         let (order, _, most) = &*all;
         let order = order.lock().unwrap();
+
         assert_eq!(order.len(), 20);
         assert!(most.load(Ordering::SeqCst) <= 4);
-        // Three others are under way at most. Their threads may not have begun yet, so earlier ones
-        // may be missing.
+
+        // At most three others run. Their threads may not have started yet, so earlier ones may be
+        // missing.
         let earlier =
             |index: usize| order[..index].iter().filter(|&&before| before < order[index]).count();
         assert!((0..20).all(|index| order[index] - earlier(index) < 4), "{order:?}");
@@ -223,6 +231,7 @@ mod tests {
             let failed = workers.run(tenant.payer(), tenant.payer().share(), later(), work).await;
             assert!(matches!(failed, Err(Undone::Failed(_))), "{failed:?}");
         }
+
         assert_eq!(
             workers.run(tenant.payer(), tenant.payer().share(), later(), |_| 7).await,
             Ok(7)

@@ -1,4 +1,4 @@
-//! A PostgreSQL server for one test: in a directory of its own, reached through a socket in it.
+//! A PostgreSQL server for one test: in a directory of its own, with a socket in it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one; `None`, with a reason printed, where there is none to start.
+    /// Starts a server. Returns `None`, with a reason printed, if PostgreSQL is not installed.
     pub(super) fn start() -> Option<Postgres> {
         match Self::try_start() {
             Ok(postgres) => Some(postgres),
@@ -63,7 +63,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Adds a role with that password, and a database of its own that it alone may connect to.
+    /// Adds a role with a password, and a database that only this role may connect to.
     pub(super) fn add(&self, name: &str, password: &str) {
         for statement in [
             format!("create role {name} login password '{password}'"),
@@ -75,12 +75,12 @@ impl Postgres {
         std::fs::write(self.path(name), format!("{password}\n")).unwrap();
     }
 
-    /// What a tenant's configuration says of that database.
+    /// Returns the configuration of a tenant with that database.
     pub(super) fn entry(&self, name: &str) -> String {
         self.entry_with(name, &format!("password_file = '{}'", self.path(name).display()))
     }
 
-    /// The same for the superuser.
+    /// Returns the configuration of a tenant that connects as the superuser.
     pub(super) fn entry_of_superuser(&self) -> String {
         self.entry_with(
             "postgres",
@@ -88,15 +88,15 @@ impl Postgres {
         )
     }
 
-    /// The same, with the password from somewhere else.
+    /// Like `entry`, with the password from another source.
     pub(super) fn entry_with(&self, name: &str, password: &str) -> String {
         let host = self.path("").display().to_string();
         let url = format!("host={} user={name} dbname={name}", host.trim_end_matches('/'));
         format!("[tenants.default.database]\nurl = '{url}'\n{password}\n")
     }
 
-    /// Has it listen on an address of the loopback that nobody else uses, where it talks TLS and
-    /// nothing else, with that certificate and key. Tells the address.
+    /// Makes the server listen on an unused loopback address with TLS only, with the certificate
+    /// and key that `make` returns. Returns the address.
     pub(super) fn listen_with_tls(&self, make: impl FnOnce(&str) -> (String, String)) -> String {
         let [high, low] = [std::process::id() >> 8, std::process::id()].map(|number| number & 0xff);
         let address = format!("127.{high}.{low}.2");
@@ -117,7 +117,7 @@ impl Postgres {
         address
     }
 
-    /// Has it end every connection and come back.
+    /// Restarts the server, which ends every connection.
     pub(super) fn restart(&self) {
         self.control("restart").unwrap();
     }
@@ -137,7 +137,8 @@ impl Postgres {
         succeeded(command.args(["-w", "-m", "immediate", "-o", &options, what]).output())
     }
 
-    /// One of its programs, which does not start for root; or one of the system's, in its name.
+    /// A command that runs a PostgreSQL program as another user than root, or a program of the
+    /// system as that user.
     fn run(&self, program: &str) -> Command {
         let own = self.programs.join(program);
         let program = if own.exists() { own } else { program.into() };
@@ -163,7 +164,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The folder with the programs of the newest release there is.
+/// Returns the folder with the programs of the newest installed release.
 fn programs() -> Option<PathBuf> {
     let releases = std::fs::read_dir("/usr/lib/postgresql").ok()?;
     let folders = releases.flatten().map(|release| release.path().join("bin"));

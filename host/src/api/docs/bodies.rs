@@ -1,8 +1,8 @@
-//! The content of requests and answers: which media types, and the schema of each.
+//! Media types and schemas of request and response bodies.
 
 use serde_json::{Map, Value, json};
 
-/// The content of that kind: a schema by its name, or media types with commas between them.
+/// Returns the content of a body kind: a schema name, or media types separated by commas.
 pub(super) fn content(kind: &str) -> Value {
     let mut content = Map::new();
     match kind {
@@ -10,24 +10,25 @@ pub(super) fn content(kind: &str) -> Value {
         "application/json" => {
             drop(content.insert(kind.into(), json!({ "schema": { "type": "object" } })))
         }
-        // A browser gets the page.
+        // Browsers receive the page.
         "Alive" => content.extend([schema(kind), text_or_bytes("text/html")]),
         "Component" | "Value" => content.extend([text_or_bytes("application/octet-stream")]),
         media if media.contains('/') => content.extend(media.split(',').map(text_or_bytes)),
         "InferRequest" | "InferResponse" => {
             content.extend([schema(kind), text_or_bytes("application/octet-stream")]);
         }
-        // A generated client cannot tell SageMaker's content type from the other binary one, nor
-        // set its parameter.
+        // Generated clients cannot distinguish SageMaker's content type from the other binary one,
+        // and cannot set its parameter.
         "Invocation" => {
             content.extend([schema("InferRequest"), text_or_bytes("application/octet-stream")])
         }
         _ => content.extend([schema(kind)]),
     }
+
     content.into()
 }
 
-/// Says what a body of that kind must be like, beyond its schema.
+/// Describes the body beyond its schema.
 pub(super) fn description(kind: &str) -> &'static str {
     match kind {
         "InferRequest" => {
@@ -44,17 +45,17 @@ pub(super) fn description(kind: &str) -> &'static str {
     }
 }
 
-/// True if a body of that kind may be left out.
+/// True if the body may be omitted.
 pub(super) fn is_optional(kind: &str) -> bool {
     matches!(kind, "IndexRequest" | "LoadRequest" | "UnloadRequest" | "Value")
 }
 
-/// True if a body of that kind is JSON, or may be.
+/// True if the body is JSON or can be.
 pub(super) fn is_json(kind: &str) -> bool {
     !matches!(kind, "" | "Component" | "Value")
 }
 
-/// True if a body of that kind may hold binary tensors.
+/// True if the body can contain binary tensors.
 pub(super) fn is_binary(kind: &str) -> bool {
     matches!(kind, "InferRequest" | "Invocation")
 }

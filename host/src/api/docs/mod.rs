@@ -1,7 +1,6 @@
-//! What this interface says of itself: `/openapi.json`, and `/docs`, a page that shows it and lets
-//! one try a model.
+//! The API documentation: `/openapi.json`, and `/docs`, a page that shows it and can call models.
 //!
-//! Both say nothing of any tenant: the page asks for models with the key that its reader types in.
+//! Neither contains tenant data. The page lists models with the API key that the user enters.
 
 mod bodies;
 mod operations;
@@ -29,18 +28,20 @@ pub(super) async fn openapi(headers: HeaderMap) -> Response {
 
 /// `GET /docs`.
 pub(super) async fn page(headers: HeaderMap) -> Response {
-    // The page is complete in itself and talks to this server alone.
+    // The page is self-contained and connects to this server only.
     const POLICY: HeaderValue = HeaderValue::from_static(
         "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     );
     static PAGE: LazyLock<Document> = LazyLock::new(|| Document::new(include_str!("page.html")));
+
     let mut response = PAGE.respond(HeaderValue::from_static("text/html; charset=utf-8"), &headers);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
+
     response
 }
 
-/// `GET /`: the page for browsers, and a sign of life for everybody else.
+/// `GET /`: the documentation page for browsers, a liveness answer for other clients.
 pub(super) async fn root(headers: HeaderMap) -> Response {
     let mut response = match Accepted::of(&headers).names("text/html") {
         true => page(headers).await,
@@ -50,7 +51,7 @@ pub(super) async fn root(headers: HeaderMap) -> Response {
     response
 }
 
-/// The whole interface, as OpenAPI 3.1 has it.
+/// Builds the OpenAPI 3.1 document.
 fn document() -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes() {
@@ -58,6 +59,7 @@ fn document() -> Value {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.method.to_lowercase()] = describe(&route, &operation);
     }
+
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -86,6 +88,7 @@ fn describe(route: &Route, operation: &Operation) -> Value {
         "parameters": parameters(route.path, operation),
         "responses": responses(route, operation),
     });
+
     if !operation.body.is_empty() {
         described["requestBody"] = json!({
             "required": !bodies::is_optional(operation.body),
@@ -93,13 +96,15 @@ fn describe(route: &Route, operation: &Operation) -> Value {
             "content": bodies::content(operation.body),
         });
     }
+
     if route.access != Access::Open {
         described["security"] = json!([{ "bearer": [] }, { "key": [] }]);
     }
+
     described
 }
 
-/// The answers of a route by their status.
+/// Returns the responses of a route by status.
 fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
     let answer =
         json!({ "description": "as it should be", "content": bodies::content(operation.answer) });
@@ -112,7 +117,7 @@ fn responses(route: &Route, operation: &Operation) -> Map<String, Value> {
     answers.chain(refusals).collect()
 }
 
-/// The answers that are errors, by the names under which routes refer to them.
+/// Returns the shared error responses by name.
 fn errors() -> Map<String, Value> {
     let described = refusals::ERRORS.iter().map(|(_, name, text)| {
         ((*name).into(), json!({ "description": text, "content": bodies::content("Error") }))
@@ -130,8 +135,7 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-/// The parts of the path that vary, the parameters of its query, and the headers that tell how to
-/// read a body.
+/// Returns the path parameters, the query parameters, and the header that frames a binary body.
 fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
     let text = json!({ "type": "string" });
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
@@ -147,6 +151,7 @@ fn parameters(path: &str, operation: &Operation) -> Vec<Value> {
         let length = json!({ "type": "integer", "minimum": 0 });
         parameters.push(parameter("Inference-Header-Content-Length", "header", &length));
     }
+
     parameters
 }
 
@@ -188,17 +193,20 @@ mod tests {
             {
                 assert!(value.get("items").is_some(), "{value}");
             }
+
             if let Some(content) = value["content"].as_object() {
                 content
                     .iter()
                     .for_each(|(media, body)| assert!(body["schema"].is_object(), "{media}"));
             }
+
             match value {
                 Value::Object(members) => members.values().for_each(check),
                 Value::Array(items) => items.iter().for_each(check),
                 _ => {}
             }
         }
+
         check(&document());
     }
 
@@ -216,9 +224,11 @@ mod tests {
                 _ => {}
             }
         }
+
         let (document, mut found) = (document(), Vec::new());
         references(&document, &mut found);
         assert!(found.len() > 20);
+
         for reference in found {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(document.pointer(pointer).is_some(), "{reference}");

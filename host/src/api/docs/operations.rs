@@ -1,4 +1,4 @@
-//! The description of each route. The routes themselves are in `router`.
+//! The descriptions of the routes in `router`.
 
 use super::refusals::{
     INFERENCE, LOAD, MODEL, NOTHING, REFRESH, REMOVE, SESSION, STORE, UNLOAD, UPLOAD,
@@ -7,23 +7,23 @@ use crate::api::router::Route;
 
 /// The description of a route.
 pub(super) struct Operation {
-    /// The name of the function in a generated client.
+    /// Function name in generated clients.
     pub(super) id: &'static str,
     pub(super) tag: &'static str,
     pub(super) summary: &'static str,
-    /// The parameters in the path's query.
+    /// Names of the query parameters.
     pub(super) query: &'static [&'static str],
-    /// A kind of body, see `bodies`; empty if there is none.
+    /// Kind of the request body, see `bodies`; empty for none.
     pub(super) body: &'static str,
-    /// The kind of the answer if all is well.
+    /// Kind of the response body on success.
     pub(super) answer: &'static str,
-    /// The statuses of such an answer.
+    /// Statuses on success.
     pub(super) statuses: &'static [&'static str],
-    /// The statuses in which this route refuses, beside those of every route like it.
+    /// Error statuses beyond those that follow from access and body.
     pub(super) refusals: &'static [&'static str],
 }
 
-/// The description of that route; `None` if the table has none.
+/// Returns the description of a route; `None` if it has none.
 pub(super) fn operation(route: &Route) -> Option<Operation> {
     let line = TABLE.iter().find(|line| (line.0, line.1) == (route.method, route.path))?;
     let &(_, _, id, tag, summary, body, answer, refusals) = line;
@@ -32,16 +32,17 @@ pub(super) fn operation(route: &Route) -> Option<Operation> {
     let statuses = statuses.map_or(&["200"][..], |(_, _, statuses)| statuses);
     let query =
         QUERY.iter().find(|(path, _)| *path == route.path).map_or(&[][..], |(_, names)| names);
+
     Some(Operation { id, tag, summary, query, body, answer, statuses, refusals })
 }
 
-/// How many routes are described.
+/// Returns the number of descriptions.
 #[cfg(test)]
 pub(super) fn count() -> usize {
     TABLE.len()
 }
 
-/// The parameters in the query of a path.
+/// Query parameters by path.
 const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/logs", &["model"]),
     ("/v2/keyvalue", &["cursor", "limit"]),
@@ -50,7 +51,7 @@ const QUERY: [(&str, &[&str]); 5] = [
     ("/v2/tasks", &["cursor", "limit"]),
 ];
 
-/// The statuses of routes that may answer with others than 200.
+/// Success statuses other than 200 alone.
 const STATUSES: [(&str, &str, &[&str]); 6] = [
     ("GET", "/v2/health/ready", &["200", "503"]),
     ("GET", "/ping", &["200", "503"]),

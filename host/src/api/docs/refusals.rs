@@ -1,4 +1,4 @@
-//! The statuses in which routes refuse.
+//! Error statuses of routes.
 
 use std::collections::BTreeSet;
 
@@ -7,28 +7,28 @@ use super::operations::Operation;
 use crate::api::caller::Access;
 use crate::api::router::Route;
 
-/// No statuses beside those of every route like it.
+/// No statuses beyond the common ones.
 pub(super) const NOTHING: &[&str] = &[];
-/// Of routes about a model that serves.
+/// Routes about a serving model.
 pub(super) const MODEL: &[&str] = &["503"];
-/// Of inference. An interceptor may refuse with any status from 400 to 499.
+/// Inference. An interceptor can reject with any status from 400 to 499.
 pub(super) const INFERENCE: &[&str] = &["422", "4XX", "503", "504"];
-/// Of looking at the repository again.
+/// Scanning the repository.
 pub(super) const REFRESH: &[&str] = &["503", "504"];
-/// Of loading a model.
+/// Loading a model.
 pub(super) const LOAD: &[&str] = &["422", "503", "507"];
-/// Of unloading a model.
+/// Unloading a model.
 pub(super) const UNLOAD: &[&str] = &["503"];
-/// Of uploading a version.
+/// Uploading a version.
 pub(super) const UPLOAD: &[&str] = &["408", "409", "422", "503", "507"];
-/// Of removing a version.
+/// Deleting a version.
 pub(super) const REMOVE: &[&str] = &["409", "503", "507"];
-/// Of routes that read or write what is kept for a tenant.
+/// Routes that use a tenant's store.
 pub(super) const STORE: &[&str] = &["503"];
-/// Of removing a session.
+/// Deleting a session.
 pub(super) const SESSION: &[&str] = &["409", "503"];
 
-/// Every status in which an error answers, and its name and description in the document.
+/// All error statuses: status, name and description in the document.
 pub(super) const ERRORS: [(&str, &str, &str); 15] = [
     ("400", "BadRequest", "The request is malformed."),
     ("401", "Unauthorized", "There is no key, or it is not one of those configured."),
@@ -47,27 +47,31 @@ pub(super) const ERRORS: [(&str, &str, &str); 15] = [
     ("507", "InsufficientStorage", "The disk is full, or the repository is read-only."),
 ];
 
-/// Every status in which that route refuses.
+/// Returns all error statuses of a route.
 pub(super) fn of(route: &Route, operation: &Operation) -> BTreeSet<&'static str> {
-    // The host and the origin of every request are looked at.
+    // The host and origin of every request are checked.
     let mut statuses = BTreeSet::from(["400", "403"]);
     if route.access != Access::Open {
         statuses.extend(["401", "404", "429", "500"]);
     }
+
     if !operation.body.is_empty() {
         statuses.insert("413");
     }
+
     if bodies::is_json(operation.body) {
         statuses.insert("415");
     }
+
     statuses.extend(operation.refusals);
     for status in operation.statuses {
         statuses.remove(status);
     }
+
     statuses
 }
 
-/// The name of the response with that status, among those that the document describes once.
+/// Returns the name of the shared response with this status.
 pub(super) fn name(status: &str) -> Option<&'static str> {
     ERRORS.iter().find(|(known, ..)| *known == status).map(|(_, name, _)| *name)
 }

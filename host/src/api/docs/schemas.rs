@@ -1,23 +1,24 @@
-//! The bodies that go in and out, as far as clients must know them.
+//! Schemas of the request and response bodies.
 
 use serde_json::{Map, Value, json};
 
-/// Every schema by its name.
+/// Returns all schemas by name.
 pub(super) fn schemas() -> Map<String, Value> {
     let text = json!({ "type": "string" });
     let object = json!({ "type": "object" });
-    // A cursor, where there are no more pages.
+    // A cursor is null on the last page.
     let text_or_null = json!({ "type": ["string", "null"] });
-    // A tensor where it is named by its key: its one element, or all of them.
+    // A tensor under its own key: a single element or an array.
     let elements = json!({ "anyOf": [scalar(), { "type": "array", "items": scalar() }] });
     let tensor = tensor();
     let [named, inputs, outputs] =
         ["TensorSpec", "InputTensor", "OutputTensor"].map(|name| list(reference(name)));
     let parameters = json!({ "type": "object", "additionalProperties": scalar() });
-    // An array reaches the model as its JSON.
+    // An array reaches the model as JSON text.
     let flexible = json!({ "type": "object", "additionalProperties": elements });
-    // Another type where the model has an input or output of that name.
+    // The type differs if the model has an input or output of that name.
     let id = json!({ "description": "the request's, unless the model has one of that name" });
+
     let schemas = [
         ("Error", record(&[("error", &text), ("code", &text)], &[("quota", &text)])),
         (
@@ -66,7 +67,7 @@ pub(super) fn schemas() -> Map<String, Value> {
                 &[("id", &text), ("parameters", &parameters)],
             ),
         ),
-        // Beside these, a key for each input or parameter of the model, and for each output.
+        // Also contains a key for each input, parameter and output of the model.
         (
             "GenerateRequest",
             open(record(&[], &[("text_input", &elements), ("id", &id), ("parameters", &flexible)])),
@@ -114,6 +115,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("Logs", object.clone()),
         ("Tenants", object),
     ];
+
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -123,14 +125,16 @@ fn tensor() -> Value {
         "description": "row-major; nested in the tensor's shape, or flat",
         "items": { "anyOf": [scalar(), { "type": "array", "items": {} }] },
     });
+
     let text = json!({ "type": "string" });
+
     record(
         &[("name", &text), ("datatype", &datatype()), ("shape", &list(integer())), ("data", &data)],
         &[("parameters", &json!({ "type": "object" }))],
     )
 }
 
-/// An element of a tensor, or a parameter.
+/// An element of a tensor, or a parameter value.
 fn scalar() -> Value {
     json!({ "type": ["string", "number", "boolean"] })
 }
@@ -147,16 +151,17 @@ fn record(required: &[(&str, &Value)], optional: &[(&str, &Value)]) -> Value {
         .chain(optional)
         .map(|&(name, schema)| (name.to_owned(), schema.clone()))
         .collect();
+
     json!({ "type": "object", "required": names, "properties": members })
 }
 
-/// The same without room for keys of other names.
+/// Disallows additional keys.
 fn closed(mut record: Value) -> Value {
     record["additionalProperties"] = json!(false);
     record
 }
 
-/// The same with room for keys of other names.
+/// Allows additional keys.
 fn open(mut record: Value) -> Value {
     record["additionalProperties"] = json!(true);
     record

@@ -1,4 +1,4 @@
-//! One request to generate, from its head to its last part.
+//! One generate request, from its head to its last response part.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ use crate::model::{Deadline, InferError, InferResponse, Version};
 use crate::servable::{Afterwards, ServableHandle};
 use crate::tenant::{Pace, Tenant, Workers};
 
-/// A request whose model has been asked. It holds its version, and whatever its call holds, until
-/// it is dropped.
+/// A request whose model call has started. It holds the servable and the resources of the call
+/// until dropped.
 pub(super) struct Answering {
     context: Context,
     workers: Workers,
@@ -39,13 +39,13 @@ pub(super) struct Answering {
     parts: Parts,
     asked: Instant,
     handling: Handling,
-    /// `None` once it is known how the request has ended.
+    /// `None` once the outcome has been recorded.
     tally: Option<Tally>,
     memory: Memory,
 }
 
 impl Answering {
-    /// Reads a request, and asks its model.
+    /// Reads a request and starts the model call.
     pub(super) async fn begin(
         state: &ApiState,
         context: Context,
@@ -61,6 +61,7 @@ impl Answering {
         let (head, body) = request.into_parts();
         let received = context.received;
         let read = read(&head.headers, &handle, received, &mut handling, body, &mut memory).await;
+
         let (in_header, json) = match read {
             Ok(read) => read,
             Err(error) => {
@@ -68,14 +69,18 @@ impl Answering {
                 return Err(error);
             }
         };
+
         let RequestJson { request, timeout, .. } = json;
+
         tally.note_rows(&request);
+
         let (deadline, id) = (deadline::shortest(in_header, timeout), request.id.clone());
         let asker = caller.asker(context.request_id.clone());
         let parts = state.dataplane.infer_stream(&handle, request, deadline, received, asker);
         let asked = Instant::now();
         let tally = Some(tally);
         let workers = state.workers.clone();
+
         Ok(Answering {
             context,
             workers,
@@ -91,37 +96,37 @@ impl Answering {
         })
     }
 
-    /// Which version answers.
+    /// The version that answers.
     pub(super) fn version(&self) -> Version {
         self.handle.id().version
     }
 
-    /// How long nothing may be sent before a sign of life is.
+    /// Maximum silence before a keep-alive comment is sent.
     pub(super) fn heartbeat(&self) -> Duration {
         self.handle.settings().streaming.heartbeat
     }
 
-    /// When the model has come to its end at the latest.
+    /// Time at which the model call ends at the latest.
     pub(super) fn deadline(&self) -> Instant {
         self.parts.deadline()
     }
 
-    /// What it came on.
+    /// The connection that carries the request.
     pub(super) fn connection(&self) -> Connection {
         self.context.connection.clone()
     }
 
-    /// Waits for the next part; see [`Parts::next`].
+    /// Waits for the next response part; see [`Parts::next`].
     pub(super) async fn next(&mut self) -> Option<Result<InferResponse, InferError>> {
         self.parts.next().await
     }
 
-    /// Writes a part as JSON.
+    /// Encodes a response part as JSON.
     pub(super) async fn write(&mut self, part: InferResponse) -> Result<Bytes, InferError> {
         self.write_as(part.size(), move |_| Ok(part)).await
     }
 
-    /// Joins all parts, and writes that as JSON.
+    /// Merges all parts and encodes the result as JSON.
     pub(super) async fn write_whole(&mut self, whole: Whole) -> Result<Bytes, InferError> {
         let (handle, size) = (self.handle.clone(), whole.size());
         let join = move |pace: &Pace| {
@@ -130,13 +135,13 @@ impl Answering {
         self.write_as(size, join).await
     }
 
-    /// Writes what stands for an answer without any part.
+    /// Encodes the response of a model that produced no part.
     pub(super) async fn write_none(&mut self) -> Result<Bytes, InferError> {
         let none = complete(self.handle.metadata(), InferResponse::default());
         self.write(none).await
     }
 
-    /// Writes what comes of so many bytes.
+    /// Creates and encodes a response of about `bytes` bytes.
     async fn write_as(
         &mut self,
         bytes: u64,
@@ -149,7 +154,7 @@ impl Answering {
         self.handling.write(bytes as usize, work).await
     }
 
-    /// Compresses the whole answer, if that is accepted and worth it.
+    /// Compresses a whole response if the client accepts it and it is large enough.
     pub(super) async fn compress(
         &mut self,
         coding: Option<Coding>,
@@ -158,37 +163,37 @@ impl Answering {
         compress(&self.workers, Some(&self.tenant), coding, response).await
     }
 
-    /// Notes how many bytes the host holds of the answer so far. Fails if the tenant may not hold
-    /// so many.
+    /// Sets the host memory of the response. Fails if the tenant's memory quota is used up.
     pub(super) fn hold(&mut self, bytes: usize) -> Result<(), InferError> {
         Ok(self.memory.hold(bytes)?)
     }
 
-    /// Has the bytes of a part count as held until they have left. Fails as [`Answering::hold`].
+    /// Makes bytes count against the memory quota until they have been sent. Fails like
+    /// [`Answering::hold`].
     pub(super) fn keep(&self, bytes: Bytes) -> Result<Bytes, InferError> {
         let mut memory = Memory::of(&self.tenant);
         memory.hold(bytes.len())?;
         Ok(keep_bytes(memory, bytes))
     }
 
-    /// What it holds, which the response keeps.
+    /// Returns the request's memory, for the response to hold.
     pub(super) fn into_memory(self) -> Memory {
         self.memory
     }
 
-    /// What begins once the answer is on its way; see [`Parts::take_afterwards`].
+    /// Returns the work that starts after the response; see [`Parts::take_afterwards`].
     pub(super) fn take_afterwards(&mut self) -> Option<Afterwards> {
         self.parts.take_afterwards()
     }
 
-    /// Where the time has gone so far.
+    /// Returns the `Server-Timing` value at this time.
     pub(super) fn server_timing(&self) -> HeaderValue {
         let timings = self.parts.timings();
         let others = timings.queue + timings.instance + timings.interceptors;
         infer::show(&Timings { compute: self.asked.elapsed().saturating_sub(others), ..timings })
     }
 
-    /// Counts and logs how it ended; to be told once.
+    /// Records and logs the outcome. Must be called once.
     pub(super) fn tell<T>(&mut self, outcome: &Result<T, InferError>) {
         if let Some(tally) = self.tally.take() {
             match outcome {
@@ -209,18 +214,23 @@ async fn read(
     memory: &mut Memory,
 ) -> Result<(Option<Deadline>, RequestJson), InferError> {
     content_type::ONLY_JSON.check(headers)?;
+
     let deadline = deadline::from_header(headers)?;
     let (coding, limit) = (compression::of_request(headers)?, handle.settings().limits.request);
     let body = body::read(body, limit, memory).await?;
     let now = handling.bytes_here();
     let packed = handling.count(|| Packed::new(coding, body, limit, now))?;
     let (length, handle) = (packed.length(), handle.clone());
+
     let work = move |pace: &Pace| {
         let mut memory = Memory::of(handle.maker().tenant());
         let body = packed.unpack(limit, &mut memory, pace)?;
         request::read(handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
+
     let read = handling.read(length, received, deadline, work).await?;
+
     memory.hold(read.request.size() as usize)?;
+
     Ok((deadline, read))
 }

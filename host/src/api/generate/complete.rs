@@ -1,23 +1,25 @@
-//! Outputs that an answer in parts has left out.
+//! Outputs that a streamed response lacks.
 
 use crate::model::{Datatype, InferResponse, Metadata, Tensor, TensorSpec};
 
-/// Adds each output that the model promises and that no part held: as an empty text, or as no
-/// numbers.
+/// Adds each required output that no part contained: an empty text, or a tensor without elements.
 pub(super) fn complete(metadata: &Metadata, mut answer: InferResponse) -> InferResponse {
     let has = |name: &str| answer.outputs.iter().any(|output| output.name == name);
+
     let missing: Vec<_> = metadata
         .outputs
         .iter()
         .filter(|spec| !spec.optional && !has(&spec.name))
         .map(empty)
         .collect();
+
     answer.outputs.extend(missing);
+
     answer
 }
 
 fn empty(TensorSpec { name, datatype, .. }: &TensorSpec) -> Tensor {
-    // An element of BYTES begins with its length.
+    // A BYTES element starts with its length.
     let (shape, data) =
         if *datatype == Datatype::Bytes { (vec![1], vec![0; 4]) } else { (vec![0], Vec::new()) };
     Tensor { name: name.clone(), datatype: *datatype, shape, data }
@@ -35,14 +37,17 @@ mod tests {
             shape: vec![1],
             optional,
         };
+
         let outputs = vec![
             spec("text", Datatype::Bytes, false),
             spec("number", Datatype::Fp32, false),
             spec("summary", Datatype::Bytes, true),
         ];
+
         let metadata = Metadata { outputs, ..Metadata::default() };
         let empty = complete(&metadata, InferResponse::default());
         let names: Vec<_> = empty.outputs.iter().map(|output| output.name.as_str()).collect();
+
         assert_eq!(names, ["text", "number"]);
         assert!(empty.outputs.iter().all(|output| output.check().is_ok()));
         assert_eq!(complete(&metadata, empty.clone()), empty);

@@ -1,9 +1,9 @@
-//! The parts of an answer as one.
+//! Merging of response parts into one response.
 
 use crate::model::{Datatype, InferResponse, MAX_PARAMETERS, Parameter, Tensor, bytes_elements};
 use crate::tenant::Pace;
 
-/// Parts that have come so far. Of parameters with one name the last counts.
+/// The parts received so far. Of several parameters with the same name, the last one counts.
 #[derive(Default)]
 pub(super) struct Whole {
     parameters: Vec<Parameter>,
@@ -11,38 +11,40 @@ pub(super) struct Whole {
     bytes: u64,
 }
 
-/// What has come of one output. Nothing of it is looked at before all of it is there.
+/// One output across the parts. Its data is merged at the end.
 struct Output {
-    /// As the first part had it.
+    /// The output of the first part.
     tensor: Tensor,
-    /// The data of the others.
+    /// The data of the other parts.
     more: Vec<Vec<u8>>,
 }
 
 impl Whole {
-    /// Adds a part. Fails with a text for the model's author if it does not fit those before.
+    /// Adds a part. Fails with a text for the model's author if it is incompatible with the earlier
+    /// ones.
     pub(super) fn add(&mut self, part: InferResponse) -> Result<(), String> {
         self.bytes += part.size();
         for parameter in part.parameters {
             self.parameters.retain(|earlier| earlier.name != parameter.name);
             self.parameters.push(parameter);
         }
+
         if self.parameters.len() > MAX_PARAMETERS {
             return Err(format!(
                 "the parts of the answer have more than {MAX_PARAMETERS} parameters"
             ));
         }
+
         part.outputs.into_iter().try_for_each(|tensor| self.add_output(tensor))
     }
 
-    /// Bytes of all parts.
+    /// Size of all parts in bytes.
     pub(super) fn size(&self) -> u64 {
         self.bytes
     }
 
-    /// All of it: texts of one output put together to one text, element by element, and other
-    /// tensors along their first dimension. Fails as [`Whole::add`]. Takes as long as copying all
-    /// of it does.
+    /// Merges the parts: texts are concatenated element by element, other tensors along their first
+    /// dimension. Fails like [`Whole::add`]. Copies all data once.
     pub(super) fn join(self, pace: &Pace) -> Result<InferResponse, String> {
         let outputs =
             self.outputs.into_iter().map(|output| output.join(pace)).collect::<Result<_, _>>()?;
@@ -56,10 +58,12 @@ impl Whole {
             self.outputs.push(Output::begin(tensor));
             return Ok(());
         };
+
         let (earlier, name, shape) =
             (output.tensor.shape.clone(), tensor.name.clone(), tensor.shape.clone());
         let unfit =
             || format!("parts of output '{name}' cannot be joined: shapes {earlier:?}, {shape:?}");
+
         output.extend(tensor).ok_or_else(unfit)
     }
 }
@@ -67,13 +71,13 @@ impl Whole {
 impl Output {
     fn begin(mut tensor: Tensor) -> Self {
         if tensor.datatype != Datatype::Bytes && tensor.shape.is_empty() {
-            // A number in each part makes a list of them.
+            // Scalars in several parts become a list.
             tensor.shape.push(1);
         }
         Output { tensor, more: Vec::new() }
     }
 
-    /// `None` if it does not fit.
+    /// Returns `None` if the shapes are incompatible.
     fn extend(&mut self, more: Tensor) -> Option<()> {
         let shape = &mut self.tensor.shape;
         if more.datatype == Datatype::Bytes {
@@ -84,7 +88,9 @@ impl Output {
             (whole_rest == rest).then_some(())?;
             *whole_length = whole_length.checked_add(*length)?;
         }
+
         self.more.push(more.data);
+
         Some(())
     }
 
@@ -93,26 +99,28 @@ impl Output {
         if more.is_empty() {
             return Ok(tensor);
         }
+
         let parts: Vec<_> = std::iter::once(&tensor.data).chain(&more).map(Vec::as_slice).collect();
         tensor.data = if tensor.datatype == Datatype::Bytes {
             join_texts(&parts, pace)?
         } else {
             parts.concat()
         };
+
         Ok(tensor)
     }
 }
 
-/// Puts the elements of several `BYTES` tensors of one shape together: all first ones, all second
-/// ones, and so on.
+/// Concatenates `BYTES` tensors of the same shape element by element.
 fn join_texts(parts: &[&[u8]], pace: &Pace) -> Result<Vec<u8>, String> {
     let mut joined = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
     let mut elements: Vec<_> = parts.iter().copied().map(bytes_elements).collect();
+
     loop {
         let start = joined.len();
         joined.extend_from_slice(&[0; LENGTH]);
         for part in &mut elements {
-            // They are of one shape, so that all of them end together.
+            // All tensors have the same shape, so they end together.
             let Some(text) = part.next() else {
                 joined.truncate(start);
                 return Ok(joined);
@@ -127,7 +135,7 @@ fn join_texts(parts: &[&[u8]], pace: &Pace) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Bytes of what says how long an element is.
+/// Size of an element's length prefix in bytes.
 const LENGTH: usize = size_of::<u32>();
 
 #[cfg(test)]
@@ -175,6 +183,7 @@ mod tests {
         for _ in 0..3 {
             whole.add(part(vec![numbers(&[])], true)).unwrap();
         }
+
         assert_eq!(whole.join(&Pace::free()).unwrap().outputs, [numbers(&[3])]);
     }
 

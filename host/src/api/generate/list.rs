@@ -1,10 +1,10 @@
 //! An array as a parameter, such as `"stop": ["a", "b"]`.
 //!
-//! A model's parameters are single values, so it gets the array as a text: its JSON.
+//! Model parameters are single values, so the model receives the array as JSON text.
 
 use crate::api::json::{Fault, Reader, write_string};
 
-/// Reads an array of texts, numbers and booleans, and writes it as JSON without spaces.
+/// Reads an array of texts, numbers and booleans. Returns it as JSON without spaces.
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Fault> {
     let mut list = vec![b'['];
     reader.array(|reader| {
@@ -14,6 +14,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Fault> {
         element(reader, &mut list)
     })?;
     list.push(b']');
+
     String::from_utf8(list).map_err(|_| reader.fault("the array is not UTF-8"))
 }
 
@@ -26,6 +27,7 @@ fn element(reader: &mut Reader<'_>, list: &mut Vec<u8>) -> Result<(), Fault> {
         Some(b'-' | b'0'..=b'9') => list.extend_from_slice(reader.number()?.text.as_bytes()),
         other => return Err(reader.expected("an array of texts, numbers, true and false", other)),
     }
+
     Ok(())
 }
 
@@ -52,6 +54,7 @@ mod tests {
             let value = |text| serde_json::from_str::<serde_json::Value>(text).unwrap();
             assert_eq!(value(&read), value(text));
         }
+
         for wrong in ["[[]]", "[{}]", "[null]", "[1", "[,]"] {
             assert!(list(wrong).is_err(), "{wrong}");
         }

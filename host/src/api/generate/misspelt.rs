@@ -1,14 +1,14 @@
-//! Keys that are nearly the name of an input.
+//! Misspelt input names.
 //!
-//! A key that is no input is a parameter, and the host does not know the parameters of a model. So
-//! a slip in the name of an optional input would go unnoticed.
+//! A key that is not an input is a parameter, and the host does not know the parameters of a model.
+//! Without this check, a misspelt optional input would go unnoticed.
 
 use crate::api::infer::parameters::{Given, is_reserved};
 use crate::api::json::shorten;
 use crate::model::{Metadata, Tensor};
 
-/// Fails with a text for the caller if a parameter is nearly called like an input that was not
-/// given. Parameters that the model's metadata names are right as they are.
+/// Fails with a text for the caller if a parameter's name resembles an input that is missing.
+/// Parameters that the model's metadata declares are accepted.
 pub(super) fn check(
     metadata: &Metadata,
     inputs: &[Tensor],
@@ -18,12 +18,14 @@ pub(super) fn check(
     let unknown = parameters
         .iter()
         .filter(|parameter| !is_known(&parameter.name) && !is_reserved(&parameter.name));
+
     let left_out = || {
         metadata
             .inputs
             .iter()
             .filter(move |spec| !inputs.iter().any(|input| input.name == spec.name))
     };
+
     for Given { name, .. } in unknown {
         if let Some(meant) = left_out().find(|spec| is_slip(name, &spec.name)) {
             let (name, inputs) = (shorten(name), names(metadata));
@@ -33,29 +35,31 @@ pub(super) fn check(
             ));
         }
     }
+
     Ok(())
 }
 
-/// The names of the model's inputs, for an error text.
+/// Returns the names of the model's inputs for an error text.
 pub(super) fn names(metadata: &Metadata) -> String {
     let names: Vec<_> = metadata.inputs.iter().map(|spec| format!("'{}'", spec.name)).collect();
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// Longer names are not compared: the cost grows with the square of the length.
+/// Maximum length of compared names in bytes: the cost is quadratic.
 const MAX_COMPARED: usize = 64;
 
-/// True if a name differs from another in case, or in so few letters that a slip of the hand
-/// explains it.
+/// True if the names differ only in case or by a few typing errors.
 fn is_slip(name: &str, meant: &str) -> bool {
     if name.len() > MAX_COMPARED || meant.len() > MAX_COMPARED {
         return false;
     }
+
     let allowed = match meant.chars().count() {
         0..=3 => 0,
         4..=5 => 1,
         _ => 2,
     };
+
     strsim::osa_distance(&name.to_lowercase(), &meant.to_lowercase()) <= allowed
 }
 
@@ -74,6 +78,7 @@ mod tests {
         ] {
             assert!(is_slip(name, meant), "{name} {meant}");
         }
+
         for (name, meant) in [
             ("ids", "id"),
             ("y", "x"),
@@ -83,6 +88,7 @@ mod tests {
         ] {
             assert!(!is_slip(name, meant), "{name} {meant}");
         }
+
         assert!(!is_slip(&"x".repeat(10_000), &"x".repeat(256)));
     }
 }

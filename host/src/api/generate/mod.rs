@@ -1,9 +1,9 @@
-//! Triton's generate extension: a flat JSON object in, and the answer whole (`generate`) or in
-//! parts as they come (`generate_stream`, as server-sent events).
+//! Triton's generate extension: a flat JSON object as the request, and the response as a whole
+//! (`generate`) or in parts (`generate_stream`, as server-sent events).
 //!
-//! Both ask the model for its parts, and a model that does not stream answers in one. A request
-//! that fails before its first part is an HTTP error like any other; after that the status has been
-//! sent, and an error is the last event.
+//! Both call the model's streaming function; a model without one answers in a single part. A
+//! request that fails before its first part gets an ordinary HTTP error. Later the status has
+//! already been sent, and the error becomes the last event.
 
 mod answering;
 mod complete;
@@ -72,6 +72,7 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     };
     let target = Target { model: path.model, version: path.version };
     let coding = for_response(request.headers());
+
     let begun = match infer::find(state, tenant, &target) {
         Ok((place, handle)) => {
             let (context, tenant, target) = (context.clone(), tenant.clone(), target.clone());
@@ -81,6 +82,7 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
         }
         Err(error) => Err(error),
     };
+
     let outcome = match begun {
         Ok((place, answering)) => {
             respond(answering, coding).await.map(|response| keep(place, response))
@@ -91,6 +93,7 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
             outcome
         }
     };
+
     outcome.unwrap_or_else(|error| {
         let (model, version) = (&target.model, target.version.as_deref());
         ApiError::from(error)
@@ -99,18 +102,21 @@ async fn answer<F: Future<Output = Result<Response, InferError>>>(
     })
 }
 
-/// Waits for all parts, and answers with them joined.
+/// Waits for all parts and answers with the merged response.
 async fn gathered(
     mut answering: Answering,
     coding: Option<Coding>,
 ) -> Result<Response, InferError> {
     let written = gather(&mut answering).await;
     answering.tell(&written);
+
     let body = written?;
     let response = respond("application/json", answering.server_timing(), Body::from(body));
     let response = infer::followed_by(response, answering.take_afterwards());
     let response = answering.compress(coding, response).await;
+
     answering.hold(response.body().size_hint().lower() as usize)?;
+
     Ok(keep(answering.into_memory(), response))
 }
 
@@ -120,25 +126,31 @@ async fn gather(answering: &mut Answering) -> Result<Bytes, InferError> {
         whole.add(part?).map_err(InferError::BadOutput)?;
         answering.hold(whole.size() as usize)?;
     }
+
     let written = answering.write_whole(whole).await?;
     answering.hold(written.len())?;
+
     Ok(written)
 }
 
-/// Waits for the first part, and answers with it and those to come, which are not compressed.
+/// Waits for the first part and answers with a stream. Streams are not compressed.
 async fn streamed(answering: Answering, _coding: Option<Coding>) -> Result<Response, InferError> {
-    // Has nginx pass on at once what it gets.
+    // Disables response buffering in nginx.
     const UNBUFFERED: (HeaderName, HeaderValue) =
         (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
     let events = Events::begin(answering).await?;
     let timing = events.server_timing();
+
     let mut response = respond(
         "text/event-stream; charset=utf-8",
         timing,
         Body::from_stream(events.into_stream()),
     );
+
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response.headers_mut().extend([UNBUFFERED]);
+
     Ok(response)
 }
 
@@ -146,5 +158,6 @@ fn respond(content_type: &'static str, timing: HeaderValue, body: Body) -> Respo
     let mut response = body.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers_mut().insert(SERVER_TIMING, timing);
+
     response
 }

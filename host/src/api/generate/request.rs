@@ -1,9 +1,8 @@
-//! The flat JSON of a request: each key is an input of the model or a parameter for it.
+//! The flat JSON of a generate request: each key is an input or a parameter of the model.
 //!
-//! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. What
-//! stands in `parameters` might as well stand beside it. A key does not tell a tensor's shape, so
-//! the model's metadata does. The model's own names win: an input called `id` or `parameters` takes
-//! the place of the key that the protocol has.
+//! `{"text_input": "…", "parameters": {"max_tokens": 20}, "temperature": 0.5, "id": "…"}`. The keys
+//! inside and beside `parameters` are equivalent. The shapes come from the model's metadata. Input
+//! names take precedence over protocol keys: an input named `id` or `parameters` replaces that key.
 
 use super::list;
 use super::misspelt;
@@ -14,19 +13,23 @@ use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Metadata, Tensor, TensorSpec};
 use crate::tenant::Pace;
 
-/// Reads a request to the model with that metadata. Fails with a text for the caller.
+/// Parses a request to the model with this metadata. Fails with a text for the caller.
 pub(super) fn read(metadata: &Metadata, text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let mut flat =
         Flat { metadata, json: RequestJson::default(), parameters: Vec::new(), seen: [false; 2] };
+
     let mut read = || {
         let mut reader = Reader::paced(text, pace)?;
         reader.object(|reader, key| flat.member(reader, &key))?;
         reader.finish()
     };
+
     read().map_err(|fault: Fault| fault.to_string())?;
+
     let Flat { mut json, parameters, .. } = flat;
     misspelt::check(metadata, &json.request.inputs, &parameters)?;
     json.heed(parameters)?;
+
     Ok(json)
 }
 
@@ -34,7 +37,7 @@ struct Flat<'m> {
     metadata: &'m Metadata,
     json: RequestJson,
     parameters: Vec<Given>,
-    /// Whether there was an id, and parameters.
+    /// True for the protocol keys `id` and `parameters` once they have been read.
     seen: [bool; 2],
 }
 
@@ -43,12 +46,14 @@ impl Flat<'_> {
         if self.metadata.inputs.iter().any(|spec| spec.name == key) {
             return self.field(reader, key);
         }
+
         let reserved = ["id", "parameters"].iter().position(|reserved| *reserved == key);
         if let Some(seen) = reserved.and_then(|index| self.seen.get_mut(index))
             && std::mem::replace(seen, true)
         {
             return Err(twice(reader, key));
         }
+
         match key {
             "id" | "parameters" if reader.null()? => Ok(()),
             "id" => reader
@@ -74,11 +79,14 @@ impl Flat<'_> {
         if reader.null()? {
             return Ok(());
         }
+
         if self.json.request.inputs.iter().any(|earlier| earlier.name == spec.name) {
             return Err(twice(reader, &spec.name));
         }
+
         let tensor = read_tensor(reader, spec)?;
         self.json.request.inputs.push(tensor);
+
         Ok(())
     }
 
@@ -86,9 +94,11 @@ impl Flat<'_> {
         if self.parameters.len() == MAX_PARAMETERS {
             return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
         }
+
         if self.parameters.iter().any(|earlier| earlier.name == name) {
             return Err(twice(reader, name));
         }
+
         let read = if reader.peek() == Some(b'[') && !is_reserved(name) {
             list::read(reader)
                 .map(|list| Some(Value::Text(list)))
@@ -96,14 +106,17 @@ impl Flat<'_> {
         } else {
             read_parameter(reader, name)
         };
+
         let inputs = misspelt::names(self.metadata);
         let value =
             read.map_err(|fault| fault.within(format!("parameter (inputs are {inputs})")))?;
+
         self.parameters.extend(value.map(|value| Given { name: name.to_owned(), value }));
+
         Ok(())
     }
 
-    /// What to say of a key of the protocol's other form.
+    /// Returns the error for a key of the `infer` route.
     fn not_here(&self, reader: &Reader<'_>, name: &str) -> Fault {
         let inputs = misspelt::names(self.metadata);
         reader
@@ -117,38 +130,45 @@ fn twice(reader: &Reader<'_>, key: &str) -> Fault {
 
 fn read_tensor(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor, Fault> {
     let alone = reader.peek() != Some(b'[');
+
     let shape = if alone {
         fit(spec, 1).map_err(|fault| reader.fault(fault))?
     } else {
         shape_of(reader, spec)?
     };
+
     let data = read_data(reader, spec.datatype, if alone { &[] } else { &shape })?;
+
     Ok(Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data })
 }
 
-/// The shape of the array that comes next: its own if it is nested as the model has it, else what
-/// the model's leaves for so many elements.
+/// Returns the shape of the next array: its own if it is nested like the model's shape, else the
+/// shape that fits its number of elements.
 fn shape_of(reader: &Reader<'_>, spec: &TensorSpec) -> Result<Vec<u64>, Fault> {
     let mut inner = reader.clone();
     let depth = std::iter::from_fn(|| inner.opens_array().then_some(()))
         .take(spec.shape.len().max(1) + 1)
         .count();
+
     if depth == 1 {
         return fit(spec, length(reader)?).map_err(|fault| reader.fault(fault));
     }
+
     if depth != spec.shape.len() {
         return Err(reader
             .fault(format!("the data is to be flat, or nested as the shape {:?}", spec.shape)));
     }
+
     let (mut inner, mut shape) = (reader.clone(), Vec::with_capacity(depth));
     for _ in 0..depth {
         shape.push(length(&inner)?);
         inner.opens_array();
     }
+
     Ok(shape)
 }
 
-/// How many elements the array that comes next has.
+/// Returns the number of elements of the next array.
 fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
     let mut elements = 0;
     reader.clone().array(|reader| {
@@ -158,24 +178,30 @@ fn length(reader: &Reader<'_>) -> Result<u64, Fault> {
     Ok(elements)
 }
 
-/// The shape of so many elements: the last dimension that may vary takes what the fixed ones leave,
-/// and the others that may are 1. Fails with a text for the caller.
+/// Fits a number of elements into the input's shape. The last variable dimension takes the elements
+/// that the fixed dimensions leave, and the other variable ones are 1. Fails with a text for the
+/// caller.
 fn fit(spec: &TensorSpec, elements: u64) -> Result<Vec<u64>, String> {
     let fault = || format!("{elements} elements do not fill the shape {:?}", spec.shape);
+
     let fixed = spec
         .shape
         .iter()
         .filter(|&&dimension| dimension >= 0)
         .map(|dimension| dimension.unsigned_abs());
+
     let fixed = fixed.fold(1u64, u64::saturating_mul);
     let mut left =
         elements.checked_div(fixed).filter(|left| left * fixed == elements).ok_or_else(fault)?;
     let mut shape = Vec::with_capacity(spec.shape.len());
+
     for &dimension in spec.shape.iter().rev() {
         let varies = dimension < 0;
         shape.push(if varies { std::mem::replace(&mut left, 1) } else { dimension.unsigned_abs() });
     }
+
     shape.reverse();
+
     if left == 1 { Ok(shape) } else { Err(fault()) }
 }
 
@@ -215,11 +241,14 @@ mod tests {
             "parameters": {"scalar": 3, "stop": "x", "sequence_id": 9}}"#;
         let json = read_now(text.as_bytes()).unwrap();
         let names: Vec<_> = json.request.inputs.iter().map(|tensor| tensor.name.as_str()).collect();
+
         assert_eq!((names, json.request.id.as_str()), (vec!["text_input", "scalar"], "a"));
         assert_eq!(json.request.inputs[0].data, b"\x03\0\0\0h\xc3\xa9");
+
         let seed = Parameter { name: "seed".into(), value: ParameterValue::Integer(7) };
         let stop = Parameter { name: "stop".into(), value: ParameterValue::Text("x".into()) };
         let mut parameters = json.request.parameters;
+
         parameters.sort_by(|one, other| one.name.cmp(&other.name));
         assert_eq!(parameters, [seed, stop]);
         assert_eq!(json.timeout, crate::api::infer::deadline::from_parameter(Some(5)));
@@ -287,6 +316,7 @@ mod tests {
         fn what_is_read_fits_the_model(elements in 0usize..20, name in "text_input|pairs|item|scalar|fixed") {
             let element = if name == "text_input" { "\"a\"" } else { "1" };
             let text = format!("{{\"{name}\": [{}]}}", vec![element; elements].join(","));
+
             if let Ok(json) = read_now(text.as_bytes()) {
                 let tensor = &json.request.inputs[0];
                 prop_assert_eq!(tensor.elements(), Some(elements as u64));

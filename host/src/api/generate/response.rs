@@ -1,15 +1,15 @@
-//! The flat JSON of an answer: the model's name and version, then a key for each parameter and each
-//! output.
+//! The flat JSON of a generate response: the model's name and version, then one key for each
+//! parameter and output.
 //!
-//! A key is written once. The model's own names win: an output before a parameter, and both before
-//! the names that the protocol gives.
+//! Each key is written once. Output names take precedence over parameters, and both over protocol
+//! keys.
 
 use crate::api::infer::response_json::{each_once, estimate, write_elements, write_parameter};
 use crate::api::json::{write_integer, write_string};
 use crate::model::{InferError, InferResponse, ModelId, Tensor};
 use crate::tenant::Pace;
 
-/// Writes an answer or a part of one. Fails with [`InferError::NotJson`] if JSON cannot hold a
+/// Encodes a response or one part. Fails with [`InferError::NotJson`] if JSON cannot represent a
 /// value.
 pub(super) fn write(
     model: &ModelId,
@@ -27,18 +27,21 @@ pub(super) fn write(
         write_parameter(&mut body, parameter)?;
         body.push(b',');
     }
+
     for output in &response.outputs {
         write_key(&mut body, &output.name);
         write_output(&mut body, output, pace)?;
         body.push(b',');
     }
-    // Whatever came last ended with a comma.
+
+    // Removes the last comma.
     body.pop();
     body.push(b'}');
+
     Ok(body)
 }
 
-/// Writes what the protocol gives, but for names that the answer has itself.
+/// Writes the protocol keys that the response does not use itself.
 fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResponse) {
     let is_free = |name: &str| {
         !has_output(response, name)
@@ -49,11 +52,13 @@ fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str, response: &InferResp
         write_string(out, model.name.as_str());
         out.push(b',');
     }
+
     if is_free("model_version") {
         out.extend_from_slice(b"\"model_version\":\"");
         write_integer(out, model.version.number());
         out.extend_from_slice(b"\",");
     }
+
     if is_free("id") && !id.is_empty() {
         write_key(out, "id");
         write_string(out, id);
@@ -70,14 +75,16 @@ fn write_key(out: &mut Vec<u8>, name: &str) {
     out.push(b':');
 }
 
-/// One element as it is, any other number of them as an array without nesting.
+/// Writes a single element as a value, other numbers of elements as a flat array.
 fn write_output(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), InferError> {
     if tensor.elements() == Some(1) {
         return write_elements(out, tensor, pace);
     }
+
     out.push(b'[');
     write_elements(out, tensor, pace)?;
     out.push(b']');
+
     Ok(())
 }
 
@@ -95,6 +102,7 @@ mod tests {
             name,
             version: Version::new(7).unwrap(),
         };
+
         String::from_utf8(write(&model, "a", response, &Pace::free()).unwrap()).unwrap()
     }
 
@@ -102,14 +110,17 @@ mod tests {
     fn one_element_is_a_value_and_more_are_a_list() {
         let mut data = Vec::new();
         push_bytes_element(&mut data, "say \"hé\"\n".as_bytes()).unwrap();
+
         let text =
             Tensor { name: "text_output".into(), datatype: Datatype::Bytes, shape: vec![1], data };
+
         let numbers = Tensor {
             name: "n".into(),
             datatype: Datatype::Uint8,
             shape: vec![2, 1],
             data: vec![1, 2],
         };
+
         let none =
             Tensor { name: "none".into(), datatype: Datatype::Uint8, shape: vec![0], data: vec![] };
         let parameter =
@@ -118,6 +129,7 @@ mod tests {
             parameters: vec![parameter("n"), parameter("done")],
             outputs: vec![text, numbers, none],
         };
+
         assert_eq!(
             written(&response),
             "{\"model_name\":\"m\",\"model_version\":\"7\",\"id\":\"a\",\"done\":true,\
@@ -137,10 +149,12 @@ mod tests {
             shape: vec![1],
             data: vec![1],
         };
+
         let parameter = |name: &str, value: i64| Parameter {
             name: name.into(),
             value: ParameterValue::Integer(value),
         };
+
         let response = InferResponse {
             parameters: vec![
                 parameter("model_version", 2),
@@ -151,10 +165,12 @@ mod tests {
             ],
             outputs: vec![output("id"), output("model_name"), output("o")],
         };
+
         assert_eq!(
             written(&response),
             "{\"model_version\":2,\"p\":4,\"id\":1,\"model_name\":1,\"o\":1}"
         );
+
         let all = InferResponse {
             outputs: vec![output("id"), output("model_name"), output("model_version")],
             ..response

@@ -1,4 +1,4 @@
-//! Requests that must be refused, each with a text that tells its author what to mend.
+//! Invalid requests, and error texts that state what to correct.
 
 use super::framing::{self, Framing};
 use crate::model::{Datatype, Metadata, TensorSpec};
@@ -14,7 +14,7 @@ fn json(body: &str) -> String {
     refusal(Framing::Json, &Metadata::default(), body.as_bytes())
 }
 
-/// A request whose only input, `x`, has these keys besides its name.
+/// A request with one input `x` that has these additional keys.
 fn input(keys: &str) -> String {
     format!(r#"{{"inputs":[{{"name":"x",{keys}}}]}}"#)
 }
@@ -69,6 +69,7 @@ fn the_request() {
         assert!(text.contains(says), "{body}: {text}");
         assert!(text.contains("at byte"), "{text}");
     }
+
     assert!(
         refusal(Framing::Json, &Metadata::default(), b"{\"id\":\"\xff\"}").contains("not UTF-8")
     );
@@ -130,6 +131,7 @@ fn the_inputs() {
         assert!(text.contains(says), "{keys}: {text}");
         assert!(text.contains("input 'x'"), "{text}");
     }
+
     let unnamed = r#"{"inputs":[{"datatype":"INT8","shape":[1],"data":[1]}]}"#;
     assert!(json(unnamed).contains("input number 1: it has no 'name'"));
 }
@@ -196,17 +198,21 @@ fn bombs() {
     assert!(json(&data("INT8", "[1,1]", &deep)).contains("expected a number, found an array"));
     assert!(json(&input(&format!("\"data\":{deep}"))).contains("nested more than"));
     assert!(json(&format!("{{\"model_name\":{deep}")).contains("nested more than"));
+
     let many = |one: &str, count| vec![one; count].join(",");
     assert!(
         json(&input(&format!("\"shape\":[{}]", many("1", 33)))).contains("more than 32 dimensions")
     );
+
     let one = r#"{"name":"x","datatype":"INT8","shape":[1],"data":[1]}"#;
     assert!(json(&format!("{{\"inputs\":[{}]}}", many(one, 257))).contains("more than 256 inputs"));
+
     let names: Vec<_> = (0..257).map(|index| format!("{{\"name\":\"{index}\"}}")).collect();
     assert!(
         json(&format!("{{{X},\"outputs\":[{}]}}", names.join(",")))
             .contains("more than 256 outputs")
     );
+
     let parameters: Vec<_> = (0..129).map(|index| format!("\"{index}\":1")).collect();
     let parameters = format!("{{{X},\"parameters\":{{{}}}}}", parameters.join(","));
     assert!(json(&parameters).contains("more than 128 parameters"));
@@ -216,6 +222,7 @@ fn bombs() {
 fn an_error_text_stays_short() {
     let text = json(&format!("{{\"{}\":1}}", "k".repeat(100_000)));
     assert!(text.len() < 200, "{text}");
+
     let text = json(&data("INT8", "[1]", &format!("[{}]", "9".repeat(100_000))));
     assert!(text.len() < 300, "{text}");
 }
@@ -227,6 +234,7 @@ fn the_binary_part() {
             r#""datatype":"{datatype}","shape":{shape},"parameters":{{"binary_data_size":{size}}}"#
         ))
     };
+
     for (json, rest, says) in [
         (request("FP32", "[2]", 8), 7, "only 7 bytes of binary data are left"),
         (request("FP32", "[2]", 8), 9, "1 bytes follow the JSON"),
@@ -240,14 +248,18 @@ fn the_binary_part() {
         let text = refusal(Framing::Mixed(json.len()), &Metadata::default(), &body);
         assert!(text.contains(says), "{text}");
     }
+
     let text = refusal(Framing::Mixed(9), &Metadata::default(), b"{}");
     assert!(text.contains("should have 9 bytes, but the body has 2"), "{text}");
+
     let boolean = request("BOOL", "[1]", 1);
+
     let text = refusal(
         Framing::Mixed(boolean.len()),
         &Metadata::default(),
         &[boolean.as_bytes(), &[2]].concat(),
     );
+
     assert!(text.contains("BOOL is one byte"), "{text}");
 }
 
@@ -258,6 +270,7 @@ fn raw_model(datatype: Datatype, shapes: &[&[i64]], max_batch_size: u32) -> Meta
         shape: shape.to_vec(),
         optional: false,
     };
+
     Metadata {
         inputs: shapes.iter().enumerate().map(spec).collect(),
         max_batch_size,
@@ -280,6 +293,7 @@ fn raw_bodies() {
         let text = refusal(Framing::Raw, &model, &vec![0; body]);
         assert!(text.contains(says), "{text}");
     }
+
     for (model, body, shape) in [
         (raw_model(Datatype::Fp32, &[&[-1, 3]], 0), 24, vec![2, 3]),
         (raw_model(Datatype::Fp32, &[&[-1, -1]], 8), 24, vec![1, 6]),

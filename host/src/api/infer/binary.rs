@@ -1,14 +1,15 @@
-//! The binary tensor data extension: raw tensor bytes behind the JSON, or instead of it.
+//! The binary tensor data extension: raw tensor bytes after the JSON, or instead of it.
 //!
-//! Triton's `protocol/extension_binary_data.md`.
+//! Specified in Triton's `protocol/extension_binary_data.md`.
 
 use super::request_json::{OutputForm, RequestJson};
 use crate::api::json::shorten;
 use crate::model::{Datatype, InferRequest, Metadata, Tensor, TensorSpec, push_bytes_element};
 use crate::tenant::Pace;
 
-/// Gives each input that announced binary data its bytes. Fails with a text for the caller unless
-/// the announced sizes add up to exactly `rest` and each agrees with its input's shape.
+/// Copies the binary data after the JSON into the inputs that announced it. Fails with a text for
+/// the caller unless the announced sizes add up to exactly `rest` and each matches its input's
+/// shape.
 pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Result<(), String> {
     for &(index, size) in &json.binary {
         let Some(tensor) = json.request.inputs.get_mut(index) else { continue };
@@ -18,12 +19,14 @@ pub(super) fn attach(json: &mut RequestJson, mut rest: &[u8], pace: &Pace) -> Re
         tensor.check().map_err(|fault| format!("input '{}': {fault}", shorten(&tensor.name)))?;
         rest = after;
     }
+
     if !rest.is_empty() {
         return Err(format!(
             "{} bytes follow the JSON that no input's binary_data_size announces",
             rest.len()
         ));
     }
+
     Ok(())
 }
 
@@ -34,10 +37,10 @@ fn too_short(tensor: &Tensor, size: u64, left: usize) -> String {
     )
 }
 
-/// Makes a request of a body that is nothing but the bytes of the model's only input, with a batch
-/// of 1 if the model batches. The body of a `BYTES` input is its one element, without a length
-/// before it. Fails with a text for the caller unless the model's metadata and the size leave
-/// exactly one shape.
+/// Builds a request from a body that consists of the bytes of the model's only input, with a batch
+/// size of 1 if the model batches. The body of a `BYTES` input is its only element, without a
+/// length prefix. Fails with a text for the caller unless the metadata and the body size determine
+/// one shape.
 pub(super) fn raw_request(
     metadata: &Metadata,
     body: &[u8],
@@ -49,10 +52,13 @@ pub(super) fn raw_request(
             metadata.inputs.len()
         ));
     };
+
     let (shape, data) = raw_tensor(spec, metadata.max_batch_size > 0, body, pace)
         .map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
     let tensor = Tensor { name: spec.name.clone(), datatype: spec.datatype, shape, data };
+
     tensor.check().map_err(|fault| format!("input '{}': {fault}", shorten(&spec.name)))?;
+
     Ok(RequestJson {
         request: InferRequest { inputs: vec![tensor], ..InferRequest::default() },
         form: OutputForm { binary: true, named: Vec::new() },
@@ -70,12 +76,14 @@ fn raw_tensor(
     if let (true, Some(batch)) = (batched, shape.first_mut()) {
         *batch = 1;
     }
+
     if shape.iter().filter(|&&dimension| dimension < 0).count() > 1 {
         return Err(format!(
             "raw binary requests need at most one variable dimension; it has {:?}",
             spec.shape
         ));
     }
+
     let known = shape.iter().filter(|&&dimension| dimension >= 0);
     let known = known
         .copied()
@@ -85,6 +93,7 @@ fn raw_tensor(
         known.filter(|&known| known > 0).and_then(|known| elements.checked_div(known)).unwrap_or(0);
     let shape =
         shape.iter().map(|&dimension| u64::try_from(dimension).unwrap_or(variable)).collect();
+
     Ok((shape, data))
 }
 
@@ -92,12 +101,14 @@ fn raw_elements(datatype: Datatype, body: &[u8], pace: &Pace) -> Result<(u64, Ve
     if let Some(size) = datatype.size() {
         return Ok((body.len() as u64 / size, copy(body, pace)?));
     }
+
     let mut data = Vec::with_capacity(body.len().saturating_add(4));
     push_bytes_element(&mut data, body)?;
+
     Ok((1, data))
 }
 
-/// How much is copied between two checkpoints.
+/// Bytes copied between two checkpoints.
 const STEP: usize = 1 << 20;
 
 fn copy(data: &[u8], pace: &Pace) -> Result<Vec<u8>, String> {
@@ -106,5 +117,6 @@ fn copy(data: &[u8], pace: &Pace) -> Result<Vec<u8>, String> {
         copy.extend_from_slice(piece);
         pace.give_way().map_err(|stopped| stopped.to_string())?;
     }
+
     Ok(copy)
 }

@@ -1,4 +1,4 @@
-//! Reading a request's body, no further than allowed.
+//! Reading of request bodies within limits.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use http_body_util::BodyExt;
 use crate::api::memory::Memory;
 use crate::model::{Deadline, InferError};
 
-/// A client that takes longer than this to send what it announced is taken for gone.
+/// Time within which a body must arrive.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Reads a whole body, as far as `memory` has room for it. Fails with
-/// [`InferError::RequestTooLarge`] as soon as it is known to exceed `limit` bytes: by its announced
-/// length before anything is read, else while reading.
+/// Reads a whole body into memory and accounts for it in `memory`. Fails with
+/// [`InferError::RequestTooLarge`] if it exceeds `limit` bytes, as soon as that is known: from the
+/// announced length before reading, else while reading.
 pub(in crate::api) async fn read(
     body: Body,
     limit: u64,
@@ -22,21 +22,24 @@ pub(in crate::api) async fn read(
     if body.size_hint().lower() > limit {
         return Err(InferError::RequestTooLarge { limit });
     }
+
     let read = tokio::time::timeout(PATIENCE, collect(body, limit, memory)).await;
     read.unwrap_or(Err(InferError::DeadlineExceeded(Deadline::of_settings(PATIENCE))))
 }
 
 async fn collect(mut body: Body, limit: u64, memory: &mut Memory) -> Result<Bytes, InferError> {
-    // Most bodies arrive in one piece, which is then used where it lies.
+    // Most bodies arrive as a single chunk, which is used without copying.
     let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
     check(first.len(), limit)?;
     memory.hold(first.len())?;
+
     let Some(second) = next(&mut body).await? else { return Ok(first) };
 
-    // Room that nothing has been written to takes no memory yet.
+    // Reserved capacity uses no physical memory before it is written.
     let mut whole =
         Vec::with_capacity(first.len().saturating_add(body.size_hint().lower() as usize));
     whole.extend_from_slice(&first);
+
     let mut piece = Some(second);
     while let Some(bytes) = piece {
         let length = whole.len().saturating_add(bytes.len());
@@ -45,20 +48,22 @@ async fn collect(mut body: Body, limit: u64, memory: &mut Memory) -> Result<Byte
         whole.extend_from_slice(&bytes);
         piece = next(&mut body).await?;
     }
+
     Ok(whole.into())
 }
 
-/// The next piece of a body. Fails if the client went away before it had sent all it announced.
+/// Returns the next chunk of a body. Fails if the client disconnects before the announced end.
 pub(in crate::api) async fn next(body: &mut Body) -> Result<Option<Bytes>, InferError> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| {
             InferError::InvalidInput("the body ended before its announced length".into())
         })?;
-        // Trailers say nothing here.
+        // Trailers are ignored.
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }
     }
+
     Ok(None)
 }
 

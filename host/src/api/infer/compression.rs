@@ -1,4 +1,5 @@
-//! `Content-Encoding` of requests, `Accept-Encoding` of responses: gzip and deflate.
+//! Content codings: `Content-Encoding` of requests and `Accept-Encoding` of responses (gzip and
+//! deflate).
 
 use std::io::{self, Read, Write};
 
@@ -14,19 +15,19 @@ use crate::api::memory::Memory;
 use crate::model::InferError;
 use crate::tenant::{Pace, Stopped};
 
-/// A way to compress a body.
+/// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Coding {
     Gzip,
-    /// What HTTP calls deflate: a zlib stream.
+    /// A zlib stream, which HTTP calls deflate.
     Deflate,
 }
 
-/// Below this a response fits two packets either way, and compressing it only costs time.
+/// Minimum size of a compressed response in bytes. A shorter response fits two packets either way.
 pub(in crate::api) const MIN_RESPONSE: usize = 2048;
 
 impl Coding {
-    /// Its name in HTTP headers.
+    /// The coding's name in HTTP headers.
     pub(in crate::api) fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
@@ -41,22 +42,25 @@ impl Coding {
     }
 }
 
-/// How a request's body is compressed. Fails for codings not offered.
+/// Returns the coding of a request body. Fails if it is not supported.
 pub(in crate::api) fn of_request(headers: &HeaderMap) -> Result<Option<Coding>, InferError> {
     let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     let name = value.to_str().unwrap_or_default().trim();
+
     if name.is_empty() || name.eq_ignore_ascii_case("identity") {
         return Ok(None);
     }
+
     let unknown = || {
         InferError::InvalidInput(
             "the body's Content-Encoding must be gzip, deflate or identity".into(),
         )
     };
+
     Coding::from_name(name).map(Some).ok_or_else(unknown)
 }
 
-/// How a response may be compressed: the first coding the caller accepts and we offer.
+/// Returns the first supported coding that the client accepts.
 pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     let accepted = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
     accepted.split(',').find_map(|entry| {
@@ -67,16 +71,15 @@ pub(in crate::api) fn for_response(headers: &HeaderMap) -> Option<Coding> {
     })
 }
 
-/// A body that may still be compressed.
+/// A request body that may still be compressed.
 pub(in crate::api) struct Packed {
     coding: Option<Coding>,
     body: Bytes,
 }
 
 impl Packed {
-    /// A body that is compressed in that way, if in any. One that has no more than `now` bytes once
-    /// decompressed is decompressed now: its compressed length does not tell how long it is. Fails
-    /// as [`Packed::unpack`].
+    /// Decompresses a body at once if the result has at most `now` bytes; the compressed length
+    /// says nothing about the result. Fails like [`Packed::unpack`].
     pub(in crate::api) fn new(
         coding: Option<Coding>,
         body: Bytes,
@@ -95,13 +98,14 @@ impl Packed {
         }
     }
 
-    /// How many bytes the body has; without end while it is compressed.
+    /// Bytes for the choice between inline and offloaded work; `usize::MAX` while the body is
+    /// compressed.
     pub(in crate::api) fn length(&self) -> usize {
         if self.coding.is_some() { usize::MAX } else { self.body.len() }
     }
 
-    /// The body as it was before it was compressed, as far as `memory` has room for it. Fails with
-    /// [`InferError::RequestTooLarge`] if it has more than `limit` bytes.
+    /// Returns the decompressed body and accounts for it in `memory`. Fails with
+    /// [`InferError::RequestTooLarge`] if it exceeds `limit` bytes.
     pub(in crate::api) fn unpack(
         self,
         limit: u64,
@@ -115,8 +119,8 @@ impl Packed {
     }
 }
 
-/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] once it exceeds `limit` bytes,
-/// having allocated no more than that.
+/// Decompresses a body. Fails with [`InferError::RequestTooLarge`] if the result exceeds `limit`
+/// bytes, and allocates no more than that.
 fn decompress(
     coding: Coding,
     body: &[u8],
@@ -130,7 +134,7 @@ fn decompress(
     }
 }
 
-/// How much is decompressed or compressed at a time.
+/// Bytes between two checkpoints.
 const STEP: usize = 16 << 10;
 
 fn read_bounded(
@@ -143,6 +147,7 @@ fn read_bounded(
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut whole = Vec::with_capacity(compressed.saturating_mul(4).min(most));
     let mut step = [0; STEP];
+
     loop {
         let read = source.read(&mut step).map_err(|_| damaged())?;
         let piece = step.get(..read).unwrap_or_default();
@@ -161,7 +166,7 @@ fn read_bounded(
     }
 }
 
-/// Grows as a vector does, by doubling, but never beyond `most`.
+/// Doubles the capacity like `Vec`, but never beyond `most`.
 fn reserve(whole: &mut Vec<u8>, more: usize, most: usize) {
     if whole.capacity() - whole.len() < more {
         let target = whole.capacity().saturating_mul(2).max(whole.len() + more).min(most);
@@ -175,7 +180,8 @@ fn damaged() -> InferError {
     )
 }
 
-/// Compresses a response where that is accepted and worth it; tells whether it was.
+/// Compresses a response if the client accepts it and it is large enough. Returns the coding that
+/// was used.
 pub(super) fn compress(
     coding: Option<Coding>,
     encoded: Encoded,
@@ -190,13 +196,13 @@ pub(super) fn compress(
     }
 }
 
-/// How many bytes work on a body takes that is compressed afterwards, in terms of work on one that
-/// is not.
+/// Returns the cost of work on a body, in bytes of uncompressed work. Compression costs about eight
+/// times as much as encoding.
 pub(in crate::api) fn weight(coding: Option<Coding>, bytes: usize) -> usize {
     coding.map_or(bytes, |_| bytes.saturating_mul(8))
 }
 
-/// Compresses a body. Writing to memory does not fail; the work may be stopped.
+/// Compresses a body. Fails only if the work is stopped.
 pub(in crate::api) fn compressed(coding: Coding, body: &[u8], pace: &Pace) -> io::Result<Vec<u8>> {
     let out = Vec::with_capacity(body.len() / 2);
     match coding {
@@ -222,7 +228,7 @@ fn write_paced(encoder: &mut impl Write, body: &[u8], pace: &Pace) -> io::Result
 
 impl From<Stopped> for InferError {
     fn from(stopped: Stopped) -> Self {
-        // What a stopped piece of work ends with, nobody hears.
+        // No client receives this error: the request is gone.
         InferError::Internal(stopped.to_string())
     }
 }
@@ -277,6 +283,7 @@ mod tests {
         assert_eq!(of_request(&header(CONTENT_ENCODING, "GZIP")), Ok(Some(Coding::Gzip)));
         assert_eq!(of_request(&header(CONTENT_ENCODING, "identity")), Ok(None));
         assert!(of_request(&header(CONTENT_ENCODING, "br")).is_err());
+
         for (accepted, expected) in [
             ("gzip, deflate", Some(Coding::Gzip)),
             ("br;q=1.0, deflate;q=0.5, gzip", Some(Coding::Deflate)),

@@ -1,4 +1,4 @@
-//! The time that a caller gives a request.
+//! Deadlines that callers set.
 
 use std::time::Duration;
 
@@ -8,27 +8,31 @@ use crate::model::{Deadline, InferError, SetBy};
 
 const HEADER: &str = "wardian-deadline-ms";
 
-/// Reads the header `Wardian-Deadline-Ms`. Fails unless it is a positive whole number.
+/// Parses the header `Wardian-Deadline-Ms`. Fails unless it is a positive integer.
 pub(in crate::api) fn from_header(headers: &HeaderMap) -> Result<Option<Deadline>, InferError> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let milliseconds =
         value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|&ms| ms > 0);
+
     let wrong = || {
         InferError::InvalidInput(
             "the header Wardian-Deadline-Ms must be a positive whole number".into(),
         )
     };
+
     let deadline = |ms| Deadline { allowed: Duration::from_millis(ms), set_by: SetBy::Header };
+
     milliseconds.map(|ms| Some(deadline(ms))).ok_or_else(wrong)
 }
 
-/// A deadline of the parameter `timeout`, in microseconds. As in the protocol, 0 sets none.
+/// Returns the deadline of the parameter `timeout`, in microseconds. As in the protocol, 0 sets
+/// none.
 pub(in crate::api) fn from_parameter(timeout: Option<u64>) -> Option<Deadline> {
     let micros = timeout.filter(|&micros| micros > 0)?;
     Some(Deadline { allowed: Duration::from_micros(micros), set_by: SetBy::Parameter })
 }
 
-/// The shorter of two, where there are two.
+/// Returns the shorter of two optional deadlines.
 pub(in crate::api) fn shortest(one: Option<Deadline>, other: Option<Deadline>) -> Option<Deadline> {
     match one {
         Some(one) => Some(one.or_shorter(other)),
@@ -50,9 +54,11 @@ mod tests {
                 HeaderValue::from_static(text),
             )]))
         };
+
         let deadline = Deadline { allowed: Duration::from_millis(250), set_by: SetBy::Header };
         assert_eq!(read("250"), Ok(Some(deadline)));
         assert_eq!(from_header(&HeaderMap::new()), Ok(None));
+
         for wrong in ["", "0", "-1", "1.5", "soon", "99999999999999999999"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -1,5 +1,4 @@
-//! Where in a body the JSON ends and binary data begins, in the two ways the protocol has of saying
-//! so.
+//! Framing of bodies that combine JSON and binary data, in the protocol's two dialects.
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -10,31 +9,31 @@ use crate::api::content_type;
 use crate::model::{InferError, Metadata};
 use crate::tenant::Pace;
 
-/// What a request's body consists of.
+/// The parts of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
-    /// Nothing but JSON.
+    /// JSON only.
     Json,
-    /// JSON of so many bytes, then binary data.
+    /// JSON with this length in bytes, then binary data.
     Mixed(usize),
-    /// Nothing but the bytes of the only input.
+    /// Only the bytes of the model's single input.
     Raw,
 }
 
-/// How the length of the JSON is told.
+/// The way in which the length of the JSON is transmitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// By the header `Inference-Header-Content-Length`.
+    /// In the header `Inference-Header-Content-Length`.
     Header,
-    /// By a content type of its own, which SageMaker lets through where it drops unknown headers.
+    /// In the content type, because SageMaker drops unknown headers.
     SageMaker,
 }
 
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 const SAGEMAKER_LENGTH: &str = "json-header-size";
 
-/// Reads a request's framing from its headers. Fails if the body is of another kind, or the length
-/// of the JSON is not a number.
+/// Reads the framing from the request headers. Fails if the content type is not supported or the
+/// JSON length is not an integer.
 pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> {
     let media = content_type::TENSORS.check(headers)?;
     if let Some(length) = headers.get(JSON_LENGTH) {
@@ -43,6 +42,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
             Dialect::Header,
         ));
     }
+
     match media.filter(|media| media.name == content_type::SAGEMAKER) {
         Some(media) => {
             let length = from_length(
@@ -55,7 +55,7 @@ pub(super) fn of(headers: &HeaderMap) -> Result<(Framing, Dialect), InferError> 
     }
 }
 
-/// Reads a body. Fails with a text for the caller.
+/// Decodes a request body. Fails with a text for the caller.
 pub(super) fn decode(
     framing: Framing,
     metadata: &Metadata,
@@ -67,17 +67,19 @@ pub(super) fn decode(
         Framing::Json => body.len(),
         Framing::Mixed(length) => length,
     };
+
     let parts = body.split_at_checked(json_length);
     let (text, rest) = parts.ok_or_else(|| {
         format!("the JSON should have {json_length} bytes, but the body has {}", body.len())
     })?;
     let mut json = read_request_text(text, pace)?;
+
     binary::attach(&mut json, rest, pace)?;
+
     Ok(json)
 }
 
-/// Says on a response what its body consists of: `json_length` is that of the JSON if more can
-/// follow.
+/// Sets the content type of a response, and the length of its JSON if binary data may follow.
 pub(super) fn mark(headers: &mut HeaderMap, dialect: Dialect, json_length: Option<usize>) {
     let Some(length) = json_length else {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

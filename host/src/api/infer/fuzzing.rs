@@ -1,4 +1,4 @@
-//! What must hold of any bytes that claim to be a request.
+//! Properties that hold for arbitrary bytes read as a request.
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -15,19 +15,21 @@ use crate::model::{
 };
 use crate::tenant::Pace;
 
-/// A body of JSON alone. What is accepted is JSON, says what `serde_json` reads in it, and comes
-/// back from the encoder as it went in.
+/// Checks a JSON body. An accepted body is JSON, matches what `serde_json` reads, and survives a
+/// round trip through the encoder.
 pub fn infer_json(body: &[u8]) {
     agree_about_json(body);
+
     let Some(read) = decode(Framing::Json, &Metadata::default(), body) else { return };
     agree_about_inputs(&read, body);
+
     for binary in [false, true] {
         come_back(&read.request.inputs, binary);
     }
 }
 
-/// A body with binary data: JSON, which holds no zero byte, up to the first one, and tensors after
-/// it. The whole is also read as the raw input of a few models.
+/// Checks a body with binary data: JSON, which contains no zero byte, up to the first one, then
+/// tensors. The whole body is also read as the raw input of several models.
 pub fn infer_binary(body: &[u8]) {
     if let Some(length) = body.iter().position(|&byte| byte == 0) {
         let without = [&body[..length], &body[length + 1..]].concat();
@@ -38,6 +40,7 @@ pub fn infer_binary(body: &[u8]) {
             come_back(&read.request.inputs, true);
         }
     }
+
     for metadata in raw_models() {
         if let Some(read) = decode(Framing::Raw, &metadata, body) {
             assert_eq!(
@@ -49,7 +52,7 @@ pub fn infer_binary(body: &[u8]) {
     }
 }
 
-/// The path of a request. What is read of it is all that the path says.
+/// Checks a request path. The parsed parts reproduce the path.
 pub fn path(text: &str) {
     let Some(Target { model, version }) = Target::parse(text) else { return };
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
@@ -57,7 +60,7 @@ pub fn path(text: &str) {
     assert!(!model.contains(['/', '%']) && !model.is_empty());
 }
 
-/// Decodes a body and checks what holds of any request that is accepted and of any refusal.
+/// Decodes a body and checks the properties of every accepted request and of every error text.
 fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<RequestJson> {
     let read = framing::decode(framing, metadata, body, &Pace::free())
         .inspect_err(|refusal| check_text(refusal, 1500))
@@ -67,25 +70,29 @@ fn decode(framing: Framing, metadata: &Metadata, body: &[u8]) -> Option<RequestJ
     assert!(read.request.outputs.len() <= MAX_TENSORS);
     assert!(read.request.parameters.len() <= MAX_PARAMETERS);
     assert!(read.request.outputs.iter().eq(read.form.named.iter().map(|(name, _)| name)));
+
     Some(read)
 }
 
-/// Tensors are sound, and no larger than what was sent can account for.
+/// Checks that tensors are valid and not larger than the input can account for.
 pub(in crate::api) fn check_tensors(tensors: &[Tensor], sent: usize) {
     for tensor in tensors {
         assert_eq!(tensor.check(), Ok(()), "input '{}'", shorten(&tensor.name));
     }
-    // The most a byte of JSON can grow to: `1,` is an element of 8 bytes.
+
+    // The maximum growth of one byte of JSON: `1,` is an element of 8 bytes.
     let held: usize = tensors.iter().map(|tensor| tensor.data.len()).sum();
     assert!(held <= 4 * (sent + 1), "{held} bytes of data from {sent}");
 }
 
-/// Our reader and `serde_json` call the same texts JSON, except where they mean to differ: ours
-/// bounds the nesting more tightly, and judges a number's range only once the datatype is known.
+/// Checks that the reader and `serde_json` accept the same texts, except for two intended
+/// differences: the reader limits nesting more tightly, and checks number ranges only once the
+/// datatype is known.
 fn agree_about_json(text: &[u8]) {
     let ours =
         Reader::new(text).and_then(|mut reader| reader.skip().and_then(|()| reader.finish()));
     let theirs = serde_json::from_slice::<Value>(text);
+
     match (&ours, &theirs) {
         (Ok(()), Err(error)) => {
             assert!(error.to_string().contains("out of range"), "only we accept it: {error}")
@@ -97,14 +104,17 @@ fn agree_about_json(text: &[u8]) {
     }
 }
 
-/// What was read is what `serde_json` reads in the same text.
+/// Checks that the inputs match what `serde_json` reads from the same text.
 fn agree_about_inputs(read: &RequestJson, text: &[u8]) {
     assert!(serde_json::from_slice::<IgnoredAny>(text).is_ok(), "it is not JSON");
-    // Fails where a number that nobody reads is out of range for an f64.
+
+    // Fails if an unread number is out of range for an f64.
     let Ok(json) = serde_json::from_slice::<Value>(text) else { return };
     assert_eq!(json["id"].as_str().unwrap_or_default(), read.request.id);
+
     let inputs = json["inputs"].as_array().map(Vec::as_slice).unwrap_or_default();
     assert_eq!(inputs.len(), read.request.inputs.len());
+
     for (said, tensor) in inputs.iter().zip(&read.request.inputs) {
         assert_eq!(said["name"], *tensor.name);
         assert_eq!(said["datatype"], *tensor.datatype.name());
@@ -117,8 +127,7 @@ fn leaves(data: &Value) -> u64 {
     data.as_array().map_or(1, |entries| entries.iter().map(leaves).sum())
 }
 
-/// A model that answered with these tensors would have its answer encoded, and whoever sent that
-/// answer to another model would be understood.
+/// Checks that a response with these tensors can be encoded and then decoded as a request.
 fn come_back(tensors: &[Tensor], binary: bool) {
     let response = InferResponse { parameters: vec![], outputs: tensors.into() };
     let form = OutputForm { binary, named: vec![] };
@@ -126,9 +135,11 @@ fn come_back(tensors: &[Tensor], binary: bool) {
     let Encoded { mut body, json_length } =
         encoded.unwrap_or_else(|error| panic!("it cannot be written: {error}"));
     let head = br#"{"model_name":"m","model_version":"7","outputs":["#;
+
     assert!(body.starts_with(head));
-    // Of the same length, so that the length of the JSON stays true.
+    // Both have the same length, so the JSON length stays correct.
     body[head.len() - 11..head.len() - 1].copy_from_slice(br#" "inputs":"#);
+
     let framing = json_length.map_or(Framing::Json, Framing::Mixed);
     let read = framing::decode(framing, &Metadata::default(), &body, &Pace::free());
     assert_eq!(read.map(|read| read.request.inputs).as_deref(), Ok(tensors));
@@ -143,6 +154,7 @@ fn model() -> ModelId {
 fn raw_models() -> impl Iterator<Item = Metadata> {
     let shapes: [&[i64]; 4] = [&[-1], &[2, -1], &[-1, 0], &[]];
     let kinds = [Datatype::Fp32, Datatype::Bool, Datatype::Bytes];
+
     shapes.into_iter().flat_map(move |shape| {
         kinds.into_iter().map(move |datatype| {
             let input =

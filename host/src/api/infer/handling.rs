@@ -1,4 +1,5 @@
-//! What handling a request costs the host, which its tenant pays for as for its guests' computing.
+//! Host work of one request, and its CPU time, which the tenant pays for like the CPU time of its
+//! guests.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +9,16 @@ use crate::model::{Deadline, InferError};
 use crate::servable::ServableHandle;
 use crate::tenant::{Pace, Workers, thread_time};
 
-/// What the connection's side of a request takes: two system calls, reading the head, waking a
-/// thread. It is not measured, because that would cost as much again; a bare handler takes 13 µs in
-/// all.
+/// CPU time of the connection's share of a request: two system calls, parsing of the head, one
+/// thread wake-up. A constant, because measuring it would cost as much again. A bare handler takes
+/// 13 µs in total.
 const EXCHANGE: Duration = Duration::from_micros(10);
 
-/// How long writing an answer may take at least: whoever has computed it has kept the deadline.
+/// Minimum time allowed for writing a response: a model that answered has kept the request's
+/// deadline.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The host's work for one request. Charges on drop what was done where the request is served.
+/// Runs the host work of one request. Charges the CPU time of inline work to the tenant on drop.
 pub(in crate::api) struct Handling {
     workers: Workers,
     servable: ServableHandle,
@@ -24,14 +26,14 @@ pub(in crate::api) struct Handling {
 }
 
 impl Handling {
-    /// Begins to handle a request for that version.
+    /// Starts the accounting for a request to `servable`.
     pub(in crate::api) fn of(workers: &Workers, servable: &ServableHandle) -> Self {
         Handling { workers: workers.clone(), servable: servable.clone(), time: EXCHANGE }
     }
 
-    /// Reads so many bytes of the request, which arrived at `received`. Fails with
-    /// [`InferError::DeadlineExceeded`] if that has not ended within the request's deadline, as far
-    /// as it is known.
+    /// Runs work on `bytes` bytes of the request, which arrived at `received`. Fails with
+    /// [`InferError::DeadlineExceeded`] if it does not end within the request's deadline, as far as
+    /// that is known.
     pub(in crate::api) async fn read<T: Send + 'static>(
         &mut self,
         bytes: usize,
@@ -42,8 +44,8 @@ impl Handling {
         self.work(bytes, self.budget(received, deadline), work).await
     }
 
-    /// Writes so many bytes of the answer. Fails with [`InferError::DeadlineExceeded`] if that
-    /// takes longer than a minute, or than the model's call may where that is more.
+    /// Runs work on `bytes` bytes of the response. Fails with [`InferError::DeadlineExceeded`] if
+    /// it takes longer than a minute or the model's deadline, whichever is longer.
     pub(in crate::api) async fn write<T: Send + 'static>(
         &mut self,
         bytes: usize,
@@ -54,16 +56,17 @@ impl Handling {
         self.work(bytes, budget, work).await
     }
 
-    /// How many bytes may be worked on where the request is served.
+    /// Maximum size of work that runs inline, in bytes.
     pub(in crate::api) fn bytes_here(&self) -> usize {
         bytes_here(&self.workers, self.servable.maker().share())
     }
 
-    /// Does work that is known to be short.
+    /// Runs short work inline and measures its CPU time.
     pub(in crate::api) fn count<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let started = thread_time();
         let outcome = work();
         self.time += thread_time().saturating_sub(started);
+
         outcome
     }
 
@@ -76,9 +79,11 @@ impl Handling {
         if bytes <= self.bytes_here() {
             return self.count(|| work(&Pace::free()));
         }
+
         let maker = self.servable.maker();
         let done =
             self.workers.run(maker.tenant().payer(), maker.share(), budget.deadline(), work).await;
+
         done.unwrap_or_else(|undone| Err(offload::explain(undone, || budget.deadline_exceeded())))
     }
 

@@ -1,5 +1,5 @@
-//! Inference over HTTP: from a request's bytes to an [`InferRequest`], and from its answer back to
-//! bytes.
+//! The inference route: from the bytes of a request to an [`InferRequest`], and from its response
+//! back to bytes.
 //!
 //! [`InferRequest`]: crate::model::InferRequest
 
@@ -49,7 +49,7 @@ use request_json::{OutputForm, RequestJson};
 pub(super) use request_json::{read_request, read_tensor};
 use response_json::Encoded;
 
-/// The model, and perhaps the version, that a request is for.
+/// The model and the optional version of an inference request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) model: String,
@@ -57,7 +57,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads `/v2/models/{m}[/versions/{v}]/infer`; `None` for other paths and for those with
+    /// Parses `/v2/models/{m}[/versions/{v}]/infer`; `None` for other paths and for paths with
     /// escapes.
     pub(super) fn parse(path: &str) -> Option<Target> {
         let named = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
@@ -67,6 +67,7 @@ impl Target {
         };
         let plain = |part: &str| !part.is_empty() && !part.contains(['/', '%']);
         let target = || Target { model: model.to_string(), version: version.map(str::to_string) };
+
         (plain(model) && version.is_none_or(plain)).then(target)
     }
 }
@@ -89,7 +90,9 @@ pub(super) async fn respond(
         Ok((place, handle)) => answer(state, context, caller, handle, request, place, tenant).await,
         Err(error) => Err(error),
     };
+
     tell(context, tenant, &target, version, &outcome);
+
     outcome.unwrap_or_else(|error| {
         let (model, version) = (&target.model, target.version.as_deref());
         ApiError::from(error)
@@ -98,8 +101,8 @@ pub(super) async fn respond(
     })
 }
 
-/// Lets a request in, before anything of it is read: its body is held in memory for as long as it
-/// is under way.
+/// Admits a request and resolves its model. Must precede reading the body, which stays in memory
+/// while the request runs.
 pub(super) fn find(
     state: &ApiState,
     tenant: &Arc<Tenant>,
@@ -109,7 +112,8 @@ pub(super) fn find(
     Ok((place, state.dataplane.find(tenant.name(), &target.model, target.version.as_deref())?))
 }
 
-/// Answers a request that is let in. The response keeps its place and its memory until it has left.
+/// Answers an admitted request. The response holds the admission and its memory until it has been
+/// sent.
 async fn answer(
     state: &ApiState,
     context: &Context,
@@ -121,6 +125,7 @@ async fn answer(
 ) -> Result<Response, InferError> {
     let mut tally = Tally::begin(&handle, context.received);
     let mut memory = Memory::of(tenant);
+
     match answer_counted(state, context, caller, handle, request, &mut memory, &mut tally).await {
         Ok((response, timings)) => {
             tally.answered(&timings);
@@ -148,29 +153,34 @@ async fn answer_counted(
     let mut handling = Handling::of(&state.workers, &handle);
     let decoded = decode(&manner, &handle, body, context.received, &mut handling).await?;
     let RequestJson { request, form, timeout, .. } = decoded;
+
     tally.note_rows(&request);
     memory.hold(request.size() as usize)?;
+
     let deadline = deadline::shortest(manner.deadline, timeout);
     let id = request.id.clone();
     let (received, asker) = (context.received, caller.asker(context.request_id.clone()));
     let answer = state.dataplane.infer(&handle, request, deadline, received, asker).await?;
     let Answer { response, timings, afterwards } = answer;
+
     memory.hold(response.size() as usize)?;
+
     let (encoded, coding) = encode(&manner, handle, id, response, form, &mut handling).await?;
     memory.hold(encoded.body.capacity())?;
+
     Ok((followed_by(to_response(&manner, encoded, coding, &timings), afterwards), timings))
 }
 
-/// Has begin what comes after a response, once the connection has written the response's head.
+/// Attaches work that starts once the connection has written the head of the response.
 pub(super) fn followed_by(mut response: Response, afterwards: Option<Afterwards>) -> Response {
     if let Some(afterwards) = afterwards {
-        // Dropped with them then.
+        // hyper drops the extensions after writing the head, which starts the work.
         response.extensions_mut().insert(Arc::new(afterwards));
     }
     response
 }
 
-/// What a request's headers say about how to read it and how to answer.
+/// Options from the request headers for decoding the request and encoding the response.
 struct Manner {
     framing: Framing,
     dialect: Dialect,
@@ -203,11 +213,13 @@ async fn decode(
     let now = handling.bytes_here();
     let packed = handling.count(|| Packed::new(manner.coding, body, limit, now))?;
     let (length, handle) = (packed.length(), handle.clone());
+
     let work = move |pace: &Pace| {
         let mut memory = Memory::of(handle.maker().tenant());
         let body = packed.unpack(limit, &mut memory, pace)?;
         framing::decode(framing, handle.metadata(), &body, pace).map_err(InferError::InvalidInput)
     };
+
     handling.read(length, received, manner.deadline, work).await
 }
 
@@ -225,6 +237,7 @@ async fn encode(
         let encoded = response_json::encode(handle.id(), &id, &response, &form, pace)?;
         Ok(compression::compress(coding, encoded, pace))
     };
+
     handling.write(length, work).await
 }
 
@@ -241,11 +254,13 @@ fn to_response(
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     }
+
     headers.insert(SERVER_TIMING, show(timings));
+
     response
 }
 
-/// The value of `Server-Timing`.
+/// Formats timings as a `Server-Timing` value.
 pub(super) fn show(timings: &Timings) -> HeaderValue {
     let parts = [
         ("queue", timings.queue),
@@ -253,11 +268,11 @@ pub(super) fn show(timings: &Timings) -> HeaderValue {
         ("compute", timings.compute),
         ("interceptors", timings.interceptors),
     ];
-    // Most tenants have none.
+    // Most tenants have no interceptors.
     server_timing(if timings.interceptors.is_zero() { &parts[..3] } else { &parts })
 }
 
-/// Logs what has become of a request, with what only the model's owner may read.
+/// Logs the outcome of a request, including details that only the model's owner may read.
 pub(super) fn tell<T>(
     context: &Context,
     tenant: &Tenant,
@@ -267,14 +282,17 @@ pub(super) fn tell<T>(
 ) {
     let (request_id, tenant, version) =
         (&context.request_id, tenant.name(), version.map(Version::number));
+
     let error = match outcome {
-        // What answers is a model, whose name is fit to be printed as it is.
+        // The request reached a model, so the name is valid and printable.
         Ok(_) => {
             return tracing::debug!(%request_id, %tenant, model = target.model, version, "answered");
         }
         Err(error) => error,
     };
+
     let (model, code) = (json::shorten(&target.model), ApiError::from(error).code);
+
     match error.private() {
         Some(detail) => {
             tracing::warn!(%request_id, %tenant, model, version, code, detail, "a request failed")
@@ -304,6 +322,7 @@ mod tests {
         ] {
             assert_eq!(Target::parse(other), None, "{other}");
         }
+
         for other in [
             "/v2/models/a/b/infer",
             "/v2/models/a/versions/1/2/infer",

@@ -1,30 +1,30 @@
-//! Where the host's work on a request's bytes is done: here, or in turns on the threads for it.
+//! The choice between running host work inline and offloading it to the worker threads, where it
+//! takes turns.
 
 use std::time::{Duration, Instant};
 
 use crate::model::{Deadline, InferError};
 use crate::tenant::{Pace, Share, Stopped, Tenant, Undone, Workers};
 
-/// Reading or writing so many bytes takes about a millisecond; below it a hop to another thread
-/// costs more than it spares the neighbours.
+/// Maximum size of inline work in bytes. Reading or writing this much takes about a millisecond;
+/// below it, the thread switch costs more than it saves the other tenants.
 const SHORT: usize = 256 << 10;
 
-/// Reading or writing so many bytes takes no longer than receiving them: it is done here, whoever
-/// is ahead.
+/// Maximum size of inline work in bytes for a tenant that has used more than its share. Processing
+/// this much takes no longer than receiving it.
 const TINY: usize = 16 << 10;
 
-/// How many bytes are worked on where the request is served. A tenant that is ahead of the others
-/// lines up with its short work too, as with its short calls.
+/// Returns the maximum size of inline work in bytes. A tenant that has used more than its share
+/// queues for short work too, as for short calls.
 pub(super) fn bytes_here(workers: &Workers, share: &Share) -> usize {
     if workers.turns().may_start(share) { SHORT } else { TINY }
 }
 
-/// How long work may take that belongs to no call.
+/// Time limit of work that belongs to no model call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Does work on so many bytes that belongs to none of the tenant's models, at the tenant's expense.
-/// Work for no tenant in particular costs nobody. Fails with [`InferError::DeadlineExceeded`] after
-/// a minute.
+/// Runs work on `bytes` bytes that belongs to no model, at the tenant's expense. Work without a
+/// tenant is not charged. Fails with [`InferError::DeadlineExceeded`] after a minute.
 pub(in crate::api) async fn run<T: Send + 'static>(
     workers: &Workers,
     tenant: Option<&Tenant>,
@@ -36,14 +36,15 @@ pub(in crate::api) async fn run<T: Send + 'static>(
         // Charged with the handling of the request.
         return Ok(work(&Pace::free()));
     }
+
     let done = workers.run(payer, payer.share(), Instant::now() + PATIENCE, work).await;
     done.map_err(|undone| {
         explain(undone, || InferError::DeadlineExceeded(Deadline::of_settings(PATIENCE)))
     })
 }
 
-/// What a caller is told of work that was not done. `late` is the error of work that did not end in
-/// time.
+/// Converts the error of work that did not finish. `late` creates the error of work that missed its
+/// deadline.
 pub(in crate::api) fn explain(undone: Undone, late: impl FnOnce() -> InferError) -> InferError {
     match undone {
         Undone::Stopped(Stopped::Late) => late(),

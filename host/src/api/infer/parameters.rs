@@ -3,16 +3,14 @@
 use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{MAX_PARAMETERS, Parameter, ParameterValue, Sequence};
 
-/// A parameter as it was read. What is for the server is taken out of it; the rest is for the
-/// model.
+/// A parsed parameter. The server removes its own; the others are for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) struct Given {
     pub(in crate::api) name: String,
     pub(in crate::api) value: Value,
 }
 
-/// The value of a parameter. Those for the server may be larger whole numbers than those for a
-/// model.
+/// A parameter's value. Server parameters may be larger integers than model parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::api) enum Value {
     Boolean(bool),
@@ -21,7 +19,7 @@ pub(in crate::api) enum Value {
     Text(String),
 }
 
-/// True if the protocol reserves a parameter's name for the server.
+/// True if the protocol reserves the parameter name for the server.
 pub(in crate::api) fn is_reserved(name: &str) -> bool {
     const NAMES: [&str; 7] = [
         "binary_data_output",
@@ -32,12 +30,13 @@ pub(in crate::api) fn is_reserved(name: &str) -> bool {
         "sequence_start",
         "timeout",
     ];
+
     NAMES.contains(&name) || name.starts_with("triton_")
 }
 
 impl Given {
-    /// The parameter as a model gets it. Fails with a text for the caller if it is a number that no
-    /// model can get.
+    /// Converts the parameter for the model. Fails with a text for the caller if it is an integer
+    /// beyond 64 bits signed.
     pub(super) fn for_model(self) -> Result<Parameter, String> {
         let value = match self.value {
             Value::Boolean(value) => ParameterValue::Boolean(value),
@@ -50,17 +49,19 @@ impl Given {
             Value::Number(value) => ParameterValue::Number(value),
             Value::Text(value) => ParameterValue::Text(value),
         };
+
         Ok(Parameter { name: self.name, value })
     }
 }
 
-/// Reads an object of texts, numbers and booleans. `null` counts as absent, as MLServer's client
-/// means it.
+/// Reads an object of texts, numbers and booleans. A `null` value counts as absent, for MLServer's
+/// client.
 pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fault> {
     let mut parameters: Vec<Given> = Vec::new();
     if reader.null()? {
         return Ok(parameters);
     }
+
     reader.object(|reader, name| {
         if parameters.len() == MAX_PARAMETERS {
             return Err(reader.fault(format!("there are more than {MAX_PARAMETERS} parameters")));
@@ -72,16 +73,17 @@ pub(super) fn read_parameters(reader: &mut Reader<'_>) -> Result<Vec<Given>, Fau
         parameters.extend(value.map(|value| Given { name: name.into_owned(), value }));
         Ok(())
     })?;
+
     Ok(parameters)
 }
 
-/// Takes the parameter of that name out.
+/// Removes a parameter and returns its value.
 pub(super) fn take(parameters: &mut Vec<Given>, name: &str) -> Option<Value> {
     let index = parameters.iter().position(|parameter| parameter.name == name)?;
     Some(parameters.swap_remove(index).value)
 }
 
-/// Takes a boolean out. Fails if it is something else.
+/// Removes a boolean parameter. Fails if it has another type.
 pub(super) fn take_boolean(
     parameters: &mut Vec<Given>,
     name: &str,
@@ -93,7 +95,7 @@ pub(super) fn take_boolean(
     }
 }
 
-/// Takes an unsigned 64-bit integer out. Fails if it is something else.
+/// Removes an unsigned 64-bit integer parameter. Fails if it has another type or is out of range.
 pub(super) fn take_count(parameters: &mut Vec<Given>, name: &str) -> Result<Option<u64>, String> {
     let Some(value) = take(parameters, name) else { return Ok(None) };
     let count = if let Value::Whole(value) = value { u64::try_from(value).ok() } else { None };
@@ -102,17 +104,18 @@ pub(super) fn take_count(parameters: &mut Vec<Given>, name: &str) -> Result<Opti
         .ok_or_else(|| format!("parameter '{name}' must be a whole number from 0 to {}", u64::MAX))
 }
 
-/// The longest name of a sequence, in bytes.
+/// Maximum length of a session id in bytes.
 const MAX_SEQUENCE_ID: usize = 128;
 
-/// Takes out what says to which sequence a request belongs. As in the protocol, an id of 0 or of no
-/// text is none; a number means the same sequence as its text. Fails with a text for the caller.
+/// Removes the session parameters. As in the protocol, the id 0 and an empty id mean no session; a
+/// number and its decimal text are the same id. Fails with a text for the caller.
 pub(in crate::api) fn take_sequence(
     parameters: &mut Vec<Given>,
 ) -> Result<Option<Sequence>, String> {
     let start = take_boolean(parameters, "sequence_start")?.unwrap_or(false);
     let end = take_boolean(parameters, "sequence_end")?.unwrap_or(false);
     let Some(value) = take(parameters, "sequence_id") else { return Ok(None) };
+
     let id = sequence_id(value).ok_or_else(|| {
         format!(
             "parameter 'sequence_id' must be a whole number from 0 to {}, or a text of at most {MAX_SEQUENCE_ID} \
@@ -120,10 +123,11 @@ pub(in crate::api) fn take_sequence(
             u64::MAX
         )
     })?;
+
     Ok((!id.is_empty()).then_some(Sequence { id, start, end }))
 }
 
-/// The name that a sequence is kept under; empty for none. `None` if it cannot be one.
+/// Returns the session id as text, empty for no session. `None` if the value is invalid.
 fn sequence_id(value: Value) -> Option<String> {
     match value {
         Value::Whole(0) => Some(String::new()),
@@ -135,7 +139,7 @@ fn sequence_id(value: Value) -> Option<String> {
     }
 }
 
-/// Reads the value of the parameter of that name; `None` if there is none after all.
+/// Reads the value of a parameter; `None` if it is `null` or ignored.
 pub(in crate::api) fn read_parameter(
     reader: &mut Reader<'_>,
     name: &str,
@@ -144,10 +148,11 @@ pub(in crate::api) fn read_parameter(
 }
 
 fn read_value(reader: &mut Reader<'_>, name: &str) -> Result<Option<Value>, Fault> {
-    // Transport headers that some clients put here; nothing reads them.
+    // Some clients put transport headers here. They are ignored.
     if name == "headers" {
         return reader.skip().map(|()| None);
     }
+
     Ok(match reader.peek() {
         Some(b'n') if reader.null()? => None,
         Some(b't' | b'f') => Some(Value::Boolean(reader.boolean()?)),
@@ -164,6 +169,7 @@ fn number_value(number: Number<'_>) -> Option<Value> {
     if number.is_whole() {
         return number.integer().map(Value::Whole);
     }
+
     let value = number.float64();
     value.is_finite().then_some(Value::Number(value))
 }
@@ -176,6 +182,7 @@ mod tests {
         let mut parameters = read_parameters(&mut Reader::new(text.as_bytes()).unwrap()).unwrap();
         let taken = take_sequence(&mut parameters);
         assert!(taken.is_err() || parameters.is_empty(), "nothing of it is left for the model");
+
         taken
     }
 
@@ -190,11 +197,13 @@ mod tests {
             sequence(r#"{"sequence_end": true, "sequence_id": "a b"}"#),
             named("a b", false, true)
         );
+
         for none in
             ["{}", r#"{"sequence_id": 0}"#, r#"{"sequence_id": ""}"#, r#"{"sequence_start": true}"#]
         {
             assert_eq!(sequence(none), Ok(None), "{none}");
         }
+
         assert_eq!(
             sequence(r#"{"sequence_id": 18446744073709551615}"#),
             named("18446744073709551615", false, false)
@@ -204,8 +213,10 @@ mod tests {
             named("9007199254740993", false, false)
         );
         assert_eq!(sequence(r#"{"sequence_id": 1}"#), sequence(r#"{"sequence_id": "1"}"#));
+
         let long = format!(r#"{{"sequence_id": "{}"}}"#, "x".repeat(MAX_SEQUENCE_ID + 1));
         let beyond = r#"{"sequence_id": 18446744073709551616}"#;
+
         for wrong in [
             beyond,
             r#"{"sequence_id": -1}"#,
@@ -216,6 +227,7 @@ mod tests {
         ] {
             assert!(sequence(wrong).unwrap_err().contains("sequence_id"), "{wrong}");
         }
+
         assert!(sequence(r#"{"sequence_id": 1, "sequence_end": 1}"#).is_err());
     }
 
@@ -227,9 +239,11 @@ mod tests {
             let mut parameters = read_parameters(&mut reader).map_err(|fault| fault.to_string())?;
             take_count(&mut parameters, "priority")
         };
+
         for count in [0, 1, (1 << 53) + 1, u64::MAX] {
             assert_eq!(read(&count.to_string()), Ok(Some(count)));
         }
+
         for wrong in ["-1", "1.0", "1e3", "\"1\"", "true", "18446744073709551616", &"9".repeat(60)]
         {
             let fault = read(wrong).unwrap_err();

@@ -1,9 +1,9 @@
 //! The JSON of an inference request.
 //!
-//! Keys the protocol does not know are refused by name, so that a misspelt `output` is not answered
-//! as if it were absent. `model_name` and `model_version` are read over at the top: KServe's client
-//! sends them, and the path has told both already. `null` for an optional key counts as absent, as
-//! MLServer's client means it.
+//! Unknown keys are rejected by name, so that a misspelt `output` is not silently ignored.
+//! `model_name` and `model_version` at the top level are skipped: KServe's client sends them, and
+//! the path already contains both. `null` counts as absent for optional keys, for MLServer's
+//! client.
 
 use super::deadline;
 use super::parameters::{Given, read_parameters, take, take_boolean, take_count, take_sequence};
@@ -12,61 +12,63 @@ use crate::api::json::{Fault, Reader, shorten};
 use crate::model::{Datatype, Deadline, InferRequest, MAX_DIMENSIONS, Tensor};
 use crate::tenant::Pace;
 
-/// What the JSON of a request says.
+/// A decoded inference request.
 #[derive(Debug, Default)]
 pub(in crate::api) struct RequestJson {
-    /// The request; the data of the inputs in `binary` is still empty.
+    /// The request. The data of inputs with binary data is empty until it is attached.
     pub(in crate::api) request: InferRequest,
-    /// The inputs whose data follows the JSON: index and size in bytes, in order.
+    /// The inputs with binary data after the JSON: index and size in bytes, in order.
     pub(super) binary: Vec<(usize, u64)>,
-    /// How the outputs are to be written.
+    /// The requested outputs and their encoding.
     pub(super) form: OutputForm,
-    /// The deadline that the parameter `timeout` sets.
+    /// The deadline from the parameter `timeout`.
     pub(in crate::api) timeout: Option<Deadline>,
 }
 
 impl RequestJson {
-    /// Takes out of a request's parameters what is for the server; the rest is for the model. Fails
+    /// Removes the server parameters and applies them; the others are passed to the model. Fails
     /// with a text for the caller.
     pub(in crate::api) fn heed(&mut self, mut parameters: Vec<Given>) -> Result<(), String> {
         self.form.binary = take_boolean(&mut parameters, "binary_data_output")?.unwrap_or(false);
         self.timeout = deadline::from_parameter(take_count(&mut parameters, "timeout")?);
         self.request.sequence = take_sequence(&mut parameters)?;
+
         let priority = take_count(&mut parameters, "priority")?;
-        // Whatever is beyond is as far behind as one can be.
+        // Larger values have the lowest priority.
         self.request.priority =
             priority.map_or(0, |priority| u32::try_from(priority).unwrap_or(u32::MAX));
-        // Reserved for the server by the protocol.
+        // The protocol reserves these names for the server.
         parameters.retain(|parameter| !parameter.name.starts_with("triton_"));
         self.request.parameters =
             parameters.into_iter().map(Given::for_model).collect::<Result<_, _>>()?;
+
         Ok(())
     }
 }
 
-/// Which outputs the caller wants, and whether as JSON or binary.
+/// The outputs that the caller requests, and the encoding of each (JSON or binary).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::api) struct OutputForm {
-    /// Whether outputs are binary for which nothing else is said.
+    /// True if outputs without an explicit encoding are binary.
     pub(super) binary: bool,
-    /// The outputs wanted, with what is said for each; empty for all.
+    /// The requested outputs with their explicit encoding, if any; empty for all outputs.
     pub(super) named: Vec<(String, Option<bool>)>,
 }
 
 impl OutputForm {
-    /// Whether that output is to be written.
+    /// True if the output is part of the response.
     pub(super) fn wants(&self, name: &str) -> bool {
         self.named.is_empty() || self.named.iter().any(|(named, _)| named == name)
     }
 
-    /// Whether that output is to be written as binary.
+    /// True if the output is encoded as binary data.
     pub(super) fn is_binary(&self, name: &str) -> bool {
         let named = self.named.iter().find(|(named, _)| named == name);
         named.and_then(|(_, binary)| *binary).unwrap_or(self.binary)
     }
 }
 
-/// More inputs or outputs than any model may have.
+/// Maximum number of inputs and of outputs. No model has more.
 pub(super) const MAX_TENSORS: usize = 256;
 
 const REQUEST_KEYS: &[&str] =
@@ -74,7 +76,7 @@ const REQUEST_KEYS: &[&str] =
 const INPUT_KEYS: &[&str] = &["name", "shape", "datatype", "data", "parameters"];
 const OUTPUT_KEYS: &[&str] = &["name", "parameters"];
 
-/// Reads a text that is the JSON of one request. Fails with a text for the caller.
+/// Parses the JSON of one request. Fails with a text for the caller.
 pub(super) fn read_request_text(text: &[u8], pace: &Pace) -> Result<RequestJson, String> {
     let read = || {
         let mut reader = Reader::paced(text, pace)?;
@@ -84,7 +86,7 @@ pub(super) fn read_request_text(text: &[u8], pace: &Pace) -> Result<RequestJson,
     read().map_err(|fault: Fault| fault.to_string())
 }
 
-/// Reads a request that is part of a larger text, and so has no binary data behind it.
+/// Reads a request that is part of a larger JSON text and therefore cannot have binary data.
 pub(in crate::api) fn read_request(reader: &mut Reader<'_>) -> Result<InferRequest, Fault> {
     let json = read_request_json(reader)?;
     if json.binary.is_empty() { Ok(json.request) } else { Err(no_binary(reader)) }
@@ -120,9 +122,11 @@ fn read_request_json(reader: &mut Reader<'_>) -> Result<RequestJson, Fault> {
         "outputs" => read_outputs(reader, &mut json),
         _ => reader.skip(),
     })?;
+
     if !has_inputs {
         return Err(reader.fault("the request has no 'inputs'"));
     }
+
     Ok(json)
 }
 
@@ -148,14 +152,14 @@ fn read_inputs(reader: &mut Reader<'_>, json: &mut RequestJson) -> Result<(), Fa
     })
 }
 
-/// What has been read of an input.
+/// An input while it is being read.
 #[derive(Default)]
 struct Input<'a> {
     name: Option<String>,
     datatype: Option<Datatype>,
     shape: Option<Vec<u64>>,
     data: Option<Vec<u8>>,
-    /// Where the data starts, if it came before shape and datatype.
+    /// Position of the data, if it precedes the shape and the datatype.
     early_data: Option<Reader<'a>>,
     binary_size: Option<u64>,
 }
@@ -195,10 +199,12 @@ impl<'a> Input<'a> {
         let name = self.name.clone().ok_or_else(|| missing("name"))?;
         let datatype = self.datatype.ok_or_else(|| missing("datatype"))?;
         let shape = self.shape.take().ok_or_else(|| missing("shape"))?;
+
         if let Some(early) = &mut self.early_data {
             self.data =
                 Some(read_data(early, datatype, &shape).map_err(|fault| fault.within("data"))?);
         }
+
         let data = match (self.data.take(), self.binary_size) {
             (Some(_), Some(_)) => {
                 return Err(reader.fault("it has both 'data' and 'binary_data_size'"));
@@ -207,6 +213,7 @@ impl<'a> Input<'a> {
             (None, Some(_)) => Vec::new(),
             (None, None) => return Err(missing("data")),
         };
+
         Ok(Tensor { name, datatype, shape, data })
     }
 }
@@ -246,7 +253,7 @@ fn read_shape(reader: &mut Reader<'_>) -> Result<Vec<u64>, Fault> {
     Ok(shape)
 }
 
-/// Reads the parameters of an input; tells `binary_data_size`. Others are for other servers.
+/// Reads the parameters of an input and returns `binary_data_size`. The others are ignored.
 fn read_input_parameters(reader: &mut Reader<'_>) -> Result<Option<u64>, Fault> {
     let mut parameters = read_parameters(reader)?;
     refuse_shared_memory(reader, &parameters)?;
@@ -282,17 +289,19 @@ fn read_output(reader: &mut Reader<'_>) -> Result<(String, Option<bool>), Fault>
         }
         Ok(())
     })?;
+
     let name = name.ok_or_else(|| reader.fault("it has no 'name'"))?;
     Ok((name, binary))
 }
 
-/// Reads the parameters of an output; tells `binary_data`. Others are for other servers.
+/// Reads the parameters of an output and returns `binary_data`. The others are ignored.
 fn read_output_parameters(reader: &mut Reader<'_>) -> Result<Option<bool>, Fault> {
     let mut parameters = read_parameters(reader)?;
     refuse_shared_memory(reader, &parameters)?;
     if take(&mut parameters, "classification").is_some() {
         return Err(reader.fault("this server does not offer the classification extension"));
     }
+
     take_boolean(&mut parameters, "binary_data").map_err(|fault| reader.fault(fault))
 }
 

@@ -1,4 +1,4 @@
-//! The body of an inference response: JSON, with the outputs asked for as binary behind it.
+//! The body of an inference response: JSON, followed by the binary outputs.
 
 use half::{bf16, f16};
 
@@ -12,13 +12,13 @@ use crate::tenant::{Pace, Stopped};
 /// The body of a response.
 #[derive(Debug)]
 pub(super) struct Encoded {
-    /// The JSON and, behind it, the binary outputs.
+    /// The JSON, followed by the binary outputs.
     pub(super) body: Vec<u8>,
-    /// The length of the JSON, if anything can follow it.
+    /// Length of the JSON in bytes; `None` if there are no binary outputs.
     pub(super) json_length: Option<usize>,
 }
 
-/// Writes a response. Fails with [`InferError::NotJson`] if JSON cannot hold a value.
+/// Encodes a response. Fails with [`InferError::NotJson`] if JSON cannot represent a value.
 pub(super) fn encode(
     model: &ModelId,
     id: &str,
@@ -35,30 +35,35 @@ pub(super) fn encode(
         separate(&mut body, index);
         write_output(&mut body, tensor, form.is_binary(&tensor.name), pace)?;
     }
+
     body.extend_from_slice(b"]}");
+
     let json_length = body.len();
     let mut binary = wanted().filter(|tensor| form.is_binary(&tensor.name)).peekable();
     let json_length = binary.peek().map(|_| json_length);
+
     for tensor in binary {
         body.extend_from_slice(&tensor.data);
         pace.give_way()?;
     }
+
     Ok(Encoded { body, json_length })
 }
 
-/// About how long the body will be: decimal digits take two or three times the bytes of most
-/// numbers.
+/// Estimates the length of the body in bytes. Decimal digits take two to three times the bytes of
+/// most numbers.
 pub(in crate::api) fn estimate<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> usize {
     outputs.map(|tensor| tensor.data.len().saturating_mul(3) + 128).sum::<usize>() + 128
 }
 
-/// Writes the beginning of a response, up to and with the comma after it.
+/// Writes the beginning of a response, including the trailing comma.
 fn write_head(out: &mut Vec<u8>, model: &ModelId, id: &str) {
     out.extend_from_slice(b"{\"model_name\":");
     write_string(out, model.name.as_str());
     out.extend_from_slice(b",\"model_version\":\"");
     write_integer(out, model.version.number());
     out.extend_from_slice(b"\",");
+
     if !id.is_empty() {
         out.extend_from_slice(b"\"id\":");
         write_string(out, id);
@@ -70,6 +75,7 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
     if parameters.is_empty() {
         return Ok(());
     }
+
     out.extend_from_slice(b"\"parameters\":{");
     for (index, parameter) in each_once(parameters).enumerate() {
         separate(out, index);
@@ -77,11 +83,13 @@ fn write_parameters(out: &mut Vec<u8>, parameters: &[Parameter]) -> Result<(), I
         out.push(b':');
         write_parameter(out, parameter)?;
     }
+
     out.extend_from_slice(b"},");
+
     Ok(())
 }
 
-/// The parameters, and of several with one name the last: a key is written once.
+/// Returns the parameters without duplicates. The last one of each name counts.
 pub(in crate::api) fn each_once(parameters: &[Parameter]) -> impl Iterator<Item = &Parameter> {
     let is_last = move |index: usize, name: &str| {
         parameters.iter().skip(index + 1).all(|later| later.name != name)
@@ -90,10 +98,11 @@ pub(in crate::api) fn each_once(parameters: &[Parameter]) -> impl Iterator<Item 
         .iter()
         .enumerate()
         .filter(move |(index, parameter)| is_last(*index, &parameter.name));
+
     last.map(|(_, parameter)| parameter)
 }
 
-/// Writes a parameter's value. Fails with [`InferError::NotJson`] if JSON cannot hold it.
+/// Writes a parameter's value. Fails with [`InferError::NotJson`] if JSON cannot represent it.
 pub(in crate::api) fn write_parameter(
     out: &mut Vec<u8>,
     parameter: &Parameter,
@@ -139,7 +148,9 @@ fn write_output(
         out.extend_from_slice(b",\"data\":");
         write_data(out, tensor, pace)?;
     }
+
     out.push(b'}');
+
     Ok(())
 }
 
@@ -147,11 +158,12 @@ fn write_data(out: &mut Vec<u8>, tensor: &Tensor, pace: &Pace) -> Result<(), Inf
     out.push(b'[');
     write_elements(out, tensor, pace)?;
     out.push(b']');
+
     Ok(())
 }
 
-/// Writes a tensor's elements with commas between them. Fails with [`InferError::NotJson`] if JSON
-/// cannot hold one.
+/// Writes a tensor's elements, separated by commas. Fails with [`InferError::NotJson`] if JSON
+/// cannot represent one.
 pub(in crate::api) fn write_elements(
     out: &mut Vec<u8>,
     tensor: &Tensor,
@@ -166,7 +178,7 @@ pub(in crate::api) fn write_elements(
     })
 }
 
-/// Why elements were not written.
+/// The reason why elements were not written.
 enum Fault {
     NotJson(&'static str),
     Stopped(Stopped),
@@ -235,6 +247,7 @@ fn write_floats<const SIZE: usize, T: zmij::Float>(
     if !elements.iter().all(|bytes| is_finite(decode(*bytes))) {
         return Err(NOT_FINITE.into());
     }
+
     write_list(out, elements, pace, |out, bytes| write_float(out, decode(*bytes)))
 }
 
@@ -249,14 +262,15 @@ fn write_texts(out: &mut Vec<u8>, data: &[u8], pace: &Pace) -> Result<(), Fault>
             pace.give_way()?;
         }
     }
+
     Ok(())
 }
 
-/// Between two checkpoints: writing so much takes a tenth of a millisecond.
+/// Elements and bytes between two checkpoints: writing this much takes about 0.1 ms.
 const STEP: usize = 4096;
 const STEP_BYTES: usize = 64 << 10;
 
-/// Writes the elements of a tensor.
+/// Writes elements with a checkpoint after each step.
 fn write_list<T>(
     out: &mut Vec<u8>,
     elements: &[T],

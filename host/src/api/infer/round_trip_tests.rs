@@ -1,4 +1,4 @@
-//! Any tensor survives being written by our encoder and read by our decoder.
+//! Round trips of arbitrary tensors through the encoder and the decoder.
 
 use std::fmt::Write;
 
@@ -29,11 +29,12 @@ fn encoded(tensors: &[Tensor], form: &OutputForm) -> Encoded {
     .unwrap()
 }
 
-/// Makes the request that sends a response's outputs back as inputs.
+/// Turns a response into the request that sends its outputs as inputs.
 fn turned(encoded: &Encoded) -> Vec<u8> {
     let split = encoded.json_length.unwrap_or(encoded.body.len());
     let (json, rest) = encoded.body.split_at(split);
     let json = std::str::from_utf8(json).unwrap().replace("\"outputs\":", "\"inputs\":");
+
     [json.as_bytes(), rest].concat()
 }
 
@@ -41,7 +42,7 @@ fn any_datatype() -> impl Strategy<Value = Datatype> {
     proptest::sample::select(Datatype::ALL.to_vec())
 }
 
-/// Bytes that are a valid tensor; without `finite`, floats may be anything.
+/// Generates valid tensors; with `finite`, without NaN and infinities.
 fn any_tensor(finite: bool) -> impl Strategy<Value = Tensor> {
     (any_datatype(), proptest::collection::vec(0u64..4, 0..4)).prop_flat_map(
         move |(datatype, shape)| {
@@ -60,7 +61,7 @@ fn any_tensor(finite: bool) -> impl Strategy<Value = Tensor> {
 }
 
 fn push_element(data: &mut Vec<u8>, datatype: Datatype, text: &str, word: u64, finite: bool) {
-    // Clearing the exponent's lowest bit rules out NaN and the infinities.
+    // Clearing the lowest exponent bit excludes NaN and the infinities.
     let word = match datatype {
         Datatype::Bool => word & 1,
         Datatype::Fp16 if finite => word & !(1 << 10),
@@ -69,13 +70,14 @@ fn push_element(data: &mut Vec<u8>, datatype: Datatype, text: &str, word: u64, f
         Datatype::Fp64 if finite => word & !(1 << 52),
         _ => word,
     };
+
     match datatype.size() {
         Some(size) => data.extend_from_slice(&word.to_le_bytes()[..size as usize]),
         None => push_bytes_element(data, text.as_bytes()).unwrap(),
     }
 }
 
-/// Rewrites flat JSON data nested in the tensor's shape.
+/// Nests flat JSON elements like the tensor's shape.
 fn nest(elements: &mut impl Iterator<Item = String>, shape: &[u64]) -> String {
     let Some((&length, inner)) = shape.split_first() else { return elements.next().unwrap() };
     let entries: Vec<_> = (0..length).map(|_| nest(elements, inner)).collect();
@@ -84,14 +86,16 @@ fn nest(elements: &mut impl Iterator<Item = String>, shape: &[u64]) -> String {
 
 fn flat_elements(encoded: &Encoded) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_slice(&encoded.body).unwrap();
-    // The text itself must not pass through serde_json, which rounds floats its own way.
+    // serde_json rounds floats its own way, so the text is used directly.
     let text = std::str::from_utf8(&encoded.body).unwrap();
     let start = text.find("\"data\":[").unwrap() + 8;
     let data = &text[start..text.len() - 4];
     let strings = json["outputs"][0]["data"].as_array().unwrap();
+
     if strings.first().is_some_and(serde_json::Value::is_string) {
         return strings.iter().map(ToString::to_string).collect();
     }
+
     data.split(',').filter(|element| !element.is_empty()).map(str::to_string).collect()
 }
 
@@ -110,6 +114,7 @@ proptest! {
         // "inputs" is one letter shorter than "outputs".
         let length = encoded.json_length.unwrap() - 1;
         let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
+
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
@@ -118,10 +123,12 @@ proptest! {
         for (index, tensor) in tensors.iter_mut().enumerate() {
             tensor.name = index.to_string();
         }
+
         let named = tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), Some(index % 2 == 0)));
         let encoded = encoded(&tensors, &OutputForm { binary: false, named: named.collect() });
         let length = encoded.json_length.unwrap() - 1;
         let read = framing::decode(Framing::Mixed(length), &Metadata::default(), &turned(&encoded), &Pace::free()).unwrap();
+
         prop_assert_eq!(read.request.inputs, tensors);
     }
 
@@ -130,6 +137,7 @@ proptest! {
         let elements = flat_elements(&encoded(std::slice::from_ref(&tensor), &OutputForm::default()));
         let flat = format!("[{}]", elements.join(", "));
         let nested = nest(&mut elements.into_iter(), &tensor.shape);
+
         for data in [flat, nested] {
             let mut keys = [
                 "\"name\":\"x\"".to_string(),
@@ -158,18 +166,21 @@ proptest! {
 #[test]
 fn the_head_and_parameters_are_written() {
     let value = |name: &str, value| Parameter { name: name.into(), value };
+
     let parameters = vec![
         value("a", ParameterValue::Boolean(true)),
         value("b", ParameterValue::Integer(-1)),
         value("c", ParameterValue::Number(1.5)),
         value("d", ParameterValue::Text("\"".into())),
     ];
+
     let outputs = vec![Tensor {
         name: "y".into(),
         datatype: Datatype::Fp32,
         shape: vec![1],
         data: vec![0, 0, 128, 63],
     }];
+
     let encoded = encode(
         &model(),
         "q",
@@ -178,7 +189,9 @@ fn the_head_and_parameters_are_written() {
         &Pace::free(),
     )
     .unwrap();
+
     let mut expected = String::new();
+
     write!(expected, r#"{{"model_name":"m","model_version":"7","id":"q","parameters":"#).unwrap();
     write!(expected, r#"{{"a":true,"b":-1,"c":1.5,"d":"\""}},"#).unwrap();
     write!(expected, r#""outputs":[{{"name":"y","datatype":"FP32","shape":[1],"data":[1.0]}}]}}"#)
@@ -194,6 +207,7 @@ fn what_json_cannot_hold_is_an_error_that_names_it() {
         shape: vec![1],
         data: data.into(),
     };
+
     for (tensor, says) in [
         (tensor(Datatype::Fp64, &f64::NAN.to_le_bytes()), "output 'y' holds NaN"),
         (tensor(Datatype::Fp32, &f32::INFINITY.to_le_bytes()), "output 'y' holds NaN or Infinity"),

@@ -1,14 +1,14 @@
-//! A tensor's `data` in JSON: nested in the tensor's shape, or flat in row-major order.
+//! A tensor's `data` in JSON: nested like the tensor's shape, or flat in row-major order.
 
 use half::{bf16, f16};
 
 use crate::api::json::{Fault, Number, Reader, shorten};
 use crate::model::{Datatype, push_bytes_element};
 
-/// Reads the `data` of a tensor of that datatype and shape into the bytes a [`Tensor`] holds.
+/// Reads the `data` of a tensor into the byte layout of a [`Tensor`].
 ///
-/// Each number is rounded once, from its text to the datatype; a number beyond the datatype's
-/// range, a fraction for an integer and any other kind of value are faults.
+/// Each number is rounded once, from text to datatype. Numbers beyond the datatype's range,
+/// fractions for integer datatypes and values of other kinds are errors.
 ///
 /// [`Tensor`]: crate::model::Tensor
 pub(in crate::api) fn read_data(
@@ -21,12 +21,14 @@ pub(in crate::api) fn read_data(
     let expected = expected.ok_or_else(|| reader.fault(format!("shape {shape:?} is too large")))?;
     let data = Vec::with_capacity(capacity(datatype, expected, reader.remaining()));
     let mut elements = Elements { shape, read: reading(datatype), expected, count: 0, data };
+
     elements.read_all(reader)?;
+
     Ok(elements.data)
 }
 
-/// What the elements will take, as far as the text can hold that many: the shape alone may claim
-/// anything.
+/// Capacity for the elements in bytes, bounded by the length of the text, because the shape alone
+/// can claim any size.
 fn capacity(datatype: Datatype, expected: u64, text: usize) -> usize {
     let elements = usize::try_from(expected).unwrap_or(usize::MAX).min(text / 2 + 1);
     elements.saturating_mul(datatype.size().unwrap_or(4) as usize)
@@ -48,9 +50,11 @@ impl Elements<'_> {
         if self.shape.is_empty() && reader.peek() != Some(b'[') {
             return self.element(reader);
         }
+
         if self.shape.len() > 1 && starts_nested(reader) {
             return self.nested(reader, 0);
         }
+
         reader.array(|reader| self.element(reader))?;
         if self.count != self.expected {
             return Err(reader.fault(format!(
@@ -59,6 +63,7 @@ impl Elements<'_> {
                 self.announced()
             )));
         }
+
         Ok(())
     }
 
@@ -72,9 +77,11 @@ impl Elements<'_> {
             }
             self.nested(reader, depth + 1)
         })?;
+
         if seen < length {
             return Err(self.misshapen(reader, depth, "fewer"));
         }
+
         Ok(())
     }
 
@@ -83,6 +90,7 @@ impl Elements<'_> {
         if self.count == self.expected {
             return Err(reader.fault(format!("it has more elements, but {}", self.announced())));
         }
+
         self.count += 1;
         (self.read)(reader, &mut self.data)
     }
@@ -102,7 +110,7 @@ impl Elements<'_> {
     }
 }
 
-/// Whether the array that comes next holds arrays.
+/// True if the next array contains arrays.
 fn starts_nested(reader: &Reader<'_>) -> bool {
     let mut ahead = reader.clone();
     ahead.opens_array() && ahead.peek() == Some(b'[')

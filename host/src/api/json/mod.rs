@@ -1,10 +1,10 @@
 //! Reading and writing JSON on the request path.
 //!
-//! `serde_json` reads and writes everything else. Requests and responses are mostly numbers whose
-//! type is not known to Rust's type system but to the tensor beside them, so they get a reader and
-//! a writer of their own: one pass, numbers go straight between text and tensor bytes, each rounded
-//! once to the datatype that was declared (never by way of an `f64`), and every fault can tell its
-//! place. A property test holds the reader to accept exactly what `serde_json` accepts.
+//! `serde_json` handles everything else. Requests and responses consist mostly of numbers whose
+//! type is known only from the tensor's datatype, so they have their own reader and writer: one
+//! pass, numbers go directly between text and tensor bytes, each is rounded once to the declared
+//! datatype (never through an `f64`), and every error states its position. A property test checks
+//! that the reader accepts exactly what `serde_json` accepts.
 
 mod number;
 mod reader;

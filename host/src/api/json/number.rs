@@ -1,12 +1,11 @@
-//! A number as it stands in JSON, and what it is as an integer or a float.
+//! JSON numbers and their conversion to integers and floats.
 
-/// A number's text with what reading it brought to light.
+/// A JSON number: its text and its scanned digits.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct Number<'a> {
-    /// As it was written.
+    /// The number as written.
     pub(in crate::api) text: &'a str,
-    /// Its digits before any exponent, without the point; meaningful up to [`EXACT_DIGITS`] of
-    /// them.
+    /// Digits before the exponent, without the point. Valid up to [`EXACT_DIGITS`] digits.
     mantissa: u64,
     digits: u32,
     fraction_digits: u32,
@@ -14,12 +13,12 @@ pub(in crate::api) struct Number<'a> {
     exponent: bool,
 }
 
-/// So many decimal digits always fit a `u64`.
+/// Decimal digits that always fit a `u64`.
 const EXACT_DIGITS: u32 = 19;
-/// The whole numbers up to here are exact in an `f64`, and in an `f32`.
+/// Integers up to these limits are exact in an `f64` and in an `f32`.
 const EXACT_F64: u64 = 1 << 53;
 const EXACT_F32: u64 = 1 << 24;
-/// The powers of ten that are exact in an `f64`, and in an `f32`.
+/// Powers of ten that are exact in an `f64` and in an `f32`.
 const POWERS_F64: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
@@ -27,8 +26,7 @@ const POWERS_F64: [f64; 23] = [
 const POWERS_F32: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
 
 impl<'a> Number<'a> {
-    /// Reads the number that `text` starts with, as JSON spells it; `None` if it does not start
-    /// with one.
+    /// Scans the JSON number at the start of `text`; `None` if there is none.
     #[inline]
     pub(super) fn scan(text: &'a str) -> Option<Number<'a>> {
         let bytes = text.as_bytes();
@@ -36,12 +34,15 @@ impl<'a> Number<'a> {
         let mut scan = Scan { bytes, at: usize::from(negative), mantissa: 0, digits: 0 };
         let first = scan.peek();
         let whole = scan.run();
+
         if whole == 0 || (whole > 1 && first == Some(b'0')) {
             return None;
         }
+
         let fraction_digits = scan.fraction()?;
         let (mantissa, digits) = (scan.mantissa, scan.digits);
         let exponent = scan.exponent()?;
+
         Some(Number {
             text: text.get(..scan.at)?,
             mantissa,
@@ -52,29 +53,32 @@ impl<'a> Number<'a> {
         })
     }
 
-    /// Whether it is written without point or exponent.
+    /// True if the number has neither a fraction nor an exponent.
     pub(in crate::api) fn is_whole(&self) -> bool {
         self.fraction_digits == 0 && !self.exponent
     }
 
-    /// The value of a whole number, `None` for others and for those beyond all 64-bit integers.
+    /// Returns the value of an integer; `None` for other numbers and beyond 128 bits.
     #[inline]
     pub(in crate::api) fn integer(&self) -> Option<i128> {
         if !self.is_whole() {
             return None;
         }
+
         if self.digits > EXACT_DIGITS {
             return self.text.parse().ok();
         }
+
         let magnitude = i128::from(self.mantissa);
         Some(if self.negative { -magnitude } else { magnitude })
     }
 
-    /// The nearest `f64`; infinite if it is out of range.
+    /// Returns the nearest `f64`; infinite if out of range.
     #[inline]
     pub(in crate::api) fn float64(&self) -> f64 {
         match POWERS_F64.get(self.fraction_digits as usize) {
-            // Both are exact, so the one division rounds correctly (Clinger's fast path).
+            // Both operands are exact, so the single division rounds correctly (Clinger's fast
+            // path).
             Some(power) if self.has_mantissa(EXACT_F64) => {
                 let magnitude = self.mantissa as f64 / power;
                 if self.negative { -magnitude } else { magnitude }
@@ -83,7 +87,7 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// The nearest `f32`; infinite if it is out of range.
+    /// Returns the nearest `f32`; infinite if out of range.
     #[inline]
     pub(in crate::api) fn float32(&self) -> f32 {
         match POWERS_F32.get(self.fraction_digits as usize) {
@@ -95,7 +99,7 @@ impl<'a> Number<'a> {
         }
     }
 
-    /// Whether the digits are all in the mantissa and no more than `most`.
+    /// True if the mantissa contains all digits and is at most `most`.
     #[inline]
     fn has_mantissa(&self, most: u64) -> bool {
         !self.exponent && self.digits <= EXACT_DIGITS && self.mantissa <= most
@@ -115,7 +119,7 @@ impl Scan<'_> {
         self.bytes.get(self.at).copied()
     }
 
-    /// Takes a run of digits into the mantissa; tells how many.
+    /// Consumes digits into the mantissa. Returns their number.
     #[inline]
     fn run(&mut self) -> u32 {
         let before = self.digits;
@@ -124,6 +128,7 @@ impl Scan<'_> {
             self.digits = self.digits.saturating_add(1);
             self.at += 1;
         }
+
         self.digits - before
     }
 
@@ -132,21 +137,25 @@ impl Scan<'_> {
         if self.peek() != Some(b'.') {
             return Some(0);
         }
+
         self.at += 1;
+
         let digits = self.run();
         (digits > 0).then_some(digits)
     }
 
-    /// Takes an exponent if there is one; tells whether there was.
+    /// Consumes an optional exponent. Returns true if there is one, `None` if it is malformed.
     #[inline]
     fn exponent(&mut self) -> Option<bool> {
         if !matches!(self.peek(), Some(b'e' | b'E')) {
             return Some(false);
         }
+
         self.at += 1;
         if matches!(self.peek(), Some(b'+' | b'-')) {
             self.at += 1;
         }
+
         (self.run() > 0).then_some(true)
     }
 }
@@ -161,6 +170,7 @@ mod tests {
         for text in ["0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-3", "0.0"] {
             assert_eq!(Number::scan(text).map(|number| number.text), Some(text));
         }
+
         for text in
             ["", "-", "+1", "01", "1.", ".5", "1e", "1e+", "NaN", "Infinity", "-Infinity", "x"]
         {

@@ -1,4 +1,4 @@
-//! Reads JSON from front to back.
+//! A forward-only JSON reader.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,9 +7,9 @@ use super::Number;
 use crate::model::hint;
 use crate::tenant::Pace;
 
-/// What is wrong with a JSON text, and where.
+/// A JSON error with its position.
 #[derive(Debug, PartialEq, Eq)]
-// Boxed: every read returns a `Result` with it, and nearly none is one.
+// Boxed, because every read returns a `Result` with it and errors are rare.
 pub(in crate::api) struct Fault(Box<Place>);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -18,20 +18,20 @@ struct Place {
     at: usize,
 }
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 #[derive(Clone)]
 pub(in crate::api) struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Where reading gives way to others next, and how.
+    /// Position of the next checkpoint.
     checkpoint: usize,
     pace: Option<&'a Pace>,
 }
 
-/// Bytes between two checkpoints: reading them takes a tenth of a millisecond.
+/// Bytes between two checkpoints. Reading them takes about 0.1 ms.
 const STEP: usize = 16 << 10;
 
-/// Deeper nesting than any request has; a bound on recursion.
+/// Maximum nesting depth, which bounds the recursion. No request nests deeper.
 const MAX_DEPTH: u32 = 64;
 
 impl Fault {
@@ -39,7 +39,7 @@ impl Fault {
         Fault(Box::new(Place { text: text.into(), at }))
     }
 
-    /// Says in what part of the text the fault is.
+    /// Prefixes the error with the part of the text in which it occurred.
     pub(in crate::api) fn within(mut self, place: impl fmt::Display) -> Fault {
         self.0.text = format!("{place}: {}", self.0.text);
         self
@@ -60,12 +60,12 @@ impl<'a> Reader<'a> {
         Ok(Reader { text, at: 0, checkpoint: usize::MAX, pace: None })
     }
 
-    /// The same for a long text, the reading of which goes on at that pace.
+    /// Like [`Reader::new`], for long texts: yields at checkpoints of `pace`.
     pub(in crate::api) fn paced(text: &'a [u8], pace: &'a Pace) -> Result<Self, Fault> {
         Ok(Reader { checkpoint: STEP, pace: Some(pace), ..Reader::new(text)? })
     }
 
-    /// Gives way to others if enough was read since it did. Fails if the reading is to end.
+    /// Yields if the next checkpoint has been reached. Fails if the work has been stopped.
     #[inline]
     fn give_way(&mut self, at: usize) -> Result<(), Fault> {
         if at < self.checkpoint { Ok(()) } else { self.give_way_now(at) }
@@ -78,17 +78,17 @@ impl<'a> Reader<'a> {
         went_on.map_err(|stopped| self.fault(stopped.to_string()))
     }
 
-    /// A fault at this place.
+    /// Creates an error at the current position.
     pub(in crate::api) fn fault(&self, text: impl Into<String>) -> Fault {
         Fault::new(text, self.at)
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     pub(in crate::api) fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
 
-    /// The first byte of the next value or punctuation, skipping white space.
+    /// Returns the first byte of the next value or punctuation. Skips white space.
     #[inline]
     pub(in crate::api) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -107,7 +107,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object, calling `member` with each key; it must read the value.
+    /// Reads an object. Calls `member` with each key; `member` must read the value.
     #[inline]
     pub(in crate::api) fn object(
         &mut self,
@@ -117,6 +117,7 @@ impl<'a> Reader<'a> {
         if self.take(b'}') {
             return Ok(());
         }
+
         loop {
             let key = self.string()?;
             self.punctuation(b':', "expected ':' after a key")?;
@@ -129,8 +130,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads an object that may hold each of `keys` (at most 16) once and nothing else, calling
-    /// `member` with each.
+    /// Reads an object with the given keys (at most 16), each at most once. Calls `member` with
+    /// each key; `member` must read the value.
     #[inline]
     pub(in crate::api) fn members(
         &mut self,
@@ -151,7 +152,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Reads an array, calling `element` at each element; it must read it.
+    /// Reads an array. Calls `element` at each element; `element` must read it.
     #[inline]
     pub(in crate::api) fn array(
         &mut self,
@@ -161,6 +162,7 @@ impl<'a> Reader<'a> {
         if self.take(b']') {
             return Ok(());
         }
+
         loop {
             element(self)?;
             self.give_way(self.at)?;
@@ -171,19 +173,20 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes the start of an array if it is next; tells whether it was.
+    /// Consumes the start of an array. Returns false if another token is next.
     pub(in crate::api) fn opens_array(&mut self) -> bool {
         self.take(b'[')
     }
 
-    /// Reads a string; it is borrowed from the text unless it holds escapes.
+    /// Reads a string. It is borrowed from the text unless it contains escapes.
     #[inline]
     pub(in crate::api) fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
         let (token, escaped) = self.string_token()?;
         if !escaped {
-            // The token's quotes are ASCII, so what is between them is whole characters.
+            // The quotes are ASCII, so the text between them is valid UTF-8.
             return Ok(Cow::Borrowed(token.get(1..token.len() - 1).unwrap_or_default()));
         }
+
         serde_json::from_str(token)
             .map(Cow::Owned)
             .map_err(|_| self.fault("the string before has an invalid escape"))
@@ -195,7 +198,9 @@ impl<'a> Reader<'a> {
         let start = self.peek();
         let rest = self.text.get(self.at..).unwrap_or_default();
         let Some(number) = Number::scan(rest) else { return Err(self.not_a_number(start)) };
+
         self.at += number.text.len();
+
         Ok(number)
     }
 
@@ -209,7 +214,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Takes `null` if it is next; tells whether it was.
+    /// Consumes `null`. Returns false if another token is next.
     pub(in crate::api) fn null(&mut self) -> Result<bool, Fault> {
         if self.peek() != Some(b'n') {
             return Ok(false);
@@ -217,7 +222,7 @@ impl<'a> Reader<'a> {
         self.literal("null").map(|()| true)
     }
 
-    /// Reads any value and forgets it. Fails if it is not JSON or nested too deeply.
+    /// Reads and discards any value. Fails if it is malformed or nested too deeply.
     pub(in crate::api) fn skip(&mut self) -> Result<(), Fault> {
         self.skip_within(MAX_DEPTH)
     }
@@ -227,6 +232,7 @@ impl<'a> Reader<'a> {
         if depth == 0 && matches!(next, Some(b'{' | b'[')) {
             return Err(self.fault(format!("the JSON is nested more than {MAX_DEPTH} deep")));
         }
+
         match next {
             Some(b'{') => self.object(|reader, _| reader.skip_within(depth - 1)),
             Some(b'[') => self.array(|reader| reader.skip_within(depth - 1)),
@@ -237,7 +243,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What to say when something else than `wanted` comes next.
+    /// Returns the error for an unexpected token.
     #[cold]
     pub(in crate::api) fn expected(&self, wanted: &str, found: Option<u8>) -> Fault {
         let found = match found {
@@ -250,6 +256,7 @@ impl<'a> Reader<'a> {
             Some(b'-' | b'0'..=b'9') => "a number",
             Some(_) => "something that is not JSON",
         };
+
         self.fault(format!("expected {wanted}, found {found}"))
     }
 
@@ -262,6 +269,7 @@ impl<'a> Reader<'a> {
         {
             return self.fault("JSON has no NaN or Infinity; send this tensor as binary data");
         }
+
         match found {
             Some(b'-' | b'0'..=b'9') => self.fault("this is not a number as JSON spells it"),
             other => self.expected("a number", other),
@@ -285,19 +293,23 @@ impl<'a> Reader<'a> {
         if !rest.starts_with(word) {
             return Err(self.fault(format!("expected {word}")));
         }
+
         self.at += word.len();
+
         Ok(())
     }
 
-    /// Takes a string with its quotes; tells whether it holds escapes.
+    /// Consumes a string with its quotes. Returns true with it if it contains escapes.
     #[inline]
     fn string_token(&mut self) -> Result<(&'a str, bool), Fault> {
         let next = self.peek();
         if next != Some(b'"') {
             return Err(self.expected("a string", next));
         }
+
         let bytes = self.text.as_bytes();
         let (mut end, mut escaped) = (self.at + 1, false);
+
         loop {
             match bytes.get(end) {
                 Some(b'"') => break,
@@ -314,13 +326,15 @@ impl<'a> Reader<'a> {
                 None => return Err(self.fault("a string does not end")),
             }
         }
+
         let token = self.text.get(self.at..=end).unwrap_or_default();
         self.at = end + 1;
+
         Ok((token, escaped))
     }
 }
 
-/// Keeps a text that the caller chose from filling an error text.
+/// Sanitizes and shortens caller-supplied text for an error text.
 pub(in crate::api) fn shorten(text: &str) -> String {
     crate::model::sanitize(text, 64)
 }
@@ -392,6 +406,7 @@ mod tests {
             let theirs = serde_json::from_str::<serde_json::Value>(text).is_ok();
             assert_eq!(accepts(text.as_bytes()), theirs, "{text:?}");
         }
+
         assert!(!accepts(b"\"\xff\""));
     }
 
@@ -399,8 +414,8 @@ mod tests {
         #[test]
         fn it_agrees_with_serde_json_about_any_text(text in "[\\[\\]{}:,\" \\\\a-fnrtu0-9eE.+-]{0,24}") {
             let theirs = serde_json::from_str::<serde_json::Value>(&text);
-            // A number out of range is a fault for serde_json here; for us only once the datatype
-            // is known.
+            // serde_json rejects numbers out of range here; the reader does so only once the
+            // datatype is known.
             let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("out of range"));
             prop_assert!(accepts(text.as_bytes()) == theirs.is_ok() || out_of_range, "{}", text);
         }

@@ -1,10 +1,12 @@
-//! Writes the parts of JSON that take thought.
+//! Writers for JSON strings and numbers.
 
 /// Appends a text in quotes, escaped.
 pub(in crate::api) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+
     let bytes = text.as_bytes();
     let mut written = 0;
+
     for (at, &byte) in bytes.iter().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
             continue;
@@ -13,18 +15,19 @@ pub(in crate::api) fn write_string(out: &mut Vec<u8>, text: &str) {
         write_escape(out, byte);
         written = at + 1;
     }
+
     out.extend_from_slice(bytes.get(written..).unwrap_or_default());
     out.push(b'"');
 }
 
-/// Appends a whole number.
+/// Appends an integer.
 #[inline]
 pub(in crate::api) fn write_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends the shortest decimal that reads back as the same float. The value must be finite: JSON
-/// has no other numbers.
+/// Appends the shortest decimal that reads back as the same float. The value must be finite,
+/// because JSON has no other numbers.
 #[inline]
 pub(in crate::api) fn write_float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
@@ -32,6 +35,7 @@ pub(in crate::api) fn write_float(out: &mut Vec<u8>, value: impl zmij::Float) {
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+
     match byte {
         b'"' => out.extend_from_slice(b"\\\""),
         b'\\' => out.extend_from_slice(b"\\\\"),
@@ -59,6 +63,7 @@ mod tests {
             out.clear();
             write_integer(&mut out, integer);
             prop_assert_eq!(serde_json::from_slice::<i64>(&out).unwrap(), integer);
+
             if float.is_finite() {
                 out.clear();
                 write_float(&mut out, float);

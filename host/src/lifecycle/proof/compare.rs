@@ -1,19 +1,19 @@
-//! Whether an answer is the one that was written down.
+//! Comparison of an output with the expected one.
 
 use half::{bf16, f16};
 
 use crate::model::{Datatype, Tensor};
 
-/// How far a number may be from the one written down: `absolute`, plus `relative` times that one.
+/// Allowed difference from an expected number: `absolute`, plus `relative` times that number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tolerance {
-    /// As a share of the number written down.
+    /// As a fraction of the expected number.
     pub relative: f64,
-    /// In the number's own unit.
+    /// In the unit of the number.
     pub absolute: f64,
 }
 
-/// Compares an output with what it should be. Fails with the first difference.
+/// Compares an output with the expected one. Fails with the first difference.
 pub(super) fn compare(
     expected: &Tensor,
     actual: &Tensor,
@@ -34,6 +34,7 @@ pub(super) fn compare(
             Err(format!("output '{name}' differs from what is expected"))
         };
     };
+
     let differs =
         wanted.iter().zip(&found).position(|(&wanted, &found)| !tolerance.allows(wanted, found));
     match differs {
@@ -53,7 +54,8 @@ impl Tolerance {
     }
 }
 
-/// The elements of a floating-point tensor; other datatypes are compared byte by byte.
+/// The elements of a floating-point tensor; `None` for other datatypes, which are compared byte by
+/// byte.
 fn numbers(tensor: &Tensor) -> Option<Vec<f64>> {
     let data = &tensor.data;
     Some(match tensor.datatype {

@@ -1,5 +1,4 @@
-//! What there is to tell of a model: to whoever asked for it, to the registry, and in the
-//! repository index.
+//! The reported state of a model: to callers, to the registry, and in the repository index.
 
 use super::super::index::{IndexEntry, IndexState};
 use super::super::policy::{Demand, selects};
@@ -8,11 +7,11 @@ use super::version::{Content, VersionRecord};
 use crate::model::{LoadError, ModelName, Stage, Version};
 use crate::registry::Entry;
 
-/// Of a model of which versions are there.
+/// The reason if no version that is present is wanted.
 const NONE_WANTED: &str = "`versions` in its model.toml wants none of the versions that are there";
 
 impl ModelRecord {
-    /// What a caller who asked for the model to be loaded wants to know.
+    /// The outcome of a request to load the model.
     pub(in crate::lifecycle) fn outcome(&self) -> Result<(), LoadError> {
         if let Some(fault) = self.newest_fault() {
             return Err(fault);
@@ -20,29 +19,31 @@ impl ModelRecord {
         if let Some(held) = self.awaits() {
             return Err(LoadError::new(Stage::Intercept, held.reason.clone()));
         }
+
         let serves = self.versions.values().any(|record| record.serving.is_some());
         if serves { Ok(()) } else { Err(LoadError::new(Stage::Read, NONE_WANTED)) }
     }
 
-    /// Why what is wanted of the repository does not serve, if it is known not to: its newest, or
-    /// one that is missing.
+    /// The fault of the newest wanted version, or of one that is missing.
     fn newest_fault(&self) -> Option<LoadError> {
         if let Some(Some(reason)) = &self.elsewhere {
             return Some(LoadError::new(Stage::Read, reason.clone()));
         }
+
         let may_be_wanted = |version: Version| selects(&self.policy, version);
         let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
         let newest = there.find(|(version, _)| may_be_wanted(**version));
+
         newest.and_then(|(_, record)| record.fault()).or_else(|| self.missing_fault())
     }
 
-    /// What to say of the first version that the settings name and that is not there.
+    /// The fault of the first version that the settings name and the repository does not hold.
     fn missing_fault(&self) -> Option<LoadError> {
         let (version, reason) = self.missing().next()?;
         Some(LoadError::new(Stage::Read, format!("version {version}: {reason}")))
     }
 
-    /// What to say of a version that serves although the repository does not hold it any more.
+    /// The reason shown for a version that serves although the repository no longer holds it.
     fn leftover(&self, version: Version) -> String {
         let mut there = self.versions.iter().rev().filter(|(_, record)| !record.is_absent());
         let next = there.find(|(version, _)| selects(&self.policy, **version));
@@ -58,7 +59,7 @@ impl ModelRecord {
         }
     }
 
-    /// What the registry should hold of it; `None` if it should not be known at all.
+    /// The model's entry in the registry; `None` if the model is unknown.
     pub(in crate::lifecycle) fn entry(&self) -> Option<Entry> {
         if self.elsewhere.is_none() && self.versions.is_empty() {
             return None;
@@ -68,7 +69,7 @@ impl ModelRecord {
         Some(Entry { serving, policy: self.policy.clone(), note: self.note() })
     }
 
-    /// Why it does not serve, as far as whoever asks it may know.
+    /// The reason for which the model does not serve, as far as its callers may see it.
     pub(in crate::lifecycle) fn note(&self) -> String {
         if self.demand == Demand::Unwanted {
             return "it was unloaded on request".into();
@@ -90,11 +91,12 @@ impl ModelRecord {
         if let Some(fault) = self.missing_fault().filter(|_| stage == Stage::Read) {
             return fault.reason;
         }
-        // The reason may hold a guest's last words, which whoever asks for an answer must not see.
+
+        // The reason may hold a guest's output, which callers of the model must not see.
         format!("it failed to load, at stage {stage}; the repository index tells why")
     }
 
-    /// What the repository index tells of the model's versions, newest first.
+    /// The index entries of the model's versions, newest first.
     pub(in crate::lifecycle) fn index(&self, name: &ModelName) -> Vec<IndexEntry> {
         let entry =
             |version, (state, reason)| IndexEntry { name: name.clone(), version, state, reason };
@@ -103,6 +105,7 @@ impl ModelRecord {
             entry(None, (IndexState::Unavailable, reason))
         });
         let versions = self.versions.iter().rev();
+
         whole
             .into_iter()
             .chain(
@@ -112,7 +115,7 @@ impl ModelRecord {
             .collect()
     }
 
-    /// What the repository index tells of a version, or else of the model as a whole.
+    /// The index entry of a version, or else of the model as a whole.
     pub(in crate::lifecycle) fn entry_of(
         &self,
         name: &ModelName,
@@ -141,6 +144,7 @@ impl ModelRecord {
         if record.draining > 0 {
             return (IndexState::Unloading, String::new());
         }
+
         let reason = match (&record.present, self.demand) {
             (Content::Missing(reason), _) => reason.clone(),
             (_, Demand::Unwanted) => "unloaded on request".into(),

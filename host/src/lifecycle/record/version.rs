@@ -1,4 +1,4 @@
-//! What the manager knows of one version.
+//! The state of one version.
 
 use super::super::drain::Ending;
 use super::super::policy::{Known, Present};
@@ -6,27 +6,27 @@ use crate::model::{LoadError, Stage, Version};
 use crate::repository::{Candidate, Digest};
 use crate::servable::ServableHandle;
 
-/// What is there of it, and what has become of that.
+/// The content of one version in the repository, and what became of it.
 #[derive(Default)]
 pub(super) struct VersionRecord {
     pub(super) present: Content,
     pub(super) serving: Option<Serving>,
     pub(super) loading: Option<Digest>,
     pub(super) failed: Option<(Digest, LoadError)>,
-    /// The content that was tried last, and how many loads of it have failed in a row.
+    /// The content that was last tried, and the number of its consecutive failures.
     pub(super) tried: Option<Digest>,
     pub(super) failures: u32,
-    /// How many contents of this version are answering their last requests.
+    /// Number of contents of this version that are draining.
     pub(super) draining: usize,
 }
 
-/// What the repository holds of a version.
+/// The content of the repository under one version.
 #[derive(Default)]
 pub(super) enum Content {
     Whole(Box<Candidate>),
     Unsettled,
     Faulty(String),
-    /// Its model's settings name it, and it is not there; why that matters.
+    /// The settings of the model name the version, and it is not present; with the reason.
     Missing(String),
     #[default]
     Nothing,
@@ -36,7 +36,7 @@ pub(super) enum Content {
 pub(super) struct Serving {
     pub(super) digest: Digest,
     pub(super) handle: ServableHandle,
-    /// What is to be done once it serves no more.
+    /// The drain to run once it no longer serves.
     pub(super) ending: Ending,
 }
 
@@ -47,7 +47,7 @@ impl Content {
 }
 
 impl VersionRecord {
-    /// What to say of a version that serves although something is wrong with it.
+    /// The reason shown for a version that serves in spite of a fault.
     pub(super) fn excuse(&self, fault: &str) -> String {
         let same = self.serving.as_ref().is_some_and(|serving| self.present.is(serving.digest));
         if same {
@@ -57,7 +57,7 @@ impl VersionRecord {
         }
     }
 
-    /// Whether what the repository holds has not been found to fail.
+    /// True if the repository holds a candidate that has not failed.
     pub(super) fn is_usable(&self) -> bool {
         match &self.present {
             Content::Whole(candidate) => {
@@ -74,6 +74,7 @@ impl VersionRecord {
             Content::Faulty(_) => Present::Faulty,
             Content::Missing(_) | Content::Nothing => Present::Absent,
         };
+
         Known {
             version,
             present,
@@ -83,7 +84,7 @@ impl VersionRecord {
         }
     }
 
-    /// What is wrong with the live configuration, if anything is.
+    /// The fault of the live configuration, if there is one.
     pub(super) fn live_fault(&self) -> Option<String> {
         match &self.present {
             Content::Whole(candidate) => candidate.live.fault.clone(),
@@ -91,12 +92,12 @@ impl VersionRecord {
         }
     }
 
-    /// True if the repository holds nothing of it.
+    /// True if the repository holds nothing of the version.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self.present, Content::Nothing | Content::Missing(_))
     }
 
-    /// Why it should be there, if it should and is not.
+    /// The reason for which the version should be present, if it should and is not.
     pub(super) fn missing(&self) -> Option<&str> {
         match &self.present {
             Content::Missing(reason) => Some(reason),
@@ -113,7 +114,7 @@ impl VersionRecord {
         self.serving.is_some() || self.loading.is_some() || self.draining > 0
     }
 
-    /// What is wrong with what the repository holds now.
+    /// The fault of the content that the repository holds now.
     pub(super) fn fault(&self) -> Option<LoadError> {
         match (&self.present, &self.failed) {
             (Content::Faulty(reason), _) => Some(LoadError::new(Stage::Read, reason.clone())),

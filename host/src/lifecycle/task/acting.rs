@@ -1,4 +1,4 @@
-//! What is done with a version: it is loaded, serves, keeps failing, and ends.
+//! Events of versions: start of a load, its outcome, an open circuit breaker, the end of a drain.
 
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::repository::Digest;
 use crate::servable::Wrapping;
 use crate::tenant::Verdict;
 
-/// Writes a line about a version, unless the log has many of this tenant's lately.
+/// Writes a log line about a version, within the tenant's rate limit.
 macro_rules! say {
     ($task:expr, $level:ident, $($what:tt)*) => {
         match $task.lines.next(Instant::now()) {
@@ -49,7 +49,7 @@ impl Task {
         say!(self, info, model = %name, %version, %digest, "loading");
     }
 
-    /// Notes why a version does not serve, and when it is tried again if that may help.
+    /// Records a failure, and schedules a retry if it may be temporary.
     fn note_failure(
         &mut self,
         name: &ModelName,
@@ -62,7 +62,7 @@ impl Task {
         let text = error.to_string();
         let failures = record.fail(version, digest, error);
 
-        // What is tried again and again for the same reason was told already.
+        // A repeated temporary failure is logged once.
         if failures == 1 || !stage.is_passing() {
             say!(self, warn, model = %name, %version, error = %text, "cannot serve");
         }
@@ -71,9 +71,8 @@ impl Task {
         }
     }
 
-    /// Whether a version that has shown that it can serve is to go live. Asked before its
-    /// migrations are kept: they are kept only if it is, and once they are it does, if only for a
-    /// moment.
+    /// True if a validated version is to be published. Called before its migrations are committed:
+    /// they are committed only if it is, and once they are, it serves, if only for a moment.
     pub(super) fn lets_live(&self, name: &ModelName, version: Version) -> bool {
         let wanted = self.models.get(name).is_some_and(|record| record.lets_live(version));
         wanted && self.owner.is_some() && self.phase == Phase::Open
@@ -89,18 +88,19 @@ impl Task {
         self.loads = self.loads.saturating_sub(1);
         self.to_collect = true;
         match outcome {
-            // What was loaded for a tenant that is gone would be on its account, with its grants.
+            // The version of a removed tenant would use that tenant's quota and grants.
             _ if self.owner.is_none() => self.abandon(&name, version),
             Ok(Some(loaded)) if self.phase == Phase::Open => {
                 self.go_live(&name, version, digest, loaded)
             }
-            // Not to go live; or live for the next start, as the server stops.
+            // Not wanted; or published by the next start, because the server stops.
             Ok(_) => self.abandon(&name, version),
             Err(error) => {
                 self.count(|metrics| &metrics.failures);
                 self.note_failure(&name, version, digest, error);
             }
         }
+
         self.count(|metrics| &metrics.loads);
         self.drive(&name);
     }
@@ -108,23 +108,27 @@ impl Task {
     fn go_live(&mut self, name: &ModelName, version: Version, digest: Digest, loaded: Loaded) {
         let wrapping = self.owner.as_ref().and_then(|owner| owner.wrapping_of(name));
         let Some(record) = self.models.get_mut(name) else { return };
+
         let trips = loaded.0.trips();
         wrapping.into_iter().for_each(|wrapping| loaded.0.wrap_in(wrapping));
+
         let before = record.serve(version, digest, loaded);
         self.end(name, version, before);
         self.watch_trips(name, version, digest, trips);
         self.count(|metrics| &metrics.swaps);
+
         tracing::info!(tenant = %self.tenant, model = %name, %version, "ready");
     }
 
-    /// Forgets a load.
+    /// Drops the result of a load.
     fn abandon(&mut self, name: &ModelName, version: Version) {
         if let Some(record) = self.models.get_mut(name) {
             record.abandon(version);
         }
     }
 
-    /// Has the task hear of it when a version keeps failing, for as long as the version lives.
+    /// Sends an event whenever the circuit breaker of a version opens, for as long as the version
+    /// lives.
     fn watch_trips(
         &self,
         name: &ModelName,
@@ -144,19 +148,23 @@ impl Task {
     /// Lets an older version take the place of one that keeps failing, if there is one.
     pub(super) fn tripped(&mut self, name: &ModelName, version: Version, digest: Digest) {
         let Some(record) = self.models.get_mut(name) else { return };
+
         let rolls_back = record.roll_back(version, digest);
         tracing::warn!(
             tenant = %self.tenant, model = %name, %version, rolls_back, "keeps failing; out of service for now"
         );
         self.count(|metrics| &metrics.trips);
+
         self.drive(name);
     }
 
-    /// Starts the task that ends a version which serves no more.
+    /// Starts the task that drains a version.
     fn end(&self, name: &ModelName, version: Version, ending: Option<Ending>) {
         let Some(ending) = ending else { return };
+
         let (events, name) = (self.events.clone(), name.clone());
-        // Begun here and now, so that whoever wraps it hears of its end even if it is to end next.
+        // Begun before the task runs, so that the interceptors that serve now see the drain even if
+        // they are drained next.
         let ending = ending.begin();
         tokio::spawn(async move {
             ending.run().await;
@@ -175,9 +183,10 @@ impl Task {
         if let Some(record) = self.models.get_mut(name) {
             record.drained(version);
         }
+
         let serves = self.models.get(name).is_some_and(|record| record.serves(version));
-        // Under the same number other content may serve by now, of a later tenant of this name too,
-        // and count on.
+        // Other content may serve under the same number by now, possibly of a later tenant of this
+        // name, and use the same metrics.
         if !serves && !self.registry.serves(&self.tenant, name, version) {
             self.loader.forget_metrics(&ModelId {
                 tenant: self.tenant.clone(),
@@ -185,11 +194,12 @@ impl Task {
                 version,
             });
         }
+
         self.to_collect = true;
         self.drive(name);
     }
 
-    /// Counts something of the tenant's models, unless it is gone.
+    /// Increments a counter of the tenant, unless it was removed.
     fn count(&self, what: impl FnOnce(&TenantMetrics) -> &Counter) {
         if let Some(owner) = &self.owner {
             what(&owner.metrics).inc();

@@ -1,4 +1,4 @@
-//! What the tenant's repository holds, and whether there is a tenant still.
+//! Events of sources: announcements, a replaced repository, a removed tenant.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,28 +10,31 @@ use crate::model::ModelName;
 use crate::repository::{Aspired, Degraded};
 
 impl Task {
-    /// Believes another source from now on.
+    /// Accepts announcements from another source from now on.
     pub(super) fn move_to(&mut self, source: u64) {
         self.owner = self.owner.take().map(|before| before.moved(source));
         self.merged = None;
     }
 
-    /// Wants nothing any more: the tenant is gone.
+    /// Removes the tenant: all its models are unloaded.
     pub(super) async fn leave(&mut self) {
         self.owner = None;
-        // Nobody else has a sender any more, and the ends of its versions are to be heard of.
+        // The task is the last sender, and must still receive the events of its drains.
         self.own_mailbox = self.events.upgrade();
         self.retries.clear();
         self.readiness.forget(&self.tenant);
+
         for record in self.models.values_mut() {
             record.see(std::iter::empty());
             record.leave_place();
         }
+
         let names: Vec<_> = self.models.keys().cloned().collect();
         self.drive_all(names).await;
     }
 
-    /// Takes over what a source sees. What it no longer sees is in the records still.
+    /// Merges an announcement. Models that it does not hold keep their records until they are
+    /// unloaded.
     pub(super) async fn merge(&mut self, aspired: Arc<Aspired>) {
         if self.merged.as_ref().is_some_and(|merged| Arc::ptr_eq(merged, &aspired)) {
             return;
@@ -52,7 +55,7 @@ impl Task {
             names.into_iter().partition(ModelName::is_interceptor);
 
         self.see_all(&aspired, interceptors).await;
-        // What wraps models comes first: whether they may be loaded depends on it.
+        // Interceptors come first: models are loaded only if they serve.
         self.rewrapped = true;
         self.rewrap().await;
         self.see_all(&aspired, models).await;
@@ -67,18 +70,19 @@ impl Task {
         }
     }
 
-    /// Takes over what a source sees of one model.
+    /// Merges one model of an announcement.
     fn see(&mut self, aspired: &Aspired, name: ModelName) {
         let owner = self.owner.as_ref().filter(|_| !name.is_interceptor());
         let held = owner.and_then(|owner| owner.interceptors.held()).cloned();
         let record = self.models.entry(name.clone()).or_default();
+
         record.hold(held);
         if record.see(aspired.of(&name)) {
             self.drive(&name);
         }
     }
 
-    /// Tells the tenant's models if its interceptors have changed.
+    /// Updates the tenant's models if its interceptors have changed.
     pub(super) async fn rewrap(&mut self) {
         if !std::mem::take(&mut self.rewrapped) {
             return;
@@ -88,15 +92,16 @@ impl Task {
         }
     }
 
-    /// Works out what wraps the models. Gives those that are to be told of a change, if there is
-    /// one.
+    /// Updates the interceptor chain. Returns the models to reconcile, if it has changed.
     fn update_interceptors(&mut self) -> Option<Vec<ModelName>> {
         let owner: &mut TenantRecord = self.owner.as_mut()?;
         let own = self.models.iter().filter(|(name, _)| name.is_interceptor());
         let Change { links, held } = owner.update_interceptors(own);
+
         if !links && !held {
             return None;
         }
+
         let held = owner.interceptors.held().cloned();
         let models = self.models.iter_mut().filter(|(name, _)| !name.is_interceptor());
         let told = models.map(|(name, model)| {
@@ -106,6 +111,7 @@ impl Task {
             }
             name.clone()
         });
+
         Some(told.collect())
     }
 }

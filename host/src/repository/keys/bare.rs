@@ -1,27 +1,26 @@
-//! Values that stand in a TOML file without the quotes that they need, such as `weight = two` or
-//! `deadline = 60s`.
+//! Values that lack their quotes in a TOML file, such as `weight = two` or `deadline = 60s`.
 //!
-//! The parser calls these an invalid boolean or number. Quoted, they can be read, and the reader of
-//! the key says what the value must be.
+//! The TOML parser reports these as an invalid boolean or number. With quotes added, the file can be
+//! parsed, and the code that reads the key reports the accepted values.
 
-/// A TOML file with the quotes added that it lacks.
+/// A TOML file with missing quotes added.
 pub(super) struct Quoted {
     pub(super) text: String,
     pub(super) values: Vec<BareValue>,
 }
 
-/// A value that stands without quotes.
+/// A value without quotes.
 pub(super) struct BareValue {
-    /// Where its line begins in the quoted text.
+    /// Start of its line in the quoted text, in bytes.
     pub(super) start: usize,
-    /// Where its line ends.
+    /// End of its line.
     pub(super) end: usize,
-    /// What to write in its place, and why.
+    /// The suggested replacement, with the reason.
     pub(super) advice: String,
 }
 
-/// Adds the quotes that the lines at these offsets lack. `None` if something else is wrong with one
-/// of them.
+/// Adds the quotes that are missing on the lines at these offsets. Returns `None` if one of the
+/// lines has another fault.
 pub(super) fn quote(text: &str, faults: impl IntoIterator<Item = usize>) -> Option<Quoted> {
     let mut lines: Vec<usize> = faults.into_iter().map(|offset| line_start(text, offset)).collect();
     lines.sort_unstable();
@@ -50,7 +49,7 @@ fn line_start(text: &str, offset: usize) -> usize {
     before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
-/// The key and the value of a line, if the value is neither quoted nor a list nor a table.
+/// Splits a line into key and value, if the value is not quoted, a list or a table.
 fn bare(line: &str) -> Option<(&str, &str)> {
     let (key, rest) = line.split_once('=')?;
     let value = rest.split('#').next().unwrap_or(rest).trim();

@@ -1,4 +1,4 @@
-//! What a value may be.
+//! Parsers of values. Each fails with a text that describes the accepted values.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,17 +9,17 @@ use toml::de::{DeString, DeValue};
 
 use crate::model::{Origin, parse_duration, parse_size, show_duration, show_size};
 
-/// True or false.
+/// Parses `true` or `false`.
 pub(crate) fn boolean(value: &DeValue<'_>) -> Result<bool, String> {
     value.as_bool().ok_or_else(|| expected("true or false", value))
 }
 
-/// Any text.
+/// Parses any text.
 pub(crate) fn text(value: &DeValue<'_>) -> Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| expected("a text in quotes", value))
 }
 
-/// A whole number within the range.
+/// Parses a whole number within the range.
 pub(crate) fn number(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Result<u32, String> {
     move |value| {
         let number = whole_number(value)?;
@@ -29,14 +29,14 @@ pub(crate) fn number(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Res
     }
 }
 
-/// Any whole number that is not negative.
+/// Parses a whole number of 0 or more.
 pub(crate) fn whole_number(value: &DeValue<'_>) -> Result<u64, String> {
     let digits = value.as_integer().ok_or_else(|| expected("a whole number", value))?;
     u64::from_str_radix(digits.as_str(), digits.radix())
         .map_err(|_| format!("{} is not a whole number of 0 or more", digits.as_str()))
 }
 
-/// A size such as `"256MiB"`, in bytes, within the range.
+/// Parses a size such as `"256MiB"` within the range. Returns bytes.
 pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Result<u64, String> {
     move |value| {
         let written = value.as_str().ok_or_else(|| expected("a size like \"256MiB\"", value))?;
@@ -52,7 +52,7 @@ pub(crate) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Resul
     }
 }
 
-/// A duration such as `"60s"` within the range.
+/// Parses a duration such as `"60s"` within the range.
 pub(crate) fn duration(
     range: RangeInclusive<Duration>,
 ) -> impl Fn(&DeValue<'_>) -> Result<Duration, String> {
@@ -67,7 +67,7 @@ pub(crate) fn duration(
     }
 }
 
-/// One of a few words, each with what it stands for.
+/// Parses one of a few words. Returns its value.
 pub(crate) fn one_of<T: Clone, const N: usize>(
     words: [(&'static str, T); N],
 ) -> impl Fn(&DeValue<'_>) -> Result<T, String> {
@@ -80,7 +80,7 @@ pub(crate) fn one_of<T: Clone, const N: usize>(
     }
 }
 
-/// A list of such values; the first that is wrong is named by its place, counted from 0.
+/// Parses a list of values. An error names the index of the first faulty item, counted from 0.
 pub(crate) fn list<T>(
     item: impl Fn(&DeValue<'_>) -> Result<T, String>,
 ) -> impl Fn(&DeValue<'_>) -> Result<Vec<T>, String> {
@@ -93,7 +93,7 @@ pub(crate) fn list<T>(
     }
 }
 
-/// A list of at most so many origins, in order and each once.
+/// Parses a list of at most `most` origins. Returns them sorted and without duplicates.
 pub(crate) fn origins(most: usize) -> impl Fn(&DeValue<'_>) -> Result<Vec<Origin>, String> {
     move |value| {
         let mut origins = list(origin)(value)?;
@@ -115,7 +115,7 @@ fn origin(value: &DeValue<'_>) -> Result<Origin, String> {
     Origin::parse(text).map_err(|error| error.to_string())
 }
 
-/// A table of texts.
+/// Parses a table of texts.
 pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, String> {
     let table = value.as_table().ok_or_else(|| expected("a table of texts", value))?;
     let pair = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
@@ -126,7 +126,7 @@ pub(crate) fn texts(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, Str
     table.iter().map(pair).collect()
 }
 
-/// Says what should stand there and what does.
+/// Returns an error text with the expected and the actual value.
 pub(crate) fn expected(what: &str, value: &DeValue<'_>) -> String {
     match value.as_str() {
         Some(text) => {

@@ -1,18 +1,18 @@
-//! The environment variables by which a store is told who asks, and what to say where they are
+//! Environment variables with the credentials of each store, and the error text if they are
 //! missing.
 
 use object_store::ObjectStoreScheme;
 use url::Url;
 
-/// How one kind of store is told who asks.
+/// The credential variables of one kind of store.
 struct Credentials {
-    /// What the store is called.
+    /// Name of the store in messages.
     store: &'static str,
-    /// Any of these variables is enough.
+    /// Variables of which any one is sufficient.
     variables: &'static [&'static str],
-    /// The usual ones.
+    /// The most common variables, for messages.
     usual: &'static str,
-    /// What lets a public bucket be read without any.
+    /// The setting that allows anonymous access to a public bucket.
     public: &'static str,
 }
 
@@ -58,7 +58,8 @@ const AZURE: Credentials = Credentials {
     public: "AZURE_SKIP_SIGNATURE=true",
 };
 
-/// Why a store could not be read, with what to set if nothing tells it who asks.
+/// Returns an error text that names the variables to set, if `why` may be caused by missing
+/// credentials. Otherwise returns `why`.
 pub(super) fn explain(url: &Url, why: String) -> String {
     explain_with(url, why, |variable| std::env::var_os(variable).is_some())
 }
@@ -80,8 +81,8 @@ fn explain_with(url: &Url, why: String, is_set: impl Fn(&str) -> bool) -> String
     )
 }
 
-/// True if a store's error may come from credentials that are missing. Clients without any ask the
-/// cloud's metadata service for them.
+/// Returns true if missing credentials may have caused a store's error. Clients without credentials
+/// query the cloud's metadata service.
 fn is_about_credentials(why: &str) -> bool {
     let lower = why.to_lowercase();
     let signs = [

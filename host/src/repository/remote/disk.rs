@@ -1,12 +1,12 @@
-//! The mirror's folder: what is there is put there, and taken away, in one step each.
+//! The folder of a mirror, in which versions are placed and removed atomically.
 //!
 //! ```text
-//! mirror/        what the directory source looks at; `filling/` until the first refresh is through
-//! staged/        what is being fetched, and what is being removed
-//! record.json    which content of the store each file is
+//! mirror/        the directory that is scanned; `filling/` until the first refresh has succeeded
+//! staged/        files being fetched or removed
+//! record.json    the tag of each mirrored object
 //! ```
 //!
-//! Only this host writes here. All of this is file work and blocks.
+//! Only this host writes here. Every function does file I/O and blocks.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,23 +17,23 @@ use super::listing::Tag;
 use super::record;
 use super::unit::{Files, Unit};
 
-/// A mirror's folder.
+/// The folder of a mirror.
 #[derive(Clone, Debug)]
 pub(super) struct Disk {
     base: PathBuf,
-    /// Whether a refresh has been through.
+    /// True once a refresh has succeeded.
     filled: bool,
 }
 
-/// Where a mirror is, once a refresh has been through. Until then there is nothing: an empty folder
-/// would say that nothing is wanted.
+/// Returns the directory to scan. It does not exist before the first successful refresh, because an
+/// empty folder would mean that no model is wanted.
 pub(super) fn root(base: &Path) -> PathBuf {
     base.join("mirror")
 }
 
 impl Disk {
-    /// Opens a mirror's folder, or makes it, and tells what it holds. Removes what a host that was
-    /// killed has left.
+    /// Opens or creates the folder of a mirror. Returns it with the mirrored files. Removes files
+    /// left by a killed host.
     pub(super) fn open(base: PathBuf) -> io::Result<(Self, Files<Tag>)> {
         let disk = Disk { filled: root(&base).is_dir(), base };
         fs::create_dir_all(disk.root())?;
@@ -43,12 +43,12 @@ impl Disk {
         Ok((disk, held))
     }
 
-    /// Where the files are now.
+    /// Returns the directory that holds the mirrored files now.
     fn root(&self) -> PathBuf {
         if self.filled { root(&self.base) } else { self.base.join("filling") }
     }
 
-    /// Lets the mirror be looked at.
+    /// Makes the mirror visible to scans.
     pub(super) fn fill(&mut self) -> io::Result<()> {
         if !self.filled {
             fs::rename(self.root(), root(&self.base))?;
@@ -57,26 +57,26 @@ impl Disk {
         Ok(())
     }
 
-    /// Puts down what is held.
+    /// Writes the record of mirrored files.
     pub(super) fn save(&self, held: &Files<Tag>) -> io::Result<()> {
         record::write(&self.record(), held)
     }
 
-    /// A folder in which a unit can be put together.
+    /// Creates a staging directory for a unit.
     pub(super) fn stage(&self) -> io::Result<PathBuf> {
         let staged = self.fresh();
         fs::create_dir(&staged)?;
         Ok(staged)
     }
 
-    /// Puts a file that has not changed into the folder of a unit that is being put together.
+    /// Links an unchanged file into a unit's staging directory.
     pub(super) fn keep(&self, unit: &Unit, name: &str, staged: &Path) -> io::Result<()> {
         let (from, to) = (self.root().join(unit.file(name)), staged.join(name));
-        // Not every file system has links.
+        // Not every file system supports hard links.
         fs::hard_link(&from, &to).or_else(|_| fs::copy(&from, &to).map(drop))
     }
 
-    /// Puts a unit that is whole into its place, at once.
+    /// Moves a complete unit into the mirror atomically.
     pub(super) fn place(&self, unit: &Unit, staged: &Path) -> io::Result<()> {
         let place = self.root().join(unit.path());
         let folder = place.parent().unwrap_or(&self.base);
@@ -96,7 +96,7 @@ impl Disk {
         remove(staged)
     }
 
-    /// Takes a unit away, at once, and its model's folder if that leaves nothing in it.
+    /// Removes a unit atomically, and its model's folder if that becomes empty.
     pub(super) fn remove(&self, unit: &Unit) -> io::Result<()> {
         let (place, gone) = (self.root().join(unit.path()), self.fresh());
         match fs::rename(&place, &gone) {
@@ -104,13 +104,13 @@ impl Disk {
             _ => {}
         }
         if !matches!(unit, Unit::Bare(_)) {
-            // Fails as long as there is anything in it.
+            // Fails while the folder is not empty.
             let _ = fs::remove_dir(self.root().join(unit.model().as_str()));
         }
         remove(&gone)
     }
 
-    /// Removes the mirrors of other places that were this tenant's repository once.
+    /// Removes the tenant's mirrors of other URLs.
     pub(super) fn remove_others(&self) -> io::Result<()> {
         let Some(all) = self.base.parent() else { return Ok(()) };
         for entry in fs::read_dir(all)? {
@@ -122,13 +122,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Puts the first of a model there with the model's folder, which is never seen empty.
+    /// Places the first unit of a model together with the model's folder, which is never visible
+    /// empty.
     fn put_within(&self, ready: &Path, place: &Path, folder: &Path) -> io::Result<()> {
         folder.parent().map_or(Ok(()), fs::create_dir_all)?;
         let model = self.stage()?;
         let within = model.join(place.file_name().unwrap_or_default());
         let put = fs::rename(ready, &within).and_then(|()| match fs::rename(&model, folder) {
-            // Another version of the model was there sooner.
+            // Another version of the model was placed first.
             Err(_) if folder.is_dir() => self.put(&within, place),
             put => put,
         });
@@ -136,15 +137,15 @@ impl Disk {
     }
 
     fn put(&self, staged: &Path, place: &Path) -> io::Result<()> {
-        // One file takes another's place by that alone.
+        // Renaming a file replaces the present one.
         if !place.is_dir() {
             return fs::rename(staged, place);
         }
         if exchange(staged, place).is_ok() {
             return Ok(());
         }
-        // Where folders cannot change places, the version is missing for a moment, which no look
-        // takes for its end.
+        // Without an atomic exchange the version is missing for a moment, which is shorter than the
+        // settle time.
         let before = self.fresh();
         fs::rename(place, &before)?;
         fs::rename(staged, place)?;
@@ -165,7 +166,7 @@ impl Disk {
     }
 }
 
-/// Lets two folders change places.
+/// Exchanges two folders atomically.
 #[cfg(any(target_os = "linux", target_vendor = "apple"))]
 fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -177,7 +178,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Removes a file, or a folder with everything in it; there may be none.
+/// Removes a file, or a folder with its content. Succeeds if there is none.
 fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),

@@ -1,5 +1,5 @@
-//! Fetches what has changed of a unit into a folder that nobody looks at, and puts the whole into
-//! its place.
+//! Fetches the changed objects of a unit into a staging directory and moves the unit into the
+//! mirror.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,11 +18,11 @@ use super::metrics::TenantMetrics;
 use super::unit::Unit;
 use crate::repository::plain_error;
 
-/// A unit to be taken over as it was listed.
+/// One unit to be mirrored as listed.
 pub(super) struct Job {
     pub(super) unit: Unit,
     pub(super) files: BTreeMap<String, Object>,
-    /// What is held of it.
+    /// The tags of the files mirrored so far.
     pub(super) held: BTreeMap<String, Tag>,
     pub(super) location: Arc<Location>,
     pub(super) disk: Disk,
@@ -30,8 +30,8 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Takes it over, and gives what is held of it then. Fails with what went wrong; what was held
-    /// still is.
+    /// Mirrors the unit. Returns the tags of its files. On failure returns the reason, and the unit
+    /// stays as it was.
     pub(super) async fn run(self) -> (Unit, Result<BTreeMap<String, Tag>, String>) {
         let outcome = self.carry_out().await;
         (self.unit, outcome.map(|()| tags(&self.files)))
@@ -48,7 +48,7 @@ impl Job {
             Err(why) => Err(why),
         };
         if outcome.is_err() {
-            // What is left of it would be there again with every refresh.
+            // A staging directory that stayed would accumulate with every refresh.
             let _ = tokio::fs::remove_dir_all(&staged).await;
         }
         outcome
@@ -73,7 +73,7 @@ impl Job {
         blocking(move || disk.keep(&unit, &name, &staged)).await
     }
 
-    /// Fetches one object. Fails unless all of it came, and was what was listed.
+    /// Fetches one object. Fails unless it is complete and has not changed since it was listed.
     async fn fetch(&self, object: &Object, to: &Path) -> Result<(), String> {
         let asked = tokio::time::timeout(PATIENCE, self.location.store.get(&object.path)).await;
         let answer = asked.map_err(|_| too_slow())?.map_err(|error| plain(&error))?;
@@ -108,7 +108,8 @@ impl Job {
     }
 }
 
-/// An ETag without what some stores put around it in one place and not in another.
+/// Strips quotes and the weak prefix from an ETag. Some stores add them in one response and not in
+/// another.
 fn bare(etag: &str) -> &str {
     etag.trim_start_matches("W/").trim_matches('"')
 }
@@ -117,7 +118,7 @@ fn too_slow() -> String {
     format!("nothing came for {} s", PATIENCE.as_secs())
 }
 
-/// Runs file work where it may block.
+/// Runs file I/O on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, String> {

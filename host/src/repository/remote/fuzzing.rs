@@ -1,11 +1,11 @@
-//! What must hold of any name that a store lists.
+//! Properties of object names listed by a store.
 
 use std::path::{Component, Path};
 
 use super::unit::Unit;
 
-/// A name of an object, as a stranger's store may have it. One that belongs to the repository lies
-/// within it, at most four folders deep, and where it lies leads back to it.
+/// Checks the name of an object in an untrusted store. A name that belongs to the repository is a
+/// path inside it, at most four components deep, and is parsed back to the same unit.
 pub fn object(text: &str) {
     let Some((unit, name)) = Unit::of(text) else { return };
     let file = unit.file(&name);

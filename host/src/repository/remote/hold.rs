@@ -1,8 +1,8 @@
-//! Whether a listing that has lost much is believed: only once a second one, some time later, has
-//! lost it too.
+//! Protection against listings that have lost many versions: such a listing is accepted only after
+//! a later one has confirmed the loss.
 //!
-//! Stores have answered with a part of what they hold, or with nothing at all, and credentials have
-//! been narrowed by accident. None of that may take down what serves.
+//! Stores have answered with a part of their objects or with none, and credentials have been narrowed
+//! by accident. None of that may unload serving versions.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use super::listing::{Object, Tag};
 use super::unit::{Files, Unit};
 
-/// A listing that has lost much, and waits for another to say the same.
+/// A listing with many missing versions that awaits confirmation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hold {
-    /// When the first such listing was there.
+    /// Time of the first such listing.
     pub(super) since: Instant,
-    /// What it has lost.
+    /// The missing versions.
     pub(super) missing: BTreeSet<Unit>,
 }
 
-/// Judges a listing; `before` is what the one before has come to. Gives what holds it back, if it
-/// is not to be followed. It holds back all of it, since nobody knows what else is wrong with it.
+/// Checks a listing; `before` is the result for the previous one. Returns `None` if the listing is
+/// accepted. A listing that is not accepted is ignored as a whole, since the rest of it may be
+/// wrong too.
 pub(super) fn judge(
     listed: &Files<Object>,
     held: &Files<Tag>,
@@ -43,8 +44,8 @@ pub(super) fn judge(
     }
 }
 
-/// Whether less than half of the versions are left. Versions that took the place of others count
-/// like them, and so do those that are to: until they come, the others stay.
+/// Returns true if less than half of the versions are left. A version that replaces another one of
+/// its model counts as left, even before it is complete, because the old one stays until then.
 fn has_shrunk(listed: &Files<Object>, held: &Files<Tag>) -> bool {
     let before = held.keys().filter(|unit| unit.is_version());
     let known: BTreeSet<_> = before.clone().map(Unit::model).collect();
@@ -68,8 +69,8 @@ mod tests {
         listed(&paths.iter().map(|path| (path.as_str(), "1", 1, 0)).collect::<Vec<_>>())
     }
 
-    /// Takes these listings, at these seconds, over a mirror that holds the first names; tells
-    /// which were believed.
+    /// Checks these listings, each with its time in seconds, against a mirror of the versions in
+    /// `holds`. Returns for each if it was accepted.
     fn believed(holds: &str, listings: &[(u64, &str)]) -> Vec<bool> {
         let (start, held) = (Instant::now(), held(&bare(holds)));
         let mut hold = None;

@@ -1,4 +1,4 @@
-//! What a store lists: which objects, of what size, and what tells whether one has changed.
+//! The listing of a store: its objects, their sizes, and the tags that identify their content.
 
 use std::collections::BTreeMap;
 
@@ -11,44 +11,44 @@ use super::location::{Location, PATIENCE, plain};
 use super::unit::{Files, Unit};
 use crate::model::sanitize;
 
-/// Everything of a repository that a store lists.
+/// The listed objects of a repository.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listing {
     pub(super) files: Files<Object>,
-    /// How many objects are none of the repository's, and the first of them.
+    /// Number of objects that are not part of the repository, and the name of the first.
     pub(super) ignored: Option<(usize, String)>,
 }
 
-/// One object as it was listed.
+/// A listed object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
-    /// What the store calls it.
+    /// Path of the object in the store.
     pub(super) path: Path,
-    /// What the store gave to ask for exactly this content, if it did.
+    /// ETag, if the store returned one.
     pub(super) etag: Option<String>,
-    /// What it holds, as far as a listing tells.
+    /// Identifies the content.
     pub(super) tag: Tag,
-    /// When it was written, in milliseconds since 1970.
+    /// Time of the last modification in milliseconds since 1970.
     pub(super) modified: i64,
 }
 
-/// What differs whenever an object's content does.
+/// Identifies the content of an object: differs after every change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tag {
-    /// Its ETag, or its time where the store has none.
+    /// ETag, or the modification time if the store has no ETags.
     pub(super) mark: String,
-    /// Bytes.
+    /// Size in bytes.
     pub(super) size: u64,
 }
 
-/// Ten times the largest repository thought of; listing so many takes a store a minute.
+/// Maximum number of objects: ten times the largest expected repository. Listing this many takes a
+/// store a minute.
 const MAX_OBJECTS: usize = 100_000;
 
-/// Lists everything in a folder. Fails with what went wrong, also if that is only that there is too
-/// much.
+/// Lists every object in a folder. Fails with the reason, also if there are too many objects.
 pub(super) async fn list(location: &Location) -> Result<Listing, String> {
     let prefix = Some(&location.prefix).filter(|prefix| !prefix.as_ref().is_empty());
-    // What an earlier listing that failed has left there.
+    // Discards the count of an earlier listing that failed.
     location.skipped.take();
     let mut objects = location.store.list(prefix);
     let mut listing = Listing::default();
@@ -81,14 +81,14 @@ impl Listing {
     }
 
     fn ignore(&mut self, path: &str, size: u64) {
-        // Some tools make objects without content that stand for folders.
+        // Some tools create empty objects that stand for folders.
         if size > 0 {
             self.ignored.get_or_insert_with(|| (0, sanitize(path, 128))).0 += 1;
         }
     }
 }
 
-/// The name of an object within the repository; `None` if it is not in there.
+/// Returns the path of an object within the repository; `None` if it lies outside.
 fn within<'a>(location: &'a Path, prefix: &Path) -> Option<&'a str> {
     let rest = location.as_ref().strip_prefix(prefix.as_ref())?;
     if prefix.as_ref().is_empty() { Some(rest) } else { rest.strip_prefix('/') }
@@ -107,7 +107,7 @@ impl Object {
     }
 }
 
-/// What is needed to tell whether a unit has changed.
+/// Returns the tags of a unit's files, which show if the unit has changed.
 pub(super) fn tags(files: &BTreeMap<String, Object>) -> BTreeMap<String, Tag> {
     files.iter().map(|(name, object)| (name.clone(), object.tag.clone())).collect()
 }

@@ -1,4 +1,4 @@
-//! From a URL to the store behind it.
+//! Opens the object store behind a URL.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use crate::model::sanitize;
 /// A folder in a store.
 pub(super) struct Location {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// What the names of its objects begin with.
+    /// Prefix of the object names.
     pub(super) prefix: Path,
-    /// What the listings since the last look at it have left out.
+    /// Counts the objects that listings have skipped.
     pub(super) skipped: Skipped,
 }
 
 impl Location {
-    /// The folder that a URL names. Credentials, endpoints and regions come from the environment
-    /// (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Talks to nobody yet. Fails with what is missing.
+    /// Opens the folder of a URL without connecting. Credentials, endpoints and regions come from
+    /// the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Fails with the missing settings.
     pub(super) fn open(url: &Url) -> Result<Self, String> {
-        // Its client takes what the process has chosen. That somebody has chosen before is no
-        // failure.
+        // The HTTP client uses the crypto provider of the process. Installing it fails if there is
+        // one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| plain(&error))?;
         let skipped = Skipped::default();
@@ -38,10 +38,10 @@ impl Location {
     }
 }
 
-/// The largest object over a slow line. That nothing comes at all is noticed much sooner, where it
-/// is read.
+/// Timeout of one request: the largest object over a slow line. A stalled transfer is detected much
+/// sooner, while reading.
 const LONGEST: &str = "1h";
-/// How long something may take that should take a moment.
+/// Maximum wait for the next part of a response.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 fn store(
@@ -70,7 +70,8 @@ fn store(
             Arc::new(builder.with_config(AzureConfigKey::Client(longest), LONGEST).build()?)
         }
         _ => {
-            // Whoever writes http:// means it; the others want `AWS_ALLOW_HTTP=true` and the like.
+            // An `http://` URL is explicit. The clouds' builders need `AWS_ALLOW_HTTP=true` and the
+            // like.
             let allow = if url.scheme() == "http" { "true" } else { "false" };
             let builder =
                 HttpBuilder::new().with_url(&url[..Position::BeforePath]).with_retry(retries());
@@ -83,15 +84,15 @@ fn store(
     })
 }
 
-/// Enough for a request that was lost. A store that is down is for the next refresh.
+/// Enough for a lost request. If the store is down, the next refresh tries again.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() }
 }
 
-/// An error's text with its causes, fit for whoever runs the host: short, and without the query of
+/// Returns the text of an error and its causes for the operator: short, and without the query of
 /// any URL, in which some stores put their signatures.
 pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
-    // It says all there is to say, and the same each time.
+    // The text of a refusal is complete and the same each time.
     if let Some(refusal) = refusal(error) {
         return sanitize(&refusal.to_string(), MAX_TEXT);
     }
@@ -111,7 +112,7 @@ pub(super) fn plain(error: &(dyn Error + 'static)) -> String {
     sanitize(&words.collect::<Vec<_>>().join(" "), MAX_TEXT)
 }
 
-/// The refusal of an answer that is not a listing, if the error comes from one.
+/// Returns the refusal that caused the error, if a response was not a listing.
 fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -123,7 +124,7 @@ fn refusal<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e NotAListing> {
     None
 }
 
-/// Stores answer errors with pages of markup.
+/// Maximum length of an error text in bytes. Stores answer errors with pages of markup.
 const MAX_TEXT: usize = 500;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is counted of remote repositories, for each tenant.
+//! Metrics of remote repositories, by tenant.
 
 use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::model::TenantName;
 type Label = [(&'static str, String); 1];
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// What is counted of remote repositories. A clone is shallow.
+/// Metrics of remote repositories. A clone is shallow.
 #[derive(Clone, Default)]
 pub struct RemoteMetrics {
     refreshes: Family<Label, Counter>,
@@ -23,7 +23,7 @@ pub struct RemoteMetrics {
 }
 
 impl RemoteMetrics {
-    /// Registers them.
+    /// Creates and registers the metrics.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = RemoteMetrics::default();
         let RemoteMetrics { refreshes, failures, bytes, refreshed } = metrics.clone();
@@ -54,15 +54,14 @@ impl RemoteMetrics {
     }
 }
 
-/// What is counted of one tenant's remote repository. Nothing is told of it any more once this is
-/// dropped.
+/// Metrics of one tenant's remote repository. Dropping it removes its series.
 pub(super) struct TenantMetrics {
     all: RemoteMetrics,
     label: Label,
 }
 
 impl TenantMetrics {
-    /// Counts a refresh.
+    /// Records a refresh.
     pub(super) fn count(&self, well: bool) {
         self.all.refreshes.get_or_create(&self.label).inc();
         let failures = self.all.failures.get_or_create(&self.label).clone();
@@ -74,7 +73,7 @@ impl TenantMetrics {
         }
     }
 
-    /// Counts what was fetched.
+    /// Records fetched bytes.
     pub(super) fn count_bytes(&self, bytes: u64) {
         self.all.bytes.get_or_create(&self.label).inc_by(bytes);
     }

@@ -1,24 +1,22 @@
-//! Repositories that are no directories: a bucket, a container, a folder on a web server.
+//! Remote repositories: a bucket, a container, a folder on a web server.
 //!
-//! A store is asked over the network: it is slow, it fails, it tells nobody when something has
-//! changed, and what is read from it piece by piece may have changed in between. The directory
-//! source expects none of that, and need not: what it looks at is a *mirror*, a directory in the
-//! state directory that a task of its own keeps up to date. So there is one way in which files
-//! become candidates, and a host starts with what it had although the store is down.
+//! An object store is slow, fails, sends no events, and its objects may change between two reads. The
+//! directory source expects none of that. It scans a *mirror*: a directory in the state directory that
+//! a background task keeps up to date. So files become candidates in one way only, and a host starts
+//! with the mirrored versions even if the store is down.
 //!
-//! A refresh is a straight line ([`task`]): `listing` says what there is, for which `answer` has
-//! checked that the store answered with a listing at all, `hold` whether that is believed, `plan`
-//! what to do about it (both pure), `fetch` gets what has changed, and `disk` puts it into its
-//! place. What is fetched is told by its ETag, which `record` keeps, so nothing that has not
-//! changed is fetched again, also after a restart. What belongs together ([`unit`]) appears
-//! together: a version's folder is put together where nobody looks, and then changes places with
-//! the one before.
+//! A refresh ([`task`]) is a sequence of steps. `listing` lists the objects, and `answer` has checked
+//! that the store's response is a listing at all. `hold` decides if the listing is accepted and `plan`
+//! which objects to fetch or remove (both are pure). `fetch` downloads changed objects and `disk`
+//! moves them into the mirror. `record` keeps the ETag of each mirrored object, so an unchanged object
+//! is not fetched again, even after a restart. Files that belong together ([`unit`]) appear together:
+//! a version's folder is assembled in a staging directory and then exchanged with the present one.
 //!
-//! Whatever goes wrong, what is mirrored stays: a listing that fails changes nothing, an object
-//! that cannot be fetched keeps its version as it was, a model's old versions are there until one
-//! of the new ones is, and a listing that has lost most of what was there must be seen twice. The
-//! tenant's repository is then degraded, with the reason, and the task tries again: soon at first,
-//! then as often as it refreshes.
+//! After any failure the mirror stays as it is: a failed listing changes nothing, a version with an
+//! object that cannot be fetched is not updated, a model's old versions stay until one of its new
+//! versions is mirrored, and a listing that has lost most versions must be confirmed by a second one.
+//! The tenant's repository is then degraded, with the reason, and the task tries again: soon at first,
+//! then at the refresh interval.
 
 mod answer;
 mod credentials;
@@ -53,55 +51,55 @@ use super::{Directory, Stopped};
 use crate::model::Digest;
 use crate::tenant::Tenant;
 
-/// What a mirror needs to know.
+/// Settings of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteConfig {
-    /// Where the repository is.
+    /// URL of the repository.
     pub url: Url,
-    /// How often to look whether it has changed.
+    /// Time between two refreshes.
     pub refresh: Duration,
-    /// A folder of this mirror's own.
+    /// Private folder of this mirror.
     pub folder: PathBuf,
 }
 
 impl RemoteConfig {
-    /// The mirror of a URL, among those of one tenant in `folder`.
+    /// Settings of the mirror of `url`, in a subfolder of the tenant's `folder`.
     pub fn new(url: Url, refresh: Duration, folder: &Path) -> Self {
-        // Another place is another mirror: what one holds says nothing of the other.
+        // Each URL has its own mirror: the content of one says nothing about another.
         let name: String =
             Digest::of(url.as_str().as_bytes()).to_string().chars().take(16).collect();
         RemoteConfig { folder: folder.join(name), url, refresh }
     }
 
-    /// What a directory source is to look at. It is missing until the first refresh is through.
+    /// Returns the directory to scan. It does not exist until the first refresh has succeeded.
     pub fn root(&self) -> PathBuf {
         disk::root(&self.folder)
     }
 }
 
-/// Finds out whether a URL and the environment name a store. Talks to nobody. Fails with what is
-/// missing.
+/// Checks that a URL and the environment describe a store, without connecting. Fails with the
+/// missing settings.
 pub fn check(url: &Url) -> Result<(), String> {
     location::Location::open(url).map(drop)
 }
 
-/// A mirror that is kept up to date. Dropping it stops that; what is mirrored stays.
+/// A mirror and the task that refreshes it. Dropping it stops the task; the files stay.
 pub(super) struct Mirror {
     asked: Arc<Asked>,
     status: watch::Receiver<Status>,
     task: AbortHandle,
 }
 
-/// What there is to say of a mirror.
+/// State of a mirror.
 #[derive(Clone, Default)]
 struct Status {
-    /// How many refreshes had been asked for before the last one began.
+    /// Number of refreshes requested before the last one began.
     answered: u64,
-    /// Why it does not hold what the repository does, if so.
+    /// The reason why the mirror differs from the repository; `None` if it does not.
     trouble: Option<String>,
 }
 
-/// Asks for refreshes.
+/// Requested refreshes.
 #[derive(Default)]
 struct Asked {
     count: AtomicU64,
@@ -109,8 +107,8 @@ struct Asked {
 }
 
 impl Mirror {
-    /// Starts the task that keeps it up to date, which pokes `directory` when something has
-    /// changed. Must be called within a tokio runtime.
+    /// Starts the refresh task, which requests a rescan of `directory` after each refresh. Must be
+    /// called within a tokio runtime.
     pub(super) fn start(
         tenant: Arc<Tenant>,
         config: RemoteConfig,
@@ -127,12 +125,12 @@ impl Mirror {
         Mirror { asked, status, task }
     }
 
-    /// Why it does not hold what the repository does, if so.
+    /// The reason why the mirror differs from the repository, if it does.
     pub(super) fn trouble(&self) -> Option<String> {
         self.status.borrow().trouble.clone()
     }
 
-    /// Waits for a refresh that began after this call. Gives why it did not go well, if so.
+    /// Waits for a refresh that begins after this call. Returns the reason if it failed.
     pub(super) async fn refresh(&self) -> Result<Option<String>, Stopped> {
         let number = self.asked.count.fetch_add(1, Ordering::SeqCst) + 1;
         self.asked.bell.notify_one();
@@ -161,7 +159,7 @@ async fn run(
         directory.poke();
         tell(&tenant, announce.borrow().trouble.as_deref(), trouble.as_deref());
         announce.send_replace(Status { answered, trouble });
-        // Also what was asked for while this refresh went on rings, once.
+        // Requests that arrive during a refresh are served together by the next one.
         let _ = tokio::time::timeout(again, asked.bell.notified()).await;
     }
 }

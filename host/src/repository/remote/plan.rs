@@ -1,4 +1,4 @@
-//! What a listing asks for: a pure function of what is listed and what the mirror holds.
+//! Plan of a refresh: a pure function of the listed and the mirrored objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,19 +10,19 @@ use crate::repository::folder::MAX_SIDECARS;
 use crate::repository::layout::{COMPONENT, GOLDEN};
 use crate::tenant::Quota;
 
-/// What is to be done so that the mirror holds what is listed.
+/// The changes that make the mirror equal to the listing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// What has changed or is new.
+    /// New and changed units.
     pub(super) fetch: BTreeSet<Unit>,
-    /// What is held and not listed any more. It goes unless its model is [`unreplaced`] then.
+    /// Units that are mirrored but no longer listed. They stay while their model is [`unreplaced`].
     pub(super) remove: BTreeSet<Unit>,
-    /// What is not taken over as it is listed, and why. What is held of it stays.
+    /// Units that cannot be mirrored as listed, with the reason. Their present files stay.
     pub(super) refused: BTreeMap<Unit, String>,
 }
 
-/// Plans one refresh. What is held already goes before what is new, and the older before the newer,
-/// when there is no room for everything.
+/// Plans one refresh. If the quota is too small for everything, mirrored units precede new ones,
+/// and older units precede newer ones.
 pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> Plan {
     let mut plan = Plan {
         remove: held.keys().filter(|unit| !listed.contains_key(unit)).cloned().collect(),
@@ -48,8 +48,8 @@ pub(super) fn plan(listed: &Files<Object>, held: &Files<Tag>, quota: &Quota) -> 
     plan
 }
 
-/// The models of which versions are listed, and none of those is held. What is held of them must
-/// stay: nothing has come in its place.
+/// Returns the models with listed versions of which none is mirrored yet. Their present versions
+/// must stay, since no replacement has been fetched.
 pub(super) fn unreplaced<'a>(
     listed: &'a Files<Object>,
     held: &Files<Tag>,
@@ -60,8 +60,8 @@ pub(super) fn unreplaced<'a>(
     versions().map(Unit::model).filter(|model| !come.contains(model)).collect()
 }
 
-/// How many bytes each model holds until another version has come, which may have their room, and
-/// nobody else.
+/// Returns the bytes of versions that each model keeps until a new version replaces them. Only a
+/// new version of the same model may use this space.
 fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a ModelName, u64> {
     let mut outgoing: BTreeMap<_, u64> =
         unreplaced(listed, held).into_iter().map(|model| (model, 0)).collect();
@@ -71,7 +71,7 @@ fn outgoing<'a>(listed: &'a Files<Object>, held: &Files<Tag>) -> BTreeMap<&'a Mo
     outgoing
 }
 
-/// What is listed and not held as it is listed, the oldest first.
+/// Returns the units that differ from the mirror, oldest first.
 fn changed<'a>(
     listed: &'a Files<Object>,
     held: &Files<Tag>,
@@ -95,7 +95,7 @@ fn check(unit: &Unit, files: &BTreeMap<String, Object>, quota: &Quota) -> Result
     if !unit.is_complete(files) {
         return Err(format!("no {COMPONENT} in it yet"));
     }
-    // The component and the golden requests are no sidecars.
+    // The component and the golden requests are not sidecars.
     if files.len() > MAX_SIDECARS + 2 {
         return Err(format!(
             "{} files are more than the {MAX_SIDECARS} sidecars allowed",
@@ -142,7 +142,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A listing of these paths, each with a mark, a size, and a time.
+    /// Returns a listing of these paths, each with a mark, a size and a time.
     pub(in super::super) fn listed(objects: &[(&str, &str, u64, i64)]) -> Files<Object> {
         let mut listed: Files<Object> = Files::new();
         for &(path, mark, size, modified) in objects {
@@ -154,7 +154,7 @@ pub(super) mod tests {
         listed
     }
 
-    /// What a mirror holds that has taken over all of a listing.
+    /// Returns the tags of a mirror that equals the listing.
     pub(in super::super) fn held(listed: &Files<Object>) -> Files<Tag> {
         listed.iter().map(|(unit, files)| (unit.clone(), tags(files))).collect()
     }
@@ -295,7 +295,7 @@ pub(super) mod tests {
             let quota = Quota { storage: storage.into(), ..unlimited() };
             let (listed, mut held) = (made(&now), held(&made(&before)));
             let plan = plan(&listed, &held, &quota);
-            // What is new may not come.
+            // A new unit may fail to be fetched.
             let fails = |index: usize, unit: &Unit| !held.contains_key(unit) && fails & (1 << (index % 32)) != 0;
             let come = plan.fetch.iter().enumerate().filter(|(index, unit)| !fails(*index, unit));
             let come: Vec<_> = come.map(|(_, unit)| (unit.clone(), tags(&listed[unit]))).collect();

@@ -1,9 +1,9 @@
-//! What the mirror holds and where it came from, kept on disk so that a restart fetches nothing
+//! Record of the mirrored files and their tags, kept on disk so that a restart fetches nothing
 //! again.
 //!
-//! What is on disk is what is held; the record only says which content of the store it is. So a
-//! file that the record does not know, because the host was killed in between, is fetched again,
-//! and one that is not there is not held.
+//! The files on disk are the mirror; the record only holds their tags. A file without a record,
+//! because the host was killed in between, is fetched again. A recorded file that does not exist is
+//! not mirrored.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,10 +22,10 @@ struct Record {
     files: BTreeMap<String, Tag>,
 }
 
-/// What lies beneath `root`, each file with the tag that the record has of it.
+/// Returns the files beneath `root`, each with its recorded tag.
 pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
     let known = match fs::read(record) {
-        // One that was cut short is worth as much as none.
+        // A truncated record is treated as empty.
         Ok(bytes) => serde_json::from_slice::<Record>(&bytes).unwrap_or_default(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Record::default(),
         Err(error) => return Err(error),
@@ -42,7 +42,7 @@ pub(super) fn read(root: &Path, record: &Path) -> io::Result<Files<Tag>> {
     Ok(held)
 }
 
-/// Puts down what is held, at once and whole.
+/// Writes the record atomically.
 pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
     let files = held
         .iter()
@@ -55,7 +55,7 @@ pub(super) fn write(record: &Path, held: &Files<Tag>) -> io::Result<()> {
     Ok(())
 }
 
-/// The interceptors' folder, a model's, a version's, and the files in it.
+/// Depth of the deepest file: interceptors folder, model folder, version folder, file.
 const DEPTH: usize = 4;
 
 fn walk(

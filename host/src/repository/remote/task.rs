@@ -1,4 +1,4 @@
-//! One refresh after another: list, judge, plan, fetch, put into place; and when to do it again.
+//! The refresh of a mirror: list, check, plan, fetch and place, and the time of the next refresh.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,15 +19,15 @@ use super::unit::{Files, Unit};
 use crate::model::ModelName;
 use crate::tenant::Tenant;
 
-/// What a refresh came to.
+/// The result of a refresh.
 pub(super) struct Outcome {
-    /// Why the mirror does not hold what the repository does, if so.
+    /// The reason why the mirror differs from the repository; `None` if it does not.
     pub(super) trouble: Option<String>,
-    /// When to look again.
+    /// Time until the next refresh.
     pub(super) again: Duration,
 }
 
-/// What keeps a mirror up to date.
+/// Refreshes one mirror repeatedly.
 pub(super) struct Refresher {
     tenant: Arc<Tenant>,
     config: RemoteConfig,
@@ -35,25 +35,26 @@ pub(super) struct Refresher {
     location: Option<Arc<Location>>,
     mirrored: Option<Mirrored>,
     hold: Option<Hold>,
-    /// Refreshes in a row that have failed.
+    /// Number of consecutive failed refreshes.
     failures: u32,
-    /// How many objects the last listing held that are no part of a model, and the first of them.
+    /// Number of objects in the last listing that are not part of a model, and the name of the
+    /// first.
     ignored: Option<(usize, String)>,
 }
 
-/// The mirror's folder, and what it holds.
+/// The mirror's folder, and the tags of its files.
 struct Mirrored {
     disk: Disk,
     held: Files<Tag>,
 }
 
-/// Why a refresh was not carried through.
+/// The reason why a refresh was not completed.
 enum Trouble {
-    /// It could not be. Trying again soon may help.
+    /// A failure that may pass soon.
     Failed(String),
-    /// It lists much less than before, and that is not believed yet.
+    /// The listing has lost many versions and awaits confirmation.
     Held(String),
-    /// It was, but for some things that its tenant may not have.
+    /// Some units were refused because of the tenant's quota.
     Refused(String),
 }
 
@@ -65,13 +66,14 @@ impl Trouble {
     }
 }
 
-/// Fetches at a time: enough for a line to be busy while one waits for its answer.
+/// Number of concurrent fetches. Enough to keep a line busy while one request waits for its
+/// response.
 const PARALLEL: usize = 4;
-/// A store that was restarted is back after so long.
+/// Delay of the first retry. A restarted store is usually back by then.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
-/// How long what has shrunk must stay so, unless it is refreshed more often.
+/// Time for which a shrunken listing must persist, unless the refresh interval is shorter.
 const DOUBT: Duration = Duration::from_secs(60);
-/// Everything that is wrong is in the log; a status holds as much as somebody reads.
+/// Maximum number of reasons in the status; the log has all of them.
 const MAX_TOLD: usize = 5;
 
 impl Refresher {
@@ -81,14 +83,14 @@ impl Refresher {
         Refresher { tenant, config, metrics, location, mirrored, hold, failures: 0, ignored: None }
     }
 
-    /// As if the URL meant this place.
+    /// Replaces the location of the URL.
     #[cfg(test)]
     pub(super) fn at(mut self, location: Location) -> Self {
         self.location = Some(Arc::new(location));
         self
     }
 
-    /// Brings the mirror up to date once.
+    /// Refreshes the mirror once.
     pub(super) async fn refresh(&mut self) -> Outcome {
         let refreshed = self.carry_out().await;
         self.metrics.count(!matches!(refreshed, Err(Trouble::Failed(_) | Trouble::Held(_))));
@@ -113,7 +115,7 @@ impl Refresher {
 
     async fn carry_out(&mut self) -> Result<(), Trouble> {
         let location = self.location()?;
-        // Taken, and put back when it is known again what is on disk.
+        // Put back only when the state on disk is known again.
         let mut mirrored = match self.mirrored.take() {
             Some(mirrored) => mirrored,
             None => open(&self.config).await.map_err(Trouble::Failed)?,
@@ -144,7 +146,7 @@ impl Refresher {
         self.location.clone().ok_or_else(|| Trouble::Failed("cannot be opened".into()))
     }
 
-    /// Makes the mirror hold what is listed, if that is believed.
+    /// Applies a listing to the mirror, if the listing is accepted.
     async fn follow(
         &mut self,
         listing: &Listing,
@@ -162,17 +164,17 @@ impl Refresher {
         let (settings, versions): (Vec<_>, Vec<_>) =
             plan.fetch.iter().partition(|unit| !unit.is_version());
         self.fetch(settings, listing, location, mirrored, &mut failed).await;
-        // A version without the settings it came with might serve as nobody wants it to.
+        // A version without the settings that were changed with it could serve with wrong ones.
         let refused = plan.refused.keys().filter(|unit| !unit.is_version());
         let without: BTreeSet<_> =
             failed.keys().chain(refused).map(|unit: &Unit| unit.model().clone()).collect();
         let versions = versions.into_iter().filter(|unit| !without.contains(unit.model()));
-        // What wraps models is there before a model that came with it.
+        // Interceptors are mirrored before the models that came with them.
         let (wrapping, models) = versions.partition(|unit| unit.model().is_interceptor());
         self.fetch(wrapping, listing, location, mirrored, &mut failed).await;
         match unwrapped(listing, mirrored) {
             None => self.fetch(models, listing, location, mirrored, &mut failed).await,
-            // What would serve without it would serve unwatched.
+            // A model without its interceptor would serve unchecked.
             Some(missing) => failed.extend(models.into_iter().map(|unit: &Unit| {
                 (
                     unit.clone(),
@@ -183,7 +185,8 @@ impl Refresher {
                 )
             })),
         }
-        // What was to take its place may not have come; and what it wraps would be unwrapped.
+        // A replacement may have failed, and an interceptor that is still needed must not be
+        // removed.
         let unreplaced = unreplaced(&listing.files, &mirrored.held);
         let gone: Vec<_> =
             plan.remove.iter().filter(|unit| !unreplaced.contains(unit.model())).collect();
@@ -205,7 +208,8 @@ impl Refresher {
         }
     }
 
-    /// Fetches these units, some at a time. What fails is noted, and stays as it was.
+    /// Fetches units, several at a time. A unit that fails stays as it was, and is added to
+    /// `failed`.
     async fn fetch(
         &self,
         units: Vec<&Unit>,
@@ -225,7 +229,7 @@ impl Refresher {
                 Ok(files) => drop(mirrored.held.insert(unit, files)),
                 Err(why) => drop(failed.insert(unit, why)),
             }
-            // So that hours of fetching are not lost with the process.
+            // Saved regularly, so that hours of fetching are not lost if the process ends.
             if saved.elapsed() > Duration::from_secs(1) {
                 let _ = save(mirrored).await;
                 saved = Instant::now();
@@ -276,7 +280,7 @@ async fn save(mirrored: &Mirrored) -> Result<(), String> {
     blocking(move || disk.save(&held)).await
 }
 
-/// Puts down what is held, and lets it be seen if that is worth more than what was there before.
+/// Writes the record. Makes the mirror visible if `worth` is true.
 async fn finish(mirrored: &mut Mirrored, worth: bool) -> Result<(), String> {
     save(mirrored).await?;
     if worth {
@@ -309,13 +313,13 @@ fn all(troubles: &BTreeMap<Unit, String>) -> String {
     }
 }
 
-/// How long to wait after so many failures in a row.
+/// Returns the delay after this many consecutive failures.
 fn backoff(failures: u32, refresh: Duration) -> Duration {
     let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
     FIRST_RETRY.saturating_mul(doubled).min(refresh)
 }
 
-/// An interceptor that is listed and of which nothing is there yet.
+/// Returns a listed interceptor that has no mirrored version.
 fn unwrapped<'a>(listing: &'a Listing, mirrored: &Mirrored) -> Option<&'a ModelName> {
     let listed = listing.files.keys().filter(|unit| unit.is_version()).map(Unit::model);
     let there = |name: &ModelName| {

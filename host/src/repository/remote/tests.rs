@@ -61,7 +61,7 @@ impl Mirrored {
         self.refresher.refresh().await.trouble.unwrap_or_default()
     }
 
-    /// As a host does that starts again.
+    /// Restarts the host.
     fn start_again(&mut self) {
         self.refresher =
             refresher(&self.tenant, &self.metrics, self.folder.path(), self.store.clone());
@@ -145,7 +145,7 @@ async fn what_was_there_stays_until_what_is_to_replace_it_has_come() {
             mirrored.delete(&format!("{model}/1/model.wasm")).await;
             mirrored.put(&format!("{model}/2/{file}"), content).await;
         }
-        // The second time, what is kept was kept before.
+        // In the second refresh, the kept files were already kept before.
         for _ in 0..2 {
             let told = mirrored.refresh().await;
             for model in models {
@@ -179,7 +179,7 @@ async fn what_was_there_stays_when_what_is_to_replace_it_cannot_be_fetched() {
     assert_eq!(mirrored.refresh().await, "");
     mirrored.delete("a/1/model.wasm").await;
     mirrored.put("a/2/model.wasm", "two").await;
-    // A folder cannot take the place of a file.
+    // A folder cannot replace a file.
     let in_its_way = mirrored.folder.path().join("a/mirror/a/2");
     fs::write(&in_its_way, "").unwrap();
     let told = mirrored.refresh().await;
@@ -226,7 +226,7 @@ async fn nothing_is_fetched_again_that_has_not_changed() {
     mirrored.put("b/1/model.wasm", "one").await;
     assert_eq!(mirrored.refresh().await, "");
     let at = mirrored.folder.path().join("a/mirror");
-    // What is fetched again would be what the store holds again.
+    // A file that is fetched again has the store's content again.
     fs::write(at.join("iris.wasm"), "own").unwrap();
     fs::write(at.join("b/1/model.wasm"), "own").unwrap();
     assert_eq!(mirrored.refresh().await, "");
@@ -272,7 +272,7 @@ async fn an_empty_repository_is_mirrored_as_one() {
 async fn the_source_announces_what_is_mirrored_and_why_it_is_not_more() {
     let state = tempfile::tempdir().unwrap();
     let settings = TenantSettings {
-        // Nobody listens there.
+        // No server listens on this port.
         repository: Site::parse("http://127.0.0.1:9/models", FilePath::new("")).unwrap(),
         ..TenantSettings::default()
     };

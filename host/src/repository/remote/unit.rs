@@ -1,5 +1,4 @@
-//! What is taken over as a whole: names of objects, read as the repository's layout reads names of
-//! files.
+//! Units of mirroring: object names, parsed by the same layout rules as file names.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +8,10 @@ use crate::repository::layout::{
     is_temporary,
 };
 
-/// Files that are taken over, or given up, together. Ordered so that a model's settings come before
-/// its versions.
+/// Files that are mirrored or removed together. A model's settings sort before its versions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unit {
-    /// A file in a model's folder, which is for all of its versions.
+    /// A file in a model's folder that applies to all of its versions.
     Settings(ModelName, String),
     /// A component without a folder.
     Bare(ModelName),
@@ -21,13 +19,13 @@ pub(super) enum Unit {
     Version(ModelName, Version),
 }
 
-/// What a store, or the mirror of it, has of each unit: its files by name.
+/// Files by unit and name, as listed by a store or mirrored.
 pub(super) type Files<T> = BTreeMap<Unit, BTreeMap<String, T>>;
 
 impl Unit {
-    /// Which unit the file of that path belongs to, and its name in it; `None` if it is none of the
-    /// repository's. Paths are taken apart here and put together from names that were checked, so
-    /// none leads anywhere else.
+    /// Parses the path of an object. Returns its unit and its name within the unit; `None` if it is
+    /// not part of the repository. Paths are split here and rebuilt from checked names, so none
+    /// leads out of the repository.
     pub(super) fn of(path: &str) -> Option<(Unit, String)> {
         let names: Vec<_> = path.split('/').collect();
         if names.iter().any(|name| is_temporary(name) || !is_plain(name)) {
@@ -49,14 +47,14 @@ impl Unit {
         }
     }
 
-    /// Whose it is.
+    /// The model that the unit belongs to.
     pub(super) fn model(&self) -> &ModelName {
         match self {
             Unit::Settings(model, _) | Unit::Bare(model) | Unit::Version(model, _) => model,
         }
     }
 
-    /// Where it is in a repository: a file, or a version's folder.
+    /// Path of the unit in the repository: a file, or a version's folder.
     pub(super) fn path(&self) -> String {
         match self {
             Unit::Settings(model, file) => format!("{model}/{file}"),
@@ -65,7 +63,7 @@ impl Unit {
         }
     }
 
-    /// Where a file of it is in a repository.
+    /// Path of one of its files in the repository.
     pub(super) fn file(&self, name: &str) -> String {
         match self {
             Unit::Version(..) => format!("{}/{name}", self.path()),
@@ -73,25 +71,25 @@ impl Unit {
         }
     }
 
-    /// Whether it is something that can serve.
+    /// Returns true for a version, false for settings.
     pub(super) fn is_version(&self) -> bool {
         !matches!(self, Unit::Settings(..))
     }
 
-    /// Whether everything is there that it takes.
+    /// Returns true if the unit's required files are present.
     pub(super) fn is_complete<T>(&self, files: &BTreeMap<String, T>) -> bool {
         !matches!(self, Unit::Version(..)) || files.contains_key(COMPONENT)
     }
 }
 
-/// Whether a file in a model's folder is for all of its versions.
+/// Returns true if a file in a model's folder applies to all of its versions.
 fn is_settings(file: &str) -> bool {
     file == SETTINGS || file == LIVE
 }
 
 fn bare(shelf: Shelf, file: &str) -> Option<(Unit, String)> {
     match file_on(shelf, file) {
-        // One of a reserved name is refused where the mirror is looked at, and told in the index.
+        // A reserved name is refused when the mirror is scanned, and reported in the index.
         InRoot::Bare(model) | InRoot::Reserved(model)
             if file == format!("{}.wasm", model.own()) =>
         {

@@ -1,4 +1,4 @@
-//! Why an upload or a removal was refused.
+//! Errors of uploads and removals.
 
 use std::io;
 
@@ -6,42 +6,42 @@ use crate::model::{LoadError, QuotaExceeded};
 use crate::repository::root::RootError;
 use crate::repository::tree::plain;
 
-/// Why an upload or a removal was refused. The texts name files relative to the repository only,
-/// and are fit for whoever may manage it.
+/// The reason why an upload or a removal was refused. The texts name files relative to the
+/// repository only, and may be shown to any client with access to it.
 #[derive(Debug, thiserror::Error)]
 pub enum UploadError {
-    /// What it names cannot be a model or a version.
+    /// The model name or version is invalid.
     #[error("{0}")]
     BadName(String),
     /// There is no such version to remove.
     #[error("there is no such version in the repository")]
     NotThere,
-    /// What is in its place is not for an upload to change.
+    /// The target is held by a file that an upload must not change.
     #[error("{0}")]
     Conflict(String),
-    /// The repository is behind this URL and changes there.
+    /// The repository is remote, with this URL, and read-only here.
     #[error(
         "the repository is {0}, which this server only reads; put the version there, then POST /v2/repository/refresh"
     )]
     Remote(String),
-    /// It is larger than a component may be.
+    /// The component is too large.
     #[error("the component is larger than the {limit} bytes that {allowed_by} allows")]
     TooLarge {
-        /// The limit, in bytes.
+        /// The limit in bytes.
         limit: u64,
-        /// What sets it.
+        /// The setting that limits it.
         allowed_by: &'static str,
     },
-    /// The tenant has no room for it.
+    /// The tenant's quota is exhausted.
     #[error(transparent)]
     QuotaExceeded(#[from] QuotaExceeded),
-    /// It cannot serve.
+    /// The version failed to load or validate.
     #[error(transparent)]
     Unfit(#[from] LoadError),
-    /// The repository cannot be entered now.
+    /// The repository cannot be opened now.
     #[error("the repository is degraded: {0}")]
     Degraded(String),
-    /// The file system of the repository does not take it.
+    /// A file system error.
     #[error("the repository cannot be written to: {}", plain(.0))]
     Unwritable(#[from] io::Error),
 }

@@ -1,19 +1,17 @@
-//! Versions that come over the network: received beside the models, and renamed in once they are
-//! known to be good.
+//! Uploads of versions: received next to the models, and renamed into place once validated.
 //!
-//! [`Uploads`] belongs to one repository. An upload is written into a folder of its own in the
-//! hidden folder [`staging`] keeps in the repository's root, on the same file system as the models
-//! and invisible to every look. Received whole, it is a [`Received`]: it tells the
-//! [`Candidate`](super::Candidate) that it would be, with the settings and sidecars that lie at its
-//! place already, so that it can be loaded before it is put there. Putting it there is one rename,
-//! of a new version's folder or of the file over the one before. From then on it is a file that
-//! somebody dropped: nothing else here depends on how it came.
+//! An [`Uploads`] belongs to one repository. An upload is written into its own staging directory, in a
+//! hidden folder ([`staging`]) of the repository's root, on the same file system as the models and
+//! ignored by scans. Once complete it is a [`Received`], which returns the
+//! [`Candidate`](super::Candidate) that it will be, with the settings and sidecars already present, so
+//! that it can be loaded before it is placed. It is placed by one rename, of a new version's folder or
+//! of the file over the present one. From then on it is an ordinary file in the repository.
 //!
-//! Whoever may write into a repository must not be able to make the host write anywhere else. So
-//! names are checked before they are paths ([`Target`]), every folder is opened from the root down
-//! following no link, and what is not plainly a folder or a file is refused ([`place`]).
+//! A client that may write into a repository must not be able to make the host write anywhere else. So
+//! names are checked before they become paths ([`Target`]), every folder is opened from the root down
+//! following no link, and any entry that is not a regular file or folder is refused ([`place`]).
 //!
-//! All of this is file work and blocks.
+//! Every function does file I/O and blocks.
 
 mod error;
 mod place;
@@ -42,8 +40,8 @@ use crate::model::QuotaExceeded;
 use crate::tenant::{Held, Resource, Tenant};
 use staging::Staged;
 
-/// Uploads of one tenant at once. Each may hold a compile child for minutes; more would only wait
-/// for each other.
+/// Maximum number of concurrent uploads of one tenant. Each may occupy a compile process for
+/// minutes; more would only wait for each other.
 const MAX_UPLOADS: usize = 4;
 
 /// The uploads into one repository.
@@ -52,12 +50,12 @@ pub struct Uploads {
     root: Arc<Root>,
     effort: Effort,
     slots: Arc<Semaphore>,
-    /// Held while something is put into its place or taken away, so that each of these sees what it
-    /// changes.
+    /// Held while a version is placed or removed, so that each such step sees the result of the
+    /// previous one.
     turn: Mutex<()>,
 }
 
-/// What an upload holds from its beginning to its end.
+/// Resources of an upload, held until it ends.
 struct Holding {
     uploads: Arc<Uploads>,
     tenant: Arc<Tenant>,
@@ -69,7 +67,7 @@ struct Holding {
 }
 
 impl Uploads {
-    /// The uploads into the repository of that root, which cost that effort.
+    /// Creates the uploads of a repository. `effort` is charged for them.
     pub(super) fn new(root: Arc<Root>, effort: Effort) -> Arc<Self> {
         Arc::new(Uploads {
             root,
@@ -79,8 +77,8 @@ impl Uploads {
         })
     }
 
-    /// Begins an upload of `announced` bytes; 0 if that is not known. Fails if it cannot be put
-    /// into its place as things are, or if the tenant has no room for it.
+    /// Begins an upload of `announced` bytes; 0 if the size is unknown. Fails if the target cannot
+    /// be replaced now, or if the tenant's quota is too small.
     pub fn begin(
         self: &Arc<Self>,
         tenant: &Arc<Tenant>,
@@ -91,15 +89,15 @@ impl Uploads {
         let tree = self.tree()?;
         place::find(&tree, &target)?;
         receive::check_size(tenant, announced)?;
-        // What cannot fit need not be sent. It is taken for good as it comes, since an announcement
-        // costs nothing.
+        // Rejects a body that cannot fit before it is sent. The quota is taken as the bytes arrive,
+        // since an announcement alone uses no space.
         drop(tenant.take(Resource::Storage, announced)?);
         let (staged, storage) = (Staged::new(&tree)?, tenant.take(Resource::Storage, 0)?);
         let (uploads, tenant) = (self.clone(), tenant.clone());
         Upload::begin(Holding { uploads, tenant, target, tree, staged, storage, _slot: slot })
     }
 
-    /// Takes a version's folder away, and the model's if that leaves nothing in it.
+    /// Removes a version's folder, and the model's folder if it becomes empty.
     pub fn remove(&self, target: &Target) -> Result<(), UploadError> {
         let tree = self.tree()?;
         let hidden = staging::deleted_name();
@@ -111,7 +109,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Removes what a server that was killed has left behind. What is being received now stays.
+    /// Removes staging directories left by a killed server. Uploads in progress stay.
     pub fn clear_leftovers(&self) {
         if let Ok(tree) = self.tree() {
             staging::clear(&tree);

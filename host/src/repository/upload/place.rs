@@ -1,4 +1,4 @@
-//! The place of a version in the repository: what is there, and one step that changes it.
+//! The folder of a version in the repository, and the steps that change it atomically.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -10,25 +10,26 @@ use super::{Target, UploadError};
 use crate::repository::layout::COMPONENT;
 use crate::repository::tree::Tree;
 
-/// What putting a component into its place came to.
+/// The result of placing a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// There was none before.
+    /// There was no component before.
     New,
-    /// It took the place of another.
+    /// It replaced another component.
     Replaced,
 }
 
-/// What is at a version's place.
+/// The present state of a version's folder.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) model: Option<OwnedFd>,
     pub(super) version: Option<OwnedFd>,
-    /// Whether the version has a component.
+    /// True if the version has a component.
     pub(super) component: bool,
 }
 
-/// Looks at a version's place. Fails if it is held by something that an upload must leave alone.
+/// Opens the folders of a version, as far as they exist. Fails if a file or link is in the way that
+/// an upload must not change.
 pub(super) fn find(tree: &Tree, target: &Target) -> Result<Found, UploadError> {
     let (name, number) = (target.name.as_str(), target.version.to_string());
     if kind(tree.folder(), &format!("{name}.wasm"))?.is_some_and(|kind| kind != FileType::Directory)
@@ -56,7 +57,7 @@ pub(super) fn find(tree: &Tree, target: &Target) -> Result<Found, UploadError> {
     Ok(found)
 }
 
-/// Puts what is staged into its place, at once and to stay.
+/// Moves a staged component into place, atomically and durably.
 pub(super) fn put(tree: &Tree, target: &Target, staged: &Staged) -> Result<Put, UploadError> {
     let found = find(tree, target)?;
     let Some(version) = found.version else { return put_folder(tree, target, staged, found.model) };
@@ -73,7 +74,7 @@ fn put_folder(
 ) -> Result<Put, UploadError> {
     let name = target.name.as_str();
     let model = model.map_or_else(|| open_or_make(tree.folder(), name), Ok)?;
-    // A folder takes no other's place by this, unless that is empty.
+    // Renaming a folder does not replace another one, unless that is empty.
     let moved = renameat(staged.folder(), VERSION, &model, target.version.to_string());
     if let Err(error) = moved {
         remove_if_empty(tree, name);
@@ -89,8 +90,8 @@ fn put_folder(
     Ok(Put::New)
 }
 
-/// Gives a version's folder a hidden name in the root, so that all of it goes at once. That takes
-/// no room on a disk that may be full.
+/// Renames a version's folder to a hidden name in the root, so that all of it disappears at once.
+/// Needs no space on a full disk.
 pub(super) fn hide(tree: &Tree, target: &Target, hidden: &str) -> Result<(), UploadError> {
     let Found { model: Some(model), version: Some(_), .. } = find(tree, target)? else {
         return Err(UploadError::NotThere);
@@ -103,7 +104,7 @@ pub(super) fn hide(tree: &Tree, target: &Target, hidden: &str) -> Result<(), Upl
 }
 
 fn remove_if_empty(tree: &Tree, name: &str) {
-    // Fails if anything is in it, which is then somebody's.
+    // Fails if the folder is not empty.
     let _ = unlinkat(tree.folder(), name, AtFlags::REMOVEDIR);
 }
 
@@ -118,7 +119,7 @@ fn folder(within: impl AsFd, name: &str, shown: &str) -> Result<Option<OwnedFd>,
     }
 }
 
-/// What is there under a name, following no link.
+/// Returns the type of an entry, following no link.
 fn kind(within: impl AsFd, name: &str) -> Result<Option<FileType>, UploadError> {
     match statat(within, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),

@@ -1,4 +1,4 @@
-//! Receiving a component: to disk piece by piece, within the tenant's quota.
+//! Writes the body of an upload to disk piece by piece, within the tenant's quota.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ use crate::repository::tree::stamp;
 use crate::repository::{Digest, Unwhole, check_whole};
 use crate::tenant::Tenant;
 
-/// An upload that is being received. Dropping it leaves nothing behind.
+/// An upload in progress. Dropping it removes everything written.
 pub struct Upload {
     holding: Holding,
     file: File,
@@ -27,8 +27,8 @@ impl Upload {
         Ok(Upload { holding, file, hasher: Sha256::new(), size: 0 })
     }
 
-    /// Takes the next piece. Fails if the component is or becomes larger than it may be, or as the
-    /// file system does; it is of no use then.
+    /// Writes the next piece of the body. Fails if the component exceeds a limit, and on an I/O
+    /// error; the upload must then be dropped.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), UploadError> {
         let length = piece.len() as u64;
         let size = self.size.saturating_add(length);
@@ -40,11 +40,11 @@ impl Upload {
         Ok(())
     }
 
-    /// Takes it for whole. Fails if it is not a whole component.
+    /// Ends the body. Fails if it is not a complete component.
     pub fn finish(self) -> Result<Received, UploadError> {
         check_whole(&self.file, self.size).map_err(unfit)?;
         self.file.sync_all()?;
-        // The name of the file must survive with it.
+        // The directory entry must be durable too.
         rustix::fs::fsync(self.holding.staged.version()?)?;
         let changed = stamp(&self.file.metadata()?).changed;
         let Upload { holding, hasher, size, .. } = self;
@@ -52,7 +52,7 @@ impl Upload {
     }
 }
 
-/// Checks the size that a component has, or is said to have.
+/// Checks the announced or received size of a component.
 pub(super) fn check_size(tenant: &Tenant, size: u64) -> Result<(), UploadError> {
     tenant.settings().quota.check_artifact(size).map_err(|refusal| UploadError::TooLarge {
         limit: refusal.limit,

@@ -1,4 +1,4 @@
-//! A component that was received whole and is not in its place yet.
+//! A completely received component that is not in place yet.
 
 use std::io;
 use std::path::Path;
@@ -15,42 +15,41 @@ use crate::repository::scan::{Parts, beside};
 use crate::repository::{Candidate, Digest};
 use crate::tenant::Tenant;
 
-/// A component that was received whole. Dropping it removes it, unless it was put into its place,
-/// and gives back what it took of the tenant's quota.
+/// A completely received component. Dropping it removes the staged files, unless they were placed,
+/// and gives back the quota.
 pub struct Received {
     holding: Holding,
     digest: Digest,
     size: u64,
-    /// When its file last changed.
+    /// Time of the file's last status change.
     changed: (i64, i64),
-    /// What the files beside it held, so that they are read once.
+    /// Cache of the files next to it, so that each is read once.
     contents: Contents,
 }
 
 impl Received {
     pub(super) fn new(holding: Holding, digest: Digest, size: u64, changed: (i64, i64)) -> Self {
-        // What lies there is taken as it is: it is judged again when the version is loaded to
-        // serve.
+        // No settle time: the files are checked again when the version is loaded to serve.
         let contents = Contents::new(Duration::ZERO, holding.uploads.effort.clone());
         Received { holding, digest, size, changed, contents }
     }
 
-    /// Whose it is.
+    /// The tenant that uploaded it.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.holding.tenant
     }
 
-    /// Which version it is to be.
+    /// The version that it will be.
     pub fn target(&self) -> &Target {
         &self.holding.target
     }
 
-    /// Its SHA-256.
+    /// SHA-256 of the component.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// Whether the same content is in its place already.
+    /// Returns true if the same content is already in place.
     pub fn is_there(&self) -> Result<bool, UploadError> {
         let Target { name, version } = &self.holding.target;
         let path = Path::new(name.as_str()).join(version.to_string()).join(COMPONENT);
@@ -66,7 +65,7 @@ impl Received {
         Ok(digest? == Some(self.digest))
     }
 
-    /// What it would be in its place, with what lies beside that now.
+    /// Returns the candidate that it will be, with the files now present next to its place.
     pub fn candidate(&mut self) -> Result<Candidate, UploadError> {
         let Target { name, version } = self.holding.target.clone();
         let parts = beside(&self.holding.tree, &mut self.contents, &name, version);
@@ -88,7 +87,8 @@ impl Received {
         })
     }
 
-    /// Puts it into its place. Fails if what lies beside that is not what it was verified with.
+    /// Moves it into place. Fails if the files next to its place differ from those it was validated
+    /// with.
     pub fn put(&mut self, verified: &Candidate) -> Result<Put, UploadError> {
         let uploads = self.holding.uploads.clone();
         let _turn = uploads.turn();

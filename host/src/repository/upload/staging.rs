@@ -1,9 +1,9 @@
-//! The hidden folder in which uploads are received, and the hidden names under which versions are
-//! removed.
+//! Staging directories of uploads, in a hidden folder of the root, and hidden names for versions
+//! being removed.
 //!
-//! Each has a folder of its own there, with a file that it holds a lock on while it lives. The lock
-//! goes with the process, however that ends, so what is not locked was left behind, and other
-//! servers on the same repository leave each other's uploads alone.
+//! Each upload has its own directory there, with a lock file that is locked while the upload lives. The
+//! lock ends with the process, so an unlocked directory was abandoned. Several servers on the same
+//! repository therefore leave each other's uploads alone.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,17 +20,17 @@ use crate::files::path_in;
 use crate::repository::layout::COMPONENT;
 use crate::repository::tree::Tree;
 
-/// In the root; hidden names are ignored by every look.
+/// Name of the hidden folder in the root. Scans ignore hidden names.
 pub(super) const FOLDER: &str = ".wardian-upload";
-/// The version's folder as it will be, in an upload's own.
+/// Name of the version's folder in a staging directory.
 pub(super) const VERSION: &str = "version";
 const LOCK: &str = "lock";
-/// In the root too: what a version that is being removed is called.
+/// Prefix of the names of versions being removed, in the root.
 const DELETED: &str = ".wardian-deleted-";
 
-/// A folder in the hidden folder, which goes with everything in it when this is dropped.
+/// A staging directory. Dropping it removes it with its content.
 pub(super) struct Staged {
-    /// The hidden folder, and what this one is called in it.
+    /// The hidden folder.
     all: Arc<OwnedFd>,
     name: String,
     folder: OwnedFd,
@@ -38,36 +38,36 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Makes a folder. Fails as the file system does.
+    /// Creates a staging directory. Fails on an I/O error.
     pub(super) fn new(tree: &Tree) -> io::Result<Self> {
         let all = open_or_make(tree.folder(), FOLDER)?;
         let name = fresh_name();
         mkdirat(&all, &name, FOLDER_MODE)?;
         let folder = open_folder(&all, &name)?;
         let lock = File::from(openat(&folder, LOCK, OFlags::RDWR | NEW_FILE, FILE_MODE)?);
-        // Where there are no locks there are no two servers either.
+        // A file system without locks is not shared by two servers.
         let _ = flock(&lock, FlockOperation::NonBlockingLockExclusive);
         Ok(Staged { all: Arc::new(all), name, folder, _lock: lock })
     }
 
-    /// The folder.
+    /// Descriptor of the directory.
     pub(super) fn folder(&self) -> &OwnedFd {
         &self.folder
     }
 
-    /// Makes a version's folder in it, with an empty component, and opens that for writing.
+    /// Creates the version's folder with an empty component, and opens the component for writing.
     pub(super) fn create_component(&self) -> io::Result<File> {
         let version = open_or_make(&self.folder, VERSION)?;
         let flags = OFlags::RDWR | NEW_FILE;
         Ok(openat(&version, COMPONENT, flags, FILE_MODE)?.into())
     }
 
-    /// The version's folder in it.
+    /// Opens the version's folder.
     pub(super) fn version(&self) -> io::Result<OwnedFd> {
         open_folder(&self.folder, VERSION)
     }
 
-    /// Where the component is in the repository.
+    /// Path of the component, relative to the root.
     pub(super) fn component(&self) -> PathBuf {
         Path::new(FOLDER).join(&self.name).join(VERSION).join(COMPONENT)
     }
@@ -76,7 +76,7 @@ impl Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         let (all, name) = (self.all.clone(), std::mem::take(&mut self.name));
-        // It may be dropped where requests are served, and removing large files takes a while.
+        // This may run on an HTTP thread, and removing large files takes a while.
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || remove(&all, &name))),
             Err(_) => remove(&all, &name),
@@ -84,14 +84,14 @@ impl Drop for Staged {
     }
 }
 
-/// A name under which a version can be removed.
+/// Returns a new hidden name for a version to be removed.
 pub(super) fn deleted_name() -> String {
     format!("{DELETED}{}", fresh_name())
 }
 
-/// Removes what no living process holds.
+/// Removes the staging directories that no living process holds.
 pub(super) fn clear(tree: &Tree) {
-    // Whoever began to remove these wants the same.
+    // A process that is removing one of these meanwhile has the same goal.
     let deleted = names(tree.folder()).into_iter().filter(|name| name.starts_with(DELETED));
     deleted.for_each(|name| remove(tree.folder(), &name));
     let Ok(all) = open_folder(tree.folder(), FOLDER) else { return };
@@ -101,20 +101,20 @@ pub(super) fn clear(tree: &Tree) {
     }
 }
 
-/// The names in a folder, as far as they are text and can be read.
+/// Returns the names in a folder. Skips names that are not UTF-8, and stops at a read error.
 fn names(folder: &OwnedFd) -> Vec<String> {
     let entries = Dir::read_from(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().to_str().map(str::to_owned).ok());
     names.filter(|name| name != "." && name != "..").collect()
 }
 
-/// Opens a folder, which is no link, within another.
+/// Opens a folder within another; fails on a link.
 pub(super) fn open_folder(within: impl AsFd, name: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(openat(within, name, flags, Mode::empty())?)
 }
 
-/// The same, made if it is not there.
+/// Opens a folder within another, and creates it if necessary.
 pub(super) fn open_or_make(within: impl AsFd, name: &str) -> io::Result<OwnedFd> {
     match mkdirat(&within, name, FOLDER_MODE) {
         Ok(()) | Err(Errno::EXIST) => open_folder(within, name),
@@ -124,11 +124,11 @@ pub(super) fn open_or_make(within: impl AsFd, name: &str) -> io::Result<OwnedFd>
 
 const NEW_FILE: OFlags =
     OFlags::CREATE.union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-// As any other program's files: who else may read the repository is for its umask to say.
+// As for other programs' files, the umask decides if others may read them.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 
-/// A name that no other upload has, of this server or of another.
+/// Returns a name that no other upload of any server has.
 fn fresh_name() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -136,7 +136,7 @@ fn fresh_name() -> String {
 }
 
 fn is_held(all: &OwnedFd, name: &str) -> bool {
-    // Opening must not wait, whatever somebody has put there.
+    // Must not block on whatever file is there.
     let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let lock =
         open_folder(all, name).and_then(|folder| Ok(openat(&folder, LOCK, flags, Mode::empty())?));
@@ -145,7 +145,7 @@ fn is_held(all: &OwnedFd, name: &str) -> bool {
     })
 }
 
-/// Removes a folder with everything in it from an open one; there may be none. No link is followed.
+/// Removes a folder with its content; succeeds if there is none. Follows no link.
 pub(super) fn remove(within: &OwnedFd, name: &str) {
     match fs::remove_dir_all(path_in(within, name)) {
         Ok(()) => {}

@@ -1,20 +1,21 @@
-//! Which version is meant, by names that cannot leave a repository.
+//! The version that an upload is for, under names that cannot leave the repository.
 
 use super::UploadError;
 use crate::model::{ModelName, Version};
 use crate::repository::layout::is_model_folder;
 
-/// A version of a model, under names that the repository reads as such.
+/// A version of a model, under names that a scan accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Which model.
+    /// The model.
     pub name: ModelName,
-    /// Which version of it.
+    /// The version.
     pub version: Version,
 }
 
 impl Target {
-    /// Checks both names, as they stand in a path after decoding. Fails with what would be right.
+    /// Parses both names as they stand in a URL path after decoding. Fails with a text that
+    /// describes valid names.
     pub fn parse(model: &str, version: &str) -> Result<Self, UploadError> {
         let name =
             ModelName::new(model).map_err(|error| UploadError::BadName(error.to_string()))?;

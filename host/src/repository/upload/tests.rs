@@ -11,7 +11,7 @@ use crate::model::{Stage, TenantName};
 use crate::repository::Digest;
 use crate::tenant::{Quota, Resource, TenantSettings};
 
-/// A component that can be told from others; all have the same size.
+/// Returns a component of a fixed size. Each label has its own content.
 fn component(label: char) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0\0\x06\x05label".as_slice(), &[0, 3, 1, b'l', label as u8]].concat()
 }
@@ -70,7 +70,7 @@ impl Bench {
         self.tenant.used(Resource::Storage)
     }
 
-    /// What is in the hidden folder; nothing runs here that removes it later.
+    /// Number of staging directories. Nothing removes them asynchronously in these tests.
     fn staged(&self) -> usize {
         fs::read_dir(self.path(staging::FOLDER)).map_or(0, Iterator::count)
     }
@@ -162,7 +162,7 @@ fn what_others_hold_is_left_alone() {
         let refused = conflict(bench.remove(model, version));
         assert!(refused.contains(says), "{refused}");
     }
-    // Made while the upload was under way.
+    // Created while the upload was in progress.
     let mut received = bench.receive("late", "1", &component('a')).unwrap();
     let candidate = received.candidate().unwrap();
     symlink("real", bench.path("late")).unwrap();

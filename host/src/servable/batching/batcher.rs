@@ -1,4 +1,4 @@
-//! Where requests wait for each other and for their answers.
+//! Groups the requests of one version: they wait here for each other and for their responses.
 
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,47 +16,47 @@ use crate::model::{InferError, InferRequest, Metadata, ModelSettings};
 use crate::servable::Answer;
 use crate::tenant::{Held, Resource, Tenant};
 
-/// The most bytes that are joined: copying them must not hold up a thread that serves HTTP.
+/// Limit on the tensor bytes that are joined. Copying them must not block an HTTP thread.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// The requests of one version that are grouped.
+/// Groups the requests of one version into batches.
 pub(in crate::servable) struct Batcher {
     pub(super) form: Form,
-    /// The most that go into one call.
+    /// The largest batch.
     pub(super) limit: Size,
     pub(super) delay: Duration,
     pub(super) max_queue: u32,
     pub(super) metadata: Arc<Metadata>,
     pub(super) tenant: Arc<Tenant>,
-    /// How long calls take, by the clock and in CPU time.
+    /// Moving averages of a call's wall-clock and CPU time.
     pub(super) usual: Usual,
     pub(super) usual_cpu_time: Usual,
-    /// Whether it is worth looking who else has come.
+    /// Predicts whether waiting for further requests pays.
     pub(super) crowd: Crowd,
     state: Mutex<State>,
-    /// Batches that may be at work while others fill: more than there are cores finish no sooner.
+    /// One permit for each core. More concurrent batches would not finish sooner.
     pub(super) cores: Arc<Semaphore>,
-    /// A batch has become full, or more wait than may.
+    /// Signals that a batch is full, or that more requests wait than `max_queue`.
     pub(super) full: Notify,
-    /// Nobody waits any more.
+    /// Signals that the queue is empty.
     pub(super) emptied: Notify,
 }
 
 pub(super) struct State {
     pub(super) queue: Queue<Item>,
-    /// Somebody is about to take a batch.
+    /// True while a leader is about to take a batch.
     pub(super) led: bool,
-    /// No call can be made now, so that whoever is in the queue is really waiting.
+    /// True while no call can be made, so that queued requests count as waiting.
     pub(super) held_up: bool,
 }
 
-/// One request that waits, or is being answered.
+/// A queued request.
 pub(super) struct Item {
     pub(super) request: InferRequest,
     pub(super) call: Call,
     pub(super) arrived: Instant,
     pub(super) reply: Reply,
-    /// Its place among those of its tenant's requests that wait.
+    /// Its place in the tenant's queue quota, once it counts as waiting.
     pub(super) waiting: Option<Held>,
 }
 
@@ -72,7 +72,7 @@ impl Batcher {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Arc::new(Batcher {
             form,
-            // Together they are no more than one of them might be alone.
+            // A batch is no larger than a single request may be.
             limit: Size { items: u64::from(items), bytes: settings.limits.request.min(MAX_BYTES) },
             delay: settings.batching.max_queue_delay,
             max_queue: settings.batching.max_queue,
@@ -88,7 +88,8 @@ impl Batcher {
         })
     }
 
-    /// Answers a request, together with others if there are any.
+    /// Answers a request, in a batch with others if there are any. Fails with `QueueFull`, with the
+    /// tenant's queue quota, or at the deadline of the call.
     pub(in crate::servable) async fn answer<C: Caller>(
         self: &Arc<Self>,
         caller: &Arc<C>,
@@ -104,29 +105,33 @@ impl Batcher {
                 () = self.lead(caller, Some(budget.deadline())) => {}
             }
         }
+
         let answer = tokio::time::timeout_at(budget.deadline().into(), &mut waiter.answer).await;
         waiter.end(answer.ok().and_then(Result::ok), || budget.deadline_exceeded())
     }
 
-    /// Notes that a call with so many requests went well and took so long, within that budget.
+    /// Records the time of a successful call with `requests` requests and that budget.
     pub(in crate::servable) fn note_usual(&self, requests: usize, took: Duration, budget: &Budget) {
         self.usual.note(requests, took);
         self.usual_cpu_time.note(requests, budget.used());
     }
 
-    /// Takes a place in the queue. Tells whether whoever takes it has to lead.
+    /// Adds a request to the queue. Returns true if the caller becomes the leader.
     fn line_up(&self, request: InferRequest, call: Call) -> Result<(Waiter<'_>, bool), InferError> {
         let (reply, answer) = oneshot::channel();
+
         let (priority, deadline, size) =
             (request.priority, call.budget.deadline(), self.size(&request));
         let mut state = self.lock();
         state.check_room(self)?;
         let waiting =
             if state.held_up { Some(self.tenant.take(Resource::Queue, 1)?) } else { None };
+
         let arrived = Instant::now();
         let item = Item { request, call, arrived, reply, waiting };
         let ticket = state.queue.push(item, priority, size, arrived, deadline);
         let leads = !std::mem::replace(&mut state.led, true);
+
         let full = state.is_full(self);
         drop(state);
         if full && !leads {
@@ -147,7 +152,7 @@ impl Batcher {
         self.lock().is_full(self)
     }
 
-    /// Whether nobody waits, leads or is at work.
+    /// True if no request waits and no batch is led or at work.
     #[cfg(test)]
     pub(super) fn is_quiet(&self) -> bool {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -164,12 +169,14 @@ impl Batcher {
 }
 
 impl State {
-    /// Whether a batch need not wait for more: it is as large as may be, or more wait than may.
+    /// True if a batch need not wait for more requests: it is as large as allowed, or more requests
+    /// wait than `max_queue`.
     pub(super) fn is_full(&self, batcher: &Batcher) -> bool {
         self.queue.items() >= batcher.limit.items || self.queue.len() > batcher.max_queue as usize
     }
 
-    /// Fails if as many wait as may. What is about to go at once does not wait.
+    /// Fails with `QueueFull` if `max_queue` requests wait. Requests of the next batch do not count
+    /// as waiting while calls can be made.
     fn check_room(&self, batcher: &Batcher) -> Result<(), InferError> {
         let going = if self.held_up { 0 } else { batcher.limit.items };
         if self.queue.len() as u64 >= u64::from(batcher.max_queue) + going {
@@ -179,7 +186,7 @@ impl State {
     }
 }
 
-/// A request's place in the queue, given back on drop.
+/// A request in the queue, removed on drop.
 struct Waiter<'a> {
     batcher: &'a Batcher,
     ticket: Ticket,
@@ -188,7 +195,7 @@ struct Waiter<'a> {
 }
 
 impl Waiter<'_> {
-    /// Waits no more. Without an answer its time was up, here or where it was to be taken.
+    /// Returns the response. Without one, the deadline has passed here or when a batch was taken.
     fn end(
         mut self,
         answer: Option<Result<Answer, InferError>>,
@@ -205,6 +212,7 @@ impl Drop for Waiter<'_> {
             return;
         }
         let mut state = self.batcher.lock();
+
         let item = state.queue.remove(self.ticket);
         let emptied = item.is_some() && state.queue.is_empty();
         drop(state);

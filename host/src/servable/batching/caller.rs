@@ -1,4 +1,4 @@
-//! Who makes the calls.
+//! The interface through which the batcher calls the guest.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use crate::engine::{Budget, Call};
 use crate::model::{InferError, InferRequest, InferResponse, RequestId};
 
-/// Makes the calls. A version that serves does it in an instance; a test does it without.
+/// Runs the guest calls of a batcher. A servable runs them in instances; tests use a fake.
 pub(in crate::servable) trait Caller: Send + Sync + 'static {
-    /// The right to have an instance at work.
+    /// The permit to run one instance.
     type Place: Send + 'static;
 
-    /// The right to make a call, if it can be had at once.
+    /// Returns a permit; `None` if the caller would have to wait.
     fn try_place(&self) -> Option<Self::Place>;
 
-    /// Waits for the right to make a call.
+    /// Waits for a permit.
     fn place(&self) -> impl Future<Output = Result<Self::Place, InferError>> + Send;
 
-    /// Makes a call with one request, and makes something of its answer, which may be large.
+    /// Runs a call with one request. `then` processes the response, which may be large.
     fn one<T: Send + 'static>(
         self: &Arc<Self>,
         place: Self::Place,
@@ -27,7 +27,7 @@ pub(in crate::servable) trait Caller: Send + Sync + 'static {
         then: impl FnOnce(InferResponse) -> Result<T, InferError> + Send + 'static,
     ) -> impl Future<Output = Result<Called<T>, InferError>> + Send;
 
-    /// The same with several requests side by side.
+    /// Runs a call with several requests side by side.
     fn several<T: Send + 'static>(
         self: &Arc<Self>,
         place: Self::Place,
@@ -36,23 +36,23 @@ pub(in crate::servable) trait Caller: Send + Sync + 'static {
         then: impl FnOnce(Answers) -> Result<T, InferError> + Send + 'static,
     ) -> impl Future<Output = Result<Called<T>, InferError>> + Send;
 
-    /// Makes a call for this call's budget.
+    /// Returns a call with that budget.
     fn call(&self, budget: Budget, request_id: RequestId) -> Call;
 
-    /// Notes that a call is made for so many requests.
+    /// Counts a call for `requests` requests.
     fn note_call(&self, requests: usize);
 
-    /// Notes that a call with so many rows went well.
+    /// Counts a successful call with `rows` rows.
     fn note_execution(&self, rows: u64, instance: Duration, compute: Duration);
 
-    /// Notes that a call for so many requests has failed, and that each is tried again by itself.
+    /// Counts a failed call for `requests` requests, which are retried one by one.
     fn note_failure(&self, requests: usize, error: &InferError);
 }
 
-/// What a call with several requests says to each.
+/// One result for each request of a batch.
 pub(in crate::servable) type Answers = Vec<Result<InferResponse, InferError>>;
 
-/// What has come of a call, and where the time went.
+/// The outcome of a guest call, with the time to get the instance and the time in the guest.
 pub(in crate::servable) struct Called<T> {
     pub(in crate::servable) outcome: T,
     pub(in crate::servable) instance: Duration,

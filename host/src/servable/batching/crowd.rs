@@ -1,34 +1,36 @@
-//! Whether requests come in crowds, so that it is worth looking who else has come.
+//! Predicts whether several requests arrive together, so that the leader of a batch should yield
+//! once.
 //!
-//! Looking costs a turn of the runtime: some tens of microseconds where nobody else is there, which
-//! is as much as a small model's whole call. So whoever has been alone for a while looks only now
-//! and then.
+//! A yield costs a turn of the runtime: some tens of microseconds without other work, as much as
+//! the whole call of a small model. After a streak of batches with one request, the leader
+//! therefore yields only now and then.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// After so many that went alone one after the other, the next will too, as a rule.
+/// After this many batches of one request in a row, the next is expected to be of one request too.
 const ALONE: u32 = 8;
 
-/// Even then one in so many looks, or a crowd would never be found out.
+/// One in this many leaders yields even then. Otherwise concurrent requests would never be
+/// detected.
 const LOOK: u32 = 16;
 
-/// How many batches in a row were of one request.
+/// The number of consecutive batches of one request.
 #[derive(Default)]
 pub(super) struct Crowd(AtomicU32);
 
 impl Crowd {
-    /// Whether others may have come by now.
+    /// True if the leader should yield.
     pub(super) fn is_likely(&self) -> bool {
         let alone = self.0.load(Ordering::Relaxed);
         alone < ALONE || alone.is_multiple_of(LOOK)
     }
 
-    /// Notes how many went together.
+    /// Records the number of requests in a batch.
     pub(super) fn note(&self, together: usize) {
         if together > 1 {
             self.0.store(0, Ordering::Relaxed);
         } else {
-            // Begins anew after four thousand million, which does no harm.
+            // Wraps around after 2^32 batches, which is harmless.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }

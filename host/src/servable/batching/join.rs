@@ -1,12 +1,11 @@
-//! Several requests as one, and its answer as theirs.
+//! Joins several requests into one and splits the response.
 //!
-//! Joined are requests that differ in nothing but the first dimension of their tensors and what is
-//! in them.
+//! Requests can be joined if they differ only in the first dimension and the data of their tensors.
 
 use crate::model::{Datatype, InferRequest, InferResponse, Tensor};
 
-/// How many rows a request has; `None` if it cannot be joined with others, because it has no inputs
-/// or no rows.
+/// The number of rows of a request; `None` if it cannot be joined, because it has no inputs or no
+/// rows.
 pub(super) fn rows(request: &InferRequest) -> Option<u64> {
     let rows = request.inputs.first()?.shape.first().copied();
     rows.filter(|&rows| rows > 0)
@@ -17,7 +16,7 @@ pub(super) fn bytes(request: &InferRequest) -> u64 {
     request.inputs.iter().map(|tensor| tensor.data.len() as u64).sum()
 }
 
-/// Whether two requests can be joined.
+/// True if two requests can be joined.
 pub(super) fn together(one: &InferRequest, other: &InferRequest) -> bool {
     rows(one).is_some()
         && rows(other).is_some()
@@ -34,11 +33,12 @@ fn alike(one: &Tensor, other: &Tensor) -> bool {
         && one.shape.iter().zip(&other.shape).skip(1).all(|(one, other)| one == other)
 }
 
-/// Joins requests that go together: the rows of the first, then those of the second, and so on. It
-/// has no name of its own.
+/// Joins requests: the rows of the first, then those of the second, and so on. The result has no
+/// id.
 pub(super) fn join(requests: &[&InferRequest]) -> InferRequest {
     let Some(first) = requests.first() else { return InferRequest::default() };
     let inputs = (0..first.inputs.len()).map(|index| join_tensors(requests, index)).collect();
+
     let (parameters, outputs) = (first.parameters.clone(), first.outputs.clone());
     InferRequest { parameters, inputs, outputs, ..InferRequest::default() }
 }
@@ -47,19 +47,22 @@ fn join_tensors(requests: &[&InferRequest], index: usize) -> Tensor {
     let parts = || requests.iter().filter_map(|request| request.inputs.get(index));
     let mut data = Vec::with_capacity(parts().map(|tensor| tensor.data.len()).sum());
     parts().for_each(|tensor| data.extend_from_slice(&tensor.data));
+
     let rows = parts().filter_map(|tensor| tensor.shape.first()).sum();
     let model = &requests[0].inputs[index];
+
     let shape = std::iter::once(rows).chain(model.shape.iter().skip(1).copied()).collect();
     Tensor { name: model.name.clone(), datatype: model.datatype, shape, data }
 }
 
-/// Splits the answer to joined requests, which had so many rows each. The outputs' data must agree
-/// with their shapes. Fails with a text for the model's author if an output has not one row for
-/// each of theirs.
+/// Splits the response to joined requests that had `rows` rows each. The length of the outputs'
+/// data must agree with their shapes. Fails with a text for the model's author if an output's first
+/// dimension is not the sum of `rows`.
 pub(super) fn split(response: &InferResponse, rows: &[u64]) -> Result<Vec<InferResponse>, String> {
     let total: u64 = rows.iter().sum();
     let empty = || InferResponse { parameters: response.parameters.clone(), outputs: Vec::new() };
     let mut answers: Vec<_> = rows.iter().map(|_| empty()).collect();
+
     for output in &response.outputs {
         if output.shape.first() != Some(&total) {
             let Tensor { name, shape, .. } = output;
@@ -87,6 +90,7 @@ fn split_tensor(
             shape,
             data: Vec::new(),
         };
+
         let length = length(&part, rest)
             .ok_or_else(|| format!("output '{}' has too little data", output.name))?;
         let (data, after) = rest.split_at(length);
@@ -97,7 +101,7 @@ fn split_tensor(
     Ok(())
 }
 
-/// Bytes of a tensor of that shape whose data is at the beginning of `data`.
+/// Bytes of a tensor of that shape at the start of `data`; `None` if `data` is too short.
 fn length(tensor: &Tensor, data: &[u8]) -> Option<usize> {
     let elements = usize::try_from(tensor.elements()?).ok()?;
     let length = match tensor.datatype.size() {
@@ -107,7 +111,7 @@ fn length(tensor: &Tensor, data: &[u8]) -> Option<usize> {
     (length <= data.len()).then_some(length)
 }
 
-/// Bytes of so many elements of [`Datatype::Bytes`], each of which begins with its own length.
+/// Bytes of `elements` elements of [`Datatype::Bytes`], each of which starts with its length.
 fn length_of_texts(elements: usize, data: &[u8]) -> Option<usize> {
     debug_assert!(Datatype::Bytes.size().is_none());
     let mut end = 0usize;
@@ -125,7 +129,7 @@ mod tests {
     use super::*;
     use crate::model::{Parameter, ParameterValue, push_bytes_element};
 
-    /// The shape of a tensor behind its first dimension, and its datatype.
+    /// A tensor's datatype, and its shape without the first dimension.
     type Kind = (Datatype, Vec<u64>);
 
     fn kind() -> impl Strategy<Value = Kind> {

@@ -1,4 +1,4 @@
-//! The task of taking the next batch: when to, with whom, and what if it has to wait.
+//! The leader of a batch: decides when it is taken, and acquires the permit to run it.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
@@ -14,49 +14,55 @@ use super::{Form, join, run};
 use crate::model::InferError;
 use crate::tenant::{Resource, Tenant};
 
-/// How long requests wait at least for a batch at work to end, rather than be one more at work.
+/// The least time that requests wait for a running batch to end before they start one beyond the
+/// number of cores.
 const PATIENCE: Duration = Duration::from_millis(10);
 
-/// The right to make a call.
+/// The permit to run a batch.
 struct Go<P> {
     place: Result<P, InferError>,
     core: Option<OwnedSemaphorePermit>,
 }
 
 impl Batcher {
-    /// Takes the next batch as soon as a call can be made and has it answered, at least until it
-    /// would have to wait. Others take the batches after that.
+    /// Takes the next batch as soon as a call can be made, and runs it until it would have to wait.
+    /// Other leaders take the batches after it. Gives up at `deadline`.
     pub(super) async fn lead<C: Caller>(
         self: &Arc<Self>,
         caller: &Arc<C>,
         deadline: Option<Instant>,
     ) {
         let lead = Lead { batcher: self, caller };
-        // Lets the runtime run what is ready and look at its sockets, so that whoever has come by
-        // now lines up too. Short calls end before anything else is read, so without this nobody
-        // would ever meet: of 64 clients, some 16 go together with it, and one without. A second
-        // time gains nothing.
+
+        // Yields, so that the runtime runs ready tasks and polls its sockets, and requests that
+        // have arrived join the queue. Short calls end before anything else is read, so without the
+        // yield no batch would form: of 64 clients, some 16 are batched with it and one without. A
+        // second yield gains nothing.
         if self.crowd.is_likely() {
             tokio::task::yield_now().await;
         }
+
         let Some(go) = within(deadline, self.gather(&**caller)).await else { return };
+
         let batch = self.take();
         self.crowd.note(batch.len());
+
         drop(lead);
         let (batcher, caller) = (self.clone(), caller.clone());
+
         let mut work = Box::pin(async move {
             let _core = go.core;
             run::answer(&batcher, &caller, batch, go.place).await;
         });
-        // A short call ends here and now. A longer one must go on if the request that leads goes
-        // away.
+
+        // A short call ends here. A longer one must survive the request that leads it.
         if poll_fn(|context| Poll::Ready(work.as_mut().poll(context))).await.is_pending() {
             tokio::spawn(work);
         }
     }
 
-    /// Waits for company as long as it may, and then for the right to make a call. `None` if nobody
-    /// waits any more.
+    /// Waits up to `max_queue_delay` for more requests, then for the permit to run the batch.
+    /// Returns `None` once the queue is empty.
     async fn gather<C: Caller>(&self, caller: &C) -> Option<Go<C::Place>> {
         tokio::select! {
             biased;
@@ -83,7 +89,7 @@ impl Batcher {
         }
     }
 
-    /// Until when whoever waits may wait for more; `None` if there are enough.
+    /// The end of the oldest request's queue delay; `None` if the batch is full.
     fn company_until(&self) -> Option<Instant> {
         let state = self.lock();
         if state.is_full(self) {
@@ -106,17 +112,18 @@ impl Batcher {
         if let Some(place) = caller.try_place() {
             return Go { place: Ok(place), core };
         }
+
         let _held_up = self.hold_up();
         Go { place: caller.place().await, core }
     }
 
-    /// Waits until fewer batches are at work than there are cores. Gives up when a batch is full,
-    /// or when the calls at work take longer than calls usually do: they may be waiting for
-    /// something themselves.
+    /// Waits until fewer batches run than there are cores. Returns `None` if a batch is full, or if
+    /// the running calls take longer than usual: they may be waiting themselves.
     async fn core(&self) -> Option<OwnedSemaphorePermit> {
         let usual = self.usual.of(self.limit.items as usize).unwrap_or_default();
         let patience = sleep(PATIENCE.max(2 * usual));
         tokio::pin!(patience);
+
         while !self.is_full() {
             tokio::select! {
                 biased;
@@ -134,11 +141,12 @@ impl Batcher {
         }
     }
 
-    /// Notes that no call can be made now. Whoever waits is counted as waiting from now on, and is
-    /// refused if it is one too many.
+    /// Marks that no call can be made. Queued requests count as waiting from now on; those beyond
+    /// the limits are refused.
     fn hold_up(&self) -> HeldUp<'_> {
         let mut state = self.lock();
         state.held_up = true;
+
         let refused =
             state.queue.sift(|kept, item| item.wait(kept, self.max_queue, &self.tenant).err());
         let emptied = state.queue.is_empty();
@@ -146,8 +154,9 @@ impl Batcher {
         if emptied {
             self.emptied.notify_one();
         }
+
         for (item, error) in refused {
-            // If the client has gone it does not matter.
+            // The receiver is gone if the client has disconnected.
             let _ = item.reply.send(Err(error));
         }
         HeldUp(self)
@@ -163,7 +172,8 @@ impl Batcher {
 }
 
 impl Item {
-    /// Counts it as waiting, if there is room behind so many others.
+    /// Counts the request as waiting behind `before` others. Fails with `QueueFull`, or with the
+    /// tenant's queue quota.
     fn wait(
         &mut self,
         before: usize,
@@ -173,6 +183,7 @@ impl Item {
         if before >= max_queue as usize {
             return Err(InferError::QueueFull { limit: max_queue });
         }
+
         if self.waiting.is_none() {
             self.waiting = Some(tenant.take(Resource::Queue, 1)?);
         }
@@ -180,7 +191,7 @@ impl Item {
     }
 }
 
-/// The task of taking a batch. On drop it passes to somebody else, if anybody waits.
+/// The right to take the next batch. On drop it passes to a new task if requests wait.
 struct Lead<'a, C: Caller> {
     batcher: &'a Arc<Batcher>,
     caller: &'a Arc<C>,
@@ -192,9 +203,10 @@ impl<C: Caller> Drop for Lead<'_, C> {
         state.led = !state.queue.is_empty();
         let passes = state.led;
         drop(state);
+
         if passes {
             let (batcher, caller) = (self.batcher.clone(), self.caller.clone());
-            // Without a runtime nobody waits any more: the server is down.
+            // There is no runtime only if the server has stopped.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move { batcher.lead(&caller, None).await });
             }
@@ -202,7 +214,7 @@ impl<C: Caller> Drop for Lead<'_, C> {
     }
 }
 
-/// For as long as no call can be made.
+/// Marks that no call can be made, until drop.
 struct HeldUp<'a>(&'a Batcher);
 
 impl Drop for HeldUp<'_> {

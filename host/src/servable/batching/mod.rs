@@ -1,13 +1,13 @@
-//! Requests that are grouped into one call.
+//! Dynamic batching: groups concurrent requests into one guest call.
 //!
-//! Requests wait in a [`queue`] ([`batcher`]). The first that finds nobody doing so becomes the
-//! leader ([`leading`]): it lets the runtime read whatever else has arrived, waits for the right to
-//! make a call, takes those that go together, and has them answered ([`run`]). So nobody waits for
-//! company unless `max_queue_delay` says so: what goes together is what came in at the same time,
-//! and what came while no call could be made.
+//! Requests wait in a [`queue`] ([`batcher`]). The first request without a leader becomes the
+//! leader ([`leading`]): it yields so that the runtime reads further requests, waits for the permit
+//! to run a call, takes the requests that fit together and runs them ([`run`]). Unless
+//! `max_queue_delay` is set, no request waits for others: a batch holds the requests that arrived
+//! at the same time, or while no call could be made.
 //!
-//! A model takes several requests in one of two ways ([`Form`]): joined along the first dimension
-//! of their tensors ([`join`]), if its metadata has a `max-batch-size`, or side by side, if it
+//! A model takes several requests in one of two forms ([`Form`]): joined along the first dimension
+//! of their tensors ([`join`]) if its metadata has a `max-batch-size`, or side by side if it
 //! exports `batching`.
 
 mod batcher;
@@ -29,32 +29,30 @@ pub(super) use run::twice;
 use crate::engine::Template;
 use crate::model::ModelSettings;
 
-/// How a model takes several requests.
+/// The form in which a model takes several requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// As one request, joined along the first dimension of its tensors.
     Joined,
-    /// As a list of requests, which need not be alike.
+    /// As a list of requests with independent shapes.
     SideBySide,
 }
 
-/// How a model takes several requests, and how many at most.
+/// The form and the largest size of a model's batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimit {
-    /// How it takes them.
     pub form: Form,
-    /// The most that go into one call: rows where they are joined, requests where they are side by
-    /// side. At least 2.
+    /// The most items in one call, at least 2: rows if joined, requests if side by side.
     pub items: u32,
 }
 
-/// Requests side by side where neither the model nor its settings say how many.
+/// The most requests side by side if neither the model nor its settings limit them.
 const SIDE_BY_SIDE: u32 = 32;
 
 impl BatchLimit {
-    /// What is in force for that model; `None` if it answers one request at a time.
+    /// Returns the limit in effect for a model; `None` if it takes one request at a time.
     pub fn of(template: &Template, settings: &ModelSettings) -> Option<Self> {
-        // What is left for later belongs to one request.
+        // A deferred task belongs to one request.
         if template.has_deferred() {
             return None;
         }
@@ -70,7 +68,7 @@ impl BatchLimit {
         let least = promised.into_iter().chain(configured).min();
         let (form, items) = match side_by_side {
             true => (Form::SideBySide, least.unwrap_or(SIDE_BY_SIDE)),
-            // Without its word no model's first dimension is a batch.
+            // Only the metadata says that the first dimension is a batch.
             false => (Form::Joined, promised.and(least)?),
         };
         (items > 1).then_some(BatchLimit { form, items })

@@ -1,38 +1,38 @@
-//! Who waits, in which order they go, and which of them go together.
+//! The order in which queued requests are taken, and their grouping into batches.
 //!
-//! Nothing here knows the time or waits for anything; that is for the batcher.
+//! The queue reads no clock and never waits; the batcher does both.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// Priorities that mean something: 1 goes first. 0, and whatever is beyond, is the last level of
-/// all.
+/// The number of priority levels. 1 is taken first; 0 and values beyond the last level share a
+/// level after all others.
 const LEVELS: u32 = 8;
 
-/// How many of those who wait are looked at for a batch, for each item that it may have: whoever
-/// sends requests of many different shapes must not have every look take long.
+/// The most queued requests examined for a batch, for each item that it may hold. It bounds the
+/// search when requests have many different shapes.
 const LOOK_AHEAD: u64 = 4;
 
-/// Those who wait, in the order in which they go: by priority, then by arrival.
+/// Queued entries in the order in which they are taken: by priority, then by arrival.
 pub(super) struct Queue<T> {
     waiting: BTreeMap<Ticket, Entry<T>>,
-    /// How many have come so far.
+    /// The number of entries pushed so far.
     arrivals: u64,
-    /// Items of all who wait.
+    /// Items of all entries.
     items: u64,
 }
 
-/// A place in the queue.
+/// Identifies an entry. Tickets sort in the order in which entries are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
     level: u32,
     number: u64,
 }
 
-/// How much a request is, and how much a batch may be.
+/// The size of an entry or of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
-    /// What the limit of a batch counts: rows, or requests.
+    /// Rows or requests, as the batch limit counts them.
     pub(super) items: u64,
     /// Bytes of tensors.
     pub(super) bytes: u64,
@@ -50,7 +50,7 @@ impl<T> Queue<T> {
         Queue { waiting: BTreeMap::new(), arrivals: 0, items: 0 }
     }
 
-    /// Lets somebody wait who came now and has until that deadline.
+    /// Adds an entry that arrived at `now`.
     pub(super) fn push(
         &mut self,
         value: T,
@@ -66,15 +66,15 @@ impl<T> Queue<T> {
         ticket
     }
 
-    /// Lets somebody go who waits no more; `None` if it does not wait.
+    /// Removes an entry; returns `None` if it is no longer queued.
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<T> {
         let entry = self.waiting.remove(&ticket)?;
         self.items = self.items.saturating_sub(entry.size.items);
         Some(entry.value)
     }
 
-    /// Takes out whoever is first, and with it those who go together with it as far as the limit
-    /// allows. Those whose deadline has passed are dropped on the way.
+    /// Takes the first entry and those that fit together with it, up to `limit`. Drops entries
+    /// whose deadline has passed on the way.
     pub(super) fn take(
         &mut self,
         limit: Size,
@@ -84,6 +84,7 @@ impl<T> Queue<T> {
         let mut batch: Vec<Ticket> = Vec::new();
         let mut late = Vec::new();
         let (mut first, mut size): (Option<&T>, Size) = (None, Size::default());
+
         let mut look_ahead = limit.items.saturating_mul(LOOK_AHEAD);
         for (ticket, entry) in &self.waiting {
             if entry.deadline <= now {
@@ -102,12 +103,13 @@ impl<T> Queue<T> {
                 break;
             }
         }
+
         late.into_iter().for_each(|ticket| drop(self.remove(ticket)));
         batch.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
 
-    /// Looks at everybody in turn, and takes out those for whom there is a reason to. `reason` is
-    /// told how many are kept before.
+    /// Removes the entries for which `reason` returns a value. Its first argument is the number of
+    /// entries kept so far.
     pub(super) fn sift<R>(
         &mut self,
         mut reason: impl FnMut(usize, &mut T) -> Option<R>,
@@ -120,19 +122,19 @@ impl<T> Queue<T> {
                 None => kept += 1,
             }
         }
+
         out.into_iter()
             .filter_map(|(ticket, reason)| Some((self.remove(ticket)?, reason)))
             .collect()
     }
 
-    /// When whoever has waited longest came.
+    /// The earliest arrival time of all entries.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let first_of = |level| self.waiting.range(Ticket { level, number: 0 }..).next();
-        // One of a later level may be found more than once, which does no harm.
+        // Several levels may find the same entry, which is harmless.
         (1..=LEVELS + 1).filter_map(first_of).map(|(_, entry)| entry.arrived).min()
     }
 
-    /// How many wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
     }
@@ -141,7 +143,7 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
-    /// Items of all who wait.
+    /// Items of all entries.
     pub(super) fn items(&self) -> u64 {
         self.items
     }
@@ -174,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    /// A request that waits: its number, and which others it goes with.
+    /// A queued request, and the kind of requests that it fits together with.
     #[derive(Clone, Debug)]
     struct Someone {
         number: usize,
@@ -215,7 +217,7 @@ mod tests {
         prop::collection::vec(event, 0..120)
     }
 
-    /// The order in which they go, said in another way.
+    /// The expected order of the queue.
     fn rank(someone: &Someone) -> (u32, usize) {
         (if (1..=8).contains(&someone.priority) { someone.priority } else { 99 }, someone.number)
     }

@@ -1,4 +1,4 @@
-//! Has a batch answered: in one call, and if that fails one by one.
+//! Runs a batch in one guest call, and its requests one by one if that fails.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,16 +11,17 @@ use crate::model::{InferError, InferRequest, InferResponse, RequestId};
 use crate::servable::direct::as_promised;
 use crate::servable::{Answer, Timings};
 
-/// A call for several may always use as much CPU time as this, whatever calls usually take.
+/// The least CPU time of a batch call, whatever calls usually take.
 const LEAST_CPU_TIME: Duration = Duration::from_millis(100);
 
-/// So many times what calls usually take is too much: there is something among its requests.
+/// A batch call may take this many times the usual time. Beyond it, one of its requests is taken to
+/// be at fault.
 const TOO_MUCH: u32 = 8;
 
-/// Bytes of the names of a batch's requests in log lines: some seven of the usual length.
+/// Limit on the request ids of a batch in log lines, in bytes: some seven of the usual length.
 const NAMES: usize = 256;
 
-/// Answers all of a batch. Whatever it is doing ends when nobody waits for it any more.
+/// Answers all requests of a batch. Stops once all receivers are gone.
 pub(super) async fn answer<C: Caller>(
     batcher: &Arc<Batcher>,
     caller: &Arc<C>,
@@ -44,12 +45,14 @@ async fn answer_alone<C: Caller>(batcher: &Batcher, caller: &Arc<C>, item: Item,
     let queue = arrived.elapsed();
     let (budget, then) = (call.budget.clone(), as_promised(&batcher.metadata, &request));
     let rows = batcher.metadata.rows(&request);
+
     caller.note_call(1);
     let called = tokio::select! {
         biased;
         called = caller.one(place, request, call, then) => called,
         () = reply.closed() => return,
     };
+
     let answer = called.map(|Called { outcome: response, instance, compute }| {
         batcher.note_usual(1, compute, &budget);
         caller.note_execution(rows, instance, compute);
@@ -70,12 +73,14 @@ async fn answer_together<C: Caller>(
     caller.note_call(batch.len());
     let call = joint_call(batcher, &**caller, &batch, started);
     let budget = call.budget.clone();
+
     let (requests, replies) = parts(&mut batch);
     let called = tokio::select! {
         biased;
         called = call_together(batcher, caller, &requests, place, call) => called,
         () = all_gone(replies) => return,
     };
+
     match called {
         Ok(Called { outcome, instance, compute }) => {
             batcher.note_usual(batch.len(), compute, &budget);
@@ -104,8 +109,8 @@ async fn answer_together<C: Caller>(
     }
 }
 
-/// Answers each by itself, in their order, where they could not be answered together: one of them
-/// is at fault, and nobody knows which.
+/// Answers each request by itself, in order, after the batch has failed: one of them is at fault,
+/// and it is unknown which.
 fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<Item>) {
     let (batcher, caller) = (batcher.clone(), caller.clone());
     tokio::spawn(async move {
@@ -126,7 +131,7 @@ fn answer_apart<C: Caller>(batcher: &Arc<Batcher>, caller: &Arc<C>, batch: Vec<I
     });
 }
 
-/// Has a request answered twice in one call, to see whether the model does what it says.
+/// Runs a request twice in one call, to validate that the model batches as it declares.
 pub(in crate::servable) async fn twice<C: Caller>(
     batcher: &Batcher,
     caller: &Arc<C>,
@@ -137,6 +142,7 @@ pub(in crate::servable) async fn twice<C: Caller>(
     if batcher.form == Form::Joined && !join::together(request, request) {
         return Ok(());
     }
+
     let answers = call_together(batcher, caller, &[request, request], place, call).await?.outcome;
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
@@ -159,13 +165,14 @@ async fn call_together<C: Caller>(
     }
 }
 
-/// Holds the answer to joined requests against the metadata, and splits it.
+/// Returns the function that validates the response to joined requests and splits it.
 fn splitting(
     batcher: &Batcher,
     requests: &[&InferRequest],
 ) -> impl FnOnce(InferResponse) -> Result<Answers, InferError> + Send + use<> {
-    // They agree in what they want.
+    // Joined requests have the same outputs.
     let as_promised = requests.first().map(|request| as_promised(&batcher.metadata, request));
+
     let rows: Vec<_> = requests.iter().filter_map(|request| join::rows(request)).collect();
     move |response| {
         let response = as_promised
@@ -175,7 +182,7 @@ fn splitting(
     }
 }
 
-/// Holds the answers to requests side by side against the metadata.
+/// Returns the function that validates the responses to requests side by side.
 fn checking(
     batcher: &Batcher,
     requests: &[&InferRequest],
@@ -197,9 +204,9 @@ fn checking(
     }
 }
 
-/// The call of a batch. It may use the CPU time of all its requests and take until the last of
-/// their deadlines, but not much more than such calls usually do: if one of its requests is
-/// endless, there must be time left to answer the others.
+/// Returns the call of a batch. Its CPU time is the sum of its requests' and its deadline the
+/// latest of theirs, but both are bounded by a multiple of the usual time: if one request never
+/// ends, there must be time left to answer the others.
 fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Instant) -> Call {
     let budgets = || batch.iter().map(|item| &item.call.budget);
     let deadline = budgets().map(Budget::deadline).max().unwrap_or(now);
@@ -207,18 +214,21 @@ fn joint_call<C: Caller>(batcher: &Batcher, caller: &C, batch: &[Item], now: Ins
         deadline.saturating_duration_since(now),
         budgets().map(Budget::cpu_time).sum::<Duration>(),
     );
+
     if let Some(usual) = batcher.usual.of(batch.len()) {
         allowed = allowed.min(usual.saturating_mul(TOO_MUCH).max(allowed / 2));
     }
     if let Some(usual) = batcher.usual_cpu_time.of(batch.len()) {
         cpu_time = cpu_time.min(usual.saturating_mul(TOO_MUCH).max(LEAST_CPU_TIME));
     }
+
     caller.call(Budget::new(now, allowed, cpu_time), names(batch))
 }
 
-/// The names of a batch's requests, or as many of them as a log line has room for.
+/// The ids of a batch's requests, cut at the limit for log lines.
 fn names(batch: &[Item]) -> RequestId {
     let mut names = String::new();
+
     for (index, item) in batch.iter().enumerate() {
         let name = item.call.scope.request_id.as_str();
         if index > 0 && names.len() + name.len() > NAMES {
@@ -228,6 +238,7 @@ fn names(batch: &[Item]) -> RequestId {
         names.push_str(if index > 0 { "," } else { "" });
         names.push_str(name);
     }
+
     RequestId::new(names.into()).unwrap_or_default()
 }
 
@@ -241,13 +252,13 @@ async fn all_gone(replies: Vec<&mut Reply>) {
     }
 }
 
-/// Whether a call failed for a reason that has nothing to do with what was asked. A quota is none:
-/// whether the instance or one greedy request has met it shows when each goes alone.
+/// True if the call failed for a reason independent of its requests. A quota error is not: retrying
+/// each request alone shows whether the instance or one large request exceeded it.
 fn is_of_all(error: &InferError) -> bool {
     matches!(error, InferError::Overloaded | InferError::Internal(_))
 }
 
 fn give(reply: Reply, answer: Result<Answer, InferError>) {
-    // If the client has gone it does not matter.
+    // The receiver is gone if the client has disconnected.
     let _ = reply.send(answer);
 }

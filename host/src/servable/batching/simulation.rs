@@ -1,5 +1,5 @@
-//! The batcher with a model that is made up: random arrivals, sizes, priorities, failures and
-//! clients that go away.
+//! A simulation of the batcher with a fake model: random arrivals, sizes, priorities, failures and
+//! disconnecting clients.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::model::{
 use crate::servable::Answer;
 use crate::tenant::{Resource, Share, Tenant};
 
-/// What a request is like.
+/// The behaviour of the fake model for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Good,
-    /// The model refuses it, and with it whatever it was joined with.
+    /// Rejected, together with all requests joined with it.
     Refused,
-    /// Whatever it goes with comes to nothing.
+    /// Makes the whole batch fail.
     Deadly,
-    /// Whatever it is joined with has a row too few.
+    /// Makes a joined response one row too short.
     Short,
-    /// Its deadline has passed when it comes.
+    /// Arrives after its deadline.
     Late,
 }
 
-/// A client: what it asks, when, and for how long it waits.
+/// A client: its request, and the times at which it arrives and disconnects.
 #[derive(Clone, Debug)]
 struct Client {
     kind: Kind,
@@ -45,7 +45,7 @@ struct Client {
     goes_after: Option<usize>,
 }
 
-/// How often a client that does not go away yields before the simulation is stuck.
+/// The number of yields after which a client that never disconnects counts as stuck.
 const FOR_EVER: usize = 10_000_000;
 
 fn clients() -> impl Strategy<Value = Vec<Client>> {
@@ -67,8 +67,8 @@ fn clients() -> impl Strategy<Value = Vec<Client>> {
     prop::collection::vec(client, 1..60)
 }
 
-/// A model that adds one to each element, after a while. Elements are numbers of clients, a
-/// thousand for each.
+/// A model that adds one to each element after a while. Elements are a thousand times the client's
+/// number plus an index.
 struct Model {
     clients: Vec<Client>,
     places: Arc<Semaphore>,
@@ -97,7 +97,7 @@ impl Model {
         }
     }
 
-    /// What it answers to one request, which others may have been joined to.
+    /// Returns the response to a request, which may be joined from several.
     fn answer(&self, request: &InferRequest) -> Result<InferResponse, InferError> {
         let (kinds, input) = (self.kinds(request), &request.inputs[0]);
         let clients = elements(input).into_iter().map(|element| element / 1000);
@@ -210,7 +210,7 @@ fn metadata() -> Arc<Metadata> {
     Arc::new(Metadata { inputs: vec![spec("x")], outputs: vec![spec("y")], ..Metadata::default() })
 }
 
-/// A batcher in front of a model, and their tenant.
+/// A batcher, its model and their tenant.
 struct Simulation {
     batcher: Arc<Batcher>,
     model: Arc<Model>,
@@ -235,7 +235,7 @@ impl Simulation {
         Simulation { batcher, model: Arc::new(model), tenant }
     }
 
-    /// A client's answer; `None` if it has gone away before.
+    /// Runs one client. Returns `None` if it disconnects before its response.
     async fn ask(&self, number: usize) -> Option<Result<Answer, InferError>> {
         let client = &self.model.clients[number];
         yields(client.comes_after).await;
@@ -253,7 +253,7 @@ impl Simulation {
         }
     }
 
-    /// Lets all clients ask, and holds what each gets against what it should get.
+    /// Runs all clients and checks each response.
     async fn run(self: Arc<Self>) {
         let places = self.model.places.available_permits();
         let ask = |number| {
@@ -285,7 +285,7 @@ impl Simulation {
         }
     }
 
-    /// Waits until everything has been given back.
+    /// Waits until all permits and quota are returned.
     async fn until_quiet(&self, places: usize) {
         for _ in 0..FOR_EVER {
             let quiet = self.batcher.is_quiet() && self.model.places.available_permits() == places;

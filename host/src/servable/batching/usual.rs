@@ -1,28 +1,28 @@
-//! How long calls of a model usually take: by this is judged what takes too long because of one bad
-//! item.
+//! A moving average of the time that calls take, to detect calls that take too long because of one
+//! bad item.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The newest call counts for one part in so many.
+/// The weight of the newest call is one in this many.
 const MEMORY: u64 = 8;
 
-/// Nanoseconds that an item has taken in the last calls that went well; 0 while there was none.
+/// Average nanoseconds for each item of successful calls; 0 before the first.
 #[derive(Default)]
 pub(super) struct Usual(AtomicU64);
 
 impl Usual {
-    /// Notes that a call with so many items went well and took so long.
+    /// Records a successful call with `items` items.
     pub(super) fn note(&self, items: usize, took: Duration) {
         let each = (took.as_nanos() as u64 / items.max(1) as u64).max(1);
         let before = self.0.load(Ordering::Relaxed);
-        // Two calls that end together may overwrite each other's note, which is as well.
+        // Concurrent updates may overwrite each other, which is harmless.
         let after = if before == 0 { each } else { before - before / MEMORY + each / MEMORY };
         self.0.store(after.max(1), Ordering::Relaxed);
     }
 
-    /// How long a call with so many items usually takes, if it is no more than their sum; `None` if
-    /// nothing is known.
+    /// Returns the estimated time of a call with `items` items, as the sum of their times; `None`
+    /// before the first call.
     pub(super) fn of(&self, items: usize) -> Option<Duration> {
         let each = self.0.load(Ordering::Relaxed);
         (each > 0).then(|| Duration::from_nanos(each.saturating_mul(items as u64)))

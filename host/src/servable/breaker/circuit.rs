@@ -1,18 +1,18 @@
-//! Faults in a row, and the pause that follows when there are too many.
+//! Counts consecutive faults, and refuses requests for a pause after too many.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::model::{BreakerSettings, InferError};
 
-/// The pause is doubled up to this many times its first length.
+/// Limit of the pause, as a multiple of its first length.
 const LONGEST: u32 = 16;
 
-/// Faults in a row. While the circuit is open, requests are refused for a pause; then one of them
-/// is a probe.
+/// A circuit: closed while it counts faults, open during a pause. After the pause one request is
+/// let through as a probe.
 #[derive(Default)]
 pub(super) struct Circuit {
-    /// What the faults since the last answer came of: repeats are counted once.
+    /// Fault keys since the last success. Repeats count once.
     faults: HashSet<u64>,
     /// `None` while the circuit is closed.
     pause: Option<Pause>,
@@ -25,7 +25,7 @@ struct Pause {
 }
 
 impl Circuit {
-    /// Fails while requests are refused.
+    /// Fails with `Suspended` while requests are refused.
     pub(super) fn check(&self, now: Instant) -> Result<(), InferError> {
         match &self.pause {
             Some(pause) if pause.probing || now < pause.until => {
@@ -36,7 +36,7 @@ impl Circuit {
         }
     }
 
-    /// Lets a request pass that [`Circuit::check`] does not refuse. Tells whether it is a probe.
+    /// Admits a request that [`Circuit::check`] lets pass. Returns true if it is a probe.
     pub(super) fn admit(&mut self) -> bool {
         self.pause.as_mut().is_some_and(|pause| {
             pause.probing = true;
@@ -44,14 +44,14 @@ impl Circuit {
         })
     }
 
-    /// Notes that a probe has ended, in whatever way.
+    /// Ends a probe, whatever its outcome.
     pub(super) fn end_probe(&mut self) {
         if let Some(pause) = &mut self.pause {
             pause.probing = false;
         }
     }
 
-    /// Counts an answer.
+    /// Counts a success.
     pub(super) fn succeed(&mut self, probe: bool) {
         self.faults.clear();
         if probe {
@@ -59,7 +59,7 @@ impl Circuit {
         }
     }
 
-    /// Counts a fault. After one of a probe the pause is doubled.
+    /// Counts a fault. A failed probe doubles the pause.
     pub(super) fn fail(
         &mut self,
         came_of: u64,
@@ -76,12 +76,12 @@ impl Circuit {
         }
     }
 
-    /// True if there are as many faults in a row as open it.
+    /// True if there are enough consecutive faults to open the circuit.
     pub(super) fn has_failed_enough(&self, settings: &BreakerSettings) -> bool {
         self.faults.len() >= settings.faults as usize
     }
 
-    /// Refuses requests from now on, if it does not yet. Tells whether it did not.
+    /// Opens the circuit. Returns false if it is open already.
     pub(super) fn open(&mut self, settings: &BreakerSettings, now: Instant) -> bool {
         let opens = self.pause.is_none();
         self.pause.get_or_insert(Pause {
@@ -92,12 +92,12 @@ impl Circuit {
         opens
     }
 
-    /// True if requests are refused, but for probes.
+    /// True while requests other than probes are refused.
     pub(super) fn is_open(&self) -> bool {
         self.pause.is_some()
     }
 
-    /// True if it says no more than a new one.
+    /// True if the circuit equals a new one.
     pub(super) fn is_idle(&self) -> bool {
         self.faults.is_empty() && self.pause.is_none()
     }

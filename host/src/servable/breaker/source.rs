@@ -1,26 +1,25 @@
-//! What the breaker has to know of a request.
+//! The identity of a request for the circuit breaker: its caller, and keys that detect repeats.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{Asker, Blame, InferRequest, ParameterValue, Tensor};
 
-/// Who has sent a request, and what makes it differ from others.
+/// A request's caller, and the hashes that distinguish it from other requests.
 #[derive(Clone)]
 pub(in crate::servable) struct RequestSource {
     caller: Option<Arc<str>>,
-    /// The session or, without one, the request's name.
+    /// Hash of the session or, without one, of the request id.
     occasion: u64,
-    /// The session or, without one, the request's content.
+    /// Hash of the session or, without one, of the request's content.
     content: u64,
 }
 
-/// Bytes at each end of a tensor's data that are compared: comparing all of them would take too
-/// long.
+/// Bytes hashed at each end of a tensor's data. Hashing all data would take too long.
 const ENDS: usize = 64;
 
 impl RequestSource {
-    /// The source of a request. `uses_sessions` says whether its model keeps sessions.
+    /// Returns the source of a request. `uses_sessions` is true if its model keeps sessions.
     pub(in crate::servable) fn of(
         asker: &Asker,
         request: &InferRequest,
@@ -35,12 +34,12 @@ impl RequestSource {
         RequestSource { caller, occasion, content: hash(|hasher| hash_request(request, hasher)) }
     }
 
-    /// The id of the caller's key; `None` where no keys are asked for.
+    /// The id of the caller's API key; `None` if the tenant has no keys.
     pub(super) fn caller(&self) -> &Option<Arc<str>> {
         &self.caller
     }
 
-    /// What a fault came of. A second fault that came of the same says nothing new.
+    /// Returns the key of a fault with that blame. Faults with equal keys count once.
     pub(super) fn of_fault(&self, blame: Blame) -> u64 {
         if blame == Blame::Amount { self.content } else { self.occasion }
     }

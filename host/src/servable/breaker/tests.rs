@@ -1,4 +1,4 @@
-//! What opens the breaker, and what closes it.
+//! Conditions that open and close the circuit breaker.
 
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ fn breaker_of(faults: u32, keys: &[(&str, Scope)]) -> Breaker {
     Breaker::new(id, BreakerSettings { faults, pause: PAUSE, rollback: true }, tenant)
 }
 
-/// One of a tenant that asks for no keys.
+/// A breaker of a tenant without keys.
 fn breaker(faults: u32) -> Breaker {
     breaker_of(faults, &[])
 }
 
-/// A request of that name and content.
+/// A request with that id and content.
 fn request(caller: Option<&str>, id: &str, content: &str) -> RequestSource {
     let key = caller.map(Arc::from);
     let asker = Asker { request_id: RequestId::new(id.to_owned().into()).unwrap(), key };
@@ -45,7 +45,7 @@ fn request(caller: Option<&str>, id: &str, content: &str) -> RequestSource {
     )
 }
 
-/// A request that is like no other.
+/// A request that differs from all others.
 fn new_request(caller: Option<&str>) -> RequestSource {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
@@ -154,7 +154,7 @@ fn repeats_count_once() {
     for _ in 0..5 {
         ends(&breaker, &request(None, "the same", "x"), &trap());
         breaker.succeed(&any(), Probes::default());
-        // Each of these has a name of its own.
+        // The request ids differ.
         ends(&breaker, &request(None, "one", "huge"), &out_of_memory());
         ends(&breaker, &request(None, "other", "huge"), &out_of_memory());
         assert!(!breaker.is_open());
@@ -175,7 +175,7 @@ fn one_caller_of_several_is_refused_alone() {
     assert!(breaker.check(&a()).is_err() && breaker.check(&b()).is_ok());
     assert!(!breaker.is_open() && breaker.check_version().is_ok());
     assert_eq!(*breaker.trips().borrow(), 0);
-    // An answer to another says nothing about the first.
+    // A success of another caller does not clear this caller's faults.
     ends(&breaker, &b(), &Ok(()));
     assert!(breaker.admit(&a()).is_err());
     let probe = breaker.admit_at(&a(), Instant::now() + PAUSE).unwrap();

@@ -1,4 +1,5 @@
-//! The way of one request through the interceptors, and the way of its answer back.
+//! Passes one request through the interceptors, and its response back through them in reverse
+//! order.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,7 @@ use crate::model::{Asker, InferError, InferRequest, InferResponse, Tensor};
 use crate::servable::breaker::RequestSource;
 use crate::servable::{Servable, ServableHandle};
 
-/// A request that every interceptor has let pass; each of them is to see the answer too, in the
-/// opposite order.
+/// A request that all interceptors have admitted. They process the response too, in reverse order.
 pub struct Passed {
     chain: Arc<Chain>,
     model: ServableHandle,
@@ -20,16 +20,16 @@ pub struct Passed {
     source: RequestSource,
     budget: Budget,
     values: Arc<Values>,
-    /// The outputs that the caller wants, and those that the model was asked for.
+    /// Outputs requested by the caller, and those requested from the model.
     wanted: Vec<String>,
     asked: Vec<String>,
-    /// How long the interceptors have taken.
+    /// Time spent in interceptors so far.
     took: Duration,
 }
 
 impl Chain {
-    /// Leads a request for `model` through all interceptors, within the request's budget. Fails
-    /// with what the first that does not let it pass has said, or has done wrong.
+    /// Passes a request for `model` through all interceptors, within the request's budget. Fails
+    /// with the refusal or failure of the first interceptor that does not admit it.
     pub(in crate::servable) async fn before(
         self: Arc<Self>,
         model: &ServableHandle,
@@ -40,9 +40,11 @@ impl Chain {
     ) -> Result<(InferRequest, Passed), InferError> {
         self.check_open()?;
         let started = Instant::now();
+
         let mut passed = Passed::new(self, model, &request, budget, asker, source);
-        // What was wrong when it came is not the fault of who hands it on.
+        // An interceptor is not to blame for a request that was invalid before.
         let sound = model.metadata().check_request(&request).is_ok();
+
         for link in &passed.chain.links {
             let about = passed.about.clone();
             let part = async move |mut instance: Instance| {
@@ -53,6 +55,7 @@ impl Chain {
             let check = move |request: &InferRequest| check_request(&model, request, sound);
             request = passed.visit(link, false).run(part, check).await?;
         }
+
         passed.asked.clone_from(&request.outputs);
         passed.took = started.elapsed();
         Ok((request, passed))
@@ -70,24 +73,25 @@ impl Passed {
     ) -> Self {
         let Asker { request_id, key } = asker;
         let about = Arc::new(CallContext { id: model.id().clone(), request_id, key });
+
         let (wanted, asked) = (request.outputs.clone(), Vec::new());
         let (model, budget, values, took) =
             (model.clone(), budget.clone(), Arc::default(), Duration::ZERO);
         Passed { chain, model, about, source, budget, values, wanted, asked, took }
     }
 
-    /// What the interceptors of this call have told each other so far.
+    /// The values that the interceptors of this call share.
     pub fn values(&self) -> &Arc<Values> {
         &self.values
     }
 
-    /// How long the interceptors have taken so far.
+    /// Time spent in interceptors so far.
     pub fn took(&self) -> Duration {
         self.took
     }
 
-    /// Leads the answer back through all interceptors. Fails with what the first to fail has done
-    /// wrong.
+    /// Passes the response back through all interceptors. Fails with the failure of the first that
+    /// fails.
     pub async fn after(&mut self, response: InferResponse) -> Result<InferResponse, InferError> {
         let (model, asked) = (self.model.clone(), self.asked.clone());
         self.lead_back(response, false, move |response| {
@@ -96,8 +100,8 @@ impl Passed {
         .await
     }
 
-    /// Leads one part of an answer in parts back through all interceptors, as [`Passed::after`]
-    /// does with a whole one, while the model is at work on the next.
+    /// Passes one response part back through all interceptors, as [`Passed::after`] does with a
+    /// whole response, while the model computes the next.
     pub async fn after_part(&mut self, part: InferResponse) -> Result<InferResponse, InferError> {
         let model = self.model.clone();
         self.lead_back(part, true, move |part| model.metadata().check_part(part)).await
@@ -110,6 +114,7 @@ impl Passed {
         check: impl Fn(&InferResponse) -> Result<(), String> + Clone + Send + 'static,
     ) -> Result<InferResponse, InferError> {
         let started = Instant::now();
+
         for link in self.chain.links.iter().rev() {
             let about = self.about.clone();
             let part = async move |mut instance: Instance| {
@@ -118,10 +123,11 @@ impl Passed {
             };
             response = self.visit(link, beside).run(part, check.clone()).await?;
         }
-        // An interceptor may have had the model tell more than the caller has asked for.
+        // An interceptor may have requested more outputs than the caller.
         if !self.wanted.is_empty() {
             response.outputs.retain(|tensor| self.wanted.contains(&tensor.name));
         }
+
         self.took += started.elapsed();
         Ok(response)
     }
@@ -133,8 +139,8 @@ impl Passed {
     }
 }
 
-/// Whether an interceptor may hand a request on. What is wrong with it, if it came `sound`, is the
-/// interceptor's fault; that tensors are well formed has been seen to before.
+/// Checks the request that an interceptor returns. If the request was `sound` before, it must match
+/// the model's metadata. Tensors must always be well formed.
 fn check_request(model: &Servable, request: &InferRequest, sound: bool) -> Result<(), String> {
     let well_formed = |tensor: &Tensor| {
         tensor.check().map_err(|fault| format!("input '{}': {fault}", tensor.name))

@@ -1,4 +1,4 @@
-//! What interceptors are told of versions that come and go.
+//! Lifecycle hooks: calls interceptors when versions are loaded and unloaded.
 
 use std::future::Future;
 
@@ -9,8 +9,8 @@ use crate::model::{InferError, LoadError, ModelId, Stage};
 use crate::servable::ServableHandle;
 
 impl Chain {
-    /// Tells every interceptor that a version is about to be loaded. Fails with what the first of
-    /// them has against it, or if one fails: nothing is loaded past it.
+    /// Calls `before-load` of every interceptor, in order. Fails with the first objection or
+    /// failure, and nothing is loaded.
     pub async fn before_load(&self, id: &ModelId) -> Result<(), LoadError> {
         if let Some(reason) = &self.shut {
             return Err(LoadError::new(Stage::Intercept, reason.clone()));
@@ -22,8 +22,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Tells every interceptor, the last first, that a version has shown that it can serve. Fails
-    /// as before-load does.
+    /// Calls `after-load` of every interceptor, in reverse order, once a version has been
+    /// validated. Fails as [`Chain::before_load`] does.
     pub async fn after_load(&self, id: &ModelId) -> Result<(), LoadError> {
         for link in self.links.iter().rev() {
             let told = tell(link, id, async |mut instance, id| instance.after_load(&id).await);
@@ -32,8 +32,8 @@ impl Chain {
         Ok(())
     }
 
-    /// Tells every interceptor that a version, which serves no more, is about to be unloaded. None
-    /// can keep it.
+    /// Calls `before-unload` of every interceptor, in order, once a version serves no more.
+    /// Failures are logged.
     pub async fn before_unload(&self, id: &ModelId) {
         for link in &self.links {
             let told =
@@ -42,7 +42,7 @@ impl Chain {
         }
     }
 
-    /// Tells every interceptor, the last first, that a version has been unloaded.
+    /// Calls `after-unload` of every interceptor, in reverse order. Failures are logged.
     pub async fn after_unload(&self, id: &ModelId) {
         for link in self.links.iter().rev() {
             let told =
@@ -52,7 +52,7 @@ impl Chain {
     }
 }
 
-/// Has an interceptor's instance do something, within all that a request to it might have.
+/// Runs `what` on a new instance of an interceptor, with the full limits of a request.
 async fn tell<F>(
     link: &ServableHandle,
     id: &ModelId,
@@ -72,6 +72,7 @@ fn refusal(link: &ServableHandle, hook: &str, error: InferError) -> LoadError {
         InferError::QuotaExceeded(_) => Stage::Quota,
         _ => Stage::Intercept,
     };
+
     let reason = match &error {
         InferError::Rejected(objection) => format!("the interceptor '{name}' objects: {objection}"),
         error => format!("the interceptor '{name}' failed in {hook}: {}", explain(error)),

@@ -1,4 +1,4 @@
-//! One interceptor's part in a call.
+//! The call of one interceptor for one request.
 
 use std::future::Future;
 use std::time::Instant;
@@ -11,21 +11,23 @@ use crate::servable::breaker::RequestSource;
 use crate::servable::direct::Said;
 use crate::servable::{ServableHandle, Timings};
 
-/// One interceptor's part in a call: admitted, limited and counted as a request to it would be.
+/// The call of one interceptor for one request. It is admitted, limited and counted like a request
+/// to the interceptor.
 pub(super) struct Visit<'a> {
     pub(super) interceptor: &'a ServableHandle,
-    /// The request, as the breaker knows it.
+    /// The request's identity for the circuit breaker.
     pub(super) source: &'a RequestSource,
-    /// The request's.
+    /// The budget of the whole request.
     pub(super) budget: &'a Budget,
     pub(super) scope: Scope,
-    /// The call has an instance of its model at work meanwhile.
+    /// True if an instance of the model is held meanwhile.
     pub(super) beside: bool,
 }
 
 impl Visit<'_> {
-    /// Has an instance do its part, and checks what comes of it. Fails with the interceptor's
-    /// refusal, or with [`InferError::InterceptorFailed`] whatever it has done wrong.
+    /// Runs `part` on an instance and checks its result. Fails with the interceptor's refusal, with
+    /// [`InferError::InterceptorFailed`] for any fault of the interceptor, or with an error of the
+    /// request such as its deadline.
     pub(super) async fn run<T, F>(
         self,
         part: impl FnOnce(Instance) -> F + Send + 'static,
@@ -38,14 +40,17 @@ impl Visit<'_> {
         let interceptor = self.interceptor;
         let request_id = self.scope.request_id.clone();
         let blamed = |error| blame(interceptor.id().name.own(), error);
+
         let begun = Instant::now();
         let attempt = interceptor.breaker.admit(self.source).map_err(blamed)?;
         let outcome = self.try_run(part, check).await;
+
         attempt.conclude(&outcome);
         match &outcome {
             Ok((_, timings)) => interceptor.metrics().succeeded(timings, 1),
             Err(error) => interceptor.metrics().failed(error, begun.elapsed()),
         }
+
         outcome.map(|(value, _)| value).map_err(|error| {
             let error = blamed(error);
             tell(interceptor, request_id, &error);
@@ -63,24 +68,29 @@ impl Visit<'_> {
         F: Future<Output = (Instance, Result<T, InferError>)> + Send + 'static,
     {
         let Visit { interceptor, budget, scope, beside, .. } = self;
+
         let (own, arrived) = (&interceptor.settings.limits, Instant::now());
         let left = budget.deadline().saturating_duration_since(arrived);
         let call = interceptor
             .maker
             .call(Budget::new(arrived, left.min(own.deadline), own.cpu_time), scope);
+
         let late =
             |error| if left <= own.deadline { while_waited_for(budget, error) } else { error };
+
         let checkout = match beside {
             true => interceptor.pool.check_out_beside(&interceptor.maker)?,
             false => {
                 interceptor.pool.check_out(&interceptor.maker, &call.budget).await.map_err(late)?
             }
         };
+
         let queue = arrived.elapsed();
-        // A request may give it less time than it needs; that its own time was too short is its own
-        // fault.
+        // If the request's remaining time is shorter than the interceptor's own deadline, missing
+        // it is not the interceptor's fault.
         let own_fault =
             |error| if left <= own.deadline { late(error) } else { took_too_long(error) };
+
         let checked = move |value| check(&value).map(|()| value).map_err(InferError::BadOutput);
         let called = interceptor.ask(checkout, call, part, checked).await;
         let Called { outcome, instance, compute } = called.map_err(own_fault)?;
@@ -88,7 +98,7 @@ impl Visit<'_> {
     }
 }
 
-/// The deadline that has passed is the request's, so that is the one to be told.
+/// Replaces a missed deadline with the request's, which is the one reported to the caller.
 fn while_waited_for(budget: &Budget, error: InferError) -> InferError {
     match error {
         InferError::DeadlineExceeded(_) => budget.deadline_exceeded(),
@@ -96,7 +106,7 @@ fn while_waited_for(budget: &Budget, error: InferError) -> InferError {
     }
 }
 
-/// Its own deadline has passed, which counts against it like a trap.
+/// Turns a missed deadline into a trap, because it was the interceptor's own.
 fn took_too_long(error: InferError) -> InferError {
     match error {
         late @ InferError::DeadlineExceeded(_) => InferError::Trapped { detail: explain(&late) },
@@ -104,7 +114,7 @@ fn took_too_long(error: InferError) -> InferError {
     }
 }
 
-/// What a caller is told of an interceptor's failure: that it failed, and nothing of how.
+/// Returns the error for the caller: it names the interceptor and hides the detail of its fault.
 fn blame(name: &str, error: InferError) -> InferError {
     match error {
         InferError::Suspended { retry_after_seconds } => InferError::NotReady(format!(
@@ -119,7 +129,7 @@ fn blame(name: &str, error: InferError) -> InferError {
     }
 }
 
-/// What an interceptor has done wrong, for its owner.
+/// Returns the detail of a fault, for the interceptor's owner.
 pub(super) fn explain(fault: &InferError) -> String {
     match fault {
         InferError::Trapped { detail } => detail.clone(),
@@ -136,7 +146,7 @@ pub(super) fn explain(fault: &InferError) -> String {
     }
 }
 
-/// Puts what it has done wrong into its log, which is all that its owner may be able to see.
+/// Writes the fault to the interceptor's log, which may be the only one that its owner can read.
 fn tell(interceptor: &ServableHandle, request_id: RequestId, error: &InferError) {
     if let InferError::InterceptorFailed { detail, .. } = error {
         let (context, message) = ("interceptor".into(), clean(detail, MAX_DETAIL));
@@ -149,7 +159,7 @@ fn tell(interceptor: &ServableHandle, request_id: RequestId, error: &InferError)
     }
 }
 
-/// The longest text about a fault that is kept, in bytes: a backtrace fits.
+/// Limit on the stored detail of a fault, in bytes. A backtrace fits.
 const MAX_DETAIL: usize = 4096;
 
 #[cfg(test)]

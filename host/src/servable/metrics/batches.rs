@@ -1,4 +1,4 @@
-//! What is counted of calls for several requests.
+//! Prometheus metrics of batches.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,14 +9,14 @@ use prometheus_client::registry::Registry;
 
 use super::VersionLabels;
 
-/// The families that every version which takes several requests in one call has its share of.
+/// The metric families, with one series for each version that batches.
 #[derive(Clone)]
 pub(super) struct BatchFamilies {
     sizes: Family<VersionLabels, Histogram, fn() -> Histogram>,
     failures: Family<VersionLabels, Counter>,
 }
 
-/// One version's share.
+/// One version's series.
 pub(in crate::servable) struct BatchMetrics {
     sizes: Histogram,
     failures: Counter<u64, AtomicU64>,
@@ -26,6 +26,7 @@ impl BatchFamilies {
     pub(super) fn register(registry: &mut Registry) -> Self {
         let sizes = Family::new_with_constructor(histogram as fn() -> Histogram);
         let failures = Family::default();
+
         let help = "Requests that went into one call, for models that take several";
         registry.register("batch_size", help, sizes.clone());
         let help = "Calls for several requests that failed, so that each was made again by itself";
@@ -45,18 +46,18 @@ impl BatchFamilies {
 }
 
 impl BatchMetrics {
-    /// Counts a call for so many requests.
+    /// Counts a guest call for `requests` requests.
     pub(in crate::servable) fn called(&self, requests: usize) {
         self.sizes.observe(requests as f64);
     }
 
-    /// Counts a call for several requests that failed.
+    /// Counts a failed guest call for several requests.
     pub(in crate::servable) fn failed(&self) {
         self.failures.inc();
     }
 }
 
-/// In steps of two, from a request that goes alone.
+/// Buckets from 1, growing by two.
 fn histogram() -> Histogram {
     Histogram::new([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0])
 }

@@ -1,4 +1,4 @@
-//! What is counted of answers in parts.
+//! Prometheus metrics of streamed responses.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use super::VersionLabels;
 
 type Times = Family<VersionLabels, Histogram, fn() -> Histogram>;
 
-/// The families that every version which answers in parts has its share of.
+/// The metric families, with one series for each version that has answered with a stream.
 #[derive(Clone)]
 pub(super) struct StreamFamilies {
     open: Family<VersionLabels, Gauge>,
@@ -24,7 +24,7 @@ pub(super) struct StreamFamilies {
     whole: Times,
 }
 
-/// One version's share.
+/// One version's series.
 pub(in crate::servable) struct StreamMetrics {
     open: Gauge,
     waiting: Gauge,
@@ -34,7 +34,7 @@ pub(in crate::servable) struct StreamMetrics {
     whole: Histogram,
 }
 
-/// An answer in parts that is under way until this is dropped.
+/// A stream in progress, until drop.
 pub(in crate::servable) struct Open {
     gauge: Gauge,
     parts: Counter<u64, AtomicU64>,
@@ -51,6 +51,7 @@ impl StreamFamilies {
             (Family::default(), Family::default(), Family::default(), Family::default());
         let first: Times = Family::new_with_constructor(first_part_histogram);
         let whole: Times = Family::new_with_constructor(whole_histogram);
+
         registry.register("streams_open", "Answers in parts under way", open.clone());
         let help = "Answers in parts whose model waits for a slow reader";
         registry.register("streams_waiting", help, waiting.clone());
@@ -61,6 +62,7 @@ impl StreamFamilies {
         registry.register_with_unit("stream_first_part", help, Unit::Seconds, first.clone());
         let help = "From a request in parts to its end, however it ended";
         registry.register_with_unit("stream_duration", help, Unit::Seconds, whole.clone());
+
         StreamFamilies { open, waiting, parts, bytes, first, whole }
     }
 
@@ -86,12 +88,12 @@ impl StreamFamilies {
 }
 
 impl StreamMetrics {
-    /// Counts guests that wait for their reader.
+    /// The gauge of guests that wait for their reader.
     pub(in crate::servable) fn waiting(&self) -> Gauge {
         self.waiting.clone()
     }
 
-    /// Counts an answer as under way.
+    /// Counts a stream as in progress.
     pub(in crate::servable) fn open(&self) -> Open {
         self.open.inc();
         let (gauge, parts, bytes) = (self.open.clone(), self.parts.clone(), self.bytes.clone());
@@ -101,10 +103,11 @@ impl StreamMetrics {
 }
 
 impl Open {
-    /// Counts a part of so many bytes.
+    /// Counts a part of `bytes` bytes.
     pub(in crate::servable) fn count(&mut self, bytes: u64) {
         self.parts.inc();
         self.bytes.inc_by(bytes);
+
         if !std::mem::replace(&mut self.begun, true) {
             self.first.observe(self.since.elapsed().as_secs_f64());
         }
@@ -118,14 +121,14 @@ impl Drop for Open {
     }
 }
 
-/// From 50 µs, the overhead of a call, to 10 s.
+/// Buckets from 50 µs (the overhead of a call) to 10 s.
 fn first_part_histogram() -> Histogram {
     Histogram::new([
         0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 10.0,
     ])
 }
 
-/// From a millisecond to an hour, the longest that any answer may take.
+/// Buckets from 1 ms to 1 h, the longest time a response may take.
 fn whole_histogram() -> Histogram {
     Histogram::new([0.001, 0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0])
 }

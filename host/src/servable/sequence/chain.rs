@@ -1,4 +1,4 @@
-//! The tasks that one request has left behind, while they are being done.
+//! The deferred tasks of one request, while they run.
 
 use std::sync::Arc;
 
@@ -11,19 +11,18 @@ use crate::servable::Flight;
 use crate::store::{Store, StoreError, tasks};
 use crate::tenant::Tenant;
 
-/// The tasks that one request has left behind, and the session that they own until all are done.
-/// They are on disk; this is the right to do them, which nobody else has.
+/// The deferred tasks of one request, with the lock of their session until all are done. The tasks
+/// are on disk; the chain is the exclusive right to run them.
 pub struct TaskChain {
     pub(in crate::servable) sequences: Arc<ModelSequences>,
     id: i64,
     session: Option<(String, Owner)>,
     response: Option<oneshot::Receiver<()>>,
-    /// From its making on, so that there is no moment in which a request has ended and its tasks
-    /// are not there.
+    /// Counted from creation on, so that the tasks are in flight before their request ends.
     in_flight: Option<Flight>,
 }
 
-/// A chain begins when this is dropped: with the response it comes after.
+/// Delays a chain until the response is sent. Dropping it starts the chain.
 #[derive(Debug)]
 pub struct Afterwards(#[allow(dead_code)] oneshot::Sender<()>);
 
@@ -37,59 +36,59 @@ impl TaskChain {
         TaskChain { sequences, id, session, response: None, in_flight }
     }
 
-    /// A chain that does not begin before the response is on its way.
+    /// Returns the chain and the guard that delays it.
     pub(super) fn after_response(mut self) -> (TaskChain, Afterwards) {
         let (sender, receiver) = oneshot::channel();
         self.response = Some(receiver);
         (self, Afterwards(sender))
     }
 
-    /// Waits until the response to the request that left it behind is on its way.
+    /// Waits until the response to the deferring request is sent.
     pub async fn may_begin(&mut self) {
         if let Some(response) = self.response.take() {
-            // Nothing is ever sent: what counts is that the other end is gone.
+            // No value is ever sent; the other end is dropped.
             let _ = response.await;
         }
     }
 
-    /// Leaves what is not done for the next start: nobody waits for it any more, and nobody gets
-    /// its session.
+    /// Stops counting the chain as in flight. Its unfinished tasks are for the next start; its
+    /// session stays locked.
     pub fn leave(&mut self) {
         self.in_flight = None;
     }
 
-    /// Its number, which is that of its first task.
+    /// The chain's id, which is the id of its first task.
     pub fn id(&self) -> i64 {
         self.id
     }
 
-    /// Whose tasks they are.
+    /// The tenant that owns the tasks.
     pub fn tenant(&self) -> &Arc<Tenant> {
         self.sequences.tenant()
     }
 
-    /// The model that left them behind, and is to do them.
+    /// The model that deferred the tasks and runs them.
     pub fn model(&self) -> &ModelName {
         self.sequences.model()
     }
 
-    /// The session they belong to.
+    /// The id of the session that the tasks belong to.
     pub fn session(&self) -> Option<&str> {
         self.session.as_ref().map(|(id, _)| id.as_str())
     }
 
-    /// Where they are kept.
+    /// The store that holds the tasks.
     pub fn store(&self) -> &Store {
         self.sequences.store()
     }
 
-    /// The task that comes next; `None` once all are done.
+    /// Reads the next task; returns `None` once all are done.
     pub async fn next(&self) -> Result<Option<tasks::Next>, StoreError> {
         let id = self.id;
         self.store().read(move |connection| tasks::next(connection, id)).await
     }
 
-    /// Whether a task still waits, and nobody has cancelled it.
+    /// True if a task is still pending.
     pub async fn has(&self, task: i64) -> Result<bool, StoreError> {
         let found = self.store().read(move |connection| tasks::get(connection, task)).await?;
         Ok(found.is_some_and(|task| task.failed.is_none()))
@@ -99,7 +98,7 @@ impl TaskChain {
         self.sequences.all.metrics.count(self.tenant().name(), self.model(), outcome);
     }
 
-    /// What an error of the store means here.
+    /// Converts an error of the store into one of a request.
     pub(in crate::servable) fn in_store(&self, error: StoreError) -> InferError {
         error.for_request(self.tenant())
     }

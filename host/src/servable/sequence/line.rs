@@ -1,54 +1,54 @@
-//! Who may work with a session: one at a time, first come, first served.
+//! Session locks: at most one request or task chain works with a session, in order of arrival.
 //!
-//! There is an entry for a session only while somebody works with it or waits to. Who waits counts
-//! as a waiting request, so a line is no longer than the queues may be.
+//! A session has an entry only while it is locked or awaited. A waiter counts as a queued request,
+//! so the number of waiters is bounded by the queue limits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-/// The sessions of one model that somebody works with.
+/// The locked sessions of one model.
 #[derive(Default)]
 pub(super) struct Line {
     sessions: Mutex<HashMap<Arc<str>, Arc<Turn<()>>>>,
 }
 
-/// The right to work with a session, given on to whoever waits for it on drop.
+/// Exclusive access to a session. On drop it passes to the longest waiter.
 pub(super) struct Owner {
-    // Dropped first: the entry goes only when nobody holds its turn.
+    // Dropped first: the entry is removed only once its lock is free.
     _turn: OwnedMutexGuard<()>,
     _member: Member,
 }
 
-/// A place in the line of a session.
+/// A reference to a session's entry, for its owner or a waiter.
 struct Member {
     line: Arc<Line>,
     id: Arc<str>,
 }
 
 impl Line {
-    /// The session, if nobody works with it or waits to.
+    /// Locks a session; returns `None` if it is locked or awaited.
     pub(super) fn try_own(self: &Arc<Self>, id: &str) -> Option<Owner> {
         let (member, turn) = self.join(id);
         Some(Owner { _turn: turn.try_lock_owned().ok()?, _member: member })
     }
 
-    /// Waits for a session. Whoever comes first is served first; dropping the future leaves the
-    /// line.
+    /// Waits for a session's lock, in order of arrival. Dropping the future leaves the queue.
     pub(super) async fn own(self: &Arc<Self>, id: &str) -> Owner {
         let (member, turn) = self.join(id);
-        // That lock is fair, and passes over those who have left.
+        // Tokio's mutex is fair and skips waiters that were dropped.
         Owner { _turn: turn.lock_owned().await, _member: member }
     }
 
-    /// Whether somebody works with a session or waits to.
+    /// True if a session is locked or awaited.
     pub(super) fn is_live(&self, id: &str) -> bool {
         self.lock().contains_key(id)
     }
 
     fn join(self: &Arc<Self>, id: &str) -> (Member, Arc<Turn<()>>) {
         let mut sessions = self.lock();
+
         let id = sessions.get_key_value(id).map_or_else(|| Arc::from(id), |(id, _)| id.clone());
         let turn = sessions.entry(id.clone()).or_default().clone();
         (Member { line: self.clone(), id }, turn)
@@ -62,7 +62,8 @@ impl Line {
 impl Drop for Member {
     fn drop(&mut self) {
         let mut sessions = self.line.lock();
-        // A member joins while the line is locked, so whoever is not counted here has not come yet.
+        // Entries are only referenced under the map's lock, so a count of one means that no other
+        // waiter exists.
         if sessions.get(&self.id).is_some_and(|turn| Arc::strong_count(turn) == 1) {
             sessions.remove(&self.id);
         }
@@ -81,7 +82,7 @@ mod tests {
 
     type Waiting = std::pin::Pin<Box<dyn Future<Output = Owner>>>;
 
-    /// Somebody who waits for a session, owns it, or has left.
+    /// A waiter, an owner, or neither.
     enum Visitor {
         Waits(Waiting),
         Owns(#[allow(dead_code)] Owner),
@@ -98,9 +99,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes, leaves without having been served, or is done, in whatever order: of
-        /// those who are there, the first to come is the one who owns, and nobody is remembered
-        /// once all have gone.
+        /// Waiters arrive, leave without the lock or release it, in any order: the first waiter
+        /// present owns the session, and no entry remains once all are gone.
         #[test]
         fn the_first_of_those_who_are_there_owns(steps in prop::collection::vec((0..3_u8, any::<prop::sample::Index>()), 1..60)) {
             let line = Arc::new(Line::default());
@@ -109,7 +109,7 @@ mod tests {
                 if step == 0 || visitors.is_empty() {
                     let line = line.clone();
                     visitors.push(Visitor::Waits(Box::pin(async move { line.own("s").await })));
-                    // It is in the line from the moment it asks.
+                    // It joins the queue at the first poll.
                     poll(visitors.last_mut().unwrap());
                 } else {
                     let index = which.index(visitors.len());
@@ -136,7 +136,7 @@ mod tests {
             tokio::spawn(async move {
                 let mut waiting = pin!(line.own(["a", "b", "c"][number % 3]));
                 if number % 7 == 0 {
-                    // Asks, and goes away at once.
+                    // Joins the queue and leaves at once.
                     let _ = futures_util::poll!(waiting.as_mut());
                     return;
                 }

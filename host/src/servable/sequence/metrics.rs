@@ -1,4 +1,4 @@
-//! What is counted of sessions and of tasks.
+//! Prometheus metrics of sessions and deferred tasks.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -21,16 +21,16 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// What has come of a task, or of one try of it.
+/// The outcome of a deferred task or of one try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is done.
+    /// The task is done.
     Done,
-    /// It failed, and will be tried again.
+    /// The try failed and another follows.
     Retried,
-    /// It was given up.
+    /// The last try failed.
     Failed,
-    /// Somebody has cancelled it.
+    /// The task was cancelled.
     Cancelled,
 }
 
@@ -48,7 +48,7 @@ impl Outcome {
     }
 }
 
-/// The families that every model has its share of.
+/// The metric families with one series for each model.
 #[derive(Clone, Default)]
 pub(super) struct SequenceMetrics {
     sessions: Family<ModelLabels, Gauge>,
@@ -65,6 +65,7 @@ impl SequenceMetrics {
             "Deferred tasks that wait or run",
             metrics.waiting.clone(),
         );
+
         let help = "What has come of deferred tasks; retried: a try failed and another follows";
         registry.register("tasks", help, metrics.outcomes.clone());
         metrics
@@ -77,14 +78,14 @@ impl SequenceMetrics {
             .inc();
     }
 
-    /// Shows how many there are of a model now.
+    /// Sets a model's numbers of sessions and of pending tasks.
     pub(super) fn show(&self, tenant: &TenantName, model: &ModelName, sessions: u64, waiting: u64) {
         let labels = labels(tenant, model);
         self.sessions.get_or_create(&labels).set(sessions as i64);
         self.waiting.get_or_create(&labels).set(waiting as i64);
     }
 
-    /// Forgets a model that is gone.
+    /// Removes the series of a model.
     pub(super) fn forget(&self, tenant: &TenantName, model: &ModelName) {
         let of_model = labels(tenant, model);
         self.sessions.remove(&of_model);

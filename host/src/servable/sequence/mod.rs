@@ -1,19 +1,18 @@
-//! What outlives the requests of a model: its sessions, and the tasks they have left for later.
+//! Sessions and deferred tasks: the state of a model that outlives its requests.
 //!
-//! A session belongs to a tenant's model and to none of its versions, so what orders its requests
-//! does too: all versions share one [`ModelSequences`], which lasts as long as any of them, or a
-//! task of theirs. A request that names a session waits in its [`line`], finds the state on disk,
-//! and has it kept when the call has gone well, see [`Undertaking`]. If the call leaves tasks
-//! behind they are kept with the state in one transaction, and the right to the session goes to the
-//! [`TaskChain`] of them, which is handed to whoever does such tasks.
+//! A session belongs to a tenant's model and not to a version, and so does the order of its
+//! requests: all versions share one [`ModelSequences`], which lives as long as any of them or any
+//! of their tasks. A request with a session waits for the session's lock ([`line`]), loads the
+//! state from disk, and commits the new state after a successful call ([`Undertaking`]). Tasks that
+//! the call defers are committed with the state in one transaction; then the session's lock passes
+//! to their [`TaskChain`], which is sent to the component that runs deferred tasks.
 //!
-//! A tenant that is removed and comes back is another one, but its sessions are those on disk. So
-//! the line outlives the tenant while anybody is in it, and what is left behind for one that is no
-//! more goes to its successor ([`Sequences::current`]), or is found by it on disk.
+//! A tenant that is removed and added again is a new tenant with the same sessions on disk.
+//! Therefore a lock outlives its tenant while it is held or awaited. Tasks deferred for a removed
+//! tenant go to its successor ([`Sequences::current`]), which otherwise finds them on disk.
 //!
-//! Nothing of that is in memory only. When a model serves for the first time since the start, the
-//! chains that are not at their end are found on disk and get their sessions before any request
-//! does ([`ModelSequences::resume`]).
+//! All state is on disk. When a model first serves after the start, its pending chains are read
+//! from disk and lock their sessions before any request does ([`ModelSequences::resume`]).
 
 mod chain;
 mod line;
@@ -49,16 +48,16 @@ pub struct Sequences {
 #[derive(Default)]
 struct Models {
     known: HashMap<Key, Weak<ModelSequences>>,
-    /// Of whoever is in one, also for a tenant that is no more.
+    /// The locks that are held or awaited, including those of removed tenants.
     lines: HashMap<Key, Weak<Line>>,
 }
 
 type Key = (TenantName, ModelName);
 
-/// Where chains come out that are to be done. There are no more of them than tasks may wait.
+/// Receives the chains to run. Their number is bounded by the limit on pending tasks.
 pub type TaskChains = mpsc::UnboundedReceiver<TaskChain>;
 
-/// The sessions and tasks of one model, whatever its version.
+/// The sessions and tasks of one model, shared by its versions.
 pub struct ModelSequences {
     tenant: Arc<Tenant>,
     model: ModelName,
@@ -69,7 +68,7 @@ pub struct ModelSequences {
 }
 
 impl Sequences {
-    /// Sessions and tasks that are kept in these stores, and where the tasks come out.
+    /// Returns the sessions and tasks in `stores`, and the receiver of the chains to run.
     pub fn new(stores: Stores, registry: &mut Registry) -> (Sequences, TaskChains) {
         let (chains, out) = mpsc::unbounded_channel();
         let (in_flight, models) = Default::default();
@@ -85,19 +84,19 @@ impl Sequences {
         )
     }
 
-    /// The sessions and tasks of one model.
+    /// Returns the sessions and tasks of one model.
     pub fn of(&self, tenant: &Arc<Tenant>, model: &ModelName) -> Arc<ModelSequences> {
         let key = (tenant.name().clone(), model.clone());
-        // Dropped after the lock is: the last one of them looks here for its successor.
+        // Dropped after the lock, because dropping the last reference takes the lock.
         let known;
         let mut models = self.lock();
         known = models.known.get(&key).and_then(Weak::upgrade);
         if let Some(known) = known.as_ref().filter(|known| Arc::ptr_eq(&known.tenant, tenant)) {
             return known.clone();
         }
+
         let made = Arc::new(self.make(tenant, model, models.line(&key)));
-        // What is still under way for a tenant that is no more must not stand in the way of its
-        // successor.
+        // A removed tenant's remaining work must not replace the entry of its successor.
         if !tenant.is_dismissed() {
             models.known.retain(|_, sequences| sequences.strong_count() > 0);
             models.known.insert(key, Arc::downgrade(&made));
@@ -105,8 +104,8 @@ impl Sequences {
         made
     }
 
-    /// The sessions and tasks of one model of the tenant that has that name now, if anybody uses
-    /// them.
+    /// The sessions and tasks of a model of the current tenant with that name; `None` if they are
+    /// not in use.
     fn current(&self, tenant: &TenantName, model: &ModelName) -> Option<Arc<ModelSequences>> {
         self.lock().known.get(&(tenant.clone(), model.clone())).and_then(Weak::upgrade)
     }
@@ -116,30 +115,31 @@ impl Sequences {
         ModelSequences { tenant, model, store, line, resumed: OnceCell::new(), all: self.clone() }
     }
 
-    /// Waits until no tasks are under way.
+    /// Waits until no task chain is in flight.
     pub async fn idle(&self) {
         self.in_flight.ended().await;
     }
 
-    /// What is kept for a tenant.
+    /// The store of a tenant.
     pub fn store(&self, tenant: &Arc<Tenant>) -> Store {
         self.stores.of(tenant)
     }
 
-    /// Forgets a tenant that is gone. What is kept for it stays.
+    /// Removes a tenant from memory. Its stored sessions and tasks stay.
     pub fn forget(&self, tenant: &TenantName) {
         self.stores.forget(tenant);
         self.lock().known.retain(|key, _| key.0 != *tenant);
     }
 
-    /// Counts what has come of a task that no chain knows of.
+    /// Counts the outcome of a task that has no chain in memory.
     pub fn count(&self, tenant: &TenantName, model: &ModelName, outcome: Outcome) {
         self.metrics.count(tenant, model, outcome);
     }
 
-    /// Removes sessions whose time is over, and shows how many there are.
+    /// Removes expired sessions and updates the numbers of sessions and tasks.
     pub async fn sweep(&self) {
         let models: Vec<_> = self.lock().known.values().filter_map(Weak::upgrade).collect();
+
         let in_use = models.into_iter().filter(|sequences| sequences.resumed.initialized());
         for sequences in in_use {
             if let Err(error) = sequences.sweep().await {
@@ -159,6 +159,7 @@ impl Models {
         if let Some(line) = self.lines.get(key).and_then(Weak::upgrade) {
             return line;
         }
+
         self.lines.retain(|_, line| line.strong_count() > 0);
         let line = Arc::default();
         self.lines.insert(key.clone(), Arc::downgrade(&line));
@@ -167,23 +168,21 @@ impl Models {
 }
 
 impl ModelSequences {
-    /// Whose they are.
     pub fn tenant(&self) -> &Arc<Tenant> {
         &self.tenant
     }
 
-    /// The model.
     pub fn model(&self) -> &ModelName {
         &self.model
     }
 
-    /// Where they are kept.
+    /// The store that holds them.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Finds the tasks that were left behind before the server was started, and has them done. Does
-    /// so once; requests of sessions wait for it, because those with tasks come after their tasks.
+    /// Reads the pending chains of an earlier run and submits them, once. Requests with sessions
+    /// wait for it, so that a session's pending tasks run before its next request.
     pub async fn resume(self: &Arc<Self>) -> Result<(), StoreError> {
         let resume = async || {
             let (model, tenant) = (self.model.clone(), self.tenant.clone());
@@ -198,7 +197,7 @@ impl ModelSequences {
         self.resumed.get_or_try_init(resume).await.copied()
     }
 
-    /// Has a chain done that was found on disk.
+    /// Submits a chain that was found on disk, once it has its session's lock.
     async fn take_up(self: &Arc<Self>, chain: i64, session: Option<String>) {
         let Some(id) = session else {
             return self.have_done(TaskChain::new(self.clone(), chain, None));
@@ -208,15 +207,16 @@ impl ModelSequences {
             let owner = line.own(&id).await;
             this.have_done(TaskChain::new(this.clone(), chain, Some((id, owner))));
         });
-        // It is in the line from here on, before the requests that wait for this. Only what is
-        // still under way for a predecessor can be before it.
+
+        // The chain is queued for the lock from here on, before the requests that wait for
+        // `resume`. Only work of a removed tenant with the same name can be before it.
         if futures_util::poll!(taken_up.as_mut()).is_pending() {
             tokio::spawn(taken_up);
         }
     }
 
-    /// Has a chain done that its call has left behind, by whoever has the tenant's name now. If
-    /// that is nobody, it stays on disk.
+    /// Submits a new chain to the current tenant with that name. Returns `None`, and leaves the
+    /// chain on disk, if the model is not in use.
     fn hand_over(&self, chain: i64, session: Option<(String, Owner)>) -> Option<Afterwards> {
         let current = self.all.current(self.tenant.name(), &self.model)?;
         let (chain, afterwards) = TaskChain::new(current.clone(), chain, session).after_response();
@@ -225,14 +225,15 @@ impl ModelSequences {
     }
 
     fn have_done(&self, chain: TaskChain) {
-        // Fails only where nobody does tasks any more; they are on disk.
+        // Fails only if deferred tasks no longer run; the chain is on disk.
         let _ = self.all.chains.send(chain);
     }
 
-    /// Removes a session once nobody works with it. Tells whether there was one.
+    /// Removes a session once it is not locked. Returns false if there is none.
     pub async fn remove(self: &Arc<Self>, id: &str) -> Result<bool, InferError> {
         self.resume().await.map_err(|error| error.for_request(&self.tenant))?;
         let _owner = self.line.own(id).await;
+
         let (model, tenant, id) = (self.model.clone(), self.tenant.clone(), id.to_owned());
         let removed = self.store.write(move |connection| {
             let removed = sessions::remove(connection, &model, &id)?;
@@ -249,9 +250,12 @@ impl ModelSequences {
             let [kept, waiting] = amounts;
             Ok((sessions::expired(connection, &model, now)?, kept?, waiting?))
         };
+
         let (mut expired, kept, waiting) = self.store.read(look).await?;
+
         self.all.metrics.show(self.tenant.name(), &self.model, kept, waiting);
-        // Whoever owns one now may have found it in time. Whoever comes later will not.
+        // A current owner may have loaded the session before it expired. A later one will not find
+        // it.
         expired.retain(|id| !self.line.is_live(id));
         if expired.is_empty() {
             return Ok(());
@@ -261,13 +265,14 @@ impl ModelSequences {
             sessions::expire(connection, &model, &expired, now)?;
             totals::note(connection, &tenant)
         };
+
         self.store.write(forget).await
     }
 }
 
 impl Drop for ModelSequences {
     fn drop(&mut self) {
-        // The series are the successor's, where there is one.
+        // A successor's series have the same labels.
         if self.all.current(self.tenant.name(), &self.model).is_none() {
             self.all.metrics.forget(self.tenant.name(), &self.model);
         }

@@ -1,5 +1,4 @@
-//! What one request has to do with beyond its call: the session it owns, and what it leaves for
-//! later.
+//! A request's session and deferred tasks: loaded before the call, committed together after it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,28 +12,29 @@ use crate::servable::{Servable, ServableHandle};
 use crate::store::{StoreError, sessions, since_1970, tasks};
 use crate::tenant::Resource;
 
-/// What one request has to do with beyond its call. Dropping it leaves everything as it was.
+/// A request's session and deferred tasks. Dropping it without a commit changes nothing.
 pub(in crate::servable) struct Undertaking {
     request_id: RequestId,
     scope: Scope,
     session: Option<OwnedSession>,
     tasks: Option<Arc<Deferrals>>,
-    /// How long it has waited for its session.
+    /// Time spent waiting for the session's lock and loading its state.
     pub(in crate::servable) waited: Duration,
 }
 
 struct OwnedSession {
     owner: Owner,
     session: Arc<Session>,
-    /// Whatever there was of that name is forgotten.
+    /// The request starts the session: an earlier state with the same id is discarded.
     begins: bool,
-    /// It is the last request.
+    /// The request ends the session.
     ends: bool,
 }
 
 impl Servable {
-    /// Gets ready what a request needs beyond its call: waits for its session and finds its state.
-    /// Costs nothing where the model keeps no sessions and leaves no tasks.
+    /// Locks and loads the request's session and prepares its task list. Returns at once if the
+    /// model uses neither sessions nor tasks. Fails with `InvalidInput` for an unknown session,
+    /// with a queue error, or at the deadline.
     pub(in crate::servable) async fn undertake(
         self: &ServableHandle,
         sequence: Option<&Sequence>,
@@ -52,6 +52,7 @@ impl Servable {
                 waited: Duration::ZERO,
             });
         }
+
         let arrived = Instant::now();
         let owner =
             tokio::time::timeout_at(budget.deadline().into(), self.wait_for(sequence)).await;
@@ -60,27 +61,30 @@ impl Servable {
             Some((sequence, owner)) => Some(self.find(sequence, owner).await?),
             None => None,
         };
+
         let waited = arrived.elapsed();
         let tasks = if template.uses_tasks() { Some(self.deferrals(None)?) } else { None };
+
         let of_call = session.as_ref().map(|owned| owned.session.clone());
         let scope = Scope { session: of_call, tasks: tasks.clone(), ..scope };
         Ok(Undertaking { request_id: scope.request_id.clone(), scope, session, tasks, waited })
     }
 
-    /// Room for what a call leaves behind: as much as the model may, and no more than `at_most`.
+    /// Returns an empty task list, limited by the model's settings and by `at_most`.
     pub(in crate::servable) fn deferrals(
         &self,
         at_most: Option<u32>,
     ) -> Result<Arc<Deferrals>, InferError> {
         let settings = &self.settings().deferred;
         let tasks = settings.per_call.min(at_most.unwrap_or(u32::MAX));
+
         let room =
             self.template().has_deferred().then_some(Room { tasks, payload: settings.payload });
         Ok(Arc::new(Deferrals::new(self.maker().tenant(), room)?))
     }
 
-    /// Where a request has a session, waits until everything that was left behind before the server
-    /// was started has its own, and then for this request's turn.
+    /// Waits for the session's lock. The pending chains of an earlier run lock their sessions
+    /// first.
     async fn wait_for(&self, sequence: Option<&Sequence>) -> Result<Option<Owner>, InferError> {
         let (sequences, tenant) = (&self.sequences, self.maker().tenant());
         let Some(Sequence { id, .. }) = sequence else { return Ok(None) };
@@ -93,7 +97,7 @@ impl Servable {
         Ok(Some(sequences.line.own(id).await))
     }
 
-    /// Finds what was kept of a session that is this request's now.
+    /// Loads the state of a session that this request has locked.
     async fn find(&self, sequence: &Sequence, owner: Owner) -> Result<OwnedSession, InferError> {
         let sequences = &self.sequences;
         let (model, id) = (sequences.model.clone(), sequence.id.clone());
@@ -103,6 +107,7 @@ impl Servable {
             .read(load)
             .await
             .map_err(|error| error.for_request(&sequences.tenant))?;
+
         if kept.is_none() && !sequence.start {
             return Err(InferError::InvalidInput(format!(
                 "there is no session '{}', or its time is over; set sequence_start to begin one",
@@ -114,7 +119,7 @@ impl Servable {
         Ok(OwnedSession { owner, session, begins: sequence.start, ends: sequence.end })
     }
 
-    /// What was kept of a session, for a call of this version.
+    /// Returns the capability's view of a stored session, for a call of this version.
     pub(in crate::servable) fn session(
         &self,
         id: String,
@@ -128,13 +133,13 @@ impl Servable {
 }
 
 impl Undertaking {
-    /// What the call has to do with; asked once.
+    /// Takes the context for the call. To be called once.
     pub(in crate::servable) fn scope(&mut self) -> Scope {
         std::mem::take(&mut self.scope)
     }
 
-    /// Keeps what the call has left: the state of its session, and its tasks, both or neither.
-    /// Called once the call has succeeded and its answer is known to be valid.
+    /// Commits the session's state and the deferred tasks in one transaction. To be called after
+    /// the call has succeeded and its response is valid.
     pub(in crate::servable) async fn keep(
         self,
         servable: &ServableHandle,
@@ -144,30 +149,35 @@ impl Undertaking {
             return Ok(None);
         }
         if self.session.is_none() {
-            // Or its tasks might be found among those that were left behind, before its response is
-            // on its way.
+            // Otherwise `resume` could find the new tasks on disk and run them before the response
+            // is sent.
             let resumed = servable.sequences.resume().await;
             resumed.map_err(|error| error.for_request(servable.maker().tenant()))?;
         }
+
         let (version, settings) = (servable.id().version, servable.settings());
         let save = self.session.as_ref().map(|owned| owned.save(servable, settings, version));
+
         let origin = tasks::Origin {
             model: servable.id().name.clone(),
             version,
             session: save.as_ref().map(|save| save.id.clone()),
             request: self.request_id.to_string(),
         };
+
         let kept = Kept {
             sequences: servable.sequences.clone(),
             owner: self.session.map(|owned| owned.owner),
         };
-        // Held until it is written: by then the request may be gone, with the memory it counted as.
+        // Held until the write is done: the request, and the memory it is charged for, may be gone
+        // by then.
         let place = servable.sequences.store.place().await;
-        // A task of its own: once it has begun it is carried through, also if the caller goes away.
+        // Spawned, so that a commit that has begun completes even if the caller disconnects.
         let kept = tokio::spawn(async move {
             let _place = place;
             kept.write(save, origin, tasks).await
         });
+
         kept.await.map_err(|error| {
             InferError::Internal(format!("keeping a session ended early: {error}"))
         })?
@@ -186,7 +196,7 @@ impl OwnedSession {
             model: servable.id().name.clone(),
             id: self.session.id().to_owned(),
             version,
-            // What begins has a state of its own, be it none.
+            // A started session has a state of its own, even an empty one.
             state: changed.or(self.begins.then_some(None)),
             begins: self.begins,
             ending: self.ends,
@@ -195,7 +205,7 @@ impl OwnedSession {
     }
 }
 
-/// Writes what a call has left, and gives the session on.
+/// A commit in progress, with the session's lock.
 struct Kept {
     sequences: Arc<ModelSequences>,
     owner: Option<Owner>,
@@ -212,7 +222,7 @@ impl Kept {
         let write =
             self.sequences.store.write(move |connection| -> Result<Option<i64>, StoreError> {
                 match &save {
-                    // Nothing comes after it.
+                    // No task follows that needs the session.
                     Some(save) if save.ending && left.is_empty() => {
                         sessions::remove(connection, &save.model, &save.id)?;
                         crate::store::totals::note(connection, &tenant)?;
@@ -222,6 +232,7 @@ impl Kept {
                 }
                 tasks::add(connection, &tenant, &origin, None, &left)
             });
+
         let chain = write.await.map_err(|error| error.for_request(&self.sequences.tenant))?;
         Ok(chain.and_then(|chain| self.sequences.hand_over(chain, session.zip(self.owner))))
     }

@@ -1,38 +1,37 @@
-//! How the engine's slots are divided among tenants, as a function of what has happened. No clock,
-//! no I/O.
+//! The division of the engine's slots among tenants, as a function of events. No clock, no I/O.
 //!
 //! Half of the slots are guaranteed: each tenant has a part of that half by its weight, and at
 //! least one. No other tenant takes a guaranteed slot, whether it is used or not. Beyond its
-//! guarantee a tenant takes slots that are guaranteed to nobody.
+//! guarantee a tenant takes slots that are guaranteed to no tenant.
 //!
-//! Who waits is served in the order in which it came within its tenant, and among tenants the one
-//! that holds the least by weight goes first. A request that needs more slots than are free holds
-//! back those behind it, but not tenants that are within their guarantee.
+//! Requests of one tenant are served in order, and among tenants the one that holds the least by
+//! weight goes first. A request that needs more slots than are free holds back those behind it, but
+//! not tenants that are within their guarantee.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::model::TenantName;
 
-/// Who has which slots, and who waits.
+/// The slots of all tenants, and the waiting requests.
 pub(super) struct Division {
     slots: u64,
     free: u64,
     /// Guaranteed slots that their tenants do not hold, over all tenants.
     reserved: u64,
     parts: BTreeMap<TenantName, Part>,
-    /// Requests that wait, over all tenants.
+    /// Number of waiting requests, over all tenants.
     waiting: u64,
     next: u64,
 }
 
-/// A request for slots that waits.
+/// A waiting request for slots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ticket {
     tenant: TenantName,
     number: u64,
 }
 
-/// One tenant's part.
+/// The slots of one tenant.
 #[derive(Default)]
 struct Part {
     weight: u64,
@@ -52,26 +51,28 @@ impl Division {
         Division { slots, free: slots, reserved: 0, parts: BTreeMap::new(), waiting: 0, next: 0 }
     }
 
-    /// Guarantees each of these tenants its part by weight, and others nothing. What is held stays
-    /// held. Tells whether each tenant is guaranteed at least one slot.
+    /// Guarantees each of these tenants its part by weight, and no slots to others. Held slots stay
+    /// held. Returns true if each tenant is guaranteed at least one slot.
     pub(super) fn divide(&mut self, weights: impl IntoIterator<Item = (TenantName, u32)>) -> bool {
         self.parts.values_mut().for_each(|part| (part.weight, part.guaranteed) = (1, 0));
         let weights: BTreeMap<_, _> =
             weights.into_iter().map(|(name, weight)| (name, u64::from(weight))).collect();
         let (half, all, tenants) =
             (self.slots / 2, weights.values().sum::<u64>().max(1), weights.len() as u64);
-        // Where tenants are many, something must be left that each of them can use.
+        // With many tenants, some slots must be left that each of them can use.
         let at_least = u64::from(tenants <= self.slots * 3 / 4);
+
         for (name, weight) in weights {
             let part = self.parts.entry(name).or_default();
             (part.weight, part.guaranteed) = (weight, (half * weight / all).max(at_least));
         }
+
         self.parts.retain(|_, part| part.matters());
         self.reserved = self.parts.values().map(Part::unused).sum();
         at_least == 1
     }
 
-    /// The most slots that this tenant can ever have at once.
+    /// The largest number of slots that this tenant can ever hold.
     pub(super) fn most_for(&self, tenant: &TenantName) -> u64 {
         let others =
             self.parts.iter().filter(|(name, _)| *name != tenant).map(|(_, part)| part.guaranteed);
@@ -79,19 +80,21 @@ impl Division {
         self.slots.saturating_sub(others.sum()).max(own).min(self.slots)
     }
 
-    /// Takes so many slots, if they are to be had and nobody else waits for them. Tells whether it
-    /// did.
+    /// Takes slots if they are free and no other request waits for them. Returns false if it took
+    /// none.
     pub(super) fn try_take(&mut self, tenant: &TenantName, count: u64) -> bool {
         let part = self.parts.get(tenant);
         let own_wait = part.is_some_and(|part| !part.line.is_empty());
         let fits = !own_wait && self.fits(tenant, count, !self.is_waited_for());
+
         if fits {
             self.take(tenant, count);
         }
+
         fits
     }
 
-    /// Has a request for so many slots wait.
+    /// Adds a request to the queue.
     pub(super) fn line_up(&mut self, tenant: &TenantName, count: u64) -> Ticket {
         let number = self.next;
         self.next += 1;
@@ -100,27 +103,29 @@ impl Division {
         Ticket { tenant: tenant.clone(), number }
     }
 
-    /// Removes a request that waits. Tells whether it did wait; otherwise its slots were taken
+    /// Removes a waiting request. Returns false if it was not waiting, because its slots were taken
     /// before.
     pub(super) fn leave(&mut self, ticket: &Ticket) -> bool {
         let Some(part) = self.parts.get_mut(&ticket.tenant) else { return false };
+
         let before = part.line.len();
         part.line.retain(|wanted| wanted.number != ticket.number);
+
         let left = part.line.len() < before;
         self.waiting -= u64::from(left);
         self.forget(&ticket.tenant);
+
         left
     }
 
-    /// Takes back so many slots.
+    /// Returns slots.
     pub(super) fn give_back(&mut self, tenant: &TenantName, count: u64) {
         self.change(tenant, |part| part.held = part.held.saturating_sub(count));
         self.free += count;
         self.forget(tenant);
     }
 
-    /// Takes slots for those who wait, as far as there are any. Returns the requests that have
-    /// theirs now.
+    /// Takes free slots for waiting requests. Returns the requests that have theirs now.
     pub(super) fn grant(&mut self) -> Vec<Ticket> {
         let mut granted = Vec::new();
         while self.free > 0 {
@@ -130,10 +135,11 @@ impl Division {
             }
             granted.extend(round);
         }
+
         granted
     }
 
-    /// Looks at the first request of each tenant once.
+    /// Tries the first request of each tenant once.
     fn grant_round(&mut self) -> Vec<Ticket> {
         let waiting = self
             .parts
@@ -143,6 +149,7 @@ impl Division {
             .map(|(claim, name, wanted)| (claim, name, wanted.number, wanted.count))
             .collect();
         waiting.sort();
+
         let mut granted = Vec::new();
         let mut beyond_guarantees = true;
         for (_, tenant, number, count) in waiting {
@@ -157,16 +164,17 @@ impl Division {
                 beyond_guarantees = false;
             }
         }
+
         granted
     }
 
-    /// True if somebody waits.
+    /// True if a request waits.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiting > 0
     }
 
-    /// True if somebody waits for slots that this tenant holds: it waits itself, or holds more than
-    /// its guarantee.
+    /// True if a request waits for slots of this tenant: the tenant itself waits, or it holds more
+    /// than its guarantee.
     pub(super) fn wants_back(&self, tenant: &TenantName) -> bool {
         let part = self.parts.get(tenant);
         part.is_some_and(|part| {
@@ -174,7 +182,7 @@ impl Division {
         })
     }
 
-    /// The tenant that holds the most beyond its guarantee, of those that are not left out.
+    /// The tenant that holds the most beyond its guarantee, except those left out.
     pub(super) fn most_beyond_guarantee(&self, left_out: &[TenantName]) -> Option<TenantName> {
         let beyond = self
             .parts
@@ -201,13 +209,15 @@ impl Division {
         if !self.parts.contains_key(tenant) {
             self.parts.insert(tenant.clone(), Part::default());
         }
+
         let Some(part) = self.parts.get_mut(tenant) else { return };
+
         let before = part.unused();
         change(part);
         self.reserved = self.reserved + part.unused() - before;
     }
 
-    /// Forgets a tenant that is gone and holds nothing any more.
+    /// Removes a tenant without a guarantee, held slots or waiting requests.
     fn forget(&mut self, tenant: &TenantName) {
         if self.parts.get(tenant).is_some_and(|part| !part.matters()) {
             self.parts.remove(tenant);
@@ -221,7 +231,7 @@ impl Part {
         self.guaranteed.saturating_sub(self.held)
     }
 
-    /// How much it holds by weight. The least goes first.
+    /// Held slots by weight. The least goes first.
     fn claim(&self) -> u64 {
         self.held.saturating_mul(1 << 20) / self.weight.max(1)
     }

@@ -1,4 +1,4 @@
-//! A page of a listing as Azure Blob Storage answers it (`List Blobs`).
+//! Listing page of Azure Blob Storage (`List Blobs`).
 
 use super::Entries;
 use super::connector::Asked;
@@ -6,7 +6,7 @@ use super::document::{Element, Expected, read, shown};
 
 const EXPECTED: Expected = Expected { name: "EnumerationResults", namespace: None };
 
-/// Checks a page. Fails with why it is none.
+/// Checks a page. Fails with the reason if it is not a page of the requested listing.
 pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
     let (mut entries, mut key, mut blobs) = (Entries::default(), None, false);
     let (mut listed, mut next) = (None, None);

@@ -1,4 +1,4 @@
-//! A page of a listing as S3 answers it (`ListObjectsV2`), and Google Cloud Storage in its XML API.
+//! Listing page of S3 (`ListObjectsV2`), and of Google Cloud Storage in its XML API.
 
 use super::Entries;
 use super::connector::Asked;
@@ -6,11 +6,11 @@ use super::document::{Element, Expected, read, shown};
 
 const EXPECTED: Expected = Expected {
     name: "ListBucketResult",
-    // The two stores differ, and some that speak S3 leave it out.
+    // The namespaces of the two stores differ, and some S3-compatible stores have none.
     namespace: None,
 };
 
-/// What a page says of itself.
+/// Header elements of a page.
 #[derive(Default)]
 struct Page {
     name: Option<String>,
@@ -20,7 +20,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// Checks a page. Fails with why it is none.
+/// Checks a page. Fails with the reason if it is not a page of the requested listing.
 pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
     let (mut page, mut entries, mut key) = (Page::default(), Entries::default(), None);
     let prefix = asked.query("prefix").unwrap_or_default();

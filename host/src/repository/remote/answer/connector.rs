@@ -1,4 +1,4 @@
-//! The way to a store, with a check of every answer that should be a listing.
+//! HTTP connector of a store that checks every response to a listing request.
 
 use std::sync::Arc;
 
@@ -15,10 +15,11 @@ use url::{Url, form_urlencoded};
 
 use super::{Entries, NotAListing, Protocol, Skipped, azure, bucket, web};
 
-/// Many times a page of any store, and a whole listing over WebDAV of as many objects as are read.
+/// Maximum response size in bytes: many times a page of any store, and a WebDAV listing of the
+/// maximum number of objects.
 const MAX_ANSWER: usize = 128 << 20;
 
-/// Connects to a store, and checks its listings.
+/// Connects to a store and checks its listings.
 #[derive(Debug)]
 pub(in super::super) struct Connector {
     protocol: Protocol,
@@ -27,13 +28,12 @@ pub(in super::super) struct Connector {
 }
 
 impl Connector {
-    /// A connector for a store of that kind, which counts in `skipped` the objects that cannot be
-    /// files.
+    /// Creates a connector for a protocol. Objects that cannot be files are counted in `skipped`.
     pub(in super::super) fn new(protocol: Protocol, skipped: Skipped) -> Self {
         Connector { protocol, skipped, inner: Arc::new(ReqwestConnector::default()) }
     }
 
-    /// The same, through another connector.
+    /// Uses another connector for the requests themselves.
     #[cfg(test)]
     pub(super) fn through(self, inner: impl HttpConnector) -> Self {
         Connector { inner: Arc::new(inner), ..self }
@@ -103,12 +103,12 @@ impl Checking {
                     parts.status.as_u16()
                 ));
             }
-            // `object_store` tells what went wrong, and tries again.
+            // `object_store` reports the error and retries.
             _ if !parts.status.is_success() => return Ok(HttpResponse::from_parts(parts, body)),
             _ => {}
         }
         let answer = collect(body).await?;
-        // A long listing is long work.
+        // Checking a long listing takes long.
         let checked = tokio::task::spawn_blocking(move || {
             let entries = asked.check(&answer)?;
             Ok((entries.skipped(), entries.without(&answer)))
@@ -133,18 +133,18 @@ async fn collect(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
 }
 
 fn refuse<T>(why: String) -> Result<T, HttpError> {
-    // Errors of this kind are not tried again at once.
+    // Errors of this kind are not retried at once.
     Err(HttpError::new(HttpErrorKind::Decode, NotAListing(why)))
 }
 
-/// A request for a listing.
+/// A listing request.
 pub(super) struct Asked {
     protocol: Protocol,
     pub(super) url: Url,
 }
 
 impl Asked {
-    /// The request as one for a listing; `None` if it is for something else.
+    /// Returns the request if it is for a listing; `None` for any other request.
     pub(super) fn of(protocol: Protocol, request: &HttpRequest) -> Option<Self> {
         let asked = Asked { protocol, url: Url::parse(&request.uri().to_string()).ok()? };
         let is_listing = match protocol {
@@ -155,14 +155,14 @@ impl Asked {
         is_listing.then_some(asked)
     }
 
-    /// What was asked for under that name.
+    /// Returns the value of a query parameter.
     pub(super) fn query(&self, name: &str) -> Option<String> {
         let mut pairs = form_urlencoded::parse(self.url.query().unwrap_or_default().as_bytes());
         pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
     }
 
-    /// True if the request is to a bucket or container of that name: the last part of the path, or
-    /// the first of the host.
+    /// Returns true if the request addresses the bucket or container of that name: in the last part
+    /// of the path, or the first of the host.
     pub(super) fn is_of_bucket(&self, name: &str) -> bool {
         let path = Path::from_url_path(self.url.path()).unwrap_or_default();
         let in_host = self.url.host_str().unwrap_or_default().strip_prefix(name);

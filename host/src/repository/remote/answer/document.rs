@@ -1,4 +1,4 @@
-//! Reads an XML answer element by element, without judging what the elements mean.
+//! Reads an XML response element by element, without interpreting the elements.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,39 +8,39 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::ResolveResult;
 
-/// No protocol nests half as deep.
+/// Maximum nesting depth: more than twice that of any protocol.
 const MAX_DEPTH: usize = 16;
-/// Characters of a name that an error repeats.
+/// Maximum number of characters of a name in an error text.
 const MAX_TOLD: usize = 64;
 
-/// What the root element is expected to be.
+/// The required root element.
 pub(super) struct Expected {
     pub(super) name: &'static str,
-    /// `None` where stores differ.
+    /// `None` if stores differ.
     pub(super) namespace: Option<&'static str>,
 }
 
-/// An element that has ended.
+/// A complete element.
 pub(super) struct Element<'a> {
-    /// The local names from below the root to the element, as in `Contents/Key`.
+    /// Local names from below the root to the element, as in `Contents/Key`.
     pub(super) path: &'a str,
-    /// What it holds itself; `None` if that is not text.
+    /// Direct text content; `None` if it is not text.
     pub(super) text: Option<String>,
-    /// Its bytes, tags included.
+    /// Byte range in the document, tags included.
     pub(super) span: Range<usize>,
 }
 
-/// An element that has begun.
+/// An element whose end has not been read.
 struct Open {
     start: usize,
-    /// The length of the path without it.
+    /// Length of the path without this element.
     outer: usize,
     text: Option<String>,
 }
 
-/// Reads a document to its end, and hands over every element below the root when it ends. Gives the
-/// attributes of the root. Fails unless the document is whole and has the expected root, or as
-/// `ended` does.
+/// Reads a document to its end and passes each element below the root to `ended`. Returns the
+/// attributes of the root. Fails if the document is incomplete or has another root, or if `ended`
+/// fails.
 pub(super) fn read(
     xml: &[u8],
     expected: &Expected,
@@ -83,7 +83,7 @@ pub(super) fn read(
     }
 }
 
-/// Reads up to the root element. Gives its attributes, and whether it is empty.
+/// Reads up to the root element. Returns its attributes, and true if it is empty.
 fn read_root(
     reader: &mut NsReader<&[u8]>,
     expected: &Expected,
@@ -129,7 +129,7 @@ fn enter(path: &mut String, element: &BytesStart<'_>, start: usize) -> Open {
         path.push('/');
     }
     path.push_str(&local(element));
-    // Azure writes names that XML cannot hold in another encoding, and says so.
+    // Azure encodes names that XML cannot hold, and marks them with this attribute.
     let is_encoded = element.attributes().flatten().any(|pair| pair.key.as_ref() == b"Encoded");
     Open { start, outer, text: (!is_encoded).then(String::new) }
 }
@@ -168,7 +168,7 @@ fn local(element: &BytesStart<'_>) -> String {
     String::from_utf8_lossy(element.local_name().as_ref()).into_owned()
 }
 
-/// A text that a store wrote, fit for a message.
+/// Returns text from a store in printable form, for an error text.
 pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(MAX_TOLD).collect()
 }

@@ -1,4 +1,4 @@
-//! Which of the listed objects can be files here.
+//! Selection of the listed objects that can be files here.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use object_store::path::Path;
 
 use super::document::shown;
 
-/// The listed objects that are cut out of an answer.
+/// The entries to be removed from a response.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     cut: Vec<Range<usize>>,
@@ -15,8 +15,8 @@ pub(super) struct Entries {
 }
 
 impl Entries {
-    /// Judges the object of that key, whose entry in the answer has these bytes. Fails if the key
-    /// does not begin with the prefix: the store did not answer what it was asked.
+    /// Checks the object with that key, whose entry has this byte range in the response. Fails if
+    /// the key does not begin with the prefix: the store did not list the requested folder.
     pub(super) fn judge(
         &mut self,
         key: Option<&str>,
@@ -32,7 +32,7 @@ impl Entries {
                     shown(prefix)
                 ));
             }
-            // Tools make such objects to stand for folders.
+            // Tools create such objects to stand for folders.
             Some(key) if key.ends_with('/') => self.cut.push(span),
             Some(key) if !is_path(key) => self.skip(key, span),
             Some(_) => {}
@@ -40,19 +40,19 @@ impl Entries {
         Ok(())
     }
 
-    /// Cuts an entry out, and counts it.
+    /// Removes an entry, and counts it.
     pub(super) fn skip(&mut self, key: &str, span: Range<usize>) {
         self.cut.push(span);
         self.skipped += 1;
         self.first.get_or_insert_with(|| shown(key));
     }
 
-    /// How many were skipped, and the name of the first.
+    /// Number of skipped entries, and the key of the first.
     pub(super) fn skipped(&self) -> (usize, String) {
         (self.skipped, self.first.clone().unwrap_or_default())
     }
 
-    /// The answer without what is cut out.
+    /// Returns the response without the removed entries.
     pub(super) fn without(&self, answer: &[u8]) -> Vec<u8> {
         let mut rest = Vec::with_capacity(answer.len());
         let mut at = 0;
@@ -65,7 +65,7 @@ impl Entries {
     }
 }
 
-/// True if `object_store` reads this key as a path that names the same object.
+/// Returns true if `object_store` reads this key as a path of the same object.
 fn is_path(key: &str) -> bool {
     !key.starts_with('/') && key.trim() == key && Path::parse(key).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Answers as `object_store` gets them, from stores that answer anything.
+//! Listings read by `object_store` from stores with arbitrary responses.
 
 use hyper::StatusCode;
 use object_store::ObjectStore;
@@ -19,7 +19,7 @@ use super::*;
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Bucket, Protocol::Azure, Protocol::Web];
 
-/// A store that answers every request alike.
+/// A store that returns the same response to every request.
 #[derive(Clone, Debug)]
 struct Canned(u16, Vec<u8>);
 
@@ -84,7 +84,7 @@ fn listing(protocol: Protocol, status: u16, body: &[u8]) -> Result<Listing, Stri
     runtime.block_on(list(&Location { store, prefix: Path::from("models"), skipped }))
 }
 
-/// A listing of objects of these keys, written as they are to stand in the answer.
+/// Returns a listing of objects with these keys, as encoded in the response.
 fn page(protocol: Protocol, keys: &[Vec<u8>]) -> Vec<u8> {
     let date = "Sun, 01 Feb 2026 00:00:00 GMT";
     let (head, before, after, tail) = match protocol {
@@ -131,7 +131,7 @@ fn sound(protocol: Protocol) -> Vec<u8> {
     page(protocol, &[b"models/iris.wasm".to_vec()])
 }
 
-/// The names of the files that were listed, in order.
+/// Returns the names of the listed files, in order.
 fn files(listing: &Listing) -> Vec<String> {
     listing
         .files
@@ -190,7 +190,7 @@ fn what_is_not_a_listing_is_refused_with_the_reason() {
                 "{protocol:?} {other:?}"
             );
         }
-        // Not even the right document under another status.
+        // The right document under another status is refused too.
         for status in [201, 204, 206, if protocol == Protocol::Web { 200 } else { 207 }] {
             let refused = listing(protocol, status, &sound(protocol)).unwrap_err();
             assert!(refused.contains(&format!("its status is {status}")), "{refused}");
@@ -212,7 +212,7 @@ fn a_listing_that_is_cut_short_anywhere_is_refused() {
     }
 }
 
-/// A sound page with something else in one place.
+/// Lists from a valid page with one part replaced.
 fn altered(protocol: Protocol, from: &str, to: &str) -> Result<Listing, String> {
     let page = String::from_utf8(sound(protocol)).unwrap();
     assert!(page.contains(from), "{page}");
@@ -295,7 +295,7 @@ fn what_cannot_be_a_file_is_skipped_and_the_rest_is_listed() {
         keys.push(b"models/not \xff UTF-8".to_vec());
         keys.insert(3, b"models/iris.wasm".to_vec());
         let skipped = keys.len() - 1;
-        // These are read, and are no part of a model, or only stand for folders.
+        // These are read, but are not part of a model or only stand for folders.
         keys.extend(
             [long.as_bytes(), b"models/a\\b", b"models/a b/1/x", b"models/folder/", b"models/"]
                 .map(Vec::from),
@@ -325,7 +325,7 @@ fn names_that_azure_has_encoded_are_skipped() {
     assert_eq!((files(&listed).len(), listed.ignored.map(|(count, _)| count)), (0, Some(1)));
 }
 
-/// Any key that a store could hold, and some that look like those of files.
+/// Generates any key that a store could hold, and some that look like those of files.
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -334,7 +334,7 @@ fn key() -> impl Strategy<Value = String> {
     ]
 }
 
-/// As stores write a key: escaped, and where XML has no way to write it, all the same.
+/// Encodes a key as stores do: escaped, and unchanged where XML cannot represent it.
 fn written(protocol: Protocol, key: &str) -> Vec<u8> {
     match protocol {
         Protocol::Web => {
@@ -359,8 +359,7 @@ proptest! {
             let listed = listing(protocol, success(protocol), &page(protocol, &written));
             let listed = files(&listed.map_err(|why| TestCaseError::fail(format!("{protocol:?}: {why}")))?);
             prop_assert!(listed.contains(&"kept.wasm".to_owned()), "{:?} {:?}", protocol, listed);
-            // What is listed is there under that very key, or, over WebDAV, under one that leads to
-            // it.
+            // Each listed object exists under that key or, over WebDAV, under an equivalent one.
             for file in listed.iter().filter(|file| *file != "kept.wasm" && protocol != Protocol::Web) {
                 prop_assert!(keys.contains(file), "{:?} {:?}", protocol, file);
             }

@@ -1,4 +1,4 @@
-//! A folder as a web server lists it over WebDAV (RFC 4918, `PROPFIND`).
+//! Folder listing of a web server over WebDAV (RFC 4918, `PROPFIND`).
 
 use object_store::path::Path;
 use url::Url;
@@ -9,7 +9,7 @@ use super::document::{Element, Expected, read};
 
 const EXPECTED: Expected = Expected { name: "multistatus", namespace: Some("DAV:") };
 
-/// Checks a listing. Fails with why it is none.
+/// Checks a listing. Fails with the reason if it is not the requested one.
 pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
     let folder = Path::from_url_path(asked.url.path()).map_err(|error| error.to_string())?;
     let root = asked.url.join("/").map_err(|error| error.to_string())?;
@@ -25,7 +25,7 @@ pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
                 match place {
                     Some(place) if is_folder => is_listed |= place == folder,
                     Some(place) if place.prefix_matches(&folder) => {}
-                    // The name of a folder is not read.
+                    // The name of a folder is not used.
                     None if is_folder => {}
                     _ => entries.skip(href.as_deref().unwrap_or_default(), span),
                 }
@@ -39,10 +39,10 @@ pub(super) fn check(asked: &Asked, xml: &[u8]) -> Result<Entries, String> {
         .ok_or_else(|| format!("it does not list the folder /{folder} itself"))
 }
 
-/// The path that a reference leads to, as `object_store` resolves it; `None` if it is none.
+/// Returns the path of a reference, as `object_store` resolves it; `None` if it is not a path.
 fn place(root: &Url, href: &str, is_folder: bool) -> Option<Path> {
     let url = root.join(href).ok()?;
-    // The name of a file does not end like that.
+    // The name of a file does not end in a slash.
     let is_file = !url.path().ends_with('/');
     Path::from_url_path(url.path()).ok().filter(|_| is_file || is_folder)
 }

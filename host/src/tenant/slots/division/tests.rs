@@ -41,11 +41,14 @@ fn who_waits_is_served_by_what_it_holds_and_a_large_request_is_not_passed_by() {
     let mut division = divided(8, &[1, 1]);
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 2));
+
     let (large, small) = (division.line_up(&b, 3), division.line_up(&a, 1));
     division.give_back(&a, 1);
     assert_eq!(division.grant(), [], "the large one holds less and does not fit");
+
     division.give_back(&a, 2);
     assert_eq!(division.grant(), [large]);
+
     division.give_back(&a, 1);
     assert_eq!(division.grant(), [small]);
 }
@@ -55,6 +58,7 @@ fn who_leaves_lets_those_behind_go_on() {
     let mut division = divided(4, &[1]);
     let a = name(0);
     assert!(division.try_take(&a, 3));
+
     let (large, small) = (division.line_up(&a, 4), division.line_up(&a, 1));
     assert_eq!(division.grant(), []);
     assert!(!division.try_take(&a, 1), "others wait already");
@@ -69,20 +73,21 @@ fn slots_are_wanted_back_from_who_holds_more_than_its_guarantee() {
     let (a, b) = (name(0), name(1));
     assert!(division.try_take(&a, 6) && division.try_take(&b, 1));
     assert!(!division.wants_back(&a));
+
     division.line_up(&b, 2);
     assert_eq!((division.wants_back(&a), division.wants_back(&b)), (true, true));
     assert_eq!(division.most_beyond_guarantee(&[]), Some(a.clone()));
     assert_eq!(division.most_beyond_guarantee(&[a]), None);
 }
 
-/// Something that happens to a division.
+/// An event of a division.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A tenant wants so many slots, and waits if they are not to be had.
+    /// A tenant requests slots, and waits if they are not free.
     Want(usize, u64),
-    /// The tenant's holder of that index gives its slots back.
+    /// The tenant's holder of this index returns its slots.
     GiveBack(usize, usize),
-    /// The tenant's waiting request of that index leaves.
+    /// The tenant's waiting request of this index leaves.
     Leave(usize, usize),
     /// Tenants and weights change.
     Divide(Vec<u32>),
@@ -98,7 +103,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What its tenants know of a division.
+/// The expected state of a division.
 #[derive(Default)]
 struct Known {
     held: [Vec<u64>; NAMES.len()],
@@ -127,6 +132,7 @@ impl Known {
             }
             Event::GiveBack(..) | Event::Leave(..) => {}
         }
+
         for ticket in division.grant() {
             let tenant = NAMES.iter().position(|name| *name == ticket.tenant.as_str()).unwrap();
             let (first, count) = self.waiting[tenant].remove(0);
@@ -143,6 +149,7 @@ impl Known {
             "nothing is lost, and no slot is given out twice"
         );
         assert_eq!(division.waiting, self.waiting.iter().map(Vec::len).sum::<usize>() as u64);
+
         let unused = division.parts.values().map(Part::unused).sum::<u64>();
         assert_eq!(division.reserved, unused);
         for (tenant, part) in &division.parts {
@@ -175,14 +182,16 @@ proptest! {
     ) {
         let (mut division, mut known) = (divided(slots, &weights), Known::default());
         let guaranteed = division.parts[&name(0)].guaranteed;
-        // The others do what they like.
+        // The events of the other tenants are arbitrary.
         let of_others = |event: &Event| match event {
             Event::Want(tenant, _) | Event::GiveBack(tenant, _) | Event::Leave(tenant, _) => *tenant > 0,
             Event::Divide(_) => false,
         };
+
         for event in events.into_iter().filter(of_others) {
             known.happens(&mut division, event);
         }
+
         prop_assert!(guaranteed > 0 && division.try_take(&name(0), guaranteed));
     }
 }
